@@ -1,0 +1,133 @@
+//! Logits, present classes and heat maps of all frames: one safetensors file a sequence, written as the frames come.
+//!
+//! Tensors: `rows` i64 [n] (of the index), `logits` f32 [n, classes], `offsets` i64 [n + 1], `present` i64 [P] and `heat_maps`
+//! f32 [P, h, w]; frame `i` has the entries from `offsets[i]` to `offsets[i + 1]`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{AtPath, Error, Result};
+use crate::vision::heat_map::HeatMap;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrameHeat {
+    /// The frame's row in the index.
+    pub row: usize,
+    pub logits: Vec<f32>,
+    pub present: Vec<usize>,
+    /// Of each present class, at the size of the layer they come from.
+    pub maps: Vec<HeatMap>,
+}
+
+fn file_of(folder: &Path, sequence: &str) -> PathBuf {
+    folder.join(format!("{sequence}.safetensors"))
+}
+
+fn bytes<T: Copy, const N: usize>(values: &[T], to_bytes: fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&value| to_bytes(value)).collect()
+}
+
+/// Writes one sequence; its frames must have the same number of logits and maps of one size.
+pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Result<()> {
+    let classes = frames.first().map_or(0, |frame| frame.logits.len());
+    let (height, width) = frames.iter().flat_map(|frame| &frame.maps).next().map_or((1, 1), |map| (map.height, map.width));
+    let rows: Vec<i64> = frames.iter().map(|frame| frame.row as i64).collect();
+    let logits: Vec<f32> = frames.iter().flat_map(|frame| frame.logits.iter().copied()).collect();
+    let present: Vec<i64> = frames.iter().flat_map(|frame| frame.present.iter().map(|&class| class as i64)).collect();
+    let maps: Vec<f32> = frames.iter().flat_map(|frame| &frame.maps).flat_map(|map| map.values.iter().copied()).collect();
+    let mut offsets = vec![0i64];
+    for frame in frames {
+        offsets.push(offsets[offsets.len() - 1] + frame.present.len() as i64);
+    }
+    let parts = [
+        ("rows", Dtype::I64, vec![rows.len()], bytes(&rows, i64::to_le_bytes)),
+        ("logits", Dtype::F32, vec![frames.len(), classes], bytes(&logits, f32::to_le_bytes)),
+        ("offsets", Dtype::I64, vec![offsets.len()], bytes(&offsets, i64::to_le_bytes)),
+        ("present", Dtype::I64, vec![present.len()], bytes(&present, i64::to_le_bytes)),
+        ("heat_maps", Dtype::F32, vec![present.len(), height, width], bytes(&maps, f32::to_le_bytes)),
+    ];
+    let path = file_of(folder, sequence);
+    let mut views = Vec::new();
+    for (name, dtype, shape, data) in &parts {
+        views.push((*name, TensorView::new(*dtype, shape.clone(), data).at_path("write", &path)?));
+    }
+    safetensors::serialize_to_file(views, None, &path).at_path("write", &path)
+}
+
+/// The sequences that a folder of heat maps has, sorted.
+pub fn sequences(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).at_path("list", folder)? {
+        let path = entry.at_path("list", folder)?.path();
+        if let Some(name) = path.file_stem() {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
+    let path = file_of(folder, sequence);
+    let content = std::fs::read(&path).at_path("read", &path)?;
+    let file = SafeTensors::deserialize(&content).at_path("understand", &path)?;
+    let tensor = |name: &str| file.tensor(name).at_path("find a tensor in", &path);
+    let integers = |name: &str| -> Result<Vec<i64>> {
+        Ok(tensor(name)?.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect())
+    };
+    let floats = |name: &str| -> Result<Vec<f32>> {
+        Ok(tensor(name)?.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    let (rows, offsets, present) = (integers("rows")?, integers("offsets")?, integers("present")?);
+    let (logits, maps) = (floats("logits")?, floats("heat_maps")?);
+    let classes = tensor("logits")?.shape()[1];
+    let map_shape = tensor("heat_maps")?.shape().to_vec();
+    let (height, width) = (map_shape[1], map_shape[2]);
+    let well_formed = offsets.len() == rows.len() + 1 && offsets.is_sorted() && offsets.last() == Some(&(present.len() as i64));
+    if !well_formed {
+        return Err(Error::failure("the heat maps are malformed").at_path(&path));
+    }
+    Ok(rows
+        .iter()
+        .enumerate()
+        .map(|(i, &row)| {
+            let entries = offsets[i] as usize..offsets[i + 1] as usize;
+            let map = |entry: usize| HeatMap { height, width, values: maps[entry * height * width..][..height * width].to_vec() };
+            FrameHeat {
+                row: row as usize,
+                logits: logits[i * classes..][..classes].to_vec(),
+                present: present[entries.clone()].iter().map(|&class| class as usize).collect(),
+                maps: entries.map(map).collect(),
+            }
+        })
+        .collect())
+}
+
+/// Every frame of every sequence, by its row in the index.
+pub fn read_all(folder: &Path) -> Result<HashMap<usize, FrameHeat>> {
+    let mut frames = HashMap::new();
+    for sequence in sequences(folder)? {
+        frames.extend(read_sequence(folder, &sequence)?.into_iter().map(|frame| (frame.row, frame)));
+    }
+    Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_read_back_as_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let map = |value: f32| HeatMap { height: 1, width: 2, values: vec![value, 1.0] };
+        let frames = vec![
+            FrameHeat { row: 4, logits: vec![0.5, -1.0], present: vec![0, 1], maps: vec![map(0.1), map(0.2)] },
+            FrameHeat { row: 5, logits: vec![1.5, 2.0], present: vec![], maps: vec![] },
+        ];
+        write_sequence(folder.path(), "seq_2", &frames).unwrap();
+        assert_eq!(sequences(folder.path()).unwrap(), ["seq_2"]);
+        assert_eq!(read_sequence(folder.path(), "seq_2").unwrap(), frames);
+    }
+}

@@ -1,0 +1,64 @@
+//! The numbers that tables are made of, one JSON file a stage.
+
+use serde::{Deserialize, Serialize};
+
+/// `evaluate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    pub frames: usize,
+    /// Share of frames whose every label is right.
+    pub accuracy: f64,
+    pub mean_average_precision: Option<f64>,
+    /// By class index; none where no frame has the class.
+    pub average_precision: Vec<Option<f64>>,
+}
+
+/// `score`: the boxes, and the control with another frame's ground truth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LocalizationMetrics {
+    /// Validation frames, and those of them that have ground truth.
+    pub validation_frames: usize,
+    pub scored_frames: usize,
+    pub boxes: Localization,
+    pub control: Localization,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Localization {
+    pub mean_iou: Option<f64>,
+    pub mean_iou_without_tissue: Option<f64>,
+    /// By class index.
+    pub iou_per_class: Vec<Option<f64>>,
+    pub detection_map: Option<f64>,
+    pub ap_per_class: Vec<Option<f64>>,
+}
+
+/// `probe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub train_frames: usize,
+    pub validation_frames: usize,
+    pub mean_average_precision: Option<f64>,
+    pub average_precision: Vec<Option<f64>>,
+}
+
+/// `measure`: at batch 1, decoding not included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    pub frames: usize,
+    pub frames_per_second: f64,
+    pub p50_milliseconds: f64,
+    pub p95_milliseconds: f64,
+    pub forward_passes_per_frame: f64,
+    pub regions_per_frame: f64,
+}
+
+/// `extract`, beside its features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractionSummary {
+    pub frames: usize,
+    pub regions: usize,
+    pub forward_passes: usize,
+    /// (frame, class) pairs where a present class has no region.
+    pub classes_without_region: usize,
+}

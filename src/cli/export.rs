@@ -1,0 +1,58 @@
+//! `surgcam export`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::context::{Context, outcome};
+use super::{Machine, Overrides};
+use crate::error::Result;
+use crate::pipeline::build::Goal;
+use crate::report::results::Results;
+use crate::report::{exports, printer};
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Logits, present classes, heat maps and boxes, one .npz a frame
+    Localization,
+    /// The regions cut out of the frames, as PNG
+    Crops,
+    /// Features, one .npz a region and one .npy a frame
+    Features,
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    what: What,
+    /// The experiment: a file, or the name of one in experiments/
+    experiment: String,
+    /// The folder to write into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
+    let goal = match arguments.what {
+        What::Localization | What::Crops => Goal::Boxes,
+        What::Features => Goal::Features,
+    };
+    let planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
+    let plan = &planned.built.plan;
+    let summary = context.run(plan, &planned.store)?;
+    outcome(&summary, plan, "the same command")?;
+    let results = Results::of(&planned.built, &planned.store);
+    let write: fn(&crate::pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
+        What::Localization => exports::localization,
+        What::Crops => exports::crops,
+        What::Features => exports::features,
+    };
+    let exported = write(&planned.built, &results, &arguments.out)?;
+    printer::message(&format!("{} files below {}", exported.files, arguments.out.display()));
+    Ok(())
+}

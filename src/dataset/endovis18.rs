@@ -1,0 +1,231 @@
+//! EndoVis18 folders: tool files, `gt_bbox` text files, and the XML form (METHOD 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::index::{RawBox, RawFrame, RawSequence};
+use super::labels::normalized;
+use crate::error::{AtPath, Error, Result};
+use crate::vision::geometry::Box2;
+
+/// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the tissue behind them.
+const TOOLS: [&str; 8] = [
+    "bipolar_forceps",
+    "prograsp_forceps",
+    "large_needle_driver",
+    "monopolar_curved_scissors",
+    "ultrasound_probe",
+    "suction",
+    "clip_applier",
+    "stapler",
+];
+const TISSUE: &str = "tissue";
+
+/// Box files count in these pixels, whatever the size of the pictures.
+const BOX_SPACE: [u32; 2] = [1280, 1024];
+
+/// Paths are relative to `root`. `box_file` is a text file, or a folder of XML files.
+pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Result<RawSequence> {
+    let mut sequence = RawSequence { box_space: Some(BOX_SPACE), ..RawSequence::default() };
+    read_tools(&root.join(tool_file), &mut sequence)?;
+    if let Some(box_file) = box_file {
+        let path = root.join(box_file);
+        sequence.annotated = TOOLS.into_iter().chain([TISSUE]).map(String::from).collect::<BTreeSet<_>>();
+        if path.is_dir() {
+            read_xml_folder(&path, &mut sequence)?;
+        } else {
+            read_box_lines(&path, &mut sequence)?;
+        }
+    }
+    Ok(sequence)
+}
+
+/// A header, then `NNN t1..t8`.
+fn read_tools(path: &Path, sequence: &mut RawSequence) -> Result<()> {
+    let text = std::fs::read_to_string(path).at_path("read the tool file", path)?;
+    for (index, line) in text.lines().enumerate().skip(1) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let place = format!("{}:{}", path.display(), index + 1);
+        match tool_line(line, &place) {
+            Ok(frame) => sequence.frames.push(frame),
+            Err(error) => sequence.problems.push(error.at(place)),
+        }
+    }
+    Ok(())
+}
+
+fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    if columns.len() != TOOLS.len() + 1 {
+        return Err(Error::failure(format!("the line has {} columns, {} are expected", columns.len(), TOOLS.len() + 1)));
+    }
+    let number = frame_number(columns[0])?;
+    let mut tools = Vec::new();
+    for (tool, column) in TOOLS.iter().zip(&columns[1..]) {
+        if label(column)? {
+            tools.push(tool.to_string());
+        }
+    }
+    Ok(RawFrame { number, tools, place: place.to_string() })
+}
+
+/// `1` or `0`, in any file of labels.
+pub fn label(column: &str) -> Result<bool> {
+    match column.trim() {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        other => Err(Error::failure(format!("`{other}` is no label; 0 or 1 is expected"))),
+    }
+}
+
+/// `010` or `frame010`.
+fn frame_number(text: &str) -> Result<u32> {
+    let digits = text.trim().trim_start_matches("frame");
+    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
+}
+
+/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent.
+fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
+    let text = std::fs::read_to_string(path).at_path("read the box file", path)?;
+    let mut boxes = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match box_line(line) {
+            Ok((number, found)) => {
+                boxes.insert(number, found);
+            }
+            Err(error) => sequence.problems.push(error.at(format!("{}:{}", path.display(), index + 1))),
+        }
+    }
+    sequence.boxes = Some(boxes);
+    Ok(())
+}
+
+fn box_line(line: &str) -> Result<(u32, Vec<RawBox>)> {
+    let columns: Vec<&str> = line.split(',').map(str::trim).collect();
+    let expected = 1 + 4 * (TOOLS.len() + 1);
+    if columns.len() != expected {
+        return Err(Error::failure(format!("the line has {} columns, {expected} are expected", columns.len())));
+    }
+    let number = frame_number(columns[0])?;
+    let mut boxes = Vec::new();
+    for (name, corners) in TOOLS.iter().chain([&TISSUE]).zip(columns[1..].chunks(4)) {
+        let mut corner = [0; 4];
+        for (value, text) in corner.iter_mut().zip(corners) {
+            *value = coordinate(text)?;
+        }
+        if corner != [0; 4] {
+            boxes.push(RawBox { name: name.to_string(), bounds: Box2::from(corner) });
+        }
+    }
+    Ok((number, boxes))
+}
+
+/// A whole or decimal number of pixels, truncated.
+pub fn coordinate(text: &str) -> Result<i64> {
+    text.trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite())
+        .map(|value| value as i64)
+        .ok_or_else(|| Error::failure(format!("`{text}` is no coordinate")))
+}
+
+/// `frameNNN.xml` files with repeated `<objects>`. A frame without a file has no annotation, so no boxes are claimed for it.
+fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
+    let mut boxes = BTreeMap::new();
+    for frame in &sequence.frames {
+        let path = folder.join(format!("frame{:03}.xml", frame.number));
+        if !path.is_file() {
+            continue;
+        }
+        match read_xml(&path) {
+            Ok(found) => {
+                boxes.insert(frame.number, found);
+            }
+            Err(error) => sequence.problems.push(error.at_path(&path)),
+        }
+    }
+    sequence.boxes = Some(boxes);
+    Ok(())
+}
+
+fn read_xml(path: &Path) -> Result<Vec<RawBox>> {
+    let text = std::fs::read_to_string(path).at_path("read the XML file", path)?;
+    let document = roxmltree::Document::parse(&text).at_path("understand the XML", path)?;
+    let mut boxes = Vec::new();
+    for object in document.descendants().filter(|node| node.has_tag_name("objects")) {
+        let text_of = |parent: roxmltree::Node, tag: &str| {
+            let node = parent.children().find(|node| node.has_tag_name(tag));
+            node.and_then(|node| node.text()).map(|text| text.trim().to_string()).ok_or_else(|| {
+                let line = document.text_pos_at(parent.range().start).row;
+                Error::failure(format!("an object has no <{tag}>")).at(format!("{}:{line}", path.display()))
+            })
+        };
+        let name = normalized(&text_of(object, "name")?);
+        let Some(bounds) = object.children().find(|node| node.has_tag_name("bndbox")) else {
+            continue;
+        };
+        let mut corners = [0; 4];
+        for (corner, tag) in corners.iter_mut().zip(["xmin", "ymin", "xmax", "ymax"]) {
+            *corner = coordinate(&text_of(bounds, tag)?)?;
+        }
+        boxes.push(RawBox { name, bounds: Box2::from(corners) });
+    }
+    Ok(boxes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_tool_line_is_read_by_position() {
+        let frame = tool_line("010 1 1 0 0 0 0 1 0\r", "x:2").unwrap();
+        assert_eq!((frame.number, frame.tools.as_slice()), (10, ["bipolar_forceps", "prograsp_forceps", "clip_applier"].map(String::from).as_slice()));
+    }
+
+    #[test]
+    fn a_short_line_and_a_strange_label_are_refused() {
+        assert!(tool_line("010 1 1", "").unwrap_err().to_string().contains("3 columns, 9 are expected"));
+        assert!(tool_line("010 1 1 0 0 0 0 1 x", "").unwrap_err().to_string().contains("`x` is no label"));
+    }
+
+    #[test]
+    fn boxes_of_zeros_are_absent() {
+        let line = format!("frame003, 1, 2, 3, 4{}, 5, 6, 7, 8", ", 0, 0, 0, 0".repeat(7));
+        let (number, boxes) = box_line(&line).unwrap();
+        assert_eq!(number, 3);
+        let found: Vec<(&str, [i64; 4])> = boxes.iter().map(|found| (found.name.as_str(), found.bounds.into())).collect();
+        assert_eq!(found, [("bipolar_forceps", [1, 2, 3, 4]), ("tissue", [5, 6, 7, 8])]);
+    }
+
+    #[test]
+    fn the_xml_form_gives_names_and_boxes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("frame000.xml");
+        std::fs::write(
+            &path,
+            "<annotation><objects><name>kidney</name><interaction>Idle</interaction><bndbox><xmin>1</xmin><ymin>2</ymin>\
+             <xmax>3</xmax><ymax>4</ymax></bndbox></objects></annotation>",
+        )
+        .unwrap();
+        let boxes = read_xml(&path).unwrap();
+        assert_eq!((boxes[0].name.as_str(), boxes[0].bounds), ("kidney", Box2::from([1, 2, 3, 4])));
+        std::fs::write(&path, "<annotation><objects>").unwrap();
+        assert!(read_xml(&path).unwrap_err().to_string().contains("frame000.xml"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parsers_panic(line in ".{0,80}") {
+            let _ = tool_line(&line, "");
+            let _ = box_line(&line);
+        }
+    }
+}

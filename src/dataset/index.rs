@@ -1,0 +1,375 @@
+//! The index: every frame of a data set with its labels and boxes, whatever layout it came in.
+//!
+//! Row `i` of the frames is row `i` of the pictures and of the pack made from them. The pictures are listed apart from the
+//! labels, so that a change of labels (or of the label space) packs nothing again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::labels::ClassMap;
+use super::pattern::Pattern;
+use super::{cholec80, endovis18};
+use crate::error::{AtPath, Error, Result};
+use crate::store::digest::Digest;
+use crate::vision::geometry::Box2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    EndoVis18,
+    Cholec80,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadFrame {
+    #[default]
+    Fail,
+    Skip,
+}
+
+/// Where things lie below a data set's root, and which of it is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceLayout {
+    pub layout: Layout,
+    /// EndoVis18's sequences or Cholec80's videos.
+    pub train: Vec<u32>,
+    pub validation: Vec<u32>,
+    pub frames: Pattern,
+    /// Tool files; of several patterns the first that exists.
+    pub labels: Vec<Pattern>,
+    /// Box files; of several patterns the first that exists, none where none does.
+    pub boxes: Vec<Pattern>,
+    /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps video).
+    pub frame_step: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelledBox {
+    pub class: usize,
+    /// In pixels of `Frame::box_space`.
+    pub bounds: Box2,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// `seq_2` or `video03`.
+    pub sequence: String,
+    /// `frame010` or `000030`.
+    pub name: String,
+    pub train: bool,
+    pub validation: bool,
+    /// Indices of the classes that are there, rising; the tissue always is.
+    pub labels: Vec<usize>,
+    /// `None`: nobody annotated boxes in this frame.
+    pub boxes: Option<Vec<LabelledBox>>,
+    /// `[width, height]` of the pixels that the boxes count in.
+    pub box_space: [u32; 2],
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Below the data set's root.
+    pub path: PathBuf,
+    pub digest: Digest,
+}
+
+/// A frame that could not be used, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkippedFrame {
+    pub place: String,
+    pub problem: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexSummary {
+    pub train_frames: usize,
+    pub validation_frames: usize,
+    pub frames_with_boxes: usize,
+    /// Indices of the classes that this data set's boxes can annotate.
+    pub annotated_classes: Vec<usize>,
+    pub skipped: Vec<SkippedFrame>,
+}
+
+/// What an adapter reads of one frame, in the data set's own terms.
+#[derive(Debug, Clone)]
+pub struct RawFrame {
+    pub number: u32,
+    /// Names of the tools that the label file marks.
+    pub tools: Vec<String>,
+    /// `file:line` of its label.
+    pub place: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct RawBox {
+    pub name: String,
+    pub bounds: Box2,
+}
+
+/// What an adapter reads of one sequence. A line that cannot be used is an error in `problems`, not the end.
+#[derive(Debug, Default)]
+pub struct RawSequence {
+    pub frames: Vec<RawFrame>,
+    /// By frame number; a frame that is not in it has no annotation. `None`: there is no box file.
+    pub boxes: Option<BTreeMap<u32, Vec<RawBox>>>,
+    /// Names of tools (and perhaps the tissue) that the boxes can annotate.
+    pub annotated: BTreeSet<String>,
+    /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
+    pub box_space: Option<[u32; 2]>,
+    pub problems: Vec<Error>,
+}
+
+pub struct Index {
+    pub frames: Vec<Frame>,
+    pub pictures: Vec<PathBuf>,
+    pub summary: IndexSummary,
+}
+
+impl SourceLayout {
+    /// The sequences in use, rising, each once.
+    pub fn sequences(&self) -> BTreeSet<u32> {
+        self.train.iter().chain(&self.validation).copied().collect()
+    }
+
+    fn sequence_name(&self, sequence: u32) -> String {
+        match self.layout {
+            Layout::EndoVis18 => format!("seq_{sequence}"),
+            Layout::Cholec80 => format!("video{sequence:02}"),
+        }
+    }
+
+    fn frame_name(&self, frame: u32) -> String {
+        match self.layout {
+            Layout::EndoVis18 => format!("frame{frame:03}"),
+            Layout::Cholec80 => format!("{frame:06}"),
+        }
+    }
+
+    /// Every file below `root` that can change the index or the pictures, sorted: what the data's digest covers.
+    pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
+        let mut files = BTreeSet::new();
+        for sequence in self.sequences() {
+            let label_file = self.label_file(root, sequence)?;
+            files.insert(label_file);
+            if let Some(boxes) = first_existing(root, &self.boxes, sequence) {
+                list_files(root, &boxes, &mut files)?;
+            }
+            let pictures = PathBuf::from(self.frames.fill(sequence, 0));
+            let folder = pictures.parent().unwrap_or(Path::new("")).to_path_buf();
+            if root.join(&folder).is_dir() {
+                list_files(root, &folder, &mut files)?;
+            }
+        }
+        Ok(files.into_iter().collect())
+    }
+
+    fn label_file(&self, root: &Path, sequence: u32) -> Result<PathBuf> {
+        first_existing(root, &self.labels, sequence).ok_or_else(|| {
+            let tried: Vec<String> = self.labels.iter().map(|pattern| pattern.fill(sequence, 0)).collect();
+            Error::failure(format!("{} has no tool file (looked for {})", self.sequence_name(sequence), tried.join(", ")))
+                .at_path(root)
+                .hint("check `root`, `train` and `validation` of the data recipe, or give its `labels` pattern")
+        })
+    }
+}
+
+fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -> Option<PathBuf> {
+    patterns
+        .iter()
+        .map(|pattern| PathBuf::from(pattern.fill(sequence, 0)))
+        .find(|relative| root.join(relative).exists())
+}
+
+/// A file, or the files of a folder (not of its folders).
+fn list_files(root: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let path = root.join(relative);
+    if path.is_file() {
+        files.insert(relative.to_path_buf());
+        return Ok(());
+    }
+    for entry in walkdir::WalkDir::new(&path).min_depth(1).max_depth(1) {
+        let entry = entry.at_path("list", &path)?;
+        if entry.file_type().is_file() || entry.path().is_file() {
+            files.insert(relative.join(entry.file_name()));
+        }
+    }
+    Ok(())
+}
+
+/// Reads labels and boxes and checks that each frame has a picture. Decodes nothing.
+pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_frame: OnBadFrame) -> Result<Index> {
+    let mut builder = Builder {
+        source,
+        root,
+        classes,
+        problems: Vec::new(),
+        annotated: BTreeSet::new(),
+        index: Index { frames: Vec::new(), pictures: Vec::new(), summary: IndexSummary::default() },
+    };
+    for sequence in source.sequences() {
+        builder.add_sequence(sequence)?;
+    }
+    builder.finish(on_bad_frame)
+}
+
+struct Builder<'a> {
+    source: &'a SourceLayout,
+    root: &'a Path,
+    classes: &'a ClassMap,
+    problems: Vec<Error>,
+    annotated: BTreeSet<usize>,
+    index: Index,
+}
+
+impl Builder<'_> {
+    fn add_sequence(&mut self, sequence: u32) -> Result<()> {
+        let label_file = self.source.label_file(self.root, sequence)?;
+        let box_file = first_existing(self.root, &self.source.boxes, sequence);
+        let mut raw = match self.source.layout {
+            Layout::EndoVis18 => endovis18::read_sequence(self.root, &label_file, box_file.as_deref())?,
+            Layout::Cholec80 => cholec80::read_sequence(self.root, &label_file, box_file.as_deref(), self.source.frame_step)?,
+        };
+        self.problems.append(&mut raw.problems);
+        for name in &raw.annotated {
+            self.annotated.extend(self.classes.class(name).map_err(|error| error.at_path(&self.root.join(&label_file)))?);
+        }
+        let before = self.index.frames.len();
+        let mut seen: BTreeMap<u32, String> = BTreeMap::new();
+        for frame in &raw.frames {
+            if let Some(first) = seen.get(&frame.number) {
+                let problem = format!("{} is listed twice (first at {first})", self.source.frame_name(frame.number));
+                self.problems.push(Error::failure(problem).at(&frame.place));
+                continue;
+            }
+            seen.insert(frame.number, frame.place.clone());
+            match self.frame(sequence, frame, &raw) {
+                Ok((record, picture)) => {
+                    self.index.frames.push(record);
+                    self.index.pictures.push(picture);
+                }
+                Err(error) => self.problems.push(error),
+            }
+        }
+        if self.index.frames.len() == before && self.problems.is_empty() {
+            return Err(Error::failure(format!("{} has no frames", self.source.sequence_name(sequence)))
+                .at_path(&self.root.join(label_file))
+                .hint("take the sequence out of the data recipe's `train` or `validation`"));
+        }
+        Ok(())
+    }
+
+    fn frame(&self, sequence: u32, raw: &RawFrame, of: &RawSequence) -> Result<(Frame, PathBuf)> {
+        let picture = PathBuf::from(self.source.frames.fill(sequence, raw.number));
+        let path = self.root.join(&picture);
+        if !path.is_file() {
+            return Err(Error::failure(format!("the label at {} has no picture", raw.place)).at_path(&path));
+        }
+        let mut labels = BTreeSet::from([self.classes.space.tissue()]);
+        for tool in &raw.tools {
+            labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
+        }
+        let boxes = match of.boxes.as_ref().and_then(|boxes| boxes.get(&raw.number)) {
+            None => None,
+            Some(raw_boxes) => {
+                let mut labelled = Vec::new();
+                for raw_box in raw_boxes {
+                    if let Some(class) = self.classes.class(&raw_box.name).map_err(|error| error.at(&raw.place))? {
+                        labelled.push(LabelledBox { class, bounds: raw_box.bounds });
+                    }
+                }
+                Some(labelled)
+            }
+        };
+        let box_space = match (of.box_space, &boxes) {
+            (Some(space), _) => space,
+            (None, Some(_)) => {
+                let (width, height) = image::image_dimensions(&path).at_path("read the size of the picture", &path)?;
+                [width, height]
+            }
+            (None, None) => [0, 0],
+        };
+        let frame = Frame {
+            sequence: self.source.sequence_name(sequence),
+            name: self.source.frame_name(raw.number),
+            train: self.source.train.contains(&sequence),
+            validation: self.source.validation.contains(&sequence),
+            labels: labels.into_iter().collect(),
+            boxes,
+            box_space,
+        };
+        Ok((frame, picture))
+    }
+
+    fn finish(mut self, on_bad_frame: OnBadFrame) -> Result<Index> {
+        if on_bad_frame == OnBadFrame::Fail
+            && let Some(first) = self.problems.first()
+        {
+            let others = match self.problems.len() - 1 {
+                0 => String::new(),
+                more => format!(" ({more} more frames of this data set have a problem)"),
+            };
+            let first = Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default());
+            return Err(first.hint("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such frames out"));
+        }
+        let frames = &self.index.frames;
+        self.index.summary = IndexSummary {
+            train_frames: frames.iter().filter(|frame| frame.train).count(),
+            validation_frames: frames.iter().filter(|frame| frame.validation).count(),
+            frames_with_boxes: frames.iter().filter(|frame| frame.boxes.is_some()).count(),
+            annotated_classes: self.annotated.into_iter().collect(),
+            skipped: self.problems.iter().map(skipped_frame).collect(),
+        };
+        for (wanted, found, name) in [
+            (!self.source.train.is_empty(), self.index.summary.train_frames, "train"),
+            (!self.source.validation.is_empty(), self.index.summary.validation_frames, "validation"),
+        ] {
+            if wanted && found == 0 {
+                return Err(Error::failure(format!("the {name} sequences have no usable frame")).at_path(self.root));
+            }
+        }
+        Ok(self.index)
+    }
+}
+
+pub fn skipped_frame(error: &Error) -> SkippedFrame {
+    SkippedFrame {
+        place: error.place().unwrap_or_default().to_string(),
+        problem: error.what().to_string(),
+    }
+}
+
+/// One JSON value a line.
+pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
+    let mut writer = BufWriter::new(File::create(path).at_path("create", path)?);
+    for row in rows {
+        serde_json::to_writer(&mut writer, row).at_path("write", path)?;
+        writer.write_all(b"\n").at_path("write", path)?;
+    }
+    writer.flush().at_path("write", path)
+}
+
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let reader = BufReader::new(File::open(path).at_path("open", path)?);
+    reader
+        .lines()
+        .map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path))
+        .collect()
+}
+
+/// The files of an index object.
+pub const FRAMES_FILE: &str = "frames.jsonl";
+pub const SUMMARY_FILE: &str = "summary.json";
+
+/// Reads the frames of an index object in the store.
+pub fn read_frames(index: &Path) -> Result<Vec<Frame>> {
+    read_lines(&index.join(FRAMES_FILE))
+}
+
+pub fn read_summary(index: &Path) -> Result<IndexSummary> {
+    crate::store::read_json(&index.join(SUMMARY_FILE))
+}

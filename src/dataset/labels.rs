@@ -1,0 +1,88 @@
+//! Label spaces: which classes there are, in which order (METHOD 1).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Box colours by class index, RGB (METHOD 1).
+pub const CLASS_COLOURS: [[u8; 3]; 11] = [
+    [255, 0, 0],
+    [0, 0, 255],
+    [0, 255, 0],
+    [255, 255, 255],
+    [255, 255, 0],
+    [255, 0, 255],
+    [0, 255, 255],
+    [69, 139, 116],
+    [156, 102, 31],
+    [255, 20, 147],
+    [255, 97, 3],
+];
+
+/// The ordered classes of a model's head. The tissue is always the last, and always present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSpace {
+    pub classes: Vec<String>,
+}
+
+impl LabelSpace {
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// The index of the tissue class.
+    pub fn tissue(&self) -> usize {
+        self.classes.len() - 1
+    }
+
+    pub fn index_of(&self, class: &str) -> Option<usize> {
+        self.classes.iter().position(|name| name == class)
+    }
+}
+
+/// From the names that a data set uses to class indices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassMap {
+    pub space: LabelSpace,
+    /// The data set's name -> class name. Checked when the recipe is read: each class name is in some label space.
+    pub names: BTreeMap<String, String>,
+}
+
+impl ClassMap {
+    /// `Ok(None)`: a known class that this label space does not have. `Err`: a name that the recipe does not map.
+    pub fn class(&self, name: &str) -> Result<Option<usize>> {
+        let class = self.names.get(&normalized(name)).ok_or_else(|| {
+            let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
+            Error::failure(format!("`{name}` is no class that the recipe maps (it maps {})", known.join(", ")))
+                .hint("add it to the `classes` table of the data recipe")
+        })?;
+        Ok(self.space.index_of(class))
+    }
+}
+
+/// Data sets write `bipolar_forceps`, `Bipolar Forceps`, `SpecimenBag`: all compared in lower case with underscores.
+pub fn normalized(name: &str) -> String {
+    name.trim().to_lowercase().replace([' ', '-'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_of_another_label_space_is_dropped_and_an_unknown_name_is_an_error() {
+        let map = ClassMap {
+            space: LabelSpace { classes: vec!["suction".into(), "tissue".into()] },
+            names: BTreeMap::from([("irrigator".into(), "suction".into()), ("hook".into(), "hook".into())]),
+        };
+        assert_eq!(map.class("Irrigator").unwrap(), Some(0));
+        assert_eq!(map.class("hook").unwrap(), None);
+        assert!(map.class("laser").unwrap_err().to_string().contains("`laser` is no class"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Drawn surgical scenes, written in the two layouts that users have.
+//!
+//! So that a first run needs no data and yet goes through the real adapters: labels, boxes and file names come out exactly as
+//! in EndoVis18 and Cholec80 folders. Same parameters, same bytes.
+
+mod instruments;
+mod scene;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::index::Layout;
+use crate::error::{AtPath, Result};
+use instruments::Instrument;
+use scene::{DrawnScene, Surroundings};
+
+/// What to draw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleData {
+    pub layout: Layout,
+    /// Sequences or videos to draw.
+    pub sequences: Vec<u32>,
+    pub frames_per_sequence: u32,
+    /// `[height, width]` in pixels.
+    pub picture_size: [u32; 2],
+    pub seed: u64,
+}
+
+/// EndoVis18's tools in the order of its columns.
+const ENDOVIS18_TOOLS: [Instrument; 8] = [
+    Instrument::BipolarForceps,
+    Instrument::PrograspForceps,
+    Instrument::LargeNeedleDriver,
+    Instrument::MonopolarCurvedScissors,
+    Instrument::UltrasoundProbe,
+    Instrument::Suction,
+    Instrument::ClipApplier,
+    Instrument::Stapler,
+];
+
+/// Cholec80's tools with the names of its header.
+const CHOLEC80_TOOLS: [(&str, Instrument); 7] = [
+    ("Grasper", Instrument::PrograspForceps),
+    ("Bipolar", Instrument::BipolarForceps),
+    ("Hook", Instrument::Hook),
+    ("Scissors", Instrument::MonopolarCurvedScissors),
+    ("Clipper", Instrument::ClipApplier),
+    ("Irrigator", Instrument::Suction),
+    ("SpecimenBag", Instrument::SpecimenBag),
+];
+
+/// Writes the whole data set below `root`, calling `on_frame` after each picture.
+pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Result<()> {
+    for &sequence in &sample.sequences {
+        let scenes: Vec<DrawnScene> = (0..sample.frames_per_sequence)
+            .into_par_iter()
+            .map(|frame| {
+                let scene = draw(sample, sequence, frame);
+                let path = root.join(match sample.layout {
+                    Layout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
+                    Layout::Cholec80 => format!("frames/video{sequence:02}/{frame:06}.png"),
+                });
+                create_parent(&path)?;
+                scene.picture.save(&path).at_path("write the picture", &path)?;
+                on_frame();
+                Ok(DrawnScene { picture: Default::default(), ..scene })
+            })
+            .collect::<Result<_>>()?;
+        match sample.layout {
+            Layout::EndoVis18 => write_endovis18(sample, root, sequence, &scenes)?,
+            Layout::Cholec80 => write_cholec80(root, sequence, &scenes)?,
+        }
+    }
+    Ok(())
+}
+
+fn draw(sample: &SampleData, sequence: u32, frame: u32) -> DrawnScene {
+    let (tools, surroundings): (Vec<Instrument>, _) = match sample.layout {
+        Layout::EndoVis18 => (ENDOVIS18_TOOLS.to_vec(), Surroundings::Robotic),
+        Layout::Cholec80 => (CHOLEC80_TOOLS.map(|(_, tool)| tool).to_vec(), Surroundings::Laparoscopic),
+    };
+    let name = format!("sample/{:?}/{}/{sequence}", sample.layout, sample.seed);
+    scene::draw(&name, frame, &tools, surroundings, sample.picture_size)
+}
+
+fn create_parent(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).at_path("create the folder", folder)
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    create_parent(path)?;
+    fs::write(path, text).at_path("write", path)
+}
+
+/// Tool file and `gt_bbox` file; boxes count in 1280x1024 pixels.
+fn write_endovis18(sample: &SampleData, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+    let [height, width] = sample.picture_size;
+    let mut tools = String::from(
+        "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction \
+         clip_applier stapler\n",
+    );
+    let mut boxes = String::new();
+    for (frame, scene) in scenes.iter().enumerate() {
+        let _ = write!(tools, "{frame:03}");
+        let _ = write!(boxes, "frame{frame:03}");
+        for tool in ENDOVIS18_TOOLS {
+            let bounds = scene.box_of(tool);
+            let _ = write!(tools, " {}", u8::from(bounds.is_some()));
+            // Rounded up, so that truncating it back to the picture's pixels gives the same box.
+            let up = |value: i64, from: u32, to: u32| (value * i64::from(to) + i64::from(from) - 1) / i64::from(from);
+            let corners = bounds.map_or([0; 4], |b| {
+                [up(b.x1, width, 1280), up(b.y1, height, 1024), up(b.x2, width, 1280), up(b.y2, height, 1024)]
+            });
+            let _ = write!(boxes, ", {}, {}, {}, {}", corners[0], corners[1], corners[2], corners[3]);
+        }
+        tools.push('\n');
+        boxes.push_str(", 0, 0, 1280, 1024\n");
+    }
+    write_text(&root.join(format!("annotation_tool/train_dataset/seq_{sequence}.txt")), &tools)?;
+    write_text(&root.join(format!("gt_bbox/seq_{sequence}.txt")), &boxes)
+}
+
+/// Tool file at 25 rows a second, pictures at one, boxes in the picture's own pixels.
+fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+    let names: Vec<&str> = CHOLEC80_TOOLS.iter().map(|(name, _)| *name).collect();
+    let mut tools = format!("Frame\t{}\n", names.join("\t"));
+    let mut boxes = String::from("frame,tool,x1,y1,x2,y2\n");
+    for (frame, scene) in scenes.iter().enumerate() {
+        let _ = write!(tools, "{}", frame * 25);
+        for (name, tool) in CHOLEC80_TOOLS {
+            let bounds = scene.box_of(tool);
+            let _ = write!(tools, "\t{}", u8::from(bounds.is_some()));
+            if let Some(b) = bounds {
+                let _ = writeln!(boxes, "{frame:06},{},{},{},{},{}", name.to_lowercase(), b.x1, b.y1, b.x2, b.y2);
+            }
+        }
+        tools.push('\n');
+    }
+    write_text(&root.join(format!("tool_annotations/video{sequence:02}-tool.txt")), &tools)?;
+    write_text(&root.join(format!("boxes/video{sequence:02}.csv")), &boxes)
+}

@@ -1,0 +1,184 @@
+//! One drawn scene: textured tissue, one to three instruments, their exact boxes.
+
+use std::f32::consts::{PI, TAU};
+
+use image::{Rgb, RgbImage};
+use rand::RngExt;
+use tiny_skia::Pixmap;
+
+use super::instruments::{Instrument, Pose};
+use crate::random::{Stream, stream};
+use crate::vision::geometry::Box2;
+
+/// Instruments stay and move for so many frames before the next ones come.
+const SHOT_FRAMES: u32 = 3;
+/// A pixel belongs to an instrument's box from this opacity on.
+const SOLID: u8 = 128;
+/// An instrument of which less is seen counts as absent, in square pixels.
+const LEAST_VISIBLE: usize = 60;
+
+/// The look of the two data sets: colour of the tissue, and Cholec80's round view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surroundings {
+    Robotic,
+    Laparoscopic,
+}
+
+#[derive(Debug, Clone)]
+pub struct DrawnScene {
+    pub picture: RgbImage,
+    pub instruments: Vec<(Instrument, Box2)>,
+}
+
+impl DrawnScene {
+    pub fn box_of(&self, instrument: Instrument) -> Option<Box2> {
+        self.instruments.iter().find(|(drawn, _)| *drawn == instrument).map(|(_, bounds)| *bounds)
+    }
+}
+
+/// `sequence_name` seeds everything; `picture_size` is `[height, width]`.
+pub fn draw(sequence_name: &str, frame: u32, tools: &[Instrument], surroundings: Surroundings, picture_size: [u32; 2]) -> DrawnScene {
+    let shot = frame / SHOT_FRAMES;
+    let mut shot_stream = stream(&format!("{sequence_name}/shot {shot}"));
+    let cast = choose_instruments(&mut shot_stream, tools);
+    let start_side = shot_stream.random_range(0.0..TAU);
+    let mut frame_stream = stream(&format!("{sequence_name}/frame {frame}"));
+    let mut picture = draw_tissue(&mut frame_stream, surroundings, picture_size);
+    let mut instruments = Vec::new();
+    for (index, &instrument) in cast.iter().enumerate() {
+        // Spread around the view, so that instruments seldom cover each other.
+        let side = start_side + TAU * index as f32 / cast.len() as f32 + frame_stream.random_range(-0.35..0.35);
+        let pose = choose_pose(&mut frame_stream, side, picture_size);
+        if let Some(bounds) = draw_instrument(&mut picture, instrument, pose) {
+            instruments.push((instrument, bounds));
+        }
+    }
+    finish_light(&mut frame_stream, &mut picture, surroundings);
+    DrawnScene { picture, instruments }
+}
+
+fn choose_instruments(stream: &mut Stream, tools: &[Instrument]) -> Vec<Instrument> {
+    let count = stream.random_range(1..=3);
+    let mut left = tools.to_vec();
+    (0..count).map(|_| left.swap_remove(stream.random_range(0..left.len()))).collect()
+}
+
+fn choose_pose(stream: &mut Stream, side: f32, [height, width]: [u32; 2]) -> Pose {
+    let (height, width) = (height as f32, width as f32);
+    let reach = stream.random_range(0.12..0.5);
+    Pose {
+        tip: (width * (0.5 + reach * side.cos() * 0.8), height * (0.5 + reach * side.sin() * 0.8)),
+        // From the edge on that side towards the middle.
+        angle: side + PI + stream.random_range(-0.4..0.4),
+        size: height * stream.random_range(0.18..0.26),
+        opening: stream.random_range(0.0..1.0),
+    }
+}
+
+/// Draws it over the picture and returns the exact box of its visible pixels.
+fn draw_instrument(picture: &mut RgbImage, instrument: Instrument, pose: Pose) -> Option<Box2> {
+    let mut canvas = Pixmap::new(picture.width(), picture.height())?;
+    instrument.draw(&mut canvas, pose);
+    let mut bounds: Option<Box2> = None;
+    let mut solid_pixels = 0;
+    for ((x, y, pixel), drawn) in picture.enumerate_pixels_mut().zip(canvas.pixels()) {
+        // Premultiplied: the drawn colour lies over what is left of the picture's.
+        let rest = 255 - u16::from(drawn.alpha());
+        for (channel, over) in [drawn.red(), drawn.green(), drawn.blue()].into_iter().enumerate() {
+            pixel.0[channel] = over + (u16::from(pixel.0[channel]) * rest / 255) as u8;
+        }
+        if drawn.alpha() >= SOLID {
+            solid_pixels += 1;
+            let here = Box2::from([i64::from(x), i64::from(y), i64::from(x) + 1, i64::from(y) + 1]);
+            bounds = Some(bounds.map_or(here, |bounds| bounds.united(&here)));
+        }
+    }
+    bounds.filter(|_| solid_pixels >= LEAST_VISIBLE)
+}
+
+fn draw_tissue(stream: &mut Stream, surroundings: Surroundings, [height, width]: [u32; 2]) -> RgbImage {
+    let base = match surroundings {
+        Surroundings::Robotic => [168.0, 72.0, 66.0],
+        Surroundings::Laparoscopic => [182.0, 110.0, 68.0],
+    };
+    let shift = stream.random_range(0.8..1.15);
+    let coarse = Noise::new(stream, height as f32 / 4.0);
+    let fine = Noise::new(stream, height as f32 / 18.0);
+    let vessels = Noise::new(stream, height as f32 / 7.0);
+    RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32, y as f32);
+        let light = shift * (0.72 + 0.38 * coarse.at(x, y) + 0.16 * fine.at(x, y));
+        let vessel = ((vessels.at(x, y) - 0.5).abs() < 0.025) as u8 as f32;
+        let channel = |value: f32, vessel_weight: f32| (value * light * (1.0 - vessel_weight * vessel)).clamp(0.0, 255.0) as u8;
+        Rgb([channel(base[0], 0.25), channel(base[1], 0.5), channel(base[2], 0.45)])
+    })
+}
+
+/// Darker towards the edges, Cholec80's round view, and a little sensor noise.
+fn finish_light(stream: &mut Stream, picture: &mut RgbImage, surroundings: Surroundings) {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let (dx, dy) = (x as f32 / width - 0.5, y as f32 / height - 0.5);
+        let from_middle = (dx * dx + dy * dy).sqrt();
+        let mut light = 1.0 - 0.5 * from_middle * from_middle;
+        if surroundings == Surroundings::Laparoscopic && from_middle > 0.62 {
+            light *= 0.15;
+        }
+        let noise = stream.random_range(-6.0..6.0);
+        for value in &mut pixel.0 {
+            *value = (f32::from(*value) * light + noise).clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+/// Smooth noise in [0, 1]: random values on a lattice, blended between.
+struct Noise {
+    cell: f32,
+    values: Vec<f32>,
+}
+
+impl Noise {
+    const SIDE: usize = 64;
+
+    fn new(stream: &mut Stream, cell: f32) -> Self {
+        Noise {
+            cell: cell.max(1.0),
+            values: (0..Self::SIDE * Self::SIDE).map(|_| stream.random_range(0.0..1.0)).collect(),
+        }
+    }
+
+    fn at(&self, x: f32, y: f32) -> f32 {
+        let (x, y) = (x / self.cell, y / self.cell);
+        let (column, row) = (x as usize, y as usize);
+        let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
+        let (tx, ty) = (smooth(x.fract()), smooth(y.fract()));
+        let value = |row: usize, column: usize| self.values[(row % Self::SIDE) * Self::SIDE + column % Self::SIDE];
+        let upper = value(row, column) * (1.0 - tx) + value(row, column + 1) * tx;
+        let lower = value(row + 1, column) * (1.0 - tx) + value(row + 1, column + 1) * tx;
+        upper * (1.0 - ty) + lower * ty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_is_the_same_whenever_it_is_drawn() {
+        let tools = [Instrument::Suction, Instrument::Hook, Instrument::Stapler];
+        let one = draw("test/1", 4, &tools, Surroundings::Robotic, [96, 120]);
+        let two = draw("test/1", 4, &tools, Surroundings::Robotic, [96, 120]);
+        assert_eq!(one.picture, two.picture);
+        assert_eq!(one.instruments, two.instruments);
+    }
+
+    #[test]
+    fn boxes_lie_in_the_picture() {
+        for frame in 0..20 {
+            let scene = draw("test/2", frame, &[Instrument::Suction, Instrument::SpecimenBag, Instrument::ClipApplier], Surroundings::Laparoscopic, [96, 120]);
+            for (_, bounds) in scene.instruments {
+                assert!(bounds.x1 >= 0 && bounds.y1 >= 0 && bounds.x2 <= 120 && bounds.y2 <= 96 && bounds.area() > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! An experiment to its graph of stages.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::sources::DataStages;
+use super::stages::*;
+use crate::dataset::labels::LabelSpace;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Resource, Source, Stage, StageId};
+use crate::recipe::experiment::{Cell, Experiment};
+use crate::recipe::library::Resolved;
+use crate::recipe::schema::{ExtractionRecipe, ModelRecipe};
+use crate::recipe::values::*;
+use crate::store::digest::Digest;
+use crate::store::{Store, stat};
+
+/// What is wanted of an experiment: its tables, or what an export needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Goal {
+    Classification,
+    Localization,
+    /// Heat maps and boxes, without their score.
+    Boxes,
+    Extraction,
+    /// Features, without probe and speed.
+    Features,
+}
+
+impl From<Table> for Goal {
+    fn from(table: Table) -> Self {
+        match table {
+            Table::Classification => Goal::Classification,
+            Table::Localization => Goal::Localization,
+            Table::Extraction => Goal::Extraction,
+        }
+    }
+}
+
+/// The stages that a cell's results come from; absent what was not wanted or makes no sense for it.
+#[derive(Debug, Clone, Default)]
+pub struct CellStages {
+    pub evaluate: Option<StageId>,
+    pub heat_maps: Option<StageId>,
+    pub localize: Option<StageId>,
+    pub score: Option<StageId>,
+    pub extract: Option<StageId>,
+    pub probe: Option<StageId>,
+    pub measure: Option<StageId>,
+}
+
+/// One cell of the matrix, planned.
+#[derive(Debug, Clone)]
+pub struct PlannedCell {
+    pub cell: Cell,
+    pub model: Resolved<ModelRecipe>,
+    pub extraction: Option<Resolved<ExtractionRecipe>>,
+    pub checkpoint: StageId,
+    /// The frames that it is evaluated, localised and extracted on.
+    pub index: StageId,
+    pub pack: StageId,
+    pub label_space: LabelSpace,
+    pub image_size: [u32; 2],
+    pub stages: CellStages,
+}
+
+#[derive(Debug)]
+pub struct Built {
+    pub plan: Plan,
+    pub cells: Vec<PlannedCell>,
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) project: &'a Path,
+    pub(super) store: &'a Store,
+    pub(super) plan: Plan,
+    pub(super) source_digests: HashMap<String, Digest>,
+    goals: BTreeSet<Goal>,
+    machine: Option<&'a MeasuredMachine>,
+}
+
+/// A model with the stages that make it.
+struct ModelStages {
+    recipe: Resolved<ModelRecipe>,
+    checkpoint: StageId,
+    architecture: Architecture,
+    /// Of training and evaluation.
+    normalization: Normalization,
+    frames: DataStages,
+}
+
+/// `machine`: what speed stages would run on; without it none are planned.
+pub fn build(
+    experiment: &Experiment,
+    project: &Path,
+    store: &Store,
+    goals: &BTreeSet<Goal>,
+    machine: Option<&MeasuredMachine>,
+) -> Result<Built> {
+    let mut builder =
+        Builder { experiment, project, store, plan: Plan::default(), source_digests: HashMap::new(), goals: goals.clone(), machine };
+    let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>()?;
+    Ok(Built { plan: builder.plan, cells })
+}
+
+impl Builder<'_> {
+    fn wants(&self, goals: &[Goal]) -> bool {
+        goals.iter().any(|goal| self.goals.contains(goal))
+    }
+
+    fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
+        let model = self.model(cell, &cell.model, &mut Vec::new())?;
+        let extraction = cell.extraction.as_deref().map(|name| self.experiment.extraction(cell, name)).transpose()?;
+        let mut stages = CellStages::default();
+        if self.wants(&[Goal::Classification]) {
+            stages.evaluate = Some(self.evaluate(cell, &model));
+        }
+        match &extraction {
+            Some(extraction) => self.extraction(cell, &model, extraction, &mut stages)?,
+            None if self.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features]) => {
+                return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
+                    .at_path(&self.experiment.path)
+                    .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
+            }
+            None => {}
+        }
+        Ok(PlannedCell {
+            cell: cell.clone(),
+            model: model.recipe,
+            extraction,
+            checkpoint: model.checkpoint,
+            index: model.frames.index,
+            pack: model.frames.pack,
+            label_space: model.frames.label_space,
+            image_size: model.frames.image_size,
+            stages,
+        })
+    }
+
+    /// `descendants`: the models that are fine-tuned from this one, to find a circle.
+    fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
+        let recipe = self.experiment.model(cell, name)?;
+        let model = &recipe.value;
+        if model.data.is_empty() {
+            return Err(Error::usage(format!("model.{name} names no data recipe")).hint("add `data = \"endovis18\"`"));
+        }
+        let training = self.data(cell, &model.data, model.label_space.as_deref())?;
+        let validation_name = model.validation.as_ref().unwrap_or(&model.data);
+        let frames = self.single_data(cell, validation_name, model.label_space.as_deref(), "validated on")?;
+        if training[0].label_space != frames.label_space || training[0].image_size != frames.image_size {
+            return Err(Error::usage(format!(
+                "model.{name} is trained on data.{} and validated on data.{}, which differ in label_space or image_size",
+                training[0].name, frames.name
+            )));
+        }
+        let architecture = Architecture { backbone: model.backbone, classes: frames.label_space.len() };
+        let own = |data: &DataStages| Normalization {
+            mean: model.mean.unwrap_or(data.normalization.mean),
+            std: model.std.unwrap_or(data.normalization.std),
+        };
+        let checkpoint = match model.train {
+            Training::None => self.imported(&recipe, architecture)?,
+            Training::Full => {
+                let start = self.start(cell, &recipe, descendants)?;
+                let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
+                self.train(cell, name, &parameters, &training, &frames, start)
+            }
+        };
+        Ok(ModelStages { checkpoint, architecture, normalization: own(&frames), frames, recipe })
+    }
+
+    /// The stage whose checkpoint training starts from; `None` for a random start.
+    fn start(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, descendants: &mut Vec<String>) -> Result<Option<StageId>> {
+        let model = &recipe.value;
+        if let Some(parent) = &model.fine_tune_from {
+            descendants.push(recipe.name.clone());
+            if descendants.contains(parent) {
+                return Err(Error::usage(format!("model.{parent} is fine-tuned from itself ({})", descendants.join(" from "))));
+            }
+            let parent = self.model(cell, parent, descendants)?;
+            descendants.pop();
+            if parent.architecture.backbone != model.backbone {
+                return Err(Error::usage(format!("model.{} is fine-tuned from model.{}, which has another backbone", recipe.name, parent.recipe.name)));
+            }
+            return Ok(Some(parent.checkpoint));
+        }
+        match &model.init {
+            Init::Random => Ok(None),
+            Init::File(file) => {
+                let hint = format!("put the file there, or start without it: --set model.{}.init=random", recipe.name);
+                let parameters = ImportStage { backbone: model.backbone, classes: None };
+                let name = format!("import {}", file.file.display());
+                self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters).map(Some)
+            }
+        }
+    }
+
+    fn imported(&mut self, recipe: &Resolved<ModelRecipe>, architecture: Architecture) -> Result<StageId> {
+        let model = &recipe.value;
+        let Some(file) = &model.weights else {
+            return Err(Error::usage(format!("model.{} is not trained and names no weights", recipe.name))
+                .hint("add `weights = \"path/to/weights.safetensors\"`, or take `train = \"none\"` out"));
+        };
+        let parameters = ImportStage { backbone: architecture.backbone, classes: Some(architecture.classes) };
+        let hint = "check the path; it counts from the project's folder";
+        self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, format!("import {}", recipe.name), &parameters)
+    }
+
+    fn weights_file(
+        &mut self,
+        model: &str,
+        file: &Path,
+        wanted: Option<&str>,
+        hint: &str,
+        stage_name: String,
+        parameters: &ImportStage,
+    ) -> Result<StageId> {
+        let path: PathBuf = self.project.join(file);
+        if !path.is_file() {
+            return Err(Error::usage(format!("the weights file of model.{model} is not there")).at_path(&path).hint(hint));
+        }
+        let digest = stat::digest(self.store, &path).map_err(Error::as_usage)?;
+        if let Some(wanted) = wanted {
+            let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
+            if wanted.len() < 8 || !digest.hex().starts_with(&wanted) {
+                return Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {wanted}"))
+                    .at_path(&path)
+                    .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"));
+            }
+        }
+        let mut stage = Stage::new(stage_name, parameters, Resource::Processor).input(input::WEIGHTS, Source::External(digest));
+        stage.places.insert(place::WEIGHTS.into(), path);
+        Ok(self.plan.add(stage))
+    }
+
+    fn train(
+        &mut self,
+        cell: &Cell,
+        name: &str,
+        parameters: &TrainStage,
+        training: &[DataStages],
+        validation: &DataStages,
+        start: Option<StageId>,
+    ) -> StageId {
+        let mut stage = Stage::new(format!("train {name}{}", swept(cell, &["model.", "data."])), parameters, Resource::Device)
+            .output_of(input::VALIDATION_PACK, validation.pack, output::PACK)
+            .output_of(input::VALIDATION_INDEX, validation.index, output::INDEX);
+        for (part, data) in training.iter().enumerate() {
+            stage = stage
+                .output_of(input::numbered(input::PACK, part), data.pack, output::PACK)
+                .output_of(input::numbered(input::INDEX, part), data.index, output::INDEX);
+        }
+        if let Some(start) = start {
+            stage = stage.output_of(input::CHECKPOINT, start, output::CHECKPOINT);
+        }
+        self.plan.add(stage)
+    }
+
+    fn evaluate(&mut self, cell: &Cell, model: &ModelStages) -> StageId {
+        let parameters = EvaluateStage { architecture: model.architecture, normalization: model.normalization };
+        let name = format!("evaluate {}{}", model.recipe.name, swept(cell, &["model.", "data."]));
+        self.plan.add(on_frames(Stage::new(name, &parameters, Resource::Device), model))
+    }
+
+    fn extraction(
+        &mut self,
+        cell: &Cell,
+        model: &ModelStages,
+        extraction: &Resolved<ExtractionRecipe>,
+        stages: &mut CellStages,
+    ) -> Result<()> {
+        let recipe = &extraction.value;
+        check_present(&recipe.present, model, &extraction.name)?;
+        let name = format!("{} {}", model.recipe.name, extraction.name);
+        let all_axes = swept(cell, &["model.", "data.", "extraction."]);
+        if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
+            self.localization(cell, model, recipe, stages);
+        }
+        if self.wants(&[Goal::Extraction, Goal::Features]) {
+            let settings = extraction_settings(recipe, model);
+            let extract = Stage::new(format!("extract {name}{all_axes}"), &ExtractStage { extraction: settings.clone() }, Resource::Device);
+            let extract = self.plan.add(on_frames(extract, model).in_pass(FRAMES_PASS));
+            stages.extract = Some(extract);
+            if self.wants(&[Goal::Extraction]) {
+                let head = self.experiment.head(cell, &cell.head)?;
+                let probe = ProbeStage { ridge: head.value.ridge.value(), classes: model.architecture.classes };
+                let axes = swept(cell, &["model.", "data.", "extraction.", "head."]);
+                let probe = Stage::new(format!("probe {name}{axes}"), &probe, Resource::Processor)
+                    .output_of(input::FEATURES, extract, output::FEATURES)
+                    .output_of(input::INDEX, model.frames.index, output::INDEX);
+                stages.probe = Some(self.plan.add(probe));
+                if let Some(machine) = self.machine {
+                    let speed = MeasureStage {
+                        extraction: settings,
+                        frames: self.experiment.recipe.speed_frames.get(),
+                        warm_up: self.experiment.recipe.speed_warm_up.get(),
+                        machine: machine.clone(),
+                    };
+                    let measure = Stage::new(format!("measure {name}{all_axes}"), &speed, Resource::Alone);
+                    stages.measure = Some(self.plan.add(on_frames(measure, model)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
+        let name = &model.recipe.name;
+        let data_axes = swept(cell, &["model.", "data.", "extraction.present", "extraction.cam"]);
+        let heat_maps =
+            HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam_settings(recipe) };
+        let heat_maps = Stage::new(format!("heat-maps {name}{data_axes}"), &heat_maps, Resource::Device);
+        let heat_maps = self.plan.add(on_frames(heat_maps, model).in_pass(FRAMES_PASS));
+        let localize = LocalizeStage {
+            roi_threshold: recipe.roi_threshold.value(),
+            minimum_area: recipe.minimum_area,
+            image_size: model.frames.image_size,
+        };
+        let place = format!("{name} at {}{data_axes}", recipe.roi_threshold);
+        let localize = Stage::new(format!("localize {place}"), &localize, Resource::Processor);
+        let localize = self.plan.add(localize.output_of(input::HEAT_MAPS, heat_maps, output::HEAT_MAPS));
+        stages.heat_maps = Some(heat_maps);
+        stages.localize = Some(localize);
+        if self.wants(&[Goal::Localization]) {
+            let score = ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
+            let score = Stage::new(format!("score {place}"), &score, Resource::Processor)
+                .output_of(input::BOXES, localize, output::BOXES)
+                .output_of(input::INDEX, model.frames.index, output::INDEX);
+            stages.score = Some(self.plan.add(score));
+        }
+    }
+}
+
+/// Heat maps and features of one checkpoint are made in one pass over its frames.
+const FRAMES_PASS: &str = "frames";
+
+fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
+    stage
+        .output_of(input::CHECKPOINT, model.checkpoint, output::CHECKPOINT)
+        .output_of(input::PACK, model.frames.pack, output::PACK)
+        .output_of(input::INDEX, model.frames.index, output::INDEX)
+}
+
+/// What of the cell's swept values belongs into a stage's name: " model.epochs=3".
+fn swept(cell: &Cell, prefixes: &[&str]) -> String {
+    let concerns = |axis: &str| prefixes.iter().any(|prefix| axis.starts_with(prefix));
+    cell.assignment.iter().filter(|(axis, _)| concerns(axis)).map(|(axis, value)| format!(" {axis}={value}")).collect()
+}
+
+fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Result<()> {
+    if let Present::Classes(classes) = present
+        && let Some(class) = classes.iter().find(|&&class| class >= model.architecture.classes)
+    {
+        return Err(Error::usage(format!(
+            "extraction.{extraction}.present names class {class}, but model.{} has {} classes (0 to {})",
+            model.recipe.name,
+            model.architecture.classes,
+            model.architecture.classes - 1
+        )));
+    }
+    Ok(())
+}
+
+fn cam_settings(recipe: &ExtractionRecipe) -> CamSettings {
+    CamSettings { method: recipe.cam, layer: recipe.cam_layer, present: recipe.present.clone() }
+}
+
+/// Only what the mode uses, so that a value that it does not use changes no key.
+fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> ExtractionSettings {
+    let regions = recipe.mode.is_localised().then(|| RegionSettings {
+        cam: cam_settings(recipe),
+        roi_threshold: recipe.roi_threshold.value(),
+        minimum_area: (recipe.mode != Mode::SlFe).then_some(recipe.minimum_area),
+        feature_layer: (recipe.mode == Mode::SlFe).then_some(recipe.feature_layer),
+    });
+    ExtractionSettings {
+        mode: recipe.mode,
+        regions,
+        architecture: model.architecture,
+        normalization: model.frames.normalization,
+        pool: recipe.pool,
+    }
+}
+
+fn train_parameters(
+    model: &ModelRecipe,
+    architecture: Architecture,
+    normalization: Normalization,
+    validation_normalization: Normalization,
+) -> TrainStage {
+    TrainStage {
+        architecture,
+        normalization,
+        validation_normalization,
+        augmentation: model.augmentation,
+        epochs: model.epochs.get(),
+        batch_size: model.batch_size.get(),
+        learning_rate: model.learning_rate.value(),
+        momentum: model.momentum.value(),
+        weight_decay: model.weight_decay.value(),
+        dropout: model.dropout.value(),
+        plateau: Plateau {
+            factor: model.plateau_factor.value(),
+            patience: model.plateau_patience,
+            threshold: model.plateau_threshold.value(),
+        },
+        seed: model.seed,
+    }
+}

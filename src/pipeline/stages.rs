@@ -1,0 +1,260 @@
+//! The kinds of stages: parameters, inputs, outputs, version.
+//!
+//! Parameters hold what changes the output and nothing else (see [`crate::store::key`]). Raise a kind's `VERSION` when the
+//! same parameters and inputs give another output than before. Inputs and outputs are named here once, so that planner and
+//! worker cannot disagree.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::dataset::augment::Augmentation;
+use crate::dataset::index::{OnBadFrame, SourceLayout};
+use crate::dataset::labels::ClassMap;
+use crate::dataset::sample::SampleData;
+use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Present};
+
+/// Parameters of one kind of stage.
+pub trait StageParameters: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+    const VERSION: u32;
+}
+
+/// Names of inputs.
+pub mod input {
+    pub const SAMPLE: &str = "sample";
+    pub const SOURCE: &str = "source";
+    pub const PICTURES: &str = "pictures";
+    pub const PACK: &str = "pack";
+    pub const INDEX: &str = "index";
+    pub const VALIDATION_PACK: &str = "validation-pack";
+    pub const VALIDATION_INDEX: &str = "validation-index";
+    pub const CHECKPOINT: &str = "checkpoint";
+    pub const WEIGHTS: &str = "weights";
+    pub const HEAT_MAPS: &str = "heat-maps";
+    pub const BOXES: &str = "boxes";
+    pub const FEATURES: &str = "features";
+
+    /// A mix's further packs and indexes: `pack`, `pack-2`, `pack-3`.
+    pub fn numbered(name: &str, part: usize) -> String {
+        if part == 0 { name.to_string() } else { format!("{name}-{}", part + 1) }
+    }
+}
+
+/// Names of outputs.
+pub mod output {
+    /// `sample`: a folder in a data set's own layout.
+    pub const SAMPLE: &str = "sample";
+    /// `index`: frames with labels and boxes, and a summary.
+    pub const INDEX: &str = "index";
+    /// `index`: the pictures alone, so that other labels pack nothing again.
+    pub const PICTURES: &str = "pictures.jsonl";
+    /// `pack`: the mapped pixels.
+    pub const PACK: &str = "pack";
+    /// `train`, `import`: safetensors with torchvision's names; of `train` the epoch with the best validation mAP.
+    pub const CHECKPOINT: &str = "checkpoint.safetensors";
+    /// `train`: after the last epoch.
+    pub const LAST: &str = "last.safetensors";
+    /// `train`: every epoch's losses, accuracy, mAP, learning rate and time.
+    pub const HISTORY: &str = "history.parquet";
+    pub const HISTORY_CSV: &str = "history.csv";
+    /// `evaluate`, `score`, `probe`, `measure`.
+    pub const METRICS: &str = "metrics.json";
+    /// `heat-maps`: one safetensors file a sequence.
+    pub const HEAT_MAPS: &str = "heat-maps";
+    /// `localize`: a Parquet file of boxes.
+    pub const BOXES: &str = "boxes.parquet";
+    /// `extract`: one npy file a sequence, a Parquet index, a summary.
+    pub const FEATURES: &str = "features";
+}
+
+/// Names of places on this machine that a stage may read; never part of a key.
+pub mod place {
+    /// The data set's folder.
+    pub const ROOT: &str = "root";
+    /// A weights file.
+    pub const WEIGHTS: &str = "weights";
+}
+
+macro_rules! stage {
+    ($parameters:ty, $kind:literal, $version:literal) => {
+        impl StageParameters for $parameters {
+            const KIND: &'static str = $kind;
+            const VERSION: u32 = $version;
+        }
+    };
+}
+
+/// Draws the sample data. Inputs: none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SampleStage {
+    pub sample: SampleData,
+}
+stage!(SampleStage, "sample", 1);
+
+/// Reads labels and boxes. Inputs: `source` (the digest of the data's folder) or `sample`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IndexStage {
+    pub source: SourceLayout,
+    pub classes: ClassMap,
+    pub on_bad_frame: OnBadFrame,
+}
+stage!(IndexStage, "index", 1);
+
+/// Decodes and resizes. Inputs: `pictures`, and `sample` where the pictures are drawn.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackStage {
+    /// `[height, width]`.
+    pub image_size: [u32; 2],
+    pub on_bad_frame: OnBadFrame,
+}
+stage!(PackStage, "pack", 1);
+
+/// The network's shape.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Architecture {
+    pub backbone: Backbone,
+    pub classes: usize,
+}
+
+/// Per channel, of frames in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+}
+
+/// Reads a weights file without executing anything in it. Input: `weights`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportStage {
+    pub backbone: Backbone,
+    /// The class count that its head must have; `None`: the head is thrown away.
+    pub classes: Option<usize>,
+}
+stage!(ImportStage, "import", 1);
+
+/// Trains a classifier. Inputs: `pack`, `index` (numbered for a mix), `validation-pack`, `validation-index`, and
+/// `checkpoint` where it starts from trained or imported weights.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainStage {
+    pub architecture: Architecture,
+    pub normalization: Normalization,
+    pub validation_normalization: Normalization,
+    pub augmentation: Augmentation,
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub dropout: f64,
+    pub plateau: Plateau,
+    pub seed: u64,
+}
+stage!(TrainStage, "train", 1);
+
+/// ReduceLROnPlateau, mode min, relative threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    pub factor: f64,
+    pub patience: u32,
+    pub threshold: f64,
+}
+
+/// Classifies the validation frames. Inputs: `checkpoint`, `pack`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EvaluateStage {
+    pub architecture: Architecture,
+    pub normalization: Normalization,
+}
+stage!(EvaluateStage, "evaluate", 1);
+
+/// What heat maps depend on besides the network and the frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CamSettings {
+    pub method: CamMethod,
+    pub layer: FeatureLayer,
+    pub present: Present,
+}
+
+/// Logits, present classes and their heat maps of every frame. Inputs: `checkpoint`, `pack`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeatMapsStage {
+    pub architecture: Architecture,
+    pub normalization: Normalization,
+    pub cam: CamSettings,
+}
+stage!(HeatMapsStage, "heat-maps", 1);
+
+/// Boxes at one T_ROI. Input: `heat-maps`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LocalizeStage {
+    pub roi_threshold: f64,
+    pub minimum_area: u32,
+    /// `[height, width]` that boxes count in.
+    pub image_size: [u32; 2],
+}
+stage!(LocalizeStage, "localize", 1);
+
+/// Boxes against the ground truth of the validation frames. Inputs: `boxes`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScoreStage {
+    pub image_size: [u32; 2],
+    pub classes: usize,
+}
+stage!(ScoreStage, "score", 1);
+
+/// What decides the features of a frame's regions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractionSettings {
+    pub mode: Mode,
+    /// Only for the modes that localise.
+    pub regions: Option<RegionSettings>,
+    pub architecture: Architecture,
+    pub normalization: Normalization,
+    pub pool: Pool,
+}
+
+/// Where the regions of a localising mode are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionSettings {
+    pub cam: CamSettings,
+    pub roi_threshold: f64,
+    /// The modes with boxes.
+    pub minimum_area: Option<u32>,
+    /// SL-FE.
+    pub feature_layer: Option<FeatureLayer>,
+}
+
+/// Features of every frame's regions. Inputs: `checkpoint`, `pack`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExtractStage {
+    pub extraction: ExtractionSettings,
+}
+stage!(ExtractStage, "extract", 1);
+
+/// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeStage {
+    pub ridge: f64,
+    pub classes: usize,
+}
+stage!(ProbeStage, "probe", 1);
+
+/// The speed of one way of extraction at batch 1. Inputs: `checkpoint`, `pack`, `index`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MeasureStage {
+    pub extraction: ExtractionSettings,
+    pub frames: usize,
+    pub warm_up: usize,
+    /// Speed is the machine's: so the machine is part of the key.
+    pub machine: MeasuredMachine,
+}
+stage!(MeasureStage, "measure", 1);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredMachine {
+    pub host: String,
+    /// "cpu" or the GPU's name, with its driver.
+    pub device: String,
+    pub threads: usize,
+    pub precision: String,
+    pub libtorch: String,
+}

@@ -1,0 +1,266 @@
+//! All recipes that there are, and the merging of layers for one of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::file::{self, CheckedFile, did_you_mean};
+use super::overrides::{Override, Target, target};
+use super::schema::*;
+use crate::error::{AtPath, Error, Result};
+
+/// One layer of one recipe: a table and where it came from.
+#[derive(Debug, Clone)]
+struct Layer {
+    origin: String,
+    table: toml::Table,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        let dict = Value::serialize(&self.table)?.into_dict().unwrap_or_default();
+        Ok(Map::from([(Profile::Default, dict)]))
+    }
+}
+
+/// An override together with what it is about.
+#[derive(Debug, Clone)]
+pub struct AimedOverride {
+    pub target: Target,
+    pub value: toml::Value,
+    pub origin: String,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    /// Layers of each recipe as the files give them, in rising order.
+    recipes: BTreeMap<(Section, String), Vec<Layer>>,
+}
+
+/// A recipe with every value, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Resolved<T> {
+    pub name: String,
+    pub value: T,
+    /// Key -> origin ("built-in", a file, `--set ...`).
+    pub origins: BTreeMap<String, String>,
+}
+
+const BUILT_IN: &str = "built-in";
+
+impl Library {
+    /// Every `*.toml` below `recipes/`. A name given by two files is an error: nobody could say which one holds.
+    pub fn load(recipes: &Path) -> Result<Self> {
+        let mut library = Library::default();
+        for entry in walkdir::WalkDir::new(recipes).sort_by_file_name() {
+            let entry = entry.at_path("list the recipes", recipes).map_err(Error::as_usage)?;
+            if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "toml") {
+                let before = library.recipes.clone();
+                let checked = file::read(entry.path())?;
+                library.add(&checked)?;
+                for (key, layers) in &library.recipes {
+                    if let Some(first) = before.get(key).and_then(|layers| layers.first())
+                        && layers.len() > 1
+                    {
+                        return Err(Error::usage(format!("`{}.{}` is already in {}", key.0.name(), key.1, first.origin))
+                            .at_path(entry.path())
+                            .hint("give one of the two another name"));
+                    }
+                }
+            }
+        }
+        Ok(library)
+    }
+
+    /// Adds the recipes of one file on top of what is there.
+    pub fn add(&mut self, checked: &CheckedFile) -> Result<()> {
+        for section in Section::ALL {
+            let Some(toml::Value::Table(recipes)) = checked.table.get(section.name()) else {
+                continue;
+            };
+            for (name, recipe) in recipes {
+                let toml::Value::Table(table) = recipe else { continue };
+                let layer = Layer { origin: checked.path.display().to_string(), table: table.clone() };
+                self.recipes.entry((section, name.clone())).or_default().push(layer);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn names(&self, section: Section) -> Vec<String> {
+        self.recipes.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.clone()).collect()
+    }
+
+    pub fn aim(&self, overrides: &[Override]) -> Result<Vec<AimedOverride>> {
+        overrides
+            .iter()
+            .map(|found| {
+                let target = target(&found.path, &found.origin, |section| self.names(section))?;
+                Ok(AimedOverride { target, value: found.value.clone(), origin: found.origin.clone() })
+            })
+            .collect()
+    }
+
+    /// From the recipe's oldest ancestor to itself.
+    fn chain(&self, section: Section, name: &str) -> Result<Vec<String>> {
+        let mut chain = vec![name.to_string()];
+        loop {
+            let current = &chain[0];
+            let Some(layers) = self.recipes.get(&(section, current.clone())) else {
+                let known = self.names(section);
+                let suggestion = did_you_mean(current, known.iter().map(String::as_str));
+                let what = format!("there is no {} recipe `{current}`{suggestion}", section.name());
+                return Err(match chain.get(1) {
+                    Some(child) => Error::usage(format!("{what} (`{child}` extends it)")),
+                    None => Error::usage(what),
+                });
+            };
+            let parent = layers.iter().rev().find_map(|layer| layer.table.get("extends")).and_then(toml::Value::as_str);
+            match parent {
+                Some(parent) if chain.iter().any(|name| name == parent) => {
+                    return Err(Error::usage(format!("the {} recipe `{parent}` extends itself", section.name())));
+                }
+                Some(parent) => chain.insert(0, parent.to_string()),
+                None => return Ok(chain),
+            }
+        }
+    }
+
+    /// All layers merged: defaults, the chain's files, then overrides in the order given.
+    pub fn resolve<T>(&self, section: Section, name: &str, overrides: &[AimedOverride]) -> Result<Resolved<T>>
+    where
+        T: Default + Serialize + DeserializeOwned,
+    {
+        let chain = self.chain(section, name)?;
+        let defaults = toml::Table::try_from(T::default())
+            .map_err(|error| Error::failure(format!("the defaults of {} recipes are no TOML: {error}", section.name())))?;
+        let mut figment = Figment::from(Layer { origin: BUILT_IN.into(), table: defaults });
+        for ancestor in &chain {
+            for layer in self.recipes.get(&(section, ancestor.clone())).into_iter().flatten() {
+                figment = figment.merge(layer.clone());
+            }
+        }
+        for layer in override_layers(section, &chain, overrides) {
+            figment = figment.merge(layer);
+        }
+        let value = figment.extract().map_err(|error| explained(error, section, name))?;
+        let origins = section
+            .keys()
+            .iter()
+            .filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string())))
+            .collect();
+        Ok(Resolved { name: name.to_string(), value, origins })
+    }
+}
+
+/// The overrides that concern a recipe, each as a layer. Of those with one origin, the wide ones come first.
+fn override_layers(section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for group in overrides.chunk_by(|a, b| rank(&a.origin) == rank(&b.origin)) {
+        let wide = group.iter().filter_map(|found| match &found.target {
+            Target::Every { section: of, key } if *of == section => Some((found, key)),
+            _ => None,
+        });
+        let named = chain.iter().flat_map(|ancestor| {
+            group.iter().filter_map(move |found| match &found.target {
+                Target::One { section: of, recipe, key } if *of == section && recipe == ancestor => Some((found, key)),
+                _ => None,
+            })
+        });
+        layers.extend(wide.chain(named).map(|(found, key)| Layer { origin: found.origin.clone(), table: nested(key, &found.value) }));
+    }
+    layers
+}
+
+/// The kind of place that an override comes from: all `--set` are one, all variables are one.
+fn rank(origin: &str) -> &str {
+    origin.split([' ', '_']).next().unwrap_or(origin)
+}
+
+fn nested(key: &[String], value: &toml::Value) -> toml::Table {
+    let mut value = value.clone();
+    for part in key.iter().skip(1).rev() {
+        value = toml::Value::Table(toml::Table::from_iter([(part.clone(), value)]));
+    }
+    toml::Table::from_iter([(key[0].clone(), value)])
+}
+
+fn explained(error: figment::Error, section: Section, name: &str) -> Error {
+    let path: Vec<String> = [section.name().to_string(), name.to_string()].into_iter().chain(error.path.clone()).collect();
+    let explained = file::explained(&format!("{} (in `{}`)", error.kind, path.join(".")));
+    match &error.metadata {
+        Some(metadata) => explained.at(metadata.name.as_ref()),
+        None => explained,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::overrides::from_argument;
+    use super::super::values::Threshold;
+    use super::*;
+
+    fn library(text: &str) -> Library {
+        let checked = file::parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
+        let mut library = Library::default();
+        library.add(&checked).unwrap();
+        library
+    }
+
+    const TWO_MODELS: &str = "[model.parent]\nepochs = 7\nbatch_size = 8\n[model.child]\nextends = \"parent\"\nepochs = 3\n";
+
+    fn resolve(library: &Library, name: &str, arguments: &[&str]) -> Result<Resolved<ModelRecipe>> {
+        let overrides: Vec<Override> = arguments.iter().map(|argument| from_argument(argument)).collect::<Result<_>>()?;
+        library.resolve(Section::Model, name, &library.aim(&overrides)?)
+    }
+
+    #[test]
+    fn later_layers_win_and_each_value_knows_its_origin() {
+        let library = library(TWO_MODELS);
+        let child = resolve(&library, "child", &["model.batch_size=9"]).unwrap();
+        assert_eq!((child.value.epochs.get(), child.value.batch_size.get()), (3, 9));
+        assert_eq!(child.origins["epochs"], "x.toml");
+        assert_eq!(child.origins["batch_size"], "--set model.batch_size=9");
+        assert_eq!(child.origins["momentum"], BUILT_IN);
+    }
+
+    #[test]
+    fn an_override_of_one_recipe_beats_one_of_all_and_reaches_its_children() {
+        let library = library(TWO_MODELS);
+        let arguments = ["model.parent.epochs=20", "model.epochs=10"];
+        assert_eq!(resolve(&library, "parent", &arguments).unwrap().value.epochs.get(), 20);
+        assert_eq!(resolve(&library, "child", &["model.parent.seed=5"]).unwrap().value.seed, 5);
+    }
+
+    #[test]
+    fn a_bad_override_is_named_with_its_argument() {
+        let library = library(TWO_MODELS);
+        let error = resolve(&library, "child", &["model.epochs=0"]).unwrap_err().to_string();
+        assert!(error.starts_with("--set model.epochs=0:") && error.contains("above 0"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_recipe_and_a_circle_are_refused() {
+        let library = library("[model.a]\nextends = \"b\"\n[model.b]\nextends = \"a\"\n");
+        assert!(resolve(&library, "c", &[]).unwrap_err().to_string().contains("no model recipe `c`"));
+        assert!(resolve(&library, "a", &[]).unwrap_err().to_string().contains("extends itself"));
+    }
+
+    #[test]
+    fn nested_keys_merge_and_lists_replace() {
+        let library = library("[extraction.x]\npresent = { above = 0.43 }\n");
+        let resolve = |argument: &str| {
+            let found = library.aim(&[from_argument(argument).unwrap()]).unwrap();
+            library.resolve::<ExtractionRecipe>(Section::Extraction, "x", &found).unwrap().value.present
+        };
+        assert_eq!(resolve("extraction.present.above=0.2"), super::super::values::Present::Above(Threshold::new(0.2).unwrap()));
+        assert_eq!(resolve("extraction.present=[1]"), super::super::values::Present::Classes(vec![1]));
+    }
+}

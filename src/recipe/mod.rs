@@ -1,0 +1,20 @@
+//! Recipes: from TOML files, variables and `--set` to typed, validated values, each with its origin.
+//!
+//! * [`values`]: the types of single values. [`schema`]: the sections of a file, key by key.
+//! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
+//! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
+//! * [`library`]: all recipes that are there, and layers merged for one of them.
+//! * [`experiment`]: an experiment with its matrix expanded into cells.
+//! * [`settings`]: what belongs to the machine: store, results, device.
+//!
+//! Layers, later wins: built-in defaults, recipe files (with `extends`), the experiment's own tables, its `[set]`, the
+//! matrix cell, surgcam.toml, variables, `--set`. An override of a whole section (`model.epochs`) comes before one of a
+//! single recipe (`model.gc-a.epochs`) from the same place.
+
+pub mod experiment;
+pub mod file;
+pub mod library;
+pub mod overrides;
+pub mod schema;
+pub mod settings;
+pub mod values;

@@ -1,0 +1,188 @@
+//! Overrides: `model.epochs = 2`, from surgcam.toml's `[set]`, `SURGCAM_SET__MODEL__EPOCHS`, or `--set model.epochs=2`.
+
+use super::file::did_you_mean;
+use super::schema::{ExperimentRecipe, Section};
+use crate::error::{Error, Result};
+
+pub const VARIABLE_PREFIX: &str = "SURGCAM_SET__";
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// `["model", "epochs"]` or `["model", "gc-a", "epochs"]`.
+    pub path: Vec<String>,
+    pub value: toml::Value,
+    /// Where it was said: "--set", a variable's name, a file.
+    pub origin: String,
+}
+
+impl Override {
+    pub fn dotted(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+/// A TOML value; text that is none is taken as a string, so that quotes can be left out in a shell.
+fn value_of(text: &str) -> toml::Value {
+    let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| toml::Value::String(text.to_string()))
+}
+
+/// `a.b=VALUE`; a part of the path may be quoted, as in TOML.
+pub fn from_argument(argument: &str) -> Result<Override> {
+    let malformed = || Error::usage(format!("`--set {argument}` has no value")).hint("write --set section.key=value, as in --set model.epochs=2");
+    let (path, value) = argument.split_once('=').ok_or_else(malformed)?;
+    let path = path.split('.').map(|part| part.trim().trim_matches(['"', '\'']).to_string()).collect::<Vec<_>>();
+    if path.iter().any(String::is_empty) {
+        return Err(malformed());
+    }
+    Ok(Override { path, value: value_of(value.trim()), origin: format!("--set {argument}") })
+}
+
+/// Every `SURGCAM_SET__A__B=VALUE`, sorted by name; names of recipes are found whatever their case and with `_` for `-`.
+pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
+    let mut overrides: Vec<Override> = variables
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let path = name.strip_prefix(VARIABLE_PREFIX)?;
+            Some(Override { path: path.split("__").map(str::to_lowercase).collect(), value: value_of(&value), origin: name.clone() })
+        })
+        .collect();
+    overrides.sort_by(|a, b| a.origin.cmp(&b.origin));
+    overrides
+}
+
+/// A `[set]` table, flattened as far as it has tables that are not values.
+pub fn from_table(table: &toml::Table, origin: &str) -> Vec<Override> {
+    let mut overrides = Vec::new();
+    flatten(table, &mut Vec::new(), &mut |path, value| {
+        overrides.push(Override { path, value, origin: origin.to_string() });
+    });
+    overrides
+}
+
+/// Calls `found` for each leaf. `present = { above = 0.5 }` comes out as `present.above`, which merges to the same. A key that
+/// is a dotted path itself (`"extraction.pool"`) is split.
+pub fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, toml::Value)) {
+    for (key, value) in table {
+        let depth = prefix.len();
+        prefix.extend(key.split('.').map(String::from));
+        match value {
+            toml::Value::Table(inner) => flatten(inner, prefix, found),
+            leaf => found(prefix.clone(), leaf.clone()),
+        }
+        prefix.truncate(depth);
+    }
+}
+
+/// What an override is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A key of `[experiment]`.
+    Experiment { key: Vec<String> },
+    /// An axis of the matrix, by its dotted name.
+    Axis { name: String },
+    /// A key of every recipe of a section.
+    Every { section: Section, key: Vec<String> },
+    /// A key of one recipe.
+    One { section: Section, recipe: String, key: Vec<String> },
+}
+
+/// Finds what the path means among the recipes that there are; `names(section)` lists them.
+pub fn target(path: &[String], origin: &str, names: impl Fn(Section) -> Vec<String>) -> Result<Target> {
+    let unknown = |what: String| Error::usage(what).at(origin);
+    let (first, rest) = path.split_first().ok_or_else(|| unknown("an override without a path".into()))?;
+    match first.as_str() {
+        "experiment" => {
+            let known = || ExperimentRecipe::KEYS.iter().map(|(name, _)| *name);
+            match rest.first() {
+                Some(key) if known().any(|name| name == key) => Ok(Target::Experiment { key: rest.to_vec() }),
+                key => {
+                    let key = key.map(String::as_str).unwrap_or_default();
+                    Err(unknown(format!("`experiment` has no key `{key}`{}", did_you_mean(key, known()))))
+                }
+            }
+        }
+        "matrix" if !rest.is_empty() => Ok(Target::Axis { name: rest.join(".") }),
+        _ => {
+            let Some(section) = Section::named(first) else {
+                let sections = Section::ALL.map(Section::name).into_iter().chain(["experiment", "matrix"]);
+                let suggestion = did_you_mean(first, sections);
+                return Err(unknown(format!("`{}` starts with no section of a recipe{suggestion}", path.join("."))));
+            };
+            section_target(section, rest, names(section)).map_err(unknown)
+        }
+    }
+}
+
+fn section_target(section: Section, rest: &[String], names: Vec<String>) -> std::result::Result<Target, String> {
+    let Some((first, deeper)) = rest.split_first() else {
+        return Err(format!("`{}` is a section; name one of its keys", section.name()));
+    };
+    if section.has_key(first) {
+        return Ok(Target::Every { section, key: rest.to_vec() });
+    }
+    let same = |name: &&String| name.to_lowercase().replace('-', "_") == first.to_lowercase().replace('-', "_");
+    if let Some(recipe) = names.iter().find(same) {
+        return match deeper.first() {
+            Some(key) if section.has_key(key) => Ok(Target::One { section, recipe: recipe.clone(), key: deeper.to_vec() }),
+            Some(key) => {
+                let suggestion = did_you_mean(key, section.keys().iter().map(|(name, _)| *name));
+                Err(format!("`{}.{recipe}` has no key `{key}`{suggestion}", section.name()))
+            }
+            None => Err(format!("`{}.{recipe}` is a recipe; name one of its keys", section.name())),
+        };
+    }
+    let known = section.keys().iter().map(|(name, _)| *name).chain(names.iter().map(String::as_str));
+    Err(format!("`{}` has neither a key nor a recipe `{first}`{}", section.name(), did_you_mean(first, known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(section: Section) -> Vec<String> {
+        if section == Section::Model { vec!["gc-a".into()] } else { Vec::new() }
+    }
+
+    fn target_of(argument: &str) -> Result<Target> {
+        let found = from_argument(argument)?;
+        target(&found.path, &found.origin, names)
+    }
+
+    #[test]
+    fn values_are_toml_and_bare_words_are_strings() {
+        assert_eq!(from_argument("model.epochs=2").unwrap().value, toml::Value::Integer(2));
+        assert_eq!(from_argument("model.init=random").unwrap().value, toml::Value::String("random".into()));
+        assert!(from_argument("data.x.train=[1, 2]").unwrap().value.is_array());
+        assert!(from_argument("model.epochs").is_err());
+    }
+
+    #[test]
+    fn a_path_means_every_recipe_or_one() {
+        let Target::Every { key, .. } = target_of("model.epochs=2").unwrap() else { panic!("every model") };
+        assert_eq!(key, ["epochs"]);
+        let Target::One { recipe, .. } = target_of("model.GC_A.epochs=2").unwrap() else { panic!("one model") };
+        assert_eq!(recipe, "gc-a");
+    }
+
+    #[test]
+    fn a_path_that_means_nothing_suggests_what_was_meant() {
+        for (argument, suggestion) in [
+            ("modle.epochs=2", "did you mean `model`?"),
+            ("model.epoch=2", "did you mean `epochs`?"),
+            ("model.gc-a.epoch=2", "did you mean `epochs`?"),
+            ("model.gc-b.epochs=2", "did you mean `gc-a`?"),
+            ("experiment.table=2", "did you mean `tables`?"),
+        ] {
+            let error = target_of(argument).unwrap_err().to_string();
+            assert!(error.contains(suggestion), "{argument}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_give_paths() {
+        let found = from_variables([("SURGCAM_SET__MODEL__EPOCHS".to_string(), "3".to_string()), ("HOME".into(), "/".into())]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].dotted(), "model.epochs");
+    }
+}

@@ -1,0 +1,304 @@
+//! The sections of a recipe file: every key, its type, its default, and what it means.
+//!
+//! One definition gives two types: the recipe, with all values, and its patch, with those that one file gives. A file is
+//! read into patches first, so that a mistake is found with its line before layers are merged.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::*;
+use crate::dataset::augment::Augmentation;
+use crate::dataset::index::{Layout, OnBadFrame};
+use crate::dataset::pattern::Pattern;
+
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])*
+        $recipe:ident, $patch:ident { $( $(#[doc = $doc:literal])* $field:ident : $type:ty = $default:expr, )* }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $recipe {
+            $( $(#[doc = $doc])* pub $field: $type, )*
+        }
+
+        impl Default for $recipe {
+            fn default() -> Self {
+                $recipe { $( $field: $default, )* }
+            }
+        }
+
+        impl $recipe {
+            /// Every key and what it means.
+            pub const KEYS: &'static [(&'static str, &'static str)] = &[
+                $( (stringify!($field), concat!($($doc),*)), )*
+            ];
+        }
+
+        /// What one file says of it. Read for its checks; values are merged as TOML.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "deserialising is the use")]
+        pub struct $patch {
+            $( $field: Option<$type>, )*
+        }
+    };
+}
+
+section! {
+    /// `[experiment]`: what is asked for.
+    ExperimentRecipe, ExperimentPatch {
+        /// Names the folder below results/.
+        name: Option<Name> = None,
+        /// For people.
+        description: String = String::new(),
+        /// Which tables to write.
+        tables: Vec<Table> = vec![Table::Classification, Table::Localization, Table::Extraction],
+        /// Frames that each speed stage times, at batch 1.
+        speed_frames: Count = Count::new(50),
+        /// Frames run before the timing starts.
+        speed_warm_up: Count = Count::new(5),
+        /// Values of a publication, to stand beside the measured ones. Empty until somebody fills them in.
+        published: Vec<PublishedValue> = Vec::new(),
+    }
+}
+
+/// One number of a publication and the table row and column that it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedValue {
+    pub table: Table,
+    /// Column -> value, as the table prints them: the rows that have all of them.
+    pub row: BTreeMap<String, String>,
+    pub column: String,
+    pub value: f64,
+}
+
+section! {
+    /// `[adapter.NAME]`: how a kind of folder is laid out.
+    AdapterRecipe, AdapterPatch {
+        /// The reader: endovis18 or cholec80.
+        layout: Layout = Layout::EndoVis18,
+        /// Where a frame's picture lies, with {sequence} and {frame}.
+        frames: Option<Pattern> = None,
+        /// Where a sequence's tool file lies; of several the first that exists.
+        labels: Vec<Pattern> = Vec::new(),
+        /// Where a sequence's boxes lie: a text or CSV file, or a folder of XML files; of several the first that exists.
+        boxes: Vec<Pattern> = Vec::new(),
+        /// So many rows of the tool file are one frame in the folder.
+        frame_step: Count = Count::new(1),
+        /// The data set's names of classes -> class names of the label spaces.
+        classes: BTreeMap<String, String> = BTreeMap::new(),
+    }
+}
+
+section! {
+    /// `[label_space.NAME]`: the classes of a model's head, in order; the tissue last.
+    LabelSpaceRecipe, LabelSpacePatch {
+        /// Class names; the last is the tissue.
+        classes: Vec<String> = Vec::new(),
+    }
+}
+
+section! {
+    /// `[data.NAME]`: frames with labels.
+    DataRecipe, DataPatch {
+        /// Another data recipe whose values hold where this one says nothing.
+        extends: Option<String> = None,
+        /// An adapter's name (endovis18, cholec80), `sample` for drawn scenes, or `mix` of other data recipes.
+        adapter: String = String::new(),
+        /// The folder; relative paths count from the project's folder.
+        root: Option<PathBuf> = None,
+        /// `mix`: the data recipes whose train frames are put together.
+        parts: Vec<String> = Vec::new(),
+        /// Sequences or videos to train on.
+        train: Vec<u32> = Vec::new(),
+        /// Sequences or videos to validate on.
+        validation: Vec<u32> = Vec::new(),
+        /// [height, width] that frames are resized to.
+        image_size: ImageSize = ImageSize::new(256, 320),
+        /// The classes, unless the model names its own label space.
+        label_space: String = String::from("endovis-11"),
+        /// Per channel, of frames in [0, 1]: for localisation and extraction, and for training where the model gives none.
+        mean: [f64; 3] = [0.4084945, 0.25513682, 0.25353566],
+        /// Per channel; see mean.
+        std: [f64; 3] = [0.22662906, 0.20201652, 0.1962526],
+        /// A broken picture, a missing frame, a bad label line: fail, or skip the frame and count it.
+        on_bad_frame: OnBadFrame = OnBadFrame::Fail,
+        /// Instead of the adapter's.
+        frames: Option<Pattern> = None,
+        /// Instead of the adapter's.
+        labels: Option<Vec<Pattern>> = None,
+        /// Instead of the adapter's.
+        boxes: Option<Vec<Pattern>> = None,
+        /// Instead of the adapter's.
+        frame_step: Option<Count> = None,
+        /// Added to the adapter's.
+        classes: BTreeMap<String, String> = BTreeMap::new(),
+        /// `sample`: the adapter whose layout the drawn scenes are written in.
+        layout: Option<String> = None,
+        /// `sample`: scenes drawn for each sequence.
+        frames_per_sequence: Count = Count::new(24),
+        /// `sample`: [height, width] of the drawn pictures.
+        picture_size: ImageSize = ImageSize::new(256, 320),
+        /// `sample`: another seed draws other scenes.
+        seed: u64 = 42,
+    }
+}
+
+section! {
+    /// `[model.NAME]`: a classifier and how it is trained (METHOD 3).
+    ModelRecipe, ModelPatch {
+        /// Another model recipe whose values hold where this one says nothing.
+        extends: Option<String> = None,
+        /// resnet10, resnet18, resnet34, resnet50 or resnet101.
+        backbone: Backbone = Backbone::ResNet50,
+        /// The data recipe whose train frames it learns from.
+        data: String = String::new(),
+        /// The data recipe that it is validated, localised and extracted on; `data` where absent.
+        validation: Option<String> = None,
+        /// Instead of the data's.
+        label_space: Option<String> = None,
+        /// Where training starts: \"random\", or a weights file of the backbone.
+        init: Init = Init::Random,
+        /// Another model recipe whose trained backbone this one starts from, with a new head; then `init` is not used.
+        fine_tune_from: Option<String> = None,
+        /// full, or none to take `weights` as they are.
+        train: Training = Training::Full,
+        /// With `train = \"none\"`: the weights file, of this backbone and class count.
+        weights: Option<PathBuf> = None,
+        /// The digest that `weights` must have, or its first digits.
+        weights_sha256: Option<String> = None,
+        /// Passes over the train frames.
+        epochs: Count = Count::new(200),
+        /// Frames a step.
+        batch_size: Count = Count::new(32),
+        /// Of SGD, at the start.
+        learning_rate: Positive = Positive::new(1e-3),
+        /// Of SGD.
+        momentum: NonNegative = NonNegative::new(0.9),
+        /// On all parameters.
+        weight_decay: NonNegative = NonNegative::new(1e-4),
+        /// Before the linear layer; 0 for none.
+        dropout: Threshold = Threshold::new(0.0).expect("0 is a threshold"),
+        /// The learning rate is multiplied by it when the validation loss no longer falls.
+        plateau_factor: Positive = Positive::new(0.95),
+        /// So many epochs without a better validation loss are waited for.
+        plateau_patience: u32 = 3,
+        /// A loss is better when it is below the best by this share.
+        plateau_threshold: NonNegative = NonNegative::new(1e-4),
+        /// The training transform.
+        augmentation: Augmentation = Augmentation::PAPER,
+        /// Per channel, of frames in [0, 1], in training and evaluation; the data's where absent.
+        mean: Option<[f64; 3]> = None,
+        /// Per channel; see mean.
+        std: Option<[f64; 3]> = None,
+        /// Of every random draw.
+        seed: u64 = 42,
+    }
+}
+
+section! {
+    /// `[extraction.NAME]`: how regions are found and become features (METHOD 4 to 6).
+    ExtractionRecipe, ExtractionPatch {
+        /// Another extraction recipe whose values hold where this one says nothing.
+        extends: Option<String> = None,
+        /// ln-fe, l-fe, sl-fe, or a yardstick: ground-truth-boxes, whole-frame.
+        mode: Mode = Mode::SlFe,
+        /// Which classes count as present: { above = T_class } or a list of class ids.
+        present: Present = Present::Above(Threshold::new(0.5).expect("0.5 is a threshold")),
+        /// T_ROI: heat above it belongs to a region.
+        roi_threshold: Threshold = Threshold::new(0.3).expect("0.3 is a threshold"),
+        /// Boxes of at most this many square pixels are dropped.
+        minimum_area: u32 = 25,
+        /// 512, 128 or 32 channels in the pooled region; always 512 numbers.
+        pool: Pool = Pool::P512,
+        /// SL-FE: the layer whose cells are taken, layer3 or layer4.
+        feature_layer: FeatureLayer = FeatureLayer::Layer4,
+        /// grad-cam or grad-cam++.
+        cam: CamMethod = CamMethod::GradCam,
+        /// The layer that heat maps come from: layer4 (closed form), or layer3 (a backward pass for each class).
+        cam_layer: FeatureLayer = FeatureLayer::Layer4,
+    }
+}
+
+section! {
+    /// `[head.NAME]`: what is learnt from the features to judge them.
+    HeadRecipe, HeadPatch {
+        /// Another head recipe whose values hold where this one says nothing.
+        extends: Option<String> = None,
+        /// The penalty of the ridge probe, relative to the mean variance of a feature.
+        ridge: Positive = Positive::new(1.0),
+    }
+}
+
+/// A whole recipe file, or an experiment: every table that it may have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "deserialising is the use")]
+pub struct RecipeFile {
+    experiment: Option<ExperimentPatch>,
+    #[serde(default)]
+    adapter: BTreeMap<String, AdapterPatch>,
+    #[serde(default)]
+    label_space: BTreeMap<String, LabelSpacePatch>,
+    #[serde(default)]
+    data: BTreeMap<String, DataPatch>,
+    #[serde(default)]
+    model: BTreeMap<String, ModelPatch>,
+    #[serde(default)]
+    extraction: BTreeMap<String, ExtractionPatch>,
+    #[serde(default)]
+    head: BTreeMap<String, HeadPatch>,
+    matrix: Option<toml::Table>,
+    set: Option<toml::Table>,
+}
+
+/// The tables that hold named recipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    Adapter,
+    LabelSpace,
+    Data,
+    Model,
+    Extraction,
+    Head,
+}
+
+impl Section {
+    pub const ALL: [Section; 6] =
+        [Section::Adapter, Section::LabelSpace, Section::Data, Section::Model, Section::Extraction, Section::Head];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Adapter => "adapter",
+            Section::LabelSpace => "label_space",
+            Section::Data => "data",
+            Section::Model => "model",
+            Section::Extraction => "extraction",
+            Section::Head => "head",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Section> {
+        Section::ALL.into_iter().find(|section| section.name() == name)
+    }
+
+    pub fn keys(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Section::Adapter => AdapterRecipe::KEYS,
+            Section::LabelSpace => LabelSpaceRecipe::KEYS,
+            Section::Data => DataRecipe::KEYS,
+            Section::Model => ModelRecipe::KEYS,
+            Section::Extraction => ExtractionRecipe::KEYS,
+            Section::Head => HeadRecipe::KEYS,
+        }
+    }
+
+    pub fn has_key(self, key: &str) -> bool {
+        self.keys().iter().any(|(name, _)| *name == key)
+    }
+}

@@ -1,0 +1,90 @@
+//! What belongs to the machine and not to a result: where things lie and what runs them.
+//!
+//! `surgcam.toml` in the project's folder (git-ignored) < `SURGCAM_*` variables < command line flags.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Serialized};
+use serde::{Deserialize, Serialize};
+
+use super::file;
+use super::overrides::{self, Override};
+use crate::error::{Error, Result};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The store's folder.
+    pub store: Option<PathBuf>,
+    /// The folder of results.
+    pub results: Option<PathBuf>,
+    /// auto, cpu, or cuda:N.
+    pub device: String,
+    /// Stages side by side that need no device.
+    pub jobs: Option<usize>,
+    /// Threads of a stage on the CPU; all cores where absent.
+    pub threads: Option<usize>,
+    /// The program that runs stages; beside this one where absent.
+    pub worker: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { store: None, results: None, device: "auto".into(), jobs: None, threads: None, worker: None }
+    }
+}
+
+/// surgcam.toml: settings, and overrides for every experiment run here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "deserialising is the use")]
+struct SettingsFile {
+    store: Option<PathBuf>,
+    results: Option<PathBuf>,
+    device: Option<String>,
+    jobs: Option<usize>,
+    threads: Option<usize>,
+    worker: Option<PathBuf>,
+    set: Option<toml::Table>,
+}
+
+pub const FILE_NAME: &str = "surgcam.toml";
+
+/// Settings and the overrides of surgcam.toml and of the variables, in rising order.
+pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
+    let path = project.join(FILE_NAME);
+    let mut table = toml::Table::new();
+    if path.exists() {
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::usage(format!("cannot read it: {error}")).at_path(&path))?;
+        table = file::parse::<SettingsFile>(&path, &text)?.table;
+    }
+    let mut found = Vec::new();
+    if let Some(toml::Value::Table(set)) = table.remove("set") {
+        found.extend(overrides::from_table(&set, &format!("{} [set]", path.display())));
+    }
+    found.extend(overrides::from_variables(std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    })));
+    let keys = ["store", "results", "device", "jobs", "threads", "worker"];
+    let settings = Figment::from(Serialized::defaults(Settings::default()))
+        .merge(Serialized::globals(table))
+        .merge(Env::prefixed("SURGCAM_").only(&keys))
+        .extract()
+        .map_err(|error: figment::Error| Error::usage(format!("a setting is wrong: {error}")))?;
+    Ok((settings, found))
+}
+
+/// The project's folder: the nearest one with `recipes/`, upwards from here, from the experiment, or from this program.
+pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
+    let here = std::env::current_dir().ok();
+    let beside_experiment = experiment.and_then(|path| path.canonicalize().ok());
+    let beside_program = std::env::current_exe().ok();
+    [here, beside_experiment, beside_program]
+        .into_iter()
+        .flatten()
+        .find_map(|start| start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf))
+        .ok_or_else(|| {
+            Error::usage("no folder `recipes` here or above").hint("run surgcam inside its project folder, where recipes/ and experiments/ are")
+        })
+}

@@ -1,0 +1,248 @@
+//! Exports in the layouts of docs/contract.md: what a user's own downstream code reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use zip::write::SimpleFileOptions;
+
+use super::results::Results;
+use crate::artifacts::boxes::{self, BoxRow};
+use crate::artifacts::features::{self, WIDTH, write_npy};
+use crate::artifacts::heat_maps;
+use crate::dataset::index::{Frame, read_frames};
+use crate::dataset::pack::Pack;
+use crate::error::{AtPath, Error, Result};
+use crate::pipeline::build::{Built, PlannedCell};
+use crate::pipeline::stages::output;
+use crate::plan::StageId;
+use crate::vision::geometry::Box2;
+use crate::vision::picture;
+use crate::vision::regions::used_regions;
+
+/// How many files were written, and where.
+pub struct Exported {
+    pub files: usize,
+}
+
+/// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
+fn model_folder(cell: &PlannedCell) -> String {
+    let swept: Vec<String> = cell
+        .cell
+        .assignment
+        .iter()
+        .filter(|(axis, _)| !axis.starts_with("extraction.roi_threshold") && !axis.starts_with("extraction.pool") && axis.contains('.'))
+        .map(|(axis, value)| format!("{axis}={}", value.to_string().replace(['"', ' ', '/'], "")))
+        .collect();
+    if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) }
+}
+
+fn roi_threshold(cell: &PlannedCell) -> String {
+    cell.extraction.as_ref().map(|extraction| extraction.value.roi_threshold.to_string()).unwrap_or_default()
+}
+
+/// Cells by the folder they go to, each T_ROI once, in the order of the matrix.
+fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
+    let mut folders: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
+    for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
+        let cells = folders.entry(model_folder(cell)).or_default();
+        if !cells.iter().any(|other| other.stages.localize == cell.stages.localize) {
+            cells.push(cell);
+        }
+    }
+    folders
+}
+
+fn missing(what: &str) -> Error {
+    Error::failure(format!("{what} is not in the store")).hint("run the experiment first; its stages that failed are named there")
+}
+
+fn object(results: &Results, id: Option<StageId>, name: &str) -> Result<PathBuf> {
+    id.and_then(|id| results.output(id, name)).ok_or_else(|| missing(name))
+}
+
+/// The frames that are exported: all of train and validation whose picture could be read.
+struct Frames {
+    frames: Vec<Frame>,
+    pack: Pack,
+}
+
+impl Frames {
+    fn of(results: &Results, cell: &PlannedCell) -> Result<Self> {
+        Ok(Frames {
+            frames: read_frames(&object(results, Some(cell.index), output::INDEX)?)?,
+            pack: Pack::open(&object(results, Some(cell.pack), output::PACK)?)?,
+        })
+    }
+
+    fn rows(&self) -> Vec<usize> {
+        (0..self.frames.len()).filter(|&row| !self.pack.is_skipped(row)).collect()
+    }
+}
+
+/// `DIR/MODEL/seq_X/frameNNN.npz`: logits, present classes, heat maps, and boxes at each T_ROI.
+pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
+    let mut files = 0;
+    for (name, cells) in localized_cells(built) {
+        let first = cells[0];
+        let frames = Frames::of(results, first)?;
+        let heat = heat_maps::read_all(&object(results, first.stages.heat_maps, output::HEAT_MAPS)?)?;
+        let at_threshold: Vec<(String, HashMap<usize, Vec<BoxRow>>)> =
+            cells.iter().map(|cell| Ok((roi_threshold(cell), boxes_by_row(results, cell)?))).collect::<Result<_>>()?;
+        let rows = frames.rows();
+        rows.par_iter().try_for_each(|&row| {
+            let frame = &frames.frames[row];
+            let heat = heat.get(&row).ok_or_else(|| missing("a frame's heat map"))?;
+            let mut archive = Npz::default();
+            archive.add("logits", &[heat.logits.len()], &heat.logits)?;
+            let present: Vec<i64> = heat.present.iter().map(|&class| class as i64).collect();
+            archive.add("present", &[present.len()], &present)?;
+            let (height, width) = heat.maps.first().map_or((0, 0), |map| (map.height, map.width));
+            let maps: Vec<f32> = heat.maps.iter().flat_map(|map| map.resized(height, width).values).collect();
+            archive.add("heat_maps", &[heat.maps.len(), height, width], &maps)?;
+            for (threshold, boxes) in &at_threshold {
+                let boxes = boxes.get(&row).map(Vec::as_slice).unwrap_or_default();
+                let corners: Vec<i64> = boxes
+                    .iter()
+                    .flat_map(|found| std::iter::once(found.class as i64).chain(<[i64; 4]>::from(found.scored.bounds)))
+                    .collect();
+                archive.add(&format!("boxes_{threshold}"), &[boxes.len(), 5], &corners)?;
+                let confidence: Vec<f32> = boxes.iter().map(|found| found.scored.confidence).collect();
+                archive.add(&format!("confidence_{threshold}"), &[boxes.len()], &confidence)?;
+            }
+            archive.write(&folder.join(&name).join(&frame.sequence).join(format!("{}.npz", frame.name)))
+        })?;
+        files += rows.len();
+    }
+    Ok(Exported { files })
+}
+
+fn boxes_by_row(results: &Results, cell: &PlannedCell) -> Result<HashMap<usize, Vec<BoxRow>>> {
+    let mut by_row: HashMap<usize, Vec<BoxRow>> = HashMap::new();
+    for found in boxes::read(&object(results, cell.stages.localize, output::BOXES)?)? {
+        by_row.entry(found.row).or_default().push(found);
+    }
+    Ok(by_row)
+}
+
+/// `DIR/MODEL/T/seq_X/frameNNN_{class}_{index}_{x1},{y1},{x2},{y2}.png`, cut from the stretched picture.
+pub fn crops(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
+    let mut files = 0;
+    for (name, cells) in localized_cells(built) {
+        let frames = Frames::of(results, cells[0])?;
+        for cell in cells {
+            let boxes = boxes_by_row(results, cell)?;
+            let folder = folder.join(&name).join(roi_threshold(cell));
+            files += frames
+                .rows()
+                .par_iter()
+                .map(|&row| frame_crops(&frames, row, boxes.get(&row).map(Vec::as_slice).unwrap_or_default(), cell, &folder))
+                .sum::<Result<usize>>()?;
+        }
+    }
+    Ok(Exported { files })
+}
+
+fn frame_crops(frames: &Frames, row: usize, boxes: &[BoxRow], cell: &PlannedCell, folder: &Path) -> Result<usize> {
+    let frame = &frames.frames[row];
+    let [height, width] = cell.image_size;
+    let stretched = picture::from_planes(&picture::stretched(frames.pack.row(row)), height, width);
+    let mut written = 0;
+    for of_class in boxes.chunk_by(|a, b| a.class == b.class) {
+        let class = of_class[0].class;
+        let bounds: Vec<Box2> = of_class.iter().map(|found| found.scored.bounds).collect();
+        for (index, bounds) in used_regions(&bounds, class == cell.label_space.tissue()).iter().enumerate() {
+            let path = folder.join(&frame.sequence).join(format!("{}_{class}_{index}_{}.png", frame.name, bounds.file_name_part()));
+            write_png(&picture::cut_out(&stretched, bounds), &path)?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+pub fn write_png(picture: &image::RgbImage, path: &Path) -> Result<()> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, image::ImageFormat::Png).at_path("encode the picture", path)?;
+    write_atomically_quick(path, png.get_ref())
+}
+
+/// For each cell `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `per_region/...npz` (key `feat`) and `per_frame/...npy`.
+pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
+    let mut files = 0;
+    for cell in &built.cells {
+        let Some(extraction) = &cell.extraction else { continue };
+        let features = object(results, cell.stages.extract, output::FEATURES)?;
+        let frames = Frames::of(results, cell)?;
+        let name = format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels());
+        let folder = folder.join(model_folder(cell)).join(name);
+        let mut without_region: Vec<bool> = (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
+        features::for_each_sequence(&features, |_, sequence| {
+            let mut start = 0;
+            for regions in sequence.regions.chunk_by(|a, b| a.row == b.row) {
+                let frame = &frames.frames[regions[0].row];
+                without_region[regions[0].row] = false;
+                for (offset, region) in regions.iter().enumerate() {
+                    let file = format!("{}_{}_{}_{}.npz", frame.name, region.class, region.index, region.bounds.file_name_part());
+                    let mut archive = Npz::default();
+                    archive.add("feat", &[WIDTH], sequence.of_region(start + offset))?;
+                    archive.write(&folder.join("per_region").join(&frame.sequence).join(file))?;
+                    files += 1;
+                }
+                let values = &sequence.values[start * WIDTH..(start + regions.len()) * WIDTH];
+                write_frame(&folder, frame, regions.len(), values)?;
+                start += regions.len();
+            }
+            Ok(())
+        })?;
+        for (frame, _) in frames.frames.iter().zip(without_region).filter(|(_, without)| *without) {
+            write_frame(&folder, frame, 0, &[])?;
+        }
+        files += frames.rows().len();
+    }
+    Ok(Exported { files })
+}
+
+fn write_frame(folder: &Path, frame: &Frame, regions: usize, values: &[f32]) -> Result<()> {
+    let path = folder.join("per_frame").join(&frame.sequence).join(format!("{}.npy", frame.name));
+    let mut bytes = Vec::new();
+    write_npy(&mut bytes, &[regions as u64, WIDTH as u64], values).at_path("write", &path)?;
+    write_atomically_quick(&path, &bytes)
+}
+
+/// Exports are many small files that can be made again: whole or absent, but not synced one by one.
+fn write_atomically_quick(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
+    let part = path.with_extension("part");
+    let mut writer = BufWriter::new(File::create(&part).at_path("create", &part)?);
+    writer.write_all(bytes).and_then(|()| writer.flush()).at_path("write", &part)?;
+    std::fs::rename(&part, path).at_path("write", path)
+}
+
+/// A `.npz`: a zip of `.npy` files, as numpy writes it.
+#[derive(Default)]
+struct Npz {
+    members: Vec<(String, Vec<u8>)>,
+}
+
+impl Npz {
+    fn add<T: npyz::AutoSerialize + npyz::Serialize + Copy>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+        let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
+        let mut bytes = Vec::new();
+        write_npy(&mut bytes, &shape, values).map_err(|error| Error::failure(format!("cannot write {name}: {error}")))?;
+        self.members.push((format!("{name}.npy"), bytes));
+        Ok(())
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        for (name, bytes) in &self.members {
+            archive.start_file(name.as_str(), options).at_path("write", path)?;
+            archive.write_all(bytes).at_path("write", path)?;
+        }
+        write_atomically_quick(path, archive.finish().at_path("write", path)?.get_ref())
+    }
+}

@@ -1,0 +1,100 @@
+//! A table before it is rendered: typed columns, notes, and its polars form.
+
+use polars::prelude::{Column, DataFrame};
+
+use crate::error::{Error, Result};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cells {
+    Text(Vec<Option<String>>),
+    Count(Vec<Option<i64>>),
+    /// Shown with so many digits behind the point; files keep all.
+    Number(Vec<Option<f64>>, usize),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableColumn {
+    pub name: String,
+    pub cells: Cells,
+    /// Left out on a terminal that is too narrow.
+    pub is_detail: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultTable {
+    /// File name without extension.
+    pub name: &'static str,
+    pub title: String,
+    pub columns: Vec<TableColumn>,
+    pub notes: Vec<String>,
+}
+
+/// What an absent value looks like.
+pub const ABSENT: &str = "-";
+
+impl TableColumn {
+    pub fn text(name: impl Into<String>, values: Vec<Option<String>>) -> Self {
+        TableColumn { name: name.into(), cells: Cells::Text(values), is_detail: false }
+    }
+
+    pub fn count(name: impl Into<String>, values: Vec<Option<i64>>) -> Self {
+        TableColumn { name: name.into(), cells: Cells::Count(values), is_detail: false }
+    }
+
+    pub fn number(name: impl Into<String>, digits: usize, values: Vec<Option<f64>>) -> Self {
+        TableColumn { name: name.into(), cells: Cells::Number(values, digits), is_detail: false }
+    }
+
+    pub fn detail(mut self) -> Self {
+        self.is_detail = true;
+        self
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.cells {
+            Cells::Text(values) => values.len(),
+            Cells::Count(values) => values.len(),
+            Cells::Number(values, _) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As a person reads it.
+    pub fn shown(&self, row: usize) -> String {
+        let shown = match &self.cells {
+            Cells::Text(values) => values[row].clone(),
+            Cells::Count(values) => values[row].map(|value| value.to_string()),
+            Cells::Number(values, digits) => values[row].map(|value| format!("{value:.digits$}")),
+        };
+        shown.unwrap_or_else(|| ABSENT.into())
+    }
+
+    pub fn is_number(&self) -> bool {
+        !matches!(self.cells, Cells::Text(_))
+    }
+}
+
+impl ResultTable {
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, TableColumn::len)
+    }
+
+    pub fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    pub fn to_frame(&self) -> Result<DataFrame> {
+        let columns = self.columns.iter().map(|column| {
+            let name = column.name.as_str().into();
+            match &column.cells {
+                Cells::Text(values) => Column::new(name, values),
+                Cells::Count(values) => Column::new(name, values),
+                Cells::Number(values, _) => Column::new(name, values),
+            }
+        });
+        DataFrame::new_infer_height(columns.collect()).map_err(|error| Error::failure(format!("cannot make the table {}: {error}", self.name)))
+    }
+}

@@ -1,0 +1,13 @@
+//! What a person gets: tables, exports, pictures, the run record, and what is seen while stages run.
+//!
+//! Everything here is a view: made from the plan and the store, always rebuildable, never an input of a stage.
+
+pub mod exports;
+pub mod layout;
+pub mod printer;
+pub mod progress;
+pub mod render;
+pub mod results;
+pub mod run_record;
+pub mod tables;
+pub mod view;

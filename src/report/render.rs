@@ -1,0 +1,163 @@
+//! Tables as files (CSV, Parquet, Markdown, LaTeX) and on the terminal.
+
+use std::path::Path;
+
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use minijinja::{Environment, context};
+use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
+
+use super::layout::{ResultTable, TableColumn};
+use crate::error::{AtPath, Error, Result};
+use crate::store::write_atomically;
+
+/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all.
+pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
+    let mut frame = table.to_frame()?;
+    let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
+    let mut csv = Vec::new();
+    CsvWriter::new(&mut csv).finish(&mut frame).at_path("write", &path("csv"))?;
+    write_atomically(&path("csv"), &csv)?;
+    let mut parquet = Vec::new();
+    ParquetWriter::new(&mut parquet).finish(&mut frame).at_path("write", &path("parquet"))?;
+    write_atomically(&path("parquet"), &parquet)?;
+    write_atomically(&path("md"), markdown(table)?.as_bytes())?;
+    write_atomically(&path("tex"), latex(table)?.as_bytes())
+}
+
+fn grid<'a>(columns: &[&'a TableColumn], rows: usize) -> Vec<Vec<String>> {
+    (0..rows).map(|row| columns.iter().map(|column| column.shown(row)).collect()).collect()
+}
+
+const MARKDOWN: &str = "\
+## {{ title }}
+
+| {{ names | join(' | ') }} |
+|{% for number in numbers %}{{ ' ---: |' if number else ' --- |' }}{% endfor %}
+{% for row in rows %}| {{ row | join(' | ') }} |
+{% endfor %}
+{% for note in notes %}- {{ note }}
+{% endfor %}";
+
+const LATEX: &str = "\
+% {{ title }}
+\\begin{tabular}{ {%- for number in numbers %}{{ 'r' if number else 'l' }}{% endfor -%} }
+\\hline
+{{ names | join(' & ') }} \\\\
+\\hline
+{% for row in rows %}{{ row | join(' & ') }} \\\\
+{% endfor %}\\hline
+\\end{tabular}
+{% for note in notes %}% {{ note }}
+{% endfor %}";
+
+fn markdown(table: &ResultTable) -> Result<String> {
+    fill(MARKDOWN, table, |text| text.replace('|', "\\|"))
+}
+
+fn latex(table: &ResultTable) -> Result<String> {
+    fill(LATEX, table, escape_latex)
+}
+
+fn escape_latex(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', letter]),
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+fn fill(template: &str, table: &ResultTable, escape: impl Fn(&str) -> String) -> Result<String> {
+    let columns: Vec<&TableColumn> = table.columns.iter().collect();
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    let rows: Vec<Vec<String>> = grid(&columns, table.rows()).iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
+    environment
+        .render_str(
+            template,
+            context! {
+                title => table.title,
+                names => columns.iter().map(|column| escape(&column.name)).collect::<Vec<_>>(),
+                numbers => columns.iter().map(|column| column.is_number()).collect::<Vec<_>>(),
+                rows => rows,
+                notes => table.notes,
+            },
+        )
+        .map_err(|error| Error::failure(format!("cannot render the table {}: {error}", table.name)))
+}
+
+/// For a terminal of so many columns; `None`: as wide as it gets. Too narrow for all, the details stay in the files.
+pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
+    let all: Vec<&TableColumn> = table.columns.iter().collect();
+    let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
+    let needed = |columns: &[&TableColumn]| -> usize {
+        let column_width = |column: &TableColumn| (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count());
+        columns.iter().map(|column| column_width(column) + 3).sum()
+    };
+    let fits = width.is_none_or(|width| needed(&all) <= width);
+    let columns = if fits { &all } else { &main };
+    let mut drawn = comfy_table::Table::new();
+    drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    if let Some(width) = width {
+        drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
+    }
+    drawn.set_header(columns.iter().map(|column| column.name.as_str()));
+    for row in grid(columns, table.rows()) {
+        drawn.add_row(row);
+    }
+    for (index, column) in columns.iter().enumerate() {
+        if column.is_number()
+            && let Some(drawn_column) = drawn.column_mut(index)
+        {
+            drawn_column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = format!("{}\n{drawn}\n", table.title);
+    let hidden = all.len() - columns.len();
+    if hidden > 0 {
+        text.push_str(&format!("({hidden} more columns in {}.csv)\n", table.name));
+    }
+    for note in &table.notes {
+        text.push_str(&format!("- {note}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> ResultTable {
+        ResultTable {
+            name: "example",
+            title: "An example".into(),
+            columns: vec![
+                TableColumn::text("variant", vec![Some("gc_a".into()), Some("50% & more".into())]),
+                TableColumn::number("mAP", 3, vec![Some(0.12345), None]),
+                TableColumn::count("AP of a very long class name", vec![Some(3), Some(12)]).detail(),
+            ],
+            notes: vec!["a note".into()],
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_table() {
+        insta::assert_snapshot!("markdown", markdown(&table()).unwrap());
+        insta::assert_snapshot!("latex", latex(&table()).unwrap());
+        insta::assert_snapshot!("terminal_wide", terminal(&table(), None));
+        insta::assert_snapshot!("terminal_narrow", terminal(&table(), Some(30)));
+    }
+
+    #[test]
+    fn files_hold_all_digits_and_empty_stays_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        write_files(&table(), folder.path()).unwrap();
+        let csv = std::fs::read_to_string(folder.path().join("example.csv")).unwrap();
+        assert_eq!(csv, "variant,mAP,AP of a very long class name\ngc_a,0.12345,3\n50% & more,,12\n");
+    }
+}

@@ -1,0 +1,94 @@
+//! `surgcam view`: one frame with the heat map of a class over it, and beside it the boxes, predicted and true.
+
+use image::{Rgb, RgbImage};
+
+use crate::dataset::labels::CLASS_COLOURS;
+use crate::vision::geometry::Box2;
+use crate::vision::heat_map::HeatMap;
+
+/// Pictures are shown this many times as large, so that lines and dashes can be told apart.
+const ENLARGED: u32 = 2;
+const GAP: u32 = 8;
+/// Of the heat map over the picture.
+const OPACITY: f32 = 0.5;
+const DASH: i64 = 8;
+
+pub struct ClassBox {
+    pub class: usize,
+    pub bounds: Box2,
+}
+
+/// Left: `heat` (at the picture's size) over the picture. Right: predicted boxes in full lines, true ones dashed.
+pub fn draw(picture: &RgbImage, heat: Option<&HeatMap>, predicted: &[ClassBox], truth: &[ClassBox]) -> RgbImage {
+    let (width, height) = (picture.width() * ENLARGED, picture.height() * ENLARGED);
+    let mut canvas = RgbImage::from_pixel(2 * width + GAP, height, Rgb([255, 255, 255]));
+    let overlaid = heat.map_or_else(|| picture.clone(), |heat| overlay(picture, heat));
+    let enlarge = |picture: &RgbImage| image::imageops::resize(picture, width, height, image::imageops::FilterType::Triangle);
+    image::imageops::replace(&mut canvas, &enlarge(&overlaid), 0, 0);
+    let mut boxed = enlarge(picture);
+    // The tissue fills the frame: drawn first, so that it hides nothing.
+    for (boxes, dashed) in [(truth, true), (predicted, false)] {
+        for found in boxes.iter().rev() {
+            outline(&mut boxed, &found.bounds, CLASS_COLOURS[found.class % CLASS_COLOURS.len()], dashed);
+        }
+    }
+    image::imageops::replace(&mut canvas, &boxed, i64::from(width + GAP), 0);
+    canvas
+}
+
+fn overlay(picture: &RgbImage, heat: &HeatMap) -> RgbImage {
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let colour = jet(heat.values[y as usize * heat.width + x as usize]);
+        let pixel = picture.get_pixel(x, y).0;
+        Rgb(std::array::from_fn(|channel| {
+            (f32::from(pixel[channel]) * (1.0 - OPACITY) + f32::from(colour[channel]) * OPACITY) as u8
+        }))
+    })
+}
+
+/// The colour map "jet": blue, cyan, yellow, red.
+fn jet(value: f32) -> [u8; 3] {
+    let channel = |middle: f32| ((1.5 - (4.0 * value - middle).abs()).clamp(0.0, 1.0) * 255.0) as u8;
+    [channel(3.0), channel(2.0), channel(1.0)]
+}
+
+fn outline(picture: &mut RgbImage, bounds: &Box2, colour: [u8; 3], dashed: bool) {
+    let scale = i64::from(ENLARGED);
+    let (x1, y1, x2, y2) = (bounds.x1 * scale, bounds.y1 * scale, bounds.x2 * scale - 1, bounds.y2 * scale - 1);
+    let mut dot = |x: i64, y: i64| {
+        let inside = x >= 0 && y >= 0 && x < i64::from(picture.width()) && y < i64::from(picture.height());
+        if inside && !(dashed && (x + y).rem_euclid(2 * DASH) >= DASH) {
+            picture.put_pixel(x as u32, y as u32, Rgb(colour));
+        }
+    };
+    for thickness in 0..2 {
+        for x in x1..=x2 {
+            dot(x, y1 + thickness);
+            dot(x, y2 - thickness);
+        }
+        for y in y1..=y2 {
+            dot(x1 + thickness, y);
+            dot(x2 - thickness, y);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jet_goes_from_blue_to_red() {
+        assert_eq!(jet(0.0), [0, 0, 127]);
+        assert_eq!(jet(0.5), [127, 255, 127]);
+        assert_eq!(jet(1.0), [127, 0, 0]);
+    }
+
+    #[test]
+    fn boxes_at_and_beyond_the_edge_are_drawn_without_harm() {
+        let picture = RgbImage::new(20, 10);
+        let boxes = [ClassBox { class: 0, bounds: Box2::from([0, 0, 20, 10]) }, ClassBox { class: 30, bounds: Box2::from([-5, -5, 40, 40]) }];
+        let drawn = draw(&picture, None, &boxes, &boxes);
+        assert_eq!((drawn.width(), drawn.height()), (88, 20));
+    }
+}

@@ -1,0 +1,30 @@
+//! What happens while a plan runs. Terminal, log lines and the run record are all consumers of this one stream.
+
+use crate::error::Error;
+use crate::plan::{Plan, StageId};
+
+#[derive(Debug, Clone)]
+pub enum Event {
+    Started { id: StageId },
+    /// Another process makes this stage; ours waits for it.
+    Waiting { id: StageId, holder: String },
+    Progress { id: StageId, done: u64, total: u64, unit: String },
+    Note { id: StageId, text: String },
+    /// `executed`: false where it was in the store, or another process made it.
+    Finished { id: StageId, seconds: f64, executed: bool },
+    Failed { id: StageId, error: Error },
+    /// Cannot run because a stage that it needs failed.
+    Blocked { id: StageId, by: StageId },
+    Stopping,
+}
+
+pub trait Reporter {
+    fn event(&mut self, plan: &Plan, event: &Event);
+}
+
+/// For tests and for commands that say nothing.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&mut self, _: &Plan, _: &Event) {}
+}

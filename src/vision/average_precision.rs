@@ -1,0 +1,100 @@
+//! Average precision, for labels (METHOD 3) and for boxes (METHOD 7).
+
+/// Indices by falling score; equal scores keep their order.
+fn ranking(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
+}
+
+/// Step-wise average precision of one class, as scikit-learn's; `None` where no example is positive.
+pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64> {
+    let total = positive.iter().filter(|&&positive| positive).count();
+    if total == 0 {
+        return None;
+    }
+    let order = ranking(scores);
+    let (mut found, mut found_before, mut sum) = (0, 0, 0.0);
+    for (position, &index) in order.iter().enumerate() {
+        found += usize::from(positive[index]);
+        // Equal scores are one step of the curve: only their last has a threshold.
+        let last_of_its_score = order.get(position + 1).is_none_or(|&next| scores[next] != scores[index]);
+        if last_of_its_score {
+            let precision = found as f64 / (position + 1) as f64;
+            sum += precision * (found - found_before) as f64 / total as f64;
+            found_before = found;
+        }
+    }
+    Some(sum)
+}
+
+/// The mean of what is there; `None` where nothing is.
+pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// Detection AP of one class from its predictions' confidences and whether each met a target: precision envelope,
+/// 101-point interpolation (METHOD 7). `None` without targets.
+pub fn detection_average_precision(confidence: &[f64], correct: &[bool], targets: usize) -> Option<f64> {
+    if targets == 0 {
+        return None;
+    }
+    if confidence.is_empty() {
+        return Some(0.0);
+    }
+    let mut recall = vec![0.0];
+    let mut precision = vec![1.0];
+    let mut found = 0;
+    for (position, index) in ranking(confidence).into_iter().enumerate() {
+        found += usize::from(correct[index]);
+        recall.push(found as f64 / targets as f64);
+        precision.push(found as f64 / (position + 1) as f64);
+    }
+    recall.push(1.0);
+    precision.push(0.0);
+    for index in (0..precision.len() - 1).rev() {
+        precision[index] = f64::max(precision[index], precision[index + 1]);
+    }
+    let curve = |at: f64| interpolate(&recall, &precision, at);
+    // The trapezoid rule over 101 recalls.
+    let area = (0..100).map(|step| (curve(f64::from(step) / 100.0) + curve(f64::from(step + 1) / 100.0)) / 200.0).sum();
+    Some(area)
+}
+
+/// Linear interpolation in a curve whose `x` never falls; at equal `x` the last point counts.
+fn interpolate(x: &[f64], y: &[f64], at: f64) -> f64 {
+    let after = x.partition_point(|&value| value <= at);
+    match (after.checked_sub(1), x.get(after)) {
+        (None, _) => y[0],
+        (Some(before), None) => y[before],
+        (Some(before), Some(&next)) => y[before] + (y[after] - y[before]) * (at - x[before]) / (next - x[before]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_perfect_ranking_has_1_and_no_positive_has_none() {
+        assert_eq!(label_average_precision(&[0.9, 0.8, 0.1], &[true, true, false]), Some(1.0));
+        assert_eq!(label_average_precision(&[0.9, 0.8], &[false, false]), None);
+    }
+
+    #[test]
+    fn equal_scores_are_one_step() {
+        assert_eq!(label_average_precision(&[0.5, 0.5], &[true, false]), Some(0.5));
+        assert_eq!(label_average_precision(&[0.5, 0.5], &[false, true]), Some(0.5));
+    }
+
+    #[test]
+    fn detection_without_targets_or_predictions() {
+        assert_eq!(detection_average_precision(&[0.5], &[false], 0), None);
+        assert_eq!(detection_average_precision(&[], &[], 3), Some(0.0));
+    }
+}

@@ -1,0 +1,175 @@
+//! How well boxes meet the ground truth (METHOD 7).
+
+use super::average_precision::{detection_average_precision, mean};
+use super::geometry::Box2;
+use super::regions::{ScoredBox, used_regions};
+
+/// A detection counts as correct from this IoU on.
+const DETECTION_IOU: f64 = 0.5;
+
+/// Predicted and true boxes of one frame: `predicted[class]`, `truth[class]`.
+#[derive(Debug, Clone, Default)]
+pub struct FrameBoxes {
+    pub predicted: Vec<Vec<ScoredBox>>,
+    pub truth: Vec<Vec<Box2>>,
+}
+
+/// Which classes are scored, and which of them is the tissue.
+#[derive(Debug, Clone)]
+pub struct ScoredClasses {
+    /// Those that the ground truth can annotate, by index.
+    pub annotated: Vec<usize>,
+    pub tissue: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalizationScore {
+    /// Frames with ground truth.
+    pub frames: usize,
+    /// Over all counted (frame, class) pairs.
+    pub mean_iou: Option<f64>,
+    pub mean_iou_without_tissue: Option<f64>,
+    /// By class index; `None` where the class was never counted.
+    pub iou_per_class: Vec<Option<f64>>,
+    /// Mean over the classes that have ground truth.
+    pub detection_map: Option<f64>,
+    pub ap_per_class: Vec<Option<f64>>,
+}
+
+/// The IoU of each class in one frame, by class index; `None` where it is not counted.
+pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64>> {
+    let mut ious = vec![None; frame.truth.len()];
+    for &class in &classes.annotated {
+        let is_tissue = class == classes.tissue;
+        let predicted: Vec<Box2> = frame.predicted[class].iter().map(|scored| scored.bounds).collect();
+        let predicted = used_regions(&predicted, is_tissue);
+        let truth = used_regions(&frame.truth[class], is_tissue);
+        ious[class] = match (predicted.as_slice(), truth.as_slice()) {
+            ([], []) if !is_tissue => None,
+            ([], truth) => Some(if is_tissue { best_iou(&Box2::default(), truth) } else { 0.0 }),
+            (predicted, truth) => mean(predicted.iter().map(|bounds| best_iou(bounds, truth))),
+        };
+    }
+    ious
+}
+
+/// Against the best of several true boxes; an absent box counts as (0, 0, 0, 0).
+fn best_iou(bounds: &Box2, truth: &[Box2]) -> f64 {
+    truth
+        .iter()
+        .map(|truth| bounds.iou(truth))
+        .reduce(f64::max)
+        .unwrap_or_else(|| bounds.iou(&Box2::default()))
+}
+
+pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize) -> LocalizationScore {
+    let mut ious: Vec<Vec<f64>> = vec![Vec::new(); class_count];
+    for frame in frames {
+        for (class, iou) in frame_ious(frame, classes).into_iter().enumerate() {
+            ious[class].extend(iou);
+        }
+    }
+    let of_instruments = |class: &usize| *class != classes.tissue;
+    let ap_per_class: Vec<Option<f64>> = (0..class_count)
+        .map(|class| classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten())
+        .collect();
+    LocalizationScore {
+        frames: frames.len(),
+        mean_iou: mean(ious.iter().flatten().copied()),
+        mean_iou_without_tissue: mean((0..class_count).filter(of_instruments).flat_map(|class| ious[class].clone())),
+        iou_per_class: ious.iter().map(|ious| mean(ious.iter().copied())).collect(),
+        detection_map: mean(ap_per_class.iter().copied().flatten()),
+        ap_per_class,
+    }
+}
+
+fn class_detection_ap(frames: &[FrameBoxes], class: usize) -> Option<f64> {
+    let mut confidence = Vec::new();
+    let mut correct = Vec::new();
+    for frame in frames {
+        for (scored, is_correct) in match_detections(&frame.predicted[class], &frame.truth[class]) {
+            confidence.push(f64::from(scored.confidence));
+            correct.push(is_correct);
+        }
+    }
+    let targets = frames.iter().map(|frame| frame.truth[class].len()).sum();
+    detection_average_precision(&confidence, &correct, targets)
+}
+
+/// Greedy by confidence: each prediction takes the best true box of its class that is still free.
+fn match_detections<'a>(predicted: &'a [ScoredBox], truth: &[Box2]) -> Vec<(&'a ScoredBox, bool)> {
+    let mut order: Vec<&ScoredBox> = predicted.iter().collect();
+    order.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let mut free: Vec<&Box2> = truth.iter().collect();
+    order
+        .into_iter()
+        .map(|scored| {
+            let best = free
+                .iter()
+                .enumerate()
+                .map(|(index, truth)| (scored.bounds.iou(truth), index))
+                .filter(|(iou, _)| *iou >= DETECTION_IOU)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((_, index)) = best {
+                free.swap_remove(index);
+            }
+            (scored, best.is_some())
+        })
+        .collect()
+}
+
+/// The control: every frame's boxes against another frame's ground truth, half the frames away.
+pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
+    let shift = frames.len() / 2;
+    (0..frames.len())
+        .map(|index| FrameBoxes {
+            predicted: frames[index].predicted.clone(),
+            truth: frames[(index + shift) % frames.len()].truth.clone(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scored(bounds: [i64; 4], confidence: f32) -> ScoredBox {
+        ScoredBox { bounds: bounds.into(), confidence }
+    }
+
+    fn classes() -> ScoredClasses {
+        ScoredClasses { annotated: vec![0, 1], tissue: 1 }
+    }
+
+    #[test]
+    fn a_tool_on_neither_side_is_not_counted_and_the_tissue_always_is() {
+        let frame = FrameBoxes { predicted: vec![vec![]; 2], truth: vec![vec![]; 2] };
+        assert_eq!(frame_ious(&frame, &classes()), [None, Some(1.0)]);
+    }
+
+    #[test]
+    fn a_box_without_truth_and_truth_without_a_box_count_as_misses() {
+        let truth = vec![vec![Box2::from([10, 10, 20, 20])], vec![]];
+        let only_truth = FrameBoxes { predicted: vec![vec![]; 2], truth };
+        assert_eq!(frame_ious(&only_truth, &classes())[0], Some(0.0));
+        let predicted = vec![vec![scored([10, 10, 20, 20], 0.5)], vec![]];
+        let only_predicted = FrameBoxes { predicted, truth: vec![vec![]; 2] };
+        assert_eq!(frame_ious(&only_predicted, &classes())[0], Some(0.0));
+    }
+
+    #[test]
+    fn a_true_box_is_matched_once() {
+        let predicted = [scored([0, 0, 10, 10], 0.4), scored([0, 0, 10, 10], 0.9)];
+        let matched = match_detections(&predicted, &[Box2::from([0, 0, 10, 10])]);
+        assert_eq!(matched.iter().map(|(scored, hit)| (scored.confidence, *hit)).collect::<Vec<_>>(), [(0.9, true), (0.4, false)]);
+    }
+
+    #[test]
+    fn the_control_takes_the_truth_from_half_way_round() {
+        let frame = |x: i64| FrameBoxes { predicted: vec![vec![scored([x, 0, x + 9, 9], 1.0)]], truth: vec![vec![Box2::from([x, 0, x + 9, 9])]] };
+        let frames: Vec<FrameBoxes> = [0, 20, 40, 60].map(frame).into();
+        let control = against_other_frames(&frames);
+        assert_eq!(control[0].truth[0][0].x1, 40);
+        assert_eq!(control[3].truth[0][0].x1, 20);
+    }
+}

@@ -1,0 +1,11 @@
+//! What is computed on pictures and heat maps without a tensor library: boxes, regions, resizing, metrics.
+//!
+//! Everything here is a pure function, so that the worker, `surgcam view` and the tests share it. Sections named in the
+//! comments are those of docs/method.md.
+
+pub mod average_precision;
+pub mod geometry;
+pub mod heat_map;
+pub mod localization_metrics;
+pub mod picture;
+pub mod regions;

@@ -1,0 +1,88 @@
+//! Class activation maps (METHOD 4).
+//!
+//! With a head of global average pool and one linear layer, the gradient of logit c with respect to A[k, i, j] is
+//! W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product and need no backward pass. For another
+//! layer, or another head, [`autograd_maps`] asks libtorch for the gradient; the two are tested against each other.
+
+use surgcam::recipe::values::CamMethod;
+use surgcam::vision::heat_map::{self, HeatMap};
+use tch::{Kind, Tensor};
+
+/// Keeps Grad-CAM++'s quotient from being divided by 0.
+const PLUS_PLUS_EPSILON: f64 = 1e-6;
+
+/// A [C, h, w] and W [classes, C] -> [classes, h, w], not yet rectified.
+pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMethod) -> Tensor {
+    let size = activation.size();
+    let (channels, height, width) = (size[0], size[1], size[2]);
+    let cells = (height * width) as f64;
+    let gradient = head_weight / cells;
+    let weights = match method {
+        CamMethod::GradCam => gradient,
+        // The gradient is the same in every cell, so the sum over cells is a product.
+        CamMethod::GradCamPlusPlus => {
+            let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0);
+            let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
+            gradient.relu() * alpha * cells
+        }
+    };
+    weights.matmul(&activation.reshape([channels, height * width])).reshape([-1, height, width])
+}
+
+/// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for each of `classes`.
+pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, logits_of: impl Fn(&Tensor) -> Tensor) -> Vec<Tensor> {
+    tch::with_grad(|| {
+        let activation = activation.detach().copy().set_requires_grad(true);
+        let logits = logits_of(&activation);
+        classes
+            .iter()
+            .map(|&class| {
+                let gradient = Tensor::run_backward(&[logits.get(class as i64)], &[&activation], true, false).remove(0);
+                tch::no_grad(|| {
+                    let weights = match method {
+                        CamMethod::GradCam => gradient.mean_dim([1i64, 2].as_slice(), true, Kind::Float),
+                        CamMethod::GradCamPlusPlus => {
+                            let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float);
+                            let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
+                            (gradient.relu() * alpha).sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float)
+                        }
+                    };
+                    (weights * &activation).sum_dim_intlist([0i64].as_slice(), false, Kind::Float)
+                })
+            })
+            .collect()
+    })
+}
+
+/// [h, w] of one class -> negatives to 0, normalised.
+pub fn to_heat_map(map: &Tensor) -> HeatMap {
+    let size = map.size();
+    let (height, width) = (size[0] as usize, size[1] as usize);
+    let mut values = vec![0f32; height * width];
+    map.relu().to_device(tch::Device::Cpu).contiguous().copy_data(&mut values, height * width);
+    heat_map::normalize(&mut values);
+    HeatMap { height, width, values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn closed_form_and_autograd_agree_for_both_methods() {
+        tch::manual_seed(3);
+        let options = (Kind::Float, Device::Cpu);
+        let activation = Tensor::rand([16, 4, 5], options);
+        let (weight, bias) = (Tensor::randn([3, 16], options), Tensor::randn([3], options));
+        let logits = |a: &Tensor| a.mean_dim([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0).linear(&weight, Some(&bias)).squeeze();
+        for method in [CamMethod::GradCam, CamMethod::GradCamPlusPlus] {
+            let closed = closed_form_maps(&activation, &weight, method);
+            for (class, map) in autograd_maps(&activation, &[0, 1, 2], method, logits).iter().enumerate() {
+                let difference = f64::try_from((map - closed.get(class as i64)).abs().max()).unwrap();
+                let scale = f64::try_from(map.abs().max()).unwrap();
+                assert!(difference <= 1e-5 * scale, "{method:?} class {class}: {difference} of {scale}");
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The classifier: its shape, its parameters by torchvision's names, and the files they come in.
+
+pub mod checkpoint;
+pub mod parameters;
+mod pickle;
+mod pytorch_file;
+pub mod resnet;

@@ -1,0 +1,260 @@
+//! A network's parameters, by torchvision's names.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::stages::Architecture;
+use surgcam::random::stream;
+use surgcam::recipe::values::Backbone;
+use tch::{Device, Kind, Tensor};
+
+/// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks {
+    pub counts: [usize; 4],
+    pub bottleneck: bool,
+}
+
+/// He et al. 2016, table 1; `resnet10` has one basic block a layer.
+pub fn blocks(backbone: Backbone) -> Blocks {
+    let (counts, bottleneck) = match backbone {
+        Backbone::ResNet10 => ([1, 1, 1, 1], false),
+        Backbone::ResNet18 => ([2, 2, 2, 2], false),
+        Backbone::ResNet34 => ([3, 4, 6, 3], false),
+        Backbone::ResNet50 => ([3, 4, 6, 3], true),
+        Backbone::ResNet101 => ([3, 4, 23, 3], true),
+    };
+    Blocks { counts, bottleneck }
+}
+
+impl Blocks {
+    /// Channels that leave a layer, 1 to 4.
+    pub fn channels(&self, layer: usize) -> i64 {
+        (64 << (layer - 1)) * if self.bottleneck { 4 } else { 1 }
+    }
+}
+
+/// One convolution with its batch normalisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvolutionShape {
+    pub convolution: String,
+    pub norm: String,
+    pub input: i64,
+    pub output: i64,
+    pub kernel: i64,
+    pub stride: i64,
+}
+
+/// One residual block: its convolutions in order, and the one beside them where sizes differ.
+#[derive(Debug, Clone)]
+pub struct BlockShape {
+    pub convolutions: Vec<ConvolutionShape>,
+    pub downsample: Option<ConvolutionShape>,
+}
+
+/// The whole network, as torchvision builds and names it (the stride of a bottleneck in its 3x3 convolution).
+#[derive(Debug, Clone)]
+pub struct NetworkShape {
+    pub stem: ConvolutionShape,
+    pub layers: Vec<Vec<BlockShape>>,
+    pub features: i64,
+    pub classes: i64,
+}
+
+pub fn network_shape(architecture: Architecture) -> NetworkShape {
+    let blocks = blocks(architecture.backbone);
+    let mut input = 64;
+    let layers = (1..=4)
+        .map(|layer| {
+            (0..blocks.counts[layer - 1])
+                .map(|block| {
+                    let stride = if block == 0 && layer > 1 { 2 } else { 1 };
+                    let shape = block_shape(&format!("layer{layer}.{block}"), input, 64 << (layer - 1), stride, blocks.bottleneck);
+                    input = blocks.channels(layer);
+                    shape
+                })
+                .collect()
+        })
+        .collect();
+    let stem = ConvolutionShape { convolution: "conv1".into(), norm: "bn1".into(), input: 3, output: 64, kernel: 7, stride: 2 };
+    NetworkShape { stem, layers, features: blocks.channels(4), classes: architecture.classes as i64 }
+}
+
+fn block_shape(name: &str, input: i64, width: i64, stride: i64, bottleneck: bool) -> BlockShape {
+    let convolution = |number: usize, input, output, kernel, stride| ConvolutionShape {
+        convolution: format!("{name}.conv{number}"),
+        norm: format!("{name}.bn{number}"),
+        input,
+        output,
+        kernel,
+        stride,
+    };
+    let (convolutions, output) = if bottleneck {
+        let output = 4 * width;
+        (vec![convolution(1, input, width, 1, 1), convolution(2, width, width, 3, stride), convolution(3, width, output, 1, 1)], output)
+    } else {
+        (vec![convolution(1, input, width, 3, stride), convolution(2, width, width, 3, 1)], width)
+    };
+    let downsample = (stride != 1 || input != output).then(|| ConvolutionShape {
+        convolution: format!("{name}.downsample.0"),
+        norm: format!("{name}.downsample.1"),
+        input,
+        output,
+        kernel: 1,
+        stride,
+    });
+    BlockShape { convolutions, downsample }
+}
+
+impl NetworkShape {
+    fn convolutions(&self) -> impl Iterator<Item = &ConvolutionShape> {
+        let blocks = self.layers.iter().flatten();
+        std::iter::once(&self.stem).chain(blocks.flat_map(|block| block.convolutions.iter().chain(&block.downsample)))
+    }
+
+    /// Name and shape of every tensor that a network needs.
+    pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
+        let mut tensors = Vec::new();
+        for shape in self.convolutions() {
+            tensors.push((format!("{}.weight", shape.convolution), vec![shape.output, shape.input, shape.kernel, shape.kernel]));
+            for part in ["weight", "bias", "running_mean", "running_var"] {
+                tensors.push((format!("{}.{part}", shape.norm), vec![shape.output]));
+            }
+        }
+        tensors.push(("fc.weight".into(), vec![self.classes, self.features]));
+        tensors.push(("fc.bias".into(), vec![self.classes]));
+        tensors
+    }
+}
+
+/// Running statistics are no parameters: they are not trained and do not decay.
+pub fn is_trained(name: &str) -> bool {
+    !name.ends_with("running_mean") && !name.ends_with("running_var") && !name.ends_with("num_batches_tracked")
+}
+
+#[derive(Debug, Default)]
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    pub fn new(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        Parameters { tensors: tensors.into_iter().collect() }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.tensors.iter()
+    }
+
+    /// Torchvision's initialisation; each tensor has its own seed, so that no order matters.
+    pub fn random(architecture: Architecture, seed: u64) -> Self {
+        let shape = network_shape(architecture);
+        let bound = 1.0 / (shape.features as f64).sqrt();
+        let initial = |name: &str, size: &[i64]| {
+            tch::manual_seed(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
+            let options = (Kind::Float, Device::Cpu);
+            if name.starts_with("fc.") {
+                Tensor::empty(size, options).uniform_(-bound, bound)
+            } else if size.len() == 4 {
+                // Kaiming, fan out, for ReLU.
+                Tensor::randn(size, options) * (2.0 / (size[0] * size[2] * size[3]) as f64).sqrt()
+            } else if name.ends_with("bias") || name.ends_with("running_mean") {
+                Tensor::zeros(size, options)
+            } else {
+                Tensor::ones(size, options)
+            }
+        };
+        Parameters::new(shape.tensors().into_iter().map(|(name, size)| {
+            let tensor = initial(&name, &size);
+            (name, tensor)
+        }))
+    }
+
+    /// The same with the head of `other`: for fine-tuning with new classes.
+    pub fn with_head_of(mut self, other: &Parameters) -> Self {
+        for name in ["fc.weight", "fc.bias"] {
+            if let Some(tensor) = other.tensors.get(name) {
+                self.tensors.insert(name.into(), tensor.shallow_clone());
+            }
+        }
+        self
+    }
+
+    /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head is neither needed nor kept.
+    pub fn checked(mut self, architecture: Architecture, needs_head: bool) -> Result<Self> {
+        let mut kept = BTreeMap::new();
+        for (name, size) in network_shape(architecture).tensors() {
+            let is_head = name.starts_with("fc.");
+            if is_head && !needs_head {
+                continue;
+            }
+            let tensor = self.tensors.remove(&name).ok_or_else(|| {
+                Error::failure(format!("the weights have no tensor `{name}`")).hint("is this the backbone that the recipe names?")
+            })?;
+            if tensor.size() != size {
+                return Err(wrong_shape(&name, &tensor.size(), &size));
+            }
+            kept.insert(name, tensor.to_kind(Kind::Float));
+        }
+        Ok(Parameters { tensors: kept })
+    }
+
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        let tensor = self.tensors.get(name).ok_or_else(|| Error::failure(format!("the weights have no tensor `{name}`")))?;
+        Ok(tensor.shallow_clone())
+    }
+
+    pub fn to_device(&self, device: Device) -> Self {
+        Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
+    }
+
+    /// Tensors of their own, detached from any graph and from this one's.
+    pub fn copied(&self) -> Self {
+        tch::no_grad(|| Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))))
+    }
+}
+
+fn wrong_shape(name: &str, found: &[i64], wanted: &[i64]) -> Error {
+    if name.starts_with("fc.") {
+        return Error::failure(format!("the weights have {} classes, the recipe's label space has {}", found[0], wanted[0]))
+            .hint("choose the label space of these weights (endovis-9 or endovis-11)");
+    }
+    Error::failure(format!("the tensor `{name}` has the shape {found:?}, {wanted:?} is needed")).hint("is this the backbone that the recipe names?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn architecture(backbone: Backbone, classes: usize) -> Architecture {
+        Architecture { backbone, classes }
+    }
+
+    fn count(backbone: Backbone) -> i64 {
+        let tensors = network_shape(architecture(backbone, 1000)).tensors();
+        tensors.iter().filter(|(name, _)| is_trained(name)).map(|(_, size)| size.iter().product::<i64>()).sum()
+    }
+
+    #[test]
+    fn parameter_counts_are_torchvisions() {
+        assert_eq!(count(Backbone::ResNet18), 11_689_512);
+        assert_eq!(count(Backbone::ResNet34), 21_797_672);
+        assert_eq!(count(Backbone::ResNet50), 25_557_032);
+        assert_eq!(count(Backbone::ResNet101), 44_549_160);
+    }
+
+    #[test]
+    fn another_class_count_is_told_in_the_users_words() {
+        let eleven = Parameters::random(architecture(Backbone::ResNet10, 11), 1);
+        let error = eleven.checked(architecture(Backbone::ResNet10, 9), true).unwrap_err().to_string();
+        assert!(error.contains("the weights have 11 classes, the recipe's label space has 9"), "{error}");
+    }
+
+    #[test]
+    fn initial_values_depend_on_the_seed_alone() {
+        let of = |seed| Parameters::random(architecture(Backbone::ResNet10, 3), seed).get("layer2.0.conv1.weight").unwrap();
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+    }
+}

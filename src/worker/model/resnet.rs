@@ -1,0 +1,176 @@
+//! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as torchvision has them.
+
+use surgcam::error::Result;
+use surgcam::pipeline::stages::Architecture;
+use tch::Tensor;
+
+use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
+
+/// PyTorch's defaults.
+const NORM_EPSILON: f64 = 1e-5;
+const NORM_MOMENTUM: f64 = 0.1;
+
+/// A convolution and what follows it: a batch normalisation, or the bias that one was folded into.
+struct Convolution {
+    weight: Tensor,
+    after: After,
+    stride: i64,
+    padding: i64,
+}
+
+enum After {
+    Norm { weight: Tensor, bias: Tensor, running_mean: Tensor, running_var: Tensor },
+    Bias(Tensor),
+}
+
+impl Convolution {
+    fn new(shape: &ConvolutionShape, parameters: &Parameters) -> Result<Self> {
+        let norm = |part: &str| parameters.get(&format!("{}.{part}", shape.norm));
+        Ok(Convolution {
+            weight: parameters.get(&format!("{}.weight", shape.convolution))?,
+            after: After::Norm {
+                weight: norm("weight")?,
+                bias: norm("bias")?,
+                running_mean: norm("running_mean")?,
+                running_var: norm("running_var")?,
+            },
+            stride: shape.stride,
+            padding: shape.kernel / 2,
+        })
+    }
+
+    /// The normalisation's fixed scale goes into the weights: the same result with one pass over the data less.
+    fn folded(self) -> Self {
+        let After::Norm { weight, bias, running_mean, running_var } = self.after else { return self };
+        let scale = weight / (running_var + NORM_EPSILON).sqrt();
+        Convolution {
+            weight: self.weight * scale.view([-1, 1, 1, 1]),
+            after: After::Bias(bias - running_mean * scale),
+            ..self
+        }
+    }
+
+    /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        let convolve = |bias: Option<&Tensor>| x.conv2d(&self.weight, bias, stride, padding, [1, 1], 1);
+        match &self.after {
+            After::Bias(bias) => convolve(Some(bias)),
+            After::Norm { weight, bias, running_mean, running_var } => convolve(None).batch_norm(
+                Some(weight),
+                Some(bias),
+                Some(running_mean),
+                Some(running_var),
+                train,
+                NORM_MOMENTUM,
+                NORM_EPSILON,
+                true,
+            ),
+        }
+    }
+}
+
+struct Block {
+    convolutions: Vec<Convolution>,
+    downsample: Option<Convolution>,
+}
+
+impl Block {
+    fn new(shape: &BlockShape, parameters: &Parameters) -> Result<Self> {
+        Ok(Block {
+            convolutions: shape.convolutions.iter().map(|shape| Convolution::new(shape, parameters)).collect::<Result<_>>()?,
+            downsample: shape.downsample.as_ref().map(|shape| Convolution::new(shape, parameters)).transpose()?,
+        })
+    }
+
+    fn folded(self) -> Self {
+        Block {
+            convolutions: self.convolutions.into_iter().map(Convolution::folded).collect(),
+            downsample: self.downsample.map(Convolution::folded),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let mut out = x.shallow_clone();
+        for (index, convolution) in self.convolutions.iter().enumerate() {
+            out = convolution.forward(&out, train);
+            if index + 1 < self.convolutions.len() {
+                out = out.relu_();
+            }
+        }
+        out += match &self.downsample {
+            Some(downsample) => downsample.forward(x, train),
+            None => x.shallow_clone(),
+        };
+        out.relu_()
+    }
+}
+
+/// The maps that regions take their features from: each the output of a layer's last block, after its ReLU.
+pub struct FeatureMaps {
+    /// [N, C2, H/8, W/8]
+    pub layer2: Tensor,
+    /// [N, C3, H/16, W/16]
+    pub layer3: Tensor,
+    /// [N, C4, H/32, W/32]; "A" in METHOD 4.
+    pub layer4: Tensor,
+}
+
+pub struct ResNet {
+    stem: Convolution,
+    layers: Vec<Vec<Block>>,
+    /// [classes, C4]
+    pub head_weight: Tensor,
+    /// [classes]
+    pub head_bias: Tensor,
+}
+
+impl ResNet {
+    /// Shares its tensors with `parameters`.
+    pub fn new(architecture: Architecture, parameters: &Parameters) -> Result<Self> {
+        let shape = network_shape(architecture);
+        let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| Block::new(block, parameters)).collect::<Result<Vec<_>>>();
+        Ok(ResNet {
+            stem: Convolution::new(&shape.stem, parameters)?,
+            layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
+            head_weight: parameters.get("fc.weight")?,
+            head_bias: parameters.get("fc.bias")?,
+        })
+    }
+
+    /// For evaluation only: every batch normalisation folded into its convolution.
+    pub fn folded(self) -> Self {
+        ResNet {
+            stem: self.stem.folded(),
+            layers: self.layers.into_iter().map(|blocks| blocks.into_iter().map(Block::folded).collect()).collect(),
+            ..self
+        }
+    }
+
+    /// [N, 3, H, W], normalised -> the maps of layers 2 to 4.
+    pub fn feature_maps(&self, images: &Tensor, train: bool) -> FeatureMaps {
+        let mut x = self.stem.forward(images, train).relu_().max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let mut maps = self.layers.iter().map(|blocks| {
+            for block in blocks {
+                x = block.forward(&x, train);
+            }
+            x.shallow_clone()
+        });
+        let mut next = || maps.next().unwrap_or_else(|| unreachable!("network_shape has four layers"));
+        let (_, layer2, layer3, layer4) = (next(), next(), next(), next());
+        FeatureMaps { layer2, layer3, layer4 }
+    }
+
+    /// The last layer alone, from layer3's map: for a gradient with respect to that map.
+    pub fn layer4_of(&self, layer3: &Tensor) -> Tensor {
+        let blocks = self.layers.last().map(Vec::as_slice).unwrap_or_default();
+        blocks.iter().fold(layer3.shallow_clone(), |x, block| block.forward(&x, false))
+    }
+
+    /// [N, C4, h, w] -> [N, classes]; `dropout` only in training.
+    pub fn logits(&self, layer4: &Tensor, dropout: f64, train: bool) -> Tensor {
+        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float);
+        let pooled = if train && dropout > 0.0 { pooled.dropout(dropout, true) } else { pooled };
+        pooled.linear(&self.head_weight, Some(&self.head_bias))
+    }
+}

@@ -1,0 +1,78 @@
+//! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
+
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::stages::*;
+use surgcam::store::write_json;
+use surgcam::vision::average_precision::{label_average_precision, mean};
+use tch::{Device, Kind, Tensor};
+
+use super::StageRun;
+use crate::frames::FrameSet;
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+use crate::model::resnet::ResNet;
+
+/// Frames in one forward pass.
+pub fn inference_batch(device: Device) -> usize {
+    if device.is_cuda() { 32 } else { 8 }
+}
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: EvaluateStage = stage.parameters()?;
+    let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
+    let network = tch::no_grad(|| ResNet::new(parameters.architecture, &weights.to_device(stage.worker.device)).map(ResNet::folded))?;
+    let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
+    let rows = frames.validation_rows();
+    if rows.is_empty() {
+        return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
+    }
+    let mut logits = Vec::new();
+    for batch in rows.chunks(inference_batch(stage.worker.device)) {
+        let images = frames.images(batch, &parameters.normalization, stage.worker.device);
+        logits.push(tch::no_grad(|| network.logits(&network.feature_maps(&images, false).layer4, 0.0, false)));
+        stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
+    }
+    let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);
+    let labels: Vec<&[usize]> = rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
+    let score = score(&logits, &labels);
+    write_json(
+        &stage.output(output::METRICS),
+        &surgcam::artifacts::metrics::Classification {
+            frames: rows.len(),
+            accuracy: score.accuracy,
+            mean_average_precision: score.mean_average_precision,
+            average_precision: score.average_precision,
+        },
+    )
+}
+
+pub struct LabelScore {
+    /// Share of frames whose every label is right at sigmoid > 0.5.
+    pub accuracy: f64,
+    pub mean_average_precision: Option<f64>,
+    /// By class; `None` without a positive.
+    pub average_precision: Vec<Option<f64>>,
+}
+
+/// Logits [N, classes] against each frame's labels.
+pub fn score(logits: &Tensor, labels: &[&[usize]]) -> LabelScore {
+    let classes = logits.size()[1] as usize;
+    let scores: Vec<f64> = Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default();
+    let right = labels.iter().zip(scores.chunks(classes)).filter(|(labels, scores)| {
+        scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class))
+    });
+    let accuracy = right.count() as f64 / labels.len().max(1) as f64;
+    let average_precision = label_precisions(&scores, labels, classes);
+    LabelScore { accuracy, mean_average_precision: mean(average_precision.iter().copied().flatten()), average_precision }
+}
+
+/// The average precision of each class; `scores` are [N, classes], row by row.
+pub fn label_precisions(scores: &[f64], labels: &[&[usize]], classes: usize) -> Vec<Option<f64>> {
+    (0..classes)
+        .map(|class| {
+            let of_class: Vec<f64> = scores.iter().skip(class).step_by(classes).copied().collect();
+            let positive: Vec<bool> = labels.iter().map(|labels| labels.contains(&class)).collect();
+            label_average_precision(&of_class, &positive)
+        })
+        .collect()
+}

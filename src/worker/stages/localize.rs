@@ -1,0 +1,34 @@
+//! `localize`: heat maps to boxes at one T_ROI (METHOD 5), on all cores.
+
+use rayon::prelude::*;
+use surgcam::artifacts::boxes::{self, BoxRow};
+use surgcam::artifacts::heat_maps::{self, FrameHeat};
+use surgcam::error::Result;
+use surgcam::pipeline::stages::*;
+use surgcam::vision::regions::{BoxRule, boxes as boxes_of};
+
+use super::StageRun;
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: LocalizeStage = stage.parameters()?;
+    let folder = stage.input(input::HEAT_MAPS)?;
+    let sequences = heat_maps::sequences(&folder)?;
+    let mut rows: Vec<BoxRow> = Vec::new();
+    for (done, sequence) in sequences.iter().enumerate() {
+        stage.progress(done, sequences.len(), "sequences")?;
+        let frames = heat_maps::read_sequence(&folder, sequence)?;
+        rows.par_extend(frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, &parameters)));
+    }
+    rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
+    boxes::write(&rows, &stage.output(output::BOXES))
+}
+
+fn frame_boxes(frame: &FrameHeat, parameters: &LocalizeStage) -> Vec<BoxRow> {
+    let [height, width] = parameters.image_size.map(|side| side as usize);
+    let rule = BoxRule { roi_threshold: parameters.roi_threshold, minimum_area: parameters.minimum_area.into() };
+    let of_class = |(&class, map): (&usize, &surgcam::vision::heat_map::HeatMap)| {
+        let found = boxes_of(&map.resized(height, width), rule);
+        found.into_iter().map(move |scored| BoxRow { row: frame.row, class, scored })
+    };
+    frame.present.iter().zip(&frame.maps).flat_map(of_class).collect()
+}

@@ -1,0 +1,130 @@
+//! The stages' code: each reads its inputs from the store and writes its outputs into its own folder, nothing else.
+
+mod evaluate;
+mod frames_pass;
+mod import;
+mod localize;
+mod measure;
+mod prepare;
+mod probe;
+mod score;
+mod train;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use surgcam::error::{AtPath, Error, Result};
+use surgcam::pipeline::stages::*;
+use surgcam::protocol::{FromWorker, StageJob};
+use surgcam::store::Store;
+use tch::Device;
+
+/// What a worker has: the same for all of its stages.
+pub struct Worker<'a> {
+    pub store: &'a Store,
+    pub device: Device,
+    /// Set when the runner wants no more.
+    pub stopping: &'a AtomicBool,
+    pub say: &'a dyn Fn(&FromWorker),
+}
+
+/// One stage to make.
+pub struct StageRun<'a> {
+    pub worker: &'a Worker<'a>,
+    pub job: &'a StageJob,
+    /// Each file or folder at its top becomes an output of that name.
+    pub workspace: &'a Path,
+    last_progress: Cell<Option<Instant>>,
+}
+
+/// More often than this a progress bar shows nothing new.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+impl<'a> StageRun<'a> {
+    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path) -> Self {
+        StageRun { worker, job, workspace, last_progress: Cell::new(None) }
+    }
+
+    pub fn parameters<P: StageParameters>(&self) -> Result<P> {
+        let ours = (P::KIND, P::VERSION);
+        let asked = (self.job.parts.kind.as_str(), self.job.parts.version);
+        if ours != asked {
+            return Err(Error::failure(format!("asked for stage {asked:?}, this worker makes {ours:?}")).hint("build both programs anew: `make build`"));
+        }
+        serde_json::from_value(self.job.parts.parameters.clone()).map_err(|error| Error::failure(format!("the stage's parameters are malformed: {error}")))
+    }
+
+    pub fn has_input(&self, name: &str) -> bool {
+        self.job.parts.inputs.contains_key(name)
+    }
+
+    pub fn input(&self, name: &str) -> Result<PathBuf> {
+        let digest = self.job.parts.inputs.get(name).ok_or_else(|| Error::failure(format!("the stage has no input `{name}`")))?;
+        Ok(self.worker.store.object_path(digest))
+    }
+
+    pub fn place(&self, name: &str) -> Result<PathBuf> {
+        self.job.places.get(name).cloned().ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
+    }
+
+    pub fn output(&self, name: &str) -> PathBuf {
+        self.workspace.join(name)
+    }
+
+    pub fn output_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.output(name);
+        std::fs::create_dir(&folder).at_path("create", &folder)?;
+        Ok(folder)
+    }
+
+    /// Tells how far it is; an error if the runner wants no more.
+    pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
+        if self.worker.stopping.load(Ordering::Relaxed) {
+            return Err(Error::interrupted("interrupted"));
+        }
+        let now = Instant::now();
+        let is_due = self.last_progress.get().is_none_or(|last| now - last > PROGRESS_INTERVAL);
+        if is_due || done == total {
+            self.last_progress.set(Some(now));
+            (self.worker.say)(&FromWorker::Progress { key: self.job.key, done: done as u64, total: total as u64, unit: unit.into() });
+        }
+        Ok(())
+    }
+
+    pub fn note(&self, text: String) {
+        (self.worker.say)(&FromWorker::Note { key: self.job.key, text });
+    }
+}
+
+/// Makes stages that were sent together: siblings of a pass, or a single one.
+pub fn make(stages: &[StageRun]) -> Result<()> {
+    let in_pass = |stage: &StageRun| [HeatMapsStage::KIND, ExtractStage::KIND].contains(&stage.job.parts.kind.as_str());
+    if stages.iter().all(in_pass) {
+        return frames_pass::make(stages);
+    }
+    stages.iter().try_for_each(make_one)
+}
+
+fn make_one(stage: &StageRun) -> Result<()> {
+    match stage.job.parts.kind.as_str() {
+        SampleStage::KIND => prepare::sample(stage),
+        IndexStage::KIND => prepare::index(stage),
+        PackStage::KIND => prepare::pack(stage),
+        ImportStage::KIND => import::make(stage),
+        TrainStage::KIND => train::make(stage),
+        EvaluateStage::KIND => evaluate::make(stage),
+        LocalizeStage::KIND => localize::make(stage),
+        ScoreStage::KIND => score::make(stage),
+        ProbeStage::KIND => probe::make(stage),
+        MeasureStage::KIND => measure::make(stage),
+        other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
+    }
+}
+
+/// Whether a stage must have the machine for itself.
+pub fn is_alone(key_kind: &str) -> bool {
+    key_kind == MeasureStage::KIND
+}
+

@@ -1,0 +1,78 @@
+//! `sample`, `index` and `pack`: from folders, or from nothing, to packed frames with labels.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use surgcam::dataset::index::{self, FRAMES_FILE, Picture, SUMMARY_FILE};
+use surgcam::dataset::{pack as frame_pack, sample as drawn};
+use surgcam::error::Result;
+use surgcam::pipeline::stages::*;
+use surgcam::store::{stat, write_json};
+
+use super::StageRun;
+
+pub fn sample(stage: &StageRun) -> Result<()> {
+    let parameters: SampleStage = stage.parameters()?;
+    let total = parameters.sample.sequences.len() * parameters.sample.frames_per_sequence as usize;
+    stage.progress(0, total, "scenes")?;
+    drawn::write(&parameters.sample, &stage.output(output::SAMPLE), || {})?;
+    stage.progress(total, total, "scenes")
+}
+
+/// Where the data set's folder is: drawn by us, or the user's.
+fn root(stage: &StageRun) -> Result<std::path::PathBuf> {
+    if stage.has_input(input::SAMPLE) { stage.input(input::SAMPLE) } else { stage.place(place::ROOT) }
+}
+
+pub fn index(stage: &StageRun) -> Result<()> {
+    let parameters: IndexStage = stage.parameters()?;
+    let root = root(stage)?;
+    let built = index::build(&parameters.source, &root, &parameters.classes, parameters.on_bad_frame)?;
+    let digests = stat::digests(stage.worker.store, &root, &built.pictures)?;
+    let pictures: Vec<Picture> = built.pictures.into_iter().zip(digests).map(|(path, digest)| Picture { path, digest }).collect();
+    let folder = stage.output_folder(output::INDEX)?;
+    index::write_lines(&folder.join(FRAMES_FILE), &built.frames)?;
+    write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
+    index::write_lines(&stage.output(output::PICTURES), &pictures)?;
+    if !built.summary.skipped.is_empty() {
+        stage.note(format!("{} frames skipped, the first: {}", built.summary.skipped.len(), built.summary.skipped[0].problem));
+    }
+    Ok(())
+}
+
+pub fn pack(stage: &StageRun) -> Result<()> {
+    let parameters: PackStage = stage.parameters()?;
+    let pictures: Vec<Picture> = index::read_lines(&stage.input(input::PICTURES)?)?;
+    let paths: Vec<_> = pictures.into_iter().map(|picture| picture.path).collect();
+    let folder = stage.output_folder(output::PACK)?;
+    let done = AtomicUsize::new(0);
+    stage.progress(0, paths.len(), "frames")?;
+    let say = |done: usize| surgcam::protocol::FromWorker::Progress {
+        key: stage.job.key,
+        done: done as u64,
+        total: paths.len() as u64,
+        unit: "frames".into(),
+    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let manifest = std::thread::scope(|scope| {
+        let paths = &paths;
+        let root = root(stage)?;
+        let (image_size, on_bad_frame) = (parameters.image_size, parameters.on_bad_frame);
+        let folder = &folder;
+        let done = &done;
+        let writer = scope.spawn(move || {
+            frame_pack::write(&root, paths, image_size, on_bad_frame, folder, || {
+                let _ = sender.send(done.fetch_add(1, Ordering::Relaxed) + 1);
+            })
+        });
+        // The decoding threads count; only this one speaks.
+        for done in receiver.iter().filter(|done| done % 50 == 0) {
+            (stage.worker.say)(&say(done));
+        }
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    if !manifest.skipped.is_empty() {
+        let first = &manifest.skipped[0].frame;
+        stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));
+    }
+    stage.progress(paths.len(), paths.len(), "frames")
+}

@@ -1,0 +1,183 @@
+//! `train`: a classifier (METHOD 3), its best and last epoch, and the history of all.
+
+use std::time::Instant;
+
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::stages::*;
+use surgcam::random::stream;
+use surgcam::artifacts::history::{self, HistoryRow};
+use tch::{Device, Tensor};
+
+use super::StageRun;
+use super::evaluate::{self, LabelScore};
+use crate::frames::{self, FrameSet, label_tensor};
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+use crate::model::resnet::ResNet;
+use crate::training::multi_label_soft_margin;
+use crate::training::plateau::Schedule;
+use crate::training::sgd::Sgd;
+
+/// A train frame: which part of a mix, and its row there.
+type Sample = (usize, usize);
+
+struct Trainer<'a> {
+    stage: &'a StageRun<'a>,
+    parameters: &'a TrainStage,
+    device: Device,
+    parts: Vec<FrameSet>,
+    samples: Vec<Sample>,
+    validation: FrameSet,
+    weights: Parameters,
+    network: ResNet,
+    optimizer: Sgd,
+    schedule: Schedule,
+}
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: TrainStage = stage.parameters()?;
+    let mut trainer = Trainer::new(stage, &parameters)?;
+    let mut history: Vec<HistoryRow> = Vec::new();
+    let mut best: Option<(f64, Parameters)> = None;
+    for epoch in 1..=parameters.epochs {
+        let line = trainer.epoch(epoch)?;
+        // Without a positive label anywhere there is no mAP; the first epoch is as good as any.
+        let map = line.mean_average_precision.unwrap_or(0.0);
+        if best.as_ref().is_none_or(|(best, _)| map > *best) {
+            best = Some((map, trainer.weights.copied()));
+        }
+        stage.note(format!(
+            "epoch {epoch}/{}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, mAP {:.3}, learning rate {:.3e}, {:.1} s",
+            parameters.epochs, line.train_loss, line.validation_loss, line.accuracy, map, line.learning_rate, line.seconds
+        ));
+        history.push(line);
+    }
+    let (_, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;
+    checkpoint::write(&best, &stage.output(output::CHECKPOINT))?;
+    checkpoint::write(&trainer.weights, &stage.output(output::LAST))?;
+    history::write(&history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))
+}
+
+impl<'a> Trainer<'a> {
+    fn new(stage: &'a StageRun<'a>, parameters: &'a TrainStage) -> Result<Self> {
+        let device = stage.worker.device;
+        let mut parts = Vec::new();
+        while stage.has_input(&input::numbered(input::PACK, parts.len())) {
+            let part = parts.len();
+            parts.push(FrameSet::open(&stage.input(&input::numbered(input::PACK, part))?, &stage.input(&input::numbered(input::INDEX, part))?)?);
+        }
+        let samples: Vec<Sample> =
+            parts.iter().enumerate().flat_map(|(part, frames)| frames.train_rows().into_iter().map(move |row| (part, row))).collect();
+        let validation = FrameSet::open(&stage.input(input::VALIDATION_PACK)?, &stage.input(input::VALIDATION_INDEX)?)?;
+        for (count, split) in [(samples.len(), "train"), (validation.validation_rows().len(), "validation")] {
+            if count == 0 {
+                return Err(Error::failure(format!("there is no {split} frame")).hint(format!("give the data recipe `{split}` sequences")));
+            }
+        }
+        let weights = initial_weights(stage, parameters)?.to_device(device);
+        let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
+        let network = ResNet::new(parameters.architecture, &weights)?;
+        let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
+        Ok(Trainer { stage, parameters, device, parts, samples, validation, weights, network, optimizer, schedule })
+    }
+
+    fn epoch(&mut self, epoch: usize) -> Result<HistoryRow> {
+        let begun = Instant::now();
+        let learning_rate = self.schedule.learning_rate;
+        let train_loss = self.train(epoch, learning_rate)?;
+        let (validation_loss, score) = self.validate()?;
+        if !train_loss.is_finite() || !validation_loss.is_finite() {
+            return Err(Error::failure(format!("the loss is no number any more in epoch {epoch}"))
+                .hint(format!("lower model.learning_rate (it is {learning_rate})")));
+        }
+        self.schedule.step(validation_loss);
+        Ok(HistoryRow {
+            epoch: epoch as u32,
+            train_loss,
+            validation_loss,
+            accuracy: score.accuracy,
+            mean_average_precision: score.mean_average_precision,
+            learning_rate,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// One pass over the train frames in an order of its own; the mean of the batch losses.
+    fn train(&mut self, epoch: usize, learning_rate: f64) -> Result<f64> {
+        let parameters = self.parameters;
+        let mut order: Vec<usize> = (0..self.samples.len()).collect();
+        order.shuffle(&mut stream(&format!("order/{}/{epoch}", parameters.seed)));
+        let mut losses = Vec::new();
+        let batches: Vec<&[usize]> = order.chunks(parameters.batch_size).collect();
+        for (number, batch) in batches.iter().enumerate() {
+            let (images, labels) = self.batch(epoch, batch);
+            if parameters.dropout > 0.0 {
+                tch::manual_seed((parameters.seed as i64) << 32 ^ (epoch as i64) << 16 ^ number as i64);
+            }
+            let layer4 = self.network.feature_maps(&images, true).layer4;
+            let loss = multi_label_soft_margin(&self.network.logits(&layer4, parameters.dropout, true), &labels);
+            self.optimizer.zero_gradients();
+            loss.backward();
+            self.optimizer.step(learning_rate);
+            losses.push(loss.detach());
+            let done = (epoch - 1) * batches.len() + number + 1;
+            self.stage.progress(done, parameters.epochs * batches.len(), "steps")?;
+        }
+        Ok(mean_of(&losses))
+    }
+
+    /// Augmented images [N, 3, H, W] and labels [N, classes].
+    fn batch(&self, epoch: usize, batch: &[usize]) -> (Tensor, Tensor) {
+        let image_size = self.parts[0].image_size();
+        let [height, width] = image_size.map(|side| side as usize);
+        let (samples, parts, parameters) = (&self.samples, &self.parts, self.parameters);
+        let pixels: Vec<u8> = batch
+            .par_iter()
+            .flat_map_iter(|&sample| {
+                let (part, row) = samples[sample];
+                let draw = parameters.augmentation.draw(parameters.seed, epoch, sample);
+                draw.apply(parts[part].pack.row(row), height, width)
+            })
+            .collect();
+        let images = frames::images(&pixels, batch.len(), image_size, &self.parameters.normalization, self.device);
+        let labels = batch.iter().map(|&sample| {
+            let (part, row) = self.samples[sample];
+            self.parts[part].frames[row].labels.as_slice()
+        });
+        (images, label_tensor(labels, self.parameters.architecture.classes, self.device))
+    }
+
+    /// The mean of the batch losses, and the score, on the validation frames.
+    fn validate(&self) -> Result<(f64, LabelScore)> {
+        let rows = self.validation.validation_rows();
+        let classes = self.parameters.architecture.classes;
+        let (mut losses, mut logits) = (Vec::new(), Vec::new());
+        tch::no_grad(|| {
+            for batch in rows.chunks(self.parameters.batch_size) {
+                let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
+                let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device);
+                let batch_logits = self.network.logits(&self.network.feature_maps(&images, false).layer4, 0.0, false);
+                losses.push(multi_label_soft_margin(&batch_logits, &labels));
+                logits.push(batch_logits);
+            }
+        });
+        let labels: Vec<&[usize]> = rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
+        Ok((mean_of(&losses), evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels)))
+    }
+}
+
+/// Random, or from a checkpoint with a new head.
+fn initial_weights(stage: &StageRun, parameters: &TrainStage) -> Result<Parameters> {
+    let random = Parameters::random(parameters.architecture, parameters.seed);
+    if !stage.has_input(input::CHECKPOINT) {
+        return Ok(random);
+    }
+    let given = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
+    given.checked(parameters.architecture, false).map(|backbone| backbone.with_head_of(&random))
+}
+
+fn mean_of(losses: &[Tensor]) -> f64 {
+    f64::try_from(Tensor::stack(losses, 0).mean(tch::Kind::Double)).unwrap_or(f64::NAN)
+}

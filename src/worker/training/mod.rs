@@ -1,0 +1,13 @@
+//! What training needs beside the network: the loss, the optimizer, the learning-rate schedule.
+
+pub mod plateau;
+pub mod sgd;
+
+use tch::Tensor;
+
+/// PyTorch's MultiLabelSoftMarginLoss: the mean over classes and samples of binary cross-entropy on logits. Both [N, classes].
+pub fn multi_label_soft_margin(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let absent: Tensor = 1.0 - labels;
+    let loss: Tensor = labels * logits.log_sigmoid() + absent * (-logits).log_sigmoid();
+    -loss.mean(tch::Kind::Float)
+}
