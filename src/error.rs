@@ -42,12 +42,7 @@ struct Parts {
 
 impl Error {
     fn new(class: Class, what: impl fmt::Display) -> Self {
-        Error(Box::new(Parts {
-            class,
-            what: what.to_string(),
-            place: None,
-            hint: None,
-        }))
+        Error(Box::new(Parts { class, what: what.to_string(), place: None, hint: None }))
     }
 
     /// A mistake in a recipe or on the command line.

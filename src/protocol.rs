@@ -35,12 +35,30 @@ pub struct StageJob {
 pub enum FromWorker {
     Hello(Hello),
     /// Somebody else makes this stage just now.
-    Waiting { key: StageKey, holder: String },
-    Progress { key: StageKey, done: u64, total: u64, unit: String },
+    Waiting {
+        key: StageKey,
+        holder: String,
+    },
+    Progress {
+        key: StageKey,
+        done: u64,
+        total: u64,
+        unit: String,
+    },
     /// A line for the user that belongs to the stage ("epoch 3: ...").
-    Note { key: StageKey, text: String },
-    Finished { key: StageKey, record: Box<Record>, executed: bool },
-    Failed { key: StageKey, problem: Problem },
+    Note {
+        key: StageKey,
+        text: String,
+    },
+    Finished {
+        key: StageKey,
+        record: Box<Record>,
+        executed: bool,
+    },
+    Failed {
+        key: StageKey,
+        problem: Problem,
+    },
     JobDone,
 }
 
@@ -69,11 +87,7 @@ pub struct Problem {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        Problem {
-            what: error.what().to_string(),
-            place: error.place().map(String::from),
-            hint: error.hint_text().map(String::from),
-        }
+        Problem { what: error.what().to_string(), place: error.place().map(String::from), hint: error.hint_text().map(String::from) }
     }
 }
 

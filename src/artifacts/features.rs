@@ -44,7 +44,11 @@ impl SequenceFeatures {
 }
 
 /// Writes `.npy` with any shape: little-endian, C order.
-pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(writer: impl std::io::Write, shape: &[u64], values: &[T]) -> std::io::Result<()> {
+pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
+    writer: impl std::io::Write,
+    shape: &[u64],
+    values: &[T],
+) -> std::io::Result<()> {
     let mut file = npyz::WriteOptions::new().default_dtype().shape(shape).writer(writer).begin_nd()?;
     file.extend(values.iter().copied())?;
     file.finish()

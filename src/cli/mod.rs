@@ -27,7 +27,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all done; 1 a stage failed; 2 the recipe or the command line is wrong, nothing ran; 130 interrupted.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 all done; 1 a stage failed; 2 the recipe or the command line is wrong, nothing ran; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {

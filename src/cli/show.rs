@@ -59,7 +59,8 @@ fn find(library: &Library, wanted: &str) -> Result<(Section, String)> {
         [] => {
             let names: Vec<String> = Section::ALL.into_iter().flat_map(|section| library.names(section)).collect();
             let suggestion = crate::recipe::file::did_you_mean(name, names.iter().map(String::as_str));
-            Err(Error::usage(format!("there is no recipe `{name}`{suggestion}")).hint(format!("the recipes there are: {}", names.join(", "))))
+            Err(Error::usage(format!("there is no recipe `{name}`{suggestion}"))
+                .hint(format!("the recipes there are: {}", names.join(", "))))
         }
         several => {
             let sections: Vec<String> = several.iter().map(|section| format!("{}.{name}", section.name())).collect();

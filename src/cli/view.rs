@@ -81,7 +81,10 @@ fn show(arguments: &Arguments, cell: &PlannedCell, results: &Results) -> Result<
     let frame = &frames[row];
     let heat_folder = object(cell.stages.heat_maps, output::HEAT_MAPS)?;
     let sequence = heat_maps::read_sequence(&heat_folder, &frame.sequence)?;
-    let heat = sequence.iter().find(|heat| heat.row == row).ok_or_else(|| Error::failure(format!("{}/{} was skipped: its picture cannot be read", frame.sequence, frame.name)))?;
+    let heat = sequence
+        .iter()
+        .find(|heat| heat.row == row)
+        .ok_or_else(|| Error::failure(format!("{}/{} was skipped: its picture cannot be read", frame.sequence, frame.name)))?;
     let class = find_class(cell, heat, arguments.class.as_deref())?;
     let [height, width] = cell.image_size;
     let map = class.and_then(|class| heat.present.iter().position(|&present| present == class));

@@ -26,14 +26,8 @@ pub struct Augmentation {
 
 impl Augmentation {
     /// METHOD 3's.
-    pub const PAPER: Augmentation = Augmentation {
-        brightness: 0.1,
-        contrast: 0.1,
-        saturation: 0.1,
-        hue: 0.05,
-        flip_probability: 0.5,
-        rotation: 5,
-    };
+    pub const PAPER: Augmentation =
+        Augmentation { brightness: 0.1, contrast: 0.1, saturation: 0.1, hue: 0.05, flip_probability: 0.5, rotation: 5 };
 }
 
 /// One sample's draws.

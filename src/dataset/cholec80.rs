@@ -53,10 +53,8 @@ fn tool_line(line: &str, header: &[String], frame_column: usize, frame_step: u32
     if columns.len() != header.len() {
         return Err(Error::failure(format!("the line has {} columns, the header has {}", columns.len(), header.len())));
     }
-    let number: u32 = columns[frame_column]
-        .trim()
-        .parse()
-        .map_err(|_| Error::failure(format!("`{}` is no frame number", columns[frame_column])))?;
+    let number: u32 =
+        columns[frame_column].trim().parse().map_err(|_| Error::failure(format!("`{}` is no frame number", columns[frame_column])))?;
     let mut tools = Vec::new();
     for (index, (name, column)) in header.iter().zip(&columns).enumerate() {
         if index != frame_column && label(column)? {
@@ -78,7 +76,8 @@ fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut texts = Vec::new();
     for name in columns {
         let column = table.column(name).map_err(|_| {
-            Error::failure(format!("the header has no column `{name}` (expected: {})", columns.join(","))).at(format!("{}:1", path.display()))
+            Error::failure(format!("the header has no column `{name}` (expected: {})", columns.join(",")))
+                .at(format!("{}:1", path.display()))
         })?;
         texts.push(column.str().at_path("read the boxes", path)?.clone());
     }

@@ -187,7 +187,10 @@ mod tests {
     #[test]
     fn a_tool_line_is_read_by_position() {
         let frame = tool_line("010 1 1 0 0 0 0 1 0\r", "x:2").unwrap();
-        assert_eq!((frame.number, frame.tools.as_slice()), (10, ["bipolar_forceps", "prograsp_forceps", "clip_applier"].map(String::from).as_slice()));
+        assert_eq!(
+            (frame.number, frame.tools.as_slice()),
+            (10, ["bipolar_forceps", "prograsp_forceps", "clip_applier"].map(String::from).as_slice())
+        );
     }
 
     #[test]

@@ -179,10 +179,7 @@ impl SourceLayout {
 }
 
 fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -> Option<PathBuf> {
-    patterns
-        .iter()
-        .map(|pattern| PathBuf::from(pattern.fill(sequence, 0)))
-        .find(|relative| root.join(relative).exists())
+    patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| root.join(relative).exists())
 }
 
 /// A file, or the files of a folder (not of its folders).
@@ -337,10 +334,7 @@ impl Builder<'_> {
 }
 
 pub fn skipped_frame(error: &Error) -> SkippedFrame {
-    SkippedFrame {
-        place: error.place().unwrap_or_default().to_string(),
-        problem: error.what().to_string(),
-    }
+    SkippedFrame { place: error.place().unwrap_or_default().to_string(), problem: error.what().to_string() }
 }
 
 /// One JSON value a line.
@@ -355,10 +349,7 @@ pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
 
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let reader = BufReader::new(File::open(path).at_path("open", path)?);
-    reader
-        .lines()
-        .map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path))
-        .collect()
+    reader.lines().map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path)).collect()
 }
 
 /// The files of an index object.

@@ -16,6 +16,7 @@ use super::index::{OnBadFrame, SkippedFrame, skipped_frame};
 use crate::error::{AtPath, Error, Result};
 use crate::store::{read_json, write_json};
 use crate::vision::picture;
+use crate::vision::resize::resize;
 
 pub const FORMAT: u32 = 1;
 const PIXELS_FILE: &str = "frames.u8";
@@ -82,7 +83,7 @@ pub fn write(
 
 /// A picture file to `[3, H, W]`.
 fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
-    let resized = picture::resize(&picture::read(path)?, height, width)?;
+    let resized = resize(&picture::read(path)?, height, width);
     let mut planes = vec![0; 3 * height as usize * width as usize];
     picture::to_planes(&resized, &mut planes);
     Ok(planes)
@@ -102,9 +103,7 @@ impl Pack {
         // SAFETY: objects of the store are read-only and never rewritten in place.
         let pixels = unsafe { Mmap::map(&file) }.at_path("map", &path)?;
         if pixels.len() != manifest.count * manifest.row_bytes() {
-            return Err(Error::failure("the pack is cut short")
-                .at_path(&path)
-                .hint("delete this object; the next run makes it again"));
+            return Err(Error::failure("the pack is cut short").at_path(&path).hint("delete this object; the next run makes it again"));
         }
         Ok(Pack { manifest, pixels })
     }

@@ -29,9 +29,8 @@ impl Pattern {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (inside, behind) = after
-                .split_once('}')
-                .ok_or_else(|| Error::usage(format!("the pattern `{text}` has a `{{` without `}}`")))?;
+            let (inside, behind) =
+                after.split_once('}').ok_or_else(|| Error::usage(format!("the pattern `{text}` has a `{{` without `}}`")))?;
             parts.push(Part::Text(before.to_string()));
             parts.push(parse_number(inside, text)?);
             rest = behind;

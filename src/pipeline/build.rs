@@ -181,7 +181,10 @@ impl Builder<'_> {
             let parent = self.model(cell, parent, descendants)?;
             descendants.pop();
             if parent.architecture.backbone != model.backbone {
-                return Err(Error::usage(format!("model.{} is fine-tuned from model.{}, which has another backbone", recipe.name, parent.recipe.name)));
+                return Err(Error::usage(format!(
+                    "model.{} is fine-tuned from model.{}, which has another backbone",
+                    recipe.name, parent.recipe.name
+                )));
             }
             return Ok(Some(parent.checkpoint));
         }
@@ -247,9 +250,11 @@ impl Builder<'_> {
             .output_of(input::VALIDATION_PACK, validation.pack, output::PACK)
             .output_of(input::VALIDATION_INDEX, validation.index, output::INDEX);
         for (part, data) in training.iter().enumerate() {
-            stage = stage
-                .output_of(input::numbered(input::PACK, part), data.pack, output::PACK)
-                .output_of(input::numbered(input::INDEX, part), data.index, output::INDEX);
+            stage = stage.output_of(input::numbered(input::PACK, part), data.pack, output::PACK).output_of(
+                input::numbered(input::INDEX, part),
+                data.index,
+                output::INDEX,
+            );
         }
         if let Some(start) = start {
             stage = stage.output_of(input::CHECKPOINT, start, output::CHECKPOINT);

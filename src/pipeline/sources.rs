@@ -64,7 +64,9 @@ impl Builder<'_> {
         let mut stages = self.data(cell, name, label_space)?;
         match stages.len() {
             1 => Ok(stages.remove(0)),
-            _ => Err(Error::usage(format!("data.{name} is a mix, which cannot be {use_}")).hint("give the model a `validation` data recipe")),
+            _ => {
+                Err(Error::usage(format!("data.{name} is a mix, which cannot be {use_}")).hint("give the model a `validation` data recipe"))
+            }
         }
     }
 
@@ -73,11 +75,16 @@ impl Builder<'_> {
         let is_sample = recipe.adapter == SAMPLE;
         let adapter_name = match (&recipe.layout, is_sample) {
             (Some(layout), true) => layout.clone(),
-            (None, true) => return Err(Error::usage(format!("data.{} draws scenes but names no `layout`", data.name)).hint("add `layout = \"endovis18\"`")),
+            (None, true) => {
+                return Err(
+                    Error::usage(format!("data.{} draws scenes but names no `layout`", data.name)).hint("add `layout = \"endovis18\"`")
+                );
+            }
             (_, false) => recipe.adapter.clone(),
         };
         if adapter_name.is_empty() {
-            return Err(Error::usage(format!("data.{} names no adapter", data.name)).hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\""));
+            return Err(Error::usage(format!("data.{} names no adapter", data.name))
+                .hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\""));
         }
         let adapter = self.experiment.adapter(cell, &adapter_name)?.value;
         let space_name = label_space.unwrap_or(&recipe.label_space);
@@ -122,15 +129,19 @@ impl Builder<'_> {
         space: &Resolved<LabelSpaceRecipe>,
     ) -> Result<ClassMap> {
         if space.value.classes.len() < 2 {
-            return Err(Error::usage(format!("label_space.{} has fewer than two classes", space.name)).hint("the tissue is the last class, instruments stand before it"));
+            return Err(Error::usage(format!("label_space.{} has fewer than two classes", space.name))
+                .hint("the tissue is the last class, instruments stand before it"));
         }
         let known = self.experiment.known_classes(cell)?;
         let mut names = BTreeMap::new();
         for (name, class) in adapter.classes.iter().chain(&data.value.classes) {
             if !known.contains(class) {
                 let suggestion = crate::recipe::file::did_you_mean(class, known.iter().map(String::as_str));
-                return Err(Error::usage(format!("data.{} maps `{name}` to `{class}`, a class that no label space has{suggestion}", data.name))
-                    .hint("label spaces are declared under [label_space.NAME]"));
+                return Err(Error::usage(format!(
+                    "data.{} maps `{name}` to `{class}`, a class that no label space has{suggestion}",
+                    data.name
+                ))
+                .hint("label spaces are declared under [label_space.NAME]"));
             }
             names.insert(normalized(name), class.clone());
         }

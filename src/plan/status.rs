@@ -15,10 +15,17 @@ use crate::store::record::Output;
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Status {
-    Cached { key: StageKey },
-    WillRun { key: StageKey, reason: Reason },
+    Cached {
+        key: StageKey,
+    },
+    WillRun {
+        key: StageKey,
+        reason: Reason,
+    },
     /// Its key is not known before this stage is made.
-    Waits { for_stage: String },
+    Waits {
+        for_stage: String,
+    },
 }
 
 /// Why a stage must run: what differs from the last time its name was made.
@@ -26,9 +33,20 @@ pub enum Status {
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     NeverRan,
-    VersionChanged { old: u32, new: u32 },
-    ParameterChanged { field: String, old: Value, new: Value },
-    InputChanged { input: String, old: Option<Digest>, new: Option<Digest> },
+    VersionChanged {
+        old: u32,
+        new: u32,
+    },
+    ParameterChanged {
+        field: String,
+        old: Value,
+        new: Value,
+    },
+    InputChanged {
+        input: String,
+        old: Option<Digest>,
+        new: Option<Digest>,
+    },
     /// The same key as before, but a record or an object is gone.
     OutputMissing,
 }

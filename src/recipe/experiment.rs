@@ -187,7 +187,9 @@ fn axes(matrix: &toml::Table, outer: &[AimedOverride]) -> Result<Axes> {
                 Some((_, current)) => *current = values.clone(),
                 None => axes.push((name.clone(), values.clone())),
             },
-            (Target::Axis { name }, _) => return Err(Error::usage(format!("an axis is a list: write matrix.{name}=[...]")).at(&found.origin)),
+            (Target::Axis { name }, _) => {
+                return Err(Error::usage(format!("an axis is a list: write matrix.{name}=[...]")).at(&found.origin));
+            }
             (Target::Every { section, key }, value) => {
                 let swept = format!("{}.{}", section.name(), key.join("."));
                 if let Some((_, values)) = axes.iter_mut().find(|(axis, _)| *axis == swept) {

@@ -151,11 +151,8 @@ impl Library {
             figment = figment.merge(layer);
         }
         let value = figment.extract().map_err(|error| explained(error, section, name))?;
-        let origins = section
-            .keys()
-            .iter()
-            .filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string())))
-            .collect();
+        let origins =
+            section.keys().iter().filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
         Ok(Resolved { name: name.to_string(), value, origins })
     }
 }

@@ -29,7 +29,8 @@ fn value_of(text: &str) -> toml::Value {
 
 /// `a.b=VALUE`; a part of the path may be quoted, as in TOML.
 pub fn from_argument(argument: &str) -> Result<Override> {
-    let malformed = || Error::usage(format!("`--set {argument}` has no value")).hint("write --set section.key=value, as in --set model.epochs=2");
+    let malformed =
+        || Error::usage(format!("`--set {argument}` has no value")).hint("write --set section.key=value, as in --set model.epochs=2");
     let (path, value) = argument.split_once('=').ok_or_else(malformed)?;
     let path = path.split('.').map(|part| part.trim().trim_matches(['"', '\'']).to_string()).collect::<Vec<_>>();
     if path.iter().any(String::is_empty) {

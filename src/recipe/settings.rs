@@ -63,9 +63,9 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     if let Some(toml::Value::Table(set)) = table.remove("set") {
         found.extend(overrides::from_table(&set, &format!("{} [set]", path.display())));
     }
-    found.extend(overrides::from_variables(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    })));
+    found.extend(overrides::from_variables(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    ));
     let keys = ["store", "results", "device", "jobs", "threads", "worker"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
@@ -85,6 +85,7 @@ pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
         .flatten()
         .find_map(|start| start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf))
         .ok_or_else(|| {
-            Error::usage("no folder `recipes` here or above").hint("run surgcam inside its project folder, where recipes/ and experiments/ are")
+            Error::usage("no folder `recipes` here or above")
+                .hint("run surgcam inside its project folder, where recipes/ and experiments/ are")
         })
 }

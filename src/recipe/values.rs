@@ -66,7 +66,11 @@ impl TryFrom<u64> for Count {
     type Error = String;
 
     fn try_from(value: u64) -> Result<Self, String> {
-        u32::try_from(value).ok().filter(|&value| value > 0).map(Count).ok_or_else(|| format!("{value} is no count: a whole number above 0 is expected"))
+        u32::try_from(value)
+            .ok()
+            .filter(|&value| value > 0)
+            .map(Count)
+            .ok_or_else(|| format!("{value} is no count: a whole number above 0 is expected"))
     }
 }
 

@@ -95,6 +95,7 @@ impl ResultTable {
                 Cells::Number(values, _) => Column::new(name, values),
             }
         });
-        DataFrame::new_infer_height(columns.collect()).map_err(|error| Error::failure(format!("cannot make the table {}: {error}", self.name)))
+        DataFrame::new_infer_height(columns.collect())
+            .map_err(|error| Error::failure(format!("cannot make the table {}: {error}", self.name)))
     }
 }

@@ -24,7 +24,7 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     write_atomically(&path("tex"), latex(table)?.as_bytes())
 }
 
-fn grid<'a>(columns: &[&'a TableColumn], rows: usize) -> Vec<Vec<String>> {
+fn grid(columns: &[&TableColumn], rows: usize) -> Vec<Vec<String>> {
     (0..rows).map(|row| columns.iter().map(|column| column.shown(row)).collect()).collect()
 }
 
@@ -96,7 +96,9 @@ pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
     let all: Vec<&TableColumn> = table.columns.iter().collect();
     let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
     let needed = |columns: &[&TableColumn]| -> usize {
-        let column_width = |column: &TableColumn| (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count());
+        let column_width = |column: &TableColumn| {
+            (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count())
+        };
         columns.iter().map(|column| column_width(column) + 3).sum()
     };
     let fits = width.is_none_or(|width| needed(&all) <= width);

@@ -112,7 +112,8 @@ fn classification(experiment: &Experiment, built: &Built, results: &Results) -> 
     columns.extend(axis_columns(experiment, &groups, &[]));
     columns.push(TableColumn::text("trained on", cells.iter().map(|cell| Some(trained_on(cell))).collect()));
     columns.push(TableColumn::count("classes", cells.iter().map(|cell| Some(cell.label_space.len() as i64)).collect()));
-    columns.push(TableColumn::count("frames", metrics.iter().map(|metrics| metrics.as_ref().map(|metrics| metrics.frames as i64)).collect()));
+    columns
+        .push(TableColumn::count("frames", metrics.iter().map(|metrics| metrics.as_ref().map(|metrics| metrics.frames as i64)).collect()));
     columns.push(TableColumn::number("accuracy", 3, number(|metrics| Some(metrics.accuracy))));
     columns.push(TableColumn::number("mAP", 3, number(|metrics| metrics.mean_average_precision)));
     let per_class: Vec<_> = metrics.into_iter().map(|metrics| metrics.map(|metrics| metrics.average_precision)).collect();
@@ -185,7 +186,9 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     let probes: Vec<Option<Probe>> = cells.iter().map(|cell| results.metrics(cell.stages.probe)).collect::<Result<_>>()?;
     let summaries: Vec<Option<ExtractionSummary>> = cells
         .iter()
-        .map(|cell| cell.stages.extract.and_then(|id| results.output(id, output::FEATURES)).map(|path| features::read_summary(&path)).transpose())
+        .map(|cell| {
+            cell.stages.extract.and_then(|id| results.output(id, output::FEATURES)).map(|path| features::read_summary(&path)).transpose()
+        })
         .collect::<Result<_>>()?;
     let localised = |cell: &&PlannedCell| {
         let recipe = &cell.extraction.as_ref()?.value;
@@ -196,7 +199,10 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         summaries.iter().map(|summary| summary.as_ref().map(|summary| value(summary) as f64 / summary.frames.max(1) as f64)).collect()
     };
     let mut columns = vec![variants(&cells)];
-    columns.push(TableColumn::text("mode", cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| extraction.name.clone())).collect()));
+    columns.push(TableColumn::text(
+        "mode",
+        cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| extraction.name.clone())).collect(),
+    ));
     columns.extend(axis_columns(experiment, &groups, &["extraction.roi_threshold", "extraction.pool"]));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(localised).collect()));
     columns.push(TableColumn::count(
@@ -208,7 +214,11 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     columns.push(TableColumn::number("p95 ms", 1, speed(|speed| speed.p95_milliseconds)));
     columns.push(TableColumn::number("passes/frame", 2, per_frame(|summary| summary.forward_passes)));
     columns.push(TableColumn::number("regions/frame", 2, per_frame(|summary| summary.regions)));
-    columns.push(TableColumn::number("probe mAP", 3, probes.iter().map(|probe| probe.as_ref().and_then(|probe| probe.mean_average_precision)).collect()));
+    columns.push(TableColumn::number(
+        "probe mAP",
+        3,
+        probes.iter().map(|probe| probe.as_ref().and_then(|probe| probe.mean_average_precision)).collect(),
+    ));
     let mut notes = vec![
         "probe mAP: labels of the validation frames from the mean and maximum of the frame's region features, by ridge regression on the train frames".to_string(),
     ];

@@ -40,9 +40,7 @@ fn overlay(picture: &RgbImage, heat: &HeatMap) -> RgbImage {
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let colour = jet(heat.values[y as usize * heat.width + x as usize]);
         let pixel = picture.get_pixel(x, y).0;
-        Rgb(std::array::from_fn(|channel| {
-            (f32::from(pixel[channel]) * (1.0 - OPACITY) + f32::from(colour[channel]) * OPACITY) as u8
-        }))
+        Rgb(std::array::from_fn(|channel| (f32::from(pixel[channel]) * (1.0 - OPACITY) + f32::from(colour[channel]) * OPACITY) as u8))
     })
 }
 
@@ -87,7 +85,8 @@ mod tests {
     #[test]
     fn boxes_at_and_beyond_the_edge_are_drawn_without_harm() {
         let picture = RgbImage::new(20, 10);
-        let boxes = [ClassBox { class: 0, bounds: Box2::from([0, 0, 20, 10]) }, ClassBox { class: 30, bounds: Box2::from([-5, -5, 40, 40]) }];
+        let boxes =
+            [ClassBox { class: 0, bounds: Box2::from([0, 0, 20, 10]) }, ClassBox { class: 30, bounds: Box2::from([-5, -5, 40, 40]) }];
         let drawn = draw(&picture, None, &boxes, &boxes);
         assert_eq!((drawn.width(), drawn.height()), (88, 20));
     }

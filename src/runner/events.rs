@@ -5,16 +5,39 @@ use crate::plan::{Plan, StageId};
 
 #[derive(Debug, Clone)]
 pub enum Event {
-    Started { id: StageId },
+    Started {
+        id: StageId,
+    },
     /// Another process makes this stage; ours waits for it.
-    Waiting { id: StageId, holder: String },
-    Progress { id: StageId, done: u64, total: u64, unit: String },
-    Note { id: StageId, text: String },
+    Waiting {
+        id: StageId,
+        holder: String,
+    },
+    Progress {
+        id: StageId,
+        done: u64,
+        total: u64,
+        unit: String,
+    },
+    Note {
+        id: StageId,
+        text: String,
+    },
     /// `executed`: false where it was in the store, or another process made it.
-    Finished { id: StageId, seconds: f64, executed: bool },
-    Failed { id: StageId, error: Error },
+    Finished {
+        id: StageId,
+        seconds: f64,
+        executed: bool,
+    },
+    Failed {
+        id: StageId,
+        error: Error,
+    },
     /// Cannot run because a stage that it needs failed.
-    Blocked { id: StageId, by: StageId },
+    Blocked {
+        id: StageId,
+        by: StageId,
+    },
     Stopping,
 }
 

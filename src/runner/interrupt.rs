@@ -18,9 +18,13 @@ impl Interrupt {
         let interrupt = Interrupt::default();
         for signal in [SIGINT, SIGTERM] {
             // In this order: the shutdown looks at the flag before this signal has set it.
-            signal_hook::flag::register_conditional_shutdown(signal, i32::from(Class::Interrupted.exit_code()), interrupt.requested.clone())
-                .and_then(|_| signal_hook::flag::register(signal, interrupt.requested.clone()))
-                .map_err(|error| Error::failure(format!("cannot listen for Ctrl-C: {error}")))?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                i32::from(Class::Interrupted.exit_code()),
+                interrupt.requested.clone(),
+            )
+            .and_then(|_| signal_hook::flag::register(signal, interrupt.requested.clone()))
+            .map_err(|error| Error::failure(format!("cannot listen for Ctrl-C: {error}")))?;
         }
         Ok(interrupt)
     }

@@ -96,10 +96,7 @@ mod tests {
     #[test]
     fn a_digest_reads_back_as_it_is_written() {
         let digest = Digest::of_bytes(b"abc");
-        assert_eq!(
-            digest.to_string(),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
     }
 

@@ -114,11 +114,7 @@ impl Store {
     }
 
     fn latest_path(&self, name: &str) -> PathBuf {
-        let readable: String = name
-            .chars()
-            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-            .take(60)
-            .collect();
+        let readable: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).take(60).collect();
         let distinct = Digest::of_bytes(name.as_bytes()).short();
         self.root.join("latest").join(format!("{readable}-{distinct}.json"))
     }
@@ -127,22 +123,14 @@ impl Store {
     /// `on_wait` is called once if somebody else holds it.
     pub fn lock(&self, key: &StageKey, on_wait: impl FnOnce(&str)) -> Result<StageLock> {
         let path = self.root.join("locks").join(format!("{}.lock", key.hex()));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .at_path("open the lock", &path)?;
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
         if file.try_lock().is_err() {
             on_wait(fs::read_to_string(&path).unwrap_or_default().trim());
             file.lock().at_path("wait for the lock", &path)?;
         }
         // Who holds it, for whoever waits.
         file.set_len(0).at_path("write the lock", &path)?;
-        (&file)
-            .write_all(format!("process {}", std::process::id()).as_bytes())
-            .at_path("write the lock", &path)?;
+        (&file).write_all(format!("process {}", std::process::id()).as_bytes()).at_path("write the lock", &path)?;
         Ok(StageLock { _file: file })
     }
 
@@ -155,10 +143,7 @@ impl Store {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        tempfile::Builder::new()
-            .prefix(&format!("{}-", key.short()))
-            .tempdir_in(&parent)
-            .at_path("create a working folder", &parent)
+        tempfile::Builder::new().prefix(&format!("{}-", key.short())).tempdir_in(&parent).at_path("create a working folder", &parent)
     }
 
     /// Moves everything in a workspace into the store: each file or folder at its top is one output, by name.
@@ -288,12 +273,8 @@ mod tests {
     use record::{Machine, RECORD_FORMAT};
 
     fn record_of(store: &Store, content: &str) -> Record {
-        let parts = KeyParts {
-            kind: "pack".into(),
-            version: 1,
-            parameters: serde_json::json!({"content": content}),
-            inputs: BTreeMap::new(),
-        };
+        let parts =
+            KeyParts { kind: "pack".into(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
         let key = parts.key();
         let workspace = store.workspace(&key).unwrap();
         fs::write(workspace.path().join("frames"), content).unwrap();

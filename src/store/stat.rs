@@ -44,10 +44,7 @@ pub fn digests(store: &Store, folder: &Path, relative: &[PathBuf]) -> Result<Vec
     let canonical = folder.canonicalize().at_path("find", folder)?;
     let name = Digest::of_bytes(canonical.to_string_lossy().as_bytes()).short();
     let cache_path = store.root().join("stat").join(format!("{name}.json"));
-    let mut known: StatFile = read_json(&cache_path)
-        .ok()
-        .filter(|file: &StatFile| file.format == FORMAT)
-        .unwrap_or_default();
+    let mut known: StatFile = read_json(&cache_path).ok().filter(|file: &StatFile| file.format == FORMAT).unwrap_or_default();
     let now = SystemTime::now();
     let found: Vec<(Digest, Option<Remembered>)> = relative
         .par_iter()

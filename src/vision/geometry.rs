@@ -41,12 +41,7 @@ impl Box2 {
 
     /// The smallest box around both.
     pub fn united(&self, other: &Box2) -> Box2 {
-        Box2 {
-            y1: self.y1.min(other.y1),
-            x1: self.x1.min(other.x1),
-            y2: self.y2.max(other.y2),
-            x2: self.x2.max(other.x2),
-        }
+        Box2 { y1: self.y1.min(other.y1), x1: self.x1.min(other.x1), y2: self.y2.max(other.y2), x2: self.x2.max(other.x2) }
     }
 
     /// Intersection over union with inclusive pixels: a side has `x2 - x1 + 1` of them (METHOD 7).
@@ -61,12 +56,7 @@ impl Box2 {
     /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width, height]`.
     pub fn scaled(&self, from: [u32; 2], to: [u32; 2]) -> Box2 {
         let scale = |value: i64, axis: usize| (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64;
-        Box2 {
-            y1: scale(self.y1, 1),
-            x1: scale(self.x1, 0),
-            y2: scale(self.y2, 1),
-            x2: scale(self.x2, 0),
-        }
+        Box2 { y1: scale(self.y1, 1), x1: scale(self.x1, 0), y2: scale(self.y2, 1), x2: scale(self.x2, 0) }
     }
 
     /// `x1,y1,x2,y2`, as in the names of exported files.

@@ -53,11 +53,7 @@ fn axis_weights(from: usize, to: usize) -> Vec<AxisWeight> {
         .map(|target| {
             let source = ((target as f32 + 0.5) * scale - 0.5).max(0.0);
             let low = (source as usize).min(from - 1);
-            AxisWeight {
-                low,
-                high: (low + 1).min(from - 1),
-                weight: source - low as f32,
-            }
+            AxisWeight { low, high: (low + 1).min(from - 1), weight: source - low as f32 }
         })
         .collect()
 }

@@ -55,11 +55,7 @@ pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64
 
 /// Against the best of several true boxes; an absent box counts as (0, 0, 0, 0).
 fn best_iou(bounds: &Box2, truth: &[Box2]) -> f64 {
-    truth
-        .iter()
-        .map(|truth| bounds.iou(truth))
-        .reduce(f64::max)
-        .unwrap_or_else(|| bounds.iou(&Box2::default()))
+    truth.iter().map(|truth| bounds.iou(truth)).reduce(f64::max).unwrap_or_else(|| bounds.iou(&Box2::default()))
 }
 
 pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize) -> LocalizationScore {
@@ -70,9 +66,8 @@ pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize)
         }
     }
     let of_instruments = |class: &usize| *class != classes.tissue;
-    let ap_per_class: Vec<Option<f64>> = (0..class_count)
-        .map(|class| classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten())
-        .collect();
+    let ap_per_class: Vec<Option<f64>> =
+        (0..class_count).map(|class| classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten()).collect();
     LocalizationScore {
         frames: frames.len(),
         mean_iou: mean(ious.iter().flatten().copied()),
@@ -122,10 +117,7 @@ fn match_detections<'a>(predicted: &'a [ScoredBox], truth: &[Box2]) -> Vec<(&'a 
 pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
     let shift = frames.len() / 2;
     (0..frames.len())
-        .map(|index| FrameBoxes {
-            predicted: frames[index].predicted.clone(),
-            truth: frames[(index + shift) % frames.len()].truth.clone(),
-        })
+        .map(|index| FrameBoxes { predicted: frames[index].predicted.clone(), truth: frames[(index + shift) % frames.len()].truth.clone() })
         .collect()
 }
 
@@ -166,7 +158,8 @@ mod tests {
 
     #[test]
     fn the_control_takes_the_truth_from_half_way_round() {
-        let frame = |x: i64| FrameBoxes { predicted: vec![vec![scored([x, 0, x + 9, 9], 1.0)]], truth: vec![vec![Box2::from([x, 0, x + 9, 9])]] };
+        let frame =
+            |x: i64| FrameBoxes { predicted: vec![vec![scored([x, 0, x + 9, 9], 1.0)]], truth: vec![vec![Box2::from([x, 0, x + 9, 9])]] };
         let frames: Vec<FrameBoxes> = [0, 20, 40, 60].map(frame).into();
         let control = against_other_frames(&frames);
         assert_eq!(control[0].truth[0][0].x1, 40);

@@ -9,3 +9,4 @@ pub mod heat_map;
 pub mod localization_metrics;
 pub mod picture;
 pub mod regions;
+pub mod resize;

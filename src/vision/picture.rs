@@ -1,8 +1,7 @@
-//! Pictures: decoding, Pillow's resize, the stretch that crops are taken from, cut-outs.
+//! Pictures: decoding, planes, the stretch that crops are taken from, cut-outs.
 
 use std::path::Path;
 
-use fast_image_resize as fir;
 use image::{ImageReader, RgbImage};
 
 use crate::error::{AtPath, Error, Result};
@@ -13,9 +12,7 @@ pub fn read(path: &Path) -> Result<RgbImage> {
     if bytes.is_empty() {
         return Err(Error::failure("the picture is an empty file").at_path(path));
     }
-    let reader = ImageReader::new(std::io::Cursor::new(&bytes))
-        .with_guessed_format()
-        .at_path("read the picture", path)?;
+    let reader = ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format().at_path("read the picture", path)?;
     if reader.format() == Some(image::ImageFormat::Jpeg) && !ends_like_jpeg(&bytes) {
         return Err(Error::failure("the picture is cut short (a JPEG without its end marker)").at_path(path));
     }
@@ -26,21 +23,6 @@ pub fn read(path: &Path) -> Result<RgbImage> {
 fn ends_like_jpeg(bytes: &[u8]) -> bool {
     let tail = &bytes[bytes.len().saturating_sub(1024)..];
     tail.windows(2).any(|pair| pair == [0xFF, 0xD9])
-}
-
-/// Pillow's `resize((width, height), BILINEAR)`: a convolution whose support grows when shrinking (antialias).
-pub fn resize(picture: &RgbImage, height: u32, width: u32) -> Result<RgbImage> {
-    let mut target = RgbImage::new(width, height);
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
-    let problem = |error: &dyn std::fmt::Display| Error::failure(format!("cannot resize a picture to {width}x{height}: {error}"));
-    let source = fir::images::ImageRef::new(picture.width(), picture.height(), picture.as_raw(), fir::PixelType::U8x3)
-        .map_err(|error| problem(&error))?;
-    let mut view = fir::images::Image::from_slice_u8(width, height, &mut target, fir::PixelType::U8x3)
-        .map_err(|error| problem(&error))?;
-    fir::Resizer::new()
-        .resize(&source, &mut view, &options)
-        .map_err(|error| problem(&error))?;
-    Ok(target)
 }
 
 /// `[H, W, 3]` to `[3, H, W]`.
@@ -71,22 +53,13 @@ pub fn stretched(values: &[u8]) -> Vec<u8> {
         return vec![0; values.len()];
     }
     // 256 possible values: computed once each, in the method's own order of operations.
-    let table: Vec<u8> = (0..=255u8)
-        .map(|value| ((f32::from(value) / 255.0 - low) / (high - low) * 255.0) as u8)
-        .collect();
+    let table: Vec<u8> = (0..=255u8).map(|value| ((f32::from(value) / 255.0 - low) / (high - low) * 255.0) as u8).collect();
     values.iter().map(|&value| table[value as usize]).collect()
 }
 
 /// The part of a picture inside a box that lies within it.
 pub fn cut_out(picture: &RgbImage, bounds: &super::geometry::Box2) -> RgbImage {
-    image::imageops::crop_imm(
-        picture,
-        bounds.x1 as u32,
-        bounds.y1 as u32,
-        bounds.width() as u32,
-        bounds.height() as u32,
-    )
-    .to_image()
+    image::imageops::crop_imm(picture, bounds.x1 as u32, bounds.y1 as u32, bounds.width() as u32, bounds.height() as u32).to_image()
 }
 
 #[cfg(test)]

@@ -36,19 +36,12 @@ pub fn boxes(heat: &HeatMap, rule: BoxRule) -> Vec<ScoredBox> {
     let mut boxes: Vec<Box2> = contour_rectangles(&mask, heat.width);
     boxes.retain(|bounds| bounds.area() > rule.minimum_area);
     boxes.sort();
-    boxes
-        .into_iter()
-        .map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) })
-        .collect()
+    boxes.into_iter().map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) }).collect()
 }
 
 /// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one (METHOD 5).
 pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
-    if is_tissue {
-        boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect()
-    } else {
-        boxes.to_vec()
-    }
+    if is_tissue { boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect() } else { boxes.to_vec() }
 }
 
 fn mean_inside(heat: &HeatMap, bounds: &Box2) -> f32 {
@@ -88,12 +81,7 @@ pub fn contour_rectangles(mask: &[bool], width: usize) -> Vec<Box2> {
         if run.is_mask {
             rectangles.push(bounds);
         } else if bounds.x1 > 0 && bounds.y1 > 0 && bounds.x2 < width as i64 && bounds.y2 < height as i64 {
-            rectangles.push(Box2 {
-                y1: bounds.y1 - 1,
-                x1: bounds.x1 - 1,
-                y2: bounds.y2 + 1,
-                x2: bounds.x2 + 1,
-            });
+            rectangles.push(Box2 { y1: bounds.y1 - 1, x1: bounds.x1 - 1, y2: bounds.y2 + 1, x2: bounds.x2 + 1 });
         }
     }
     rectangles
@@ -146,16 +134,8 @@ struct Components {
 
 impl Components {
     fn new(runs: &[Run]) -> Self {
-        let bounds = |run: &Run| Box2 {
-            y1: run.y as i64,
-            x1: run.start as i64,
-            y2: run.y as i64 + 1,
-            x2: run.end as i64,
-        };
-        Components {
-            parent: (0..runs.len()).collect(),
-            bounds: runs.iter().map(bounds).collect(),
-        }
+        let bounds = |run: &Run| Box2 { y1: run.y as i64, x1: run.start as i64, y2: run.y as i64 + 1, x2: run.end as i64 };
+        Components { parent: (0..runs.len()).collect(), bounds: runs.iter().map(bounds).collect() }
     }
 
     fn root(&mut self, mut index: usize) -> usize {

@@ -43,7 +43,8 @@ pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, 
                         CamMethod::GradCam => gradient.mean_dim([1i64, 2].as_slice(), true, Kind::Float),
                         CamMethod::GradCamPlusPlus => {
                             let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float);
-                            let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
+                            let alpha =
+                                gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
                             (gradient.relu() * alpha).sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float)
                         }
                     };

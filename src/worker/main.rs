@@ -90,7 +90,11 @@ fn take_over_stdout() -> Result<File> {
     // SAFETY: plain calls on descriptors that are open for the whole life of the process.
     let duplicate = unsafe {
         let duplicate = libc::dup(1);
-        if duplicate >= 0 { libc::dup2(2, 1) } else { -1 };
+        if duplicate >= 0 {
+            libc::dup2(2, 1)
+        } else {
+            -1
+        };
         duplicate
     };
     if duplicate < 0 {
@@ -188,7 +192,9 @@ fn make_job(worker: &Worker, hello: &Hello, job: Job) {
         return;
     }
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, &stages)));
-    let made = made.unwrap_or_else(|panic| Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it")));
+    let made = made.unwrap_or_else(|panic| {
+        Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it"))
+    });
     match made {
         Ok(records) => {
             for record in records {

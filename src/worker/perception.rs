@@ -10,6 +10,7 @@ use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
 use surgcam::vision::regions::{BoxRule, boxes, used_regions};
+use surgcam::vision::resize::resize;
 use tch::{Device, Tensor};
 
 use crate::cam;
@@ -70,7 +71,13 @@ pub struct Extracted {
 }
 
 impl Perception {
-    pub fn new(architecture: Architecture, parameters: &Parameters, normalization: Normalization, image_size: [u32; 2], device: Device) -> Result<Self> {
+    pub fn new(
+        architecture: Architecture,
+        parameters: &Parameters,
+        normalization: Normalization,
+        image_size: [u32; 2],
+        device: Device,
+    ) -> Result<Self> {
         let network = tch::no_grad(|| ResNet::new(architecture, &parameters.to_device(device)).map(ResNet::folded))?;
         Ok(Perception { network, architecture, normalization, device, image_size })
     }
@@ -92,7 +99,11 @@ impl Perception {
                 .map(|(row, &(frame, planes))| SeenFrame {
                     frame,
                     planes,
-                    maps: FeatureMaps { layer2: of_one(&maps.layer2, row), layer3: of_one(&maps.layer3, row), layer4: of_one(&maps.layer4, row) },
+                    maps: FeatureMaps {
+                        layer2: of_one(&maps.layer2, row),
+                        layer3: of_one(&maps.layer3, row),
+                        layer4: of_one(&maps.layer4, row),
+                    },
                     logits: values[row * classes..][..classes].to_vec(),
                 })
                 .collect()
@@ -102,9 +113,9 @@ impl Perception {
     pub fn heat(&self, seen: &SeenFrame, settings: &CamSettings) -> Heat {
         let present: Vec<usize> = match &settings.present {
             Present::Classes(classes) => classes.clone(),
-            Present::Above(threshold) => (0..seen.logits.len())
-                .filter(|&class| 1.0 / (1.0 + (-f64::from(seen.logits[class])).exp()) > threshold.value())
-                .collect(),
+            Present::Above(threshold) => {
+                (0..seen.logits.len()).filter(|&class| 1.0 / (1.0 + (-f64::from(seen.logits[class])).exp()) > threshold.value()).collect()
+            }
         };
         let maps = match settings.layer {
             FeatureLayer::Layer4 => tch::no_grad(|| {
@@ -112,7 +123,8 @@ impl Perception {
                 present.iter().map(|&class| cam::to_heat_map(&all.get(class as i64))).collect()
             }),
             FeatureLayer::Layer3 => {
-                let logits_of = |layer3: &Tensor| self.network.logits(&self.network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
+                let logits_of =
+                    |layer3: &Tensor| self.network.logits(&self.network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
                 let maps = cam::autograd_maps(&seen.maps.layer3.squeeze_dim(0), &present, settings.method, logits_of);
                 maps.iter().map(cam::to_heat_map).collect()
             }
@@ -126,7 +138,8 @@ impl Perception {
             (Mode::SlFe, Some(heat), Some(regions)) => Ok(self.hot_cells(seen, heat, regions, settings)),
             (Mode::LFe, Some(heat), Some(regions)) => {
                 let (found, empty_classes) = self.regions(heat, regions);
-                let features = found.iter().map(|region| features::of_box(&seen.maps, &region.bounds, self.image_size, settings.pool)).collect();
+                let features =
+                    found.iter().map(|region| features::of_box(&seen.maps, &region.bounds, self.image_size, settings.pool)).collect();
                 Ok(Extracted { regions: found, features, forward_passes: 1, empty_classes })
             }
             (Mode::LnFe, Some(heat), Some(regions)) => {
@@ -224,7 +237,7 @@ impl Perception {
         let crop_bytes = 3 * (CROP_SIZE * CROP_SIZE) as usize;
         let mut pixels = vec![0; crop_bytes * regions.len()];
         for (region, planes) in regions.iter().zip(pixels.chunks_mut(crop_bytes)) {
-            let crop = picture::resize(&picture::cut_out(&stretched, &region.bounds), CROP_SIZE, CROP_SIZE)?;
+            let crop = resize(&picture::cut_out(&stretched, &region.bounds), CROP_SIZE, CROP_SIZE);
             picture::to_planes(&crop, planes);
         }
         let images = frames::images(&pixels, regions.len(), [CROP_SIZE; 2], &CROP_NORMALIZATION, self.device);

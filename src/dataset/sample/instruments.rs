@@ -65,12 +65,24 @@ impl Instrument {
         match self {
             Instrument::BipolarForceps => {
                 for side in [-1.0, 1.0] {
-                    stroke(canvas, polyline(&[(-1.0, 0.1 * side), (-0.5, spread * side), (0.0, 0.6 * spread * side)]), 0.16, colour, to_picture);
+                    stroke(
+                        canvas,
+                        polyline(&[(-1.0, 0.1 * side), (-0.5, spread * side), (0.0, 0.6 * spread * side)]),
+                        0.16,
+                        colour,
+                        to_picture,
+                    );
                 }
             }
             Instrument::PrograspForceps => {
                 for side in [-1.0, 1.0] {
-                    let jaw = [(-1.0, 0.0), (-0.6, (spread + 0.18) * side), (0.0, spread * side), (-0.1, (spread - 0.12) * side), (-0.7, 0.02 * side)];
+                    let jaw = [
+                        (-1.0, 0.0),
+                        (-0.6, (spread + 0.18) * side),
+                        (0.0, spread * side),
+                        (-0.1, (spread - 0.12) * side),
+                        (-0.7, 0.02 * side),
+                    ];
                     fill(canvas, polygon(&jaw), colour, to_picture);
                 }
             }
@@ -104,7 +116,13 @@ impl Instrument {
             }
             Instrument::ClipApplier => {
                 for side in [-1.0, 1.0] {
-                    stroke(canvas, polyline(&[(-1.0, 0.0), (-0.8, 0.42 * side), (-0.15, 0.42 * side), (0.0, 0.2 * side)]), 0.14, colour, to_picture);
+                    stroke(
+                        canvas,
+                        polyline(&[(-1.0, 0.0), (-0.8, 0.42 * side), (-0.15, 0.42 * side), (0.0, 0.2 * side)]),
+                        0.14,
+                        colour,
+                        to_picture,
+                    );
                 }
             }
             Instrument::Stapler => {

@@ -113,9 +113,8 @@ fn write_endovis18(sample: &SampleData, root: &Path, sequence: u32, scenes: &[Dr
             let _ = write!(tools, " {}", u8::from(bounds.is_some()));
             // Rounded up, so that truncating it back to the picture's pixels gives the same box.
             let up = |value: i64, from: u32, to: u32| (value * i64::from(to) + i64::from(from) - 1) / i64::from(from);
-            let corners = bounds.map_or([0; 4], |b| {
-                [up(b.x1, width, 1280), up(b.y1, height, 1024), up(b.x2, width, 1280), up(b.y2, height, 1024)]
-            });
+            let corners =
+                bounds.map_or([0; 4], |b| [up(b.x1, width, 1280), up(b.y1, height, 1024), up(b.x2, width, 1280), up(b.y2, height, 1024)]);
             let _ = write!(boxes, ", {}, {}, {}, {}", corners[0], corners[1], corners[2], corners[3]);
         }
         tools.push('\n');

@@ -141,10 +141,7 @@ impl Noise {
     const SIDE: usize = 64;
 
     fn new(stream: &mut Stream, cell: f32) -> Self {
-        Noise {
-            cell: cell.max(1.0),
-            values: (0..Self::SIDE * Self::SIDE).map(|_| stream.random_range(0.0..1.0)).collect(),
-        }
+        Noise { cell: cell.max(1.0), values: (0..Self::SIDE * Self::SIDE).map(|_| stream.random_range(0.0..1.0)).collect() }
     }
 
     fn at(&self, x: f32, y: f32) -> f32 {
@@ -175,7 +172,13 @@ mod tests {
     #[test]
     fn boxes_lie_in_the_picture() {
         for frame in 0..20 {
-            let scene = draw("test/2", frame, &[Instrument::Suction, Instrument::SpecimenBag, Instrument::ClipApplier], Surroundings::Laparoscopic, [96, 120]);
+            let scene = draw(
+                "test/2",
+                frame,
+                &[Instrument::Suction, Instrument::SpecimenBag, Instrument::ClipApplier],
+                Surroundings::Laparoscopic,
+                [96, 120],
+            );
             for (_, bounds) in scene.instruments {
                 assert!(bounds.x1 >= 0 && bounds.y1 >= 0 && bounds.x2 <= 120 && bounds.y2 <= 96 && bounds.area() > 0);
             }

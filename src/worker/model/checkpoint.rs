@@ -30,7 +30,8 @@ pub fn write(parameters: &Parameters, path: &Path) -> Result<()> {
     let mut tensors: Vec<(String, Tensor)> =
         parameters.iter().map(|(name, tensor)| (name.clone(), tensor.detach().to_device(tch::Device::Cpu).contiguous())).collect();
     // What torchvision's load_state_dict wants to find beside each running mean.
-    let counters: Vec<String> = tensors.iter().filter_map(|(name, _)| Some(format!("{}.num_batches_tracked", name.strip_suffix(".running_mean")?))).collect();
+    let counters: Vec<String> =
+        tensors.iter().filter_map(|(name, _)| Some(format!("{}.num_batches_tracked", name.strip_suffix(".running_mean")?))).collect();
     for name in counters {
         tensors.push((name, Tensor::zeros([0i64; 0], (Kind::Int64, tch::Device::Cpu))));
     }

@@ -220,7 +220,8 @@ fn wrong_shape(name: &str, found: &[i64], wanted: &[i64]) -> Error {
         return Error::failure(format!("the weights have {} classes, the recipe's label space has {}", found[0], wanted[0]))
             .hint("choose the label space of these weights (endovis-9 or endovis-11)");
     }
-    Error::failure(format!("the tensor `{name}` has the shape {found:?}, {wanted:?} is needed")).hint("is this the backbone that the recipe names?")
+    Error::failure(format!("the tensor `{name}` has the shape {found:?}, {wanted:?} is needed"))
+        .hint("is this the backbone that the recipe names?")
 }
 
 #[cfg(test)]

@@ -268,12 +268,9 @@ fn call(function: &Value, arguments: Value) -> Value {
     match name.as_str() {
         "collections OrderedDict" => Value::Dict(Vec::new()),
         "torch._utils _rebuild_tensor_v2" => match arguments.as_slice() {
-            [Value::Storage(storage), Value::Integer(offset), Value::Tuple(size), Value::Tuple(stride), ..] => Value::Tensor(TensorView {
-                storage: storage.clone(),
-                offset: *offset,
-                size: integers(size),
-                stride: integers(stride),
-            }),
+            [Value::Storage(storage), Value::Integer(offset), Value::Tuple(size), Value::Tuple(stride), ..] => {
+                Value::Tensor(TensorView { storage: storage.clone(), offset: *offset, size: integers(size), stride: integers(stride) })
+            }
             _ => Value::Opaque,
         },
         "torch._utils _rebuild_parameter" => arguments.into_iter().next().unwrap_or(Value::Opaque),

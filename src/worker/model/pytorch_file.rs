@@ -85,7 +85,10 @@ fn from_legacy(path: &Path) -> Outcome<Vec<(String, Tensor)>> {
 /// The tensors of the dict itself, or of the one below `state_dict`, `model`, `net` (training scripts save more beside it).
 fn state_dict(value: &Value) -> Outcome<Vec<(String, TensorView)>> {
     let tensors = |value: &Value| -> Vec<(String, TensorView)> {
-        value.entries().filter_map(|(name, value)| if let Value::Tensor(view) = value { Some((name.to_string(), view.clone())) } else { None }).collect()
+        value
+            .entries()
+            .filter_map(|(name, value)| if let Value::Tensor(view) = value { Some((name.to_string(), view.clone())) } else { None })
+            .collect()
     };
     let direct = tensors(value);
     if !direct.is_empty() {
@@ -133,7 +136,7 @@ fn element(kind: &str) -> Outcome<(Kind, usize)> {
 
 fn storage_tensor(storage: &Storage, bytes: &[u8]) -> Outcome<Tensor> {
     let (kind, size) = element(&storage.kind)?;
-    if bytes.len() % size != 0 || ((bytes.len() / size) as i64) < storage.length {
+    if !bytes.len().is_multiple_of(size) || ((bytes.len() / size) as i64) < storage.length {
         return Err("the file is cut short".into());
     }
     Tensor::f_from_data_size(bytes, &[(bytes.len() / size) as i64], kind).map_err(|error| error.to_string())

@@ -43,11 +43,7 @@ impl Convolution {
     fn folded(self) -> Self {
         let After::Norm { weight, bias, running_mean, running_var } = self.after else { return self };
         let scale = weight / (running_var + NORM_EPSILON).sqrt();
-        Convolution {
-            weight: self.weight * scale.view([-1, 1, 1, 1]),
-            after: After::Bias(bias - running_mean * scale),
-            ..self
-        }
+        Convolution { weight: self.weight * scale.view([-1, 1, 1, 1]), after: After::Bias(bias - running_mean * scale), ..self }
     }
 
     /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.

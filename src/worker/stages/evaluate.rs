@@ -58,9 +58,10 @@ pub struct LabelScore {
 pub fn score(logits: &Tensor, labels: &[&[usize]]) -> LabelScore {
     let classes = logits.size()[1] as usize;
     let scores: Vec<f64> = Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default();
-    let right = labels.iter().zip(scores.chunks(classes)).filter(|(labels, scores)| {
-        scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class))
-    });
+    let right = labels
+        .iter()
+        .zip(scores.chunks(classes))
+        .filter(|(labels, scores)| scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class)));
     let accuracy = right.count() as f64 / labels.len().max(1) as f64;
     let average_precision = label_precisions(&scores, labels, classes);
     LabelScore { accuracy, mean_average_precision: mean(average_precision.iter().copied().flatten()), average_precision }

@@ -51,9 +51,11 @@ impl<'a> StageRun<'a> {
         let ours = (P::KIND, P::VERSION);
         let asked = (self.job.parts.kind.as_str(), self.job.parts.version);
         if ours != asked {
-            return Err(Error::failure(format!("asked for stage {asked:?}, this worker makes {ours:?}")).hint("build both programs anew: `make build`"));
+            return Err(Error::failure(format!("asked for stage {asked:?}, this worker makes {ours:?}"))
+                .hint("build both programs anew: `make build`"));
         }
-        serde_json::from_value(self.job.parts.parameters.clone()).map_err(|error| Error::failure(format!("the stage's parameters are malformed: {error}")))
+        serde_json::from_value(self.job.parts.parameters.clone())
+            .map_err(|error| Error::failure(format!("the stage's parameters are malformed: {error}")))
     }
 
     pub fn has_input(&self, name: &str) -> bool {
@@ -127,4 +129,3 @@ fn make_one(stage: &StageRun) -> Result<()> {
 pub fn is_alone(key_kind: &str) -> bool {
     key_kind == MeasureStage::KIND
 }
-

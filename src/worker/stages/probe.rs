@@ -28,7 +28,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let rows = |wanted: fn(&Frame) -> bool| -> Vec<usize> { (0..frames.len()).filter(|&row| wanted(&frames[row])).collect() };
     let (train, validation) = (rows(|frame| frame.train), rows(|frame| frame.validation));
     if train.is_empty() || validation.is_empty() {
-        return Err(Error::failure("the probe needs train and validation frames").hint("give the data recipe both `train` and `validation` sequences"));
+        return Err(Error::failure("the probe needs train and validation frames")
+            .hint("give the data recipe both `train` and `validation` sequences"));
     }
     let scores = tch::no_grad(|| {
         let targets = label_tensor(train.iter().map(|&row| frames[row].labels.as_slice()), parameters.classes, Device::Cpu);

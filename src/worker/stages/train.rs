@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use surgcam::artifacts::history::{self, HistoryRow};
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::random::stream;
-use surgcam::artifacts::history::{self, HistoryRow};
 use tch::{Device, Tensor};
 
 use super::StageRun;
@@ -66,7 +66,10 @@ impl<'a> Trainer<'a> {
         let mut parts = Vec::new();
         while stage.has_input(&input::numbered(input::PACK, parts.len())) {
             let part = parts.len();
-            parts.push(FrameSet::open(&stage.input(&input::numbered(input::PACK, part))?, &stage.input(&input::numbered(input::INDEX, part))?)?);
+            parts.push(FrameSet::open(
+                &stage.input(&input::numbered(input::PACK, part))?,
+                &stage.input(&input::numbered(input::INDEX, part))?,
+            )?);
         }
         let samples: Vec<Sample> =
             parts.iter().enumerate().flat_map(|(part, frames)| frames.train_rows().into_iter().map(move |row| (part, row))).collect();

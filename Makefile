@@ -1,0 +1,32 @@
+# `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once.
+
+.DEFAULT_GOAL := help
+.PHONY: help libtorch build reproduce test lint format docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+libtorch: ## find or fetch libtorch (into .libtorch)
+	@./scripts/libtorch
+
+build: libtorch ## build surgcam and surgcam-worker
+	@cargo build --bins
+
+reproduce: build ## draw sample data, run experiments/quickstart.toml and print its tables
+	@./scripts/run-built surgcam run quickstart
+
+test: libtorch ## build and run every test
+	@cargo test
+
+lint: libtorch ## formatting and clippy, as CI checks them
+	@cargo fmt --check
+	@cargo clippy --all-targets -- -D warnings
+
+format: ## format the code
+	@cargo fmt
+
+docs: libtorch ## the code's own documentation, in target/doc
+	@cargo doc --no-deps --document-private-items
+
+clean: ## remove what the build made (not results, store or libtorch)
+	@cargo clean

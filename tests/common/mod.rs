@@ -1,0 +1,183 @@
+//! What the tests share: a place of their own, the program, data folders and weights made for the occasion.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest, Sha256};
+
+pub fn project_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn golden_folder() -> PathBuf {
+    project_folder().join("tests/golden")
+}
+
+/// A folder with a store and results of its own; gone when dropped.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Place { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The program, with this place's store and results and nothing of the user's own settings.
+    pub fn surgcam(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_surgcam"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURGCAM_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .current_dir(project_folder())
+            .env("SURGCAM_STORE", self.path("store"))
+            .env("SURGCAM_RESULTS", self.path("results"))
+            .env("SURGCAM_WORKER", env!("CARGO_BIN_EXE_surgcam-worker"));
+        command
+    }
+
+    /// Runs it and expects this exit code.
+    pub fn run(&self, arguments: &[&str], code: i32) -> Said {
+        let output = self.surgcam(arguments).output().unwrap();
+        let said = Said::from(output);
+        assert_eq!(said.code, Some(code), "surgcam {arguments:?}\nstdout:\n{}\nstderr:\n{}", said.out, said.err);
+        said
+    }
+
+    pub fn run_record(&self, experiment: &str) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.path("results").join(experiment).join("run.json")).unwrap()).unwrap()
+    }
+
+    pub fn table(&self, experiment: &str, table: &str) -> String {
+        std::fs::read_to_string(self.path("results").join(experiment).join("tables").join(format!("{table}.csv"))).unwrap()
+    }
+}
+
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// A weight from its name, as the golden values were made.
+pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
+    let state = u64::from_le_bytes(Sha256::digest(name.as_bytes())[..8].try_into().unwrap()) ^ seed;
+    let uniform = |i: u64| {
+        let mut x = state.wrapping_add(i).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^= x >> 31;
+        (x >> 40) as f64 / f64::from(1 << 24)
+    };
+    let (scale, offset) = match size.len() {
+        4 => {
+            let bound = (6.0 / (size[1] * size[2] * size[3]) as f64).sqrt();
+            (2.0 * bound, -bound)
+        }
+        2 => (0.1, -0.05),
+        _ if name.ends_with("running_var") => (0.6, 0.8),
+        _ if name.ends_with("running_mean") => (0.2, -0.1),
+        _ if name.ends_with("bias") => (0.4, -0.2),
+        _ if name.contains(".bn3.") => (0.2, 0.3),
+        _ => (0.4, 0.8),
+    };
+    // (2u - 1) b as scale u + offset: the same but for the last bit of an f64.
+    (0..size.iter().product::<usize>() as u64).map(|i| (scale * uniform(i) + offset) as f32).collect()
+}
+
+/// Name and shape of each tensor of a torchvision ResNet.
+pub fn resnet_tensors(counts: [usize; 4], bottleneck: bool, classes: usize) -> Vec<(String, Vec<usize>)> {
+    let mut tensors = Vec::new();
+    let mut convolution = |conv: String, norm: String, out: usize, input: usize, kernel: usize| {
+        tensors.push((format!("{conv}.weight"), vec![out, input, kernel, kernel]));
+        for part in ["weight", "bias", "running_mean", "running_var"] {
+            tensors.push((format!("{norm}.{part}"), vec![out]));
+        }
+    };
+    convolution("conv1".into(), "bn1".into(), 64, 3, 7);
+    let mut input = 64;
+    for (layer, &count) in counts.iter().enumerate() {
+        let width = 64 << layer;
+        let out = if bottleneck { 4 * width } else { width };
+        for block in 0..count {
+            let name = format!("layer{}.{block}", layer + 1);
+            let kernels: &[(usize, usize, usize)] =
+                if bottleneck { &[(width, input, 1), (width, width, 3), (out, width, 1)] } else { &[(width, input, 3), (width, width, 3)] };
+            for (number, &(out, input, kernel)) in kernels.iter().enumerate() {
+                convolution(format!("{name}.conv{}", number + 1), format!("{name}.bn{}", number + 1), out, input, kernel);
+            }
+            if input != out || (layer > 0 && block == 0) {
+                convolution(format!("{name}.downsample.0"), format!("{name}.downsample.1"), out, input, 1);
+            }
+            input = out;
+        }
+    }
+    tensors.push(("fc.weight".into(), vec![classes, input]));
+    tensors.push(("fc.bias".into(), vec![classes]));
+    tensors
+}
+
+pub fn write_weights(path: &Path, counts: [usize; 4], bottleneck: bool, classes: usize, seed: u64) {
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = resnet_tensors(counts, bottleneck, classes)
+        .into_iter()
+        .map(|(name, size)| {
+            let bytes = formula_weight(&name, &size, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name, size, bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, size, bytes)| (name.as_str(), TensorView::new(Dtype::F32, size.clone(), bytes).unwrap()));
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).unwrap();
+}
+
+pub const ENDOVIS18_HEADER: &str = "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
+
+/// An EndoVis18 folder of a few frames: (sequence, frame number, picture, the eight labels).
+pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]) {
+    for (sequence, number, picture, labels) in frames {
+        let folder = root.join(format!("seq_{sequence}/left_frames"));
+        std::fs::create_dir_all(&folder).unwrap();
+        picture.save(folder.join(format!("frame{number:03}.png"))).unwrap();
+        let tools = root.join("annotation_tool/train_dataset");
+        std::fs::create_dir_all(&tools).unwrap();
+        let path = tools.join(format!("seq_{sequence}.txt"));
+        let before = std::fs::read_to_string(&path).unwrap_or_else(|_| ENDOVIS18_HEADER.to_string());
+        std::fs::write(&path, format!("{before}{number:03} {labels}\n")).unwrap();
+    }
+}
+
+/// A picture with some structure in it.
+pub fn picture(seed: u32) -> image::RgbImage {
+    image::RgbImage::from_fn(80, 64, |x, y| image::Rgb([(x * 3 + seed * 40) as u8, (y * 4) as u8, ((x / 8 + y / 8 + seed) % 2 * 200) as u8]))
+}
+
+/// The real frames, where they lie beside the project; a test that needs them says so and ends otherwise.
+pub fn real_frames() -> Option<PathBuf> {
+    let folder = project_folder().join("../shared/real");
+    if folder.is_dir() {
+        return folder.canonicalize().ok();
+    }
+    eprintln!("skipped: the real frames are not beside this project");
+    None
+}
