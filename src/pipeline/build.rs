@@ -299,6 +299,7 @@ impl Builder<'_> {
                     let speed = MeasureStage {
                         extraction: settings,
                         frames: self.experiment.recipe.speed_frames.get(),
+                        seconds: self.experiment.recipe.speed_seconds.value(),
                         warm_up: self.experiment.recipe.speed_warm_up.get(),
                         machine: machine.clone(),
                     };

@@ -243,6 +243,8 @@ stage!(ProbeStage, "probe", 1);
 pub struct MeasureStage {
     pub extraction: ExtractionSettings,
     pub frames: usize,
+    /// Timing ends after so many seconds, even with fewer frames.
+    pub seconds: f64,
     pub warm_up: usize,
     /// Speed is the machine's: so the machine is part of the key.
     pub machine: MeasuredMachine,

@@ -59,6 +59,8 @@ section! {
         tables: Vec<Table> = vec![Table::Classification, Table::Localization, Table::Extraction],
         /// Frames that each speed stage times, at batch 1.
         speed_frames: Count = Count::new(50),
+        /// A speed stage stops early after so many seconds, with at least five frames timed.
+        speed_seconds: Positive = Positive::new(5.0),
         /// Frames run before the timing starts.
         speed_warm_up: Count = Count::new(5),
         /// Values of a publication, to stand beside the measured ones. Empty until somebody fills them in.

@@ -151,7 +151,8 @@ pub fn write_weights(path: &Path, counts: [usize; 4], bottleneck: bool, classes:
     safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).unwrap();
 }
 
-pub const ENDOVIS18_HEADER: &str = "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
+pub const ENDOVIS18_HEADER: &str =
+    "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
 
 /// An EndoVis18 folder of a few frames: (sequence, frame number, picture, the eight labels).
 pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]) {
@@ -169,7 +170,9 @@ pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]
 
 /// A picture with some structure in it.
 pub fn picture(seed: u32) -> image::RgbImage {
-    image::RgbImage::from_fn(80, 64, |x, y| image::Rgb([(x * 3 + seed * 40) as u8, (y * 4) as u8, ((x / 8 + y / 8 + seed) % 2 * 200) as u8]))
+    image::RgbImage::from_fn(80, 64, |x, y| {
+        image::Rgb([(x * 3 + seed * 40) as u8, (y * 4) as u8, ((x / 8 + y / 8 + seed) % 2 * 200) as u8])
+    })
 }
 
 /// The real frames, where they lie beside the project; a test that needs them says so and ends otherwise.

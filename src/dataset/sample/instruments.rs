@@ -31,7 +31,7 @@ pub struct Pose {
 impl Instrument {
     fn tip_colour(self) -> Color {
         let [r, g, b] = match self {
-            Instrument::BipolarForceps => [235, 120, 40],
+            Instrument::BipolarForceps => [25, 25, 35],
             Instrument::PrograspForceps => [60, 90, 220],
             Instrument::LargeNeedleDriver => [70, 200, 90],
             Instrument::MonopolarCurvedScissors => [240, 240, 235],

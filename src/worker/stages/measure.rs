@@ -15,6 +15,9 @@ use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
 use crate::perception::{Extracted, Perception};
 
+/// A median of fewer means nothing, however slow they are.
+const LEAST_FRAMES: usize = 5;
+
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: MeasureStage = stage.parameters()?;
     let settings = &parameters.extraction;
@@ -39,13 +42,16 @@ pub fn make(stage: &StageRun) -> Result<()> {
             seconds.push(elapsed);
             forward_passes += extracted.forward_passes;
             regions += extracted.regions.len();
+            if seconds.len() >= LEAST_FRAMES && seconds.iter().sum::<f64>() > parameters.seconds {
+                break;
+            }
         }
     }
-    let timed = parameters.frames as f64;
+    let timed = seconds.len() as f64;
     let total_seconds: f64 = seconds.iter().sum();
     seconds.sort_by(f64::total_cmp);
     let speed = Speed {
-        frames: parameters.frames,
+        frames: seconds.len(),
         frames_per_second: timed / total_seconds,
         p50_milliseconds: percentile(&seconds, 0.5) * 1e3,
         p95_milliseconds: percentile(&seconds, 0.95) * 1e3,

@@ -1,0 +1,328 @@
+//! The program as a user meets it: second runs, changed values, mistakes, interruptions.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Place, picture, project_folder, real_frames, write_endovis18};
+
+/// A small experiment on drawn scenes: seconds, not minutes.
+fn small(place: &Place, more: &str) -> String {
+    let text = format!(
+        r#"
+[experiment]
+name = "small"
+speed_frames = 2
+speed_warm_up = 1
+
+[data.drawn]
+extends = "sample-endovis18"
+train = [2]
+validation = [1]
+frames_per_sequence = 6
+picture_size = [64, 80]
+image_size = [64, 80]
+
+[model.tiny]
+backbone = "resnet10"
+data = "drawn"
+epochs = 1
+batch_size = 3
+
+[matrix]
+model = ["tiny"]
+extraction = ["l-fe", "sl-fe"]
+"extraction.roi_threshold" = [0.3]
+{more}
+"#
+    );
+    place.write("small.toml", &text).to_str().unwrap().to_string()
+}
+
+fn executed_kinds(place: &Place, experiment: &str) -> Vec<String> {
+    let record = place.run_record(experiment);
+    record["executed"].as_array().unwrap().iter().map(|stage| stage["kind"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let said = place.run(&["run", &file], 0);
+    assert!(said.out.contains("Classification (small)") && said.out.contains("Localization") && said.out.contains("Extraction"));
+    assert!(executed_kinds(&place, "small").contains(&"train".to_string()));
+    let table = place.table("small", "extraction");
+
+    let said = place.run(&["run", &file], 0);
+    assert!(said.err.contains("nothing to run: all 14 stages are in the store"), "{}", said.err);
+    assert_eq!(place.run_record("small")["stages"]["executed"], 0);
+    assert_eq!(place.table("small", "extraction"), table);
+
+    place.run(&["run", &file, "--set", "extraction.roi_threshold=0.45"], 0);
+    let kinds = executed_kinds(&place, "small");
+    assert!(!kinds.is_empty());
+    for kind in ["sample", "index", "pack", "train", "evaluate", "heat-maps"] {
+        assert!(!kinds.iter().any(|executed| executed == kind), "{kind} ran again: {kinds:?}");
+    }
+
+    let said = place.run(&["table", &file], 0);
+    assert!(said.out.contains("probe mAP"));
+}
+
+#[test]
+fn a_plan_says_why_a_stage_will_run() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let said = place.run(&["plan", &file], 0);
+    assert!(said.out.contains("will run: never ran") && said.out.contains("waits for"), "{}", said.out);
+    place.run(&["run", &file, "--set", "experiment.tables=[\"classification\"]"], 0);
+    let said = place.run(&["plan", &file, "--set", "model.batch_size=2"], 0);
+    let line = said.out.lines().find(|line| line.starts_with("train tiny")).unwrap();
+    assert!(line.ends_with("will run: batch_size 3 -> 2"), "{line}");
+    let json: serde_json::Value = serde_json::from_str(&place.run(&["plan", &file, "--json"], 0).out).unwrap();
+    assert!(json.as_array().unwrap().iter().any(|stage| stage["kind"] == "train" && stage["state"]["status"] == "cached"));
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_go_on_and_a_killed_one_goes_on() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let long = ["run", &file, "--set", "model.epochs=4000", "--set", "experiment.tables=[\"classification\"]"];
+    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let mut child = place.surgcam(&long).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_training(&mut child);
+        std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), code);
+    }
+    // The killed runner's worker sees its stdin closed and ends; the stage's lock is free again.
+    place.run(&["run", &file, "--set", "experiment.tables=[\"classification\"]"], 0);
+    let left = || std::fs::read_dir(place.path("store/tmp")).unwrap().count();
+    let begun = Instant::now();
+    while left() > 0 && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(left(), 0);
+}
+
+/// Until the program says that an epoch is done.
+fn wait_for_training(child: &mut std::process::Child) {
+    use std::io::BufRead;
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut lines = stderr.lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("epoch 1/"))).expect("an epoch").unwrap();
+    // Somebody must go on reading, or the program would stop at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+#[test]
+fn two_runs_of_one_experiment_share_the_work() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let arguments = ["run", file.as_str(), "--set", "experiment.tables=[\"classification\"]"];
+    let children: Vec<_> =
+        (0..2).map(|_| place.surgcam(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    let outputs: Vec<common::Said> = children.into_iter().map(|child| child.wait_with_output().unwrap().into()).collect();
+    for said in &outputs {
+        assert_eq!(said.code, Some(0), "{}", said.err);
+    }
+    assert_eq!(outputs[0].out, outputs[1].out);
+    let trained: usize = outputs.iter().map(|said| said.err.lines().filter(|line| line.starts_with("done    train")).count()).sum();
+    assert_eq!(trained, 1);
+}
+
+#[test]
+fn mistakes_are_refused_before_anything_runs() {
+    let place = Place::new();
+    let good = small(&place, "");
+    let cases: [(&str, String, &[&str], &[&str]); 8] = [
+        (
+            "an unknown key",
+            small_with(&place, "a.toml", "[model.other]\nbackbon = \"resnet18\""),
+            &[],
+            &["a.toml:", "did you mean `backbone`?"],
+        ),
+        ("a bad threshold", small_with(&place, "b.toml", "[extraction.x]\nroi_threshold = 1.0"), &[], &["b.toml:", "outside [0, 1)"]),
+        ("no cell", good.clone(), &["--set", "matrix.model=[]"], &["the matrix has no cell"]),
+        ("an unknown model", good.clone(), &["--set", "matrix.model=[\"tyni\"]"], &["no model recipe `tyni`", "did you mean `tiny`?"]),
+        ("an unknown override", good.clone(), &["--set", "model.epoch=3"], &["did you mean `epochs`?"]),
+        (
+            "an absent root",
+            good.clone(),
+            &["--set", "data.drawn.adapter=endovis18", "--set", "data.drawn.root=/nowhere"],
+            &["/nowhere", "is no folder"],
+        ),
+        (
+            "a class that no label space has",
+            small_with(&place, "c.toml", "[data.other]\nextends = \"drawn\"\nclasses = { suction = \"sucktion\" }"),
+            &["--set", "model.tiny.data=other"],
+            &["a class that no label space has", "did you mean `suction`?"],
+        ),
+        ("a class beyond the model's", good.clone(), &["--set", "extraction.present=[11]"], &["names class 11", "has 11 classes"]),
+    ];
+    for (what, file, arguments, expected) in cases {
+        let said = place.run(&[&["run", file.as_str()], arguments].concat(), 2);
+        for text in expected {
+            assert!(said.err.contains(text), "{what}: {}", said.err);
+        }
+        assert!(said.err.starts_with("error: "), "{what}: {}", said.err);
+        assert!(!place.path("results/small").exists(), "{what}: something ran");
+    }
+    let said = place.run(&["run", "quickstrat"], 2);
+    assert!(said.err.contains("did you mean `quickstart`?"), "{}", said.err);
+}
+
+fn small_with(place: &Place, name: &str, more: &str) -> String {
+    let text = std::fs::read_to_string(small(place, "")).unwrap();
+    place.write(name, &format!("{text}\n{more}\n")).to_str().unwrap().to_string()
+}
+
+#[test]
+fn overrides_come_from_surgcam_toml_variables_and_the_command_line_in_rising_order() {
+    let place = Place::new();
+    let shown = |variable: Option<&str>, arguments: &[&str]| {
+        let mut command = place.surgcam(&[&["show", "recipe", "gc-d"], arguments].concat());
+        if let Some(value) = variable {
+            command.env("SURGCAM_SET__MODEL__EPOCHS", value);
+        }
+        let said: common::Said = command.output().unwrap().into();
+        said.out.lines().find(|line| line.starts_with("epochs")).unwrap().to_string()
+    };
+    assert!(shown(None, &[]).contains("= 200") && shown(None, &[]).contains("gc.toml"));
+    assert!(shown(Some("7"), &[]).contains("= 7") && shown(Some("7"), &[]).contains("# SURGCAM_SET__MODEL__EPOCHS"));
+    let both = shown(Some("7"), &["--set", "model.gc-d.epochs=9"]);
+    assert!(both.contains("= 9") && both.contains("# --set"), "{both}");
+}
+
+/// An experiment on a folder of three frames, with the second broken by `break_it`.
+fn broken(place: &Place, break_it: impl Fn(&std::path::Path)) -> String {
+    let root = place.path("data");
+    let labels = ["1 0 0 0 0 0 0 0", "0 1 0 0 0 0 0 0", "0 0 1 0 0 0 0 0"];
+    for (number, labels) in labels.iter().enumerate() {
+        write_endovis18(&root, &[(2, number as u32, picture(number as u32), labels)]);
+    }
+    write_endovis18(&root, &[(1, 0, picture(7), "1 0 0 0 0 0 0 0"), (1, 1, picture(8), "0 1 0 0 0 0 0 0")]);
+    break_it(&root);
+    let text = format!(
+        "[experiment]\nname = \"broken\"\ntables = [\"classification\"]\n\
+         [data.mine]\nadapter = \"endovis18\"\nroot = \"{}\"\ntrain = [2]\nvalidation = [1]\nimage_size = [32, 40]\n\
+         [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
+         [matrix]\nmodel = [\"tiny\"]\n",
+        root.display()
+    );
+    place.write("broken.toml", &text).to_str().unwrap().to_string()
+}
+
+#[test]
+fn bad_frames_are_named_with_file_and_line_and_can_be_skipped() {
+    type Break = fn(&std::path::Path);
+    let tool_file = "annotation_tool/train_dataset/seq_2.txt";
+    let cases: [(Break, &[&str]); 5] = [
+        (|root| std::fs::write(root.join("seq_2/left_frames/frame001.png"), "").unwrap(), &["frame001.png", "empty file"]),
+        (
+            |root| {
+                let path = root.join("seq_2/left_frames/frame001.png");
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            },
+            &["frame001.png", "cannot decode"],
+        ),
+        (
+            |root| std::fs::remove_file(root.join("seq_2/left_frames/frame001.png")).unwrap(),
+            &["frame001.png", "has no picture", "seq_2.txt:3"],
+        ),
+        (|root| append(root, "003 1 0\n"), &["seq_2.txt:5", "3 columns, 9 are expected"]),
+        (|root| append(root, "001 1 0 0 0 0 0 0 0\r\n"), &["seq_2.txt:5", "frame001 is listed twice"]),
+    ];
+    fn append(root: &std::path::Path, line: &str) {
+        let path = root.join("annotation_tool/train_dataset/seq_2.txt");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{line}")).unwrap();
+    }
+    for (break_it, expected) in cases {
+        let place = Place::new();
+        let file = broken(&place, break_it);
+        let said = place.run(&["run", &file], 1);
+        for text in expected {
+            assert!(said.err.contains(text), "{tool_file}: {}", said.err);
+        }
+        place.run(&["run", &file, "--set", "data.on_bad_frame=skip"], 0);
+        assert_eq!(place.run_record("broken")["skipped_frames"], 1);
+        assert!(std::fs::read_to_string(place.path("results/broken/tables/classification.md")).unwrap().contains("1 frames were skipped"));
+    }
+}
+
+#[test]
+fn label_files_with_windows_line_ends_are_read_and_an_empty_sequence_is_named() {
+    let place = Place::new();
+    let file = broken(&place, |root| {
+        let path = root.join("annotation_tool/train_dataset/seq_2.txt");
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace('\n', "\r\n")).unwrap();
+    });
+    place.run(&["run", &file], 0);
+    let place = Place::new();
+    let file = broken(&place, |root| {
+        std::fs::write(root.join("annotation_tool/train_dataset/seq_2.txt"), common::ENDOVIS18_HEADER).unwrap();
+    });
+    let said = place.run(&["run", &file], 1);
+    assert!(said.err.contains("seq_2 has no frames"), "{}", said.err);
+}
+
+#[test]
+fn a_checkpoint_with_another_class_count_is_refused_in_words() {
+    let place = Place::new();
+    let file = broken(&place, |_| {});
+    common::write_weights(&place.path("nine.safetensors"), [1, 1, 1, 1], false, 9, 1);
+    let weights = format!("model.weights={:?}", place.path("nine.safetensors"));
+    let said = place.run(&["run", &file, "--set", "model.train=none", "--set", &weights], 1);
+    assert!(said.err.contains("the weights have 9 classes, the recipe's label space has 11"), "{}", said.err);
+    place.run(&["run", &file, "--set", "model.train=none", "--set", &weights, "--set", "data.label_space=endovis-9"], 0);
+}
+
+#[test]
+fn surgcam_itself_does_not_load_libtorch() {
+    let output = std::process::Command::new("ldd").arg(env!("CARGO_BIN_EXE_surgcam")).output();
+    let Ok(output) = output else {
+        eprintln!("skipped: ldd is not on this machine");
+        return;
+    };
+    let libraries = String::from_utf8(output.stdout).unwrap();
+    assert!(libraries.contains("libc.so") && !libraries.contains("torch"), "{libraries}");
+}
+
+#[test]
+fn help_and_version_are_what_they_were() {
+    let place = Place::new();
+    let help = place.run(&["--help"], 0).out;
+    for command in ["run", "plan", "table", "export", "view", "show", "check", "doctor"] {
+        assert!(help.contains(&format!("\n  {command}")), "{help}");
+    }
+    place.run(&["rnu"], 2);
+}
+
+#[test]
+fn every_shipped_experiment_is_free_of_mistakes() {
+    let said = Place::new().run(&["check"], 0);
+    assert_eq!(said.out.lines().filter(|line| line.contains("no mistake found")).count(), said.out.lines().count());
+    assert!(said.out.contains("paper.toml") && said.out.contains("quickstart.toml"));
+}
+
+#[test]
+fn a_view_is_drawn_of_the_real_frames() {
+    let Some(real) = real_frames() else { return };
+    let place = Place::new();
+    let out = place.path("view.png");
+    let text = format!(
+        "[experiment]\nname = \"real\"\n[data.cholec]\nadapter = \"cholec80\"\nroot = \"{}\"\ntrain = [3]\nvalidation = [3]\n\
+         [model.tiny]\nbackbone = \"resnet10\"\ndata = \"cholec\"\nepochs = 1\nbatch_size = 5\n\
+         [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n",
+        real.join("cholec80").display()
+    );
+    let file = place.write("real.toml", &text);
+    let said = place.run(&["view", file.to_str().unwrap(), "--frame", "video03/000060", "--out", out.to_str().unwrap()], 0);
+    assert!(said.err.contains("3 true ones"), "{}", said.err);
+    let drawn = image::open(&out).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (2 * 640 + 8, 512));
+    assert!(project_folder().join("recipes").is_dir());
+}
