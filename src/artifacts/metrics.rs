@@ -42,7 +42,7 @@ pub struct Probe {
     pub average_precision: Vec<Option<f64>>,
 }
 
-/// `measure`: at batch 1, decoding not included.
+/// `measure`: at batch 1, decoding not included. `null` where no frame has what the mode needs (boxes that nobody annotated).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     pub frames: usize,

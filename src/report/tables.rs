@@ -182,7 +182,8 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     // Rows are distinct by features and by how they are judged.
     let groups = groups(built, |cell| cell.stages.probe.or(cell.stages.extract));
     let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
-    let speeds: Vec<Option<Speed>> = cells.iter().map(|cell| results.metrics(cell.stages.measure)).collect::<Result<_>>()?;
+    let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure).map(Option::flatten);
+    let speeds: Vec<Option<Speed>> = cells.iter().map(speed_of).collect::<Result<_>>()?;
     let probes: Vec<Option<Probe>> = cells.iter().map(|cell| results.metrics(cell.stages.probe)).collect::<Result<_>>()?;
     let summaries: Vec<Option<ExtractionSummary>> = cells
         .iter()

@@ -68,7 +68,7 @@ impl Instrument {
                     stroke(
                         canvas,
                         polyline(&[(-1.0, 0.1 * side), (-0.5, spread * side), (0.0, 0.6 * spread * side)]),
-                        0.16,
+                        0.24,
                         colour,
                         to_picture,
                     );

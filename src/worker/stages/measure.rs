@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use surgcam::artifacts::metrics::Speed;
-use surgcam::error::{Error, Result};
+use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::Mode;
 use surgcam::store::write_json;
@@ -25,9 +25,13 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
     let perception = Perception::new(settings.architecture, &weights, settings.normalization, frames.image_size(), stage.worker.device)?;
     let rows = frames.validation_rows();
-    let rows = if rows.is_empty() { frames.usable.clone() } else { rows };
+    let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
+    if settings.mode == Mode::GroundTruthBoxes {
+        rows.retain(|&row| frames.frames[row].boxes.as_ref().is_some_and(|boxes| !boxes.is_empty()));
+    }
     if rows.is_empty() {
-        return Err(Error::failure("there is no frame to time"));
+        stage.note("no frame to time: none has annotated boxes".into());
+        return write_json(&stage.output(output::METRICS), &None::<Speed>);
     }
     let total = parameters.warm_up + parameters.frames;
     let mut seconds = Vec::with_capacity(parameters.frames);

@@ -36,7 +36,13 @@ pub fn make(stage: &StageRun) -> Result<()> {
         ridge_scores(&matrix(&described, &train), &targets, &matrix(&described, &validation), parameters.ridge)
     })?;
     let labels: Vec<&[usize]> = validation.iter().map(|&row| frames[row].labels.as_slice()).collect();
-    let average_precision = label_precisions(&scores, &labels, parameters.classes);
+    // Without a region anywhere the scores say nothing of the features.
+    let has_regions = |rows: &[usize]| rows.iter().any(|row| described.contains_key(row));
+    let average_precision = if has_regions(&train) && has_regions(&validation) {
+        label_precisions(&scores, &labels, parameters.classes)
+    } else {
+        vec![None; parameters.classes]
+    };
     let metrics = Probe {
         train_frames: train.len(),
         validation_frames: validation.len(),
