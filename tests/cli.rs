@@ -136,7 +136,9 @@ fn two_runs_of_one_experiment_share_the_work() {
 fn mistakes_are_refused_before_anything_runs() {
     let place = Place::new();
     let good = small(&place, "");
-    let cases: [(&str, String, &[&str], &[&str]); 8] = [
+    let swept = std::fs::read_to_string(&good).unwrap().replace("[0.3]", "[0.3, 1.5]");
+    place.write("e.toml", &swept);
+    let cases: [(&str, String, &[&str], &[&str]); 9] = [
         (
             "an unknown key",
             small_with(&place, "a.toml", "[model.other]\nbackbon = \"resnet18\""),
@@ -144,6 +146,7 @@ fn mistakes_are_refused_before_anything_runs() {
             &["a.toml:", "did you mean `backbone`?"],
         ),
         ("a bad threshold", small_with(&place, "b.toml", "[extraction.x]\nroi_threshold = 1.0"), &[], &["b.toml:", "outside [0, 1)"]),
+        ("a bad value in the matrix", place.path("e.toml").to_str().unwrap().to_string(), &[], &["e.toml:24", "1.5 is outside [0, 1)"]),
         ("no cell", good.clone(), &["--set", "matrix.model=[]"], &["the matrix has no cell"]),
         ("an unknown model", good.clone(), &["--set", "matrix.model=[\"tyni\"]"], &["no model recipe `tyni`", "did you mean `tiny`?"]),
         ("an unknown override", good.clone(), &["--set", "model.epoch=3"], &["did you mean `epochs`?"]),

@@ -8,7 +8,7 @@ use figment::providers::Serialized;
 
 use super::file::{self, CheckedFile, did_you_mean};
 use super::library::{AimedOverride, Library, Resolved};
-use super::overrides::{self, Override, Target};
+use super::overrides::{self, Override, Rank, Target};
 use super::schema::*;
 use crate::error::{Error, Result};
 
@@ -36,6 +36,8 @@ pub struct Experiment {
     pub axes: Vec<String>,
     pub cells: Vec<Cell>,
     library: Library,
+    /// `file:line` of each axis, for error messages.
+    axis_places: BTreeMap<String, String>,
     /// The experiment's own `[set]`.
     own: Vec<AimedOverride>,
     /// surgcam.toml, variables, `--set`.
@@ -76,7 +78,7 @@ impl Experiment {
         let checked = file::read(path)?;
         library.add(&checked)?;
         let table = |name: &str| checked.table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        let own = library.aim(&overrides::from_table(&table("set"), &format!("{} [set]", path.display())))?;
+        let own = library.aim(&overrides::from_set(&checked, Rank::Experiment))?;
         let outer = library.aim(outer)?;
         let recipe = experiment_recipe(&checked, &own, &outer)?;
         let name = match &recipe.name {
@@ -84,6 +86,8 @@ impl Experiment {
             None => return Err(Error::usage("the experiment has no name").at_path(path).hint("add `name = \"...\"` under [experiment]")),
         };
         let axes = axes(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
+        let axis_place = |axis: &String| checked.place_of("matrix", &axis.split('.').map(String::from).collect::<Vec<_>>());
+        let axis_places = axes.iter().map(|(axis, _)| (axis.clone(), axis_place(axis))).collect();
         let cells = expand(&axes).map_err(|error| error.at_path(path))?;
         Ok(Experiment {
             path: path.to_path_buf(),
@@ -92,6 +96,7 @@ impl Experiment {
             axes: axes.into_iter().map(|(name, _)| name).collect(),
             cells,
             library,
+            axis_places,
             own,
             outer,
         })
@@ -105,7 +110,8 @@ impl Experiment {
             .map(|(axis, value)| Override {
                 path: axis.split('.').map(String::from).collect(),
                 value: value.clone(),
-                origin: format!("[matrix] {axis} = {value}"),
+                rank: Rank::Cell,
+                origin: format!("{} ({axis} = {value})", self.axis_places.get(axis).map_or("[matrix]", String::as_str)),
             })
             .collect();
         let mut all = self.own.clone();

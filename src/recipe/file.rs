@@ -13,6 +13,35 @@ use crate::error::{AtPath, Error, Result};
 pub struct CheckedFile {
     pub path: PathBuf,
     pub table: toml::Table,
+    text: String,
+}
+
+impl CheckedFile {
+    /// `file:line` of a key, given as the parts of its path below a table; the keys of the file may be dotted themselves.
+    pub fn place_of(&self, table: &str, path: &[String]) -> String {
+        let wanted: Vec<String> = std::iter::once(table.to_string()).chain(path.iter().cloned()).collect();
+        let line = toml::de::DeTable::parse(&self.text).ok().and_then(|document| {
+            let start = key_start(document.get_ref(), &wanted)?;
+            Some(self.text[..start].matches('\n').count() + 1)
+        });
+        match line {
+            Some(line) => format!("{}:{line}", self.path.display()),
+            None => self.path.display().to_string(),
+        }
+    }
+}
+
+/// Where in the text a key starts, found through however many of the wanted parts each key of the file holds.
+fn key_start(table: &toml::de::DeTable, wanted: &[String]) -> Option<usize> {
+    table.iter().find_map(|(key, value)| {
+        let parts: Vec<&str> = key.get_ref().split('.').collect();
+        let rest = wanted.strip_prefix(parts.iter().map(|part| part.to_string()).collect::<Vec<_>>().as_slice())?;
+        match (rest, value.get_ref()) {
+            ([], _) => Some(key.span().start),
+            (rest, toml::de::DeValue::Table(inner)) => key_start(inner, rest),
+            _ => None,
+        }
+    })
 }
 
 pub fn read(path: &Path) -> Result<CheckedFile> {
@@ -25,7 +54,7 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<CheckedFile
     let located = |error: toml::de::Error| located(path, text, error.message(), error.span());
     toml::from_str::<T>(text).map_err(located)?;
     let table = text.parse::<toml::Table>().map_err(located)?;
-    Ok(CheckedFile { path: path.to_path_buf(), table })
+    Ok(CheckedFile { path: path.to_path_buf(), table, text: text.to_string() })
 }
 
 fn located(path: &Path, text: &str, message: &str, span: Option<Range<usize>>) -> Error {
@@ -94,6 +123,16 @@ mod tests {
         let error = error_of("[extraction.x]\nmode = \"l-fe\"\n\nroi_threshold = 1.5\n");
         assert!(error.starts_with("x.toml:4: 1.5 is outside [0, 1)"), "{error}");
         assert!(error_of("[model.a]\nbackbone = \"resnet5\"").contains("did you mean `resnet50`?"));
+    }
+
+    #[test]
+    fn a_key_is_found_however_it_is_dotted() {
+        let text = "[set]\nextraction.pool = 32\n[matrix]\n\"extraction.roi_threshold\" = [0.1]\nmodel = [\"a\"]\n";
+        let checked = parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
+        let place = |table: &str, path: &str| checked.place_of(table, &path.split('.').map(String::from).collect::<Vec<_>>());
+        assert_eq!(place("set", "extraction.pool"), "x.toml:2");
+        assert_eq!(place("matrix", "extraction.roi_threshold"), "x.toml:4");
+        assert_eq!(place("matrix", "head"), "x.toml");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::file::{self, CheckedFile, did_you_mean};
-use super::overrides::{Override, Target, target};
+use super::overrides::{Override, Rank, Target, target};
 use super::schema::*;
 use crate::error::{AtPath, Error, Result};
 
@@ -35,6 +35,7 @@ impl Provider for Layer {
 pub struct AimedOverride {
     pub target: Target,
     pub value: toml::Value,
+    pub rank: Rank,
     pub origin: String,
 }
 
@@ -103,7 +104,7 @@ impl Library {
             .iter()
             .map(|found| {
                 let target = target(&found.path, &found.origin, |section| self.names(section))?;
-                Ok(AimedOverride { target, value: found.value.clone(), origin: found.origin.clone() })
+                Ok(AimedOverride { target, value: found.value.clone(), rank: found.rank, origin: found.origin.clone() })
             })
             .collect()
     }
@@ -157,10 +158,10 @@ impl Library {
     }
 }
 
-/// The overrides that concern a recipe, each as a layer. Of those with one origin, the wide ones come first.
+/// The overrides that concern a recipe, each as a layer. Of those of one rank, the wide ones come first.
 fn override_layers(section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
     let mut layers = Vec::new();
-    for group in overrides.chunk_by(|a, b| rank(&a.origin) == rank(&b.origin)) {
+    for group in overrides.chunk_by(|a, b| a.rank == b.rank) {
         let wide = group.iter().filter_map(|found| match &found.target {
             Target::Every { section: of, key } if *of == section => Some((found, key)),
             _ => None,
@@ -174,11 +175,6 @@ fn override_layers(section: Section, chain: &[String], overrides: &[AimedOverrid
         layers.extend(wide.chain(named).map(|(found, key)| Layer { origin: found.origin.clone(), table: nested(key, &found.value) }));
     }
     layers
-}
-
-/// The kind of place that an override comes from: all `--set` are one, all variables are one.
-fn rank(origin: &str) -> &str {
-    origin.split([' ', '_']).next().unwrap_or(origin)
 }
 
 fn nested(key: &[String], value: &toml::Value) -> toml::Table {

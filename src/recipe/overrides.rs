@@ -1,17 +1,31 @@
 //! Overrides: `model.epochs = 2`, from surgcam.toml's `[set]`, `SURGCAM_SET__MODEL__EPOCHS`, or `--set model.epochs=2`.
 
-use super::file::did_you_mean;
+use super::file::{CheckedFile, did_you_mean};
 use super::schema::{ExperimentRecipe, Section};
 use crate::error::{Error, Result};
 
 pub const VARIABLE_PREFIX: &str = "SURGCAM_SET__";
+
+/// The kinds of places that an override comes from, in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The experiment's own `[set]`.
+    Experiment,
+    /// A cell of its matrix.
+    Cell,
+    /// surgcam.toml.
+    Settings,
+    Variable,
+    CommandLine,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
     /// `["model", "epochs"]` or `["model", "gc-a", "epochs"]`.
     pub path: Vec<String>,
     pub value: toml::Value,
-    /// Where it was said: "--set", a variable's name, a file.
+    pub rank: Rank,
+    /// Where it was said: `--set ...`, a variable's name, a file and its line.
     pub origin: String,
 }
 
@@ -36,7 +50,7 @@ pub fn from_argument(argument: &str) -> Result<Override> {
     if path.iter().any(String::is_empty) {
         return Err(malformed());
     }
-    Ok(Override { path, value: value_of(value.trim()), origin: format!("--set {argument}") })
+    Ok(Override { path, value: value_of(value.trim()), rank: Rank::CommandLine, origin: format!("--set {argument}") })
 }
 
 /// Every `SURGCAM_SET__A__B=VALUE`, sorted by name; names of recipes are found whatever their case and with `_` for `-`.
@@ -45,19 +59,27 @@ pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> 
         .into_iter()
         .filter_map(|(name, value)| {
             let path = name.strip_prefix(VARIABLE_PREFIX)?;
-            Some(Override { path: path.split("__").map(str::to_lowercase).collect(), value: value_of(&value), origin: name.clone() })
+            Some(Override {
+                path: path.split("__").map(str::to_lowercase).collect(),
+                value: value_of(&value),
+                rank: Rank::Variable,
+                origin: name.clone(),
+            })
         })
         .collect();
     overrides.sort_by(|a, b| a.origin.cmp(&b.origin));
     overrides
 }
 
-/// A `[set]` table, flattened as far as it has tables that are not values.
-pub fn from_table(table: &toml::Table, origin: &str) -> Vec<Override> {
+/// A file's `[set]` table, flattened as far as it has tables that are not values.
+pub fn from_set(file: &CheckedFile, rank: Rank) -> Vec<Override> {
     let mut overrides = Vec::new();
-    flatten(table, &mut Vec::new(), &mut |path, value| {
-        overrides.push(Override { path, value, origin: origin.to_string() });
-    });
+    if let Some(toml::Value::Table(table)) = file.table.get("set") {
+        flatten(table, &mut Vec::new(), &mut |path, value| {
+            let origin = file.place_of("set", &path);
+            overrides.push(Override { path, value, rank, origin });
+        });
+    }
     overrides
 }
 

@@ -9,7 +9,7 @@ use figment::providers::{Env, Serialized};
 use serde::{Deserialize, Serialize};
 
 use super::file;
-use super::overrides::{self, Override};
+use super::overrides::{self, Override, Rank};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,13 +55,13 @@ pub const FILE_NAME: &str = "surgcam.toml";
 pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     let path = project.join(FILE_NAME);
     let mut table = toml::Table::new();
+    let mut found = Vec::new();
     if path.exists() {
         let text = std::fs::read_to_string(&path).map_err(|error| Error::usage(format!("cannot read it: {error}")).at_path(&path))?;
-        table = file::parse::<SettingsFile>(&path, &text)?.table;
-    }
-    let mut found = Vec::new();
-    if let Some(toml::Value::Table(set)) = table.remove("set") {
-        found.extend(overrides::from_table(&set, &format!("{} [set]", path.display())));
+        let checked = file::parse::<SettingsFile>(&path, &text)?;
+        found.extend(overrides::from_set(&checked, Rank::Settings));
+        table = checked.table;
+        table.remove("set");
     }
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::*;
@@ -21,37 +20,13 @@ use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
 
-/// Every weight from its name: see `formula` in the tests' README.
-fn formula_weight(name: &str, size: &[i64], seed: u64) -> Tensor {
-    let digest = Sha256::digest(name.as_bytes());
-    let state = u64::from_le_bytes(digest[..8].try_into().unwrap()) ^ seed;
-    let uniform = |i: u64| {
-        let mut x = state.wrapping_add(i).wrapping_add(0x9E3779B97F4A7C15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58476D1CE4E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D049BB133111EB);
-        x ^= x >> 31;
-        (x >> 40) as f64 / f64::from(1 << 24)
-    };
-    let value: Box<dyn Fn(f64) -> f64> = match size.len() {
-        4 => {
-            let scale = (6.0 / (size[1] * size[2] * size[3]) as f64).sqrt();
-            Box::new(move |u| (2.0 * u - 1.0) * scale)
-        }
-        2 => Box::new(|u| (2.0 * u - 1.0) * 0.05),
-        _ if name.ends_with("running_var") => Box::new(|u| 0.8 + 0.6 * u),
-        _ if name.ends_with("running_mean") => Box::new(|u| 0.1 * (2.0 * u - 1.0)),
-        _ if name.ends_with("bias") => Box::new(|u| 0.2 * (2.0 * u - 1.0)),
-        _ if name.contains(".bn3.") => Box::new(|u| 0.3 + 0.2 * u),
-        _ => Box::new(|u| 0.8 + 0.4 * u),
-    };
-    let count = size.iter().product::<i64>() as u64;
-    let values: Vec<f32> = (0..count).map(|i| value(uniform(i)) as f32).collect();
-    Tensor::from_slice(&values).view(size)
-}
+#[path = "../../tests/common/formula.rs"]
+mod formula;
 
 fn formula_weights(architecture: Architecture, seed: u64) -> Parameters {
     Parameters::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
-        let weight = formula_weight(&name, &size, seed);
+        let sides: Vec<usize> = size.iter().map(|&side| side as usize).collect();
+        let weight = Tensor::from_slice(&formula::formula_weight(&name, &sides, seed)).view(size.as_slice());
         (name, weight)
     }))
 }

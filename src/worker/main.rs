@@ -250,7 +250,15 @@ fn make_held(worker: &Worker, hello: &Hello, jobs: &[&StageJob]) -> Result<Vec<R
 /// Speed stages hold the machine for themselves; all others share it.
 fn machine_lock(is_alone: bool) -> Result<File> {
     let path = std::env::temp_dir().join("surgcam-machine.lock");
-    let file = File::options().create(true).truncate(false).write(true).read(true).open(&path).at_path("open the machine's lock", &path)?;
+    // Another user's file can be locked too, though not written.
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .open(&path)
+        .or_else(|_| File::open(&path))
+        .at_path("open the machine's lock", &path)?;
     if is_alone { file.lock() } else { file.lock_shared() }.at_path("wait for the machine", &path)?;
     Ok(file)
 }

@@ -1,11 +1,12 @@
 //! What the tests share: a place of their own, the program, data folders and weights made for the occasion.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod formula;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use safetensors::tensor::{Dtype, TensorView};
-use sha2::{Digest, Sha256};
 
 pub fn project_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -81,32 +82,6 @@ impl From<Output> for Said {
     }
 }
 
-/// A weight from its name, as the golden values were made.
-pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
-    let state = u64::from_le_bytes(Sha256::digest(name.as_bytes())[..8].try_into().unwrap()) ^ seed;
-    let uniform = |i: u64| {
-        let mut x = state.wrapping_add(i).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^= x >> 31;
-        (x >> 40) as f64 / f64::from(1 << 24)
-    };
-    let (scale, offset) = match size.len() {
-        4 => {
-            let bound = (6.0 / (size[1] * size[2] * size[3]) as f64).sqrt();
-            (2.0 * bound, -bound)
-        }
-        2 => (0.1, -0.05),
-        _ if name.ends_with("running_var") => (0.6, 0.8),
-        _ if name.ends_with("running_mean") => (0.2, -0.1),
-        _ if name.ends_with("bias") => (0.4, -0.2),
-        _ if name.contains(".bn3.") => (0.2, 0.3),
-        _ => (0.4, 0.8),
-    };
-    // (2u - 1) b as scale u + offset: the same but for the last bit of an f64.
-    (0..size.iter().product::<usize>() as u64).map(|i| (scale * uniform(i) + offset) as f32).collect()
-}
-
 /// Name and shape of each tensor of a torchvision ResNet.
 pub fn resnet_tensors(counts: [usize; 4], bottleneck: bool, classes: usize) -> Vec<(String, Vec<usize>)> {
     let mut tensors = Vec::new();
@@ -143,7 +118,7 @@ pub fn write_weights(path: &Path, counts: [usize; 4], bottleneck: bool, classes:
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = resnet_tensors(counts, bottleneck, classes)
         .into_iter()
         .map(|(name, size)| {
-            let bytes = formula_weight(&name, &size, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = formula::formula_weight(&name, &size, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
             (name, size, bytes)
         })
         .collect();

@@ -61,6 +61,19 @@ mod tests {
         assert_eq!(torchvision_name("bn1.num_batches_tracked"), None);
     }
 
+    /// tests/weights has the same two tensors in both forms, one a transposed view, one in half precision, with the authors' names.
+    #[test]
+    fn both_forms_of_pytorchs_files_are_read() {
+        for name in ["zip.pth", "legacy.pth.tar"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(name);
+            let weights = read(&path).unwrap();
+            let convolution = Vec::<Vec<f32>>::try_from(weights.get("layer1.0.conv1.weight").unwrap()).unwrap();
+            assert_eq!(convolution, [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]], "{name}");
+            let bias = Vec::<f32>::try_from(weights.get("fc.bias").unwrap().to_kind(Kind::Float)).unwrap();
+            assert_eq!(bias, [0.5, -2.0], "{name}");
+        }
+    }
+
     #[test]
     fn an_empty_or_strange_file_is_refused_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
