@@ -55,10 +55,6 @@ impl Pattern {
         }
         filled
     }
-
-    pub fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 fn parse_number(inside: &str, text: &str) -> Result<Part> {

@@ -73,10 +73,6 @@ impl PlanStatus {
     pub fn cached(&self) -> usize {
         self.stages.iter().filter(|status| matches!(status, Status::Cached { .. })).count()
     }
-
-    pub fn all_cached(&self) -> bool {
-        self.cached() == self.stages.len()
-    }
 }
 
 pub fn of(plan: &Plan, store: &Store) -> PlanStatus {

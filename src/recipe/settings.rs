@@ -75,12 +75,14 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     Ok((settings, found))
 }
 
-/// The project's folder: the nearest one with `recipes/`, upwards from here, from the experiment, or from this program.
+/// The project's folder: the nearest one with `recipes/`, upwards from here, from the experiment, or from this program; else
+/// the one that this program was built in.
 pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
     let here = std::env::current_dir().ok();
     let beside_experiment = experiment.and_then(|path| path.canonicalize().ok());
     let beside_program = std::env::current_exe().ok();
-    [here, beside_experiment, beside_program]
+    let built_in = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    [here, beside_experiment, beside_program, built_in]
         .into_iter()
         .flatten()
         .find_map(|start| start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf))

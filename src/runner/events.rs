@@ -44,10 +44,3 @@ pub enum Event {
 pub trait Reporter {
     fn event(&mut self, plan: &Plan, event: &Event);
 }
-
-/// For tests and for commands that say nothing.
-pub struct Silent;
-
-impl Reporter for Silent {
-    fn event(&mut self, _: &Plan, _: &Event) {}
-}

@@ -7,7 +7,7 @@
 //!   records/<kind>/<key>.json   what a finished stage was made of and what it wrote
 //!   locks/<key>.lock            held by the worker that makes the stage
 //!   tmp/                        work in progress; nothing in it is ever read as a result
-//!   logs/<key>.log              what the worker said while it made the stage
+//!   logs/worker-*.log           what a running worker says; kept when it does not end well
 //!   latest/<name>.json          the last key of each stage name, to explain reruns
 //!   stat/                       digests of data files, remembered by size, time and inode
 //!   devices/                    what a device said of itself
@@ -75,10 +75,6 @@ impl Store {
 
     fn record_path(&self, kind: &str, key: &StageKey) -> PathBuf {
         self.root.join("records").join(kind).join(format!("{}.json", key.hex()))
-    }
-
-    pub fn log_path(&self, key: &StageKey) -> PathBuf {
-        self.root.join("logs").join(format!("{}.log", key.hex()))
     }
 
     pub fn device_path(&self, device: &str) -> PathBuf {
