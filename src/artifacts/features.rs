@@ -7,17 +7,14 @@ use std::path::Path;
 use npyz::WriterBuilder;
 use polars::prelude::*;
 
-use super::metrics::ExtractionSummary;
 use super::parquet;
 use crate::error::{AtPath, Error, Result};
-use crate::store::{read_json, write_json};
 use crate::vision::geometry::Box2;
 
 /// Numbers of a region.
 pub const WIDTH: usize = 512;
 
 const INDEX_FILE: &str = "regions.parquet";
-const SUMMARY_FILE: &str = "summary.json";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RegionRow {
@@ -61,7 +58,7 @@ pub fn write_sequence(folder: &Path, sequence: &str, features: &SequenceFeatures
 }
 
 /// The index over all sequences, written last. `sequences` in the order in which they were written.
-pub fn write_index(folder: &Path, sequences: &[(String, Vec<RegionRow>)], summary: &ExtractionSummary) -> Result<()> {
+pub fn write_index(folder: &Path, sequences: &[(String, Vec<RegionRow>)]) -> Result<()> {
     let regions = || sequences.iter().flat_map(|(_, regions)| regions);
     let integers = |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), regions().map(value).collect::<Vec<i64>>());
     let names: Vec<&str> = sequences.iter().flat_map(|(name, regions)| std::iter::repeat_n(name.as_str(), regions.len())).collect();
@@ -75,12 +72,7 @@ pub fn write_index(folder: &Path, sequences: &[(String, Vec<RegionRow>)], summar
         integers("x2", |r| r.bounds.x2),
         integers("y2", |r| r.bounds.y2),
     ])?;
-    parquet::write(&mut frame, &folder.join(INDEX_FILE))?;
-    write_json(&folder.join(SUMMARY_FILE), summary)
-}
-
-pub fn read_summary(folder: &Path) -> Result<ExtractionSummary> {
-    read_json(&folder.join(SUMMARY_FILE))
+    parquet::write(&mut frame, &folder.join(INDEX_FILE))
 }
 
 /// Every sequence that has regions, one after the other: `use_sequence` sees one at a time, so memory stays bounded.
@@ -128,14 +120,13 @@ mod tests {
     fn sequences_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]) };
-        let summary = ExtractionSummary { frames: 3, regions: 3, forward_passes: 3, classes_without_region: 0 };
         let mut written = Vec::new();
         for (name, regions) in [("seq_1", vec![region(0, 0), region(1, 4)]), ("seq_10", vec![region(2, 3)])] {
             let features = SequenceFeatures { values: vec![regions.len() as f32; regions.len() * WIDTH], regions };
             write_sequence(folder.path(), name, &features).unwrap();
             written.push((name.to_string(), features.regions));
         }
-        write_index(folder.path(), &written, &summary).unwrap();
+        write_index(folder.path(), &written).unwrap();
         let mut read = Vec::new();
         for_each_sequence(folder.path(), |name, features| {
             assert_eq!(features.of_region(0)[0], features.regions.len() as f32);
@@ -144,6 +135,5 @@ mod tests {
         })
         .unwrap();
         assert_eq!(read, written);
-        assert_eq!(read_summary(folder.path()).unwrap(), summary);
     }
 }

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::Path;
 
 use polars::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::parquet;
 use crate::error::{AtPath, Result};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryRow {
     pub epoch: u32,
     /// Means of the batch losses.

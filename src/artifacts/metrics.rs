@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::index::SkippedFrame;
+
+/// `index` and `pack`: frames that were left out because of `on_bad_frame = "skip"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub skipped: Vec<SkippedFrame>,
+}
+
 /// `evaluate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Classification {

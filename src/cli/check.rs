@@ -18,10 +18,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &Machine::default())?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
-        let folder = context.project.join("experiments");
-        let found = walkdir::WalkDir::new(&folder).max_depth(1).sort_by_file_name();
-        let files = found.into_iter().flatten().filter(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"));
-        names = files.map(|entry| entry.path().display().to_string()).collect();
+        names = context.experiment_files().iter().map(|path| path.display().to_string()).collect();
     }
     let mut wrong = 0;
     for name in &names {

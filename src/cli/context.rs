@@ -1,42 +1,46 @@
 //! What the commands share: the project, the store, an experiment and its plan.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Machine, Overrides};
 use crate::error::{Error, Result};
 use crate::pipeline::build::{self, Built, Goal};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::plan::{Plan, status};
+use crate::plan::Plan;
+use crate::plan::status::Known;
 use crate::protocol::Hello;
 use crate::recipe::experiment::{self, Experiment};
 use crate::recipe::overrides::{self, Override};
 use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
-use crate::report::progress;
-use crate::runner::interrupt::Interrupt;
+use crate::report::run_record::RunStart;
+use crate::runner::Summary;
 use crate::runner::worker_process::{self, WorkerCommand};
-use crate::runner::{self, Summary};
 use crate::store::Store;
 
 pub struct Context {
+    /// When the command began.
+    pub start: RunStart,
     pub project: PathBuf,
     pub settings: Settings,
     overrides: Vec<Override>,
 }
 
-/// An experiment with its plan.
+/// An experiment with its plan and what the store has of it.
 pub struct Planned {
     pub experiment: Experiment,
     pub store: Store,
     pub built: Built,
+    pub known: Known,
     pub hello: Option<Hello>,
 }
 
 impl Context {
     /// `experiment`: its file or name, if the command has one.
     pub fn new(experiment: Option<&str>, given: &Overrides, machine: &Machine) -> Result<Self> {
-        let project = settings::find_project(experiment.map(std::path::Path::new))?;
+        let start = RunStart::now();
+        let project = settings::find_project(experiment.map(Path::new))?;
         let (mut settings, mut all) = settings::load(&project)?;
         for argument in &given.set {
             all.push(overrides::from_argument(argument)?);
@@ -46,7 +50,12 @@ impl Context {
         }
         settings.jobs = machine.jobs.or(settings.jobs);
         settings.threads = machine.threads.or(settings.threads);
-        Ok(Context { project, settings, overrides: all })
+        Ok(Context { start, project, settings, overrides: all })
+    }
+
+    /// For commands that ask for the project and its store alone.
+    pub fn plain() -> Result<Self> {
+        Context::new(None, &Overrides::default(), &Machine::default())
     }
 
     /// surgcam.toml, variables and `--set`, in rising order.
@@ -56,7 +65,8 @@ impl Context {
 
     pub fn store(&self) -> Result<Store> {
         let folder = self.settings.store.clone().unwrap_or_else(|| PathBuf::from(".surgcam/store"));
-        Store::open(&self.project.join(folder))
+        let shared = self.settings.shared_store.as_ref().map(|shared| self.project.join(shared));
+        Store::open(&self.project.join(folder), shared.as_deref())
     }
 
     pub fn results_folder(&self, experiment: &str) -> PathBuf {
@@ -68,6 +78,13 @@ impl Context {
         Experiment::load(&self.project, &experiment::find(&self.project, name)?, &self.overrides)
     }
 
+    /// Every experiment of the project, by its file.
+    pub fn experiment_files(&self) -> Vec<PathBuf> {
+        let found = walkdir::WalkDir::new(self.project.join("experiments")).max_depth(1).sort_by_file_name();
+        let files = found.into_iter().flatten().map(|entry| entry.into_path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+    }
+
     /// The plan for the experiment's own tables.
     pub fn plan(&self, name: &str) -> Result<Planned> {
         let experiment = self.experiment(name)?;
@@ -77,32 +94,20 @@ impl Context {
 
     pub fn plan_for(&self, experiment: Experiment, goals: &BTreeSet<Goal>) -> Result<Planned> {
         let store = self.store()?;
-        // Mistakes in recipes first: they must not wait for a device to say who it is.
-        build::build(&experiment, &self.project, &store, goals, None)?;
-        let hello = if goals.contains(&Goal::Extraction) {
-            Some(worker_process::identity(&WorkerCommand::from_settings(&self.settings)?, &store).map_err(Error::as_usage)?)
-        } else {
-            None
-        };
+        let mut hello = None;
+        if goals.contains(&Goal::Extraction) && experiment.recipe.speed {
+            let command = &WorkerCommand::for_devices(&self.settings)?[0];
+            hello = worker_process::remembered_identity(command, &store)?;
+            if hello.is_none() {
+                // Mistakes in recipes first: they must not wait for a device to say who it is.
+                build::build(&experiment, &self.project, &store, goals, None)?;
+                hello = Some(worker_process::identity(command, &store).map_err(Error::as_usage)?);
+            }
+        }
         let machine = hello.as_ref().map(measured_machine);
         let built = build::build(&experiment, &self.project, &store, goals, machine.as_ref())?;
-        Ok(Planned { experiment, store, built, hello })
-    }
-
-    /// Runs whatever of a plan is not in the store.
-    pub fn run(&self, plan: &Plan, store: &Store) -> Result<Summary> {
-        let status = status::of(plan, store);
-        let to_run = plan.stages.len() - status.cached();
-        if to_run == 0 {
-            printer::message(&format!("nothing to run: all {} stages are in the store", plan.stages.len()));
-        } else {
-            printer::message(&format!("{} stages: {} in the store, at most {to_run} to run", plan.stages.len(), status.cached()));
-        }
-        let command = WorkerCommand::from_settings(&self.settings)?;
-        let interrupt = Interrupt::listen()?;
-        let mut reporter = progress::for_stderr(to_run);
-        let jobs = self.settings.jobs.unwrap_or(1);
-        runner::run(plan, store, &command, jobs, &interrupt, &mut *reporter)
+        let known = Known::of(&built.plan, &store);
+        Ok(Planned { experiment, store, built, known, hello })
     }
 }
 

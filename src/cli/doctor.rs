@@ -20,7 +20,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("project", context.project.display().to_string());
     line("store", store.root().display().to_string());
     line("results", context.results_folder("").display().to_string());
-    let command = WorkerCommand::from_settings(&context.settings)?;
+    let command = WorkerCommand::for_devices(&context.settings)?.remove(0);
     line("worker", command.program.display().to_string());
     let hello = worker_process::identity(&command, &store)?;
     line("libtorch", hello.libtorch);

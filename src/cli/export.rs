@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::context::{Context, outcome};
-use super::{Machine, Overrides};
+use super::{Machine, Overrides, execution};
 use crate::error::Result;
 use crate::pipeline::build::Goal;
 use crate::report::results::Results;
@@ -42,11 +42,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         What::Localization | What::Crops => Goal::Boxes,
         What::Features => Goal::Features,
     };
-    let planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
-    let plan = &planned.built.plan;
-    let summary = context.run(plan, &planned.store)?;
-    outcome(&summary, plan, "the same command")?;
-    let results = Results::of(&planned.built, &planned.store);
+    let mut planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
+    let summary = execution::execute(&context, &mut planned, true, None)?.summary;
+    outcome(&summary, &planned.built.plan, "the same command")?;
+    let results = Results::new(&planned.store, &summary.known);
     let write: fn(&crate::pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
         What::Localization => exports::localization,
         What::Crops => exports::crops,

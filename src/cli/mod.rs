@@ -3,16 +3,21 @@
 mod check;
 mod context;
 mod doctor;
+mod execution;
 mod export;
+mod graph;
+mod history;
 mod plan;
 mod run;
+mod shell;
 mod show;
+mod store;
 mod table;
 mod view;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::{Class, Result};
 use crate::report::printer;
@@ -36,18 +41,34 @@ enum Command {
     Run(run::Arguments),
     /// List an experiment's stages: cached, or to run and why
     Plan(plan::Arguments),
+    /// Draw an experiment's stages: Mermaid, DOT or SVG
+    Graph(graph::Arguments),
     /// Print an experiment's tables from the store, running nothing
     Table(table::Arguments),
     /// Write localizations, crops or features as files for other programs
     Export(export::Arguments),
     /// Draw one frame with a heat map and its boxes
     View(view::Arguments),
-    /// Show a resolved recipe and where each value came from
+    /// Show a resolved recipe and where each value came from, or a run
     Show(show::Arguments),
+    /// List the runs, the newest first
+    Runs(history::RunsArguments),
+    /// Compare two runs: recipes, digests, metrics
+    Diff(history::DiffArguments),
+    /// What happened to a stage, and what its worker said
+    Logs(history::LogsArguments),
+    /// Look after the store: ls, size, verify, gc, why, push, pull
+    Store(store::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
     /// Tell what this machine has: libtorch, devices, store, disk
     Doctor(doctor::Arguments),
+    /// Print the JSON Schema of recipes and experiments, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions(shell::CompletionsArguments),
+    /// Print the man page
+    Man,
 }
 
 /// What every command that reads recipes takes.
@@ -61,8 +82,8 @@ struct Overrides {
 /// What every command that runs stages takes.
 #[derive(Args, Clone, Default)]
 struct Machine {
-    /// auto, cpu or cuda:N
-    #[arg(long)]
+    /// auto, cpu or cuda:N; several as in cuda:0,cuda:1, one stage at a time on each
+    #[arg(long, visible_alias = "devices")]
     device: Option<String>,
     /// Stages side by side that need no device
     #[arg(long, value_name = "N")]
@@ -99,5 +120,13 @@ fn execute(command: Command) -> Result<()> {
         Command::Show(arguments) => show::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
+        Command::Graph(arguments) => graph::execute(&arguments),
+        Command::Runs(arguments) => history::runs(&arguments),
+        Command::Diff(arguments) => history::diff(&arguments),
+        Command::Logs(arguments) => history::logs(&arguments),
+        Command::Store(arguments) => store::execute(&arguments),
+        Command::Schema => shell::schema(),
+        Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
+        Command::Man => shell::man(Cli::command()),
     }
 }

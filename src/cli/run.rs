@@ -1,20 +1,27 @@
 //! `surgcam run`.
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine, outcome};
+use super::execution::{self, Execution};
 use super::{Machine, Overrides};
 use crate::error::{AtPath, Result};
 use crate::report::results::Results;
-use crate::report::run_record::{RunRecord, RunStart};
-use crate::report::{printer, render, tables};
-use crate::runner::Summary;
+use crate::report::table_files::TableSource;
+use crate::report::{printer, render, run_record};
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The experiment: a file, or the name of one in experiments/
     experiment: String,
+    /// After a stage failed, go on with those that do not need it (the default where there are several cells)
+    #[arg(long, conflicts_with = "fail_fast")]
+    keep_going: bool,
+    /// After a stage failed, start no other (the default where there is one cell)
+    #[arg(long)]
+    fail_fast: bool,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -22,36 +29,40 @@ pub struct Arguments {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let start = RunStart::now();
     let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
-    let planned = context.plan(&arguments.experiment)?;
-    let summary = context.run(&planned.built.plan, &planned.store)?;
+    // A plan of ten thousand stages is given back to the system whole, at the program's end, not piece by piece.
+    let mut planned = ManuallyDrop::new(context.plan(&arguments.experiment)?);
     let folder = context.results_folder(&planned.experiment.name);
-    write_results(&planned, &start, &summary, &folder)?;
+    let is_sweep = planned.built.cells.len() > 1;
+    let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
+    let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, keep_going, Some(&folder))?);
+    write_results(&planned, &execution, &folder)?;
+    let run = &execution.run;
     printer::message(&format!(
         "{} stages run, {} from the store, {} failed; tables and run.json are in {}",
-        summary.executed.len(),
-        summary.cached.len(),
-        summary.failed.len() + summary.blocked.len(),
+        run.executed.len(),
+        run.cached,
+        run.failed.len(),
         folder.display()
     ));
-    outcome(&summary, &planned.built.plan, &format!("surgcam run {}", arguments.experiment))
+    outcome(&execution.summary, &planned.built.plan, &format!("surgcam run {}", arguments.experiment))
 }
 
 /// Tables as files and on the terminal, and run.json. One process at a time writes an experiment's folder.
-fn write_results(planned: &Planned, start: &RunStart, summary: &Summary, folder: &Path) -> Result<()> {
+fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
     let lock_path = folder.join(".lock");
     let lock = File::create(&lock_path).at_path("create the lock", &lock_path)?;
     lock.lock().at_path("wait for the lock", &lock_path)?;
-    let Planned { experiment, store, built, hello } = planned;
-    let results = Results::of(built, store);
+    let Planned { experiment, store, built, hello, .. } = planned;
+    let known = &execution.summary.known;
     let machine = hello.as_ref().map(measured_machine);
-    for table in tables::all(experiment, built, &results, machine.as_ref())? {
-        render::write_files(&table, &folder.join("tables"))?;
-        if !summary.interrupted {
-            printer::data(&render::terminal(&table, printer::data_width()));
+    let source = TableSource { experiment, built, store, machine, folder };
+    let tables = source.write_final(known, execution.run.plan)?;
+    if !execution.summary.interrupted {
+        for table in &tables {
+            printer::data(&render::terminal(table, printer::data_width()));
         }
     }
-    RunRecord { start, experiment, built, summary, results: &results, hello: hello.as_ref() }.write(folder)
+    run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::context::Context;
-use super::{Machine, Overrides};
+use super::{Machine, Overrides, history};
 use crate::error::{Error, Result};
 use crate::recipe::library::{Library, Resolved};
 use crate::recipe::schema::*;
@@ -26,10 +26,21 @@ enum What {
         #[command(flatten)]
         overrides: Overrides,
     },
+    /// A run: what it was asked, what it did, with which recipes
+    Run {
+        /// Its id, enough of it, or `latest`
+        id: String,
+    },
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let What::Recipe { name, overrides } = &arguments.what;
+    match &arguments.what {
+        What::Recipe { name, overrides } => show_recipe(name, overrides),
+        What::Run { id } => history::show_run(id),
+    }
+}
+
+fn show_recipe(name: &str, overrides: &Overrides) -> Result<()> {
     let context = Context::new(None, overrides, &Machine::default())?;
     let library = Library::load(&context.project.join("recipes"))?;
     let overrides = library.aim(context.overrides())?;

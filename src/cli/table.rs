@@ -1,11 +1,10 @@
 //! `surgcam table`.
 
-use super::context::{Context, measured_machine};
+use super::context::{Context, Planned, measured_machine};
 use super::{Machine, Overrides};
 use crate::error::Result;
-use crate::plan::status;
-use crate::report::results::Results;
-use crate::report::{printer, render, tables};
+use crate::report::table_files::TableSource;
+use crate::report::{printer, render};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -19,18 +18,17 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
-    let planned = context.plan(&arguments.experiment)?;
-    let results = Results::of(&planned.built, &planned.store);
-    let machine = planned.hello.as_ref().map(measured_machine);
-    for table in tables::all(&planned.experiment, &planned.built, &results, machine.as_ref())? {
+    let Planned { experiment, store, built, known, hello } = &context.plan(&arguments.experiment)?;
+    let folder = &context.results_folder(&experiment.name);
+    let machine = hello.as_ref().map(measured_machine);
+    for table in (TableSource { experiment, built, store, machine, folder }).tables(known)? {
         printer::data(&render::terminal(&table, printer::data_width()));
     }
-    let plan = &planned.built.plan;
-    let missing = plan.stages.len() - status::of(plan, &planned.store).cached();
-    if missing > 0 {
+    if known.to_run() > 0 {
         printer::message(&format!(
-            "{missing} of {} stages are not in the store yet; what they would give is shown as `-` (surgcam run {})",
-            plan.stages.len(),
+            "{} of {} stages are not in the store yet; what they would give is shown as `-` (surgcam run {})",
+            known.to_run(),
+            built.plan.stages.len(),
             arguments.experiment
         ));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::context::{Context, outcome};
-use super::{Machine, Overrides};
+use super::{Machine, Overrides, execution};
 use crate::artifacts::boxes;
 use crate::artifacts::heat_maps::{self, FrameHeat};
 use crate::dataset::index::{Frame, read_frames};
@@ -61,19 +61,20 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     // One model and one T_ROI are shown: nothing else needs to run.
     let first_model = experiment.cells[0].model.clone();
     experiment.cells.retain(|cell| cell.model == first_model);
-    let planned = context.plan_for(experiment, &BTreeSet::from([Goal::Boxes]))?;
-    let plan = &planned.built.plan;
+    let mut planned = context.plan_for(experiment, &BTreeSet::from([Goal::Boxes]))?;
+    let summary = execution::execute(&context, &mut planned, true, None)?.summary;
+    outcome(&summary, &planned.built.plan, "the same command")?;
     let cell = planned.built.cells.iter().find(|cell| cell.stages.localize.is_some()).ok_or_else(|| {
         Error::usage("no extraction of the experiment localises").hint("add ln-fe, l-fe or sl-fe to the matrix's `extraction`")
     })?;
-    outcome(&context.run(plan, &planned.store)?, plan, "the same command")?;
-    let results = Results::of(&planned.built, &planned.store);
+    let results = Results::new(&planned.store, &summary.known);
     show(arguments, cell, &results)
 }
 
 fn show(arguments: &Arguments, cell: &PlannedCell, results: &Results) -> Result<()> {
     let object = |id: Option<crate::plan::StageId>, name: &str| {
-        id.and_then(|id| results.output(id, name)).ok_or_else(|| Error::failure(format!("{name} is not in the store")))
+        let found = id.map(|id| results.output(id, name)).transpose()?;
+        found.flatten().ok_or_else(|| Error::failure(format!("{name} is not in the store")))
     };
     let frames = read_frames(&object(Some(cell.index), output::INDEX)?)?;
     let pack = Pack::open(&object(Some(cell.pack), output::PACK)?)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::stream;
 
 /// How far each draw may go.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// Factors are drawn from `[1 - x, 1 + x]`.

@@ -1,16 +1,21 @@
 //! An experiment to its graph of stages.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::sources::DataStages;
 use super::stages::*;
 use crate::dataset::labels::LabelSpace;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Resource, Source, Stage, StageId};
+use crate::plan::{Limits, Plan, Resource, Source, Stage, StageId};
 use crate::recipe::experiment::{Cell, Experiment};
+use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ExtractionRecipe, ModelRecipe};
+use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, StageLimits};
 use crate::recipe::values::*;
 use crate::store::digest::Digest;
 use crate::store::{Store, stat};
@@ -53,8 +58,8 @@ pub struct CellStages {
 #[derive(Debug, Clone)]
 pub struct PlannedCell {
     pub cell: Cell,
-    pub model: Resolved<ModelRecipe>,
-    pub extraction: Option<Resolved<ExtractionRecipe>>,
+    pub model: Arc<Resolved<ModelRecipe>>,
+    pub extraction: Option<Arc<Resolved<ExtractionRecipe>>>,
     pub checkpoint: StageId,
     /// The frames that it is evaluated, localised and extracted on.
     pub index: StageId,
@@ -78,16 +83,21 @@ pub(super) struct Builder<'a> {
     pub(super) source_digests: HashMap<String, Digest>,
     goals: BTreeSet<Goal>,
     machine: Option<&'a MeasuredMachine>,
+    /// Models by name and by the cell's values that can concern them: thousands of cells share a few.
+    models: HashMap<String, Rc<ModelStages>>,
 }
 
 /// A model with the stages that make it.
 struct ModelStages {
-    recipe: Resolved<ModelRecipe>,
+    recipe: Arc<Resolved<ModelRecipe>>,
     checkpoint: StageId,
     architecture: Architecture,
     /// Of training and evaluation.
     normalization: Normalization,
     frames: DataStages,
+    /// Stages that its cells share, once one of them has asked.
+    evaluate: OnceCell<StageId>,
+    heat_maps: RefCell<Vec<(CamSettings, StageId)>>,
 }
 
 /// `machine`: what speed stages would run on; without it none are planned.
@@ -98,10 +108,40 @@ pub fn build(
     goals: &BTreeSet<Goal>,
     machine: Option<&MeasuredMachine>,
 ) -> Result<Built> {
-    let mut builder =
-        Builder { experiment, project, store, plan: Plan::default(), source_digests: HashMap::new(), goals: goals.clone(), machine };
+    let mut builder = Builder {
+        experiment,
+        project,
+        store,
+        plan: Plan::default(),
+        source_digests: HashMap::new(),
+        goals: goals.clone(),
+        machine,
+        models: HashMap::new(),
+    };
     let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>()?;
-    Ok(Built { plan: builder.plan, cells })
+    let mut plan = builder.plan;
+    set_limits(&mut plan, &experiment.recipe.limits)?;
+    Ok(Built { plan, cells })
+}
+
+/// The limits key that concerns every kind.
+const ALL_KINDS: &str = "all";
+
+fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) -> Result<()> {
+    let known = || KINDS.into_iter().chain([ALL_KINDS]);
+    if let Some(unknown) = limits.keys().find(|kind| !known().any(|known| known == kind.as_str())) {
+        return Err(Error::usage(format!("experiment.limits names the stage kind `{unknown}`{}", did_you_mean(unknown, known())))
+            .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", "))));
+    }
+    if limits.is_empty() {
+        return Ok(());
+    }
+    for stage in &mut plan.stages {
+        let found = limits.get(stage.kind).or(limits.get(ALL_KINDS)).copied().unwrap_or_default();
+        let timeout = found.timeout_seconds.map(|seconds| Duration::from_secs_f64(seconds.value()));
+        stage.limits = Limits { timeout, retries: found.retries };
+    }
+    Ok(())
 }
 
 impl Builder<'_> {
@@ -110,11 +150,11 @@ impl Builder<'_> {
     }
 
     fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
-        let model = self.model(cell, &cell.model, &mut Vec::new())?;
+        let model = self.remembered_model(cell)?;
         let extraction = cell.extraction.as_deref().map(|name| self.experiment.extraction(cell, name)).transpose()?;
         let mut stages = CellStages::default();
         if self.wants(&[Goal::Classification]) {
-            stages.evaluate = Some(self.evaluate(cell, &model));
+            stages.evaluate = Some(*model.evaluate.get_or_init(|| self.evaluate(cell, &model)));
         }
         match &extraction {
             Some(extraction) => self.extraction(cell, &model, extraction, &mut stages)?,
@@ -127,15 +167,27 @@ impl Builder<'_> {
         }
         Ok(PlannedCell {
             cell: cell.clone(),
-            model: model.recipe,
+            model: model.recipe.clone(),
             extraction,
             checkpoint: model.checkpoint,
             index: model.frames.index,
             pack: model.frames.pack,
-            label_space: model.frames.label_space,
+            label_space: model.frames.label_space.clone(),
             image_size: model.frames.image_size,
             stages,
         })
+    }
+
+    /// The cell's model; cells that differ only in how features are taken share it.
+    fn remembered_model(&mut self, cell: &Cell) -> Result<Rc<ModelStages>> {
+        let values = swept(cell, &["model.", "data.", "adapter.", "label_space."]);
+        let question = format!("{}{values}", cell.model);
+        if let Some(known) = self.models.get(&question) {
+            return Ok(known.clone());
+        }
+        let model = Rc::new(self.model(cell, &cell.model, &mut Vec::new())?);
+        self.models.insert(question, model.clone());
+        Ok(model)
     }
 
     /// `descendants`: the models that are fine-tuned from this one, to find a circle.
@@ -167,7 +219,15 @@ impl Builder<'_> {
                 self.train(cell, name, &parameters, &training, &frames, start)
             }
         };
-        Ok(ModelStages { checkpoint, architecture, normalization: own(&frames), frames, recipe })
+        Ok(ModelStages {
+            checkpoint,
+            architecture,
+            normalization: own(&frames),
+            frames,
+            recipe,
+            evaluate: OnceCell::new(),
+            heat_maps: RefCell::default(),
+        })
     }
 
     /// The stage whose checkpoint training starts from; `None` for a random start.
@@ -295,7 +355,7 @@ impl Builder<'_> {
                     .output_of(input::FEATURES, extract, output::FEATURES)
                     .output_of(input::INDEX, model.frames.index, output::INDEX);
                 stages.probe = Some(self.plan.add(probe));
-                if let Some(machine) = self.machine {
+                if let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed) {
                     let speed = MeasureStage {
                         extraction: settings,
                         frames: self.experiment.recipe.speed_frames.get(),
@@ -311,13 +371,21 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn heat_maps(&mut self, model: &ModelStages, cam: CamSettings, axes: &str) -> StageId {
+        if let Some((_, known)) = model.heat_maps.borrow().iter().find(|(known, _)| *known == cam) {
+            return *known;
+        }
+        let parameters = HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam.clone() };
+        let stage = Stage::new(format!("heat-maps {}{axes}", model.recipe.name), &parameters, Resource::Device);
+        let id = self.plan.add(on_frames(stage, model).in_pass(FRAMES_PASS));
+        model.heat_maps.borrow_mut().push((cam, id));
+        id
+    }
+
     fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
         let name = &model.recipe.name;
         let data_axes = swept(cell, &["model.", "data.", "extraction.present", "extraction.cam"]);
-        let heat_maps =
-            HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam_settings(recipe) };
-        let heat_maps = Stage::new(format!("heat-maps {name}{data_axes}"), &heat_maps, Resource::Device);
-        let heat_maps = self.plan.add(on_frames(heat_maps, model).in_pass(FRAMES_PASS));
+        let heat_maps = self.heat_maps(model, cam_settings(recipe), &data_axes);
         let localize = LocalizeStage {
             roi_threshold: recipe.roi_threshold.value(),
             minimum_area: recipe.minimum_area,

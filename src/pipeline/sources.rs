@@ -86,11 +86,11 @@ impl Builder<'_> {
             return Err(Error::usage(format!("data.{} names no adapter", data.name))
                 .hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\""));
         }
-        let adapter = self.experiment.adapter(cell, &adapter_name)?.value;
+        let adapter = &self.experiment.adapter(cell, &adapter_name)?.value;
         let space_name = label_space.unwrap_or(&recipe.label_space);
         let space = self.experiment.label_space(cell, space_name)?;
-        let classes = self.class_map(cell, data, &adapter, &space)?;
-        let source = source_layout(&data.name, recipe, &adapter)?;
+        let classes = self.class_map(cell, data, adapter, &space)?;
+        let source = source_layout(&data.name, recipe, adapter)?;
         let index_parameters = IndexStage { source: source.clone(), classes, on_bad_frame: recipe.on_bad_frame };
         let image_size = recipe.image_size.height_width();
         let pack_parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
@@ -114,7 +114,7 @@ impl Builder<'_> {
             name: data.name.clone(),
             index,
             pack,
-            label_space: LabelSpace { classes: space.value.classes },
+            label_space: LabelSpace { classes: space.value.classes.clone() },
             image_size,
             normalization: Normalization { mean: recipe.mean, std: recipe.std },
         })

@@ -56,7 +56,8 @@ pub mod output {
     /// `train`: every epoch's losses, accuracy, mAP, learning rate and time.
     pub const HISTORY: &str = "history.parquet";
     pub const HISTORY_CSV: &str = "history.csv";
-    /// `evaluate`, `score`, `probe`, `measure`.
+    /// What tables need: of `index` and `pack` the frames left out, of `extract` its counts, of `evaluate`, `score`, `probe`
+    /// and `measure` their figures. A file of its own, so that a table need not read (and check) all that the stage made.
     pub const METRICS: &str = "metrics.json";
     /// `heat-maps`: one safetensors file a sequence.
     pub const HEAT_MAPS: &str = "heat-maps";
@@ -64,6 +65,8 @@ pub mod output {
     pub const BOXES: &str = "boxes.parquet";
     /// `extract`: one npy file a sequence, a Parquet index, a summary.
     pub const FEATURES: &str = "features";
+    /// `empty`: a file without content.
+    pub const NOTHING: &str = "nothing";
 }
 
 /// Names of places on this machine that a stage may read; never part of a key.
@@ -83,6 +86,23 @@ macro_rules! stage {
     };
 }
 
+/// Every kind that an experiment's plan can have.
+pub const KINDS: [&str; 13] = [
+    SampleStage::KIND,
+    IndexStage::KIND,
+    PackStage::KIND,
+    ImportStage::KIND,
+    TrainStage::KIND,
+    EvaluateStage::KIND,
+    HeatMapsStage::KIND,
+    LocalizeStage::KIND,
+    ScoreStage::KIND,
+    ExtractStage::KIND,
+    ProbeStage::KIND,
+    MeasureStage::KIND,
+    EmptyStage::KIND,
+];
+
 /// Draws the sample data. Inputs: none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SampleStage {
@@ -97,7 +117,7 @@ pub struct IndexStage {
     pub classes: ClassMap,
     pub on_bad_frame: OnBadFrame,
 }
-stage!(IndexStage, "index", 1);
+stage!(IndexStage, "index", 2);
 
 /// Decodes and resizes. Inputs: `pictures`, and `sample` where the pictures are drawn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,7 +126,7 @@ pub struct PackStage {
     pub image_size: [u32; 2],
     pub on_bad_frame: OnBadFrame,
 }
-stage!(PackStage, "pack", 1);
+stage!(PackStage, "pack", 2);
 
 /// The network's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -228,7 +248,7 @@ pub struct RegionSettings {
 pub struct ExtractStage {
     pub extraction: ExtractionSettings,
 }
-stage!(ExtractStage, "extract", 1);
+stage!(ExtractStage, "extract", 2);
 
 /// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -250,6 +270,13 @@ pub struct MeasureStage {
     pub machine: MeasuredMachine,
 }
 stage!(MeasureStage, "measure", 1);
+
+/// Makes nothing: what the orchestrator itself costs is measured with it. Inputs: any.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EmptyStage {
+    pub number: usize,
+}
+stage!(EmptyStage, "empty", 1);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredMachine {

@@ -4,16 +4,19 @@
 //! input does not exist yet has no key yet; [`status`] tells what can be known before anything runs, and the runner asks
 //! again as inputs appear.
 
+pub mod drawing;
 pub mod status;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::pipeline::stages::StageParameters;
 use crate::store::digest::Digest;
-use crate::store::key::{KeyParts, canonical_json};
+use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
 use crate::store::record::Output;
 
 /// A stage's place in its plan; inputs come before the stages that use them.
@@ -21,7 +24,7 @@ use crate::store::record::Output;
 pub struct StageId(pub usize);
 
 /// What a stage occupies while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// One of the `--jobs` slots.
     Processor,
@@ -46,25 +49,38 @@ pub struct Stage {
     pub kind: &'static str,
     pub version: u32,
     pub parameters: Value,
+    /// The parameters as canonical JSON.
+    canonical: String,
     pub inputs: BTreeMap<String, Source>,
     /// Paths of this machine that it reads; never part of a key.
     pub places: BTreeMap<String, PathBuf>,
     pub resource: Resource,
     /// Stages with equal passes have equal inputs and can be made in one pass over the frames.
     pub pass: Option<String>,
+    pub limits: Limits,
+}
+
+/// How long a stage may take and how often it is tried again; neither changes what it makes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    pub timeout: Option<Duration>,
+    pub retries: u32,
 }
 
 impl Stage {
     pub fn new<P: StageParameters>(name: String, parameters: &P, resource: Resource) -> Self {
+        let parameters = serde_json::to_value(parameters).unwrap_or(Value::Null);
         Stage {
             name,
             kind: P::KIND,
             version: P::VERSION,
-            parameters: serde_json::to_value(parameters).unwrap_or(Value::Null),
+            canonical: canonical_json(&parameters),
+            parameters,
             inputs: BTreeMap::new(),
             places: BTreeMap::new(),
             resource,
             pass: None,
+            limits: Limits::default(),
         }
     }
 
@@ -79,9 +95,20 @@ impl Stage {
 
     /// May be made together with its siblings: stages of a pass that have the same inputs.
     pub fn in_pass(mut self, pass: &str) -> Self {
-        let inputs: Vec<String> = self.inputs.iter().map(|(name, source)| format!("{name}={source:?}")).collect();
-        self.pass = Some(format!("{pass} on {}", inputs.join(", ")));
+        self.pass = Some(format!("{pass} on {}", self.inputs_as_text()));
         self
+    }
+
+    fn inputs_as_text(&self) -> String {
+        let mut text = String::new();
+        for (name, source) in &self.inputs {
+            // Writing to a string cannot fail.
+            let _ = match source {
+                Source::Stage { id, output } => write!(text, "{name}={}/{output} ", id.0),
+                Source::External(digest) => write!(text, "{name}={digest} "),
+            };
+        }
+        text
     }
 }
 
@@ -94,7 +121,7 @@ pub struct Plan {
 impl Plan {
     /// Adds a stage, or finds the equal one that is there already under whatever name.
     pub fn add(&mut self, stage: Stage) -> StageId {
-        let identity = format!("{} {} {} {:?}", stage.kind, stage.version, canonical_json(&stage.parameters), stage.inputs);
+        let identity = format!("{} {} {} {}", stage.kind, stage.version, stage.canonical, stage.inputs_as_text());
         if let Some(&id) = self.known.get(&identity) {
             return id;
         }
@@ -112,17 +139,29 @@ impl Plan {
         (0..self.stages.len()).map(StageId)
     }
 
-    /// What the key is made of, once every input's content is known; `None` before.
-    pub fn key_parts(&self, id: StageId, outputs: &HashMap<StageId, BTreeMap<String, Output>>) -> Option<KeyParts> {
+    /// The digest of each input's content; `None` while one is not there. `outputs` gives those of a finished stage.
+    fn input_digests<'a>(
+        &'a self,
+        id: StageId,
+        outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>,
+    ) -> Option<Vec<(&'a str, Digest)>> {
+        let digest = |source: &Source| match source {
+            Source::External(digest) => Some(*digest),
+            Source::Stage { id, output } => Some(outputs(*id)?.get(output)?.digest),
+        };
+        self.stage(id).inputs.iter().map(|(name, source)| Some((name.as_str(), digest(source)?))).collect()
+    }
+
+    /// The stage's key once every input's content is known; `None` before.
+    pub fn key<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>) -> Option<StageKey> {
         let stage = self.stage(id);
-        let mut inputs = BTreeMap::new();
-        for (name, source) in &stage.inputs {
-            let digest = match source {
-                Source::External(digest) => *digest,
-                Source::Stage { id, output } => outputs.get(id)?.get(output)?.digest,
-            };
-            inputs.insert(name.clone(), digest);
-        }
+        Some(key_of(stage.kind, stage.version, &stage.canonical, self.input_digests(id, outputs)?.into_iter()))
+    }
+
+    /// What the key is made of, once every input's content is known; `None` before.
+    pub fn key_parts<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>) -> Option<KeyParts> {
+        let stage = self.stage(id);
+        let inputs = self.input_digests(id, outputs)?.into_iter().map(|(name, digest)| (name.to_string(), digest)).collect();
         Some(KeyParts { kind: stage.kind.to_string(), version: stage.version, parameters: stage.parameters.clone(), inputs })
     }
 
@@ -134,14 +173,29 @@ impl Plan {
         })
     }
 
-    /// How many stages lie on the longest way from each stage to an end: the longest goes first.
-    pub fn depth_below(&self) -> Vec<usize> {
-        let mut depth = vec![0; self.stages.len()];
-        for id in self.ids().collect::<Vec<_>>().into_iter().rev() {
+    /// Seconds on the longest way from each stage's start to an end of the plan: the longest goes first.
+    pub fn critical_path(&self, seconds: impl Fn(StageId) -> f64) -> Vec<f64> {
+        let mut below = vec![0.0_f64; self.stages.len()];
+        for id in (0..self.stages.len()).rev().map(StageId) {
+            below[id.0] += seconds(id);
             for dependency in self.dependencies(id) {
-                depth[dependency.0] = depth[dependency.0].max(depth[id.0] + 1);
+                below[dependency.0] = below[dependency.0].max(below[id.0]);
             }
         }
-        depth
+        below
+    }
+
+    /// Stages by how many stages lie between them and an input that nothing makes: none of a level needs another of it.
+    pub fn levels(&self) -> Vec<Vec<StageId>> {
+        let mut level = vec![0; self.stages.len()];
+        let mut levels: Vec<Vec<StageId>> = Vec::new();
+        for id in self.ids() {
+            level[id.0] = self.dependencies(id).map(|dependency| level[dependency.0] + 1).max().unwrap_or(0);
+            if levels.len() <= level[id.0] {
+                levels.resize(level[id.0] + 1, Vec::new());
+            }
+            levels[level[id.0]].push(id);
+        }
+        levels
     }
 }

@@ -1,16 +1,85 @@
-//! What can be known of each stage before anything runs: cached, to run and why, or waiting for an input.
+//! What is known of each stage: its key, its record, and why it must run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Plan, StageId};
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::history::Memory;
 use crate::store::key::{KeyParts, StageKey};
-use crate::store::record::Output;
+use crate::store::record::{Output, RecordHead};
+
+/// Of each stage of a plan: its key once the content of its inputs is there, its record once it is made.
+#[derive(Debug, Default)]
+pub struct Known {
+    stages: Vec<KnownStage>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct KnownStage {
+    key: Option<StageKey>,
+    record: Option<RecordHead>,
+}
+
+impl Known {
+    /// Asks the store for every stage, on all cores.
+    pub fn of(plan: &Plan, store: &Store) -> Self {
+        let mut known = Known { stages: vec![KnownStage::default(); plan.stages.len()] };
+        for level in plan.levels() {
+            let found: Vec<(StageId, KnownStage)> =
+                level.par_iter().with_min_len(64).map(|&id| (id, known.find(plan, store, id))).collect();
+            for (id, stage) in found {
+                known.stages[id.0] = stage;
+            }
+        }
+        known
+    }
+
+    fn find(&self, plan: &Plan, store: &Store, id: StageId) -> KnownStage {
+        let key = plan.key(id, |id| self.outputs(id));
+        KnownStage { record: key.and_then(|key| store.record_head(plan.stage(id).kind, &key)), key }
+    }
+
+    /// Asks again for one stage, after an input of it was made; tells whether it is made already.
+    pub fn ask_again(&mut self, plan: &Plan, store: &Store, id: StageId) -> bool {
+        self.stages[id.0] = self.find(plan, store, id);
+        self.is_made(id)
+    }
+
+    pub fn made(&mut self, id: StageId, record: RecordHead) {
+        self.stages[id.0].record = Some(record);
+    }
+
+    pub fn key(&self, id: StageId) -> Option<StageKey> {
+        self.stages[id.0].key
+    }
+
+    pub fn record(&self, id: StageId) -> Option<&RecordHead> {
+        self.stages[id.0].record.as_ref()
+    }
+
+    pub fn outputs(&self, id: StageId) -> Option<&BTreeMap<String, Output>> {
+        self.record(id).map(|record| &record.outputs)
+    }
+
+    pub fn is_made(&self, id: StageId) -> bool {
+        self.stages[id.0].record.is_some()
+    }
+
+    pub fn cached(&self) -> usize {
+        self.stages.iter().filter(|stage| stage.record.is_some()).count()
+    }
+
+    /// Stages that are not made: at most so many will run, for some may turn out to be made once their inputs are known.
+    pub fn to_run(&self) -> usize {
+        self.stages.len() - self.cached()
+    }
+}
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -20,123 +89,140 @@ pub enum Status {
     },
     WillRun {
         key: StageKey,
-        reason: Reason,
+        why: Why,
     },
     /// Its key is not known before this stage is made.
     Waits {
         for_stage: String,
+        /// What has changed whatever that stage makes.
+        changes: Vec<Change>,
     },
 }
 
-/// Why a stage must run: what differs from the last time its name was made.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Cached { .. } => f.write_str("cached"),
+            Status::WillRun { why, .. } => write!(f, "will run: {why}"),
+            Status::Waits { for_stage, changes } if changes.is_empty() => write!(f, "waits for {for_stage}"),
+            Status::Waits { for_stage, changes } => write!(f, "waits for {for_stage}; {}", listed(changes)),
+        }
+    }
+}
+
+/// Why a stage must run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Reason {
+pub enum Why {
     NeverRan,
-    VersionChanged {
-        old: u32,
-        new: u32,
+    /// What differs from the last time a stage of this name was made.
+    Changed {
+        changes: Vec<Change>,
     },
-    ParameterChanged {
-        field: String,
-        old: Value,
-        new: Value,
-    },
-    InputChanged {
-        input: String,
-        old: Option<Digest>,
-        new: Option<Digest>,
-    },
-    /// The same key as before, but a record or an object is gone.
+    /// Made before with this very key, but its record or an object is gone.
     OutputMissing,
 }
 
-impl fmt::Display for Reason {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    Version { old: u32, new: u32 },
+    Parameter { field: String, old: Value, new: Value },
+    Input { input: String, old: Option<Digest>, new: Option<Digest> },
+}
+
+impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::NeverRan => f.write_str("never ran"),
-            Reason::VersionChanged { old, new } => write!(f, "stage version {old} -> {new}"),
-            Reason::ParameterChanged { field, old, new } => write!(f, "{field} {old} -> {new}"),
-            Reason::InputChanged { input, .. } => write!(f, "input {input} changed"),
-            Reason::OutputMissing => f.write_str("output missing from the store"),
+            Why::NeverRan => f.write_str("never ran"),
+            Why::Changed { changes } => f.write_str(&listed(changes)),
+            Why::OutputMissing => f.write_str("output missing from the store"),
         }
     }
 }
 
-pub struct PlanStatus {
-    /// By stage id.
-    pub stages: Vec<Status>,
-    pub outputs: HashMap<StageId, BTreeMap<String, Output>>,
-}
-
-impl PlanStatus {
-    pub fn cached(&self) -> usize {
-        self.stages.iter().filter(|status| matches!(status, Status::Cached { .. })).count()
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Version { old, new } => write!(f, "stage version {old} -> {new}"),
+            Change::Parameter { field, old, new } => write!(f, "{field} {old} -> {new}"),
+            Change::Input { input, old: Some(_), new: Some(_) } => write!(f, "input {input} changed"),
+            Change::Input { input, old: None, .. } => write!(f, "input {input} is new"),
+            Change::Input { input, new: None, .. } => write!(f, "input {input} is gone"),
+        }
     }
 }
 
-pub fn of(plan: &Plan, store: &Store) -> PlanStatus {
-    let mut outputs: HashMap<StageId, BTreeMap<String, Output>> = HashMap::new();
-    let mut stages = Vec::with_capacity(plan.stages.len());
-    for id in plan.ids() {
-        let stage = plan.stage(id);
-        let status = match plan.key_parts(id, &outputs) {
-            None => {
-                let missing = plan.dependencies(id).find(|dependency| !outputs.contains_key(dependency));
-                Status::Waits { for_stage: missing.map(|id| plan.stage(id).name.clone()).unwrap_or_default() }
+fn listed(changes: &[Change]) -> String {
+    changes.iter().map(Change::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The status of every stage, with reasons from the runs before.
+pub fn explain(plan: &Plan, known: &Known, memory: &mut Memory) -> Vec<Status> {
+    plan.ids().map(|id| explain_one(plan, known, memory, id)).collect()
+}
+
+/// The status of one stage.
+pub fn explain_one(plan: &Plan, known: &Known, memory: &mut Memory, id: StageId) -> Status {
+    let stage = plan.stage(id);
+    match known.key(id) {
+        Some(key) if known.is_made(id) => Status::Cached { key },
+        Some(key) => Status::WillRun { key, why: why(plan, known, memory, id, &key) },
+        None => {
+            let missing = plan.dependencies(id).find(|dependency| !known.is_made(*dependency));
+            let changes = memory.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
+            Status::Waits {
+                for_stage: missing.map(|id| plan.stage(id).name.clone()).unwrap_or_default(),
+                changes: changes.unwrap_or_default(),
             }
-            Some(parts) => {
-                let key = parts.key();
-                match store.record(stage.kind, &key) {
-                    Some(record) => {
-                        outputs.insert(id, record.outputs);
-                        Status::Cached { key }
-                    }
-                    None => Status::WillRun { reason: reason(store, &stage.name, &parts), key },
-                }
-            }
-        };
-        stages.push(status);
-    }
-    PlanStatus { stages, outputs }
-}
-
-fn reason(store: &Store, name: &str, parts: &KeyParts) -> Reason {
-    match store.latest(name) {
-        None => Reason::NeverRan,
-        Some(latest) => difference(&latest.parts, parts),
+        }
     }
 }
 
-/// The first thing in which two stages of one name differ.
-pub fn difference(old: &KeyParts, new: &KeyParts) -> Reason {
-    if old.version != new.version {
-        return Reason::VersionChanged { old: old.version, new: new.version };
+fn why(plan: &Plan, known: &Known, memory: &mut Memory, id: StageId, key: &StageKey) -> Why {
+    if memory.was_made(key) {
+        return Why::OutputMissing;
     }
-    if let Some((field, old, new)) = first_changed("", &old.parameters, &new.parameters) {
-        return Reason::ParameterChanged { field, old, new };
+    let parts = plan.key_parts(id, |id| known.outputs(id));
+    match (memory.last_made(&plan.stage(id).name), parts) {
+        (Some(last), Some(parts)) => difference(&last.parts, &parts),
+        _ => Why::NeverRan,
     }
-    let names = old.inputs.keys().chain(new.inputs.keys());
+}
+
+/// Everything in which two stages of one name differ.
+pub fn difference(old: &KeyParts, new: &KeyParts) -> Why {
+    let mut changes = own_changes(old, new.version, &new.parameters);
+    let names: std::collections::BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();
     for name in names {
         let (old, new) = (old.inputs.get(name).copied(), new.inputs.get(name).copied());
         if old != new {
-            return Reason::InputChanged { input: name.clone(), old, new };
+            changes.push(Change::Input { input: name.clone(), old, new });
         }
     }
-    Reason::OutputMissing
+    if changes.is_empty() { Why::OutputMissing } else { Why::Changed { changes } }
 }
 
-fn first_changed(path: &str, old: &Value, new: &Value) -> Option<(String, Value, Value)> {
+fn own_changes(old: &KeyParts, version: u32, parameters: &Value) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if old.version != version {
+        changes.push(Change::Version { old: old.version, new: version });
+    }
+    compare("", &old.parameters, parameters, &mut changes);
+    changes
+}
+
+fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
             let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            names.into_iter().find_map(|name| {
+            for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                first_changed(&path, old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null))
-            })
+                compare(&path, old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null), changes);
+            }
         }
-        _ if old == new => None,
-        _ => Some((path.to_string(), old.clone(), new.clone())),
+        _ if old == new => {}
+        _ => changes.push(Change::Parameter { field: path.to_string(), old: old.clone(), new: new.clone() }),
     }
 }
 
@@ -150,13 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_the_field_with_old_and_new_value() {
+    fn the_reason_names_every_field_with_old_and_new_value() {
         let old = parts(json!({"batch_size": 32, "plateau": {"factor": 0.95}}), b"a");
         let new = parts(json!({"batch_size": 64, "plateau": {"factor": 0.95}}), b"a");
         assert_eq!(difference(&old, &new).to_string(), "batch_size 32 -> 64");
-        let new = parts(json!({"batch_size": 32, "plateau": {"factor": 0.5}}), b"a");
-        assert_eq!(difference(&old, &new).to_string(), "plateau.factor 0.95 -> 0.5");
+        let new = parts(json!({"batch_size": 64, "plateau": {"factor": 0.5}}), b"a");
+        assert_eq!(difference(&old, &new).to_string(), "batch_size 32 -> 64, plateau.factor 0.95 -> 0.5");
         assert_eq!(difference(&old, &parts(old.parameters.clone(), b"b")).to_string(), "input pack changed");
         assert_eq!(difference(&old, &old).to_string(), "output missing from the store");
+        let newer = KeyParts { version: 3, ..old.clone() };
+        assert_eq!(difference(&old, &newer).to_string(), "stage version 1 -> 3");
     }
 }

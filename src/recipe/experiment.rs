@@ -2,21 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use figment::Figment;
 use figment::providers::Serialized;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::file::{self, CheckedFile, did_you_mean};
 use super::library::{AimedOverride, Library, Resolved};
-use super::overrides::{self, Override, Rank, Target};
+use super::matrix::{Assignment, Matrix};
+use super::memory::ResolvedRecipes;
+use super::overrides::{self, Override, Rank, Target, target};
 use super::schema::*;
 use crate::error::{Error, Result};
-
-/// More cells than this are a mistake in a matrix.
-const MOST_CELLS: usize = 100_000;
-
-/// One combination of the matrix: axis name -> value.
-pub type Assignment = BTreeMap<String, toml::Value>;
 
 #[derive(Debug, Clone)]
 pub struct Cell {
@@ -36,12 +34,19 @@ pub struct Experiment {
     pub axes: Vec<String>,
     pub cells: Vec<Cell>,
     library: Library,
-    /// `file:line` of each axis, for error messages.
-    axis_places: BTreeMap<String, String>,
+    /// What each swept value is about, and its `file:line` for error messages.
+    swept: BTreeMap<String, SweptKey>,
     /// The experiment's own `[set]`.
     own: Vec<AimedOverride>,
     /// surgcam.toml, variables, `--set`.
     outer: Vec<AimedOverride>,
+    resolved: ResolvedRecipes,
+}
+
+#[derive(Debug)]
+struct SweptKey {
+    target: Target,
+    place: String,
 }
 
 /// The head that judges features where a matrix names none.
@@ -85,69 +90,121 @@ impl Experiment {
             Some(name) => name.as_str().to_string(),
             None => return Err(Error::usage("the experiment has no name").at_path(path).hint("add `name = \"...\"` under [experiment]")),
         };
-        let axes = axes(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
-        let axis_place = |axis: &String| checked.place_of("matrix", &axis.split('.').map(String::from).collect::<Vec<_>>());
-        let axis_places = axes.iter().map(|(axis, _)| (axis.clone(), axis_place(axis))).collect();
-        let cells = expand(&axes).map_err(|error| error.at_path(path))?;
+        let matrix = Matrix::new(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
+        let assignments = matrix.assignments().map_err(|error| error.at_path(path))?;
+        let cells = assignments.into_iter().map(cell).collect::<Result<Vec<_>>>().map_err(|error| error.at_path(path))?;
+        let swept = swept_keys(&matrix, &checked, &library)?;
+        let axes = matrix.columns();
         Ok(Experiment {
             path: path.to_path_buf(),
             name,
             recipe,
-            axes: axes.into_iter().map(|(name, _)| name).collect(),
+            axes,
             cells,
             library,
-            axis_places,
+            swept,
             own,
             outer,
+            resolved: ResolvedRecipes::default(),
         })
     }
 
-    fn overrides(&self, cell: &Cell) -> Result<Vec<AimedOverride>> {
-        let assigned: Vec<Override> = cell
-            .assignment
-            .iter()
-            .filter(|(axis, _)| axis.contains('.'))
-            .map(|(axis, value)| Override {
-                path: axis.split('.').map(String::from).collect(),
-                value: value.clone(),
-                rank: Rank::Cell,
-                origin: format!("{} ({axis} = {value})", self.axis_places.get(axis).map_or("[matrix]", String::as_str)),
-            })
-            .collect();
-        let mut all = self.own.clone();
-        all.extend(self.library.aim(&assigned)?);
-        all.extend(self.outer.iter().cloned());
-        Ok(all)
+    /// All that was laid over the recipes, as text: two plans with the same text and the same keys are the same.
+    pub fn layers_text(&self) -> String {
+        let line = |found: &AimedOverride| format!("{:?} {} {}\n", found.target, found.value, found.origin);
+        self.own.iter().chain(&self.outer).map(line).collect()
     }
 
-    fn resolve<T>(&self, cell: &Cell, section: Section, name: &str) -> Result<Resolved<T>>
+    fn origin(&self, axis: &str, value: &toml::Value) -> String {
+        format!("{} ({axis} = {value})", self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()))
+    }
+
+    /// What of a cell's values is about a section's recipes.
+    fn assigned<'a>(&'a self, cell: &'a Cell, section: Section) -> impl Iterator<Item = (&'a String, &'a toml::Value, &'a Target)> {
+        cell.assignment.iter().filter_map(move |(axis, value)| {
+            let target = &self.swept.get(axis)?.target;
+            let (Target::Every { section: of, .. } | Target::One { section: of, .. }) = target else { return None };
+            (*of == section).then_some((axis, value, target))
+        })
+    }
+
+    /// All layers, the cell's among them.
+    fn resolve_layers<T>(&self, cell: Option<&Cell>, section: Section, name: &str) -> Result<Resolved<T>>
     where
-        T: Default + serde::Serialize + serde::de::DeserializeOwned,
+        T: Default + Serialize + DeserializeOwned,
     {
-        self.library.resolve(section, name, &self.overrides(cell)?).map_err(|error| error.at_path(&self.path))
+        let mut all = self.own.clone();
+        for (axis, value, target) in cell.into_iter().flat_map(|cell| self.assigned(cell, section)) {
+            all.push(AimedOverride { target: target.clone(), value: value.clone(), rank: Rank::Cell, origin: self.origin(axis, value) });
+        }
+        all.extend(self.outer.iter().cloned());
+        self.library.resolve(section, name, &all).map_err(|error| error.at_path(&self.path))
     }
 
-    pub fn model(&self, cell: &Cell, name: &str) -> Result<Resolved<ModelRecipe>> {
+    fn resolve<T>(&self, cell: &Cell, section: Section, name: &str) -> Result<Arc<Resolved<T>>>
+    where
+        T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let values: String = self.assigned(cell, section).map(|(axis, value, _)| format!("{axis}={value};")).collect();
+        self.resolved.get(section, name, values.clone(), || {
+            if !values.is_empty()
+                && let Some(patched) = self.patched(cell, section, name)?
+            {
+                return Ok(patched);
+            }
+            self.resolve_layers(Some(cell), section, name)
+        })
+    }
+
+    /// The quick way for a sweep of many values: the recipe without the cell, and the cell's values put in. Only where that is
+    /// the same as merging all layers; whatever is not plain takes the long way, errors too, for it knows how to name them.
+    fn patched<T>(&self, cell: &Cell, section: Section, name: &str) -> Result<Option<Resolved<T>>>
+    where
+        T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let base = self.resolved.get::<T>(section, name, "without the cell".into(), || self.resolve_layers(None, section, name));
+        let Ok(base) = base else { return Ok(None) };
+        let Ok(mut table) = toml::Table::try_from(&base.value) else { return Ok(None) };
+        let mut origins = base.origins.clone();
+        for (axis, value, target) in self.assigned(cell, section) {
+            let Target::Every { key, .. } = target else { return Ok(None) };
+            let [key] = key.as_slice() else { return Ok(None) };
+            let is_overridden = self.outer.iter().any(|outer| match &outer.target {
+                Target::Every { section: of, key: outer } | Target::One { section: of, key: outer, .. } => {
+                    *of == section && outer.first() == Some(key)
+                }
+                _ => false,
+            });
+            if is_overridden || value.is_table() {
+                return Ok(None);
+            }
+            table.insert(key.clone(), value.clone());
+            origins.insert(key.clone(), self.origin(axis, value));
+        }
+        Ok(table.try_into().ok().map(|value| Resolved { name: name.to_string(), value, origins }))
+    }
+
+    pub fn model(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<ModelRecipe>>> {
         self.resolve(cell, Section::Model, name)
     }
 
-    pub fn data(&self, cell: &Cell, name: &str) -> Result<Resolved<DataRecipe>> {
+    pub fn data(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<DataRecipe>>> {
         self.resolve(cell, Section::Data, name)
     }
 
-    pub fn extraction(&self, cell: &Cell, name: &str) -> Result<Resolved<ExtractionRecipe>> {
+    pub fn extraction(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<ExtractionRecipe>>> {
         self.resolve(cell, Section::Extraction, name)
     }
 
-    pub fn head(&self, cell: &Cell, name: &str) -> Result<Resolved<HeadRecipe>> {
+    pub fn head(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<HeadRecipe>>> {
         self.resolve(cell, Section::Head, name)
     }
 
-    pub fn adapter(&self, cell: &Cell, name: &str) -> Result<Resolved<AdapterRecipe>> {
+    pub fn adapter(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<AdapterRecipe>>> {
         self.resolve(cell, Section::Adapter, name)
     }
 
-    pub fn label_space(&self, cell: &Cell, name: &str) -> Result<Resolved<LabelSpaceRecipe>> {
+    pub fn label_space(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<LabelSpaceRecipe>>> {
         self.resolve(cell, Section::LabelSpace, name)
     }
 
@@ -155,7 +212,7 @@ impl Experiment {
     pub fn known_classes(&self, cell: &Cell) -> Result<BTreeSet<String>> {
         let mut known = BTreeSet::new();
         for name in self.library.names(Section::LabelSpace) {
-            known.extend(self.label_space(cell, &name)?.value.classes);
+            known.extend(self.label_space(cell, &name)?.value.classes.iter().cloned());
         }
         Ok(known)
     }
@@ -174,81 +231,17 @@ fn experiment_recipe(checked: &CheckedFile, own: &[AimedOverride], outer: &[Aime
     figment.extract().map_err(|error| Error::usage(format!("[experiment] is wrong: {error}")).at_path(&checked.path))
 }
 
-type Axes = Vec<(String, Vec<toml::Value>)>;
-
-/// The matrix's axes. An outer override of a swept value takes the place of its whole axis.
-fn axes(matrix: &toml::Table, outer: &[AimedOverride]) -> Result<Axes> {
-    let mut axes: Axes = Vec::new();
-    let mut problem = None;
-    overrides::flatten(matrix, &mut Vec::new(), &mut |path, value| match value {
-        toml::Value::Array(values) => axes.push((path.join("."), values)),
-        other => problem = Some(Error::usage(format!("the matrix's `{}` is {other}, a list is expected", path.join(".")))),
-    });
-    if let Some(problem) = problem {
-        return Err(problem);
-    }
-    for found in outer {
-        match (&found.target, &found.value) {
-            (Target::Axis { name }, toml::Value::Array(values)) => match axes.iter_mut().find(|(axis, _)| axis == name) {
-                Some((_, current)) => *current = values.clone(),
-                None => axes.push((name.clone(), values.clone())),
-            },
-            (Target::Axis { name }, _) => {
-                return Err(Error::usage(format!("an axis is a list: write matrix.{name}=[...]")).at(&found.origin));
-            }
-            (Target::Every { section, key }, value) => {
-                let swept = format!("{}.{}", section.name(), key.join("."));
-                if let Some((_, values)) = axes.iter_mut().find(|(axis, _)| *axis == swept) {
-                    *values = vec![value.clone()];
-                }
-            }
-            _ => {}
+fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Result<BTreeMap<String, SweptKey>> {
+    let mut swept = BTreeMap::new();
+    for axis in matrix.assigned_names().filter(|axis| axis.contains('.')) {
+        if !swept.contains_key(axis) {
+            let path: Vec<String> = axis.split('.').map(String::from).collect();
+            let place = checked.place_of("matrix", &path);
+            let target = target(&path, &place, |section| library.names(section))?;
+            swept.insert(axis.clone(), SweptKey { target, place });
         }
     }
-    for axis in ["model", "extraction", "head"] {
-        // The names that a row starts with come first in the tables.
-        if let Some(position) = axes.iter().position(|(name, _)| name == axis) {
-            let rank = ["model", "extraction", "head"].iter().position(|name| *name == axis).unwrap_or(0).min(axes.len() - 1);
-            let moved = axes.remove(position);
-            axes.insert(rank.min(axes.len()), moved);
-        }
-    }
-    for (name, values) in &axes {
-        if values.is_empty() {
-            return Err(Error::usage(format!("the matrix has no cell: its `{name}` is an empty list")));
-        }
-        if !name.contains('.') && !["model", "extraction", "head"].contains(&name.as_str()) {
-            let suggestion = did_you_mean(name, ["model", "extraction", "head"]);
-            return Err(Error::usage(format!("the matrix has an axis `{name}`{suggestion}"))
-                .hint("an axis is model, extraction, head, or a dotted key such as \"extraction.roi_threshold\""));
-        }
-    }
-    Ok(axes)
-}
-
-/// Every combination, the first axis turning slowest.
-fn expand(axes: &Axes) -> Result<Vec<Cell>> {
-    let size: usize = axes.iter().map(|(_, values)| values.len()).product();
-    if size > MOST_CELLS {
-        return Err(Error::usage(format!("the matrix has {size} cells, at most {MOST_CELLS} are allowed")));
-    }
-    if !axes.iter().any(|(name, _)| name == "model") {
-        return Err(Error::usage("the matrix names no model, so it has no cell").hint("add `model = [\"gc-d\"]` under [matrix]"));
-    }
-    let mut assignments = vec![Assignment::new()];
-    for (name, values) in axes {
-        assignments = assignments
-            .into_iter()
-            .flat_map(|assignment| {
-                values.iter().map(move |value| {
-                    let mut extended = assignment.clone();
-                    extended.insert(name.clone(), value.clone());
-                    extended
-                })
-            })
-            .collect();
-    }
-    assignments.into_iter().map(cell).collect()
+    Ok(swept)
 }
 
 fn cell(assignment: Assignment) -> Result<Cell> {
@@ -257,46 +250,8 @@ fn cell(assignment: Assignment) -> Result<Cell> {
         Some(toml::Value::String(name)) => Ok(Some(name.clone())),
         Some(other) => Err(Error::usage(format!("the matrix's `{axis}` has {other}, the name of a recipe is expected"))),
     };
-    Ok(Cell {
-        model: name("model")?.unwrap_or_default(),
-        extraction: name("extraction")?,
-        head: name("head")?.unwrap_or_else(|| DEFAULT_HEAD.to_string()),
-        assignment,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn axes_of(text: &str, arguments: &[&str]) -> Result<Axes> {
-        let matrix: toml::Table = text.parse().unwrap();
-        let library = Library::default();
-        let outer: Vec<Override> = arguments.iter().map(|argument| overrides::from_argument(argument).unwrap()).collect();
-        axes(&matrix, &library.aim(&outer)?)
-    }
-
-    const MATRIX: &str = "model = [\"a\", \"b\"]\nextraction = [\"l-fe\"]\n\"extraction.roi_threshold\" = [0.1, 0.3]";
-
-    #[test]
-    fn a_matrix_is_every_combination() {
-        let cells = expand(&axes_of(MATRIX, &[]).unwrap()).unwrap();
-        assert_eq!(cells.len(), 4);
-        assert_eq!((cells[0].model.as_str(), cells[3].model.as_str()), ("a", "b"));
-    }
-
-    #[test]
-    fn an_override_of_a_swept_value_replaces_its_axis() {
-        let found = axes_of(MATRIX, &["extraction.roi_threshold=0.2"]).unwrap();
-        assert_eq!(expand(&found).unwrap().len(), 2);
-        let found = axes_of(MATRIX, &["matrix.model=[\"a\"]"]).unwrap();
-        assert_eq!(expand(&found).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_matrix_without_a_cell_is_refused() {
-        assert!(axes_of("model = []", &[]).unwrap_err().to_string().contains("no cell"));
-        assert!(expand(&axes_of("extraction = [\"l-fe\"]", &[]).unwrap()).is_err());
-        assert!(axes_of("modle = [\"a\"]", &[]).unwrap_err().to_string().contains("did you mean `model`?"));
-    }
+    let Some(model) = name("model")? else {
+        return Err(Error::usage("the matrix names no model, so it has no cell").hint("add `model = [\"gc-d\"]` under [matrix]"));
+    };
+    Ok(Cell { model, extraction: name("extraction")?, head: name("head")?.unwrap_or_else(|| DEFAULT_HEAD.to_string()), assignment })
 }

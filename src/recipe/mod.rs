@@ -4,7 +4,8 @@
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
 //! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
 //! * [`library`]: all recipes that are there, and layers merged for one of them.
-//! * [`experiment`]: an experiment with its matrix expanded into cells.
+//! * [`matrix`]: what an experiment sweeps, expanded. [`experiment`]: an experiment with its cells and their recipes.
+//! * [`memory`]: resolved recipes, each distinct one once.
 //! * [`settings`]: what belongs to the machine: store, results, device.
 //!
 //! Layers, later wins: built-in defaults, recipe files (with `extends`), the experiment's own tables, its `[set]`, the
@@ -14,6 +15,8 @@
 pub mod experiment;
 pub mod file;
 pub mod library;
+pub mod matrix;
+pub mod memory;
 pub mod overrides;
 pub mod schema;
 pub mod settings;

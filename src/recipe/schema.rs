@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::*;
@@ -38,12 +39,12 @@ macro_rules! section {
             ];
         }
 
-        /// What one file says of it. Read for its checks; values are merged as TOML.
-        #[derive(Debug, Default, Deserialize)]
+        /// What one file says of it. Read for its checks and for the JSON Schema; values are merged as TOML.
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         #[allow(dead_code, reason = "deserialising is the use")]
         pub struct $patch {
-            $( $field: Option<$type>, )*
+            $( $(#[doc = $doc])* $field: Option<$type>, )*
         }
     };
 }
@@ -63,13 +64,27 @@ section! {
         speed_seconds: Positive = Positive::new(5.0),
         /// Frames run before the timing starts.
         speed_warm_up: Count = Count::new(5),
+        /// Whether speed is measured; without it the extraction table has no FPS.
+        speed: bool = true,
+        /// Stage kind (or `all`) -> how long such a stage may take and how often it is tried again.
+        limits: BTreeMap<String, StageLimits> = BTreeMap::new(),
         /// Values of a publication, to stand beside the measured ones. Empty until somebody fills them in.
         published: Vec<PublishedValue> = Vec::new(),
     }
 }
 
+/// Limits of a kind of stage; they change nothing of what it makes.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StageLimits {
+    /// A stage that takes longer is ended and counts as failed.
+    pub timeout_seconds: Option<Positive>,
+    /// A stage that failed is tried again so often.
+    pub retries: u32,
+}
+
 /// One number of a publication and the table row and column that it belongs to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedValue {
     pub table: Table,
@@ -238,7 +253,7 @@ section! {
 }
 
 /// A whole recipe file, or an experiment: every table that it may have.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "deserialising is the use")]
 pub struct RecipeFile {
@@ -255,12 +270,23 @@ pub struct RecipeFile {
     extraction: BTreeMap<String, ExtractionPatch>,
     #[serde(default)]
     head: BTreeMap<String, HeadPatch>,
+    /// What is swept: lists, ranges ({ from, to, step }), [[matrix.zip]], [[matrix.exclude]], [matrix.cases.NAME].
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     matrix: Option<toml::Table>,
+    /// Values for every cell, by dotted key.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     set: Option<toml::Table>,
 }
 
+/// The JSON Schema of recipe files and experiments, for editors.
+pub fn json_schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(RecipeFile).to_value();
+    schema["title"] = "surgcam: recipes and experiments".into();
+    schema
+}
+
 /// The tables that hold named recipes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     Adapter,
     LabelSpace,

@@ -17,9 +17,11 @@ use crate::error::{Error, Result};
 pub struct Settings {
     /// The store's folder.
     pub store: Option<PathBuf>,
+    /// A common store in front of it, which is only read.
+    pub shared_store: Option<PathBuf>,
     /// The folder of results.
     pub results: Option<PathBuf>,
-    /// auto, cpu, or cuda:N.
+    /// auto, cpu, cuda:N, or several as in `cuda:0,cuda:1`.
     pub device: String,
     /// Stages side by side that need no device.
     pub jobs: Option<usize>,
@@ -31,7 +33,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { store: None, results: None, device: "auto".into(), jobs: None, threads: None, worker: None }
+        Settings { store: None, shared_store: None, results: None, device: "auto".into(), jobs: None, threads: None, worker: None }
     }
 }
 
@@ -46,6 +48,7 @@ struct SettingsFile {
     jobs: Option<usize>,
     threads: Option<usize>,
     worker: Option<PathBuf>,
+    shared_store: Option<PathBuf>,
     set: Option<toml::Table>,
 }
 
@@ -66,7 +69,7 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     ));
-    let keys = ["store", "results", "device", "jobs", "threads", "worker"];
+    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
         .merge(Env::prefixed("SURGCAM_").only(&keys))

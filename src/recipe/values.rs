@@ -1,15 +1,18 @@
 //! The values of a recipe: each checked once, where it is made, so that nothing behind this room can meet a bad one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A number in [0, 1): where a heat map or a probability counts as high.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
 pub struct Threshold(f64);
 
 impl Threshold {
@@ -47,8 +50,9 @@ impl fmt::Display for Threshold {
 }
 
 /// A whole number above 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("minimum" = 1))]
 pub struct Count(u32);
 
 impl Count {
@@ -81,8 +85,9 @@ impl From<Count> for u64 {
 }
 
 /// A number above 0: a learning rate, a factor.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(extend("exclusiveMinimum" = 0))]
 pub struct Positive(f64);
 
 impl Positive {
@@ -111,8 +116,9 @@ impl From<Positive> for f64 {
 }
 
 /// A number that is not below 0: a decay, a penalty.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(extend("minimum" = 0))]
 pub struct NonNegative(f64);
 
 impl NonNegative {
@@ -141,7 +147,7 @@ impl From<NonNegative> for f64 {
 }
 
 /// `[height, width]` in pixels; at least 32 each, which a ResNet shrinks to one cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "[u32; 2]", into = "[u32; 2]")]
 pub struct ImageSize([u32; 2]);
 
@@ -175,7 +181,7 @@ impl From<ImageSize> for [u32; 2] {
 }
 
 /// ResNets by torchvision's names; `resnet10` has one basic block a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backbone {
     ResNet10,
@@ -186,7 +192,7 @@ pub enum Backbone {
 }
 
 /// The layer of the backbone that a feature map comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FeatureLayer {
     Layer3,
@@ -194,7 +200,7 @@ pub enum FeatureLayer {
 }
 
 /// How regions become features (METHOD 6), and two yardsticks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Localization and naive feature extraction: a forward pass for every box.
@@ -228,7 +234,7 @@ impl Mode {
 }
 
 /// How channels weigh in a heat map (METHOD 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CamMethod {
     #[serde(rename = "grad-cam")]
     GradCam,
@@ -237,8 +243,9 @@ pub enum CamMethod {
 }
 
 /// The shape `(p0, p1, p2)` that a region is pooled to, named by p0; always 512 numbers (METHOD 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("enum" = [512, 128, 32]))]
 pub struct Pool(u32);
 
 impl Pool {
@@ -282,6 +289,23 @@ pub enum Present {
     Above(Threshold),
     /// These class ids, in every frame.
     Classes(Vec<usize>),
+}
+
+impl JsonSchema for Present {
+    fn schema_name() -> Cow<'static, str> {
+        "Present".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let threshold = generator.subschema_for::<Threshold>();
+        json_schema!({
+            "description": "A list of class ids, or { above = T_class }.",
+            "anyOf": [
+                { "type": "array", "items": { "type": "integer", "minimum": 0 } },
+                { "type": "object", "properties": { "above": threshold }, "required": ["above"], "additionalProperties": false },
+            ],
+        })
+    }
 }
 
 impl Serialize for Present {
@@ -338,12 +362,26 @@ pub enum Init {
 }
 
 /// A file of weights; `sha256` may be the whole digest or its first 8 or more digits, as torchvision's file names have them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightsFile {
     pub file: PathBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+impl JsonSchema for Init {
+    fn schema_name() -> Cow<'static, str> {
+        "Init".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let file = generator.subschema_for::<WeightsFile>();
+        json_schema!({
+            "description": "\"random\", the path of a weights file, or { file = \"...\", sha256 = \"...\" }.",
+            "anyOf": [{ "type": "string", "minLength": 1 }, file],
+        })
+    }
 }
 
 impl Serialize for Init {
@@ -384,7 +422,7 @@ impl<'de> Deserialize<'de> for Init {
 }
 
 /// Whether a model is trained, or its weights are taken as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Training {
     Full,
@@ -392,7 +430,7 @@ pub enum Training {
 }
 
 /// A table that an experiment asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Table {
     Classification,
@@ -411,7 +449,7 @@ impl Table {
 }
 
 /// A name that is safe as a folder's: letters, digits, `-`, `_` and `.`, not starting with a dot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 

@@ -60,7 +60,8 @@ fn missing(what: &str) -> Error {
 }
 
 fn object(results: &Results, id: Option<StageId>, name: &str) -> Result<PathBuf> {
-    id.and_then(|id| results.output(id, name)).ok_or_else(|| missing(name))
+    let found = id.map(|id| results.output(id, name)).transpose()?;
+    found.flatten().ok_or_else(|| missing(name))
 }
 
 /// The frames that are exported: all of train and validation whose picture could be read.

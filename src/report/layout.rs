@@ -1,10 +1,11 @@
 //! A table before it is rendered: typed columns, notes, and its polars form.
 
 use polars::prelude::{Column, DataFrame};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cells {
     Text(Vec<Option<String>>),
     Count(Vec<Option<i64>>),
@@ -12,7 +13,7 @@ pub enum Cells {
     Number(Vec<Option<f64>>, usize),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableColumn {
     pub name: String,
     pub cells: Cells,
@@ -20,13 +21,15 @@ pub struct TableColumn {
     pub is_detail: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultTable {
     /// File name without extension.
-    pub name: &'static str,
+    pub name: String,
     pub title: String,
     pub columns: Vec<TableColumn>,
     pub notes: Vec<String>,
+    /// Rows that are in the files and not here.
+    pub more_rows: usize,
 }
 
 /// What an absent value looks like.
@@ -72,6 +75,14 @@ impl TableColumn {
         shown.unwrap_or_else(|| ABSENT.into())
     }
 
+    fn truncate(&mut self, rows: usize) {
+        match &mut self.cells {
+            Cells::Text(values) => values.truncate(rows),
+            Cells::Count(values) => values.truncate(rows),
+            Cells::Number(values, _) => values.truncate(rows),
+        }
+    }
+
     pub fn is_number(&self) -> bool {
         !matches!(self.cells, Cells::Text(_))
     }
@@ -80,6 +91,13 @@ impl TableColumn {
 impl ResultTable {
     pub fn rows(&self) -> usize {
         self.columns.first().map_or(0, TableColumn::len)
+    }
+
+    /// Its first rows, as many as a person looks at.
+    pub fn head(mut self, rows: usize) -> Self {
+        self.more_rows += self.rows().saturating_sub(rows);
+        self.columns.iter_mut().for_each(|column| column.truncate(rows));
+        self
     }
 
     pub fn column(&self, name: &str) -> Option<&TableColumn> {

@@ -4,10 +4,12 @@
 
 pub mod exports;
 pub mod layout;
+pub mod live_tables;
 pub mod printer;
 pub mod progress;
 pub mod render;
 pub mod results;
 pub mod run_record;
+pub mod table_files;
 pub mod tables;
 pub mod view;

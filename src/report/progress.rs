@@ -23,6 +23,7 @@ fn in_words(plan: &Plan, event: &Event) -> Option<String> {
         Event::Note { id, text } => Some(format!("{}: {text}", name(id))),
         Event::Finished { id, seconds, executed: true } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
         Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),
+        Event::Retrying { id, attempt, error } => Some(format!("again   {} (attempt {attempt}) after: {error}", name(id))),
         Event::Failed { id, error } => Some(format!("FAILED  {}: {error}", name(id))),
         Event::Blocked { id, by } => Some(format!("skipped {} (needs {})", name(id), name(by))),
         Event::Stopping => Some("stopping: finished stages are kept, the same command goes on from here (Ctrl-C again: at once)".into()),
@@ -61,11 +62,15 @@ impl Bars {
         bar.set_position(done);
     }
 
-    fn end(&mut self, id: StageId) {
+    fn forget(&mut self, id: StageId) {
         if let Some(bar) = self.running.remove(&id) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
+    }
+
+    fn end(&mut self, id: StageId) {
+        self.forget(id);
         self.overall.inc(1);
     }
 }
@@ -81,6 +86,7 @@ impl Reporter for Bars {
             Event::Progress { id, done, total, unit } => self.advance(*id, *done, *total, unit),
             Event::Finished { id, .. } | Event::Failed { id, .. } => self.end(*id),
             Event::Blocked { .. } => self.overall.inc(1),
+            Event::Retrying { id, .. } => self.forget(*id),
             Event::Waiting { .. } | Event::Note { .. } | Event::Stopping => {}
         }
         if let Some(text) = in_words(plan, event) {

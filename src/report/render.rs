@@ -8,20 +8,26 @@ use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
 use super::layout::{ResultTable, TableColumn};
 use crate::error::{AtPath, Error, Result};
-use crate::store::write_atomically;
+use crate::store::file::{Durability, write_with};
+
+/// Whether all of a table's files are there.
+pub fn has_files(table: &ResultTable, folder: &Path) -> bool {
+    ["csv", "parquet", "md", "tex"].iter().all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
+}
 
 /// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all.
 pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     let mut frame = table.to_frame()?;
     let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
+    let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);
     let mut csv = Vec::new();
     CsvWriter::new(&mut csv).finish(&mut frame).at_path("write", &path("csv"))?;
-    write_atomically(&path("csv"), &csv)?;
+    write(&path("csv"), &csv)?;
     let mut parquet = Vec::new();
     ParquetWriter::new(&mut parquet).finish(&mut frame).at_path("write", &path("parquet"))?;
-    write_atomically(&path("parquet"), &parquet)?;
-    write_atomically(&path("md"), markdown(table)?.as_bytes())?;
-    write_atomically(&path("tex"), latex(table)?.as_bytes())
+    write(&path("parquet"), &parquet)?;
+    write(&path("md"), markdown(table)?.as_bytes())?;
+    write(&path("tex"), latex(table)?.as_bytes())
 }
 
 fn grid(columns: &[&TableColumn], rows: usize) -> Vec<Vec<String>> {
@@ -93,11 +99,12 @@ fn fill(template: &str, table: &ResultTable, escape: impl Fn(&str) -> String) ->
 
 /// For a terminal of so many columns; `None`: as wide as it gets. Too narrow for all, the details stay in the files.
 pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
+    let rows = table.rows();
     let all: Vec<&TableColumn> = table.columns.iter().collect();
     let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
     let needed = |columns: &[&TableColumn]| -> usize {
         let column_width = |column: &TableColumn| {
-            (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count())
+            (0..rows).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count())
         };
         columns.iter().map(|column| column_width(column) + 3).sum()
     };
@@ -109,7 +116,7 @@ pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
         drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
     }
     drawn.set_header(columns.iter().map(|column| column.name.as_str()));
-    for row in grid(columns, table.rows()) {
+    for row in grid(columns, rows) {
         drawn.add_row(row);
     }
     for (index, column) in columns.iter().enumerate() {
@@ -120,6 +127,9 @@ pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
         }
     }
     let mut text = format!("{}\n{drawn}\n", table.title);
+    if table.more_rows > 0 {
+        text.push_str(&format!("({} more rows in {}.csv)\n", table.more_rows, table.name));
+    }
     let hidden = all.len() - columns.len();
     if hidden > 0 {
         text.push_str(&format!("({hidden} more columns in {}.csv)\n", table.name));
@@ -136,7 +146,7 @@ mod tests {
 
     fn table() -> ResultTable {
         ResultTable {
-            name: "example",
+            name: "example".into(),
             title: "An example".into(),
             columns: vec![
                 TableColumn::text("variant", vec![Some("gc_a".into()), Some("50% & more".into())]),
@@ -144,6 +154,7 @@ mod tests {
                 TableColumn::count("AP of a very long class name", vec![Some(3), Some(12)]).detail(),
             ],
             notes: vec!["a note".into()],
+            more_rows: 0,
         }
     }
 
@@ -152,7 +163,7 @@ mod tests {
         insta::assert_snapshot!("markdown", markdown(&table()).unwrap());
         insta::assert_snapshot!("latex", latex(&table()).unwrap());
         insta::assert_snapshot!("terminal_wide", terminal(&table(), None));
-        insta::assert_snapshot!("terminal_narrow", terminal(&table(), Some(30)));
+        insta::assert_snapshot!("terminal_narrow", terminal(&table().head(1), Some(30)));
     }
 
     #[test]

@@ -1,56 +1,51 @@
 //! What the store holds of a planned experiment: the metrics that tables are made of.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
-use crate::dataset::index::{IndexSummary, read_summary};
-use crate::dataset::pack::read_manifest;
-use crate::error::Result;
+use crate::artifacts::metrics::LeftOut;
+use crate::dataset::index::SkippedFrame;
+use crate::error::{AtPath, Result};
 use crate::pipeline::build::Built;
-use crate::pipeline::stages::output;
-use crate::plan::{StageId, status};
+use crate::pipeline::stages::{IndexStage, PackStage, StageParameters, output};
+use crate::plan::StageId;
+use crate::plan::status::Known;
+use crate::store::Store;
 use crate::store::record::Output;
-use crate::store::{Store, read_json};
 
 pub struct Results<'a> {
-    pub store: &'a Store,
-    outputs: HashMap<StageId, BTreeMap<String, Output>>,
+    store: &'a Store,
+    known: &'a Known,
 }
 
 impl<'a> Results<'a> {
-    pub fn of(built: &Built, store: &'a Store) -> Self {
-        Results { store, outputs: status::of(&built.plan, store).outputs }
+    pub fn new(store: &'a Store, known: &'a Known) -> Self {
+        Results { store, known }
     }
 
-    /// The object of a finished stage; `None` if it is not finished.
-    pub fn output(&self, id: StageId, name: &str) -> Option<PathBuf> {
-        Some(self.store.object_path(&self.outputs.get(&id)?.get(name)?.digest))
+    /// The object of a finished stage, its bytes checked; `None` if the stage is not finished.
+    pub fn output(&self, id: StageId, name: &str) -> Result<Option<PathBuf>> {
+        let found = self.known.outputs(id).and_then(|outputs| outputs.get(name));
+        found.map(|output| self.store.use_object(&output.digest)).transpose()
     }
 
     /// The metrics of a finished stage; `None` if it is not finished or was not asked for.
     pub fn metrics<T: DeserializeOwned>(&self, id: Option<StageId>) -> Result<Option<T>> {
-        match id.and_then(|id| self.output(id, output::METRICS)) {
-            Some(path) => read_json(&path).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    pub fn index_summary(&self, id: StageId) -> Result<Option<IndexSummary>> {
-        self.output(id, output::INDEX).map(|path| read_summary(&path)).transpose()
+        let found = id.and_then(|id| self.known.outputs(id)?.get(output::METRICS));
+        let read = |output: &Output| {
+            let text = self.store.read_object(&output.digest)?;
+            serde_json::from_slice(&text).at_path("understand", &self.store.object_path(&output.digest))
+        };
+        found.map(read).transpose()
     }
 
     /// Frames left out of an experiment's data, by what is wrong with them.
-    pub fn skipped_frames(&self, built: &Built) -> Result<Vec<crate::dataset::index::SkippedFrame>> {
+    pub fn skipped_frames(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
         let mut skipped = Vec::new();
-        for id in built.plan.ids() {
-            if let Some(summary) = self.index_summary(id)? {
-                skipped.extend(summary.skipped);
-            }
-            if let Some(path) = self.output(id, output::PACK) {
-                skipped.extend(read_manifest(&path)?.skipped.into_iter().map(|skipped| skipped.frame));
-            }
+        let reads_frames = |id: &StageId| [IndexStage::KIND, PackStage::KIND].contains(&built.plan.stage(*id).kind);
+        for id in built.plan.ids().filter(reads_frames) {
+            skipped.extend(self.metrics::<LeftOut>(Some(id))?.into_iter().flat_map(|left_out| left_out.skipped));
         }
         // The same frame may be in the indexes of several label spaces.
         skipped.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));

@@ -1,23 +1,30 @@
-//! results/NAME/run.json: what ran, from what, on what.
+//! What a run leaves: its entry in the store's history, and results/NAME/run.json.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::results::Results;
-use crate::error::Result;
+use crate::error::{AtPath, Result};
 use crate::pipeline::build::Built;
+use crate::plan::status::Known;
 use crate::protocol::Hello;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::library::Resolved;
 use crate::runner::Summary;
-use crate::store::{Store, write_json};
+use crate::runner::worker_process::host;
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::file::{Durability, write_with};
+use crate::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, SnapshotStage};
 
 /// When a run began, and the name it got from that.
 pub struct RunStart {
     pub id: String,
-    pub started: String,
+    started: String,
     begun: std::time::Instant,
 }
 
@@ -30,93 +37,180 @@ impl RunStart {
             begun: std::time::Instant::now(),
         }
     }
-}
 
-pub struct RunRecord<'a> {
-    pub start: &'a RunStart,
-    pub experiment: &'a Experiment,
-    pub built: &'a Built,
-    pub summary: &'a Summary,
-    pub results: &'a Results<'a>,
-    pub hello: Option<&'a Hello>,
-}
+    /// The run while it goes on.
+    pub fn running(&self, experiment: &str, plan: Digest) -> Run {
+        Run {
+            format: history::FORMAT,
+            id: self.id.clone(),
+            experiment: experiment.to_string(),
+            command: std::env::args().collect(),
+            started: self.started.clone(),
+            seconds: 0.0,
+            state: RunState::Running,
+            plan,
+            executed: Vec::new(),
+            cached: 0,
+            failed: Vec::new(),
+            surgcam: env!("CARGO_PKG_VERSION").into(),
+            host: host(),
+        }
+    }
 
-impl RunRecord<'_> {
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let plan = &self.built.plan;
-        let executed: Vec<Value> = self
-            .summary
-            .executed
-            .iter()
-            .map(|done| {
-                let stage = plan.stage(done.id);
-                json!({"stage": stage.name, "kind": stage.kind, "key": done.key, "seconds": done.seconds})
-            })
-            .collect();
-        let failed: Vec<Value> =
-            self.summary.failed.iter().map(|(id, error)| json!({"stage": plan.stage(*id).name, "problem": error.to_string()})).collect();
-        let record = json!({
-            "format": 1,
-            "experiment": self.experiment.name,
-            "run": self.start.id,
-            "started": self.start.started,
-            "seconds": self.start.begun.elapsed().as_secs_f64(),
-            "interrupted": self.summary.interrupted,
-            "stages": {
-                "executed": self.summary.executed.len(),
-                "cached": self.summary.cached.len(),
-                "failed": self.summary.failed.len() + self.summary.blocked.len(),
+    /// The run when it is over.
+    pub fn ended(&self, experiment: &str, plan: Digest, built: &Built, summary: &Summary) -> Run {
+        let stage = |id: crate::plan::StageId| built.plan.stage(id);
+        let failed = summary.failed.iter().map(|(id, error)| FailedStage { stage: stage(*id).name.clone(), problem: error.to_string() });
+        let blocked =
+            summary.blocked.iter().map(|id| FailedStage { stage: stage(*id).name.clone(), problem: "a stage that it needs failed".into() });
+        Run {
+            seconds: self.begun.elapsed().as_secs_f64(),
+            state: match summary {
+                Summary { interrupted: true, .. } => RunState::Interrupted,
+                Summary { failed, .. } if !failed.is_empty() => RunState::Failed,
+                _ => RunState::Done,
             },
-            "executed": executed,
-            "failed": failed,
-            "skipped_frames": self.results.skipped_frames(self.built)?.len(),
-            "surgcam": env!("CARGO_PKG_VERSION"),
-            "machine": self.hello,
-            "experiment_recipe": self.experiment.recipe,
-            "cells": self.cells(),
-            "records": self.records(self.results.store),
-        });
-        write_json(&folder.join("run.json"), &record)
-    }
-
-    /// Every cell with its resolved recipes.
-    fn cells(&self) -> Vec<Value> {
-        self.built
-            .cells
-            .iter()
-            .map(|cell| {
-                let stage_name = |id: Option<crate::plan::StageId>| id.map(|id| self.built.plan.stage(id).name.clone());
-                json!({
-                    "model": resolved(&cell.model),
-                    "extraction": cell.extraction.as_ref().map(resolved),
-                    "label_space": cell.label_space,
-                    "assignment": cell.cell.assignment,
-                    "stages": {
-                        "checkpoint": stage_name(Some(cell.checkpoint)),
-                        "evaluate": stage_name(cell.stages.evaluate),
-                        "localize": stage_name(cell.stages.localize),
-                        "score": stage_name(cell.stages.score),
-                        "extract": stage_name(cell.stages.extract),
-                        "probe": stage_name(cell.stages.probe),
-                        "measure": stage_name(cell.stages.measure),
-                    },
+            executed: summary
+                .executed
+                .iter()
+                .map(|done| ExecutedStage {
+                    stage: stage(done.id).name.clone(),
+                    kind: stage(done.id).kind.to_string(),
+                    key: done.key,
+                    seconds: done.seconds,
                 })
-            })
-            .collect()
-    }
-
-    /// The record of every finished stage: parameters, digests of inputs and outputs, machine, duration.
-    fn records(&self, store: &Store) -> Vec<Value> {
-        let plan = &self.built.plan;
-        plan.ids()
-            .filter_map(|id| {
-                let record = store.record(plan.stage(id).kind, self.summary.keys.get(&id)?)?;
-                serde_json::to_value(record).ok()
-            })
-            .collect()
+                .collect(),
+            cached: summary.cached.len(),
+            failed: failed.chain(blocked).collect(),
+            ..self.running(experiment, plan)
+        }
     }
 }
 
-fn resolved<T: Serialize>(recipe: &Resolved<T>) -> Value {
-    json!({"name": recipe.name, "values": recipe.value, "origins": recipe.origins})
+/// Recipes of all cells, each distinct one once.
+#[derive(Default)]
+struct Recipes {
+    values: Vec<Value>,
+    places: HashMap<usize, usize>,
+}
+
+impl Recipes {
+    /// The place of a recipe in the list. Cells share recipes by pointer.
+    fn place<T: Serialize>(&mut self, section: &str, recipe: &Arc<Resolved<T>>) -> usize {
+        *self.places.entry(Arc::as_ptr(recipe).cast::<()>() as usize).or_insert_with(|| {
+            self.values.push(json!({"section": section, "name": recipe.name, "values": recipe.value, "origins": recipe.origins}));
+            self.values.len() - 1
+        })
+    }
+}
+
+/// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on, without making it.
+pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
+    let mut text = serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
+    text.extend(experiment.layers_text().into_bytes());
+    for id in built.plan.ids() {
+        text.extend(built.plan.stage(id).name.as_bytes());
+        text.extend(known.key(id).iter().flat_map(|key| key.0.bytes()));
+        if let Some(record) = known.record(id) {
+            text.extend(record.seconds.to_le_bytes());
+            text.extend(record.outputs.values().flat_map(|output| output.digest.bytes()));
+        }
+    }
+    Ok(Digest::of_bytes(&text))
+}
+
+/// What was planned, as the history keeps it.
+pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result<Vec<u8>> {
+    let plan = &built.plan;
+    let mut recipes = Recipes::default();
+    let cells = built
+        .cells
+        .iter()
+        .map(|cell| {
+            let stage = |id: Option<crate::plan::StageId>| id.map(|id| id.0);
+            json!({
+                "assignment": cell.cell.assignment,
+                "model": recipes.place("model", &cell.model),
+                "extraction": cell.extraction.as_ref().map(|extraction| recipes.place("extraction", extraction)),
+                "label_space": cell.label_space,
+                "stages": {
+                    "checkpoint": cell.checkpoint.0,
+                    "evaluate": stage(cell.stages.evaluate),
+                    "localize": stage(cell.stages.localize),
+                    "score": stage(cell.stages.score),
+                    "extract": stage(cell.stages.extract),
+                    "probe": stage(cell.stages.probe),
+                    "measure": stage(cell.stages.measure),
+                },
+            })
+        })
+        .collect();
+    let stages = plan.ids().map(|id| SnapshotStage {
+        name: plan.stage(id).name.clone(),
+        kind: plan.stage(id).kind.to_string(),
+        key: known.key(id),
+        seconds: known.record(id).map(|record| record.seconds),
+        outputs: known
+            .outputs(id)
+            .map(|outputs| outputs.iter().map(|(name, output)| (name.clone(), output.digest)).collect())
+            .unwrap_or_default(),
+    });
+    let snapshot = PlanSnapshot {
+        format: history::FORMAT,
+        experiment: json!(experiment.recipe),
+        recipes: recipes.values,
+        cells,
+        stages: stages.collect(),
+    };
+    serde_json::to_vec(&snapshot).at_path("write the plan of", &experiment.path)
+}
+
+/// Writes run.json: docs/contract.md names the fields that scripts may rely on. Its last field is the plan: resolved recipes
+/// with origins, cells, and every stage with its key, digests and duration.
+pub fn write(folder: &Path, run: &Run, store: &Store, results: &Results, built: &Built, hello: Option<&Hello>) -> Result<()> {
+    #[derive(Serialize)]
+    struct Counts {
+        executed: usize,
+        cached: usize,
+        failed: usize,
+    }
+    #[derive(Serialize)]
+    struct RunFile<'a> {
+        format: u32,
+        experiment: &'a str,
+        run: &'a str,
+        state: RunState,
+        started: &'a str,
+        seconds: f64,
+        stages: Counts,
+        executed: &'a [ExecutedStage],
+        failed: &'a [FailedStage],
+        skipped_frames: usize,
+        surgcam: &'a str,
+        host: &'a str,
+        machine: Option<&'a Hello>,
+    }
+    let path = folder.join("run.json");
+    let file = RunFile {
+        format: 2,
+        experiment: &run.experiment,
+        run: &run.id,
+        state: run.state,
+        started: &run.started,
+        seconds: run.seconds,
+        stages: Counts { executed: run.executed.len(), cached: run.cached, failed: run.failed.len() },
+        executed: &run.executed,
+        failed: &run.failed,
+        skipped_frames: results.skipped_frames(built)?.len(),
+        surgcam: &run.surgcam,
+        host: &run.host,
+        machine: hello,
+    };
+    let mut text = serde_json::to_vec(&file).at_path("write", &path)?;
+    // The plan is JSON already and may be long: it is put in as it is, before the closing brace.
+    text.pop();
+    text.extend(b",\"plan\":");
+    text.extend(store.plan_text(&run.plan)?);
+    text.push(b'}');
+    write_with(&path, &text, Durability::Remade)
 }

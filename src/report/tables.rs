@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::layout::{Cells, ResultTable, TableColumn};
 use super::results::Results;
-use crate::artifacts::features;
 use crate::artifacts::metrics::*;
 use crate::error::Result;
 use crate::pipeline::build::{Built, PlannedCell};
-use crate::pipeline::stages::{MeasuredMachine, output};
+use crate::pipeline::stages::MeasuredMachine;
 use crate::plan::StageId;
 use crate::recipe::experiment::Experiment;
+use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
 use crate::recipe::values::Table;
 
@@ -19,6 +21,7 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
     let mut wanted = experiment.recipe.tables.clone();
     wanted.sort();
     wanted.dedup();
+    let skipped = results.skipped_frames(built)?;
     let mut tables = Vec::new();
     for table in wanted {
         let mut made = match table {
@@ -27,7 +30,6 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
             Table::Extraction => extraction(experiment, built, results, machine)?,
         };
         add_published(&mut made, &experiment.recipe.published, table);
-        let skipped = results.skipped_frames(built)?;
         if let Some(first) = skipped.first() {
             made.notes.push(format!("{} frames were skipped, the first: {}: {}", skipped.len(), first.place, first.problem));
         }
@@ -65,7 +67,7 @@ fn groups<'a>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<StageId>)
 /// One column for each swept value that decides which row a cell is in, but for those that the table shows anyway.
 fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[&str]) -> Vec<TableColumn> {
     let mut columns = Vec::new();
-    for axis in experiment.axes.iter().filter(|axis| axis.contains('.') && !shown_anyway.contains(&axis.as_str())) {
+    for axis in experiment.axes.iter().filter(|axis| (axis.contains('.') || *axis == CASE) && !shown_anyway.contains(&axis.as_str())) {
         let value = |cell: &PlannedCell| cell.cell.assignment.get(axis).map(|value| value.to_string().trim_matches('"').to_string());
         let is_decided = groups.iter().all(|group| group.cells.iter().all(|cell| value(cell) == value(group.first())));
         let differs = groups.iter().any(|group| value(group.first()) != value(groups[0].first()));
@@ -106,7 +108,7 @@ fn variants(cells: &[&PlannedCell]) -> TableColumn {
 fn classification(experiment: &Experiment, built: &Built, results: &Results) -> Result<ResultTable> {
     let groups = groups(built, |cell| cell.stages.evaluate);
     let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
-    let metrics: Vec<Option<Classification>> = cells.iter().map(|cell| results.metrics(cell.stages.evaluate)).collect::<Result<_>>()?;
+    let metrics: Vec<Option<Classification>> = cells.par_iter().map(|cell| results.metrics(cell.stages.evaluate)).collect::<Result<_>>()?;
     let number = |value: fn(&Classification) -> Option<f64>| metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect();
     let mut columns = vec![variants(&cells)];
     columns.extend(axis_columns(experiment, &groups, &[]));
@@ -119,7 +121,7 @@ fn classification(experiment: &Experiment, built: &Built, results: &Results) -> 
     let per_class: Vec<_> = metrics.into_iter().map(|metrics| metrics.map(|metrics| metrics.average_precision)).collect();
     columns.extend(class_columns("AP", &cells, &per_class));
     let notes = vec!["accuracy: share of validation frames whose every label is right at sigmoid > 0.5; AP of a class without a positive frame is left out of mAP".into()];
-    Ok(ResultTable { name: "classification", title: format!("Classification ({})", experiment.name), columns, notes })
+    Ok(ResultTable { name: "classification".into(), title: format!("Classification ({})", experiment.name), columns, notes, more_rows: 0 })
 }
 
 fn trained_on(cell: &PlannedCell) -> String {
@@ -138,8 +140,9 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     let mut metrics: Vec<Option<Localization>> = Vec::new();
     let mut frames = Vec::new();
     let (mut without_truth, mut validation) = (0, 0);
-    for group in &groups {
-        let found: Option<LocalizationMetrics> = results.metrics(group.first().stages.score)?;
+    let scores: Vec<Option<LocalizationMetrics>> =
+        groups.par_iter().map(|group| results.metrics(group.first().stages.score)).collect::<Result<_>>()?;
+    for found in scores {
         let scored = found.as_ref().map(|found| found.scored_frames as i64);
         frames.extend([scored; 2]);
         if let Some(found) = found {
@@ -175,7 +178,7 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     if without_truth > 0 {
         notes.push(format!("{without_truth} of {validation} validation frames have no annotated boxes and take no part"));
     }
-    Ok(ResultTable { name: "localization", title: format!("Localization ({})", experiment.name), columns, notes })
+    Ok(ResultTable { name: "localization".into(), title: format!("Localization ({})", experiment.name), columns, notes, more_rows: 0 })
 }
 
 fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine: Option<&MeasuredMachine>) -> Result<ResultTable> {
@@ -183,14 +186,10 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     let groups = groups(built, |cell| cell.stages.probe.or(cell.stages.extract));
     let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
     let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure).map(Option::flatten);
-    let speeds: Vec<Option<Speed>> = cells.iter().map(speed_of).collect::<Result<_>>()?;
-    let probes: Vec<Option<Probe>> = cells.iter().map(|cell| results.metrics(cell.stages.probe)).collect::<Result<_>>()?;
-    let summaries: Vec<Option<ExtractionSummary>> = cells
-        .iter()
-        .map(|cell| {
-            cell.stages.extract.and_then(|id| results.output(id, output::FEATURES)).map(|path| features::read_summary(&path)).transpose()
-        })
-        .collect::<Result<_>>()?;
+    let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
+    let probes: Vec<Option<Probe>> = cells.par_iter().map(|cell| results.metrics(cell.stages.probe)).collect::<Result<_>>()?;
+    let summaries: Vec<Option<ExtractionSummary>> =
+        cells.par_iter().map(|cell| results.metrics(cell.stages.extract)).collect::<Result<_>>()?;
     let localised = |cell: &&PlannedCell| {
         let recipe = &cell.extraction.as_ref()?.value;
         recipe.mode.is_localised().then(|| recipe.roi_threshold.value().to_string())
@@ -233,7 +232,7 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     if without_region > 0 {
         notes.push(format!("{without_region} times, over all rows, a present class had no region at its T_ROI"));
     }
-    Ok(ResultTable { name: "extraction", title: format!("Extraction ({})", experiment.name), columns, notes })
+    Ok(ResultTable { name: "extraction".into(), title: format!("Extraction ({})", experiment.name), columns, notes, more_rows: 0 })
 }
 
 /// Beside each column that a publication gives values for: those values, and measured minus published.
@@ -267,13 +266,14 @@ mod tests {
     #[test]
     fn published_values_stand_beside_the_measured_ones_and_empty_stays_empty() {
         let mut table = ResultTable {
-            name: "classification",
+            name: "classification".into(),
             title: String::new(),
             columns: vec![
                 TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-d".into())]),
                 TableColumn::number("mAP", 3, vec![Some(0.5), Some(0.75)]),
             ],
             notes: vec![],
+            more_rows: 0,
         };
         let row = BTreeMap::from([("variant".to_string(), "gc-d".to_string())]);
         let published = PublishedValue { table: Table::Classification, row, column: "mAP".into(), value: 0.5 };

@@ -1,4 +1,5 @@
-//! What happens while a plan runs. Terminal, log lines and the run record are all consumers of this one stream.
+//! What happens while a plan runs. Terminal, log lines, the journal of the run and its tables are all consumers of this one
+//! stream.
 
 use crate::error::Error;
 use crate::plan::{Plan, StageId};
@@ -29,6 +30,12 @@ pub enum Event {
         seconds: f64,
         executed: bool,
     },
+    /// It failed and is tried again.
+    Retrying {
+        id: StageId,
+        attempt: u32,
+        error: Error,
+    },
     Failed {
         id: StageId,
         error: Error,
@@ -43,4 +50,15 @@ pub enum Event {
 
 pub trait Reporter {
     fn event(&mut self, plan: &Plan, event: &Event);
+}
+
+/// Several reporters as one.
+pub struct Together<'a>(pub Vec<&'a mut dyn Reporter>);
+
+impl Reporter for Together<'_> {
+    fn event(&mut self, plan: &Plan, event: &Event) {
+        for reporter in &mut self.0 {
+            reporter.event(plan, event);
+        }
+    }
 }

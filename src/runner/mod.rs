@@ -1,26 +1,49 @@
 //! Runs a plan: whatever is not in the store, in an order that its inputs allow, on slots.
 //!
-//! One slot has the device; `jobs` more slots run stages that need none. Each slot has one warm worker process. Stages of a
+//! One slot for each device; `jobs` more slots run stages that need none. Each slot has one warm worker process. Stages of a
 //! pass that are ready together go to a worker as one job. A stage that fails stops those that need it and no others. A
-//! stage that must be alone waits until nothing else can run.
+//! stage that must be alone waits until nothing else can run. Of the stages that are ready, the one with the longest way
+//! behind it goes first, by what such stages took the last time.
 
 pub mod events;
 pub mod interrupt;
+pub mod journal;
+mod ready;
+mod slot;
 pub mod worker_process;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::plan::status::Known;
 use crate::plan::{Plan, Resource, StageId};
 use crate::protocol::{FromWorker, Job, StageJob};
-use crate::store::key::{KeyParts, StageKey};
-use crate::store::record::{Output, Record};
-use crate::store::{Latest, Store};
+use crate::store::Store;
+use crate::store::key::StageKey;
+use crate::store::record::Record;
 use events::{Event, Reporter};
 use interrupt::Interrupt;
-use worker_process::{Heard, WorkerCommand, WorkerProcess, check_protocol};
+use ready::ReadyQueue;
+use slot::Slot;
+use worker_process::{Heard, WorkerCommand, WorkerMessage, check_protocol};
+
+/// How a plan is to be run.
+pub struct Options<'a> {
+    /// One slot each.
+    pub devices: Vec<WorkerCommand>,
+    /// How workers are started that need no device.
+    pub processor: WorkerCommand,
+    /// Slots for stages that need no device.
+    pub jobs: usize,
+    /// Whether stages that do not depend on a failed one are still made.
+    pub keep_going: bool,
+    /// Where workers' logs go.
+    pub log_folder: &'a std::path::Path,
+    /// Seconds that a stage took the last time, as far as is known.
+    pub estimate: &'a dyn Fn(StageId) -> f64,
+}
 
 #[derive(Debug, Clone)]
 pub struct Executed {
@@ -38,8 +61,8 @@ pub struct Summary {
     /// Could not run because of a failed one.
     pub blocked: Vec<StageId>,
     pub interrupted: bool,
-    /// Of every stage that is finished.
-    pub keys: HashMap<StageId, StageKey>,
+    /// Keys and records of all stages as they are now.
+    pub known: Known,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,208 +75,185 @@ enum State {
     Failed,
 }
 
-struct Slot {
-    worker: Option<WorkerProcess>,
-    /// What its worker is making now.
-    running: Vec<StageId>,
-}
-
-/// The slot with the device.
-const DEVICE_SLOT: usize = 0;
-
 struct Runner<'a> {
     plan: &'a Plan,
     store: &'a Store,
-    command: &'a WorkerCommand,
+    options: &'a Options<'a>,
     reporter: &'a mut dyn Reporter,
+    known: Known,
     states: Vec<State>,
-    parts: HashMap<StageId, KeyParts>,
-    keys: HashMap<StageId, StageKey>,
-    outputs: HashMap<StageId, BTreeMap<String, Output>>,
+    /// How often each stage has failed so far.
+    failures: HashMap<StageId, u32>,
     dependents: Vec<Vec<StageId>>,
-    depth: Vec<usize>,
+    ready: ReadyQueue,
+    /// Ready and running stages by key: some may turn out to be the same.
+    by_key: HashMap<StageKey, Vec<StageId>>,
     slots: Vec<Slot>,
-    sender: Sender<(usize, Heard)>,
     summary: Summary,
 }
 
-/// Runs everything in the plan that is not in the store yet.
+/// Runs everything in the plan that is not in the store yet; `known`: what is.
 pub fn run(
     plan: &Plan,
+    known: Known,
     store: &Store,
-    command: &WorkerCommand,
-    jobs: usize,
+    options: &Options,
     interrupt: &Interrupt,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary> {
     let (sender, receiver) = channel();
     let mut dependents = vec![Vec::new(); plan.stages.len()];
-    for id in plan.ids() {
+    for id in plan.ids().filter(|id| !known.is_made(*id)) {
         let needed: HashSet<StageId> = plan.dependencies(id).collect();
         for dependency in needed {
             dependents[dependency.0].push(id);
         }
     }
-    let slots = (0..=jobs.max(1)).map(|_| Slot { worker: None, running: Vec::new() }).collect();
+    let ready = ReadyQueue::new(plan, |id| if known.is_made(id) { 0.0 } else { (options.estimate)(id) });
     let mut runner = Runner {
         plan,
         store,
-        command,
+        options,
         reporter,
-        states: vec![State::Waiting; plan.stages.len()],
-        parts: HashMap::new(),
-        keys: HashMap::new(),
-        outputs: HashMap::new(),
+        states: plan.ids().map(|id| if known.is_made(id) { State::Done } else { State::Waiting }).collect(),
+        known,
+        failures: HashMap::new(),
         dependents,
-        depth: plan.depth_below(),
-        slots,
-        sender,
+        ready,
+        by_key: HashMap::new(),
+        slots: slot::slots(options, &sender),
         summary: Summary::default(),
     };
     for id in plan.ids() {
-        runner.look_at(id);
+        match runner.states[id.0] {
+            State::Done => runner.summary.cached.push(id),
+            _ if runner.known.key(id).is_some() => runner.becomes_ready(id),
+            _ => {}
+        }
     }
     runner.run(&receiver, interrupt)?;
-    runner.summary.keys = runner.keys;
+    runner.summary.known = runner.known;
     Ok(runner.summary)
 }
 
 impl Runner<'_> {
-    fn run(&mut self, receiver: &Receiver<(usize, Heard)>, interrupt: &Interrupt) -> Result<()> {
+    fn run(&mut self, receiver: &Receiver<WorkerMessage>, interrupt: &Interrupt) -> Result<()> {
         loop {
             if interrupt.is_requested() {
                 self.stop();
                 return Ok(());
             }
             self.dispatch()?;
-            if self.slots.iter().all(|slot| slot.running.is_empty()) {
+            if self.slots.iter().all(Slot::is_idle) {
                 return Ok(());
             }
             match receiver.recv_timeout(Duration::from_millis(100)) {
-                Ok((slot, heard)) => self.hear(slot, heard)?,
+                Ok(message) => self.hear(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+            while let Ok(message) = receiver.try_recv() {
+                self.hear(message)?;
+            }
+            self.end_overdue();
         }
     }
 
-    /// Finds out whether a waiting stage can get its key, and whether it is in the store.
+    fn becomes_ready(&mut self, id: StageId) {
+        self.states[id.0] = State::Ready;
+        if let Some(key) = self.known.key(id) {
+            self.by_key.entry(key).or_default().push(id);
+        }
+        self.ready.push(self.plan, id);
+    }
+
+    /// Finds out whether a waiting stage can get its key now, and whether it is in the store.
     fn look_at(&mut self, id: StageId) {
-        if self.states[id.0] != State::Waiting {
+        if self.states[id.0] != State::Waiting || !self.plan.dependencies(id).all(|dependency| self.known.is_made(dependency)) {
             return;
         }
-        let Some(parts) = self.plan.key_parts(id, &self.outputs) else { return };
-        let key = parts.key();
-        self.keys.insert(id, key);
-        self.parts.insert(id, parts);
-        match self.store.record(self.plan.stage(id).kind, &key) {
-            Some(record) => {
-                self.summary.cached.push(id);
-                self.done(id, record);
-            }
-            None => self.states[id.0] = State::Ready,
+        if self.known.ask_again(self.plan, self.store, id) {
+            self.summary.cached.push(id);
+            self.done(id);
+        } else if self.known.key(id).is_some() {
+            self.becomes_ready(id);
+        } else {
+            self.failed(
+                id,
+                Error::failure("a stage that it needs has not the output that it needs")
+                    .hint("this is a defect of surgcam; please report it"),
+            );
         }
     }
 
-    fn done(&mut self, id: StageId, record: Record) {
+    fn done(&mut self, id: StageId) {
         self.states[id.0] = State::Done;
-        self.remember_latest(id);
-        self.outputs.insert(id, record.outputs);
-        for dependent in self.dependents[id.0].clone() {
+        for dependent in std::mem::take(&mut self.dependents[id.0]) {
             self.look_at(dependent);
         }
     }
 
-    /// Only an explanation for later: failing to write it is no failure of the stage.
-    fn remember_latest(&self, id: StageId) {
-        let (Some(key), Some(parts)) = (self.keys.get(&id), self.parts.get(&id)) else { return };
-        let name = &self.plan.stage(id).name;
-        if self.store.latest(name).is_none_or(|latest| latest.key != *key)
-            && let Err(error) = self.store.set_latest(name, &Latest { key: *key, parts: parts.clone() })
-        {
-            tracing::warn!("{error}");
-        }
-    }
-
     fn dispatch(&mut self) -> Result<()> {
-        let alone_runs = self.running().any(|id| self.plan.stage(id).resource == Resource::Alone);
-        if alone_runs {
+        let alone_runs = self.slots.iter().flat_map(|slot| &slot.running).any(|id| self.plan.stage(*id).resource == Resource::Alone);
+        let gives_up = !self.options.keep_going && !self.summary.failed.is_empty();
+        if alone_runs || gives_up {
             return Ok(());
         }
         for slot in 0..self.slots.len() {
-            if !self.slots[slot].running.is_empty() {
-                continue;
-            }
-            let wanted = if slot == DEVICE_SLOT { Resource::Device } else { Resource::Processor };
-            if let Some(id) = self.next_ready(wanted) {
+            if self.slots[slot].is_idle()
+                && let Some(id) = self.next_ready(self.slots[slot].resource)
+            {
                 self.start(slot, id)?;
             }
         }
-        let idle = self.slots.iter().all(|slot| slot.running.is_empty());
-        if idle && let Some(id) = self.next_ready(Resource::Alone) {
+        if self.slots.iter().all(Slot::is_idle)
+            && let Some(id) = self.next_ready(Resource::Alone)
+        {
             // Other workers would only hold memory that the timing could miss.
-            self.slots.iter_mut().skip(1).for_each(|slot| slot.worker = None);
-            self.start(DEVICE_SLOT, id)?;
+            self.slots.iter_mut().skip(1).for_each(Slot::end_worker);
+            self.start(0, id)?;
         }
         Ok(())
     }
 
-    fn running(&self) -> impl Iterator<Item = StageId> + '_ {
-        self.slots.iter().flat_map(|slot| slot.running.iter().copied())
-    }
-
-    /// The ready stage with the most stages behind it.
-    fn next_ready(&self, resource: Resource) -> Option<StageId> {
-        self.plan
-            .ids()
-            .filter(|id| self.states[id.0] == State::Ready && self.plan.stage(*id).resource == resource)
-            .max_by_key(|id| (self.depth[id.0], std::cmp::Reverse(*id)))
+    fn next_ready(&mut self, resource: Resource) -> Option<StageId> {
+        let states = &self.states;
+        self.ready.pop(resource, |id| states[id.0] == State::Ready)
     }
 
     /// The ready siblings of a stage that one pass makes with it, itself among them.
-    fn siblings(&self, id: StageId) -> Vec<StageId> {
-        let Some(pass) = &self.plan.stage(id).pass else { return vec![id] };
-        let mut siblings: Vec<StageId> = self
-            .plan
-            .ids()
-            .filter(|other| self.states[other.0] == State::Ready && self.plan.stage(*other).pass.as_ref() == Some(pass))
-            .collect();
+    fn siblings(&self, id: StageId) -> Vec<(StageKey, StageId)> {
+        let members = self.ready.pass_of(self.plan, id).into_iter().filter(|id| self.states[id.0] == State::Ready);
+        let mut siblings: Vec<(StageKey, StageId)> = members.filter_map(|id| Some((self.known.key(id)?, id))).collect();
         // Locks are taken in this order, so that two runs with overlapping passes cannot wait for each other.
-        siblings.sort_by_key(|id| self.keys[id]);
-        siblings.dedup_by_key(|id| self.keys[id]);
+        siblings.sort_unstable();
+        siblings.dedup_by_key(|(key, _)| *key);
         siblings
     }
 
     fn start(&mut self, slot: usize, id: StageId) -> Result<()> {
-        let stages = self.siblings(id);
-        let job = Job {
-            stages: stages
-                .iter()
-                .map(|&id| StageJob {
-                    key: self.keys[&id],
-                    name: self.plan.stage(id).name.clone(),
-                    parts: self.parts[&id].clone(),
-                    places: self.plan.stage(id).places.clone(),
-                })
-                .collect(),
-        };
-        if self.slots[slot].worker.is_none() {
-            self.slots[slot].worker = Some(WorkerProcess::start(self.command, self.store, slot, self.sender.clone())?);
-        }
-        for &id in &stages {
+        let siblings = self.siblings(id);
+        let mut stages = Vec::with_capacity(siblings.len());
+        for &(key, id) in &siblings {
+            let stage = self.plan.stage(id);
+            let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
+            stages.push(StageJob { key, name: stage.name.clone(), parts, places: stage.places.clone() });
             self.states[id.0] = State::Running;
             self.reporter.event(self.plan, &Event::Started { id });
         }
-        self.slots[slot].running = stages;
-        if let Some(worker) = &mut self.slots[slot].worker
-            && worker.send(&job).is_err()
-        {
+        let ids: Vec<StageId> = siblings.into_iter().map(|(_, id)| id).collect();
+        let timeouts: Option<Vec<Duration>> = ids.iter().map(|id| self.plan.stage(*id).limits.timeout).collect();
+        let timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
+        if !self.slots[slot].start(self.store, self.options, &Job { stages }, ids, timeout)? {
             self.worker_died(slot);
         }
         Ok(())
     }
 
-    fn hear(&mut self, slot: usize, heard: Heard) -> Result<()> {
+    fn hear(&mut self, WorkerMessage { slot, worker, heard }: WorkerMessage) -> Result<()> {
+        if !self.slots[slot].is_from_current_worker(worker) {
+            return Ok(());
+        }
         let message = match heard {
             Heard::Message(message) => message,
             Heard::Gone => {
@@ -261,8 +261,8 @@ impl Runner<'_> {
                 return Ok(());
             }
         };
-        match message {
-            FromWorker::Hello(hello) => check_protocol(&hello, &self.command.program)?,
+        match *message {
+            FromWorker::Hello(hello) => check_protocol(&hello, &self.options.processor.program)?,
             FromWorker::Waiting { key, holder } => self.tell(slot, &key, |id| Event::Waiting { id, holder }),
             FromWorker::Progress { key, done, total, unit } => self.tell(slot, &key, |id| Event::Progress { id, done, total, unit }),
             FromWorker::Note { key, text } => self.tell(slot, &key, |id| Event::Note { id, text }),
@@ -277,9 +277,10 @@ impl Runner<'_> {
                 }
             }
             FromWorker::JobDone => {
-                let left = std::mem::take(&mut self.slots[slot].running);
-                for id in left.into_iter().filter(|id| self.states[id.0] == State::Running).collect::<Vec<_>>() {
-                    self.failed(id, Error::failure("the worker said nothing of this stage"));
+                for id in self.slots[slot].finish_job() {
+                    if self.states[id.0] == State::Running {
+                        self.failed(id, Error::failure("the worker said nothing of this stage"));
+                    }
                 }
             }
         }
@@ -287,7 +288,7 @@ impl Runner<'_> {
     }
 
     fn running_with(&self, slot: usize, key: &StageKey) -> Option<StageId> {
-        self.slots[slot].running.iter().copied().find(|id| self.keys[id] == *key)
+        self.slots[slot].running.iter().copied().find(|id| self.known.key(*id) == Some(*key) && self.states[id.0] == State::Running)
     }
 
     fn tell(&mut self, slot: usize, key: &StageKey, event: impl FnOnce(StageId) -> Event) {
@@ -297,43 +298,71 @@ impl Runner<'_> {
     }
 
     fn finished(&mut self, id: StageId, record: Record, executed: bool) {
+        let (key, seconds) = (record.key, record.seconds);
         if executed {
-            self.summary.executed.push(Executed { id, key: record.key, seconds: record.seconds });
+            self.summary.executed.push(Executed { id, key, seconds });
         } else {
             self.summary.cached.push(id);
         }
-        self.reporter.event(self.plan, &Event::Finished { id, seconds: record.seconds, executed });
-        let key = record.key;
-        self.done(id, record);
+        let head = record.into_head();
+        self.known.made(id, head.clone());
+        self.reporter.event(self.plan, &Event::Finished { id, seconds, executed });
+        self.done(id);
         // Stages that turned out to have this very key are finished too.
-        for twin in self.plan.ids().filter(|twin| self.states[twin.0] == State::Ready && self.keys[twin] == key).collect::<Vec<_>>() {
-            self.states[twin.0] = State::Waiting;
-            self.look_at(twin);
+        for twin in self.by_key.remove(&key).unwrap_or_default() {
+            if self.states[twin.0] == State::Ready {
+                self.known.made(twin, head.clone());
+                self.summary.cached.push(twin);
+                self.done(twin);
+            }
         }
     }
 
     fn failed(&mut self, id: StageId, error: Error) {
+        let failures = self.failures.entry(id).or_default();
+        *failures += 1;
+        if *failures <= self.plan.stage(id).limits.retries {
+            let attempt = *failures + 1;
+            self.reporter.event(self.plan, &Event::Retrying { id, attempt, error });
+            self.becomes_ready(id);
+            return;
+        }
         self.states[id.0] = State::Failed;
         self.reporter.event(self.plan, &Event::Failed { id, error: error.clone() });
         self.summary.failed.push((id, error));
-        self.block_behind(id, id);
+        self.block_behind(id);
     }
 
-    fn block_behind(&mut self, id: StageId, by: StageId) {
-        for dependent in self.dependents[id.0].clone() {
-            if self.states[dependent.0] == State::Waiting {
-                self.states[dependent.0] = State::Failed;
-                self.summary.blocked.push(dependent);
-                self.reporter.event(self.plan, &Event::Blocked { id: dependent, by });
-                self.block_behind(dependent, by);
+    fn block_behind(&mut self, failed: StageId) {
+        let mut behind = vec![failed];
+        while let Some(id) = behind.pop() {
+            for dependent in std::mem::take(&mut self.dependents[id.0]) {
+                if self.states[dependent.0] == State::Waiting {
+                    self.states[dependent.0] = State::Failed;
+                    self.summary.blocked.push(dependent);
+                    self.reporter.event(self.plan, &Event::Blocked { id: dependent, by: failed });
+                    behind.push(dependent);
+                }
             }
         }
     }
 
     fn worker_died(&mut self, slot: usize) {
-        let Some(mut worker) = self.slots[slot].worker.take() else { return };
-        let error = worker.obituary();
-        for id in std::mem::take(&mut self.slots[slot].running) {
+        let Some((running, error)) = self.slots[slot].bury_worker() else { return };
+        self.all_failed(running, &error);
+    }
+
+    /// Ends workers whose job takes longer than it may.
+    fn end_overdue(&mut self) {
+        for slot in 0..self.slots.len() {
+            if let Some((running, error)) = self.slots[slot].end_if_overdue() {
+                self.all_failed(running, &error);
+            }
+        }
+    }
+
+    fn all_failed(&mut self, running: Vec<StageId>, error: &Error) {
+        for id in running {
             if self.states[id.0] == State::Running {
                 self.failed(id, error.clone());
             }
@@ -343,8 +372,8 @@ impl Runner<'_> {
     fn stop(&mut self) {
         self.reporter.event(self.plan, &Event::Stopping);
         self.summary.interrupted = true;
-        for slot in &mut self.slots {
-            slot.worker = None;
-        }
+        // All are told first, then waited for.
+        self.slots.iter_mut().for_each(Slot::ask_worker_to_end);
+        self.slots.iter_mut().for_each(Slot::end_worker);
     }
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -16,21 +17,35 @@ use crate::store::{Store, read_json, write_json};
 /// What the runner hears from a worker: a message, or that it is gone.
 #[derive(Debug)]
 pub enum Heard {
-    Message(FromWorker),
+    Message(Box<FromWorker>),
     Gone,
+}
+
+/// Tells a slot's worker from those that it had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerId(u64);
+
+#[derive(Debug)]
+pub struct WorkerMessage {
+    pub slot: usize,
+    pub worker: WorkerId,
+    pub heard: Heard,
 }
 
 /// How workers are started.
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
     pub program: PathBuf,
+    /// As the worker sees it.
     pub device: String,
     pub threads: usize,
+    /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
+    pub visible_gpu: Option<String>,
 }
 
 impl WorkerCommand {
-    /// The program of the settings, or the one beside this program.
-    pub fn from_settings(settings: &Settings) -> Result<Self> {
+    /// One for each device of the settings. The program is that of the settings, or the one beside this program.
+    pub fn for_devices(settings: &Settings) -> Result<Vec<Self>> {
         let program = match &settings.worker {
             Some(program) => program.clone(),
             None => {
@@ -42,11 +57,50 @@ impl WorkerCommand {
             return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(WorkerCommand { program, device: settings.device.clone(), threads: settings.threads.unwrap_or(cores).max(1) })
+        let threads = settings.threads.unwrap_or(cores).max(1);
+        let names: Vec<&str> = settings.device.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        if names.is_empty() {
+            return Err(Error::usage("no device is named").hint("write auto, cpu, cuda:0, or several as in cuda:0,cuda:1"));
+        }
+        let preset = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        let command = |name: &&str| {
+            let visible_gpu = visible_gpu(name, preset.as_deref())?;
+            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name.to_string() };
+            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu })
+        };
+        names.iter().map(command).collect()
+    }
+
+    /// For stages that need no device.
+    pub fn without_device(&self) -> Self {
+        WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
+    }
+
+    fn process(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
+        if let Some(gpu) = &self.visible_gpu {
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
+        command
+    }
+}
+
+/// Which GPU `cuda:N` is: the Nth of those that the user left visible.
+fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
+    let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
+    let position: usize = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu or cuda:N is expected")))?;
+    match preset.filter(|preset| !preset.is_empty()) {
+        None => Ok(Some(position.to_string())),
+        Some(preset) => match preset.split(',').nth(position) {
+            Some(gpu) => Ok(Some(gpu.trim().to_string())),
+            None => Err(Error::usage(format!("there is no device {device}: CUDA_VISIBLE_DEVICES is `{preset}`"))),
+        },
     }
 }
 
 pub struct WorkerProcess {
+    pub id: WorkerId,
     child: Child,
     stdin: Option<ChildStdin>,
     log: PathBuf,
@@ -55,14 +109,20 @@ pub struct WorkerProcess {
 /// How long a worker may take to clean up once it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
+static STARTED_WORKERS: AtomicU64 = AtomicU64::new(0);
+
 impl WorkerProcess {
     /// Starts a worker; `slot` is given back with whatever it says. The first message is a hello.
-    pub fn start(command: &WorkerCommand, store: &Store, slot: usize, heard: Sender<(usize, Heard)>) -> Result<Self> {
-        let log = store.root().join("logs").join(format!("worker-{}-{slot}.log", std::process::id()));
-        let stderr = File::create(&log).at_path("create the worker's log", &log)?;
-        let mut child = Command::new(&command.program)
-            .args(["--device", &command.device, "--threads", &command.threads.to_string(), "--store"])
-            .arg(store.root())
+    pub fn start(command: &WorkerCommand, store: &Store, log_folder: &Path, slot: usize, heard: Sender<WorkerMessage>) -> Result<Self> {
+        let id = WorkerId(STARTED_WORKERS.fetch_add(1, Ordering::Relaxed));
+        let log = log_folder.join(format!("worker-{slot}.log"));
+        let stderr = File::options().create(true).append(true).open(&log).at_path("create the worker's log", &log)?;
+        let mut process = command.process();
+        process.arg("--store").arg(store.root());
+        if let Some(shared) = store.shared() {
+            process.arg("--shared").arg(shared);
+        }
+        let mut child = process
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -76,14 +136,14 @@ impl WorkerProcess {
                 for line in BufReader::new(stdout).lines() {
                     let Ok(line) = line else { break };
                     let Ok(message) = serde_json::from_str(&line) else { break };
-                    if heard.send((slot, Heard::Message(message))).is_err() {
+                    if heard.send(WorkerMessage { slot, worker: id, heard: Heard::Message(message) }).is_err() {
                         return;
                     }
                 }
-                let _ = heard.send((slot, Heard::Gone));
+                let _ = heard.send(WorkerMessage { slot, worker: id, heard: Heard::Gone });
             });
         }
-        Ok(WorkerProcess { child, stdin, log })
+        Ok(WorkerProcess { id, child, stdin, log })
     }
 
     pub fn send(&mut self, job: &Job) -> Result<()> {
@@ -116,9 +176,19 @@ impl WorkerProcess {
         Error::failure(format!("{what}{said}")).hint(hint)
     }
 
-    /// Closes its stdin, on which it ends; after a while it is killed.
-    fn end(&mut self) {
+    /// Closes its stdin, on which it ends.
+    pub fn close(&mut self) {
         drop(self.stdin.take());
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Closes its stdin and waits; after a while it is killed.
+    fn end(&mut self) {
+        self.close();
         let begun = Instant::now();
         while begun.elapsed() < GRACE {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
@@ -126,45 +196,61 @@ impl WorkerProcess {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.end();
-        // The log of a worker that ended well says nothing that anybody needs.
-        if matches!(self.child.wait(), Ok(status) if status.success()) {
+        // An empty log says nothing that anybody needs.
+        if self.log.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             let _ = std::fs::remove_file(&self.log);
         }
     }
 }
 
 /// What a device said of itself, remembered in the store, so that planning need not load libtorch each time.
-pub fn identity(command: &WorkerCommand, store: &Store) -> Result<Hello> {
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Remembered {
-        /// Of the worker program: another build may be linked to another libtorch.
-        worker: String,
-        hello: Hello,
-    }
+pub fn remembered_identity(command: &WorkerCommand, store: &Store) -> Result<Option<Hello>> {
+    let remembered: Option<Remembered> = read_json(&identity_path(command, store)).ok();
+    let worker = build_of(command)?;
+    Ok(remembered.filter(|remembered| remembered.worker == worker).map(|remembered| remembered.hello))
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Remembered {
+    /// Of the worker program: another build may be linked to another libtorch.
+    worker: String,
+    hello: Hello,
+}
+
+fn identity_path(command: &WorkerCommand, store: &Store) -> PathBuf {
+    let gpu = command.visible_gpu.as_deref().unwrap_or("any");
+    store.device_path(&format!("{}-{}-{gpu}-{}", host(), command.device, command.threads))
+}
+
+fn build_of(command: &WorkerCommand) -> Result<String> {
     let metadata = command.program.metadata().at_path("read", &command.program)?;
-    let worker = format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok());
-    let path = store.device_path(&format!("{}-{}-{}", host(), command.device, command.threads));
-    if let Ok(remembered) = read_json::<Remembered>(&path)
-        && remembered.worker == worker
-    {
-        return Ok(remembered.hello);
+    Ok(format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok()))
+}
+
+/// What a device says of itself, asked if it is not remembered.
+pub fn identity(command: &WorkerCommand, store: &Store) -> Result<Hello> {
+    if let Some(hello) = remembered_identity(command, store)? {
+        return Ok(hello);
     }
     let (sender, receiver) = std::sync::mpsc::channel();
-    let mut process = WorkerProcess::start(command, store, 0, sender)?;
-    match receiver.recv() {
-        Ok((_, Heard::Message(FromWorker::Hello(hello)))) => {
-            check_protocol(&hello, &command.program)?;
-            write_json(&path, &Remembered { worker, hello: hello.clone() })?;
-            Ok(hello)
-        }
+    let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
+    let mut process = WorkerProcess::start(command, store, log_folder.path(), 0, sender)?;
+    match receiver.recv().map(|message| message.heard) {
+        Ok(Heard::Message(message)) => match *message {
+            FromWorker::Hello(hello) => {
+                check_protocol(&hello, &command.program)?;
+                write_json(&identity_path(command, store), &Remembered { worker: build_of(command)?, hello: hello.clone() })?;
+                Ok(hello)
+            }
+            _ => Err(process.obituary()),
+        },
         _ => Err(process.obituary()),
     }
 }

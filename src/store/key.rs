@@ -60,17 +60,21 @@ impl fmt::Display for StageKey {
 
 impl KeyParts {
     pub fn key(&self) -> StageKey {
-        let inputs: serde_json::Map<String, Value> =
-            self.inputs.iter().map(|(name, digest)| (name.clone(), Value::from(digest.to_string()))).collect();
-        let parts = serde_json::json!({
-            "format": KEY_FORMAT,
-            "kind": self.kind,
-            "version": self.version,
-            "parameters": self.parameters,
-            "inputs": inputs,
-        });
-        StageKey(Digest::of_bytes(canonical_json(&parts).as_bytes()))
+        let inputs = self.inputs.iter().map(|(name, digest)| (name.as_str(), *digest));
+        key_of(&self.kind, self.version, &canonical_json(&self.parameters), inputs)
     }
+}
+
+/// The key of a stage from its parts, the parameters as canonical JSON already. `inputs`: sorted by name.
+pub fn key_of<'a>(kind: &str, version: u32, parameters: &str, inputs: impl Iterator<Item = (&'a str, Digest)>) -> StageKey {
+    // The canonical JSON of all parts: their names in order, no white space.
+    let mut text = format!("{{\"format\":{KEY_FORMAT},\"inputs\":{{");
+    for (index, (name, digest)) in inputs.enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        text.push_str(&format!("{comma}{}:\"{digest}\"", Value::from(name)));
+    }
+    text.push_str(&format!("}},\"kind\":{},\"parameters\":{parameters},\"version\":{version}}}", Value::from(kind)));
+    StageKey(Digest::of_bytes(text.as_bytes()))
 }
 
 /// JSON with sorted keys and no white space, whatever order the values were built in.
@@ -83,13 +87,14 @@ pub fn canonical_json(value: &Value) -> String {
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
-            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
             text.push('{');
             for (index, (name, field)) in sorted.into_iter().enumerate() {
                 if index > 0 {
                     text.push(',');
                 }
-                text.push_str(&Value::from(name.as_str()).to_string());
+                write_string(name, text);
                 text.push(':');
                 write_canonical(field, text);
             }
@@ -105,8 +110,13 @@ fn write_canonical(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
+        Value::String(string) => write_string(string, text),
         scalar => text.push_str(&scalar.to_string()),
     }
+}
+
+fn write_string(string: &str, text: &mut String) {
+    text.push_str(&serde_json::to_string(string).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -5,129 +5,164 @@
 //!   FORMAT                      the version of this layout
 //!   objects/ab/<digest>         a file, or a folder (a tree), named by its content; read-only
 //!   records/<kind>/<key>.json   what a finished stage was made of and what it wrote
+//!   partial/<key>/              how far an interrupted stage came, to go on from there
 //!   locks/<key>.lock            held by the worker that makes the stage
 //!   tmp/                        work in progress; nothing in it is ever read as a result
-//!   logs/worker-*.log           what a running worker says; kept when it does not end well
-//!   latest/<name>.json          the last key of each stage name, to explain reruns
+//!   quarantine/                 objects whose bytes were not what their names say
+//!   runs/<run>/                 every invocation: what it was, what happened, its workers' logs
+//!   plans/<digest>.json         what runs planned: resolved recipes, stages, keys
 //!   stat/                       digests of data files, remembered by size, time and inode
 //!   devices/                    what a device said of itself
 //! ```
 //!
 //! Promises: an object is complete or absent (written under tmp/, synced, renamed); a record is written last, so a stage that
-//! was interrupted leaves nothing that looks finished; a lock is held only by whoever writes.
+//! was interrupted leaves nothing that looks finished; a lock is held only by whoever writes; an object's bytes are compared
+//! with its name before a process first uses it. A file that is stored gets a fixed time of modification, so that planning
+//! sees at a glance whether somebody wrote to it since.
+//!
+//! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to.
 
 pub mod digest;
+pub mod file;
+pub mod gc;
+pub mod history;
 pub mod key;
+pub mod lock;
 pub mod record;
 pub mod stat;
+pub mod transfer;
+pub mod tree;
+pub mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use walkdir::WalkDir;
+use std::sync::{Arc, Mutex};
 
 use crate::error::{AtPath, Error, Result};
 use digest::Digest;
+use file::{Durability, sync_folder, write_with};
+pub use file::{read_json, write_atomically, write_json};
 use key::StageKey;
-use record::{Form, Output, Record};
+use record::{Output, Record, RecordHead};
 
 const LAYOUT: &str = "surgcam-store 1";
+const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
 
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// A common store that is only read.
+    shared: Option<PathBuf>,
+    /// Tells others that somebody is here.
+    in_use: Option<Arc<File>>,
+    /// Objects whose bytes this process has compared with their names.
+    verified: Arc<Mutex<HashSet<Digest>>>,
 }
 
 impl Store {
-    /// Opens the store in a folder, making it if it is not there.
-    pub fn open(root: &Path) -> Result<Self> {
-        for folder in ["objects", "records", "locks", "tmp", "logs", "latest", "stat", "devices"] {
-            let folder = root.join(folder);
-            fs::create_dir_all(&folder).at_path("create the store's folder", &folder)?;
+    /// Opens the store in a folder, making it if it is not there, with a common store in front of it if one is given.
+    pub fn open(root: &Path, shared: Option<&Path>) -> Result<Self> {
+        let format = root.join("FORMAT");
+        if !is_of_our_format(root)? {
+            for folder in FOLDERS {
+                let folder = root.join(folder);
+                fs::create_dir_all(&folder).at_path("create the store's folder", &folder)?;
+            }
+            write_atomically(&format, LAYOUT.as_bytes())?;
         }
         let root = root.canonicalize().at_path("find the store", root)?;
-        let store = Store { root };
-        let format = store.root.join("FORMAT");
-        match fs::read_to_string(&format) {
-            Ok(text) if text.trim() == LAYOUT => {}
-            Ok(text) => {
-                return Err(Error::usage(format!("the store has the format `{}`, this program writes `{LAYOUT}`", text.trim()))
-                    .at_path(&store.root)
-                    .hint("name another folder with SURGCAM_STORE, or use the program that made this one"));
-            }
-            Err(_) => write_atomically(&format, LAYOUT.as_bytes())?,
+        if let Some(shared) = shared
+            && !is_of_our_format(shared)?
+        {
+            return Err(Error::usage("the shared store is no store").at_path(shared).hint("check the setting `shared_store`"));
         }
-        Ok(store)
+        let in_use = Some(Arc::new(lock::announce_use(&root)?));
+        Ok(Store { root, shared: shared.map(Path::to_path_buf), in_use, verified: Arc::default() })
     }
 
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the object lies; it need not exist.
+    pub fn shared(&self) -> Option<&Path> {
+        self.shared.as_deref()
+    }
+
+    pub(self) fn give_up_use(&mut self) {
+        self.in_use = None;
+    }
+
+    /// Where the object lies: in this store, or in the common one; where it would be if it is in neither.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.root.join("objects").join(&hex[..2]).join(hex)
+        let own = object_path_in(&self.root, digest);
+        match &self.shared {
+            Some(shared) if !own.exists() => {
+                let common = object_path_in(shared, digest);
+                if common.exists() { common } else { own }
+            }
+            _ => own,
+        }
     }
 
     fn record_path(&self, kind: &str, key: &StageKey) -> PathBuf {
-        self.root.join("records").join(kind).join(format!("{}.json", key.hex()))
+        record_path_in(&self.root, kind, key)
     }
 
     pub fn device_path(&self, device: &str) -> PathBuf {
         self.root.join("devices").join(format!("{}.json", device.replace(':', "-")))
     }
 
-    /// The record of a finished stage whose outputs are all here; `None` if it must run.
-    pub fn record(&self, kind: &str, key: &StageKey) -> Option<Record> {
-        let text = fs::read(self.record_path(kind, key)).ok()?;
-        let record: Record = serde_json::from_slice(&text).ok()?;
-        let whole = record.format == record::RECORD_FORMAT
-            && record.key == *key
-            && record.outputs.values().all(|output| self.object_path(&output.digest).exists());
-        whole.then_some(record)
+    /// Where a stage keeps how far it came, to go on after an interruption; for the holder of its lock.
+    pub fn partial_folder(&self, key: &StageKey) -> PathBuf {
+        self.root.join("partial").join(key.hex())
     }
 
-    /// Writes the record: from here on the stage is finished. The first record of a key wins.
+    /// The record of a finished stage whose outputs are all here; `None` if it must run.
+    pub fn record_head(&self, kind: &str, key: &StageKey) -> Option<RecordHead> {
+        let text = self.record_text(kind, key)?;
+        let head: RecordHead = serde_json::from_slice(&text).ok()?;
+        let whole =
+            head.format == record::RECORD_FORMAT && head.key == *key && head.outputs.values().all(|output| self.has_object(&output.digest));
+        whole.then_some(head)
+    }
+
+    /// Whether the object is there and, as far as a glance tells, as it was stored: a file that was written to since is read.
+    fn has_object(&self, digest: &Digest) -> bool {
+        let own = object_path_in(&self.root, digest);
+        match own.metadata() {
+            Ok(metadata) if metadata.is_dir() || tree::is_untouched(&metadata) => true,
+            Ok(_) => self.use_object(digest).is_ok_and(|path| {
+                // Copied here by other means, perhaps. The next glance shall be enough.
+                let _ = tree::mark_untouched(&path);
+                true
+            }),
+            Err(_) => self.shared.as_ref().is_some_and(|shared| object_path_in(shared, digest).exists()),
+        }
+    }
+
+    /// As [`Store::record_head`], with all that the record says.
+    pub fn record(&self, kind: &str, key: &StageKey) -> Option<Record> {
+        self.record_head(kind, key)?;
+        self.record_even_without_objects(kind, key)
+    }
+
+    /// What a stage was made of, even if its outputs are gone.
+    pub fn record_even_without_objects(&self, kind: &str, key: &StageKey) -> Option<Record> {
+        serde_json::from_slice(&self.record_text(kind, key)?).ok()
+    }
+
+    fn record_text(&self, kind: &str, key: &StageKey) -> Option<Vec<u8>> {
+        let own = fs::read(self.record_path(kind, key)).ok();
+        own.or_else(|| fs::read(record_path_in(self.shared.as_ref()?, kind, key)).ok())
+    }
+
+    /// Writes the record: from here on the stage is finished. Not synced: its objects are, and a record that a power failure
+    /// took means that the stage is made again.
     pub fn write_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(&record.parts.kind, &record.key);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).at_path("create the folder", folder)?;
-        }
-        write_json(&path, record)
-    }
-
-    /// The last key that a stage of this name had, if it ever ran.
-    pub fn latest(&self, name: &str) -> Option<Latest> {
-        read_json(&self.latest_path(name)).ok()
-    }
-
-    pub fn set_latest(&self, name: &str, latest: &Latest) -> Result<()> {
-        write_json(&self.latest_path(name), latest)
-    }
-
-    fn latest_path(&self, name: &str) -> PathBuf {
-        let readable: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).take(60).collect();
-        let distinct = Digest::of_bytes(name.as_bytes()).short();
-        self.root.join("latest").join(format!("{readable}-{distinct}.json"))
-    }
-
-    /// Waits for the right to make this stage. Call [`Store::record`] again once it is held: another process may have made it.
-    /// `on_wait` is called once if somebody else holds it.
-    pub fn lock(&self, key: &StageKey, on_wait: impl FnOnce(&str)) -> Result<StageLock> {
-        let path = self.root.join("locks").join(format!("{}.lock", key.hex()));
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
-        if file.try_lock().is_err() {
-            on_wait(fs::read_to_string(&path).unwrap_or_default().trim());
-            file.lock().at_path("wait for the lock", &path)?;
-        }
-        // Who holds it, for whoever waits.
-        file.set_len(0).at_path("write the lock", &path)?;
-        (&file).write_all(format!("process {}", std::process::id()).as_bytes()).at_path("write the lock", &path)?;
-        Ok(StageLock { _file: file })
+        let text = serde_json::to_vec(record).at_path("write", &path)?;
+        write_with(&path, &text, Durability::Remade)
     }
 
     /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,
@@ -154,112 +189,113 @@ impl Store {
     }
 
     fn store_object(&self, path: &Path) -> Result<Output> {
-        let (digest, bytes, form) = if path.is_dir() {
-            let (digest, bytes) = tree_digest(path)?;
-            (digest, bytes, Form::Tree)
-        } else {
-            let bytes = path.metadata().at_path("read", path)?.len();
-            (Digest::of_file(path)?, bytes, Form::File)
-        };
-        let target = self.object_path(&digest);
-        if !target.exists() {
-            settle(path)?;
+        let (digest, bytes, form) = tree::digest_of(path)?;
+        let target = object_path_in(&self.root, &digest);
+        if !self.object_path(&digest).exists() {
+            tree::settle(path)?;
             if let Some(folder) = target.parent() {
                 fs::create_dir_all(folder).at_path("create the folder", folder)?;
+                if let Err(error) = fs::rename(path, &target)
+                    // Another process may have stored the same content in the meantime.
+                    && !target.exists()
+                {
+                    return Err(error).at_path("move an object to", &target);
+                }
+                sync_folder(folder)?;
             }
-            if let Err(error) = fs::rename(path, &target)
-                // Another process may have stored the same content in the meantime.
-                && !target.exists()
-            {
-                return Err(error).at_path("move an object to", &target);
-            }
-            sync_parent(&target)?;
         }
         Ok(Output { digest, form, bytes })
     }
 
-    /// The path of an output that a record promises.
-    pub fn output(&self, record: &Record, name: &str) -> Result<PathBuf> {
-        let output = record.outputs.get(name).ok_or_else(|| {
-            Error::failure(format!("the stage `{}` has no output `{name}`", record.name))
-                .hint("the store was written by another version of surgcam; name a fresh one with SURGCAM_STORE")
-        })?;
-        Ok(self.object_path(&output.digest))
-    }
-}
-
-/// What a stage was the last time its name was planned or made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Latest {
-    pub key: StageKey,
-    pub parts: key::KeyParts,
-}
-
-/// Held while a stage is made; given back when dropped, or by the system when the process dies.
-#[derive(Debug)]
-pub struct StageLock {
-    _file: File,
-}
-
-/// The digest of a folder: of the sorted list of its files' paths, digests and sizes.
-pub fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
-    let mut listing = String::from("tree 1\n");
-    let mut total = 0;
-    for entry in WalkDir::new(folder).sort_by_file_name() {
-        let entry = entry.at_path("list", folder)?;
-        if !entry.file_type().is_file() {
-            continue;
+    /// The path of an object that is about to be read, its bytes compared with its name once in a process. One that is not
+    /// what its name says is put aside, so that the next run makes it again.
+    pub fn use_object(&self, digest: &Digest) -> Result<PathBuf> {
+        let path = self.object_path(digest);
+        if self.verified_set().contains(digest) {
+            return Ok(path);
         }
-        let bytes = entry.metadata().at_path("read", entry.path())?.len();
-        let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        let digest = Digest::of_file(entry.path())?;
-        listing.push_str(&format!("{digest} {bytes} {}\n", relative.display()));
-        total += bytes;
+        if !path.exists() {
+            return Err(Error::failure(format!("the object {} is not in the store any more", digest.short()))
+                .at_path(&path)
+                .hint("run the experiment again: it is made anew"));
+        }
+        let (found, _, _) = tree::digest_of(&path)?;
+        self.check(digest, &found, path)
     }
-    Ok((Digest::of_bytes(listing.as_bytes()), total))
-}
 
-/// Puts an object's bytes on the disk and takes the right to write from its files.
-fn settle(path: &Path) -> Result<()> {
-    for entry in WalkDir::new(path).contents_first(true) {
-        let entry = entry.at_path("list", path)?;
-        if entry.file_type().is_file() {
-            let file = File::open(entry.path()).at_path("open", entry.path())?;
-            file.sync_all().at_path("write", entry.path())?;
-            let mut permissions = file.metadata().at_path("read", entry.path())?.permissions();
-            permissions.set_readonly(true);
-            fs::set_permissions(entry.path(), permissions).at_path("protect", entry.path())?;
+    /// The bytes of an object that is a small file, checked like [`Store::use_object`].
+    pub fn read_object(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let path = self.object_path(digest);
+        match fs::read(&path) {
+            Ok(bytes) => self.check(digest, &Digest::of_bytes(&bytes), path).map(|_| bytes),
+            // It says what is wrong.
+            Err(_) => self.use_object(digest).and_then(|path| fs::read(&path).at_path("read", &path)),
         }
     }
-    Ok(())
+
+    fn check(&self, digest: &Digest, found: &Digest, path: PathBuf) -> Result<PathBuf> {
+        if found != digest {
+            let place = if path.starts_with(&self.root) { verify::quarantine(self, digest)? } else { path };
+            return Err(Error::failure(format!(
+                "the object {} has changed since it was written: its bytes are not what its name says",
+                digest.short()
+            ))
+            .at_path(&place)
+            .hint("it is put aside; run the same command again, and it is made anew (`surgcam store verify` looks for more)"));
+        }
+        self.verified_set().insert(*digest);
+        Ok(path)
+    }
+
+    fn verified_set(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Every record of this store, the common one not included; unreadable ones as errors of their files.
+    pub fn records(&self) -> impl Iterator<Item = (PathBuf, Option<Record>)> {
+        let files = walkdir::WalkDir::new(self.root.join("records")).sort_by_file_name().into_iter().flatten();
+        files.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "json")).map(
+            |entry| {
+                let record = read_json(entry.path()).ok();
+                (entry.into_path(), record)
+            },
+        )
+    }
+
+    /// Every object of this store, the common one not included.
+    pub fn objects(&self) -> impl Iterator<Item = (Digest, PathBuf)> {
+        let entries = walkdir::WalkDir::new(self.root.join("objects")).min_depth(2).max_depth(2).sort_by_file_name().into_iter().flatten();
+        entries.filter_map(|entry| {
+            let digest = format!("sha256:{}", entry.file_name().to_string_lossy()).parse().ok()?;
+            Some((digest, entry.into_path()))
+        })
+    }
 }
 
-fn sync_parent(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    let folder_handle = File::open(folder).at_path("open", folder)?;
-    folder_handle.sync_all().at_path("write", folder)
+/// `false`: there is none yet.
+fn is_of_our_format(root: &Path) -> Result<bool> {
+    match fs::read_to_string(root.join("FORMAT")) {
+        Ok(text) if text.trim() == LAYOUT => Ok(true),
+        Ok(text) => Err(Error::usage(format!("the store has the format `{}`, this program writes `{LAYOUT}`", text.trim()))
+            .at_path(root)
+            .hint("name another folder with SURGCAM_STORE, or use the program that made this one")),
+        Err(_) => Ok(false),
+    }
 }
 
-/// Writes a file so that a reader sees the old content or the new, never a part.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).at_path("create the folder", folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).at_path("write into", folder)?;
-    file.write_all(bytes).at_path("write", path)?;
-    file.as_file().sync_all().at_path("write", path)?;
-    file.persist(path).at_path("write", path)?;
-    Ok(())
+fn object_path_in(root: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    let mut path = root.join("objects");
+    path.push(&hex[..2]);
+    path.push(hex);
+    path
 }
 
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).at_path("write", path)?;
-    text.push(b'\n');
-    write_atomically(path, &text)
-}
-
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read(path).at_path("read", path)?;
-    serde_json::from_slice(&text).at_path("understand", path)
+fn record_path_in(root: &Path, kind: &str, key: &StageKey) -> PathBuf {
+    let mut path = root.join("records");
+    path.push(kind);
+    path.push(format!("{}.json", key.hex()));
+    path
 }
 
 #[cfg(test)]
@@ -292,30 +328,30 @@ mod tests {
     #[test]
     fn a_stage_is_finished_only_once_its_record_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
         let record = record_of(&store, "abc");
         assert!(store.record("pack", &record.key).is_none());
         store.write_record(&record).unwrap();
         let found = store.record("pack", &record.key).unwrap();
-        assert_eq!(fs::read_to_string(store.output(&found, "frames").unwrap()).unwrap(), "abc");
-        assert!(store.output(&found, "folder").unwrap().join("one").exists());
-        assert!(store.output(&found, "absent").is_err());
+        let path = |name: &str| store.use_object(&found.outputs[name].digest).unwrap();
+        assert_eq!(fs::read_to_string(path("frames")).unwrap(), "abc");
+        assert!(path("folder").join("one").exists());
     }
 
     #[test]
     fn a_record_whose_output_is_missing_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
         let record = record_of(&store, "abc");
         store.write_record(&record).unwrap();
-        fs::remove_file(store.output(&record, "frames").unwrap()).unwrap();
+        fs::remove_file(store.object_path(&record.outputs["frames"].digest)).unwrap();
         assert!(store.record("pack", &record.key).is_none());
     }
 
     #[test]
     fn a_workspace_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
         record_of(&store, "abc");
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }
@@ -324,6 +360,42 @@ mod tests {
     fn a_store_of_another_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("FORMAT"), "surgcam-store 99").unwrap();
-        assert!(Store::open(folder.path()).unwrap_err().to_string().contains("surgcam-store 99"));
+        assert!(Store::open(folder.path(), None).unwrap_err().to_string().contains("surgcam-store 99"));
+    }
+
+    #[test]
+    fn a_changed_byte_is_found_by_use_and_the_object_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let record = record_of(&store, "abc");
+        store.write_record(&record).unwrap();
+        for (name, file) in [("frames", ""), ("folder", "one")] {
+            let digest = record.outputs[name].digest;
+            let path = store.object_path(&digest);
+            let changed = if file.is_empty() { path.clone() } else { path.join(file) };
+            fs::remove_file(&changed).unwrap();
+            fs::write(&changed, "abd").unwrap();
+            let error = store.use_object(&digest).unwrap_err().to_string();
+            assert!(error.contains("has changed since it was written"), "{error}");
+            assert!(!path.exists() && store.record("pack", &record.key).is_none());
+        }
+    }
+
+    #[test]
+    fn a_common_store_is_read_and_never_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (common, own) = (folder.path().join("common"), folder.path().join("own"));
+        let record = {
+            let store = Store::open(&common, None).unwrap();
+            let record = record_of(&store, "abc");
+            store.write_record(&record).unwrap();
+            record
+        };
+        let store = Store::open(&own, Some(&common)).unwrap();
+        assert!(store.record("pack", &record.key).is_some());
+        assert!(store.use_object(&record.outputs["frames"].digest).unwrap().starts_with(&common));
+        record_of(&store, "abc");
+        assert_eq!(store.objects().count(), 0, "what the common store has is not stored twice");
+        assert!(Store::open(&own, Some(&folder.path().join("absent"))).is_err());
     }
 }

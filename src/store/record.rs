@@ -23,6 +23,21 @@ pub struct Record {
     pub machine: Machine,
 }
 
+impl Record {
+    pub fn into_head(self) -> RecordHead {
+        RecordHead { format: self.format, key: self.key, outputs: self.outputs, seconds: self.seconds }
+    }
+}
+
+/// What planning needs of a record: quick to read, for there may be thousands.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RecordHead {
+    pub format: u32,
+    pub key: StageKey,
+    pub outputs: BTreeMap<String, Output>,
+    pub seconds: f64,
+}
+
 /// One object that a stage wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Output {

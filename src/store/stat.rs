@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_changed_file_is_hashed_again() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
+        let store = Store::open(&folder.path().join("store"), None).unwrap();
         let path = folder.path().join("picture");
         fs::write(&path, "one").unwrap();
         let old = SystemTime::now() - Duration::from_secs(60);

@@ -26,11 +26,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use surgcam::error::{AtPath, Error, Result};
+use surgcam::error::{AtPath, Class, Error, Result};
 use surgcam::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION, StageJob};
 use surgcam::runner::worker_process::host;
+use surgcam::store::Store;
+use surgcam::store::lock::StageLock;
 use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
-use surgcam::store::{StageLock, Store};
 use tch::Device;
 
 use stages::{StageRun, Worker};
@@ -45,6 +46,9 @@ struct Arguments {
     threads: usize,
     #[arg(long)]
     store: PathBuf,
+    /// A common store, only read
+    #[arg(long)]
+    shared: Option<PathBuf>,
 }
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
@@ -72,7 +76,7 @@ fn run() -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Error::failure(format!("cannot start threads: {error}")))?;
-    let store = Store::open(&arguments.store)?;
+    let store = Store::open(&arguments.store, arguments.shared.as_deref())?;
     let hello = hello(device, threads);
     send(&mut protocol, &FromWorker::Hello(hello.clone()));
     let protocol = Mutex::new(protocol);
@@ -191,7 +195,12 @@ fn make_job(worker: &Worker, hello: &Hello, job: Job) {
     if stages.is_empty() {
         return;
     }
-    let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, &stages)));
+    make_together(worker, hello, &stages);
+}
+
+/// Makes stages in one pass; if that fails, each by itself, so that one that cannot be made takes no other with it.
+fn make_together(worker: &Worker, hello: &Hello, stages: &[&StageJob]) {
+    let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, stages)));
     let made = made.unwrap_or_else(|panic| {
         Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it"))
     });
@@ -201,7 +210,12 @@ fn make_job(worker: &Worker, hello: &Hello, job: Job) {
                 (worker.say)(&FromWorker::Finished { key: record.key, record: Box::new(record), executed: true });
             }
         }
+        Err(error) if stages.len() > 1 && error.class() != Class::Interrupted => {
+            tracing::warn!("{} stages together failed, each is tried by itself: {error}", stages.len());
+            stages.iter().for_each(|stage| make_together(worker, hello, &[stage]));
+        }
         Err(error) => {
+            tracing::error!("{}: {error}", stages[0].name);
             for stage in stages {
                 (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() });
             }
@@ -242,6 +256,7 @@ fn make_held(worker: &Worker, hello: &Hello, jobs: &[&StageJob]) -> Result<Vec<R
             },
         };
         worker.store.write_record(&record)?;
+        run.forget_partial();
         records.push(record);
     }
     Ok(records)

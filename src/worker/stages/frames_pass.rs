@@ -9,6 +9,7 @@ use surgcam::artifacts::metrics::ExtractionSummary;
 use surgcam::dataset::index::Frame;
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
+use surgcam::store::write_json;
 
 use super::StageRun;
 use super::evaluate::inference_batch;
@@ -175,7 +176,8 @@ impl Sibling<'_> {
                 if self.summary.classes_without_region > 0 {
                     self.stage.note(format!("{} present classes had no region", self.summary.classes_without_region));
                 }
-                features::write_index(&self.folder, &self.written, &self.summary)
+                features::write_index(&self.folder, &self.written)?;
+                write_json(&self.stage.output(output::METRICS), &self.summary)
             }
         }
     }

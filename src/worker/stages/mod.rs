@@ -64,7 +64,7 @@ impl<'a> StageRun<'a> {
 
     pub fn input(&self, name: &str) -> Result<PathBuf> {
         let digest = self.job.parts.inputs.get(name).ok_or_else(|| Error::failure(format!("the stage has no input `{name}`")))?;
-        Ok(self.worker.store.object_path(digest))
+        self.worker.store.use_object(digest)
     }
 
     pub fn place(&self, name: &str) -> Result<PathBuf> {
@@ -73,6 +73,21 @@ impl<'a> StageRun<'a> {
 
     pub fn output(&self, name: &str) -> PathBuf {
         self.workspace.join(name)
+    }
+
+    /// Where it may keep how far it came, to go on from there after an interruption.
+    pub fn partial_folder(&self) -> PathBuf {
+        self.worker.store.partial_folder(&self.job.key)
+    }
+
+    /// The stage is finished: nothing is gone on from.
+    pub fn forget_partial(&self) {
+        let folder = self.partial_folder();
+        if let Err(error) = std::fs::remove_dir_all(&folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("cannot remove {}: {error}", folder.display());
+        }
     }
 
     pub fn output_folder(&self, name: &str) -> Result<PathBuf> {
@@ -121,8 +136,15 @@ fn make_one(stage: &StageRun) -> Result<()> {
         ScoreStage::KIND => score::make(stage),
         ProbeStage::KIND => probe::make(stage),
         MeasureStage::KIND => measure::make(stage),
+        EmptyStage::KIND => empty(stage),
         other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
     }
+}
+
+/// Only what the runner and the store do for any stage.
+fn empty(stage: &StageRun) -> Result<()> {
+    let path = stage.output(output::NOTHING);
+    std::fs::write(&path, "").at_path("write", &path)
 }
 
 /// Whether a stage must have the machine for itself.

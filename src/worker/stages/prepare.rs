@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use surgcam::artifacts::metrics::LeftOut;
 use surgcam::dataset::index::{self, FRAMES_FILE, Picture, SUMMARY_FILE};
 use surgcam::dataset::{pack as frame_pack, sample as drawn};
 use surgcam::error::Result;
@@ -33,6 +34,7 @@ pub fn index(stage: &StageRun) -> Result<()> {
     index::write_lines(&folder.join(FRAMES_FILE), &built.frames)?;
     write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
     index::write_lines(&stage.output(output::PICTURES), &pictures)?;
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped: built.summary.skipped.clone() })?;
     if !built.summary.skipped.is_empty() {
         stage.note(format!("{} frames skipped, the first: {}", built.summary.skipped.len(), built.summary.skipped[0].problem));
     }
@@ -70,6 +72,8 @@ pub fn pack(stage: &StageRun) -> Result<()> {
         }
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
+    let skipped = manifest.skipped.iter().map(|skipped| skipped.frame.clone()).collect();
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped })?;
     if !manifest.skipped.is_empty() {
         let first = &manifest.skipped[0].frame;
         stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));

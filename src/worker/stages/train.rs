@@ -18,6 +18,7 @@ use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
+use crate::training::resume::{self, Progress};
 use crate::training::sgd::Sgd;
 
 /// A train frame: which part of a mix, and its row there.
@@ -41,7 +42,13 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let mut trainer = Trainer::new(stage, &parameters)?;
     let mut history: Vec<HistoryRow> = Vec::new();
     let mut best: Option<(f64, Parameters)> = None;
-    for epoch in 1..=parameters.epochs {
+    if let Some(resumed) = resume::read(&stage.partial_folder()) {
+        stage.note(format!("goes on after epoch {}", resumed.history.len()));
+        trainer.resume(resumed.weights, resumed.momentum, resumed.schedule)?;
+        (history, best) = (resumed.history, resumed.best);
+    }
+    for epoch in history.len() + 1..=parameters.epochs {
+        let begun = Instant::now();
         let line = trainer.epoch(epoch)?;
         // Without a positive label anywhere there is no mAP; the first epoch is as good as any.
         let map = line.mean_average_precision.unwrap_or(0.0);
@@ -53,6 +60,9 @@ pub fn make(stage: &StageRun) -> Result<()> {
             parameters.epochs, line.train_loss, line.validation_loss, line.accuracy, map, line.learning_rate, line.seconds
         ));
         history.push(line);
+        if epoch < parameters.epochs {
+            trainer.progress(&history, best.as_ref()).write(&stage.partial_folder(), begun)?;
+        }
     }
     let (_, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;
     checkpoint::write(&best, &stage.output(output::CHECKPOINT))?;
@@ -84,6 +94,22 @@ impl<'a> Trainer<'a> {
         let network = ResNet::new(parameters.architecture, &weights)?;
         let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
         Ok(Trainer { stage, parameters, device, parts, samples, validation, weights, network, optimizer, schedule })
+    }
+
+    /// Takes up where an interrupted training stopped. Weights are written into the tensors that are there, whose layout the
+    /// network relies on.
+    fn resume(&mut self, weights: Vec<(String, Tensor)>, momentum: Vec<(String, Tensor)>, schedule: Schedule) -> Result<()> {
+        for (name, tensor) in weights {
+            let mut own = self.weights.get(&name)?;
+            tch::no_grad(|| own.copy_(&tensor));
+        }
+        self.optimizer.resume(momentum, self.device);
+        self.schedule = schedule;
+        Ok(())
+    }
+
+    fn progress<'b>(&'b self, history: &'b [HistoryRow], best: Option<&'b (f64, Parameters)>) -> Progress<'b> {
+        Progress { schedule: &self.schedule, history, weights: &self.weights, optimizer: &self.optimizer, best }
     }
 
     fn epoch(&mut self, epoch: usize) -> Result<HistoryRow> {

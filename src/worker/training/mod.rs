@@ -1,6 +1,7 @@
 //! What training needs beside the network: the loss, the optimizer, the learning-rate schedule.
 
 pub mod plateau;
+pub mod resume;
 pub mod sgd;
 
 use tch::Tensor;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 use crate::model::parameters::{Parameters, is_trained};
 
@@ -24,6 +24,11 @@ impl Sgd {
             .map(|(name, tensor)| (name.clone(), tensor.set_requires_grad(true)))
             .collect();
         Sgd { trained, buffers: BTreeMap::new(), momentum, weight_decay }
+    }
+
+    /// Goes on with the momentum of an interrupted training.
+    pub fn resume(&mut self, momentum: Vec<(String, Tensor)>, device: Device) {
+        self.buffers = momentum.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect();
     }
 
     pub fn zero_gradients(&mut self) {

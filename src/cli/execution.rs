@@ -1,0 +1,94 @@
+//! Running a plan for a command: with progress on the terminal, a journal, an entry in the history.
+
+use std::path::Path;
+
+use super::context::{Context, Planned, measured_machine};
+use crate::error::Result;
+use crate::plan::StageId;
+use crate::plan::status::Known;
+use crate::report::live_tables::LiveTables;
+use crate::report::run_record;
+use crate::report::table_files::TableSource;
+use crate::report::{printer, progress};
+use crate::runner::events::{Reporter, Together};
+use crate::runner::interrupt::Interrupt;
+use crate::runner::journal::Journal;
+use crate::runner::worker_process::WorkerCommand;
+use crate::runner::{self, Options, Summary};
+use crate::store::digest::Digest;
+use crate::store::history::{Memory, Run};
+
+/// What a run made and left.
+pub struct Execution {
+    pub summary: Summary,
+    pub run: Run,
+}
+
+/// Runs whatever of the plan is not in the store. `live_tables`: the folder that results so far are written to.
+pub fn execute(context: &Context, planned: &mut Planned, keep_going: bool, live_tables: Option<&Path>) -> Result<Execution> {
+    let start = &context.start;
+    let known = std::mem::take(&mut planned.known);
+    announce(planned, &known);
+    let summary = if known.to_run() == 0 {
+        Summary { cached: planned.built.plan.ids().collect(), known, ..Summary::default() }
+    } else {
+        run(context, planned, known, keep_going, live_tables)?
+    };
+    let run = start.ended(&planned.experiment.name, write_plan(planned, &summary.known)?, &planned.built, &summary);
+    planned.store.write_run(&run)?;
+    Ok(Execution { summary, run })
+}
+
+fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
+    let Planned { experiment, store, built, .. } = planned;
+    let digest = run_record::plan_digest(experiment, built, known)?;
+    store.write_plan(digest, || run_record::snapshot(experiment, built, known))
+}
+
+fn announce(planned: &Planned, known: &Known) {
+    let (cells, stages, to_run) = (planned.built.cells.len(), planned.built.plan.stages.len(), known.to_run());
+    let cells = if cells > 1 { format!("{cells} cells, ") } else { String::new() };
+    printer::message(&if to_run == 0 {
+        format!("nothing to run: all {stages} stages are in the store")
+    } else {
+        format!("{cells}{stages} stages: {} in the store, at most {to_run} to run", known.cached())
+    });
+}
+
+fn run(context: &Context, planned: &Planned, known: Known, keep_going: bool, live_tables: Option<&Path>) -> Result<Summary> {
+    let Planned { experiment, store, built, hello, .. } = planned;
+    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let estimates = estimates(planned, &known);
+    let interrupt = Interrupt::listen()?;
+    let open_run = store.open_run(&context.start.id)?;
+    store.write_run(&context.start.running(&experiment.name, write_plan(planned, &known)?))?;
+    let mut progress = progress::for_stderr(known.to_run());
+    let mut journal = Journal::new(&open_run.folder);
+    let mut tables = live_tables.map(|folder| {
+        let machine = hello.as_ref().map(measured_machine);
+        LiveTables::new(TableSource { experiment, built, store, machine, folder })
+    });
+    let mut reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
+    reporters.extend(tables.as_mut().map(|tables| tables as &mut dyn Reporter));
+    let options = Options {
+        processor: devices[0].without_device(),
+        devices,
+        jobs: context.settings.jobs.unwrap_or(1),
+        keep_going,
+        log_folder: &open_run.folder,
+        estimate: &|id| estimates[id.0],
+    };
+    runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))
+}
+
+/// Seconds that each stage took the last time; what never ran counts like the average of what did.
+fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
+    let plan = &planned.built.plan;
+    let mut memory = Memory::of(&planned.store, &planned.experiment.name);
+    let mut remembered =
+        |id: StageId| (!known.is_made(id)).then(|| memory.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
+    let found: Vec<Option<f64>> = plan.ids().map(&mut remembered).collect();
+    let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
+    let average = if known_seconds.is_empty() { 1.0 } else { known_seconds.iter().sum::<f64>() / known_seconds.len() as f64 };
+    found.into_iter().map(|seconds| seconds.unwrap_or(average)).collect()
+}

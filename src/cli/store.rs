@@ -1,0 +1,308 @@
+//! `surgcam store`.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{TimeDelta, Utc};
+use indicatif::{HumanBytes, ProgressBar};
+
+use super::context::Context;
+use super::{Machine, Overrides};
+use crate::error::{Error, Result};
+use crate::plan::StageId;
+use crate::plan::status::Known;
+use crate::report::printer;
+use crate::store::digest::Digest;
+use crate::store::gc::{self, Keep};
+use crate::store::key::StageKey;
+use crate::store::record::Record;
+use crate::store::transfer::{Remote, Transferred};
+use crate::store::{Store, verify};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List finished stages: kind, name, size, age
+    Ls {
+        /// Only stages of this kind, as in train
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Show how much room each kind of stage takes
+    Size,
+    /// Read every object and compare it with its name; what is broken is put aside and made anew by the next run
+    Verify,
+    /// Remove what neither the last runs nor any experiment needs
+    Gc {
+        /// Only print what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Keep what the last N runs need (and the last run of each experiment)
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        keep_runs: usize,
+        /// Keep whatever was made in the last DAYS days
+        #[arg(long, value_name = "DAYS", default_value_t = 0.0)]
+        younger_than: f64,
+    },
+    /// Tell what a digest or key (or its first digits) is: which stage made it, from what, and who uses it
+    Why { digest: String },
+    /// Copy finished stages to a folder or to s3://bucket/prefix
+    Push(Transfer),
+    /// Copy finished stages from a folder or from s3://bucket/prefix
+    Pull(Transfer),
+}
+
+#[derive(clap::Args)]
+struct Transfer {
+    /// A folder, file:///..., or s3://bucket/prefix with the AWS_* variables
+    address: String,
+    /// Only what this experiment needs
+    experiment: Option<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    match &arguments.action {
+        Action::Ls { kind } => list(&Context::plain()?.store()?, kind.as_deref()),
+        Action::Size => size(&Context::plain()?.store()?),
+        Action::Verify => verify(&Context::plain()?.store()?),
+        Action::Gc { dry_run, keep_runs, younger_than } => collect(&Context::plain()?, *dry_run, *keep_runs, *younger_than),
+        Action::Why { digest } => why(&Context::plain()?.store()?, digest),
+        Action::Push(transfer) => push(transfer),
+        Action::Pull(transfer) => pull(transfer),
+    }
+}
+
+fn records(store: &Store) -> Vec<Record> {
+    store.records().filter_map(|(_, record)| record).collect()
+}
+
+fn list(store: &Store, kind: Option<&str>) -> Result<()> {
+    let mut found = records(store);
+    found.retain(|record| kind.is_none_or(|kind| record.parts.kind == kind));
+    found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
+    for record in &found {
+        let bytes: u64 = record.outputs.values().map(|output| output.bytes).sum();
+        printer::data(&format!(
+            "{}  {:<10} {:>10}  {:>9.1} s  {}  {}",
+            record.key.short(),
+            record.parts.kind,
+            HumanBytes(bytes).to_string(),
+            record.seconds,
+            record.started,
+            record.name
+        ));
+    }
+    printer::message(&format!("{} finished stages in {}", found.len(), store.root().display()));
+    Ok(())
+}
+
+fn size(store: &Store) -> Result<()> {
+    let mut kinds: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+    let mut counted = HashSet::new();
+    for record in records(store) {
+        let entry = kinds.entry(record.parts.kind).or_default();
+        entry.0 += 1;
+        // Stages that made the same content share its object.
+        entry.1 += record.outputs.values().filter(|output| counted.insert(output.digest)).map(|output| output.bytes).sum::<u64>();
+    }
+    for (kind, (count, bytes)) in &kinds {
+        printer::data(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()));
+    }
+    let all = gc::size(store.root());
+    printer::data(&format!(
+        "{:<12} {:>7} stages  {:>12} on disk",
+        "all",
+        kinds.values().map(|(count, _)| count).sum::<usize>(),
+        HumanBytes(all).to_string()
+    ));
+    Ok(())
+}
+
+fn verify(store: &Store) -> Result<()> {
+    let bar = if printer::is_watched() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let verified = verify::verify(store, |bytes| bar.set_message(format!("{} read", HumanBytes(bytes))))?;
+    bar.finish_and_clear();
+    for (digest, place) in &verified.corrupt {
+        printer::data(&format!("corrupt: {digest}, put aside as {}", place.display()));
+    }
+    for path in &verified.bad_records {
+        printer::data(&format!("bad record: {}, removed", path.display()));
+    }
+    for name in &verified.incomplete {
+        printer::data(&format!("incomplete: {name} has lost an output, the next run makes it anew"));
+    }
+    printer::data(&format!(
+        "{} objects ({}) and {} records read: {}",
+        verified.objects,
+        HumanBytes(verified.bytes),
+        verified.records,
+        if verified.is_clean() {
+            "all are what their names say".to_string()
+        } else {
+            format!("{} are not", verified.corrupt.len() + verified.bad_records.len())
+        }
+    ));
+    if verified.is_clean() {
+        return Ok(());
+    }
+    Err(Error::failure("the store had broken parts")
+        .at_path(store.root())
+        .hint("they are out of use; run the experiments again, and what is missing is made anew"))
+}
+
+fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64) -> Result<()> {
+    let mut store = context.store()?;
+    let mut keys = HashSet::new();
+    for file in context.experiment_files() {
+        match context.plan(&file.display().to_string()) {
+            Ok(planned) => keys.extend(planned.built.plan.ids().filter_map(|id| planned.known.key(id))),
+            // Its data are not here, perhaps: what its last run needed is kept in any case.
+            Err(error) => tracing::info!("{} cannot be planned: {error}", file.display()),
+        }
+    }
+    let alone = store.use_alone()?;
+    let inventory = gc::inventory(&store)?;
+    let keep = Keep { runs: keep_runs, keys, younger_than: TimeDelta::seconds((younger_than * 86_400.0) as i64) };
+    let garbage = gc::garbage(&inventory, &keep, Utc::now());
+    for record in &garbage.records {
+        printer::data(&format!("{}  {}", record.key.short(), record.name));
+    }
+    let summary = format!(
+        "{} of {} finished stages, {} of {} objects, {} leftovers: {}",
+        garbage.records.len(),
+        inventory.records.len(),
+        garbage.objects.len(),
+        inventory.objects.len(),
+        garbage.leftovers.len(),
+        HumanBytes(garbage.bytes())
+    );
+    if dry_run {
+        printer::data(&format!("would free {summary}"));
+        return Ok(());
+    }
+    gc::remove_all(&garbage, &alone)?;
+    printer::data(&format!("freed {summary}"));
+    Ok(())
+}
+
+fn why(store: &Store, wanted: &str) -> Result<()> {
+    let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
+    if wanted.len() < 4 {
+        return Err(Error::usage("too few digits to tell one from another").hint("give at least four"));
+    }
+    let is_meant = |digest: &Digest| digest.hex().starts_with(&wanted);
+    let all = records(store);
+    let mut found = false;
+    for record in &all {
+        let outputs: Vec<&String> = record.outputs.iter().filter(|(_, output)| is_meant(&output.digest)).map(|(name, _)| name).collect();
+        if is_meant(&record.key.0) {
+            found = true;
+            describe(record, &all);
+        } else if !outputs.is_empty() {
+            found = true;
+            let names: Vec<&str> = outputs.iter().map(|name| name.as_str()).collect();
+            printer::data(&format!("output {} of:", names.join(", ")));
+            describe(record, &all);
+        }
+        for (name, _) in record.parts.inputs.iter().filter(|(_, digest)| is_meant(digest)) {
+            found = true;
+            printer::data(&format!("input {name} of {} ({})", record.name, record.key.short()));
+        }
+    }
+    if found {
+        Ok(())
+    } else {
+        Err(Error::usage(format!("no record of the store names `{wanted}`")).hint("`surgcam store ls` lists the keys"))
+    }
+}
+
+fn describe(record: &Record, all: &[Record]) {
+    printer::data(&format!("{} ({}), version {}", record.name, record.parts.kind, record.parts.version));
+    printer::data(&format!("  key        {}", record.key));
+    printer::data(&format!(
+        "  made       {} in {:.1} s on {} ({})",
+        record.started, record.seconds, record.machine.host, record.machine.device
+    ));
+    for (name, digest) in &record.parts.inputs {
+        let maker = all.iter().find(|other| other.outputs.values().any(|output| output.digest == *digest));
+        printer::data(&format!("  input      {name} = {} from {}", digest.short(), maker.map_or("outside", |maker| maker.name.as_str())));
+    }
+    for (name, output) in &record.outputs {
+        printer::data(&format!("  output     {name} = {} ({})", output.digest.short(), HumanBytes(output.bytes)));
+    }
+    printer::data(&format!("  parameters {}", record.parts.parameters));
+}
+
+fn add(total: &mut Transferred, part: Transferred) {
+    total.records += part.records;
+    total.objects += part.objects;
+    total.bytes += part.bytes;
+}
+
+fn said(done: &str, total: Transferred, address: &str) {
+    printer::data(&format!("{done} {} stages, {} objects, {} ({address})", total.records, total.objects, HumanBytes(total.bytes)));
+}
+
+fn push(transfer: &Transfer) -> Result<()> {
+    let context = Context::new(transfer.experiment.as_deref(), &transfer.overrides, &transfer.machine)?;
+    let remote = Remote::open(&transfer.address)?;
+    let store = context.store()?;
+    let mut total = Transferred::default();
+    let wanted: Option<HashSet<StageKey>> = match &transfer.experiment {
+        Some(name) => {
+            let planned = context.plan(name)?;
+            Some(planned.built.plan.ids().filter_map(|id| planned.known.key(id)).collect())
+        }
+        None => None,
+    };
+    for record in records(&store).iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
+        // A record whose objects are gone is not worth sending.
+        if store.record_head(&record.parts.kind, &record.key).is_some() {
+            add(&mut total, remote.push(&store, record)?);
+        }
+    }
+    said("pushed", total, &transfer.address);
+    Ok(())
+}
+
+fn pull(transfer: &Transfer) -> Result<()> {
+    let context = Context::new(transfer.experiment.as_deref(), &transfer.overrides, &transfer.machine)?;
+    let remote = Remote::open(&transfer.address)?;
+    let mut total = Transferred::default();
+    match &transfer.experiment {
+        None => {
+            let store = context.store()?;
+            for (kind, key) in remote.records()? {
+                add(&mut total, remote.pull(&store, &kind, &key)?);
+            }
+        }
+        Some(name) => {
+            let mut planned = context.plan(name)?;
+            let (plan, store, known) = (&planned.built.plan, &planned.store, &mut planned.known);
+            // Inputs come first: what they are decides the keys of the stages behind them.
+            for id in plan.ids() {
+                add(&mut total, pull_stage(&remote, plan, store, known, id)?);
+            }
+        }
+    }
+    said("pulled", total, &transfer.address);
+    Ok(())
+}
+
+fn pull_stage(remote: &Remote, plan: &crate::plan::Plan, store: &Store, known: &mut Known, id: StageId) -> Result<Transferred> {
+    if known.is_made(id) || known.ask_again(plan, store, id) {
+        return Ok(Transferred::default());
+    }
+    let Some(key) = known.key(id) else { return Ok(Transferred::default()) };
+    let pulled = remote.pull(store, plan.stage(id).kind, &key)?;
+    known.ask_again(plan, store, id);
+    Ok(pulled)
+}

@@ -1,0 +1,164 @@
+//! A plan as a picture: Mermaid and DOT for other programs, SVG by ourselves.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::status::Status;
+use super::{Plan, StageId};
+
+/// How a stage is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Cached,
+    WillRun,
+    Waits,
+}
+
+impl Look {
+    fn of(status: &Status) -> Self {
+        match status {
+            Status::Cached { .. } => Look::Cached,
+            Status::WillRun { .. } => Look::WillRun,
+            Status::Waits { .. } => Look::Waits,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Look::Cached => "cached",
+            Look::WillRun => "run",
+            Look::Waits => "waits",
+        }
+    }
+
+    /// Fill and line; readable in print and by the colour-blind.
+    fn colours(self) -> (&'static str, &'static str) {
+        match self {
+            Look::Cached => ("#dbeedb", "#2e7d32"),
+            Look::WillRun => ("#fde3cf", "#c75b12"),
+            Look::Waits => ("#eeeeee", "#757575"),
+        }
+    }
+}
+
+/// Each pair of stages of which the second needs the first, once.
+fn edges(plan: &Plan) -> Vec<(StageId, StageId)> {
+    plan.ids().flat_map(|id| plan.dependencies(id).collect::<BTreeSet<_>>().into_iter().map(move |needed| (needed, id))).collect()
+}
+
+/// Lines of text; writing to a string cannot fail.
+macro_rules! line {
+    ($text:expr, $($part:tt)*) => {
+        let _ = writeln!($text, $($part)*);
+    };
+}
+
+pub fn mermaid(plan: &Plan, statuses: &[Status]) -> String {
+    let mut text = String::from("flowchart LR\n");
+    for id in plan.ids() {
+        let name = plan.stage(id).name.replace('"', "'");
+        line!(text, "  s{}[\"{name}\"]:::{}", id.0, Look::of(&statuses[id.0]).name());
+    }
+    for (from, to) in edges(plan) {
+        line!(text, "  s{} --> s{}", from.0, to.0);
+    }
+    for look in [Look::Cached, Look::WillRun, Look::Waits] {
+        let (fill, stroke) = look.colours();
+        line!(text, "  classDef {} fill:{fill},stroke:{stroke},color:#111", look.name());
+    }
+    text
+}
+
+pub fn dot(plan: &Plan, statuses: &[Status]) -> String {
+    let mut text = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n");
+    for id in plan.ids() {
+        let (fill, stroke) = Look::of(&statuses[id.0]).colours();
+        let name = plan.stage(id).name.replace('\\', "\\\\").replace('"', "\\\"");
+        line!(text, "  s{} [label=\"{name}\", fillcolor=\"{fill}\", color=\"{stroke}\"];", id.0);
+    }
+    for (from, to) in edges(plan) {
+        line!(text, "  s{} -> s{};", from.0, to.0);
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// Sizes of the SVG, in its units.
+const LETTER: f64 = 7.0;
+const ROW: f64 = 34.0;
+const BOX: f64 = 24.0;
+const GAP: f64 = 70.0;
+const MARGIN: f64 = 20.0;
+const LEGEND: f64 = 30.0;
+
+/// Columns by how far a stage is from the beginning; in a column, stages stand near what they need.
+pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
+    let columns = ordered_columns(plan);
+    let width_of = |id: StageId| plan.stage(id).name.chars().count() as f64 * LETTER + 16.0;
+    let mut left = vec![(0.0, 0.0); plan.stages.len()];
+    let (mut x, mut tallest) = (MARGIN, 0);
+    for column in &columns {
+        for (row, id) in column.iter().enumerate() {
+            left[id.0] = (x, MARGIN + LEGEND + row as f64 * ROW);
+        }
+        x += column.iter().map(|id| width_of(*id)).fold(0.0, f64::max) + GAP;
+        tallest = tallest.max(column.len());
+    }
+    let (width, height) = (x - GAP + MARGIN, 2.0 * MARGIN + LEGEND + tallest as f64 * ROW);
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+    );
+    let mut legend = MARGIN;
+    for (look, meaning) in [(Look::Cached, "in the store"), (Look::WillRun, "will run"), (Look::Waits, "waits for an input")] {
+        let (fill, stroke) = look.colours();
+        line!(text, "<rect x=\"{legend:.0}\" y=\"{MARGIN:.0}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>");
+        line!(text, "<text x=\"{:.0}\" y=\"{:.0}\">{meaning}</text>", legend + 20.0, MARGIN + 11.0);
+        legend += 40.0 + meaning.len() as f64 * LETTER;
+    }
+    for (from, to) in edges(plan) {
+        let (x1, y1) = (left[from.0].0 + width_of(from), left[from.0].1 + BOX / 2.0);
+        let (x2, y2) = (left[to.0].0, left[to.0].1 + BOX / 2.0);
+        let bend = (x2 - x1) / 2.0;
+        line!(
+            text,
+            "<path d=\"M{x1:.0} {y1:.0} C{:.0} {y1:.0} {:.0} {y2:.0} {x2:.0} {y2:.0}\" fill=\"none\" stroke=\"#9e9e9e\"/>",
+            x1 + bend,
+            x2 - bend
+        );
+    }
+    for id in plan.ids() {
+        let ((x, y), (fill, stroke)) = (left[id.0], Look::of(&statuses[id.0]).colours());
+        let name = escaped(&plan.stage(id).name);
+        line!(text, "<g><title>{name}: {}</title>", escaped(&statuses[id.0].to_string()));
+        line!(
+            text,
+            "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{:.0}\" height=\"{BOX:.0}\" rx=\"5\" fill=\"{fill}\" stroke=\"{stroke}\"/>",
+            width_of(id)
+        );
+        line!(text, "<text x=\"{:.0}\" y=\"{:.0}\">{name}</text></g>", x + 8.0, y + BOX / 2.0 + 4.0);
+    }
+    text.push_str("</svg>\n");
+    text
+}
+
+/// The plan's levels, each ordered by the mean place of what its stages need: fewer lines cross.
+fn ordered_columns(plan: &Plan) -> Vec<Vec<StageId>> {
+    let mut place = vec![0.0_f64; plan.stages.len()];
+    let mut columns = plan.levels();
+    for column in &mut columns {
+        let wanted = |id: &StageId| {
+            let needed: Vec<f64> = plan.dependencies(*id).map(|needed| place[needed.0]).collect();
+            if needed.is_empty() { 0.0 } else { needed.iter().sum::<f64>() / needed.len() as f64 }
+        };
+        column.sort_by(|a, b| wanted(a).total_cmp(&wanted(b)).then(a.cmp(b)));
+        for (row, id) in column.iter().enumerate() {
+            place[id.0] = row as f64;
+        }
+    }
+    columns
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

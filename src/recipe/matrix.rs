@@ -1,0 +1,398 @@
+//! The matrix of an experiment: what is swept, expanded into every combination before anything runs.
+//!
+//! ```toml
+//! [matrix]
+//! model = ["gc-a", "gc-d"]                                            # a list
+//! "extraction.roi_threshold" = { from = 0.1, to = 0.9, step = 0.1 }   # a range, both ends in it
+//! [[matrix.zip]]                                                      # lists that turn together
+//! "model.epochs" = [10, 20]
+//! "model.learning_rate" = [0.1, 0.05]
+//! [[matrix.exclude]]                                                  # cells with all of these values are left out
+//! model = "gc-a"
+//! "extraction.roi_threshold" = [0.8, 0.9]
+//! [matrix.cases.small]                                                # named sets of values: one cell each
+//! "model.backbone" = "resnet18"
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::file::did_you_mean;
+use super::library::AimedOverride;
+use super::overrides::Target;
+use crate::error::{Error, Result};
+
+/// More cells than this are a mistake in a matrix.
+const MOST_CELLS: usize = 100_000;
+/// Axes that name a recipe; the names that a row of a table starts with.
+const NAMING: [&str; 3] = ["model", "extraction", "head"];
+/// The name of the axis of named cases.
+pub const CASE: &str = "case";
+
+/// One combination: axis name -> value.
+pub type Assignment = BTreeMap<String, toml::Value>;
+
+#[derive(Debug, Clone, PartialEq)]
+struct Axis {
+    /// The columns that tell its points apart.
+    names: Vec<String>,
+    points: Vec<Assignment>,
+}
+
+impl Axis {
+    fn list(name: String, values: Vec<toml::Value>) -> Self {
+        let points = values.into_iter().map(|value| Assignment::from([(name.clone(), value)])).collect();
+        Axis { names: vec![name], points }
+    }
+
+    fn sets(&self, name: &str) -> bool {
+        self.points.iter().any(|point| point.contains_key(name))
+    }
+}
+
+/// Cells with all of these values (one of each list) are left out.
+type Exclude = BTreeMap<String, Vec<toml::Value>>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    axes: Vec<Axis>,
+    excludes: Vec<Exclude>,
+}
+
+impl Matrix {
+    /// Reads `[matrix]`. An outer override of a swept value takes the place of all its values.
+    pub fn new(table: &toml::Table, outer: &[AimedOverride]) -> Result<Self> {
+        let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new() };
+        let mut lists = table.clone();
+        let zips = lists.remove("zip");
+        let excludes = lists.remove("exclude");
+        let cases = lists.remove("cases");
+        for (name, value) in flattened(&lists) {
+            let values = values(&name, &value)?;
+            matrix.axes.push(Axis::list(name, values));
+        }
+        for zip in tables("zip", zips.as_ref())? {
+            matrix.axes.push(zipped(zip)?);
+        }
+        matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
+        for exclude in tables("exclude", excludes.as_ref())? {
+            matrix.exclude(exclude);
+        }
+        outer.iter().try_for_each(|found| matrix.apply(found))?;
+        matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
+        matrix.check()?;
+        Ok(matrix)
+    }
+
+    fn exclude(&mut self, table: &toml::Table) {
+        let exclude = flattened(table).into_iter().map(|(name, value)| match value {
+            toml::Value::Array(values) => (name, values),
+            one => (name, vec![one]),
+        });
+        self.excludes.push(exclude.collect());
+    }
+
+    fn apply(&mut self, found: &AimedOverride) -> Result<()> {
+        match &found.target {
+            Target::Axis { name } if ["zip", "cases"].contains(&name.split('.').next().unwrap_or_default()) => {
+                Err(Error::usage(format!("matrix.{name} cannot be overridden"))
+                    .at(&found.origin)
+                    .hint("change it in the experiment's file"))
+            }
+            Target::Axis { name } if name == "exclude" => {
+                self.excludes.clear();
+                tables("exclude", Some(&found.value))?.into_iter().for_each(|exclude| self.exclude(exclude));
+                Ok(())
+            }
+            Target::Axis { name } => {
+                let values = values(name, &found.value).map_err(|error| error.at(&found.origin))?;
+                self.axes.retain(|axis| axis.names != [name.as_str()]);
+                self.axes.push(Axis::list(name.clone(), values));
+                Ok(())
+            }
+            Target::Every { section, key } => {
+                let swept = format!("{}.{}", section.name(), key.join("."));
+                for axis in self.axes.iter_mut().filter(|axis| axis.sets(&swept)) {
+                    axis.points
+                        .iter_mut()
+                        .for_each(|point| *point.entry(swept.clone()).or_insert(found.value.clone()) = found.value.clone());
+                    axis.points.dedup();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for axis in &self.axes {
+            if axis.points.is_empty() {
+                return Err(Error::usage(format!("the matrix has no cell: its `{}` is an empty list", axis.names.join("`, `"))));
+            }
+        }
+        let assigned = || self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys));
+        for name in assigned() {
+            if !name.contains('.') && !NAMING.contains(&name.as_str()) && name != CASE {
+                let suggestion = did_you_mean(name, NAMING);
+                return Err(Error::usage(format!("the matrix has an axis `{name}`{suggestion}"))
+                    .hint("an axis is model, extraction, head, or a dotted key such as \"extraction.roi_threshold\""));
+            }
+        }
+        for name in self.excludes.iter().flat_map(Exclude::keys) {
+            if !assigned().any(|known| known == name) {
+                let suggestion = did_you_mean(name, assigned().map(String::as_str));
+                return Err(Error::usage(format!("the matrix excludes values of `{name}`, which it does not sweep{suggestion}")));
+            }
+        }
+        for (position, axis) in self.axes.iter().enumerate() {
+            for name in axis.points.iter().flat_map(Assignment::keys) {
+                if self.axes[..position].iter().any(|earlier| earlier.sets(name)) {
+                    return Err(Error::usage(format!("the matrix gives values of `{name}` in two places")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Axis names in the order of the tables' columns.
+    pub fn columns(&self) -> Vec<String> {
+        self.axes.iter().flat_map(|axis| axis.names.iter().cloned()).collect()
+    }
+
+    /// Every name that some cell has a value of.
+    pub fn assigned_names(&self) -> impl Iterator<Item = &String> {
+        self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys))
+    }
+
+    /// Every combination but the excluded ones, the first axis turning slowest.
+    pub fn assignments(&self) -> Result<Vec<Assignment>> {
+        let size = self.axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.points.len())).unwrap_or(usize::MAX);
+        if size > MOST_CELLS {
+            return Err(Error::usage(format!("the matrix has {size} cells, at most {MOST_CELLS} are allowed")));
+        }
+        let mut assignments = vec![Assignment::new()];
+        for axis in &self.axes {
+            let extended = |assignment: &Assignment| {
+                axis.points
+                    .iter()
+                    .map(|point| assignment.iter().chain(point).map(|(name, value)| (name.clone(), value.clone())).collect())
+                    .collect()
+            };
+            assignments = assignments.iter().flat_map(|assignment| -> Vec<Assignment> { extended(assignment) }).collect();
+        }
+        assignments.retain(|assignment| !self.excludes.iter().any(|exclude| is_excluded(assignment, exclude)));
+        if assignments.is_empty() {
+            return Err(Error::usage("the matrix has no cell: its excludes leave none"));
+        }
+        Ok(assignments)
+    }
+}
+
+fn is_excluded(assignment: &Assignment, exclude: &Exclude) -> bool {
+    exclude.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|excluded| is_same(value, excluded))))
+}
+
+/// `1` and `1.0` are the same number.
+fn is_same(a: &toml::Value, b: &toml::Value) -> bool {
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn number(value: &toml::Value) -> Option<f64> {
+    match value {
+        toml::Value::Integer(value) => Some(*value as f64),
+        toml::Value::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml::Table>> {
+    let wrong =
+        || Error::usage(format!("the matrix's `{what}` is no list of tables")).hint(format!("write [[matrix.{what}]] and its keys below"));
+    match value {
+        None => Ok(Vec::new()),
+        Some(toml::Value::Table(one)) => Ok(vec![one]),
+        Some(toml::Value::Array(several)) => several.iter().map(|one| one.as_table().ok_or_else(wrong)).collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Leaves by dotted name; a range is a leaf.
+fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
+    let mut leaves = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) if !is_range(inner) => {
+                leaves.extend(flattened(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            leaf => leaves.push((name.clone(), leaf.clone())),
+        }
+    }
+    leaves
+}
+
+fn is_range(table: &toml::Table) -> bool {
+    table.contains_key("from") || table.contains_key("to")
+}
+
+/// A list as it is, or a range as the list that it stands for.
+fn values(name: &str, value: &toml::Value) -> Result<Vec<toml::Value>> {
+    match value {
+        toml::Value::Array(values) => Ok(values.clone()),
+        toml::Value::Table(range) if is_range(range) => range_values(name, range),
+        other => Err(Error::usage(format!("the matrix's `{name}` is {other}, a list or a range is expected"))
+            .hint(format!("write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}"))),
+    }
+}
+
+fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::Value>> {
+    let wrong = |what: &str| {
+        Error::usage(format!("the range of the matrix's `{name}` {what}"))
+            .hint("a range has from, to, and step or count: { from = 0.1, to = 0.9, step = 0.1 }")
+    };
+    if let Some(unknown) = range.keys().find(|key| !["from", "to", "step", "count"].contains(&key.as_str())) {
+        return Err(wrong(&format!("has a key `{unknown}`")));
+    }
+    let part = |key: &str| {
+        range
+            .get(key)
+            .map(|value| number(value).filter(|value| value.is_finite()).ok_or_else(|| wrong(&format!("has a `{key}` that is no number"))))
+            .transpose()
+    };
+    let (Some(from), Some(to)) = (part("from")?, part("to")?) else { return Err(wrong("has no `from` or no `to`")) };
+    let (step, count) = match (part("step")?, part("count")?) {
+        (Some(step), None) if step > 0.0 && to >= from => (step, ((to - from) / step + 1e-9).floor() + 1.0),
+        (Some(_), None) => return Err(wrong("never gets from `from` to `to`")),
+        (None, Some(count)) if count >= 2.0 && count.fract() == 0.0 => ((to - from) / (count - 1.0), count),
+        (None, Some(_)) => return Err(wrong("has a `count` that is no whole number of at least 2")),
+        _ => return Err(wrong("needs one of `step` and `count`")),
+    };
+    if count > MOST_CELLS as f64 {
+        return Err(wrong(&format!("has more than {MOST_CELLS} values")));
+    }
+    let is_whole = ["from", "to", "step"].iter().all(|key| range.get(*key).is_none_or(toml::Value::is_integer)) && step.fract() == 0.0;
+    let value = |position: usize| {
+        // Twelve digits: 0.1 + 2 * 0.1 is meant to be 0.3.
+        let exact = from + position as f64 * step;
+        let rounded = format!("{exact:.12}").parse().unwrap_or(exact);
+        if is_whole { toml::Value::Integer(rounded as i64) } else { toml::Value::Float(rounded) }
+    };
+    Ok((0..count as usize).map(value).collect())
+}
+
+fn zipped(table: &toml::Table) -> Result<Axis> {
+    let lists = flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value)?, name))).collect::<Result<Vec<_>>>()?;
+    let length = lists.first().map_or(0, |(values, _)| values.len());
+    if let Some((values, name)) = lists.iter().find(|(values, _)| values.len() != length) {
+        return Err(Error::usage(format!(
+            "lists of a zip turn together, but `{}` has {length} values and `{name}` {}",
+            lists[0].1,
+            values.len()
+        )));
+    }
+    let point = |position: usize| lists.iter().map(|(values, name)| (name.clone(), values[position].clone())).collect();
+    Ok(Axis { names: lists.iter().map(|(_, name)| name.clone()).collect(), points: (0..length).map(point).collect() })
+}
+
+fn named_cases(cases: &toml::Value) -> Result<Axis> {
+    let wrong = || Error::usage("the matrix's `cases` are no tables").hint("write [matrix.cases.NAME] and its values below");
+    let mut points = Vec::new();
+    for (name, values) in cases.as_table().ok_or_else(wrong)? {
+        let mut point: Assignment = flattened(values.as_table().ok_or_else(wrong)?).into_iter().collect();
+        point.insert(CASE.into(), toml::Value::String(name.clone()));
+        points.push(point);
+    }
+    Ok(Axis { names: vec![CASE.into()], points })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::library::Library;
+    use super::super::overrides::{self, Override};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matrix(text: &str, arguments: &[&str]) -> Result<Vec<Assignment>> {
+        let table: toml::Table = text.parse().unwrap();
+        let outer: Vec<Override> = arguments.iter().map(|argument| overrides::from_argument(argument).unwrap()).collect();
+        Matrix::new(&table, &Library::default().aim(&outer)?)?.assignments()
+    }
+
+    fn column(assignments: &[Assignment], name: &str) -> Vec<String> {
+        assignments.iter().map(|assignment| assignment.get(name).map_or("-".into(), toml::Value::to_string)).collect()
+    }
+
+    const LISTS: &str = "\"extraction.roi_threshold\" = [0.1, 0.3]\nextraction = [\"l-fe\"]\nmodel = [\"a\", \"b\"]";
+
+    #[test]
+    fn a_matrix_is_every_combination_with_the_model_turning_slowest() {
+        let cells = matrix(LISTS, &[]).unwrap();
+        assert_eq!(column(&cells, "model"), ["\"a\"", "\"a\"", "\"b\"", "\"b\""]);
+        assert_eq!(column(&cells, "extraction.roi_threshold"), ["0.1", "0.3", "0.1", "0.3"]);
+    }
+
+    #[test]
+    fn an_override_of_a_swept_value_replaces_its_axis() {
+        assert_eq!(matrix(LISTS, &["extraction.roi_threshold=0.2"]).unwrap().len(), 2);
+        assert_eq!(matrix(LISTS, &["matrix.model=[\"a\"]"]).unwrap().len(), 2);
+        assert_eq!(matrix(LISTS, &["matrix.extraction.roi_threshold={from = 1, to = 3, step = 1}"]).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn a_range_has_both_ends_and_no_dust() {
+        let cells = matrix("\"extraction.roi_threshold\" = { from = 0.1, to = 0.9, step = 0.1 }", &[]).unwrap();
+        assert_eq!(column(&cells, "extraction.roi_threshold").join(" "), "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9");
+        let cells = matrix("\"model.epochs\" = { from = 5, to = 20, step = 5 }", &[]).unwrap();
+        assert_eq!(column(&cells, "model.epochs"), ["5", "10", "15", "20"]);
+        let cells = matrix("\"model.learning_rate\" = { from = 0, to = 1, count = 5 }", &[]).unwrap();
+        assert_eq!(column(&cells, "model.learning_rate"), ["0.0", "0.25", "0.5", "0.75", "1.0"]);
+    }
+
+    #[test]
+    fn zips_turn_together_and_cases_are_named() {
+        let text = "model = [\"a\"]\n[[zip]]\n\"model.epochs\" = [1, 2]\nmodel.seed = [7, 8]\n[cases.small]\n\"model.backbone\" = \"resnet18\"\n[cases.large]\n";
+        let cells = matrix(text, &[]).unwrap();
+        assert_eq!(column(&cells, "model.epochs"), ["1", "1", "2", "2"]);
+        assert_eq!(column(&cells, "model.seed"), ["7", "7", "8", "8"]);
+        assert_eq!(column(&cells, "case"), ["\"large\"", "\"small\"", "\"large\"", "\"small\""]);
+        assert_eq!(column(&cells, "model.backbone"), ["-", "\"resnet18\"", "-", "\"resnet18\""]);
+    }
+
+    #[test]
+    fn excluded_cells_are_left_out() {
+        let cells = matrix(&format!("{LISTS}\n[[exclude]]\nmodel = \"a\"\n\"extraction.roi_threshold\" = [0.3, 0.7]"), &[]).unwrap();
+        assert_eq!(column(&cells, "model"), ["\"a\"", "\"b\"", "\"b\""]);
+    }
+
+    #[test]
+    fn mistakes_in_a_matrix_are_named() {
+        for (text, expected) in [
+            ("model = []", "no cell"),
+            ("modle = [\"a\"]", "did you mean `model`?"),
+            ("model = \"a\"", "a list or a range is expected"),
+            ("\"model.epochs\" = { from = 1, to = 3 }", "needs one of `step` and `count`"),
+            ("\"model.epochs\" = { from = 3, to = 1, step = 1 }", "never gets from"),
+            ("\"model.epochs\" = { from = 1, to = 3, stop = 1 }", "has a key `stop`"),
+            ("[[zip]]\n\"model.epochs\" = [1, 2]\n\"model.seed\" = [1]", "`model.epochs` has 2 values and `model.seed` 1"),
+            ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which it does not sweep"),
+            ("model = [\"a\"]\n[[exclude]]\nmodel = \"a\"", "its excludes leave none"),
+            ("model = [\"a\"]\n[[zip]]\nmodel = [\"b\"]", "in two places"),
+            ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000"),
+        ] {
+            let error = matrix(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_stays_between_its_ends(from in -100.0..100.0_f64, length in 0.0..50.0_f64, step in 0.01..5.0_f64) {
+            let range: toml::Table = format!("from = {from:?}\nto = {:?}\nstep = {step:?}", from + length).parse().unwrap();
+            let values = range_values("x", &range).unwrap();
+            let last = values.last().and_then(number).unwrap();
+            prop_assert!(last <= from + length + 1e-6 && last > from + length - step - 1e-6);
+            prop_assert_eq!(number(&values[0]).map(|value| (value - from).abs() < 1e-9), Some(true));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Tables that fill while an experiment runs: results so far, written now and then.
+
+use std::time::{Duration, Instant};
+
+use super::table_files::TableSource;
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::plan::status::Known;
+use crate::runner::events::{Event, Reporter};
+
+pub struct LiveTables<'a> {
+    source: TableSource<'a>,
+    last: Instant,
+    cost: Duration,
+}
+
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Tables may take so small a share of the time.
+const SHARE: u32 = 20;
+
+impl<'a> LiveTables<'a> {
+    pub fn new(source: TableSource<'a>) -> Self {
+        LiveTables { source, last: Instant::now(), cost: Duration::ZERO }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let known = Known::of(&self.source.built.plan, self.source.store);
+        self.source.write_unfinished(&self.source.tables(&known)?)?;
+        self.cost = begun.elapsed();
+        self.last = Instant::now();
+        Ok(())
+    }
+}
+
+impl Reporter for LiveTables<'_> {
+    fn event(&mut self, _plan: &Plan, event: &Event) {
+        let is_due = self.last.elapsed() > INTERVAL.max(self.cost * SHARE);
+        if matches!(event, Event::Finished { .. })
+            && is_due
+            && let Err(error) = self.write()
+        {
+            // The tables at the end will say it aloud.
+            tracing::warn!("cannot write the tables so far: {error}");
+            self.last = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The journal of a run: what happened to each stage and when, a line each, as it happens.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::events::{Event, Reporter};
+use crate::error::{AtPath, Result};
+use crate::plan::{Plan, StageId};
+
+/// The file's name in the run's folder.
+pub const FILE_NAME: &str = "events.jsonl";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// RFC 3339, UTC.
+    pub time: String,
+    pub stage: String,
+    /// started, note, waiting, finished, found, retrying, failed, blocked.
+    pub event: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+pub struct Journal {
+    path: PathBuf,
+    /// Absent before the first event, and once writing failed: a journal is no reason to stop work.
+    file: Option<File>,
+}
+
+impl Journal {
+    pub fn new(folder: &Path) -> Self {
+        Journal { path: folder.join(FILE_NAME), file: None }
+    }
+
+    fn write(&mut self, entry: &Entry) -> std::io::Result<()> {
+        if self.file.is_none() {
+            self.file = Some(File::options().create(true).append(true).open(&self.path)?);
+        }
+        let mut line = serde_json::to_string(entry)?;
+        line.push('\n');
+        match &mut self.file {
+            Some(file) => file.write_all(line.as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Reporter for Journal {
+    fn event(&mut self, plan: &Plan, event: &Event) {
+        let Some(entry) = entry(plan, event) else { return };
+        if let Err(error) = self.write(&entry) {
+            tracing::warn!("cannot write {}: {error}", self.path.display());
+        }
+    }
+}
+
+fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
+    let name = |id: &StageId| plan.stage(*id).name.clone();
+    let (stage, event, text, seconds) = match event {
+        Event::Started { id } => (name(id), "started", None, None),
+        Event::Waiting { id, holder } => (name(id), "waiting", Some(format!("for {holder}")), None),
+        Event::Note { id, text } => (name(id), "note", Some(text.clone()), None),
+        Event::Finished { id, seconds, executed: true } => (name(id), "finished", None, Some(*seconds)),
+        Event::Finished { id, .. } => (name(id), "found", None, None),
+        Event::Retrying { id, attempt, error } => (name(id), "retrying", Some(format!("attempt {attempt}, after: {error}")), None),
+        Event::Failed { id, error } => (name(id), "failed", Some(error.to_string()), None),
+        Event::Blocked { id, by } => (name(id), "blocked", Some(format!("needs {}", name(by))), None),
+        Event::Progress { .. } | Event::Stopping => return None,
+    };
+    let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    Some(Entry { time, stage, event: event.into(), text, seconds })
+}
+
+/// A run's journal. A line that a kill cut short is left out.
+pub fn read(folder: &Path) -> Result<Vec<Entry>> {
+    let path = folder.join(FILE_NAME);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let file = File::open(&path).at_path("open", &path)?;
+    Ok(BufReader::new(file).lines().map_while(|line| line.ok()).filter_map(|line| serde_json::from_str(&line).ok()).collect())
+}

@@ -1,0 +1,243 @@
+//! Every invocation is a run with an id: what was asked, what it planned, what happened. Files only; nothing else is needed to
+//! read them.
+//!
+//! ```text
+//! runs/<id>/run.json       the run; ids sort by time
+//! runs/<id>/events.jsonl   what happened, a line each
+//! runs/<id>/worker-N.log   what a worker said beside the protocol
+//! runs/<id>/lock           held while it runs: a run that was killed is told from one that runs
+//! plans/<digest>.json      what it planned and what was there at its end; runs that found the same share it
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Store;
+use super::digest::Digest;
+use super::file::{Durability, read_json, write_with};
+use super::key::StageKey;
+use super::record::Record;
+use crate::error::{AtPath, Error, Result};
+
+pub const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    pub format: u32,
+    pub id: String,
+    pub experiment: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// RFC 3339, UTC.
+    pub started: String,
+    pub seconds: f64,
+    pub state: RunState,
+    pub plan: Digest,
+    pub executed: Vec<ExecutedStage>,
+    pub cached: usize,
+    pub failed: Vec<FailedStage>,
+    pub surgcam: String,
+    pub host: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    Running,
+    Done,
+    Failed,
+    Interrupted,
+    /// It says that it runs, but nobody holds its lock.
+    Killed,
+}
+
+impl RunState {
+    pub fn name(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Done => "done",
+            RunState::Failed => "failed",
+            RunState::Interrupted => "interrupted",
+            RunState::Killed => "killed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExecutedStage {
+    pub stage: String,
+    pub kind: String,
+    pub key: StageKey,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailedStage {
+    pub stage: String,
+    pub problem: String,
+}
+
+/// What a run planned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanSnapshot {
+    pub format: u32,
+    pub experiment: Value,
+    /// Resolved recipes, each once, with the origin of each value.
+    pub recipes: Vec<Value>,
+    /// Cells of the matrix; they name recipes by their place in `recipes`.
+    pub cells: Vec<Value>,
+    pub stages: Vec<SnapshotStage>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotStage {
+    pub name: String,
+    pub kind: String,
+    /// Absent where it was not known when the run ended.
+    pub key: Option<StageKey>,
+    /// How long it took when it was made; absent where it is not made.
+    pub seconds: Option<f64>,
+    pub outputs: BTreeMap<String, Digest>,
+}
+
+/// A run that goes on; its lock is held until this is dropped.
+#[derive(Debug)]
+pub struct OpenRun {
+    pub folder: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    fn run_folder(&self, id: &str) -> PathBuf {
+        self.root().join("runs").join(id)
+    }
+
+    /// Makes the folder of a new run.
+    pub fn open_run(&self, id: &str) -> Result<OpenRun> {
+        let folder = self.run_folder(id);
+        fs::create_dir_all(&folder).at_path("create the folder", &folder)?;
+        let path = folder.join("lock");
+        let lock = File::create(&path).at_path("create the lock", &path)?;
+        lock.lock().at_path("lock", &path)?;
+        Ok(OpenRun { folder, _lock: lock })
+    }
+
+    pub fn write_run(&self, run: &Run) -> Result<()> {
+        let path = self.run_folder(&run.id).join("run.json");
+        let mut text = serde_json::to_vec(run).at_path("write", &path)?;
+        text.push(b'\n');
+        write_with(&path, &text, Durability::Remade)
+    }
+
+    /// Stores a snapshot's text, made by `text`, unless one of this digest is there.
+    pub fn write_plan(&self, digest: Digest, text: impl FnOnce() -> Result<Vec<u8>>) -> Result<Digest> {
+        let path = self.plan_path(&digest);
+        if !path.exists() {
+            write_with(&path, &text()?, Durability::Remade)?;
+        }
+        Ok(digest)
+    }
+
+    /// A snapshot as it was written: JSON.
+    pub fn plan_text(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let path = self.plan_path(digest);
+        fs::read(&path).at_path("read", &path)
+    }
+
+    fn plan_path(&self, digest: &Digest) -> PathBuf {
+        self.root().join("plans").join(format!("{}.json", digest.hex()))
+    }
+
+    pub fn plan_snapshot(&self, digest: &Digest) -> Result<PlanSnapshot> {
+        read_json(&self.plan_path(digest))
+    }
+
+    /// Ids of all runs, the newest first.
+    pub fn run_ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root().join("runs")).into_iter().flatten().flatten();
+        let mut ids: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids
+    }
+
+    /// A run by its id; `latest`, or enough of an id that only one run has it, will do.
+    pub fn run(&self, wanted: &str) -> Result<Run> {
+        let ids = self.run_ids();
+        let found: Vec<&String> = match wanted {
+            "latest" => ids.first().into_iter().collect(),
+            _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
+        };
+        let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
+        match (exact, found.len()) {
+            (Some(id), 1) => self.read_run(id),
+            (Some(id), _) if id.as_str() == wanted => self.read_run(id),
+            (Some(_), several) => Err(Error::usage(format!("`{wanted}` is in the ids of {several} runs"))
+                .hint(format!("the newest are: {}", found.iter().take(3).map(|id| id.as_str()).collect::<Vec<_>>().join(", ")))),
+            (None, _) => Err(Error::usage(format!("there is no run `{wanted}`")).hint("`surgcam runs` lists them; `latest` is the newest")),
+        }
+    }
+
+    fn read_run(&self, id: &str) -> Result<Run> {
+        let folder = self.run_folder(id);
+        let mut run: Run = read_json(&folder.join("run.json"))?;
+        let is_free = || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
+        if run.state == RunState::Running && is_free() {
+            run.state = RunState::Killed;
+        }
+        Ok(run)
+    }
+
+    /// All runs that can be read, the newest first.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        self.run_ids().into_iter().filter_map(|id| self.read_run(&id).ok())
+    }
+}
+
+/// What earlier runs tell about stages by their names: for reasons, and for how long a stage may take.
+pub struct Memory<'a> {
+    store: &'a Store,
+    /// The newest runs: of the same experiment first.
+    runs: Vec<Run>,
+    plans: HashMap<Digest, HashMap<String, (String, StageKey)>>,
+}
+
+/// Runs further back than this are not asked.
+const LOOK_BACK: usize = 40;
+
+impl<'a> Memory<'a> {
+    pub fn of(store: &'a Store, experiment: &str) -> Self {
+        let mut runs: Vec<Run> = store.runs().take(LOOK_BACK).collect();
+        runs.sort_by_key(|run| run.experiment != experiment);
+        // The plan of a run that did nothing new is looked at once.
+        let mut seen = std::collections::HashSet::new();
+        runs.retain(|run| seen.insert(run.plan));
+        Memory { store, runs, plans: HashMap::new() }
+    }
+
+    /// The record that a stage of this name had when it was last made, its outputs perhaps gone by now.
+    pub fn last_made(&mut self, name: &str) -> Option<Record> {
+        for run in &self.runs {
+            let plan = self.plans.entry(run.plan).or_insert_with(|| keys_by_name(self.store, &run.plan));
+            if let Some((kind, key)) = plan.get(name)
+                && let Some(record) = self.store.record_even_without_objects(kind, key)
+            {
+                return Some(record);
+            }
+        }
+        None
+    }
+
+    /// Whether a run made the stage of this key once.
+    pub fn was_made(&self, key: &StageKey) -> bool {
+        self.runs.iter().any(|run| run.executed.iter().any(|executed| executed.key == *key))
+    }
+}
+
+fn keys_by_name(store: &Store, plan: &Digest) -> HashMap<String, (String, StageKey)> {
+    let stages = store.plan_snapshot(plan).map(|snapshot| snapshot.stages).unwrap_or_default();
+    stages.into_iter().filter_map(|stage| Some((stage.name, (stage.kind, stage.key?)))).collect()
+}

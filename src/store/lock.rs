@@ -1,0 +1,93 @@
+//! The locks of a store: one for each stage while it is made, and one that tells whether anybody uses the store at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Store;
+use super::key::StageKey;
+use crate::error::{AtPath, Error, Result};
+
+/// Held while a stage is made; given back when dropped, or by the system when the process dies.
+#[derive(Debug)]
+pub struct StageLock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Drop for StageLock {
+    fn drop(&mut self) {
+        // Still held here, so that whoever waits for this file finds that its name is gone and begins anew.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Store {
+    /// Waits for the right to make this stage. Call [`Store::record`] again once it is held: another process may have made it.
+    /// `on_wait` is called once if somebody else holds it.
+    pub fn lock(&self, key: &StageKey, on_wait: impl FnOnce(&str)) -> Result<StageLock> {
+        let path = self.root().join("locks").join(format!("{}.lock", key.hex()));
+        let mut on_wait = Some(on_wait);
+        loop {
+            let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
+            if file.try_lock().is_err() {
+                if let Some(on_wait) = on_wait.take() {
+                    on_wait(fs::read_to_string(&path).unwrap_or_default().trim());
+                }
+                file.lock().at_path("wait for the lock", &path)?;
+            }
+            if !is_named(&file, &path) {
+                continue;
+            }
+            // Who holds it, for whoever waits.
+            file.set_len(0).at_path("write the lock", &path)?;
+            (&file).write_all(format!("process {}", std::process::id()).as_bytes()).at_path("write the lock", &path)?;
+            return Ok(StageLock { _file: file, path });
+        }
+    }
+
+    /// Waits a while until nobody else uses the store, and keeps it so: for removing what nobody needs.
+    pub fn use_alone(&mut self) -> Result<AloneLock> {
+        let path = self.root().join(USE_LOCK);
+        self.give_up_use();
+        let file = File::options().read(true).write(true).open(&path).at_path("open the lock", &path)?;
+        let begun = Instant::now();
+        while file.try_lock().is_err() {
+            if begun.elapsed() > PATIENCE {
+                return Err(Error::failure("other runs use the store just now")
+                    .at_path(self.root())
+                    .hint("wait until they are done, then run the same command again"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(AloneLock { _file: file })
+    }
+}
+
+/// Held by every process that uses the store, shared; alone by the one that removes from it.
+pub(super) const USE_LOCK: &str = "use.lock";
+/// A worker whose runner was killed needs some seconds to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct AloneLock {
+    _file: File,
+}
+
+/// Says that this process uses the store, as long as the file is kept.
+pub(super) fn announce_use(root: &Path) -> Result<File> {
+    let path = root.join(USE_LOCK);
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
+    file.lock_shared().at_path("wait for the store", &path)?;
+    Ok(file)
+}
+
+/// Whether the open file is still the one that the path names: its holder may have removed it while we waited.
+fn is_named(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(named)) => ours.ino() == named.ino() && ours.dev() == named.dev(),
+        _ => false,
+    }
+}

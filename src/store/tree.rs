@@ -1,0 +1,73 @@
+//! Digests of what lies in the store: of a file its bytes', of a folder that of the sorted list of its files.
+
+use std::fs::{File, Metadata};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+use walkdir::WalkDir;
+
+use super::digest::Digest;
+use super::record::Form;
+use crate::error::{AtPath, Result};
+
+/// Digest, size in bytes and form of a file or folder.
+pub fn digest_of(path: &Path) -> Result<(Digest, u64, Form)> {
+    let metadata = path.metadata().at_path("read", path)?;
+    if metadata.is_dir() {
+        let (digest, bytes) = tree_digest(path)?;
+        Ok((digest, bytes, Form::Tree))
+    } else {
+        Ok((Digest::of_file(path)?, metadata.len(), Form::File))
+    }
+}
+
+/// The digest of a folder: of the sorted list of its files' paths, digests and sizes. Files are hashed on all cores.
+fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.at_path("list", folder)?;
+        if entry.file_type().is_file() {
+            files.push((entry.metadata().at_path("read", entry.path())?.len(), entry.into_path()));
+        }
+    }
+    let digests: Vec<Digest> = match files.as_slice() {
+        [(_, only)] => vec![Digest::of_file(only)?],
+        files => files.par_iter().map(|(_, path)| Digest::of_file(path)).collect::<Result<_>>()?,
+    };
+    let mut listing = String::from("tree 1\n");
+    for ((bytes, path), digest) in files.iter().zip(digests) {
+        let relative = path.strip_prefix(folder).unwrap_or(path);
+        listing.push_str(&format!("{digest} {bytes} {}\n", relative.display()));
+    }
+    Ok((Digest::of_bytes(listing.as_bytes()), files.iter().map(|(bytes, _)| bytes).sum()))
+}
+
+/// The time of modification of every stored file. Whoever writes to it changes that.
+fn untouched_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1)
+}
+
+pub(super) fn is_untouched(metadata: &Metadata) -> bool {
+    metadata.modified().is_ok_and(|time| time == untouched_time())
+}
+
+pub(super) fn mark_untouched(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.set_modified(untouched_time())
+}
+
+/// Puts an object's bytes on the disk and takes the right to write from its files.
+pub(super) fn settle(path: &Path) -> Result<()> {
+    for entry in WalkDir::new(path).contents_first(true) {
+        let entry = entry.at_path("list", path)?;
+        if entry.file_type().is_file() {
+            let file = File::open(entry.path()).at_path("open", entry.path())?;
+            file.sync_all().at_path("write", entry.path())?;
+            file.set_modified(untouched_time()).at_path("mark", entry.path())?;
+            let mut permissions = file.metadata().at_path("read", entry.path())?.permissions();
+            permissions.set_readonly(true);
+            std::fs::set_permissions(entry.path(), permissions).at_path("protect", entry.path())?;
+        }
+    }
+    Ok(())
+}

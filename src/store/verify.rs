@@ -1,0 +1,81 @@
+//! Whether every object still is what its name says, and every record what its key says.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::digest::Digest;
+use super::{Store, tree};
+use crate::error::{AtPath, Result};
+
+#[derive(Debug, Default)]
+pub struct Verified {
+    pub objects: usize,
+    pub bytes: u64,
+    pub records: usize,
+    /// Put aside, with the place that they are at now.
+    pub corrupt: Vec<(Digest, PathBuf)>,
+    /// Removed: they could not be read, or their key is not that of their parts.
+    pub bad_records: Vec<PathBuf>,
+    /// Stages whose record is good but whose outputs are not all there: the next run makes them again.
+    pub incomplete: Vec<String>,
+}
+
+impl Verified {
+    pub fn is_clean(&self) -> bool {
+        self.corrupt.is_empty() && self.bad_records.is_empty()
+    }
+}
+
+/// Reads everything, on all cores. `progress` is told the bytes read so far.
+pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> {
+    let objects: Vec<(Digest, PathBuf)> = store.objects().collect();
+    let read = AtomicU64::new(0);
+    let found: Vec<(Digest, u64, bool)> = objects
+        .par_iter()
+        .map(|(digest, path)| {
+            // A file that cannot be read is as bad as one that was changed.
+            let (same, bytes) = tree::digest_of(path).map_or((false, 0), |(found, bytes, _)| (found == *digest, bytes));
+            progress(read.fetch_add(bytes, Ordering::Relaxed) + bytes);
+            (*digest, bytes, same)
+        })
+        .collect();
+    let mut verified = Verified { objects: objects.len(), bytes: found.iter().map(|(_, bytes, _)| bytes).sum(), ..Verified::default() };
+    for (digest, _, _) in found.iter().filter(|(_, _, same)| !same) {
+        verified.corrupt.push((*digest, quarantine(store, digest)?));
+    }
+    for (path, record) in store.records() {
+        verified.records += 1;
+        match record {
+            Some(record) if record.parts.key() == record.key => {
+                if record.outputs.values().any(|output| !store.object_path(&output.digest).exists()) {
+                    verified.incomplete.push(record.name);
+                }
+            }
+            _ => {
+                fs::remove_file(&path).at_path("remove the record", &path)?;
+                verified.bad_records.push(path);
+            }
+        }
+    }
+    Ok(verified)
+}
+
+/// Takes an object out of use, so that it is made again, and keeps it for whoever wants to know what happened.
+pub(super) fn quarantine(store: &Store, digest: &Digest) -> Result<PathBuf> {
+    let folder = store.root().join("quarantine");
+    fs::create_dir_all(&folder).at_path("create the folder", &folder)?;
+    let target = folder.join(digest.hex());
+    if target.exists() {
+        super::gc::remove(&target)?;
+    }
+    let path = super::object_path_in(store.root(), digest);
+    match fs::rename(&path, &target) {
+        // Another process was quicker.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(target),
+        Err(error) => Err(error).at_path("put aside", &path),
+        Ok(()) => Ok(target),
+    }
+}
