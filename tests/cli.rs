@@ -5,45 +5,8 @@ mod common;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::experiments::small;
 use common::{Place, picture, project_folder, real_frames, write_endovis18};
-
-/// A small experiment on drawn scenes: seconds, not minutes.
-fn small(place: &Place, more: &str) -> String {
-    let text = format!(
-        r#"
-[experiment]
-name = "small"
-speed_frames = 2
-speed_warm_up = 1
-
-[data.drawn]
-extends = "sample-endovis18"
-train = [2]
-validation = [1]
-frames_per_sequence = 6
-picture_size = [64, 80]
-image_size = [64, 80]
-
-[model.tiny]
-backbone = "resnet10"
-data = "drawn"
-epochs = 1
-batch_size = 3
-
-[matrix]
-model = ["tiny"]
-extraction = ["l-fe", "sl-fe"]
-"extraction.roi_threshold" = [0.3]
-{more}
-"#
-    );
-    place.write("small.toml", &text).to_str().unwrap().to_string()
-}
-
-fn executed_kinds(place: &Place, experiment: &str) -> Vec<String> {
-    let record = place.run_record(experiment);
-    record["executed"].as_array().unwrap().iter().map(|stage| stage["kind"].as_str().unwrap().to_string()).collect()
-}
 
 #[test]
 fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
@@ -51,7 +14,7 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     let file = small(&place, "");
     let said = place.run(&["run", &file], 0);
     assert!(said.out.contains("Classification (small)") && said.out.contains("Localization") && said.out.contains("Extraction"));
-    assert!(executed_kinds(&place, "small").contains(&"train".to_string()));
+    assert!(place.executed_kinds("small").contains(&"train".to_string()));
     let table = place.table("small", "extraction");
 
     let said = place.run(&["run", &file], 0);
@@ -60,7 +23,7 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     assert_eq!(place.table("small", "extraction"), table);
 
     place.run(&["run", &file, "--set", "extraction.roi_threshold=0.45"], 0);
-    let kinds = executed_kinds(&place, "small");
+    let kinds = place.executed_kinds("small");
     assert!(!kinds.is_empty());
     for kind in ["sample", "index", "pack", "train", "evaluate", "heat-maps"] {
         assert!(!kinds.iter().any(|executed| executed == kind), "{kind} ran again: {kinds:?}");
@@ -68,20 +31,6 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
 
     let said = place.run(&["table", &file], 0);
     assert!(said.out.contains("probe mAP"));
-}
-
-#[test]
-fn a_plan_says_why_a_stage_will_run() {
-    let place = Place::new();
-    let file = small(&place, "");
-    let said = place.run(&["plan", &file], 0);
-    assert!(said.out.contains("will run: never ran") && said.out.contains("waits for"), "{}", said.out);
-    place.run(&["run", &file, "--set", "experiment.tables=[\"classification\"]"], 0);
-    let said = place.run(&["plan", &file, "--set", "model.batch_size=2"], 0);
-    let line = said.out.lines().find(|line| line.starts_with("train tiny")).unwrap();
-    assert!(line.ends_with("will run: batch_size 3 -> 2"), "{line}");
-    let json: serde_json::Value = serde_json::from_str(&place.run(&["plan", &file, "--json"], 0).out).unwrap();
-    assert!(json.as_array().unwrap().iter().any(|stage| stage["kind"] == "train" && stage["state"]["status"] == "cached"));
 }
 
 #[test]
@@ -114,22 +63,6 @@ fn wait_for_training(child: &mut std::process::Child) {
     lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("epoch 1/"))).expect("an epoch").unwrap();
     // Somebody must go on reading, or the program would stop at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
-}
-
-#[test]
-fn two_runs_of_one_experiment_share_the_work() {
-    let place = Place::new();
-    let file = small(&place, "");
-    let arguments = ["run", file.as_str(), "--set", "experiment.tables=[\"classification\"]"];
-    let children: Vec<_> =
-        (0..2).map(|_| place.surgcam(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).collect();
-    let outputs: Vec<common::Said> = children.into_iter().map(|child| child.wait_with_output().unwrap().into()).collect();
-    for said in &outputs {
-        assert_eq!(said.code, Some(0), "{}", said.err);
-    }
-    assert_eq!(outputs[0].out, outputs[1].out);
-    let trained: usize = outputs.iter().map(|said| said.err.lines().filter(|line| line.starts_with("done    train")).count()).sum();
-    assert_eq!(trained, 1);
 }
 
 #[test]

@@ -41,9 +41,17 @@ impl Look {
     }
 }
 
-/// Each pair of stages of which the second needs the first, once.
+/// Pairs of stages of which the second needs the first, but for what it needs by way of another stage anyway.
 fn edges(plan: &Plan) -> Vec<(StageId, StageId)> {
-    plan.ids().flat_map(|id| plan.dependencies(id).collect::<BTreeSet<_>>().into_iter().map(move |needed| (needed, id))).collect()
+    let mut behind: Vec<BTreeSet<StageId>> = Vec::with_capacity(plan.stages.len());
+    let mut edges = Vec::new();
+    for id in plan.ids() {
+        let needed: BTreeSet<StageId> = plan.dependencies(id).collect();
+        let indirect: BTreeSet<StageId> = needed.iter().flat_map(|needed| behind[needed.0].iter().copied()).collect();
+        edges.extend(needed.difference(&indirect).map(|&needed| (needed, id)));
+        behind.push(needed.union(&indirect).copied().collect());
+    }
+    edges
 }
 
 /// Lines of text; writing to a string cannot fail.

@@ -1,10 +1,11 @@
 //! What the tests share: a place of their own, the program, data folders and weights made for the occasion.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod experiments;
 mod formula;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -62,6 +63,27 @@ impl Place {
 
     pub fn run_record(&self, experiment: &str) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(self.path("results").join(experiment).join("run.json")).unwrap()).unwrap()
+    }
+
+    pub fn executed_kinds(&self, experiment: &str) -> Vec<String> {
+        let record = self.run_record(experiment);
+        record["executed"].as_array().unwrap().iter().map(|stage| stage["kind"].as_str().unwrap().to_string()).collect()
+    }
+
+    /// All tables of an experiment but for their speed columns, which differ from run to run.
+    pub fn tables_without_speed(&self, experiment: &str) -> Vec<String> {
+        ["classification", "localization", "extraction"].map(|table| without_speed(&self.table(experiment, table))).to_vec()
+    }
+
+    /// Files below a folder of the store, with digits for names.
+    pub fn entries(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path("store").join(folder)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
+    /// Starts it, its output thrown away or kept in pipes.
+    pub fn spawn(&self, arguments: &[&str], output: fn() -> Stdio) -> Child {
+        self.surgcam(arguments).stdout(output()).stderr(output()).spawn().unwrap()
     }
 
     pub fn table(&self, experiment: &str, table: &str) -> String {
@@ -158,4 +180,14 @@ pub fn real_frames() -> Option<PathBuf> {
     }
     eprintln!("skipped: the real frames are not beside this project");
     None
+}
+
+fn without_speed(csv: &str) -> String {
+    let header: Vec<&str> = csv.lines().next().unwrap_or_default().split(',').collect();
+    let kept: Vec<usize> = (0..header.len()).filter(|&column| !["FPS", "p50 ms", "p95 ms"].contains(&header[column])).collect();
+    let line = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        kept.iter().map(|&column| cells[column]).collect::<Vec<_>>().join(",")
+    };
+    csv.lines().map(line).collect::<Vec<_>>().join("\n")
 }

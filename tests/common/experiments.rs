@@ -1,0 +1,48 @@
+//! Small experiments on drawn scenes: seconds, not minutes.
+
+use super::{Place, write_weights};
+
+const DATA: &str = r#"
+[data.drawn]
+extends = "sample-endovis18"
+train = [2]
+validation = [1]
+frames_per_sequence = 6
+picture_size = [64, 80]
+image_size = [64, 80]
+
+[model.tiny]
+backbone = "resnet10"
+data = "drawn"
+epochs = 1
+batch_size = 3
+"#;
+
+fn experiment(place: &Place, name: &str, settings: &str, rest: &str) -> String {
+    let text = format!("[experiment]\nname = \"{name}\"\nspeed_frames = 2\nspeed_warm_up = 1\n{settings}\n{DATA}\n{rest}\n");
+    place.write(&format!("{name}.toml"), &text).to_str().unwrap().to_string()
+}
+
+/// One model, two modes, all tables.
+pub fn small(place: &Place, more: &str) -> String {
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.3]";
+    experiment(place, "small", "", &format!("{matrix}\n{more}"))
+}
+
+/// The matrix is the caller's; no speed stages.
+pub fn sweep(place: &Place, name: &str, settings: &str, matrix: &str) -> String {
+    experiment(place, name, &format!("speed = false\n{settings}"), matrix)
+}
+
+/// Every kind of stage: models that are trained, fine-tuned and given, all modes.
+pub fn every_kind(place: &Place, epochs: usize) -> String {
+    let weights = place.path("given.safetensors");
+    write_weights(&weights, [1, 1, 1, 1], false, 11, 3);
+    let rest = format!(
+        "[model.tuned]\nextends = \"tiny\"\nfine_tune_from = \"tiny\"\nseed = 7\n\
+         [model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n\
+         [matrix]\nmodel = [\"tiny\", \"tuned\", \"given\"]\nextraction = [\"ln-fe\", \"l-fe\", \"sl-fe\"]\n\
+         [set]\nmodel.tiny.epochs = {epochs}\n"
+    );
+    experiment(place, "every-kind", "", &rest)
+}

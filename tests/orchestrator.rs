@@ -1,0 +1,290 @@
+//! Plans that explain themselves, sweeps, limits, interruptions: through the program.
+
+mod common;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Place;
+use common::experiments::{every_kind, small, sweep};
+
+const CLASSIFICATION: [&str; 2] = ["--set", "experiment.tables=[\"classification\"]"];
+
+fn line_of<'a>(text: &'a str, start: &str) -> &'a str {
+    text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no line starts with {start}:\n{text}"))
+}
+
+#[test]
+fn a_plan_says_why_a_stage_will_run() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let said = place.run(&["plan", &file], 0);
+    assert!(said.out.contains("will run: never ran") && said.out.contains("waits for"), "{}", said.out);
+    place.run(&["run", &file], 0);
+
+    let changed = ["plan", &file, "--set", "model.batch_size=2", "--set", "model.plateau_factor=0.5"];
+    let said = place.run(&changed, 0);
+    assert!(line_of(&said.out, "train tiny").ends_with("will run: batch_size 3 -> 2, plateau.factor 0.95 -> 0.5"), "{}", said.out);
+    assert!(line_of(&said.out, "evaluate tiny").ends_with("waits for train tiny"));
+
+    place.run(&["run", &file, "--set", "model.batch_size=2", CLASSIFICATION[0], CLASSIFICATION[1]], 0);
+    let said = place.run(&["plan", &file, "--set", "model.batch_size=2"], 0);
+    assert!(line_of(&said.out, "extract tiny sl-fe").ends_with("will run: input checkpoint changed"), "{}", said.out);
+
+    let evaluated = line_of(&place.run(&["store", "ls", "--kind", "evaluate"], 0).out, "").split_whitespace().next().unwrap().to_string();
+    let record = place.path("store/records/evaluate");
+    let record = std::fs::read_dir(record).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&evaluated));
+    std::fs::remove_file(record.unwrap().path()).unwrap();
+    let said = place.run(&["plan", &file], 0);
+    assert!(line_of(&said.out, "evaluate tiny").ends_with("will run: output missing from the store"), "{}", said.out);
+
+    let json: serde_json::Value = serde_json::from_str(&place.run(&["plan", &file, "--json"], 0).out).unwrap();
+    let of = |name: &str| json.as_array().unwrap().iter().find(|stage| stage["stage"] == name).unwrap();
+    assert_eq!(of("train tiny")["state"]["status"], "cached");
+    assert_eq!(of("evaluate tiny")["state"]["why"]["reason"], "output-missing");
+    assert_eq!(of("evaluate tiny")["needs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn an_input_that_is_remade_bit_for_bit_reruns_nothing_behind_it() {
+    let place = Place::new();
+    let file = small(&place, "");
+    place.run(&["run", &file], 0);
+    for kind in ["pack", "train"] {
+        std::fs::remove_dir_all(place.path("store/records").join(kind)).unwrap();
+    }
+    place.run(&["run", &file], 0);
+    assert_eq!(place.executed_kinds("small"), ["pack", "train"]);
+}
+
+#[test]
+fn a_plan_is_drawn_in_three_forms() {
+    let place = Place::new();
+    let file = sweep(&place, "drawn", "tables = [\"classification\"]", "[matrix]\nmodel = [\"tiny\"]");
+    for format in ["mermaid", "dot", "svg"] {
+        insta::assert_snapshot!(format!("graph_{format}"), place.run(&["graph", &file, "--format", format], 0).out);
+    }
+    let out = place.path("plan.svg");
+    place.run(&["graph", &file, "--format", "svg", "--out", out.to_str().unwrap()], 0);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let svg = roxmltree::Document::parse(&text).unwrap();
+    assert_eq!(svg.descendants().filter(|node| node.has_tag_name("g")).count(), 5);
+}
+
+#[test]
+fn a_matrix_has_ranges_zips_excludes_and_cases() {
+    let place = Place::new();
+    let matrix = r#"
+[matrix]
+model = ["tiny"]
+extraction = ["l-fe", "sl-fe"]
+"extraction.roi_threshold" = { from = 0.2, to = 0.6, step = 0.2 }
+[[matrix.zip]]
+"model.epochs" = [1, 2]
+"model.learning_rate" = [0.01, 0.02]
+[[matrix.exclude]]
+extraction = "l-fe"
+"extraction.roi_threshold" = [0.4, 0.6]
+[matrix.cases.small-pool]
+"extraction.pool" = 32
+[matrix.cases.large-pool]
+"#;
+    let file = sweep(&place, "wide", "", matrix);
+    // (3 x 2 - 2) ways of extraction, two trainings, two cases.
+    let said = place.run(&["plan", &file], 0);
+    assert!(said.out.contains("for 16 cells"), "{}", said.out);
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("train ")).count(), 2);
+    let said = place.run(&["run", &file], 0);
+    assert!(said.err.contains("16 cells,") && said.err.contains("at most"), "{}", said.err);
+    let table = place.table("wide", "extraction");
+    assert!(table.starts_with("variant,mode,epochs,learning rate,case,T_ROI,pool"), "{table}");
+    assert_eq!(table.lines().count(), 17);
+    assert_eq!(table.lines().filter(|line| line.contains("small-pool") && line.contains(",32,")).count(), 8);
+    place.run(&["run", &file, "--set", "matrix.extraction.pull=[1]"], 2);
+}
+
+#[test]
+fn siblings_are_one_pass_whatever_subset_is_there() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.2, 0.4]\n\"extraction.pool\" = [512, 32]";
+    let file = sweep(&place, "swept", "tables = [\"extraction\"]", matrix);
+    place.run(&["run", &file, "--set", "extraction.roi_threshold=0.2", "--set", "extraction.pool=32"], 0);
+    let said = place.run(&["run", &file], 0);
+    let starts: Vec<&str> = said.err.lines().filter(|line| line.starts_with("start   extract")).collect();
+    assert_eq!(starts.len(), 6, "{}", said.err);
+    // All of them start before any of them is done: they are one job.
+    let first_done = said.err.find("done    extract").unwrap();
+    assert!(said.err.rfind("start   extract").unwrap() < first_done);
+    assert_eq!(place.table("swept", "extraction").lines().count(), 9);
+}
+
+/// Two models of which one cannot be read.
+fn half_broken(place: &Place) -> String {
+    common::write_weights(&place.path("nine.safetensors"), [1, 1, 1, 1], false, 9, 1);
+    let matrix = format!(
+        "[model.broken]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {:?}\n[matrix]\nmodel = [\"broken\", \"tiny\"]\n",
+        place.path("nine.safetensors")
+    );
+    sweep(place, "half", "tables = [\"classification\"]", &matrix)
+}
+
+#[test]
+fn a_cell_that_fails_stops_no_other_and_is_shown_at_once() {
+    let place = Place::new();
+    let file = half_broken(&place);
+    let said = place.run(&["run", &file], 1);
+    assert!(said.err.contains("FAILED  import broken") && said.err.contains("done    evaluate tiny"), "{}", said.err);
+    assert!(said.err.contains("skipped evaluate broken (needs import broken)"));
+    assert_eq!(place.run_record("half")["stages"]["failed"], 2);
+    assert_eq!(place.table("half", "classification").lines().filter(|line| line.contains("tiny")).count(), 1);
+
+    let other = Place::new();
+    let said = other.run(&["run", &half_broken(&other), "--fail-fast"], 1);
+    assert!(said.err.contains("FAILED  import broken") && !said.err.contains("evaluate tiny"), "{}", said.err);
+}
+
+#[test]
+fn limits_end_a_stage_and_try_it_again() {
+    let place = Place::new();
+    let file = sweep(
+        &place,
+        "slow",
+        "tables = [\"classification\"]\nlimits = { train = { timeout_seconds = 1.5, retries = 1 } }",
+        "[matrix]\nmodel = [\"tiny\"]\n[set]\nmodel.epochs = 100000",
+    );
+    let said = place.run(&["run", &file], 1);
+    assert!(said.err.contains("again   train tiny (attempt 2) after: it took longer than its limit of 1.5 s"), "{}", said.err);
+    assert!(said.err.contains("goes on after epoch"), "a second attempt goes on where the first was: {}", said.err);
+    assert!(said.err.contains("FAILED  train tiny: it took longer"), "{}", said.err);
+    let said = place.run(&["check", &file, "--set", "experiment.limits.trian.retries=1"], 0);
+    assert!(said.out.contains("no mistake"));
+    let said = place.run(&["plan", &file, "--set", "experiment.limits.trian.retries=1"], 2);
+    assert!(said.err.contains("did you mean `train`?"), "{}", said.err);
+}
+
+/// The worker that a program started last.
+fn newest_worker_of(parent: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().last()?.parse().ok()
+}
+
+/// Until the journal of some run has the text.
+fn wait_for_journal(place: &Place, text: &str) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        let journals = place.entries("runs").into_iter().filter_map(|run| std::fs::read_to_string(run.join("events.jsonl")).ok());
+        if journals.into_iter().any(|journal| journal.contains(text)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nobody said {text}");
+}
+
+#[test]
+fn a_killed_worker_is_told_from_a_stage_that_failed() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let child = place.spawn(&["run", &file, "--set", "model.epochs=100000"], Stdio::piped);
+    wait_for_journal(&place, "epoch 2/");
+    let worker = newest_worker_of(child.id()).unwrap();
+    Command::new("kill").args(["-KILL", &worker.to_string()]).status().unwrap();
+    let said = common::Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("the worker was killed by the system or by somebody (signal 9)"), "{}", said.err);
+    let said = place.run(&["logs", "train tiny"], 0);
+    assert!(said.out.contains("train tiny  failed: the worker was killed") && said.out.contains("epoch 1/"), "{}", said.out);
+}
+
+/// Digests of what the newest training wrote.
+fn trained(place: &Place) -> serde_json::Value {
+    let records = std::fs::read_dir(place.path("store/records/train")).unwrap().flatten();
+    let record = records.into_iter().next().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
+    serde_json::json!([record["outputs"]["checkpoint.safetensors"]["digest"], record["outputs"]["last.safetensors"]["digest"]])
+}
+
+#[test]
+fn an_interrupted_training_goes_on_and_ends_with_the_same_bits() {
+    let arguments = |file: &str| {
+        let set = ["model.epochs=12", "model.dropout=0.2", "experiment.tables=[\"classification\"]"];
+        let set = set.iter().flat_map(|set| ["--set".to_string(), set.to_string()]);
+        ["run".to_string(), file.to_string(), "--threads".into(), "1".into()].into_iter().chain(set).collect::<Vec<String>>()
+    };
+    let run = |place: &Place, code: Option<i32>, signal: Option<&str>| {
+        let file = small(place, "");
+        let arguments = arguments(&file);
+        let child = place.spawn(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), Stdio::piped);
+        if let Some(signal) = signal {
+            wait_for_journal(place, "epoch 3/");
+            Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        }
+        let said = common::Said::from(child.wait_with_output().unwrap());
+        assert_eq!(said.code, code, "{}", said.err);
+        said.err
+    };
+    let whole = Place::new();
+    run(&whole, Some(0), None);
+    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let place = Place::new();
+        run(&place, code, Some(signal));
+        let said = run(&place, Some(0), None);
+        assert!(said.contains("train tiny: goes on after epoch"), "{said}");
+        assert_eq!(trained(&place), trained(&whole), "after {signal}");
+        assert_eq!(place.entries("partial").len(), 0);
+    }
+}
+
+#[test]
+fn eight_processes_share_the_work_and_agree() {
+    let place = Place::new();
+    let file = every_kind(&place, 1);
+    let children: Vec<_> = (0..8).map(|_| place.spawn(&["run", &file, "--threads", "1"], Stdio::piped)).collect();
+    let outputs: Vec<common::Said> = children.into_iter().map(|child| child.wait_with_output().unwrap().into()).collect();
+    for said in &outputs {
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert_eq!(said.out, outputs[0].out);
+    }
+    let done = |said: &common::Said| said.err.lines().filter_map(|line| Some(line.strip_prefix("done    ")?.split(" (").next()?.to_string())).collect::<Vec<_>>();
+    let mut executed: Vec<String> = outputs.iter().flat_map(done).collect();
+    let count = executed.len();
+    executed.sort();
+    executed.dedup();
+    assert_eq!(executed.len(), count, "some stage was made twice");
+    let stages = place.run_record("every-kind")["plan"]["stages"].as_array().unwrap().len();
+    assert_eq!(count, stages, "every stage once over all processes");
+}
+
+#[test]
+fn runs_are_listed_compared_and_told() {
+    let place = Place::new();
+    let file = sweep(&place, "told", "tables = [\"classification\"]", "[matrix]\nmodel = [\"tiny\"]");
+    place.run(&["run", &file], 0);
+    place.run(&["run", &file, "--set", "model.batch_size=2"], 0);
+    let runs: Vec<String> = place.run(&["runs"], 0).out.lines().map(|line| line.split_whitespace().next().unwrap().to_string()).collect();
+    assert_eq!(runs.len(), 2);
+    let said = place.run(&["diff", &runs[1], &runs[0]], 0);
+    let line = said.out.lines().find(|line| line.contains("model.tiny.batch_size")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["model.tiny.batch_size", "3", "2"]);
+    assert!(said.out.contains("train tiny"), "{}", said.out);
+    assert!(place.run(&["diff", &runs[0], "latest"], 0).out.contains("no difference"));
+    let said = place.run(&["show", "run", "latest"], 0);
+    assert!(said.out.contains("batch_size = 2  # --set model.batch_size=2"), "{}", said.out);
+    let said = place.run(&["logs", "train tiny"], 0);
+    assert!(said.out.contains("note: epoch 1/1") && said.out.contains("finished in"), "{}", said.out);
+    let said = place.run(&["logs", "trian"], 2);
+    assert!(said.err.contains("did you mean"), "{}", said.err);
+    place.run(&["show", "run", "1999"], 2);
+}
+
+#[test]
+fn the_schema_for_editors_is_the_one_that_is_shipped() {
+    let place = Place::new();
+    let schema = place.run(&["schema"], 0).out;
+    let shipped = common::project_folder().join("docs/recipe.schema.json");
+    assert_eq!(std::fs::read_to_string(shipped).unwrap(), schema, "write it anew: surgcam schema > docs/recipe.schema.json");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(place.run(&["completions", shell], 0).out.contains("surgcam"));
+    }
+    assert!(place.run(&["man"], 0).out.contains(".SH SUBCOMMANDS"));
+}
