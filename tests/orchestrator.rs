@@ -245,7 +245,9 @@ fn eight_processes_share_the_work_and_agree() {
         assert_eq!(said.code, Some(0), "{}", said.err);
         assert_eq!(said.out, outputs[0].out);
     }
-    let done = |said: &common::Said| said.err.lines().filter_map(|line| Some(line.strip_prefix("done    ")?.split(" (").next()?.to_string())).collect::<Vec<_>>();
+    let done = |said: &common::Said| {
+        said.err.lines().filter_map(|line| Some(line.strip_prefix("done    ")?.split(" (").next()?.to_string())).collect::<Vec<_>>()
+    };
     let mut executed: Vec<String> = outputs.iter().flat_map(done).collect();
     let count = executed.len();
     executed.sort();

@@ -1,5 +1,6 @@
 //! The command line: one thin file a command.
 
+mod bench;
 mod check;
 mod context;
 mod doctor;
@@ -63,6 +64,8 @@ enum Command {
     Check(check::Arguments),
     /// Tell what this machine has: libtorch, devices, store, disk
     Doctor(doctor::Arguments),
+    /// Measure what the orchestrator costs on this machine
+    Bench(bench::Arguments),
     /// Print the JSON Schema of recipes and experiments, for editors
     Schema,
     /// Print completions for a shell
@@ -125,6 +128,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Diff(arguments) => history::diff(&arguments),
         Command::Logs(arguments) => history::logs(&arguments),
         Command::Store(arguments) => store::execute(&arguments),
+        Command::Bench(arguments) => bench::execute(&arguments),
         Command::Schema => shell::schema(),
         Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
         Command::Man => shell::man(Cli::command()),

@@ -215,6 +215,10 @@ impl Store {
             return Ok(path);
         }
         if !path.exists() {
+            let aside = verify::quarantine_path(self, digest);
+            if aside.exists() {
+                return Err(changed(digest, &aside));
+            }
             return Err(Error::failure(format!("the object {} is not in the store any more", digest.short()))
                 .at_path(&path)
                 .hint("run the experiment again: it is made anew"));
@@ -236,12 +240,7 @@ impl Store {
     fn check(&self, digest: &Digest, found: &Digest, path: PathBuf) -> Result<PathBuf> {
         if found != digest {
             let place = if path.starts_with(&self.root) { verify::quarantine(self, digest)? } else { path };
-            return Err(Error::failure(format!(
-                "the object {} has changed since it was written: its bytes are not what its name says",
-                digest.short()
-            ))
-            .at_path(&place)
-            .hint("it is put aside; run the same command again, and it is made anew (`surgcam store verify` looks for more)"));
+            return Err(changed(digest, &place));
         }
         self.verified_set().insert(*digest);
         Ok(path)
@@ -270,6 +269,12 @@ impl Store {
             Some((digest, entry.into_path()))
         })
     }
+}
+
+fn changed(digest: &Digest, place: &Path) -> Error {
+    Error::failure(format!("the object {} has changed since it was written: its bytes are not what its name says", digest.short()))
+        .at_path(place)
+        .hint("it is put aside; run the same command again, and it is made anew (`surgcam store verify` looks for more)")
 }
 
 /// `false`: there is none yet.

@@ -63,11 +63,17 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
     Ok(verified)
 }
 
+/// Where an object is put aside.
+pub(super) fn quarantine_path(store: &Store, digest: &Digest) -> PathBuf {
+    store.root().join("quarantine").join(digest.hex())
+}
+
 /// Takes an object out of use, so that it is made again, and keeps it for whoever wants to know what happened.
 pub(super) fn quarantine(store: &Store, digest: &Digest) -> Result<PathBuf> {
-    let folder = store.root().join("quarantine");
-    fs::create_dir_all(&folder).at_path("create the folder", &folder)?;
-    let target = folder.join(digest.hex());
+    let target = quarantine_path(store, digest);
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).at_path("create the folder", folder)?;
+    }
     if target.exists() {
         super::gc::remove(&target)?;
     }

@@ -8,5 +8,6 @@ pub mod geometry;
 pub mod heat_map;
 pub mod localization_metrics;
 pub mod picture;
+pub mod pooling;
 pub mod regions;
 pub mod resize;

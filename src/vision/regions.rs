@@ -31,12 +31,18 @@ pub struct ScoredBox {
 
 /// All boxes of one heat map, sorted by `(y1, x1, y2, x2)`.
 pub fn boxes(heat: &HeatMap, rule: BoxRule) -> Vec<ScoredBox> {
+    let bounds = bounds_of_boxes(heat, rule);
+    bounds.into_iter().map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) }).collect()
+}
+
+/// As [`boxes`], for whom asks for no confidence.
+pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
     let threshold = rule.roi_threshold as f32;
     let mask: Vec<bool> = heat.values.iter().map(|&value| value > threshold).collect();
     let mut boxes: Vec<Box2> = contour_rectangles(&mask, heat.width);
     boxes.retain(|bounds| bounds.area() > rule.minimum_area);
     boxes.sort();
-    boxes.into_iter().map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) }).collect()
+    boxes
 }
 
 /// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one (METHOD 5).

@@ -13,7 +13,6 @@ use surgcam::store::write_json;
 
 use super::StageRun;
 use super::evaluate::inference_batch;
-use crate::features::stacked;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
@@ -145,10 +144,7 @@ impl Sibling<'_> {
     }
 
     fn keep(&mut self, row: usize, extracted: &Extracted) {
-        let features = stacked(&extracted.features).contiguous();
-        let start = self.features.values.len();
-        self.features.values.resize(start + features.numel(), 0.0);
-        features.copy_data(&mut self.features.values[start..], features.numel());
+        self.features.values.extend_from_slice(&extracted.features);
         self.features.regions.extend(extracted.regions.iter().map(|region| RegionRow {
             row,
             class: region.class,

@@ -9,7 +9,6 @@ use surgcam::recipe::values::Mode;
 use surgcam::store::write_json;
 
 use super::StageRun;
-use crate::features::stacked;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
@@ -67,15 +66,13 @@ pub fn make(stage: &StageRun) -> Result<()> {
 
 fn extract(perception: &Perception, frames: &FrameSet, row: usize, settings: &ExtractionSettings) -> Result<Extracted> {
     let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
-    let extracted = if settings.mode == Mode::GroundTruthBoxes {
-        perception.extract_true_boxes(frame, planes, settings)?
+    if settings.mode == Mode::GroundTruthBoxes {
+        perception.extract_true_boxes(frame, planes, settings)
     } else {
         let seen = perception.look(&[(frame, planes)]).remove(0);
         let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
-        perception.extract(&seen, heat.as_ref(), settings)?
-    };
-    let _on_the_cpu = stacked(&extracted.features);
-    Ok(extracted)
+        perception.extract(&seen, heat.as_ref(), settings)
+    }
 }
 
 /// The nearest rank; `sorted` has at least one value.

@@ -1,0 +1,71 @@
+//! Plans of stages that make nothing, through the real runner and worker.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::context::Context;
+use crate::error::{Error, Result};
+use crate::pipeline::stages::{EmptyStage, output};
+use crate::plan::status::Known;
+use crate::plan::{Plan, Resource, Stage};
+use crate::runner::events::{Event, Reporter};
+use crate::runner::interrupt::Interrupt;
+use crate::runner::worker_process::WorkerCommand;
+use crate::runner::{self, Options};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Each stage needs the one before it.
+    Chain,
+    /// All need the first.
+    FanOut,
+}
+
+pub struct Ran {
+    pub executed: usize,
+    pub time: Duration,
+}
+
+fn plan(shape: Shape, stages: usize) -> Plan {
+    let mut plan = Plan::default();
+    let mut needed = None;
+    for number in 0..stages {
+        let mut stage = Stage::new(format!("empty {number}"), &EmptyStage { number }, Resource::Processor);
+        if let Some(needed) = needed {
+            stage = stage.output_of("before", needed, output::NOTHING);
+        }
+        let id = plan.add(stage);
+        if shape == Shape::Chain || needed.is_none() {
+            needed = Some(id);
+        }
+    }
+    plan
+}
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn event(&mut self, _plan: &Plan, _event: &Event) {}
+}
+
+/// Plans, looks at the store, and runs what is not there; a worker is started, and waited for, before the time counts.
+pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
+    let store = context.store()?;
+    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let plan = plan(shape, stages);
+    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let options = Options {
+        processor: devices[0].without_device(),
+        devices,
+        jobs: context.settings.jobs.unwrap_or(1),
+        keep_going: true,
+        log_folder: logs.path(),
+        estimate: &|_| 1.0,
+    };
+    let begun = Instant::now();
+    let known = Known::of(&plan, &store);
+    let summary = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent)?;
+    match summary.failed.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(Ran { executed: summary.executed.len(), time: begun.elapsed() }),
+    }
+}

@@ -1,0 +1,167 @@
+//! From a frame's feature map to the 512 numbers of a region (METHOD 6), without a tensor library: a sweep pools the same map
+//! for hundreds of regions, each of a few cells, where calls into such a library cost more than the sums.
+
+use std::ops::Range;
+
+use super::geometry::Box2;
+use super::heat_map::HeatMap;
+use crate::recipe::values::Pool;
+
+/// Numbers in the features of a region.
+pub const FEATURES: usize = 512;
+
+/// A feature map with its channels last: cell by cell, row by row.
+#[derive(Debug, Clone, Copy)]
+pub struct CellMap<'a> {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// [height, width, channels]
+    pub values: &'a [f32],
+}
+
+impl CellMap<'_> {
+    fn cell(&self, y: usize, x: usize) -> &[f32] {
+        &self.values[(y * self.width + x) * self.channels..][..self.channels]
+    }
+}
+
+/// The `index`-th of `bins` parts of a row of so many values, as adaptive pooling cuts it: parts may overlap.
+fn bin(index: usize, bins: usize, length: usize) -> Range<usize> {
+    index * length / bins..((index + 1) * length).div_ceil(bins)
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
+}
+
+/// L-FE: adaptive average pool of a part of the map to p1 x p2, then of its channels to p0. Appends 512 numbers.
+pub fn pool_part(map: &CellMap, rows: Range<usize>, columns: Range<usize>, pool: Pool, features: &mut Vec<f32>) {
+    let (p0, p1, p2) = pool.shape();
+    let (p0, p1, p2) = (p0 as usize, p1 as usize, p2 as usize);
+    let mut sums = vec![0.0; map.channels];
+    for i in 0..p1 {
+        let bin_rows = bin(i, p1, rows.len());
+        for j in 0..p2 {
+            let bin_columns = bin(j, p2, columns.len());
+            sums.fill(0.0);
+            for y in bin_rows.clone() {
+                for x in bin_columns.clone() {
+                    add(&mut sums, map.cell(rows.start + y, columns.start + x));
+                }
+            }
+            let cells = (bin_rows.len() * bin_columns.len()) as f32;
+            features.extend((0..p0).map(|channel| mean(&sums[bin(channel, p0, map.channels)]) / cells));
+        }
+    }
+}
+
+fn add(sums: &mut [f32], values: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+/// A box's cells in a map: each side rounded with ties to even; a side of no cell grows by one, backwards at the far edge.
+/// The box counts in the picture's `[height, width]`.
+pub fn cells_of_box(bounds: &Box2, [height, width]: [u32; 2], map: &CellMap) -> (Range<usize>, Range<usize>) {
+    (side(bounds.y1, bounds.y2, height, map.height), side(bounds.x1, bounds.x2, width, map.width))
+}
+
+fn side(low: i64, high: i64, picture: u32, map: usize) -> Range<usize> {
+    let scale = |value: i64| (value as f64 * map as f64 / f64::from(picture)).round_ties_even() as usize;
+    let (low, high) = (scale(low), scale(high));
+    match (low == high, high < map) {
+        (false, _) => low..high,
+        (true, true) => low..high + 1,
+        (true, false) => low - 1..high,
+    }
+}
+
+/// SL-FE: the hot cells of a map.
+#[derive(Debug, Clone)]
+pub struct HotCells {
+    cells: Vec<usize>,
+    /// Over the hot cells, for each channel.
+    sums: Vec<f32>,
+}
+
+impl HotCells {
+    /// `None` where no cell is hot. `heat` has the map's size.
+    pub fn find(map: &CellMap, heat: &HeatMap, roi_threshold: f64) -> Option<Self> {
+        let threshold = roi_threshold as f32;
+        let cells: Vec<usize> = (0..heat.values.len()).filter(|&cell| heat.values[cell] > threshold).collect();
+        if cells.is_empty() {
+            return None;
+        }
+        let mut sums = vec![0.0; map.channels];
+        cells.iter().for_each(|&cell| add(&mut sums, map.cell(cell / map.width, cell % map.width)));
+        Some(HotCells { cells, sums })
+    }
+
+    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends 512 numbers.
+    pub fn pool(&self, map: &CellMap, pool: Pool, features: &mut Vec<f32>) {
+        let (p0, p1, p2) = pool.shape();
+        let (bins, repeats) = (p0 as usize, (p1 * p2) as usize);
+        for index in 0..bins {
+            let pooled = if map.channels.is_multiple_of(bins) {
+                // A part of the row is that of whole channels.
+                mean(&self.sums[bin(index, bins, map.channels)]) / self.cells.len() as f32
+            } else {
+                self.mean_of_row(map, bin(index, bins, map.channels * self.cells.len()))
+            };
+            features.extend(std::iter::repeat_n(pooled, repeats));
+        }
+    }
+
+    fn mean_of_row(&self, map: &CellMap, part: Range<usize>) -> f32 {
+        let value = |position: usize| {
+            let (channel, cell) = (position / self.cells.len(), self.cells[position % self.cells.len()]);
+            map.values[cell * map.channels + channel]
+        };
+        let length = part.len() as f32;
+        part.map(value).sum::<f32>() / length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_side_without_a_cell_grows() {
+        assert_eq!(side(10, 12, 320, 10), 0..1);
+        assert_eq!(side(318, 320, 320, 10), 9..10);
+        // 48 / 32 = 1.5 and 80 / 32 = 2.5 both round to 2.
+        assert_eq!(side(48, 80, 320, 10), 2..3);
+        assert_eq!(side(0, 320, 320, 10), 0..10);
+    }
+
+    #[test]
+    fn bins_are_those_of_adaptive_pooling() {
+        let bins = |bins, length| (0..bins).map(|index| bin(index, bins, length)).collect::<Vec<_>>();
+        assert_eq!(bins(2, 4), [0..2, 2..4]);
+        assert_eq!(bins(4, 3), [0..1, 0..2, 1..3, 2..3]);
+        assert_eq!(bins(3, 1), [0..1, 0..1, 0..1]);
+    }
+
+    proptest! {
+        /// Means of means: a map that is the same everywhere stays so, whatever the part and the pool.
+        #[test]
+        fn a_constant_map_gives_its_constant(height in 1..9_usize, width in 1..9_usize, channels in prop::sample::select(vec![256_usize, 512, 1024, 40]), value in -5.0..5.0_f32) {
+            let values = vec![value; height * width * channels];
+            let map = CellMap { height, width, channels, values: &values };
+            for size in [512, 128, 32] {
+                let pool = Pool::try_from(size).unwrap();
+                let mut features = Vec::new();
+                pool_part(&map, 0..height, 0..width, pool, &mut features);
+                let heat = HeatMap { height, width, values: vec![1.0; height * width] };
+                HotCells::find(&map, &heat, 0.5).unwrap().pool(&map, pool, &mut features);
+                prop_assert_eq!(features.len(), 2 * FEATURES);
+                prop_assert!(features.iter().all(|feature| (feature - value).abs() < 1e-3));
+                prop_assert!(HotCells::find(&map, &heat, 1.0).is_none());
+            }
+        }
+    }
+}
