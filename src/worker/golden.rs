@@ -15,7 +15,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::parameters::{Parameters, network_shape};
 use crate::model::resnet::ResNet;
-use crate::perception::{Heat, Perception, SeenFrame};
+use crate::perception::Perception;
+use crate::seen::{Heat, SeenFrame};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;

@@ -11,6 +11,7 @@ mod frames;
 mod golden;
 mod model;
 mod perception;
+mod seen;
 mod stages;
 mod training;
 

@@ -1,25 +1,21 @@
-//! One look at a frame: a forward pass whose maps serve every mode, and the regions that each mode makes of it.
-
-use std::cell::{OnceCell, RefCell};
-use std::rc::Rc;
+//! A look at frames: a forward pass whose maps serve every mode, and the modes that need further passes.
 
 use surgcam::dataset::index::Frame;
 use surgcam::error::Result;
-use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization, RegionSettings};
-use surgcam::recipe::values::{FeatureLayer, Mode, Pool, Present};
+use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
+use surgcam::recipe::values::{FeatureLayer, Mode, Present};
 use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
-use surgcam::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, pool_part};
-use surgcam::vision::regions::{BoxRule, bounds_of_boxes, used_regions};
+use surgcam::vision::regions::used_regions;
 use surgcam::vision::resize::resize;
 use tch::{Device, Tensor};
 
 use crate::cam;
-use crate::features::{self, OwnedCellMap};
+use crate::features;
 use crate::frames;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
+use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
 /// Side of the pictures that LN-FE sends through the network.
 const CROP_SIZE: u32 = 224;
@@ -33,79 +29,6 @@ pub struct Perception {
     device: Device,
     /// `[height, width]` of the frames.
     image_size: [u32; 2],
-}
-
-/// What one forward pass shows of a frame.
-pub struct SeenFrame<'a> {
-    pub frame: &'a Frame,
-    /// [3, H, W] u8.
-    planes: &'a [u8],
-    /// Each [1, C, h, w].
-    maps: FeatureMaps,
-    /// Of layer 2, 3 and 4: made when a mode takes cells from it.
-    cells: [OnceCell<OwnedCellMap>; 3],
-    pub logits: Vec<f32>,
-}
-
-impl SeenFrame<'_> {
-    /// A layer's map with its channels last, on the CPU.
-    fn cells_of(&self, layer: usize) -> CellMap<'_> {
-        let map = match layer {
-            2 => &self.maps.layer2,
-            3 => &self.maps.layer3,
-            _ => &self.maps.layer4,
-        };
-        self.cells[layer - 2].get_or_init(|| OwnedCellMap::of(map)).view()
-    }
-}
-
-/// The present classes of a frame and their heat maps.
-pub struct Heat {
-    pub present: Vec<usize>,
-    /// At the size of the layer they come from.
-    pub maps: Vec<HeatMap>,
-    /// At the size of the picture, made when a mode needs boxes.
-    full: OnceCell<Vec<HeatMap>>,
-    /// What siblings of a sweep share: regions by the rule that finds boxes, hot cells by layer and T_ROI.
-    regions: RefCell<Vec<(BoxRule, Rc<FoundRegions>)>>,
-    hot_cells: RefCell<Vec<((usize, f64), Rc<FoundHotCells>)>>,
-}
-
-/// Regions of all present classes, and how many of these have none.
-struct FoundRegions {
-    regions: Vec<Region>,
-    empty_classes: usize,
-}
-
-/// Of each present class.
-type FoundHotCells = Vec<Option<HotCells>>;
-
-/// What was found before by this question, or is found now.
-fn remembered<Q: PartialEq, A>(memory: &RefCell<Vec<(Q, Rc<A>)>>, question: Q, find: impl FnOnce() -> A) -> Rc<A> {
-    if let Some((_, answer)) = memory.borrow().iter().find(|(known, _)| *known == question) {
-        return answer.clone();
-    }
-    let answer = Rc::new(find());
-    memory.borrow_mut().push((question, answer.clone()));
-    answer
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Region {
-    pub class: usize,
-    /// Among the regions of its class.
-    pub index: usize,
-    pub bounds: Box2,
-}
-
-/// What a mode makes of one frame.
-pub struct Extracted {
-    pub regions: Vec<Region>,
-    /// [regions, 512], on the CPU.
-    pub features: Vec<f32>,
-    pub forward_passes: usize,
-    /// Present classes without a region.
-    pub empty_classes: usize,
 }
 
 impl Perception {
@@ -134,16 +57,13 @@ impl Perception {
             batch
                 .iter()
                 .enumerate()
-                .map(|(row, &(frame, planes))| SeenFrame {
-                    frame,
-                    planes,
-                    maps: FeatureMaps {
+                .map(|(row, &(frame, planes))| {
+                    let maps = FeatureMaps {
                         layer2: of_one(&maps.layer2, row),
                         layer3: of_one(&maps.layer3, row),
                         layer4: of_one(&maps.layer4, row),
-                    },
-                    cells: Default::default(),
-                    logits: values[row * classes..][..classes].to_vec(),
+                    };
+                    SeenFrame::new(frame, planes, maps, values[row * classes..][..classes].to_vec())
                 })
                 .collect()
         })
@@ -168,28 +88,26 @@ impl Perception {
                 maps.iter().map(cam::to_heat_map).collect()
             }
         };
-        Heat { present, maps, full: OnceCell::new(), regions: RefCell::default(), hot_cells: RefCell::default() }
+        Heat::new(present, maps)
+    }
+
+    pub fn space(&self) -> FrameSpace {
+        FrameSpace { image_size: self.image_size, classes: self.architecture.classes }
     }
 
     /// `heat` must be that of the mode's own settings; yardsticks need none.
     pub fn extract(&self, seen: &SeenFrame, heat: Option<&Heat>, settings: &ExtractionSettings) -> Result<Extracted> {
         tch::no_grad(|| match (settings.mode, heat, &settings.regions) {
-            (Mode::SlFe, Some(heat), Some(regions)) => Ok(self.of_hot_cells(seen, heat, regions, settings)),
-            (Mode::LFe, Some(heat), Some(regions)) => {
-                let found = self.regions(heat, regions);
-                let mut features = Vec::with_capacity(found.regions.len() * FEATURES);
-                found.regions.iter().for_each(|region| self.pool_box(seen, &region.bounds, settings.pool, &mut features));
-                Ok(Extracted { regions: found.regions.clone(), features, forward_passes: 1, empty_classes: found.empty_classes })
-            }
+            (Mode::SlFe | Mode::LFe, Some(heat), Some(_)) => Ok(self.space().without_network(seen, heat, settings)),
             (Mode::LnFe, Some(heat), Some(regions)) => {
-                let found = self.regions(heat, regions);
+                let found = self.space().regions(heat, regions);
                 let features = self.crops(seen.planes, &found.regions, settings)?;
                 let forward_passes = 1 + found.regions.len();
                 Ok(Extracted { forward_passes, regions: found.regions.clone(), features, empty_classes: found.empty_classes })
             }
             (Mode::GroundTruthBoxes, ..) => self.extract_true_boxes(seen.frame, seen.planes, settings),
             _ => {
-                let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.whole_frame() };
+                let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.space().whole_frame() };
                 let features = features::values_of(&features::pooled(&seen.maps.layer4.squeeze_dim(0), settings.pool));
                 Ok(Extracted { regions: vec![region], features, forward_passes: 1, empty_classes: 0 })
             }
@@ -203,65 +121,6 @@ impl Perception {
             let features = self.crops(planes, &found, settings)?;
             Ok(Extracted { forward_passes: found.len(), regions: found, features, empty_classes: 0 })
         })
-    }
-
-    fn whole_frame(&self) -> Box2 {
-        let [height, width] = self.image_size;
-        Box2::from([0, 0, i64::from(width), i64::from(height)])
-    }
-
-    fn of_hot_cells(&self, seen: &SeenFrame, heat: &Heat, regions: &RegionSettings, settings: &ExtractionSettings) -> Extracted {
-        let layer = if regions.feature_layer == Some(FeatureLayer::Layer3) { 3 } else { 4 };
-        let map = seen.cells_of(layer);
-        let found = remembered(&heat.hot_cells, (layer, regions.roi_threshold), || {
-            let of_class = |own: &HeatMap| HotCells::find(&map, &own.resized(map.height, map.width), regions.roi_threshold);
-            heat.maps.iter().map(of_class).collect()
-        });
-        let mut extracted = Extracted { regions: Vec::new(), features: Vec::new(), forward_passes: 1, empty_classes: 0 };
-        for (&class, hot) in heat.present.iter().zip(found.iter()) {
-            match hot {
-                Some(hot) => {
-                    extracted.regions.push(Region { class, index: 0, bounds: self.whole_frame() });
-                    hot.pool(&map, settings.pool, &mut extracted.features);
-                }
-                None => extracted.empty_classes += 1,
-            }
-        }
-        extracted
-    }
-
-    /// L-FE: the box's part of the map that its area chooses.
-    fn pool_box(&self, seen: &SeenFrame, bounds: &Box2, pool: Pool, features: &mut Vec<f32>) {
-        let [height, width] = self.image_size;
-        let picture_area = i64::from(height) * i64::from(width);
-        let layer = if bounds.area() * 16 < picture_area {
-            2
-        } else if bounds.area() * 4 < picture_area {
-            3
-        } else {
-            4
-        };
-        let map = seen.cells_of(layer);
-        let (rows, columns) = cells_of_box(bounds, self.image_size, &map);
-        pool_part(&map, rows, columns, pool, features);
-    }
-
-    /// The boxes of all present classes as regions.
-    fn regions(&self, heat: &Heat, settings: &RegionSettings) -> Rc<FoundRegions> {
-        let rule = BoxRule { roi_threshold: settings.roi_threshold, minimum_area: settings.minimum_area.unwrap_or_default().into() };
-        remembered(&heat.regions, rule, || self.find_regions(heat, rule))
-    }
-
-    fn find_regions(&self, heat: &Heat, rule: BoxRule) -> FoundRegions {
-        let [height, width] = self.image_size;
-        let full = heat.full.get_or_init(|| heat.maps.iter().map(|map| map.resized(height as usize, width as usize)).collect());
-        let mut found = FoundRegions { regions: Vec::new(), empty_classes: 0 };
-        for (&class, map) in heat.present.iter().zip(full) {
-            let used = used_regions(&bounds_of_boxes(map, rule), class + 1 == self.architecture.classes);
-            found.empty_classes += usize::from(used.is_empty());
-            found.regions.extend(used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds }));
-        }
-        found
     }
 
     /// The ground truth as regions, in the order of all regions: by class, then by box.

@@ -3,12 +3,16 @@
 //! Whatever subset of the siblings is asked for, each frame is forwarded once for each normalisation that they use, and each
 //! sibling takes from the pass what it needs. One sequence is held at a time, so memory does not grow with the frames.
 
+use std::collections::HashMap;
+
+use rayon::prelude::*;
 use surgcam::artifacts::features::{self, RegionRow, SequenceFeatures};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::artifacts::metrics::ExtractionSummary;
 use surgcam::dataset::index::Frame;
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
+use surgcam::recipe::values::Mode;
 use surgcam::store::write_json;
 
 use super::StageRun;
@@ -16,7 +20,8 @@ use super::evaluate::inference_batch;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
-use crate::perception::{Extracted, Heat, Perception, SeenFrame};
+use crate::perception::Perception;
+use crate::seen::{Extracted, FrameSpace, Heat, SeenFrame};
 
 /// One sibling: what it wants of each frame, and what it has gathered.
 struct Sibling<'a> {
@@ -112,19 +117,73 @@ impl<'a> Pass<'a> {
     fn look(&mut self, frames: &FrameSet, rows: &[usize]) -> Result<()> {
         let batch: Vec<(&Frame, &[u8])> = rows.iter().map(|&row| (&frames.frames[row], frames.pack.row(row))).collect();
         let seen: Vec<Vec<SeenFrame>> = self.lookers.iter().map(|(_, _, perception)| perception.look(&batch)).collect();
-        for (position, &row) in rows.iter().enumerate() {
-            let heats: Vec<Heat> =
-                self.cameras.iter().map(|(looker, cam)| self.lookers[*looker].2.heat(&seen[*looker][position], cam)).collect();
-            for sibling in &mut self.siblings {
-                let heat = sibling.camera.map(|camera| &heats[camera]);
-                sibling.take(row, &seen[sibling.looker][position], heat, &self.lookers[sibling.looker].2)?;
+        let mut work: Vec<FrameWork> = (0..rows.len()).map(|_| FrameWork::default()).collect();
+        for (work, position) in work.iter_mut().zip(0..) {
+            let heat = |(looker, cam): &(usize, CamSettings)| self.lookers[*looker].2.heat(&seen[*looker][position], cam);
+            work.heats = self.cameras.iter().map(heat).collect();
+        }
+        for looks in seen {
+            work.iter_mut().zip(looks).for_each(|(work, seen)| work.seen.push(seen));
+        }
+        let on_the_cpu: Vec<OnTheCpu> =
+            self.siblings.iter().enumerate().filter_map(|(place, sibling)| sibling.on_the_cpu(place, self)).collect();
+        for task in &on_the_cpu {
+            work.iter().for_each(|work| work.seen[task.looker].fetch_cells(&task.settings));
+        }
+        work.par_iter_mut().for_each(|work| work.extract(&on_the_cpu));
+        for (&row, mut work) in rows.iter().zip(work) {
+            for (place, sibling) in self.siblings.iter_mut().enumerate() {
+                let (seen, heat) = (&work.seen[sibling.looker], sibling.camera.map(|camera| &work.heats[camera]));
+                match work.extracted.remove(&place) {
+                    Some(extracted) => sibling.keep(row, &extracted),
+                    None => sibling.take(row, seen, heat, &self.lookers[sibling.looker].2)?,
+                }
             }
         }
         Ok(())
     }
 }
 
+/// A frame of a batch, while its siblings take what they need. It moves between threads as a whole.
+#[derive(Default)]
+struct FrameWork<'a> {
+    /// By looker.
+    seen: Vec<SeenFrame<'a>>,
+    /// By camera.
+    heats: Vec<Heat>,
+    /// By the sibling's place, of those that need no network.
+    extracted: HashMap<usize, Extracted>,
+}
+
+impl FrameWork<'_> {
+    fn extract(&mut self, tasks: &[OnTheCpu]) {
+        for task in tasks {
+            let extracted = task.space.without_network(&self.seen[task.looker], &self.heats[task.camera], &task.settings);
+            self.extracted.insert(task.place, extracted);
+        }
+    }
+}
+
+/// What a sibling without further passes wants of each frame, apart from all that belongs to one thread.
+struct OnTheCpu {
+    place: usize,
+    looker: usize,
+    camera: usize,
+    space: FrameSpace,
+    settings: ExtractionSettings,
+}
+
 impl Sibling<'_> {
+    fn on_the_cpu(&self, place: usize, pass: &Pass) -> Option<OnTheCpu> {
+        match (&self.wants, self.camera) {
+            (Wants::Features(settings), Some(camera)) if matches!(settings.mode, Mode::LFe | Mode::SlFe) => {
+                let space = pass.lookers[self.looker].2.space();
+                Some(OnTheCpu { place, looker: self.looker, camera, space, settings: settings.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn take(&mut self, row: usize, seen: &SeenFrame, heat: Option<&Heat>, perception: &Perception) -> Result<()> {
         match &self.wants {
             Wants::HeatMaps => {
@@ -133,10 +192,6 @@ impl Sibling<'_> {
             }
             Wants::Features(settings) => {
                 let extracted = perception.extract(seen, heat, settings)?;
-                self.summary.frames += 1;
-                self.summary.regions += extracted.regions.len();
-                self.summary.forward_passes += extracted.forward_passes;
-                self.summary.classes_without_region += extracted.empty_classes;
                 self.keep(row, &extracted);
             }
         }
@@ -144,6 +199,10 @@ impl Sibling<'_> {
     }
 
     fn keep(&mut self, row: usize, extracted: &Extracted) {
+        self.summary.frames += 1;
+        self.summary.regions += extracted.regions.len();
+        self.summary.forward_passes += extracted.forward_passes;
+        self.summary.classes_without_region += extracted.empty_classes;
         self.features.values.extend_from_slice(&extracted.features);
         self.features.regions.extend(extracted.regions.iter().map(|region| RegionRow {
             row,

@@ -12,7 +12,8 @@ use super::StageRun;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
-use crate::perception::{Extracted, Perception};
+use crate::perception::Perception;
+use crate::seen::Extracted;
 
 /// A median of fewer means nothing, however slow they are.
 const LEAST_FRAMES: usize = 5;
