@@ -40,7 +40,7 @@ def before(shape, number):
 
 
 def surgcam(folder, shape, stages):
-    program = PROJECT / "target" / "debug" / "surgcam"
+    program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "debug" / "surgcam"
     command = [program, "bench", "empty-plan", "--shape", shape, "--stages", str(stages)]
     variables = dict(os.environ, SURGCAM_STORE=str(folder / "store"))
     subprocess.run(command, check=True, env=variables, cwd=PROJECT, stdout=subprocess.DEVNULL)

@@ -60,7 +60,7 @@ fn wait_for_training(child: &mut std::process::Child) {
     use std::io::BufRead;
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut lines = stderr.lines();
-    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("epoch 1/"))).expect("an epoch").unwrap();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("/4000: train loss"))).expect("an epoch").unwrap();
     // Somebody must go on reading, or the program would stop at a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
 }
@@ -231,7 +231,8 @@ fn surgcam_itself_does_not_load_libtorch() {
 fn help_and_version_are_what_they_were() {
     let place = Place::new();
     let help = place.run(&["--help"], 0).out;
-    for command in ["run", "plan", "table", "export", "view", "show", "check", "doctor"] {
+    for command in ["run", "plan", "graph", "table", "export", "view", "show", "runs", "diff", "logs", "store", "check", "doctor", "bench"]
+    {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
     }
     place.run(&["rnu"], 2);
