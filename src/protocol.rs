@@ -14,7 +14,7 @@ use crate::store::key::{KeyParts, StageKey};
 use crate::store::record::Record;
 
 /// Both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Stages that are made together: one, or the siblings of a pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +38,10 @@ pub enum FromWorker {
     Waiting {
         key: StageKey,
         holder: String,
+    },
+    /// The locks are held and the work begins: limits of time count from here.
+    Begun {
+        key: StageKey,
     },
     Progress {
         key: StageKey,

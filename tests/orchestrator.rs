@@ -144,16 +144,35 @@ fn a_cell_that_fails_stops_no_other_and_is_shown_at_once() {
 }
 
 #[test]
+fn results_so_far_appear_in_the_table_while_a_sweep_runs() {
+    let place = Place::new();
+    let matrix = "[model.endless]\nextends = \"tiny\"\nepochs = 100000\n[matrix]\nmodel = [\"tiny\", \"endless\"]\n";
+    let file = sweep(&place, "growing", "tables = [\"classification\"]", matrix);
+    let mut child = place.spawn(&["run", &file, "--threads", "1", "--devices", "cpu,cpu"], Stdio::null);
+    let table = place.path("results/growing/tables/classification.csv");
+    let begun = Instant::now();
+    let has_row =
+        || std::fs::read_to_string(&table).is_ok_and(|text| text.lines().any(|line| line.starts_with("tiny,") && !line.ends_with(",,")));
+    while !has_row() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let appeared = has_row();
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(appeared, "no table while it ran");
+}
+
+#[test]
 fn limits_end_a_stage_and_try_it_again() {
     let place = Place::new();
     let file = sweep(
         &place,
         "slow",
-        "tables = [\"classification\"]\nlimits = { train = { timeout_seconds = 1.5, retries = 1 } }",
+        "tables = [\"classification\"]\nlimits = { train = { timeout_seconds = 5, retries = 1 } }",
         "[matrix]\nmodel = [\"tiny\"]\n[set]\nmodel.epochs = 100000",
     );
     let said = place.run(&["run", &file], 1);
-    assert!(said.err.contains("again   train tiny (attempt 2) after: it took longer than its limit of 1.5 s"), "{}", said.err);
+    assert!(said.err.contains("again   train tiny (attempt 2) after: it took longer than its limit of 5 s"), "{}", said.err);
     assert!(said.err.contains("goes on after epoch"), "a second attempt goes on where the first was: {}", said.err);
     assert!(said.err.contains("FAILED  train tiny: it took longer"), "{}", said.err);
     let said = place.run(&["check", &file, "--set", "experiment.limits.trian.retries=1"], 0);

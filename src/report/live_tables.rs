@@ -12,6 +12,8 @@ pub struct LiveTables<'a> {
     source: TableSource<'a>,
     last: Instant,
     cost: Duration,
+    /// Whether a stage was finished since the tables were written.
+    has_news: bool,
 }
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -20,7 +22,7 @@ const SHARE: u32 = 20;
 
 impl<'a> LiveTables<'a> {
     pub fn new(source: TableSource<'a>) -> Self {
-        LiveTables { source, last: Instant::now(), cost: Duration::ZERO }
+        LiveTables { source, last: Instant::now(), cost: Duration::ZERO, has_news: false }
     }
 
     fn write(&mut self) -> Result<()> {
@@ -28,21 +30,21 @@ impl<'a> LiveTables<'a> {
         let known = Known::of(&self.source.built.plan, self.source.store);
         self.source.write_unfinished(&self.source.tables(&known)?)?;
         self.cost = begun.elapsed();
-        self.last = Instant::now();
         Ok(())
     }
 }
 
 impl Reporter for LiveTables<'_> {
     fn event(&mut self, _plan: &Plan, event: &Event) {
-        let is_due = self.last.elapsed() > INTERVAL.max(self.cost * SHARE);
-        if matches!(event, Event::Finished { .. })
-            && is_due
-            && let Err(error) = self.write()
-        {
+        self.has_news |= matches!(event, Event::Finished { .. });
+        if !self.has_news || self.last.elapsed() < INTERVAL.max(self.cost * SHARE) {
+            return;
+        }
+        if let Err(error) = self.write() {
             // The tables at the end will say it aloud.
             tracing::warn!("cannot write the tables so far: {error}");
-            self.last = Instant::now();
         }
+        self.has_news = false;
+        self.last = Instant::now();
     }
 }

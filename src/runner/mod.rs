@@ -263,6 +263,7 @@ impl Runner<'_> {
         };
         match *message {
             FromWorker::Hello(hello) => check_protocol(&hello, &self.options.processor.program)?,
+            FromWorker::Begun { .. } => self.slots[slot].work_begins(),
             FromWorker::Waiting { key, holder } => self.tell(slot, &key, |id| Event::Waiting { id, holder }),
             FromWorker::Progress { key, done, total, unit } => self.tell(slot, &key, |id| Event::Progress { id, done, total, unit }),
             FromWorker::Note { key, text } => self.tell(slot, &key, |id| Event::Note { id, text }),

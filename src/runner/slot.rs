@@ -19,7 +19,8 @@ pub struct Slot {
     worker: Option<WorkerProcess>,
     /// What its worker is making now.
     pub running: Vec<StageId>,
-    started: Instant,
+    /// When its work began; absent while it waits for locks or for its worker to start.
+    begun: Option<Instant>,
     timeout: Option<Duration>,
 }
 
@@ -34,7 +35,7 @@ pub fn slots(options: &Options, sender: &Sender<WorkerMessage>) -> Vec<Slot> {
         sender: sender.clone(),
         worker: None,
         running: Vec::new(),
-        started: Instant::now(),
+        begun: None,
         timeout: None,
     };
     devices.chain(processors).enumerate().map(slot).collect()
@@ -52,12 +53,16 @@ impl Slot {
     /// Sends a job to the worker, which is started if there is none; `false` if it is gone.
     pub fn start(&mut self, store: &Store, options: &Options, job: &Job, stages: Vec<StageId>, timeout: Option<Duration>) -> Result<bool> {
         self.running = stages;
-        self.started = Instant::now();
+        self.begun = None;
         self.timeout = timeout;
         if self.worker.is_none() {
             self.worker = Some(WorkerProcess::start(&self.command, store, options.log_folder, self.number, self.sender.clone())?);
         }
         Ok(self.worker.as_mut().is_some_and(|worker| worker.send(job).is_ok()))
+    }
+
+    pub fn work_begins(&mut self) {
+        self.begun = Some(Instant::now());
     }
 
     /// What ran in the job that is done now.
@@ -73,7 +78,8 @@ impl Slot {
 
     /// Kills the worker if its job takes longer than it may.
     pub fn end_if_overdue(&mut self) -> Option<(Vec<StageId>, Error)> {
-        let timeout = self.timeout.filter(|timeout| !self.is_idle() && self.started.elapsed() > *timeout)?;
+        let begun = self.begun.filter(|_| !self.is_idle())?;
+        let timeout = self.timeout.filter(|timeout| begun.elapsed() > *timeout)?;
         let mut worker = self.worker.take()?;
         worker.kill();
         let error = Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))

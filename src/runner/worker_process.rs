@@ -268,3 +268,19 @@ pub fn check_protocol(hello: &Hello, program: &Path) -> Result<()> {
 pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_counted_among_those_that_the_user_left_visible() {
+        let gpu = |device: &str, preset: Option<&str>| visible_gpu(device, preset).map_err(|error| error.to_string());
+        assert_eq!(gpu("cuda:1", None).unwrap().as_deref(), Some("1"));
+        assert_eq!(gpu("cuda:1", Some("4, 7")).unwrap().as_deref(), Some("7"));
+        assert_eq!(gpu("cuda:0", Some("GPU-5ae3")).unwrap().as_deref(), Some("GPU-5ae3"));
+        assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
+        assert!(gpu("cuda:2", Some("4,7")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is `4,7`"));
+        assert!(gpu("cuda:x", None).unwrap_err().contains("is no device"));
+    }
+}

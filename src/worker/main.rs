@@ -232,6 +232,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn make_held(worker: &Worker, hello: &Hello, jobs: &[&StageJob]) -> Result<Vec<Record>> {
     let is_alone = jobs.iter().any(|job| stages::is_alone(&job.parts.kind));
     let _machine = machine_lock(is_alone)?;
+    jobs.iter().for_each(|job| (worker.say)(&FromWorker::Begun { key: job.key }));
     let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let begun = Instant::now();
     let workspaces = jobs.iter().map(|job| worker.store.workspace(&job.key)).collect::<Result<Vec<_>>>()?;
