@@ -120,3 +120,39 @@ pub fn read(folder: &Path) -> Option<Resumed> {
         best: state.best.map(|best| (best, Parameters::new(part("best")))),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use surgcam::pipeline::stages::Plateau;
+    use tch::Kind;
+
+    /// A best mAP that comes back off by its last bit lets a later epoch of the same mAP win.
+    #[test]
+    fn every_number_comes_back_with_all_its_bits() {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = Parameters::new([("fc.bias".to_string(), Tensor::rand([3], (Kind::Float, Device::Cpu)))]);
+        let optimizer = Sgd::new(&weights, 0.9, 1e-4);
+        for place in 1..500 {
+            let number = f64::from(place) / 499.0 - f64::EPSILON;
+            let mut schedule = Schedule::new(number * 1e-3, Plateau { factor: 0.95, patience: 3, threshold: 1e-4 });
+            schedule.step(number);
+            let line = HistoryRow {
+                epoch: 1,
+                train_loss: number,
+                validation_loss: number / 3.0,
+                accuracy: number / 7.0,
+                mean_average_precision: Some(number),
+                learning_rate: number * 1e-3,
+                seconds: number,
+            };
+            let best = (number, weights.copied());
+            let progress =
+                Progress { schedule: &schedule, history: &[line.clone()], weights: &weights, optimizer: &optimizer, best: Some(&best) };
+            progress.write(folder.path(), Instant::now()).unwrap();
+            let read = read(folder.path()).unwrap();
+            assert_eq!(read.best.map(|(best, _)| best), Some(number));
+            assert_eq!((read.history, read.schedule), (vec![line], schedule));
+        }
+    }
+}
