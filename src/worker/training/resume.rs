@@ -147,8 +147,13 @@ mod tests {
                 seconds: number,
             };
             let best = (number, weights.copied());
-            let progress =
-                Progress { schedule: &schedule, history: &[line.clone()], weights: &weights, optimizer: &optimizer, best: Some(&best) };
+            let progress = Progress {
+                schedule: &schedule,
+                history: std::slice::from_ref(&line),
+                weights: &weights,
+                optimizer: &optimizer,
+                best: Some(&best),
+            };
             progress.write(folder.path(), Instant::now()).unwrap();
             let read = read(folder.path()).unwrap();
             assert_eq!(read.best.map(|(best, _)| best), Some(number));
