@@ -1,8 +1,9 @@
-//! Features of all regions: one `.npy` [regions, 512] a sequence, and a Parquet index of the regions.
+//! Features of all regions: one `.npy` a sequence with 512 numbers for each region, and a Parquet index of the regions. Both are
+//! written as the frames come, so memory does not grow with them.
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use npyz::WriterBuilder;
 use polars::prelude::*;
@@ -51,19 +52,78 @@ pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
     file.finish()
 }
 
-pub fn write_sequence(folder: &Path, sequence: &str, features: &SequenceFeatures) -> Result<()> {
-    let path = folder.join(format!("{sequence}.npy"));
-    let writer = BufWriter::new(File::create(&path).at_path("create", &path)?);
-    write_npy(writer, &[features.regions.len() as u64, WIDTH as u64], &features.values).at_path("write", &path)
+/// Rows of the index that are gathered before they are written.
+const INDEX_BATCH: usize = 8192;
+
+/// Takes the frames in their order, sequence by sequence.
+pub struct FeatureWriter {
+    folder: PathBuf,
+    index_path: PathBuf,
+    index: parquet::RowWriter,
+    /// Sequence and region, not written yet.
+    rows: Vec<(String, RegionRow)>,
+    sequence: Option<OpenSequence>,
 }
 
-/// The index over all sequences, written last. `sequences` in the order in which they were written.
-pub fn write_index(folder: &Path, sequences: &[(String, Vec<RegionRow>)]) -> Result<()> {
-    let regions = || sequences.iter().flat_map(|(_, regions)| regions);
-    let integers = |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), regions().map(value).collect::<Vec<i64>>());
-    let names: Vec<&str> = sequences.iter().flat_map(|(name, regions)| std::iter::repeat_n(name.as_str(), regions.len())).collect();
-    let mut frame = parquet::frame(vec![
-        Column::new("sequence".into(), names),
+/// The sequence whose frames are coming.
+struct OpenSequence {
+    name: String,
+    path: PathBuf,
+    values: npyz::NpyWriter<f32, BufWriter<File>>,
+}
+
+impl FeatureWriter {
+    pub fn create(folder: &Path) -> Result<Self> {
+        let index_path = folder.join(INDEX_FILE);
+        let index = parquet::RowWriter::create(&index_path, &index_of(&[])?)?;
+        Ok(FeatureWriter { folder: folder.to_path_buf(), index_path, index, rows: Vec::new(), sequence: None })
+    }
+
+    /// A frame's regions, and [regions, 512] of them.
+    pub fn add(&mut self, sequence: &str, regions: impl IntoIterator<Item = RegionRow>, values: &[f32]) -> Result<()> {
+        if self.sequence.as_ref().is_none_or(|open| open.name != sequence) {
+            self.close_sequence()?;
+            self.sequence = Some(OpenSequence::create(&self.folder, sequence)?);
+        }
+        if let Some(open) = &mut self.sequence {
+            open.values.extend(values.iter().copied()).at_path("write", &open.path)?;
+        }
+        self.rows.extend(regions.into_iter().map(|region| (sequence.to_string(), region)));
+        if self.rows.len() >= INDEX_BATCH { self.write_rows() } else { Ok(()) }
+    }
+
+    fn write_rows(&mut self) -> Result<()> {
+        self.index.write(&index_of(&std::mem::take(&mut self.rows))?, &self.index_path)
+    }
+
+    fn close_sequence(&mut self) -> Result<()> {
+        match self.sequence.take() {
+            Some(open) => open.values.finish().at_path("write", &open.path),
+            None => Ok(()),
+        }
+    }
+
+    pub fn finish(mut self) -> Result<()> {
+        self.close_sequence()?;
+        self.write_rows()?;
+        self.index.finish(&self.index_path)
+    }
+}
+
+impl OpenSequence {
+    fn create(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(format!("{name}.npy"));
+        let writer = BufWriter::new(File::create(&path).at_path("create", &path)?);
+        let values = npyz::WriteOptions::new().default_dtype().writer(writer).begin_1d().at_path("write", &path)?;
+        Ok(OpenSequence { name: name.into(), path, values })
+    }
+}
+
+fn index_of(rows: &[(String, RegionRow)]) -> Result<DataFrame> {
+    let integers =
+        |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<i64>>());
+    parquet::frame(vec![
+        Column::new("sequence".into(), rows.iter().map(|(sequence, _)| sequence.as_str()).collect::<Vec<&str>>()),
         integers("row", |r| r.row as i64),
         integers("class", |r| r.class as i64),
         integers("index", |r| r.index as i64),
@@ -71,8 +131,7 @@ pub fn write_index(folder: &Path, sequences: &[(String, Vec<RegionRow>)]) -> Res
         integers("y1", |r| r.bounds.y1),
         integers("x2", |r| r.bounds.x2),
         integers("y2", |r| r.bounds.y2),
-    ])?;
-    parquet::write(&mut frame, &folder.join(INDEX_FILE))
+    ])
 }
 
 /// Every sequence that has regions, one after the other: `use_sequence` sees one at a time, so memory stays bounded.
@@ -120,20 +179,35 @@ mod tests {
     fn sequences_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]) };
-        let mut written = Vec::new();
-        for (name, regions) in [("seq_1", vec![region(0, 0), region(1, 4)]), ("seq_10", vec![region(2, 3)])] {
-            let features = SequenceFeatures { values: vec![regions.len() as f32; regions.len() * WIDTH], regions };
-            write_sequence(folder.path(), name, &features).unwrap();
-            written.push((name.to_string(), features.regions));
+        let frames = [
+            ("seq_1", vec![region(0, 0), region(0, 4)], 0.5),
+            ("seq_1", vec![], 0.0),
+            ("seq_1", vec![region(2, 4)], 1.5),
+            ("seq_2", vec![], 0.0),
+            ("seq_10", vec![region(4, 3)], 2.5),
+        ];
+        let mut writer = FeatureWriter::create(folder.path()).unwrap();
+        for (sequence, regions, value) in &frames {
+            writer.add(sequence, regions.iter().copied(), &vec![*value; regions.len() * WIDTH]).unwrap();
         }
-        write_index(folder.path(), &written).unwrap();
+        writer.finish().unwrap();
         let mut read = Vec::new();
         for_each_sequence(folder.path(), |name, features| {
-            assert_eq!(features.of_region(0)[0], features.regions.len() as f32);
-            read.push((name.to_string(), features.regions.clone()));
+            for (place, region) in features.regions.iter().enumerate() {
+                read.push((name.to_string(), *region, features.of_region(place)[511]));
+            }
             Ok(())
         })
         .unwrap();
-        assert_eq!(read, written);
+        let written = frames.iter().flat_map(|(name, regions, value)| regions.iter().map(|region| (name.to_string(), *region, *value)));
+        assert_eq!(read, written.collect::<Vec<_>>());
+        assert!(folder.path().join("seq_2.npy").exists());
+    }
+
+    #[test]
+    fn without_a_region_anywhere_the_index_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        FeatureWriter::create(folder.path()).unwrap().finish().unwrap();
+        for_each_sequence(folder.path(), |name, _| panic!("{name} has no region")).unwrap();
     }
 }

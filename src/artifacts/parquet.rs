@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 
 use crate::error::{AtPath, Error, Result};
@@ -11,6 +12,25 @@ pub fn write(frame: &mut DataFrame, path: &Path) -> Result<()> {
     let file = File::create(path).at_path("create", path)?;
     ParquetWriter::new(file).finish(frame).at_path("write", path)?;
     Ok(())
+}
+
+/// A file that grows by rows.
+pub struct RowWriter(BatchedWriter<File>);
+
+impl RowWriter {
+    /// `like`: a frame with the columns to come.
+    pub fn create(path: &Path, like: &DataFrame) -> Result<Self> {
+        let file = File::create(path).at_path("create", path)?;
+        ParquetWriter::new(file).batched(like.schema()).map(RowWriter).at_path("write", path)
+    }
+
+    pub fn write(&mut self, rows: &DataFrame, path: &Path) -> Result<()> {
+        self.0.write_batch(rows).at_path("write", path)
+    }
+
+    pub fn finish(self, path: &Path) -> Result<()> {
+        self.0.finish().at_path("write", path).map(|_| ())
+    }
 }
 
 pub fn read(path: &Path) -> Result<DataFrame> {

@@ -116,7 +116,6 @@ pub fn measured_machine(hello: &Hello) -> MeasuredMachine {
         host: hello.host.clone(),
         device: hello.device_name.clone(),
         threads: hello.threads,
-        precision: "f32".into(),
         libtorch: hello.libtorch.clone(),
     }
 }

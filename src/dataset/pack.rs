@@ -92,6 +92,8 @@ fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
 /// A pack opened for reading.
 pub struct Pack {
     pub manifest: Manifest,
+    path: PathBuf,
+    file: File,
     pixels: Mmap,
 }
 
@@ -105,10 +107,18 @@ impl Pack {
         if pixels.len() != manifest.count * manifest.row_bytes() {
             return Err(Error::failure("the pack is cut short").at_path(&path).hint("delete this object; the next run makes it again"));
         }
-        Ok(Pack { manifest, pixels })
+        Ok(Pack { manifest, path, file, pixels })
     }
 
-    /// `[3, H, W]` u8.
+    /// `[3, H, W]` u8, read into memory of its own: for whom passes over the whole pack, whose mapped pages would all stay.
+    pub fn read_row(&self, row: usize) -> Result<Vec<u8>> {
+        let mut planes = vec![0; self.manifest.row_bytes()];
+        let place = (row * planes.len()) as u64;
+        self.file.read_exact_at(&mut planes, place).at_path("read", &self.path)?;
+        Ok(planes)
+    }
+
+    /// `[3, H, W]` u8, mapped.
     pub fn row(&self, row: usize) -> &[u8] {
         let bytes = self.manifest.row_bytes();
         &self.pixels[row * bytes..][..bytes]

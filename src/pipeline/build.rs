@@ -454,6 +454,7 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         architecture: model.architecture,
         normalization: model.frames.normalization,
         pool: recipe.pool,
+        precision: recipe.precision,
     }
 }
 

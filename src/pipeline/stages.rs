@@ -10,7 +10,7 @@ use crate::dataset::augment::Augmentation;
 use crate::dataset::index::{OnBadFrame, SourceLayout};
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
-use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Present};
+use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
 
 /// Parameters of one kind of stage.
 pub trait StageParameters: Serialize + DeserializeOwned {
@@ -168,7 +168,7 @@ pub struct TrainStage {
     pub plateau: Plateau,
     pub seed: u64,
 }
-stage!(TrainStage, "train", 1);
+stage!(TrainStage, "train", 2);
 
 /// ReduceLROnPlateau, mode min, relative threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -184,7 +184,7 @@ pub struct EvaluateStage {
     pub architecture: Architecture,
     pub normalization: Normalization,
 }
-stage!(EvaluateStage, "evaluate", 1);
+stage!(EvaluateStage, "evaluate", 2);
 
 /// What heat maps depend on besides the network and the frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -201,7 +201,7 @@ pub struct HeatMapsStage {
     pub normalization: Normalization,
     pub cam: CamSettings,
 }
-stage!(HeatMapsStage, "heat-maps", 1);
+stage!(HeatMapsStage, "heat-maps", 2);
 
 /// Boxes at one T_ROI. Input: `heat-maps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -230,6 +230,7 @@ pub struct ExtractionSettings {
     pub architecture: Architecture,
     pub normalization: Normalization,
     pub pool: Pool,
+    pub precision: Precision,
 }
 
 /// Where the regions of a localising mode are.
@@ -248,7 +249,7 @@ pub struct RegionSettings {
 pub struct ExtractStage {
     pub extraction: ExtractionSettings,
 }
-stage!(ExtractStage, "extract", 2);
+stage!(ExtractStage, "extract", 3);
 
 /// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -269,7 +270,7 @@ pub struct MeasureStage {
     /// Speed is the machine's: so the machine is part of the key.
     pub machine: MeasuredMachine,
 }
-stage!(MeasureStage, "measure", 1);
+stage!(MeasureStage, "measure", 2);
 
 /// Makes nothing: what the orchestrator itself costs is measured with it. Inputs: any.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -284,6 +285,5 @@ pub struct MeasuredMachine {
     /// "cpu" or the GPU's name, with its driver.
     pub device: String,
     pub threads: usize,
-    pub precision: String,
     pub libtorch: String,
 }

@@ -239,6 +239,8 @@ section! {
         cam: CamMethod = CamMethod::GradCam,
         /// The layer that heat maps come from: layer4 (closed form), or layer3 (a backward pass for each class).
         cam_layer: FeatureLayer = FeatureLayer::Layer4,
+        /// What the network counts in: f32, bf16 or f16. Features are f32 whatever it is.
+        precision: Precision = Precision::F32,
     }
 }
 

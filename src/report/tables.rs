@@ -223,9 +223,14 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         "probe mAP: labels of the validation frames from the mean and maximum of the frame's region features, by ridge regression on the train frames".to_string(),
     ];
     if let Some(machine) = machine {
+        let mut precisions: Vec<&str> = cells.iter().filter_map(|cell| Some(cell.extraction.as_ref()?.value.precision.name())).collect();
+        precisions.sort_unstable();
+        precisions.dedup();
         notes.push(format!(
             "speed: {}, {} threads, {}, batch 1, from packed pixels to features (decoding not included)",
-            machine.device, machine.threads, machine.precision
+            machine.device,
+            machine.threads,
+            precisions.join(" and ")
         ));
     }
     let without_region: usize = summaries.iter().flatten().map(|summary| summary.classes_without_region).sum();

@@ -8,6 +8,8 @@ use surgcam::recipe::values::CamMethod;
 use surgcam::vision::heat_map::{self, HeatMap};
 use tch::{Kind, Tensor};
 
+use crate::features::values_of;
+
 /// Keeps Grad-CAM++'s quotient from being divided by 0.
 const PLUS_PLUS_EPSILON: f64 = 1e-6;
 
@@ -26,7 +28,9 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
             gradient.relu() * alpha * cells
         }
     };
-    weights.matmul(&activation.reshape([channels, height * width])).reshape([-1, height, width])
+    // Cell by cell, as the map lies in memory.
+    let cells = activation.permute([1, 2, 0]).reshape([height * width, channels]);
+    weights.matmul(&cells.tr()).reshape([-1, height, width])
 }
 
 /// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for each of `classes`.
@@ -55,14 +59,16 @@ pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, 
     })
 }
 
-/// [h, w] of one class -> negatives to 0, normalised.
-pub fn to_heat_map(map: &Tensor) -> HeatMap {
-    let size = map.size();
-    let (height, width) = (size[0] as usize, size[1] as usize);
-    let mut values = vec![0f32; height * width];
-    map.relu().to_device(tch::Device::Cpu).contiguous().copy_data(&mut values, height * width);
-    heat_map::normalize(&mut values);
-    HeatMap { height, width, values }
+/// [classes, h, w] -> of each class: negatives to 0, normalised.
+pub fn to_heat_maps(maps: &Tensor) -> Vec<HeatMap> {
+    let size = maps.size();
+    let (height, width) = (size[1] as usize, size[2] as usize);
+    let of_class = |values: &[f32]| {
+        let mut values: Vec<f32> = values.iter().map(|value| value.max(0.0)).collect();
+        heat_map::normalize(&mut values);
+        HeatMap { height, width, values }
+    };
+    values_of(maps).chunks(height * width).map(of_class).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use surgcam::recipe::values::Pool;
 use surgcam::vision::pooling::{CellMap, FEATURES};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// [C, h, w] -> [512]: adaptive average pool to p1 x p2, channels last, and where C is not p0 another one over (p2, C).
 pub fn pooled(map: &Tensor, pool: Pool) -> Tensor {
@@ -20,7 +20,7 @@ pub fn pooled_batch(maps: &Tensor, pool: Pool) -> Tensor {
 
 /// All values of a tensor, on the CPU.
 pub fn values_of(tensor: &Tensor) -> Vec<f32> {
-    let tensor = tensor.to_device(Device::Cpu).contiguous();
+    let tensor = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
     let mut values = vec![0.0; tensor.numel()];
     tensor.copy_data(&mut values, tensor.numel());
     values
@@ -28,21 +28,27 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
 
 /// A frame's feature map on the CPU, its channels last.
 pub struct OwnedCellMap {
+    /// [h, w, C], contiguous f32 on the CPU.
+    cells: Tensor,
     height: usize,
     width: usize,
     channels: usize,
-    values: Vec<f32>,
 }
 
 impl OwnedCellMap {
-    /// `map`: [1, C, h, w].
+    /// `map`: [1, C, h, w]. Nothing is copied where it already lies so.
     pub fn of(map: &Tensor) -> Self {
-        let size: Vec<usize> = map.size().iter().map(|&side| side as usize).collect();
-        OwnedCellMap { channels: size[1], height: size[2], width: size[3], values: values_of(&map.permute([0, 2, 3, 1])) }
+        let cells = map.to_device(Device::Cpu).to_kind(Kind::Float).squeeze_dim(0).permute([1, 2, 0]).contiguous();
+        let size: Vec<usize> = cells.size().iter().map(|&side| side as usize).collect();
+        OwnedCellMap { cells, height: size[0], width: size[1], channels: size[2] }
     }
 
     pub fn view(&self) -> CellMap<'_> {
-        CellMap { height: self.height, width: self.width, channels: self.channels, values: &self.values }
+        let count = self.height * self.width * self.channels;
+        // SAFETY: `of` made it contiguous f32 on the CPU with so many values, which live as long as the tensor that we keep
+        // and are not written to any more.
+        let values = unsafe { std::slice::from_raw_parts(self.cells.data_ptr().cast::<f32>(), count) };
+        CellMap { height: self.height, width: self.width, channels: self.channels, values }
     }
 }
 
@@ -51,7 +57,6 @@ mod tests {
     use super::*;
     use surgcam::vision::heat_map::HeatMap;
     use surgcam::vision::pooling::{HotCells, pool_part};
-    use tch::Kind;
 
     /// The method's own words, in tensors.
     fn hot_cells_in_tensors(map: &Tensor, hot: &[i64], pool: Pool) -> Tensor {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use surgcam::dataset::index::{Frame, read_frames};
 use surgcam::dataset::pack::Pack;
 use surgcam::error::{Error, Result};
@@ -41,16 +42,40 @@ impl FrameSet {
 
     /// [N, 3, H, W], normalised, on the device.
     pub fn images(&self, rows: &[usize], normalization: &Normalization, device: Device) -> Tensor {
-        let pixels: Vec<u8> = rows.iter().flat_map(|&row| self.pack.row(row)).copied().collect();
-        images(&pixels, rows.len(), self.image_size(), normalization, device)
+        let planes: Vec<&[u8]> = rows.iter().map(|&row| self.pack.row(row)).collect();
+        images(&planes, self.image_size(), normalization, device)
     }
 }
 
-/// N pictures of [3, H, W] u8, one behind the other -> [N, 3, H, W], normalised, on the device.
-pub fn images(pixels: &[u8], count: usize, [height, width]: [u32; 2], normalization: &Normalization, device: Device) -> Tensor {
-    let raw = Tensor::from_data_size(pixels, &[count as i64, 3, i64::from(height), i64::from(width)], Kind::Uint8);
-    let channel = |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).view([1, 3, 1, 1]);
-    (raw.to_device(device).to_kind(Kind::Float) / 255.0 - channel(normalization.mean)) / channel(normalization.std)
+/// Pictures of [3, H, W] u8 -> [N, 3, H, W], normalised, on the device, channels last in memory.
+pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Normalization, device: Device) -> Tensor {
+    let size = [pictures.len() as i64, i64::from(height), i64::from(width), 3];
+    if device == Device::Cpu {
+        return Tensor::from_slice(&normalized(pictures, normalization)).view(size).permute([0, 3, 1, 2]);
+    }
+    let raw = Tensor::from_slice(&pictures.concat()).view([size[0], 3, size[1], size[2]]);
+    let channel = |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).view([3]);
+    let pixels = raw.to_device(device).permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
+    ((pixels - channel(normalization.mean)) / channel(normalization.std)).permute([0, 3, 1, 2])
+}
+
+/// [N, H, W, 3] of pictures of [3, H, W]. A channel has 256 values: each is computed once.
+fn normalized(pictures: &[&[u8]], normalization: &Normalization) -> Vec<f32> {
+    let table = |channel: usize| -> [f32; 256] {
+        let (mean, std) = (normalization.mean[channel] as f32, normalization.std[channel] as f32);
+        std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std)
+    };
+    let tables = [table(0), table(1), table(2)];
+    let length = pictures.first().map_or(1, |picture| picture.len()).max(1);
+    let mut values = vec![0f32; length * pictures.len()];
+    values.par_chunks_mut(length).zip(pictures).for_each(|(values, picture)| {
+        let (red, rest) = picture.split_at(picture.len() / 3);
+        let (green, blue) = rest.split_at(rest.len() / 2);
+        for (pixel, ((&red, &green), &blue)) in values.as_chunks_mut::<3>().0.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+            *pixel = [tables[0][usize::from(red)], tables[1][usize::from(green)], tables[2][usize::from(blue)]];
+        }
+    });
+    values
 }
 
 /// [N, classes] of 0 and 1.

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    keep_freed_memory();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let arguments = Arguments::parse();
     let mut protocol = take_over_stdout()?;
@@ -88,6 +89,17 @@ fn run() -> Result<()> {
         say(&FromWorker::JobDone);
     }
     Ok(())
+}
+
+/// Each pass frees its activations and the next asks for as many: memory that is given back to the system between the two is
+/// mapped and zeroed page by page again, a third of the time of a pass over eight frames.
+fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: plain settings of the C library's allocator, before any thread is started.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+    }
 }
 
 /// Keeps the protocol's stream for ourselves and points descriptor 1 at stderr: libraries print.

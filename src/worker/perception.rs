@@ -1,18 +1,21 @@
 //! A look at frames: a forward pass whose maps serve every mode, and the modes that need further passes.
 
+use rayon::prelude::*;
 use surgcam::dataset::index::Frame;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam::recipe::values::{FeatureLayer, Mode, Present};
+use surgcam::recipe::values::{FeatureLayer, Mode, Precision, Present};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::picture;
+use surgcam::vision::pooling::FEATURES;
 use surgcam::vision::regions::used_regions;
 use surgcam::vision::resize::resize;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::cam;
 use crate::features;
 use crate::frames;
+use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
@@ -22,8 +25,20 @@ const CROP_SIZE: u32 = 224;
 /// LN-FE on [0, 1], not normalised.
 const CROP_NORMALIZATION: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
+/// Frames in one forward pass: what fills the machine.
+pub fn frames_in_a_pass(device: Device) -> usize {
+    if device.is_cuda() { 32 } else { 8 }
+}
+
+/// Crops of LN-FE in one forward pass.
+fn crops_in_a_pass(device: Device) -> usize {
+    2 * frames_in_a_pass(device)
+}
+
 pub struct Perception {
-    network: ResNet,
+    network: InferenceNetwork,
+    /// The same, for heat maps that need a gradient.
+    differentiable: ResNet,
     architecture: Architecture,
     normalization: Normalization,
     device: Device,
@@ -38,35 +53,32 @@ impl Perception {
         normalization: Normalization,
         image_size: [u32; 2],
         device: Device,
+        precision: Precision,
     ) -> Result<Self> {
-        let network = tch::no_grad(|| ResNet::new(architecture, &parameters.to_device(device)).map(ResNet::folded))?;
-        Ok(Perception { network, architecture, normalization, device, image_size })
+        let network = InferenceNetwork::new(architecture, parameters, image_size, device, precision)?;
+        let differentiable = ResNet::new(architecture, &parameters.to_device(device))?;
+        Ok(Perception { network, differentiable, architecture, normalization, device, image_size })
+    }
+
+    /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation, and no more.
+    pub fn forward(&self, pictures: &[&[u8]]) -> Result<FeatureMaps> {
+        self.network.feature_maps(&frames::images(pictures, self.image_size, &self.normalization, self.device))
     }
 
     /// One forward pass over all of `batch`: pairs of a frame and its [3, H, W] pixels.
-    pub fn look<'a>(&self, batch: &[(&'a Frame, &'a [u8])]) -> Vec<SeenFrame<'a>> {
-        tch::no_grad(|| {
-            let pixels: Vec<u8> = batch.iter().flat_map(|(_, planes)| planes.iter()).copied().collect();
-            let images = frames::images(&pixels, batch.len(), self.image_size, &self.normalization, self.device);
-            let maps = self.network.feature_maps(&images, false);
-            let logits = self.network.logits(&maps.layer4, 0.0, false).to_device(Device::Cpu).contiguous();
-            let classes = self.architecture.classes;
-            let mut values = vec![0f32; batch.len() * classes];
-            logits.copy_data(&mut values, batch.len() * classes);
-            let of_one = |map: &Tensor, row: usize| map.narrow(0, row as i64, 1);
-            batch
-                .iter()
-                .enumerate()
-                .map(|(row, &(frame, planes))| {
-                    let maps = FeatureMaps {
-                        layer2: of_one(&maps.layer2, row),
-                        layer3: of_one(&maps.layer3, row),
-                        layer4: of_one(&maps.layer4, row),
-                    };
-                    SeenFrame::new(frame, planes, maps, values[row * classes..][..classes].to_vec())
-                })
-                .collect()
-        })
+    pub fn look<'a>(&self, batch: &[(&'a Frame, &'a [u8])]) -> Result<Vec<SeenFrame<'a>>> {
+        let pictures: Vec<&[u8]> = batch.iter().map(|(_, planes)| *planes).collect();
+        let maps = self.forward(&pictures)?;
+        let logits = features::values_of(&self.network.logits(&maps.layer4));
+        let of_one = |map: &Tensor, row: usize| map.narrow(0, row as i64, 1);
+        let rows = batch.iter().zip(logits.chunks(self.architecture.classes)).enumerate();
+        Ok(rows
+            .map(|(row, (&(frame, planes), logits))| {
+                let maps =
+                    FeatureMaps { layer2: of_one(&maps.layer2, row), layer3: of_one(&maps.layer3, row), layer4: of_one(&maps.layer4, row) };
+                SeenFrame::new(frame, planes, maps, logits.to_vec())
+            })
+            .collect())
     }
 
     pub fn heat(&self, seen: &SeenFrame, settings: &CamSettings) -> Heat {
@@ -78,14 +90,16 @@ impl Perception {
         };
         let maps = match settings.layer {
             FeatureLayer::Layer4 => tch::no_grad(|| {
-                let all = cam::closed_form_maps(&seen.maps.layer4.squeeze_dim(0), &self.network.head_weight, settings.method);
-                present.iter().map(|&class| cam::to_heat_map(&all.get(class as i64))).collect()
+                let activation = seen.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
+                let all = cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method));
+                present.iter().map(|&class| all[class].clone()).collect()
             }),
             FeatureLayer::Layer3 => {
-                let logits_of =
-                    |layer3: &Tensor| self.network.logits(&self.network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
-                let maps = cam::autograd_maps(&seen.maps.layer3.squeeze_dim(0), &present, settings.method, logits_of);
-                maps.iter().map(cam::to_heat_map).collect()
+                let network = &self.differentiable;
+                let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
+                let activation = seen.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
+                let maps = cam::autograd_maps(&activation, &present, settings.method, logits_of);
+                if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) }
             }
         };
         Heat::new(present, maps)
@@ -97,30 +111,59 @@ impl Perception {
 
     /// `heat` must be that of the mode's own settings; yardsticks need none.
     pub fn extract(&self, seen: &SeenFrame, heat: Option<&Heat>, settings: &ExtractionSettings) -> Result<Extracted> {
-        tch::no_grad(|| match (settings.mode, heat, &settings.regions) {
-            (Mode::SlFe | Mode::LFe, Some(heat), Some(_)) => Ok(self.space().without_network(seen, heat, settings)),
-            (Mode::LnFe, Some(heat), Some(regions)) => {
-                let found = self.space().regions(heat, regions);
-                let features = self.crops(seen.planes, &found.regions, settings)?;
-                let forward_passes = 1 + found.regions.len();
-                Ok(Extracted { forward_passes, regions: found.regions.clone(), features, empty_classes: found.empty_classes })
-            }
-            (Mode::GroundTruthBoxes, ..) => self.extract_true_boxes(seen.frame, seen.planes, settings),
-            _ => {
-                let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.space().whole_frame() };
-                let features = features::values_of(&features::pooled(&seen.maps.layer4.squeeze_dim(0), settings.pool));
-                Ok(Extracted { regions: vec![region], features, forward_passes: 1, empty_classes: 0 })
-            }
-        })
+        Ok(self.extract_together(&[(seen, heat)], settings)?.remove(0))
     }
 
-    /// The yardstick of a perfect detector: nothing of the frame's own forward pass is needed. `planes`: [3, H, W] u8.
-    pub fn extract_true_boxes(&self, frame: &Frame, planes: &[u8], settings: &ExtractionSettings) -> Result<Extracted> {
-        tch::no_grad(|| {
-            let found = self.true_regions(frame);
-            let features = self.crops(planes, &found, settings)?;
-            Ok(Extracted { forward_passes: found.len(), regions: found, features, empty_classes: 0 })
-        })
+    /// As [`Perception::extract`], of several frames: the crops of all of them go through the network together.
+    pub fn extract_together(&self, looks: &[(&SeenFrame, Option<&Heat>)], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+        match (settings.mode, &settings.regions) {
+            (Mode::SlFe | Mode::LFe, Some(_)) => {
+                let of_frame = |(seen, heat): &(&SeenFrame, Option<&Heat>)| {
+                    heat.map_or_else(Extracted::default, |heat| self.space().without_network(seen, heat, settings))
+                };
+                Ok(looks.iter().map(of_frame).collect())
+            }
+            (Mode::LnFe, Some(regions)) => {
+                let found: Vec<_> = looks.iter().map(|(_, heat)| heat.map(|heat| self.space().regions(heat, regions))).collect();
+                let crops = looks.iter().zip(&found).map(|((seen, _), found)| {
+                    let regions = found.as_ref().map_or(&[][..], |found| &found.regions);
+                    (seen.planes, regions)
+                });
+                let features = self.crops(&crops.collect::<Vec<_>>(), settings)?;
+                let extracted = found.iter().zip(features).map(|(found, features)| match found {
+                    Some(found) => Extracted {
+                        forward_passes: 1 + found.regions.len(),
+                        regions: found.regions.clone(),
+                        features,
+                        empty_classes: found.empty_classes,
+                    },
+                    None => Extracted::default(),
+                });
+                Ok(extracted.collect())
+            }
+            (Mode::GroundTruthBoxes, _) => {
+                let frames: Vec<_> = looks.iter().map(|(seen, _)| (seen.frame, seen.planes)).collect();
+                self.extract_true_boxes(&frames, settings)
+            }
+            _ => Ok(looks.iter().map(|(seen, _)| self.extract_whole(seen, settings)).collect()),
+        }
+    }
+
+    fn extract_whole(&self, seen: &SeenFrame, settings: &ExtractionSettings) -> Extracted {
+        let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.space().whole_frame() };
+        let map = seen.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
+        let features = features::values_of(&features::pooled(&map, settings.pool));
+        Extracted { regions: vec![region], features, forward_passes: 1, empty_classes: 0 }
+    }
+
+    /// The yardstick of a perfect detector: nothing of the frame's own forward pass is needed. Pairs of a frame and its
+    /// [3, H, W] pixels.
+    pub fn extract_true_boxes(&self, frames: &[(&Frame, &[u8])], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+        let found: Vec<Vec<Region>> = frames.iter().map(|(frame, _)| self.true_regions(frame)).collect();
+        let crops: Vec<_> = frames.iter().zip(&found).map(|((_, planes), found)| (*planes, found.as_slice())).collect();
+        let features = self.crops(&crops, settings)?;
+        let extracted = found.into_iter().zip(features);
+        Ok(extracted.map(|(regions, features)| Extracted { forward_passes: regions.len(), regions, features, empty_classes: 0 }).collect())
     }
 
     /// The ground truth as regions, in the order of all regions: by class, then by box.
@@ -143,21 +186,41 @@ impl Perception {
         regions
     }
 
-    /// LN-FE: each region cut out of the stretched picture, resized, and sent through the network again, all together.
-    fn crops(&self, planes: &[u8], regions: &[Region], settings: &ExtractionSettings) -> Result<Vec<f32>> {
-        if regions.is_empty() {
-            return Ok(Vec::new());
+    /// LN-FE: each region cut out of its stretched picture, resized, and sent through the network again; [regions, 512] of
+    /// each frame. Pairs of a frame's [3, H, W] pixels and its regions.
+    fn crops(&self, frames: &[(&[u8], &[Region])], settings: &ExtractionSettings) -> Result<Vec<Vec<f32>>> {
+        let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
+        let mut wanted =
+            frames.iter().enumerate().flat_map(|(frame, (_, regions))| regions.iter().map(move |region| (frame, region.bounds)));
+        loop {
+            let part: Vec<(usize, Box2)> = wanted.by_ref().take(crops_in_a_pass(self.device)).collect();
+            if part.is_empty() {
+                return Ok(features);
+            }
+            let cut = self.cut_out(frames, &part);
+            let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
+            let images = frames::images(&pictures, [CROP_SIZE; 2], &CROP_NORMALIZATION, self.device);
+            let maps = self.network.feature_maps(&images)?;
+            let pooled = tch::no_grad(|| features::values_of(&features::pooled_batch(&maps.layer4.to_kind(Kind::Float), settings.pool)));
+            for ((frame, _), pooled) in part.iter().zip(pooled.chunks(FEATURES)) {
+                features[*frame].extend_from_slice(pooled);
+            }
         }
+    }
+
+    /// [3, 224, 224] of each frame's box, in the order asked, which is that of the frames.
+    fn cut_out(&self, frames: &[(&[u8], &[Region])], wanted: &[(usize, Box2)]) -> Vec<Vec<u8>> {
         let [height, width] = self.image_size;
-        let stretched = picture::from_planes(&picture::stretched(planes), height, width);
-        let crop_bytes = 3 * (CROP_SIZE * CROP_SIZE) as usize;
-        let mut pixels = vec![0; crop_bytes * regions.len()];
-        for (region, planes) in regions.iter().zip(pixels.chunks_mut(crop_bytes)) {
-            let crop = resize(&picture::cut_out(&stretched, &region.bounds), CROP_SIZE, CROP_SIZE);
-            picture::to_planes(&crop, planes);
-        }
-        let images = frames::images(&pixels, regions.len(), [CROP_SIZE; 2], &CROP_NORMALIZATION, self.device);
-        let maps = self.network.feature_maps(&images, false);
-        Ok(features::values_of(&features::pooled_batch(&maps.layer4, settings.pool)))
+        let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {
+            let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0].0), height, width);
+            let crop = |(_, bounds): &(usize, Box2)| {
+                let mut planes = vec![0; 3 * (CROP_SIZE * CROP_SIZE) as usize];
+                picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), CROP_SIZE, CROP_SIZE), &mut planes);
+                planes
+            };
+            boxes.par_iter().map(crop).collect()
+        };
+        let by_frame: Vec<&[(usize, Box2)]> = wanted.chunk_by(|a, b| a.0 == b.0).collect();
+        by_frame.into_par_iter().flat_map_iter(of_frame).collect()
     }
 }

@@ -106,6 +106,7 @@ pub struct Region {
 }
 
 /// What a mode makes of one frame.
+#[derive(Debug, Default)]
 pub struct Extracted {
     pub regions: Vec<Region>,
     /// [regions, 512], on the CPU.

@@ -1,6 +1,8 @@
 //! The classifier: its shape, its parameters by torchvision's names, and the files they come in.
 
 pub mod checkpoint;
+pub mod fused_convolution;
+pub mod inference;
 pub mod parameters;
 mod pickle;
 mod pytorch_file;

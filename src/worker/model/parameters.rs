@@ -9,6 +9,8 @@ use surgcam::random::stream;
 use surgcam::recipe::values::Backbone;
 use tch::{Device, Kind, Tensor};
 
+use super::fused_convolution::channels_last;
+
 /// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks {
@@ -207,6 +209,12 @@ impl Parameters {
 
     pub fn to_device(&self, device: Device) -> Self {
         Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
+    }
+
+    /// The same on a device, convolutions laid out with their channels last: what training is fastest with.
+    pub fn for_training(&self, device: Device) -> Self {
+        let laid_out = |tensor: &Tensor| if tensor.dim() == 4 { channels_last(tensor) } else { tensor.copy() };
+        tch::no_grad(|| Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), laid_out(&tensor.to_device(device))))))
     }
 
     /// Tensors of their own, detached from any graph and from this one's.

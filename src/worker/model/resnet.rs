@@ -1,4 +1,5 @@
-//! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as torchvision has them.
+//! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as torchvision has them: the
+//! differentiable form, for training. [`super::inference`] runs the same network faster.
 
 use surgcam::error::Result;
 use surgcam::pipeline::stages::Architecture;
@@ -7,20 +8,18 @@ use tch::Tensor;
 use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
 
 /// PyTorch's defaults.
-const NORM_EPSILON: f64 = 1e-5;
+pub const NORM_EPSILON: f64 = 1e-5;
 const NORM_MOMENTUM: f64 = 0.1;
 
-/// A convolution and what follows it: a batch normalisation, or the bias that one was folded into.
+/// A convolution and its batch normalisation.
 struct Convolution {
     weight: Tensor,
-    after: After,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
     stride: i64,
     padding: i64,
-}
-
-enum After {
-    Norm { weight: Tensor, bias: Tensor, running_mean: Tensor, running_var: Tensor },
-    Bias(Tensor),
 }
 
 impl Convolution {
@@ -28,41 +27,27 @@ impl Convolution {
         let norm = |part: &str| parameters.get(&format!("{}.{part}", shape.norm));
         Ok(Convolution {
             weight: parameters.get(&format!("{}.weight", shape.convolution))?,
-            after: After::Norm {
-                weight: norm("weight")?,
-                bias: norm("bias")?,
-                running_mean: norm("running_mean")?,
-                running_var: norm("running_var")?,
-            },
+            norm_weight: norm("weight")?,
+            norm_bias: norm("bias")?,
+            running_mean: norm("running_mean")?,
+            running_var: norm("running_var")?,
             stride: shape.stride,
             padding: shape.kernel / 2,
         })
     }
 
-    /// The normalisation's fixed scale goes into the weights: the same result with one pass over the data less.
-    fn folded(self) -> Self {
-        let After::Norm { weight, bias, running_mean, running_var } = self.after else { return self };
-        let scale = weight / (running_var + NORM_EPSILON).sqrt();
-        Convolution { weight: self.weight * scale.view([-1, 1, 1, 1]), after: After::Bias(bias - running_mean * scale), ..self }
-    }
-
     /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        let convolve = |bias: Option<&Tensor>| x.conv2d(&self.weight, bias, stride, padding, [1, 1], 1);
-        match &self.after {
-            After::Bias(bias) => convolve(Some(bias)),
-            After::Norm { weight, bias, running_mean, running_var } => convolve(None).batch_norm(
-                Some(weight),
-                Some(bias),
-                Some(running_mean),
-                Some(running_var),
-                train,
-                NORM_MOMENTUM,
-                NORM_EPSILON,
-                true,
-            ),
-        }
+        x.conv2d(&self.weight, None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1).batch_norm(
+            Some(&self.norm_weight),
+            Some(&self.norm_bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            train,
+            NORM_MOMENTUM,
+            NORM_EPSILON,
+            true,
+        )
     }
 }
 
@@ -77,13 +62,6 @@ impl Block {
             convolutions: shape.convolutions.iter().map(|shape| Convolution::new(shape, parameters)).collect::<Result<_>>()?,
             downsample: shape.downsample.as_ref().map(|shape| Convolution::new(shape, parameters)).transpose()?,
         })
-    }
-
-    fn folded(self) -> Self {
-        Block {
-            convolutions: self.convolutions.into_iter().map(Convolution::folded).collect(),
-            downsample: self.downsample.map(Convolution::folded),
-        }
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
@@ -132,15 +110,6 @@ impl ResNet {
             head_weight: parameters.get("fc.weight")?,
             head_bias: parameters.get("fc.bias")?,
         })
-    }
-
-    /// For evaluation only: every batch normalisation folded into its convolution.
-    pub fn folded(self) -> Self {
-        ResNet {
-            stem: self.stem.folded(),
-            layers: self.layers.into_iter().map(|blocks| blocks.into_iter().map(Block::folded).collect()).collect(),
-            ..self
-        }
     }
 
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4.

@@ -2,6 +2,7 @@
 
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
+use surgcam::recipe::values::Precision;
 use surgcam::store::write_json;
 use surgcam::vision::average_precision::{label_average_precision, mean};
 use tch::{Device, Kind, Tensor};
@@ -9,27 +10,24 @@ use tch::{Device, Kind, Tensor};
 use super::StageRun;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
+use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
-use crate::model::resnet::ResNet;
-
-/// Frames in one forward pass.
-pub fn inference_batch(device: Device) -> usize {
-    if device.is_cuda() { 32 } else { 8 }
-}
+use crate::perception::frames_in_a_pass;
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: EvaluateStage = stage.parameters()?;
     let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
-    let network = tch::no_grad(|| ResNet::new(parameters.architecture, &weights.to_device(stage.worker.device)).map(ResNet::folded))?;
     let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
+    let device = stage.worker.device;
+    let network = InferenceNetwork::new(parameters.architecture, &weights, frames.image_size(), device, Precision::F32)?;
     let rows = frames.validation_rows();
     if rows.is_empty() {
         return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
     }
     let mut logits = Vec::new();
-    for batch in rows.chunks(inference_batch(stage.worker.device)) {
-        let images = frames.images(batch, &parameters.normalization, stage.worker.device);
-        logits.push(tch::no_grad(|| network.logits(&network.feature_maps(&images, false).layer4, 0.0, false)));
+    for batch in rows.chunks(frames_in_a_pass(device)) {
+        let images = frames.images(batch, &parameters.normalization, device);
+        logits.push(network.logits(&network.feature_maps(&images)?.layer4));
         stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
     }
     let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);

@@ -1,51 +1,54 @@
 //! `heat-maps` and `extract`: siblings on one checkpoint and one pack, made in one pass over the frames.
 //!
 //! Whatever subset of the siblings is asked for, each frame is forwarded once for each normalisation that they use, and each
-//! sibling takes from the pass what it needs. One sequence is held at a time, so memory does not grow with the frames.
+//! sibling takes from the pass what it needs and writes it, so memory does not grow with the frames.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use rayon::prelude::*;
-use surgcam::artifacts::features::{self, RegionRow, SequenceFeatures};
+use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::artifacts::metrics::ExtractionSummary;
 use surgcam::dataset::index::Frame;
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::Mode;
+use surgcam::recipe::values::{Mode, Precision};
 use surgcam::store::write_json;
 
 use super::StageRun;
-use super::evaluate::inference_batch;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
-use crate::perception::Perception;
-use crate::seen::{Extracted, FrameSpace, Heat, SeenFrame};
+use crate::perception::{Perception, frames_in_a_pass};
+use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
 /// One sibling: what it wants of each frame, and what it has gathered.
 struct Sibling<'a> {
     stage: &'a StageRun<'a>,
     wants: Wants,
-    folder: std::path::PathBuf,
     /// Into `Pass::cameras`; none for a yardstick.
     camera: Option<usize>,
     looker: usize,
-    heat: Vec<FrameHeat>,
-    features: SequenceFeatures,
-    written: Vec<(String, Vec<RegionRow>)>,
     summary: ExtractionSummary,
 }
 
 enum Wants {
-    HeatMaps,
-    Features(ExtractionSettings),
+    /// Those of the current sequence are gathered: they are small.
+    HeatMaps {
+        folder: PathBuf,
+        gathered: Vec<FrameHeat>,
+    },
+    Features {
+        settings: ExtractionSettings,
+        writer: FeatureWriter,
+    },
 }
 
 /// What the siblings share.
 struct Pass<'a> {
-    /// One for each normalisation and architecture in use: nearly always a single one.
-    lookers: Vec<(Architecture, Normalization, Perception)>,
+    /// One for each architecture, normalisation and precision in use: nearly always a single one.
+    lookers: Vec<((Architecture, Normalization, Precision), Perception)>,
     /// Distinct ways of making heat maps, each made once a frame.
     cameras: Vec<(usize, CamSettings)>,
     siblings: Vec<Sibling<'a>>,
@@ -60,8 +63,9 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         pass.add(stage, &weights, &frames)?;
     }
     let mut done = 0;
+    let frames_in_a_pass = frames_in_a_pass(first.worker.device);
     for sequence in frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence) {
-        for rows in sequence.chunks(inference_batch(first.worker.device)) {
+        for rows in sequence.chunks(frames_in_a_pass) {
             pass.look(&frames, rows)?;
             done += rows.len();
             for sibling in &pass.siblings {
@@ -71,25 +75,29 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         let name = &frames.frames[sequence[0]].sequence;
         pass.siblings.iter_mut().try_for_each(|sibling| sibling.finish_sequence(name))?;
     }
-    pass.siblings.iter().try_for_each(Sibling::finish)
+    pass.siblings.into_iter().try_for_each(Sibling::finish)
 }
 
 impl<'a> Pass<'a> {
     fn add(&mut self, stage: &'a StageRun<'a>, weights: &Parameters, frames: &FrameSet) -> Result<()> {
-        let (architecture, normalization, cam, wants, folder) = if stage.job.parts.kind == HeatMapsStage::KIND {
+        let (architecture, normalization, precision, cam, wants) = if stage.job.parts.kind == HeatMapsStage::KIND {
             let parameters: HeatMapsStage = stage.parameters()?;
-            let folder = stage.output_folder(output::HEAT_MAPS)?;
-            (parameters.architecture, parameters.normalization, Some(parameters.cam), Wants::HeatMaps, folder)
+            let wants = Wants::HeatMaps { folder: stage.output_folder(output::HEAT_MAPS)?, gathered: Vec::new() };
+            (parameters.architecture, parameters.normalization, Precision::F32, Some(parameters.cam), wants)
         } else {
             let settings = stage.parameters::<ExtractStage>()?.extraction;
             let cam = settings.regions.as_ref().map(|regions| regions.cam.clone());
-            (settings.architecture, settings.normalization, cam, Wants::Features(settings), stage.output_folder(output::FEATURES)?)
+            let (architecture, normalization, precision) = (settings.architecture, settings.normalization, settings.precision);
+            let writer = FeatureWriter::create(&stage.output_folder(output::FEATURES)?)?;
+            (architecture, normalization, precision, cam, Wants::Features { settings, writer })
         };
-        let looker = match self.lookers.iter().position(|(a, n, _)| *a == architecture && *n == normalization) {
+        let wanted = (architecture, normalization, precision);
+        let looker = match self.lookers.iter().position(|looker| looker.0 == wanted) {
             Some(looker) => looker,
             None => {
-                let perception = Perception::new(architecture, weights, normalization, frames.image_size(), stage.worker.device)?;
-                self.lookers.push((architecture, normalization, perception));
+                let (size, device) = (frames.image_size(), stage.worker.device);
+                let perception = Perception::new(architecture, weights, normalization, size, device, precision)?;
+                self.lookers.push((wanted, perception));
                 self.lookers.len() - 1
             }
         };
@@ -103,27 +111,23 @@ impl<'a> Pass<'a> {
         self.siblings.push(Sibling {
             stage,
             wants,
-            folder,
             camera,
             looker,
-            heat: Vec::new(),
-            features: SequenceFeatures::default(),
-            written: Vec::new(),
             summary: ExtractionSummary { frames: 0, regions: 0, forward_passes: 0, classes_without_region: 0 },
         });
         Ok(())
     }
 
     fn look(&mut self, frames: &FrameSet, rows: &[usize]) -> Result<()> {
-        let batch: Vec<(&Frame, &[u8])> = rows.iter().map(|&row| (&frames.frames[row], frames.pack.row(row))).collect();
-        let seen: Vec<Vec<SeenFrame>> = self.lookers.iter().map(|(_, _, perception)| perception.look(&batch)).collect();
+        let planes = rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
+        let batch: Vec<(&Frame, &[u8])> = rows.iter().zip(&planes).map(|(&row, planes)| (&frames.frames[row], planes.as_slice())).collect();
         let mut work: Vec<FrameWork> = (0..rows.len()).map(|_| FrameWork::default()).collect();
-        for (work, position) in work.iter_mut().zip(0..) {
-            let heat = |(looker, cam): &(usize, CamSettings)| self.lookers[*looker].2.heat(&seen[*looker][position], cam);
-            work.heats = self.cameras.iter().map(heat).collect();
+        for (_, perception) in &self.lookers {
+            work.iter_mut().zip(perception.look(&batch)?).for_each(|(work, seen)| work.seen.push(seen));
         }
-        for looks in seen {
-            work.iter_mut().zip(looks).for_each(|(work, seen)| work.seen.push(seen));
+        for work in &mut work {
+            let heat = |(looker, cam): &(usize, CamSettings)| self.lookers[*looker].1.heat(&work.seen[*looker], cam);
+            work.heats = self.cameras.iter().map(heat).collect();
         }
         let on_the_cpu: Vec<OnTheCpu> =
             self.siblings.iter().enumerate().filter_map(|(place, sibling)| sibling.on_the_cpu(place, self)).collect();
@@ -131,13 +135,13 @@ impl<'a> Pass<'a> {
             work.iter().for_each(|work| work.seen[task.looker].fetch_cells(&task.settings));
         }
         work.par_iter_mut().for_each(|work| work.extract(&on_the_cpu));
-        for (&row, mut work) in rows.iter().zip(work) {
-            for (place, sibling) in self.siblings.iter_mut().enumerate() {
-                let (seen, heat) = (&work.seen[sibling.looker], sibling.camera.map(|camera| &work.heats[camera]));
-                match work.extracted.remove(&place) {
-                    Some(extracted) => sibling.keep(row, &extracted),
-                    None => sibling.take(row, seen, heat, &self.lookers[sibling.looker].2)?,
-                }
+        for (place, sibling) in self.siblings.iter_mut().enumerate() {
+            let extracted = match work.iter_mut().map(|work| work.extracted.remove(&place)).collect::<Option<Vec<_>>>() {
+                Some(extracted) => extracted,
+                None => sibling.extract(&work, &self.lookers[sibling.looker].1)?,
+            };
+            for ((&row, work), extracted) in rows.iter().zip(&work).zip(extracted) {
+                sibling.keep(row, work, &extracted)?;
             }
         }
         Ok(())
@@ -176,62 +180,57 @@ struct OnTheCpu {
 impl Sibling<'_> {
     fn on_the_cpu(&self, place: usize, pass: &Pass) -> Option<OnTheCpu> {
         match (&self.wants, self.camera) {
-            (Wants::Features(settings), Some(camera)) if matches!(settings.mode, Mode::LFe | Mode::SlFe) => {
-                let space = pass.lookers[self.looker].2.space();
+            (Wants::Features { settings, .. }, Some(camera)) if matches!(settings.mode, Mode::LFe | Mode::SlFe) => {
+                let space = pass.lookers[self.looker].1.space();
                 Some(OnTheCpu { place, looker: self.looker, camera, space, settings: settings.clone() })
             }
             _ => None,
         }
     }
 
-    fn take(&mut self, row: usize, seen: &SeenFrame, heat: Option<&Heat>, perception: &Perception) -> Result<()> {
-        match &self.wants {
-            Wants::HeatMaps => {
-                let heat = heat.ok_or_else(|| Error::failure("heat maps without a camera"))?;
-                self.heat.push(FrameHeat { row, logits: seen.logits.clone(), present: heat.present.clone(), maps: heat.maps.clone() });
-            }
-            Wants::Features(settings) => {
-                let extracted = perception.extract(seen, heat, settings)?;
-                self.keep(row, &extracted);
-            }
-        }
-        Ok(())
+    /// Of a batch of frames, for the modes that ask the network again.
+    fn extract(&self, work: &[FrameWork], perception: &Perception) -> Result<Vec<Extracted>> {
+        let Wants::Features { settings, .. } = &self.wants else {
+            return Ok(work.iter().map(|_| Extracted::default()).collect());
+        };
+        let looks: Vec<_> = work.iter().map(|work| (&work.seen[self.looker], self.camera.map(|camera| &work.heats[camera]))).collect();
+        perception.extract_together(&looks, settings)
     }
 
-    fn keep(&mut self, row: usize, extracted: &Extracted) {
-        self.summary.frames += 1;
-        self.summary.regions += extracted.regions.len();
-        self.summary.forward_passes += extracted.forward_passes;
-        self.summary.classes_without_region += extracted.empty_classes;
-        self.features.values.extend_from_slice(&extracted.features);
-        self.features.regions.extend(extracted.regions.iter().map(|region| RegionRow {
-            row,
-            class: region.class,
-            index: region.index,
-            bounds: region.bounds,
-        }));
+    fn keep(&mut self, row: usize, work: &FrameWork, extracted: &Extracted) -> Result<()> {
+        let seen = &work.seen[self.looker];
+        match &mut self.wants {
+            Wants::HeatMaps { gathered, .. } => {
+                let heat = self.camera.map(|camera| &work.heats[camera]).ok_or_else(|| Error::failure("heat maps without a camera"))?;
+                gathered.push(FrameHeat { row, logits: seen.logits.clone(), present: heat.present.clone(), maps: heat.maps.clone() });
+                Ok(())
+            }
+            Wants::Features { writer, .. } => {
+                self.summary.frames += 1;
+                self.summary.regions += extracted.regions.len();
+                self.summary.forward_passes += extracted.forward_passes;
+                self.summary.classes_without_region += extracted.empty_classes;
+                let of_row = |region: &Region| RegionRow { row, class: region.class, index: region.index, bounds: region.bounds };
+                writer.add(&seen.frame.sequence, extracted.regions.iter().map(of_row), &extracted.features)
+            }
+        }
     }
 
     fn finish_sequence(&mut self, name: &str) -> Result<()> {
-        match &self.wants {
-            Wants::HeatMaps => heat_maps::write_sequence(&self.folder, name, &std::mem::take(&mut self.heat)),
-            Wants::Features(_) => {
-                let features = std::mem::take(&mut self.features);
-                features::write_sequence(&self.folder, name, &features)?;
-                self.written.push((name.to_string(), features.regions));
-                Ok(())
-            }
+        match &mut self.wants {
+            Wants::HeatMaps { folder, gathered } => heat_maps::write_sequence(folder, name, &std::mem::take(gathered)),
+            Wants::Features { .. } => Ok(()),
         }
     }
 
-    fn finish(&self) -> Result<()> {
-        match &self.wants {
-            Wants::HeatMaps => Ok(()),
-            Wants::Features(_) => {
+    fn finish(self) -> Result<()> {
+        match self.wants {
+            Wants::HeatMaps { .. } => Ok(()),
+            Wants::Features { writer, .. } => {
                 if self.summary.classes_without_region > 0 {
                     self.stage.note(format!("{} present classes had no region", self.summary.classes_without_region));
                 }
-                features::write_index(&self.folder, &self.written)?;
+                writer.finish()?;
                 write_json(&self.stage.output(output::METRICS), &self.summary)
             }
         }

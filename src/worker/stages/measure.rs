@@ -23,7 +23,14 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let settings = &parameters.extraction;
     let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
     let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
-    let perception = Perception::new(settings.architecture, &weights, settings.normalization, frames.image_size(), stage.worker.device)?;
+    let perception = Perception::new(
+        settings.architecture,
+        &weights,
+        settings.normalization,
+        frames.image_size(),
+        stage.worker.device,
+        settings.precision,
+    )?;
     let rows = frames.validation_rows();
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
     if settings.mode == Mode::GroundTruthBoxes {
@@ -68,9 +75,9 @@ pub fn make(stage: &StageRun) -> Result<()> {
 fn extract(perception: &Perception, frames: &FrameSet, row: usize, settings: &ExtractionSettings) -> Result<Extracted> {
     let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
     if settings.mode == Mode::GroundTruthBoxes {
-        perception.extract_true_boxes(frame, planes, settings)
+        Ok(perception.extract_true_boxes(&[(frame, planes)], settings)?.remove(0))
     } else {
-        let seen = perception.look(&[(frame, planes)]).remove(0);
+        let seen = perception.look(&[(frame, planes)])?.remove(0);
         let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
         perception.extract(&seen, heat.as_ref(), settings)
     }

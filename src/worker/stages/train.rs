@@ -2,34 +2,30 @@
 
 use std::time::Instant;
 
-use rand::seq::SliceRandom;
-use rayon::prelude::*;
 use surgcam::artifacts::history::{self, HistoryRow};
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::random::stream;
+use surgcam::recipe::values::Precision;
 use tch::{Device, Tensor};
 
 use super::StageRun;
 use super::evaluate::{self, LabelScore};
 use crate::frames::{self, FrameSet, label_tensor};
 use crate::model::checkpoint;
+use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
+use crate::training::batches::TrainFrames;
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::resume::{self, Progress};
 use crate::training::sgd::Sgd;
 
-/// A train frame: which part of a mix, and its row there.
-type Sample = (usize, usize);
-
 struct Trainer<'a> {
     stage: &'a StageRun<'a>,
     parameters: &'a TrainStage,
     device: Device,
-    parts: Vec<FrameSet>,
-    samples: Vec<Sample>,
+    frames: TrainFrames,
     validation: FrameSet,
     weights: Parameters,
     network: ResNet,
@@ -81,19 +77,18 @@ impl<'a> Trainer<'a> {
                 &stage.input(&input::numbered(input::INDEX, part))?,
             )?);
         }
-        let samples: Vec<Sample> =
-            parts.iter().enumerate().flat_map(|(part, frames)| frames.train_rows().into_iter().map(move |row| (part, row))).collect();
+        let frames = TrainFrames::new(parts);
         let validation = FrameSet::open(&stage.input(input::VALIDATION_PACK)?, &stage.input(input::VALIDATION_INDEX)?)?;
-        for (count, split) in [(samples.len(), "train"), (validation.validation_rows().len(), "validation")] {
+        for (count, split) in [(frames.len(), "train"), (validation.validation_rows().len(), "validation")] {
             if count == 0 {
                 return Err(Error::failure(format!("there is no {split} frame")).hint(format!("give the data recipe `{split}` sequences")));
             }
         }
-        let weights = initial_weights(stage, parameters)?.to_device(device);
+        let weights = initial_weights(stage, parameters)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
         let network = ResNet::new(parameters.architecture, &weights)?;
         let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
-        Ok(Trainer { stage, parameters, device, parts, samples, validation, weights, network, optimizer, schedule })
+        Ok(Trainer { stage, parameters, device, frames, validation, weights, network, optimizer, schedule })
     }
 
     /// Takes up where an interrupted training stopped. Weights are written into the tensors that are there, whose layout the
@@ -103,7 +98,7 @@ impl<'a> Trainer<'a> {
             let mut own = self.weights.get(&name)?;
             tch::no_grad(|| own.copy_(&tensor));
         }
-        self.optimizer.resume(momentum, self.device);
+        self.optimizer.resume(momentum);
         self.schedule = schedule;
         Ok(())
     }
@@ -135,47 +130,23 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the train frames in an order of its own; the mean of the batch losses.
     fn train(&mut self, epoch: usize, learning_rate: f64) -> Result<f64> {
-        let parameters = self.parameters;
-        let mut order: Vec<usize> = (0..self.samples.len()).collect();
-        order.shuffle(&mut stream(&format!("order/{}/{epoch}", parameters.seed)));
-        let mut losses = Vec::new();
-        let batches: Vec<&[usize]> = order.chunks(parameters.batch_size).collect();
-        for (number, batch) in batches.iter().enumerate() {
-            let (images, labels) = self.batch(epoch, batch);
+        let Trainer { stage, parameters, device, frames, network, optimizer, .. } = self;
+        let steps = frames.len().div_ceil(parameters.batch_size);
+        let mut losses = Vec::with_capacity(steps);
+        frames.for_each_batch(parameters, epoch, |number, batch| {
+            let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
+            let images = frames::images(&pictures, frames.image_size(), &parameters.normalization, *device);
+            let labels = label_tensor(batch.labels, parameters.architecture.classes, *device);
             if parameters.dropout > 0.0 {
                 tch::manual_seed((parameters.seed as i64) << 32 ^ (epoch as i64) << 16 ^ number as i64);
             }
-            let layer4 = self.network.feature_maps(&images, true).layer4;
-            let loss = multi_label_soft_margin(&self.network.logits(&layer4, parameters.dropout, true), &labels);
-            self.optimizer.zero_gradients();
-            loss.backward();
-            self.optimizer.step(learning_rate);
+            let layer4 = network.feature_maps(&images, true).layer4;
+            let loss = multi_label_soft_margin(&network.logits(&layer4, parameters.dropout, true), &labels);
+            optimizer.step(&loss, learning_rate);
             losses.push(loss.detach());
-            let done = (epoch - 1) * batches.len() + number + 1;
-            self.stage.progress(done, parameters.epochs * batches.len(), "steps")?;
-        }
+            stage.progress((epoch - 1) * steps + number + 1, parameters.epochs * steps, "steps")
+        })?;
         Ok(mean_of(&losses))
-    }
-
-    /// Augmented images [N, 3, H, W] and labels [N, classes].
-    fn batch(&self, epoch: usize, batch: &[usize]) -> (Tensor, Tensor) {
-        let image_size = self.parts[0].image_size();
-        let [height, width] = image_size.map(|side| side as usize);
-        let (samples, parts, parameters) = (&self.samples, &self.parts, self.parameters);
-        let pixels: Vec<u8> = batch
-            .par_iter()
-            .flat_map_iter(|&sample| {
-                let (part, row) = samples[sample];
-                let draw = parameters.augmentation.draw(parameters.seed, epoch, sample);
-                draw.apply(parts[part].pack.row(row), height, width)
-            })
-            .collect();
-        let images = frames::images(&pixels, batch.len(), image_size, &self.parameters.normalization, self.device);
-        let labels = batch.iter().map(|&sample| {
-            let (part, row) = self.samples[sample];
-            self.parts[part].frames[row].labels.as_slice()
-        });
-        (images, label_tensor(labels, self.parameters.architecture.classes, self.device))
     }
 
     /// The mean of the batch losses, and the score, on the validation frames.
@@ -183,15 +154,15 @@ impl<'a> Trainer<'a> {
         let rows = self.validation.validation_rows();
         let classes = self.parameters.architecture.classes;
         let (mut losses, mut logits) = (Vec::new(), Vec::new());
-        tch::no_grad(|| {
-            for batch in rows.chunks(self.parameters.batch_size) {
-                let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
-                let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device);
-                let batch_logits = self.network.logits(&self.network.feature_maps(&images, false).layer4, 0.0, false);
-                losses.push(multi_label_soft_margin(&batch_logits, &labels));
-                logits.push(batch_logits);
-            }
-        });
+        let image_size = self.validation.image_size();
+        let network = InferenceNetwork::new(self.parameters.architecture, &self.weights, image_size, self.device, Precision::F32)?;
+        for batch in rows.chunks(self.parameters.batch_size) {
+            let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
+            let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device);
+            let batch_logits = network.logits(&network.feature_maps(&images)?.layer4);
+            losses.push(multi_label_soft_margin(&batch_logits, &labels));
+            logits.push(batch_logits);
+        }
         let labels: Vec<&[usize]> = rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
         Ok((mean_of(&losses), evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels)))
     }

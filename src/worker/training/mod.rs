@@ -1,5 +1,6 @@
-//! What training needs beside the network: the loss, the optimizer, the learning-rate schedule.
+//! What training needs beside the network: batches, the loss, the optimizer, the learning-rate schedule, what resuming takes.
 
+pub mod batches;
 pub mod plateau;
 pub mod resume;
 pub mod sgd;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use crate::model::parameters::{Parameters, is_trained};
 
@@ -26,37 +26,38 @@ impl Sgd {
         Sgd { trained, buffers: BTreeMap::new(), momentum, weight_decay }
     }
 
-    /// Goes on with the momentum of an interrupted training.
-    pub fn resume(&mut self, momentum: Vec<(String, Tensor)>, device: Device) {
-        self.buffers = momentum.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect();
+    /// Goes on with the momentum of an interrupted training, each laid out as its parameter is.
+    pub fn resume(&mut self, momentum: Vec<(String, Tensor)>) {
+        let mut momentum: BTreeMap<String, Tensor> = momentum.into_iter().collect();
+        let laid_out = |(name, tensor): &(String, Tensor)| {
+            let mut buffer = tensor.detach().zeros_like();
+            buffer.copy_(&momentum.remove(name)?);
+            Some((name.clone(), buffer))
+        };
+        self.buffers = self.trained.iter().filter_map(laid_out).collect();
     }
 
-    pub fn zero_gradients(&mut self) {
-        for (_, tensor) in &mut self.trained {
-            tensor.zero_grad();
-        }
-    }
-
-    pub fn step(&mut self, learning_rate: f64) {
+    /// One step down the gradient of `loss`. Parameters are changed in place, and no memory is taken but that of the gradients:
+    /// what a step costs beside the network's own passes is going through it.
+    pub fn step(&mut self, loss: &Tensor, learning_rate: f64) {
+        let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
+        let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
         no_grad(|| {
-            for (name, tensor) in &mut self.trained {
-                let gradient = tensor.grad();
-                if !gradient.defined() {
-                    continue;
+            let scalar = |value: f64| Tensor::from(value as f32).to_device(loss.device());
+            let (decay, step) = (scalar(self.weight_decay), scalar(-learning_rate));
+            for ((name, tensor), mut gradient) in self.trained.iter_mut().zip(gradients) {
+                if self.weight_decay > 0.0 {
+                    let _ = gradient.addcmul_(tensor, &decay);
                 }
-                let gradient = if self.weight_decay > 0.0 { gradient + &*tensor * self.weight_decay } else { gradient };
-                let update = match self.buffers.get_mut(name) {
+                let buffer = match self.buffers.get_mut(name) {
                     Some(buffer) => {
                         let _ = buffer.g_mul_scalar_(self.momentum);
                         let _ = buffer.g_add_(&gradient);
-                        buffer.shallow_clone()
+                        buffer
                     }
-                    None => {
-                        self.buffers.insert(name.clone(), gradient.copy());
-                        gradient
-                    }
+                    None => self.buffers.entry(name.clone()).or_insert(gradient),
                 };
-                let _ = tensor.g_add_(&(update * -learning_rate));
+                let _ = tensor.addcmul_(buffer, &step);
             }
         });
     }

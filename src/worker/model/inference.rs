@@ -1,0 +1,178 @@
+//! The network as evaluation and extraction run it: every batch normalisation folded into its convolution, convolutions fused
+//! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
+
+use surgcam::error::Result;
+use surgcam::pipeline::stages::Architecture;
+use surgcam::recipe::values::Precision;
+use tch::{Device, Kind, Tensor};
+
+use super::fused_convolution::{FusedConvolution, Then, channels_last};
+use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
+use super::resnet::{FeatureMaps, NORM_EPSILON};
+
+struct Block {
+    convolutions: Vec<FusedConvolution>,
+    downsample: Option<FusedConvolution>,
+}
+
+pub struct InferenceNetwork {
+    stem: FusedConvolution,
+    layers: Vec<Vec<Block>>,
+    /// [classes, C4], f32.
+    pub head_weight: Tensor,
+    /// [classes], f32.
+    head_bias: Tensor,
+    kind: Kind,
+}
+
+pub fn kind_of(precision: Precision) -> Kind {
+    match precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F16 => Kind::Half,
+    }
+}
+
+/// Folds and places convolutions, and follows the size of what they will see: libtorch packs weights for it.
+struct Placing<'a> {
+    parameters: &'a Parameters,
+    device: Device,
+    kind: Kind,
+}
+
+impl Placing<'_> {
+    /// `size`: `[height, width]` of the input, replaced by that of the output.
+    fn convolution(&self, shape: &ConvolutionShape, size: &mut [i64; 2]) -> Result<FusedConvolution> {
+        let norm = |part: &str| self.parameters.get(&format!("{}.{part}", shape.norm));
+        let scale = norm("weight")? / (norm("running_var")? + NORM_EPSILON).sqrt();
+        let weight = self.parameters.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
+        let bias = norm("bias")? - norm("running_mean")? * scale;
+        let input = [1, shape.input, size[0], size[1]];
+        let padding = shape.kernel / 2;
+        *size = size.map(|side| (side + 2 * padding - shape.kernel) / shape.stride + 1);
+        Ok(FusedConvolution::new(&weight, &bias, shape.stride, padding, input, self.device, self.kind))
+    }
+
+    fn block(&self, shape: &BlockShape, size: &mut [i64; 2]) -> Result<Block> {
+        let mut beside = *size;
+        let downsample = shape.downsample.as_ref().map(|shape| self.convolution(shape, &mut beside)).transpose()?;
+        let convolutions = shape.convolutions.iter().map(|shape| self.convolution(shape, size)).collect::<Result<_>>()?;
+        Ok(Block { convolutions, downsample })
+    }
+}
+
+impl Block {
+    fn forward(&self, input: Tensor) -> Result<Tensor> {
+        let Some((last, first)) = self.convolutions.split_last() else { return Ok(input) };
+        let mut output = input.shallow_clone();
+        for convolution in first {
+            output = convolution.forward(&output, Then::Relu)?;
+        }
+        let residual = match &self.downsample {
+            Some(downsample) => downsample.forward(&input, Then::Nothing)?,
+            None => input,
+        };
+        last.forward(&output, Then::AddToAndRelu(residual))
+    }
+}
+
+impl InferenceNetwork {
+    /// `image_size`: `[height, width]` of the pictures that it will mostly see; any other works too.
+    pub fn new(
+        architecture: Architecture,
+        parameters: &Parameters,
+        image_size: [u32; 2],
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        tch::no_grad(|| {
+            let shape = network_shape(architecture);
+            let kind = kind_of(precision);
+            let placing = Placing { parameters, device, kind };
+            let mut size = image_size.map(i64::from);
+            let stem = placing.convolution(&shape.stem, &mut size)?;
+            size = size.map(|side| (side - 1) / 2 + 1);
+            let mut layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| placing.block(block, &mut size)).collect::<Result<_>>();
+            Ok(InferenceNetwork {
+                stem,
+                layers: shape.layers.iter().map(&mut layer).collect::<Result<_>>()?,
+                head_weight: parameters.get("fc.weight")?.to_device(device),
+                head_bias: parameters.get("fc.bias")?.to_device(device),
+                kind,
+            })
+        })
+    }
+
+    /// [N, 3, H, W], normalised -> the maps of layers 2 to 4, in the network's precision.
+    pub fn feature_maps(&self, images: &Tensor) -> Result<FeatureMaps> {
+        tch::no_grad(|| {
+            let images = channels_last(&images.to_kind(self.kind));
+            let mut x = self.stem.forward(&images, Then::Relu)?.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+            let mut maps = Vec::with_capacity(self.layers.len());
+            for blocks in &self.layers {
+                // A block without a downsample writes over its input; the first of a layer leaves the map before alone.
+                x = blocks.iter().try_fold(x, |x, block| block.forward(x))?;
+                maps.push(x.shallow_clone());
+            }
+            let mut next = || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
+            let (layer4, layer3, layer2) = (next(), next(), next());
+            Ok(FeatureMaps { layer2, layer3, layer4 })
+        })
+    }
+
+    /// [N, C4, h, w] -> [N, classes], f32.
+    pub fn logits(&self, layer4: &Tensor) -> Tensor {
+        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        tch::no_grad(|| pooled.linear(&self.head_weight, Some(&self.head_bias)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::resnet::ResNet;
+    use surgcam::recipe::values::Backbone;
+
+    /// Statistics as a trained network's, so that folding has something to fold.
+    fn parameters(architecture: Architecture) -> Parameters {
+        let moved = Parameters::random(architecture, 5).copied();
+        for (name, tensor) in moved.iter() {
+            if name.contains("running") || name.contains("bn") {
+                let _ = tensor.shallow_clone().g_add_(&(Tensor::rand_like(tensor) * 0.3));
+            }
+        }
+        moved
+    }
+
+    fn worst_relative(found: &Tensor, expected: &Tensor) -> f64 {
+        let difference = f64::try_from((found.to_kind(Kind::Float) - expected).abs().max()).unwrap();
+        difference / f64::try_from(expected.abs().max()).unwrap()
+    }
+
+    #[test]
+    fn it_computes_what_the_network_in_training_form_does_whatever_the_size() {
+        tch::manual_seed(9);
+        for backbone in [Backbone::ResNet18, Backbone::ResNet50] {
+            let architecture = Architecture { backbone, classes: 3 };
+            let parameters = parameters(architecture);
+            let plain = ResNet::new(architecture, &parameters).unwrap();
+            for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
+                let network = InferenceNetwork::new(architecture, &parameters, [64, 96], Device::Cpu, precision).unwrap();
+                for size in [[1, 3, 64, 96], [2, 3, 64, 96], [3, 3, 50, 33]] {
+                    let images = Tensor::rand(size, (Kind::Float, Device::Cpu));
+                    let expected = tch::no_grad(|| plain.feature_maps(&images, false));
+                    let found = network.feature_maps(&images).unwrap();
+                    for (found, expected) in
+                        [(&found.layer2, &expected.layer2), (&found.layer3, &expected.layer3), (&found.layer4, &expected.layer4)]
+                    {
+                        assert_eq!(found.size(), expected.size());
+                        let worst = worst_relative(found, expected);
+                        assert!(worst < tolerance, "{backbone:?} {precision:?} {size:?}: {worst}");
+                    }
+                    let logits = tch::no_grad(|| plain.logits(&expected.layer4, 0.0, false));
+                    assert!(worst_relative(&network.logits(&found.layer4), &logits) < tolerance);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Augmented batches, made by threads of their own while the device works on the one before.
+
+use std::sync::mpsc::sync_channel;
+
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use surgcam::error::Result;
+use surgcam::pipeline::stages::TrainStage;
+use surgcam::random::stream;
+
+use crate::frames::FrameSet;
+
+/// The train frames of all parts of a mix.
+pub struct TrainFrames {
+    pub parts: Vec<FrameSet>,
+    /// Of each frame its part and its row there.
+    samples: Vec<(usize, usize)>,
+}
+
+/// One batch on the CPU.
+pub struct Batch<'a> {
+    /// Of each frame [3, H, W], augmented.
+    pub pictures: Vec<Vec<u8>>,
+    /// Of each frame the classes in it.
+    pub labels: Vec<&'a [usize]>,
+}
+
+/// Batches that are ready before they are asked for.
+const AHEAD: usize = 2;
+
+impl TrainFrames {
+    pub fn new(parts: Vec<FrameSet>) -> Self {
+        let of_part = |(part, frames): (usize, &FrameSet)| frames.train_rows().into_iter().map(move |row| (part, row)).collect::<Vec<_>>();
+        let samples = parts.iter().enumerate().flat_map(of_part).collect();
+        TrainFrames { parts, samples }
+    }
+
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// `[height, width]`.
+    pub fn image_size(&self) -> [u32; 2] {
+        self.parts[0].image_size()
+    }
+
+    /// Hands the batches of an epoch, in its own order of the frames, to `use_batch`, one after the other.
+    pub fn for_each_batch<'a>(
+        &'a self,
+        parameters: &TrainStage,
+        epoch: usize,
+        mut use_batch: impl FnMut(usize, Batch<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut stream(&format!("order/{}/{epoch}", parameters.seed)));
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                // When nobody receives any more, the epoch was given up.
+                let _ = order.chunks(parameters.batch_size).try_for_each(|batch| sender.send(self.batch(parameters, epoch, batch)));
+            });
+            receiver.into_iter().enumerate().try_for_each(|(number, batch)| use_batch(number, batch))
+        })
+    }
+
+    fn batch(&self, parameters: &TrainStage, epoch: usize, samples: &[usize]) -> Batch<'_> {
+        let [height, width] = self.image_size().map(|side| side as usize);
+        let augmented = |&sample: &usize| {
+            let (part, row) = self.samples[sample];
+            let draw = parameters.augmentation.draw(parameters.seed, epoch, sample);
+            draw.apply(self.parts[part].pack.row(row), height, width)
+        };
+        let labels = |&sample: &usize| {
+            let (part, row) = self.samples[sample];
+            self.parts[part].frames[row].labels.as_slice()
+        };
+        Batch { pictures: samples.par_iter().map(augmented).collect(), labels: samples.iter().map(labels).collect() }
+    }
+}
