@@ -27,21 +27,22 @@ fn ends_like_jpeg(bytes: &[u8]) -> bool {
 
 /// `[H, W, 3]` to `[3, H, W]`.
 pub fn to_planes(picture: &RgbImage, planes: &mut [u8]) {
-    let area = (picture.width() * picture.height()) as usize;
-    for (index, pixel) in picture.pixels().enumerate() {
-        for channel in 0..3 {
-            planes[channel * area + index] = pixel.0[channel];
-        }
+    let (red, rest) = planes.split_at_mut(planes.len() / 3);
+    let (green, blue) = rest.split_at_mut(rest.len() / 2);
+    for (((pixel, red), green), blue) in picture.as_raw().as_chunks().0.iter().zip(red).zip(green).zip(blue) {
+        [*red, *green, *blue] = *pixel;
     }
 }
 
 /// `[3, H, W]` to `[H, W, 3]`.
 pub fn from_planes(planes: &[u8], height: u32, width: u32) -> RgbImage {
-    let area = (width * height) as usize;
-    RgbImage::from_fn(width, height, |x, y| {
-        let index = (y * width + x) as usize;
-        image::Rgb([planes[index], planes[area + index], planes[2 * area + index]])
-    })
+    let (red, rest) = planes.split_at(planes.len() / 3);
+    let (green, blue) = rest.split_at(rest.len() / 2);
+    let mut picture = RgbImage::new(width, height);
+    for (((pixel, &red), &green), &blue) in picture.as_chunks_mut().0.iter_mut().zip(red).zip(green).zip(blue) {
+        *pixel = [red, green, blue];
+    }
+    picture
 }
 
 /// The picture stretched over its own min..max, all channels together, in f32, to 0..255, truncated (METHOD 6, LN-FE).

@@ -4,32 +4,42 @@
 //! with weights in 22-bit fixed point and a result rounded to u8. The libraries that come close use 16-bit weights or do not
 //! round between the passes, and differ in too many values for features to agree (docs/method.md, section 2).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use image::RgbImage;
 
 /// Pillow's: 8 bits for the result and 2 to spare in an i32.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// What one output pixel takes of the input pixels from `start` on.
+/// What each output pixel takes of the input pixels.
 struct Taps {
-    start: usize,
+    /// Of each output pixel the first input pixel that it takes from.
+    starts: Vec<usize>,
+    /// Weights of an output pixel; where it takes from fewer, the rest are 0.
+    count: usize,
     weights: Vec<i32>,
 }
 
-fn taps(from: u32, to: u32) -> Vec<Taps> {
-    let scale = f64::from(from) / f64::from(to);
-    let support = scale.max(1.0);
-    (0..to)
-        .map(|target| {
+impl Taps {
+    fn new(from: u32, to: u32) -> Self {
+        let scale = f64::from(from) / f64::from(to);
+        let support = scale.max(1.0);
+        let of_pixel = |target: u32| {
             let center = (f64::from(target) + 0.5) * scale;
             let start = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(from as usize);
             let triangle = |pixel: usize| (1.0 - ((pixel as f64 - center + 0.5) / support).abs()).max(0.0);
             let total: f64 = (start..end).map(triangle).sum();
             let fixed = |weight: f64| (weight / total * f64::from(1u32 << PRECISION_BITS) + 0.5) as i32;
-            Taps { start, weights: (start..end).map(|pixel| fixed(triangle(pixel))).collect() }
-        })
-        .collect()
+            (start, (start..end).map(|pixel| fixed(triangle(pixel))).collect::<Vec<i32>>())
+        };
+        let (starts, weights): (Vec<usize>, Vec<Vec<i32>>) = (0..to).map(of_pixel).unzip();
+        let count = weights.iter().map(Vec::len).max().unwrap_or(1);
+        let filled_up = |weights: Vec<i32>| weights.into_iter().chain(std::iter::repeat(0)).take(count);
+        Taps { starts, count, weights: weights.into_iter().flat_map(filled_up).collect() }
+    }
 }
 
 fn rounded(sum: i32) -> u8 {
@@ -38,21 +48,42 @@ fn rounded(sum: i32) -> u8 {
 
 /// To `height` x `width` pixels, both above 0.
 pub fn resize(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
-    let narrowed = resize_rows(picture.as_raw(), picture.width(), width);
-    let resized = resize_columns(&narrowed, picture.height(), height, 3 * width as usize);
-    RgbImage::from_raw(width, height, resized).unwrap_or_else(|| unreachable!("a buffer of the picture's size was filled"))
+    let (from_height, from_width) = (picture.height(), picture.width());
+    let mut resized = std::borrow::Cow::Borrowed(picture.as_raw().as_slice());
+    if from_width != width {
+        resized = resize_rows_fast(&resized, from_width as usize, &Taps::new(from_width, width)).into();
+    }
+    if from_height != height {
+        resized = resize_columns_fast(&resized, 3 * width as usize, &Taps::new(from_height, height)).into();
+    }
+    RgbImage::from_raw(width, height, resized.into_owned()).unwrap_or_else(|| unreachable!("a buffer of the picture's size was filled"))
 }
 
-fn resize_rows(pixels: &[u8], from: u32, to: u32) -> Vec<u8> {
-    if from == to {
-        return pixels.to_vec();
+fn resize_rows_fast(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { avx2::resize_rows(pixels, from, taps) };
     }
-    let taps = taps(from, to);
-    let mut resized = Vec::with_capacity(pixels.len() / from as usize * to as usize);
-    for row in pixels.chunks_exact(3 * from as usize) {
-        for tap in &taps {
+    resize_rows(pixels, from, taps)
+}
+
+fn resize_columns_fast(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { avx2::resize_columns(pixels, row_bytes, taps) };
+    }
+    resize_columns(pixels, row_bytes, taps)
+}
+
+/// `from`: pixels of a row, of three bytes each.
+fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
+    let mut resized = Vec::with_capacity(pixels.len() / from * taps.starts.len());
+    for row in pixels.chunks_exact(3 * from) {
+        for (&start, weights) in taps.starts.iter().zip(taps.weights.chunks_exact(taps.count)) {
             let mut sums = [HALF; 3];
-            for (pixel, &weight) in row[3 * tap.start..].as_chunks::<3>().0.iter().zip(&tap.weights) {
+            for (pixel, &weight) in row[3 * start..].as_chunks::<3>().0.iter().zip(weights) {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(value) * weight;
                 }
@@ -64,20 +95,19 @@ fn resize_rows(pixels: &[u8], from: u32, to: u32) -> Vec<u8> {
 }
 
 /// `row_bytes`: of every row, before and after.
-fn resize_columns(pixels: &[u8], from: u32, to: u32, row_bytes: usize) -> Vec<u8> {
-    if from == to {
-        return pixels.to_vec();
-    }
-    let mut resized = Vec::with_capacity(to as usize * row_bytes);
+#[inline(always)]
+fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
+    let mut resized = vec![0; taps.starts.len() * row_bytes];
     let mut sums = vec![0i32; row_bytes];
-    for tap in taps(from, to) {
+    let rows = resized.chunks_exact_mut(row_bytes).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count));
+    for ((resized, &start), weights) in rows {
         sums.fill(HALF);
-        for (row, &weight) in pixels[tap.start * row_bytes..].chunks_exact(row_bytes).zip(&tap.weights) {
+        for (row, &weight) in pixels[start * row_bytes..].chunks_exact(row_bytes).zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += i32::from(value) * weight;
             }
         }
-        resized.extend(sums.iter().map(|&sum| rounded(sum)));
+        resized.iter_mut().zip(&sums).for_each(|(value, &sum)| *value = rounded(sum));
     }
     resized
 }
@@ -97,6 +127,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_fast_and_the_plain_passes_agree(seed: u64, from in (1u32..90, 1u32..30), to in (1u32..90, 1u32..30)) {
+            let noise = |x: u32, y: u32| (seed.wrapping_mul(u64::from(x * 131 + y * 7919 + 1)) >> 40).to_le_bytes();
+            let picture = RgbImage::from_fn(from.0, from.1, |x, y| { let [r, g, b, ..] = noise(x, y); Rgb([r, g, b]) });
+            let (rows, columns) = (Taps::new(from.0, to.0), Taps::new(from.1, to.1));
+            let plain = resize_rows(picture.as_raw(), from.0 as usize, &rows);
+            prop_assert_eq!(&resize_rows_fast(picture.as_raw(), from.0 as usize, &rows), &plain);
+            let row_bytes = 3 * to.0 as usize;
+            prop_assert_eq!(resize_columns_fast(&plain, row_bytes, &columns), resize_columns(&plain, row_bytes, &columns));
+        }
+
         #[test]
         fn one_colour_stays_that_colour(value: u8, from in (1u32..40, 1u32..40), to in (1u32..40, 1u32..40)) {
             let picture = RgbImage::from_pixel(from.0, from.1, Rgb([value, 0, 255]));
