@@ -61,6 +61,17 @@ pub struct Speed {
     pub regions_per_frame: f64,
 }
 
+/// `benchmark`: one step, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSpeed {
+    pub step: String,
+    /// Frames, or pictures, that are worked on together.
+    pub batch: usize,
+    pub p50_milliseconds_per_frame: f64,
+    pub p95_milliseconds_per_frame: f64,
+    pub repetitions: usize,
+}
+
 /// `extract`, beside its features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExtractionSummary {

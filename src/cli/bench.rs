@@ -1,7 +1,8 @@
-//! `surgcam bench`: what the orchestrator itself costs, measured on this machine.
+//! `surgcam bench`: what extraction and the orchestrator itself cost, measured on this machine.
 
 mod empty_plan;
 mod projects;
+mod strategies;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,6 +25,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum What {
+    /// The three modes, each step from picture file to features, and a training step
+    Strategies(strategies::Arguments),
     /// No-ops, overhead of a stage, a sweep against a single cell, indexing of many files
     Orchestrator {
         /// Only these: no-op, overhead, index, sweep (repeatable; all if left out)
@@ -69,6 +72,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             printer::data(&format!("{} stages, {} run, {:.3} s", stages, ran.executed, ran.time.as_secs_f64()));
             Ok(())
         }
+        What::Strategies(arguments) => strategies::execute(arguments),
         What::Orchestrator { only, json } => orchestrator(only, *json),
     }
 }

@@ -272,6 +272,25 @@ pub struct MeasureStage {
 }
 stage!(MeasureStage, "measure", 2);
 
+/// Measures the steps of extraction and training on this machine; never kept in a store of its user's. Place: `root`, a folder of
+/// pictures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BenchmarkStage {
+    pub architecture: Architecture,
+    /// `[height, width]`.
+    pub image_size: [u32; 2],
+    pub precision: Precision,
+    /// Beside batch 1.
+    pub batch: usize,
+    /// Each figure is measured once in a round, so that a slow minute of the machine falls on all of them.
+    pub rounds: usize,
+    /// Of each figure in each round.
+    pub seconds: f64,
+    /// Names of steps; all where empty.
+    pub only: Vec<String>,
+}
+stage!(BenchmarkStage, "benchmark", 1);
+
 /// Makes nothing: what the orchestrator itself costs is measured with it. Inputs: any.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EmptyStage {

@@ -13,6 +13,7 @@ mod model;
 mod perception;
 mod seen;
 mod stages;
+mod timing;
 mod training;
 
 use std::fs::File;

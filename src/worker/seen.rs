@@ -5,6 +5,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
@@ -196,10 +197,11 @@ impl FrameSpace {
 
     fn find_regions(&self, heat: &Heat, rule: BoxRule) -> FoundRegions {
         let [height, width] = self.image_size;
-        let full = heat.full.get_or_init(|| heat.maps.iter().map(|map| map.resized(height as usize, width as usize)).collect());
+        let full = heat.full.get_or_init(|| heat.maps.par_iter().map(|map| map.resized(height as usize, width as usize)).collect());
+        let boxes: Vec<Vec<Box2>> = full.par_iter().map(|map| bounds_of_boxes(map, rule)).collect();
         let mut found = FoundRegions { regions: Vec::new(), empty_classes: 0 };
-        for (&class, map) in heat.present.iter().zip(full) {
-            let used = used_regions(&bounds_of_boxes(map, rule), class + 1 == self.classes);
+        for (&class, boxes) in heat.present.iter().zip(&boxes) {
+            let used = used_regions(boxes, class + 1 == self.classes);
             found.empty_classes += usize::from(used.is_empty());
             found.regions.extend(used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds }));
         }

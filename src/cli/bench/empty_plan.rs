@@ -41,7 +41,7 @@ fn plan(shape: Shape, stages: usize) -> Plan {
     plan
 }
 
-struct Silent;
+pub struct Silent;
 
 impl Reporter for Silent {
     fn event(&mut self, _plan: &Plan, _event: &Event) {}

@@ -1,7 +1,5 @@
 //! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to features.
 
-use std::time::Instant;
-
 use surgcam::artifacts::metrics::Speed;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
@@ -14,6 +12,7 @@ use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
 use crate::perception::Perception;
 use crate::seen::Extracted;
+use crate::timing::{Effort, Times};
 
 /// A median of fewer means nothing, however slow they are.
 const LEAST_FRAMES: usize = 5;
@@ -40,38 +39,32 @@ pub fn make(stage: &StageRun) -> Result<()> {
         stage.note("no frame to time: none has annotated boxes".into());
         return write_json(&stage.output(output::METRICS), &None::<Speed>);
     }
-    let total = parameters.warm_up + parameters.frames;
-    let mut seconds = Vec::with_capacity(parameters.frames);
-    let (mut forward_passes, mut regions) = (0, 0);
-    for (step, &row) in rows.iter().cycle().take(total).enumerate() {
-        stage.progress(step + 1, total, "frames")?;
-        let begun = Instant::now();
-        let extracted = extract(&perception, &frames, row, settings)?;
-        // The features are on the CPU now, so the device has done its work.
-        let elapsed = begun.elapsed().as_secs_f64();
-        if step >= parameters.warm_up {
-            seconds.push(elapsed);
+    let effort =
+        Effort { warm_up: parameters.warm_up, least: LEAST_FRAMES.min(parameters.frames), most: parameters.frames, seconds: parameters.seconds };
+    let (mut counted, mut forward_passes, mut regions) = (0, 0, 0);
+    let times = Times::measure(
+        effort,
+        |step| extract(&perception, &frames, rows[step % rows.len()], settings),
+        |extracted| {
+            counted += 1;
             forward_passes += extracted.forward_passes;
             regions += extracted.regions.len();
-            if seconds.len() >= LEAST_FRAMES && seconds.iter().sum::<f64>() > parameters.seconds {
-                break;
-            }
-        }
-    }
-    let timed = seconds.len() as f64;
-    let total_seconds: f64 = seconds.iter().sum();
-    seconds.sort_by(f64::total_cmp);
+            stage.progress(counted, parameters.frames, "frames")
+        },
+    )?;
+    let timed = times.0.len() as f64;
     let speed = Speed {
-        frames: seconds.len(),
-        frames_per_second: timed / total_seconds,
-        p50_milliseconds: percentile(&seconds, 0.5) * 1e3,
-        p95_milliseconds: percentile(&seconds, 0.95) * 1e3,
+        frames: times.0.len(),
+        frames_per_second: timed / times.total(),
+        p50_milliseconds: times.percentile(0.5) * 1e3,
+        p95_milliseconds: times.percentile(0.95) * 1e3,
         forward_passes_per_frame: forward_passes as f64 / timed,
         regions_per_frame: regions as f64 / timed,
     };
     write_json(&stage.output(output::METRICS), &speed)
 }
 
+/// The features come to the CPU, so the device has done its work when this returns.
 fn extract(perception: &Perception, frames: &FrameSet, row: usize, settings: &ExtractionSettings) -> Result<Extracted> {
     let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
     if settings.mode == Mode::GroundTruthBoxes {
@@ -80,23 +73,5 @@ fn extract(perception: &Perception, frames: &FrameSet, row: usize, settings: &Ex
         let seen = perception.look(&[(frame, planes)])?.remove(0);
         let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
         perception.extract(&seen, heat.as_ref(), settings)
-    }
-}
-
-/// The nearest rank; `sorted` has at least one value.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted[rank.clamp(1, sorted.len()) - 1]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_seen() {
-        let values: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert_eq!((percentile(&values, 0.5), percentile(&values, 0.95)), (10.0, 19.0));
-        assert_eq!(percentile(&[3.0], 0.95), 3.0);
     }
 }

@@ -1,5 +1,6 @@
 //! The stages' code: each reads its inputs from the store and writes its outputs into its own folder, nothing else.
 
+mod benchmark;
 mod evaluate;
 mod frames_pass;
 mod import;
@@ -136,6 +137,7 @@ fn make_one(stage: &StageRun) -> Result<()> {
         ScoreStage::KIND => score::make(stage),
         ProbeStage::KIND => probe::make(stage),
         MeasureStage::KIND => measure::make(stage),
+        BenchmarkStage::KIND => benchmark::make(stage),
         EmptyStage::KIND => empty(stage),
         other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
     }
@@ -149,5 +151,5 @@ fn empty(stage: &StageRun) -> Result<()> {
 
 /// Whether a stage must have the machine for itself.
 pub fn is_alone(key_kind: &str) -> bool {
-    key_kind == MeasureStage::KIND
+    [MeasureStage::KIND, BenchmarkStage::KIND].contains(&key_kind)
 }

@@ -1,0 +1,349 @@
+//! `benchmark`: what each step of extraction and training costs on this machine, from picture files to features.
+//!
+//! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where it does (the boxes of LN-FE)
+//! what it sees is set: one box for each of seven classes.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use surgcam::artifacts::features::{FeatureWriter, RegionRow};
+use surgcam::artifacts::metrics::StepSpeed;
+use surgcam::dataset::augment::Augmentation;
+use surgcam::dataset::index::{Frame, OnBadFrame};
+use surgcam::dataset::pack::{self, Pack};
+use surgcam::error::{AtPath, Error, Result};
+use surgcam::pipeline::stages::*;
+use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Present};
+use surgcam::store::write_json;
+use surgcam::vision::heat_map::HeatMap;
+use surgcam::vision::picture;
+use surgcam::vision::resize::resize;
+use tch::{Cuda, Device, Kind, Tensor};
+
+use super::StageRun;
+use crate::frames::{self, label_tensor};
+use crate::model::parameters::Parameters;
+use crate::model::resnet::ResNet;
+use crate::perception::Perception;
+use crate::seen::{Extracted, Heat, SeenFrame};
+use crate::timing::{Effort, Times};
+use crate::training::multi_label_soft_margin;
+use crate::training::sgd::Sgd;
+
+/// METHOD 4's, of extraction.
+const NORMALIZATION: Normalization =
+    Normalization { mean: [0.408_494_5, 0.255_136_82, 0.253_535_66], std: [0.226_629_06, 0.202_016_52, 0.196_252_6] };
+/// Boxes that LN-FE is measured with, each of a class of its own.
+const BOXES: usize = 7;
+const ROI_THRESHOLD: f64 = 0.3;
+const MINIMUM_AREA: u32 = 25;
+const TRAINING_BATCH: usize = 8;
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: BenchmarkStage = stage.parameters()?;
+    let bench = Bench::prepare(stage, &parameters)?;
+    let mut steps = bench.steps();
+    if !parameters.only.is_empty() {
+        if let Some(unknown) = parameters.only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
+            let mut known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+            known.dedup();
+            return Err(Error::failure(format!("there is no step `{unknown}`")).hint(format!("there are: {}", known.join(", "))));
+        }
+        steps.retain(|step| parameters.only.contains(&step.name));
+    }
+    let count = steps.len();
+    let total = count * parameters.rounds;
+    for round in 0..parameters.rounds {
+        for (number, step) in steps.iter_mut().enumerate() {
+            stage.progress(round * count + number, total, "steps")?;
+            let effort = Effort { warm_up: if round == 0 { 2 } else { 1 }, least: 2, most: 10_000, seconds: parameters.seconds };
+            step.times.0.extend(Times::measure(effort, &mut step.once, |_| Ok(()))?.0);
+        }
+    }
+    let speeds: Vec<StepSpeed> = steps.iter().map(Step::speed).collect();
+    write_json(&stage.output(output::METRICS), &speeds)
+}
+
+/// Something to measure. `once` works on `batch` frames.
+struct Step<'a> {
+    name: String,
+    batch: usize,
+    once: Box<dyn FnMut(usize) -> Result<()> + 'a>,
+    times: Times,
+}
+
+impl Step<'_> {
+    fn speed(&self) -> StepSpeed {
+        let per_frame = |share| self.times.percentile(share) * 1e3 / self.batch as f64;
+        StepSpeed {
+            step: self.name.clone(),
+            batch: self.batch,
+            p50_milliseconds_per_frame: per_frame(0.5),
+            p95_milliseconds_per_frame: per_frame(0.95),
+            repetitions: self.times.0.len(),
+        }
+    }
+}
+
+/// What the steps need, made once.
+struct Bench<'a> {
+    stage: &'a StageRun<'a>,
+    parameters: &'a BenchmarkStage,
+    pictures: Vec<PathBuf>,
+    frame: Frame,
+    pack: Pack,
+    perception: Perception,
+    trainer: RefCell<Trainer>,
+}
+
+struct Trainer {
+    network: ResNet,
+    optimizer: Sgd,
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(stage: &'a StageRun<'a>, parameters: &'a BenchmarkStage) -> Result<Self> {
+        let root = stage.place(place::ROOT)?;
+        let pictures = pictures_in(&root)?;
+        let folder = stage.workspace.join("pack");
+        std::fs::create_dir(&folder).at_path("create", &folder)?;
+        pack::write(Path::new("/"), &pictures, parameters.image_size, OnBadFrame::Fail, &folder, || {})?;
+        let weights = Parameters::random(parameters.architecture, 1);
+        let device = stage.worker.device;
+        let perception =
+            Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
+        let trained = weights.for_training(device);
+        let trainer = Trainer { optimizer: Sgd::new(&trained, 0.9, 1e-4), network: ResNet::new(parameters.architecture, &trained)? };
+        let frame = Frame {
+            sequence: "seq_1".into(),
+            name: "frame000".into(),
+            train: true,
+            validation: false,
+            labels: vec![parameters.architecture.classes - 1],
+            boxes: None,
+            box_space: parameters.image_size,
+        };
+        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, perception, trainer: RefCell::new(trainer) })
+    }
+
+    fn device(&self) -> Device {
+        self.stage.worker.device
+    }
+
+    fn synchronize(&self) {
+        if let Device::Cuda(number) = self.device() {
+            Cuda::synchronize(number as i64);
+        }
+    }
+
+    /// Packed pixels of the pictures, round and round.
+    fn rows(&self, step: usize, count: usize) -> Vec<&[u8]> {
+        (0..count).map(|offset| self.pack.row((step * count + offset) % self.pictures.len())).collect()
+    }
+
+    fn steps<'b>(&'b self) -> Vec<Step<'b>> {
+        let mut steps = self.input_steps();
+        for batch in [1, self.parameters.batch] {
+            steps.extend(self.forward_steps(batch));
+        }
+        steps.extend(self.parts_of_extraction());
+        steps.push(step("training step", TRAINING_BATCH, |number| self.train(number)));
+        steps
+    }
+
+    /// From files to pixels, and from packed pixels to a batch for training.
+    fn input_steps<'b>(&'b self) -> Vec<Step<'b>> {
+        let mut steps = Vec::new();
+        for format in ["png", "jpg"] {
+            let of_format: Vec<PathBuf> =
+                self.pictures.iter().filter(|path| path.extension().is_some_and(|extension| extension == format)).cloned().collect();
+            let Some(first) = of_format.first().cloned() else { continue };
+            let [height, width] = self.parameters.image_size;
+            steps.push(step(&format!("decode {format}, one thread"), 1, {
+                let of_format = of_format.clone();
+                move |number| picture::read(&of_format[number % of_format.len()]).map(|_| ())
+            }));
+            let decoded = RefCell::new(None);
+            steps.push(step(&format!("resize {format}, one thread"), 1, move |_| {
+                if decoded.borrow().is_none() {
+                    *decoded.borrow_mut() = Some(picture::read(&first)?);
+                }
+                let resized = decoded.borrow().as_ref().map(|decoded| resize(decoded, height, width));
+                std::hint::black_box(resized);
+                Ok(())
+            }));
+            steps.push(step(&format!("pack {format}"), of_format.len(), move |_| {
+                let folder = self.stage.workspace.join("pack-again");
+                std::fs::create_dir_all(&folder).at_path("create", &folder)?;
+                pack::write(Path::new("/"), &of_format, self.parameters.image_size, OnBadFrame::Fail, &folder, || {}).map(|_| ())
+            }));
+        }
+        let batch = self.parameters.batch;
+        steps.push(step("packed frames, augmented", batch, move |number| {
+            let [height, width] = self.parameters.image_size.map(|side| side as usize);
+            let rows = self.rows(number, batch);
+            let augmented: Vec<Vec<u8>> = rows
+                .par_iter()
+                .enumerate()
+                .map(|(sample, row)| Augmentation::PAPER.draw(1, number, sample).apply(row, height, width))
+                .collect();
+            let pictures: Vec<&[u8]> = augmented.iter().map(Vec::as_slice).collect();
+            let _on_device = frames::images(&pictures, self.parameters.image_size, &NORMALIZATION, self.device());
+            self.synchronize();
+            Ok(())
+        }));
+        steps
+    }
+
+    /// Whole passes, from packed pixels to maps or features on the CPU.
+    fn forward_steps<'b>(&'b self, batch: usize) -> Vec<Step<'b>> {
+        let forward = step("forward", batch, move |number| {
+            self.perception.forward(&self.rows(number, batch))?;
+            self.synchronize();
+            Ok(())
+        });
+        let of_mode = |name: &str, settings: ExtractionSettings| step(name, batch, move |number| self.extract(number, batch, &settings).map(|_| ()));
+        let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
+        vec![
+            forward,
+            of_mode("sl-fe", self.settings(Mode::SlFe, self.all_classes())),
+            of_mode("l-fe", self.settings(Mode::LFe, self.all_classes())),
+            step(&format!("ln-fe, {BOXES} boxes"), batch, move |number| {
+                let looks = self.look(number, batch, &self.settings(Mode::LnFe, self.all_classes()))?;
+                let heats: Vec<Heat> = looks.iter().map(|_| self.heat_with_boxes()).collect();
+                let looks: Vec<(&SeenFrame, Option<&Heat>)> = looks.iter().map(|(seen, _)| seen).zip(heats.iter().map(Some)).collect();
+                let extracted = self.perception.extract_together(&looks, &boxes)?;
+                if extracted.iter().any(|extracted| extracted.regions.len() != BOXES) {
+                    return Err(Error::failure(format!("the heat maps drawn have not {BOXES} boxes")));
+                }
+                Ok(())
+            }),
+        ]
+    }
+
+    /// What an extraction does beside its forward pass, one frame at a time.
+    fn parts_of_extraction<'b>(&'b self) -> Vec<Step<'b>> {
+        let (sl_fe, l_fe) = (self.settings(Mode::SlFe, self.all_classes()), self.settings(Mode::LFe, self.all_classes()));
+        let seen: RefCell<Option<SeenFrame<'b>>> = RefCell::default();
+        let seen = std::rc::Rc::new(seen);
+        let on_seen = |name: &str, mut once: Box<dyn FnMut(&SeenFrame) -> Result<()> + 'b>| {
+            let seen = seen.clone();
+            step(name, 1, move |_| {
+                if seen.borrow().is_none() {
+                    *seen.borrow_mut() = Some(self.perception.look(&[(&self.frame, self.pack.row(0))])?.remove(0));
+                }
+                seen.borrow().as_ref().map_or(Ok(()), &mut once)
+            })
+        };
+        let cam = self.cam(self.all_classes());
+        let heat = move |seen: &SeenFrame| self.perception.heat(seen, &cam);
+        let without_network = |settings: ExtractionSettings| {
+            let cam = self.cam(self.all_classes());
+            Box::new(move |seen: &SeenFrame| {
+                let heat = self.perception.heat(seen, &cam);
+                seen.fetch_cells(&settings);
+                std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
+                Ok(())
+            })
+        };
+        let image_size = self.parameters.image_size;
+        vec![
+            step("normalise and upload", 1, move |number| {
+                let _on_device = frames::images(&self.rows(number, 1), image_size, &NORMALIZATION, self.device());
+                self.synchronize();
+                Ok(())
+            }),
+            on_seen(
+                "heat maps",
+                Box::new(move |seen| {
+                    std::hint::black_box(heat(seen));
+                    Ok(())
+                }),
+            ),
+            on_seen("heat maps, hot cells and pooling (sl-fe)", without_network(sl_fe.clone())),
+            on_seen("heat maps, boxes and pooling (l-fe)", without_network(l_fe)),
+            step("writing features", self.parameters.batch, move |_| {
+                let folder = self.stage.workspace.join("features");
+                std::fs::create_dir_all(&folder).at_path("create", &folder)?;
+                let mut writer = FeatureWriter::create(&folder)?;
+                let classes = self.parameters.architecture.classes;
+                let region = |row, class| RegionRow { row, class, index: 0, bounds: self.perception.space().whole_frame() };
+                for row in 0..self.parameters.batch {
+                    writer.add("seq_1", (0..classes).map(|class| region(row, class)), &vec![0.5; 512 * classes])?;
+                }
+                writer.finish()
+            }),
+        ]
+    }
+
+    fn all_classes(&self) -> Present {
+        Present::Classes((0..self.parameters.architecture.classes).collect())
+    }
+
+    fn cam(&self, present: Present) -> CamSettings {
+        CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present }
+    }
+
+    fn settings(&self, mode: Mode, present: Present) -> ExtractionSettings {
+        ExtractionSettings {
+            mode,
+            regions: Some(RegionSettings {
+                cam: self.cam(present),
+                roi_threshold: ROI_THRESHOLD,
+                minimum_area: Some(MINIMUM_AREA),
+                feature_layer: Some(FeatureLayer::Layer4),
+            }),
+            architecture: self.parameters.architecture,
+            normalization: NORMALIZATION,
+            pool: Pool::P512,
+            precision: self.parameters.precision,
+        }
+    }
+
+    fn look(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<(SeenFrame<'_>, Heat)>> {
+        let batch: Vec<(&Frame, &[u8])> = self.rows(step, batch).into_iter().map(|row| (&self.frame, row)).collect();
+        let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
+        Ok(self.perception.look(&batch)?.into_iter().map(|seen| { let heat = self.perception.heat(&seen, &cam); (seen, heat) }).collect())
+    }
+
+    fn extract(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+        let looks = self.look(step, batch, settings)?;
+        let looks: Vec<(&SeenFrame, Option<&Heat>)> = looks.iter().map(|(seen, heat)| (seen, Some(heat))).collect();
+        self.perception.extract_together(&looks, settings)
+    }
+
+    /// A hot cell for each of some classes, at the size of layer 4: each becomes one box.
+    fn heat_with_boxes(&self) -> Heat {
+        let [height, width] = self.parameters.image_size.map(|side| side as usize / 32);
+        let of_class = |class: usize| {
+            let mut values = vec![0.0; height * width];
+            values[(class * width + class) % (height * width)] = 1.0;
+            HeatMap { height, width, values }
+        };
+        Heat::new((0..BOXES).collect(), (0..BOXES).map(of_class).collect())
+    }
+
+    fn train(&self, step: usize) -> Result<()> {
+        let mut trainer = self.trainer.borrow_mut();
+        let images = frames::images(&self.rows(step, TRAINING_BATCH), self.parameters.image_size, &NORMALIZATION, self.device());
+        let labels = label_tensor((0..TRAINING_BATCH).map(|_| self.frame.labels.as_slice()), self.parameters.architecture.classes, self.device());
+        let layer4 = trainer.network.feature_maps(&images, true).layer4;
+        let loss: Tensor = multi_label_soft_margin(&trainer.network.logits(&layer4, 0.0, true), &labels);
+        trainer.optimizer.step(&loss, 1e-3);
+        // Asking for the loss waits for the device.
+        let loss = f64::try_from(&loss.to_kind(Kind::Double)).unwrap_or(f64::NAN);
+        if loss.is_finite() { Ok(()) } else { Err(Error::failure("the loss is no number any more")) }
+    }
+}
+
+fn step<'a>(name: &str, batch: usize, once: impl FnMut(usize) -> Result<()> + 'a) -> Step<'a> {
+    Step { name: name.into(), batch, once: Box::new(once), times: Times::default() }
+}
+
+fn pictures_in(root: &Path) -> Result<Vec<PathBuf>> {
+    let found = walkdir::WalkDir::new(root).sort_by_file_name().into_iter().flatten().map(walkdir::DirEntry::into_path);
+    let is_picture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "png" || extension == "jpg");
+    let pictures: Vec<PathBuf> = found.filter(is_picture).map(|path| path.canonicalize().unwrap_or(path)).collect();
+    if pictures.is_empty() { Err(Error::failure("there is no picture (png or jpg)").at_path(root)) } else { Ok(pictures) }
+}
