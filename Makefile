@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once.
 
 .DEFAULT_GOAL := help
-.PHONY: help libtorch build reproduce test bench-orchestrator lint format docs clean
+.PHONY: help libtorch build reproduce test bench bench-orchestrator lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,10 @@ reproduce: build ## draw sample data, run experiments/quickstart.toml and print 
 
 test: libtorch ## build and run every test
 	@cargo test
+
+bench: build ## measure extraction, decoding and training; then the peers beside them, in turns
+	@./scripts/run-built surgcam bench strategies
+	@python3 benches/strategies.py
 
 bench-orchestrator: build ## measure plans, no-ops, sweeps; then DVC and Snakemake beside surgcam
 	@./scripts/run-built surgcam bench orchestrator

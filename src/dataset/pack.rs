@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -43,42 +43,84 @@ impl Manifest {
     }
 }
 
-/// Decodes and resizes on all cores, each row straight to its place in the file: memory does not grow with the pictures.
-pub fn write(
-    root: &Path,
-    pictures: &[PathBuf],
-    [height, width]: [u32; 2],
-    on_bad_frame: OnBadFrame,
-    folder: &Path,
-    on_frame: impl Fn() + Sync,
-) -> Result<Manifest> {
-    let mut manifest = Manifest { format: FORMAT, count: pictures.len(), height, width, skipped: Vec::new() };
-    let path = folder.join(PIXELS_FILE);
-    let file = File::create(&path).at_path("create", &path)?;
-    let row_bytes = manifest.row_bytes();
-    file.set_len((row_bytes * pictures.len()) as u64).at_path("make room in", &path)?;
-    let skipped = Mutex::new(Vec::new());
-    pictures.par_iter().enumerate().try_for_each(|(row, picture)| {
-        match decode(&root.join(picture), height, width) {
-            Ok(planes) => file.write_all_at(&planes, (row * row_bytes) as u64).at_path("write", &path)?,
-            Err(error) if on_bad_frame == OnBadFrame::Skip => {
-                let frame = skipped_frame(&error);
-                skipped.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(SkippedRow { row, frame });
-            }
-            Err(error) => {
-                return Err(error.hint("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such frames out"));
+/// What to pack.
+pub struct Packing<'a> {
+    /// Folder that the pictures' paths start from.
+    pub root: &'a Path,
+    pub pictures: &'a [PathBuf],
+    /// `[height, width]`.
+    pub image_size: [u32; 2],
+    pub on_bad_frame: OnBadFrame,
+}
+
+/// How far an interrupted packing came.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    manifest: Manifest,
+    /// Rows that are in the file, on the disk.
+    done: usize,
+}
+
+const PROGRESS_FILE: &str = "progress.json";
+/// Work worth keeping: progress is noted once in so much time.
+const WORTH_KEEPING: Duration = Duration::from_secs(10);
+/// Pictures that a thread takes before all meet again: few enough to answer Ctrl-C soon.
+const PICTURES_A_THREAD: usize = 32;
+
+impl Packing<'_> {
+    /// Decodes and resizes on all cores, each row straight to its place in the file: memory does not grow with the pictures.
+    /// In `partial` it keeps how far it came, and goes on from there; the finished pack goes into `folder`, which must be on
+    /// the same disk. `on_progress` is told how many pictures are done, and ends the packing by an error.
+    pub fn write(&self, partial: &Path, folder: &Path, mut on_progress: impl FnMut(usize) -> Result<()>) -> Result<Manifest> {
+        std::fs::create_dir_all(partial).at_path("create the folder", partial)?;
+        let path = partial.join(PIXELS_FILE);
+        let Progress { mut manifest, mut done } = self.begin_or_go_on(partial);
+        let file = File::options().create(true).truncate(done == 0).write(true).open(&path).at_path("create", &path)?;
+        file.set_len((manifest.row_bytes() * self.pictures.len()) as u64).at_path("make room in", &path)?;
+        let mut noted = Instant::now();
+        while done < self.pictures.len() {
+            on_progress(done)?;
+            let end = self.pictures.len().min(done + PICTURES_A_THREAD * rayon::current_num_threads());
+            let skipped = (done..end).into_par_iter().map(|row| self.write_row(row, &file, &path)).collect::<Result<Vec<_>>>()?;
+            manifest.skipped.extend(skipped.into_iter().flatten());
+            done = end;
+            if noted.elapsed() > WORTH_KEEPING && done < self.pictures.len() {
+                file.sync_data().at_path("write", &path)?;
+                let progress = Progress { manifest, done };
+                write_json(&partial.join(PROGRESS_FILE), &progress)?;
+                manifest = progress.manifest;
+                noted = Instant::now();
             }
         }
-        on_frame();
-        Ok(())
-    })?;
-    manifest.skipped = skipped.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    manifest.skipped.sort_by_key(|skipped| skipped.row);
-    if manifest.count > 0 && manifest.skipped.len() == manifest.count {
-        return Err(Error::failure("not one picture could be read").at_path(root));
+        on_progress(done)?;
+        if manifest.count > 0 && manifest.skipped.len() == manifest.count {
+            return Err(Error::failure("not one picture could be read").at_path(self.root));
+        }
+        let finished = folder.join(PIXELS_FILE);
+        std::fs::rename(&path, &finished).at_path("move the finished pack to", &finished)?;
+        write_json(&folder.join(MANIFEST_FILE), &manifest)?;
+        Ok(manifest)
     }
-    write_json(&folder.join(MANIFEST_FILE), &manifest)?;
-    Ok(manifest)
+
+    fn begin_or_go_on(&self, partial: &Path) -> Progress {
+        let [height, width] = self.image_size;
+        let empty = Manifest { format: FORMAT, count: self.pictures.len(), height, width, skipped: Vec::new() };
+        let same = |manifest: &Manifest| Manifest { skipped: Vec::new(), ..manifest.clone() } == empty;
+        let is_there =
+            std::fs::metadata(partial.join(PIXELS_FILE)).is_ok_and(|file| file.len() == (empty.row_bytes() * self.pictures.len()) as u64);
+        let noted: Option<Progress> = read_json(&partial.join(PROGRESS_FILE)).ok();
+        noted.filter(|noted| is_there && same(&noted.manifest)).unwrap_or(Progress { manifest: empty, done: 0 })
+    }
+
+    /// A row that is skipped, or none.
+    fn write_row(&self, row: usize, file: &File, path: &Path) -> Result<Option<SkippedRow>> {
+        let [height, width] = self.image_size;
+        match decode(&self.root.join(&self.pictures[row]), height, width) {
+            Ok(planes) => file.write_all_at(&planes, (row * planes.len()) as u64).at_path("write", path).map(|()| None),
+            Err(error) if self.on_bad_frame == OnBadFrame::Skip => Ok(Some(SkippedRow { row, frame: skipped_frame(&error) })),
+            Err(error) => Err(error.hint("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such frames out")),
+        }
+    }
 }
 
 /// A picture file to `[3, H, W]`.
@@ -150,14 +192,19 @@ mod tests {
             .collect()
     }
 
+    fn packing<'a>(folder: &'a Path, pictures: &'a [PathBuf], on_bad_frame: OnBadFrame) -> Packing<'a> {
+        Packing { root: folder, pictures, image_size: [3, 4], on_bad_frame }
+    }
+
     #[test]
     fn rows_come_back_as_planes() {
         let folder = tempfile::tempdir().unwrap();
         let pictures = pictures(folder.path());
-        write(folder.path(), &pictures, [3, 4], OnBadFrame::Fail, folder.path(), || {}).unwrap();
+        packing(folder.path(), &pictures, OnBadFrame::Fail).write(&folder.path().join("partial"), folder.path(), |_| Ok(())).unwrap();
         let pack = Pack::open(folder.path()).unwrap();
         assert_eq!(pack.row(1)[..12], [200; 12]);
         assert_eq!(pack.row(1)[12..], [[1; 12], [2; 12]].concat());
+        assert_eq!(pack.read_row(1).unwrap(), pack.row(1));
     }
 
     #[test]
@@ -165,11 +212,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pictures = pictures(folder.path());
         std::fs::write(folder.path().join(&pictures[0]), "").unwrap();
-        let failed = write(folder.path(), &pictures, [3, 4], OnBadFrame::Fail, folder.path(), || {});
-        assert!(failed.unwrap_err().to_string().contains("10.png: the picture is an empty file"));
-        let manifest = write(folder.path(), &pictures, [3, 4], OnBadFrame::Skip, folder.path(), || {}).unwrap();
+        let write =
+            |on_bad_frame| packing(folder.path(), &pictures, on_bad_frame).write(&folder.path().join("partial"), folder.path(), |_| Ok(()));
+        assert!(write(OnBadFrame::Fail).unwrap_err().to_string().contains("10.png: the picture is an empty file"));
+        let manifest = write(OnBadFrame::Skip).unwrap();
         assert_eq!(manifest.skipped.len(), 1);
         let pack = Pack::open(folder.path()).unwrap();
         assert!(pack.is_skipped(0) && !pack.is_skipped(1));
+    }
+
+    #[test]
+    fn an_interrupted_packing_goes_on_where_it_was_and_not_from_another_packs_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let partial = folder.path().join("partial");
+        let pictures = pictures(folder.path());
+        let packing = packing(folder.path(), &pictures, OnBadFrame::Fail);
+        // As if the first picture had been packed, with pixels that no picture has.
+        std::fs::create_dir(&partial).unwrap();
+        std::fs::write(partial.join(PIXELS_FILE), vec![77; 2 * 36]).unwrap();
+        let manifest = Manifest { format: FORMAT, count: 2, height: 3, width: 4, skipped: vec![] };
+        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: manifest.clone(), done: 1 }).unwrap();
+        packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
+        let pack = Pack::open(folder.path()).unwrap();
+        assert_eq!((pack.row(0)[0], pack.row(1)[0]), (77, 200));
+
+        std::fs::write(partial.join(PIXELS_FILE), vec![77; 2 * 36]).unwrap();
+        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: Manifest { width: 5, ..manifest }, done: 1 }).unwrap();
+        packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
+        assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
     }
 }

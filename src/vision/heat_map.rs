@@ -13,27 +13,43 @@ const EPSILON: f32 = 1e-7;
 
 /// `n(z) = (z - min z) / (1e-7 + max(z - min z))`, in place.
 pub fn normalize(values: &mut [f32]) {
-    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    let (low, high) = extremes(values);
+    let range = EPSILON + (high - low);
     for value in values {
-        *value = (*value - low) / (EPSILON + high);
+        *value = (*value - low) / range;
     }
+}
+
+/// The lowest and the highest value, found in several lanes side by side.
+fn extremes(values: &[f32]) -> (f32, f32) {
+    const LANES: usize = 16;
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            low[lane] = if chunk[lane] < low[lane] { chunk[lane] } else { low[lane] };
+            high[lane] = if chunk[lane] > high[lane] { chunk[lane] } else { high[lane] };
+        }
+    }
+    let low = low.iter().chain(rest).copied().fold(f32::INFINITY, f32::min);
+    let high = high.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    (low, high)
 }
 
 impl HeatMap {
     /// Bilinear (half-pixel centres, no antialias), clamped at 0 and normalised again.
     pub fn resized(&self, height: usize, width: usize) -> HeatMap {
-        let rows = axis_weights(self.height, height);
         let columns = axis_weights(self.width, width);
+        let widened: Vec<f32> = self
+            .values
+            .chunks_exact(self.width)
+            .flat_map(|row| columns.iter().map(|column| row[column.low] * (1.0 - column.weight) + row[column.high] * column.weight))
+            .collect();
         let mut values = Vec::with_capacity(height * width);
-        for row in &rows {
-            let above = &self.values[row.low * self.width..][..self.width];
-            let below = &self.values[row.high * self.width..][..self.width];
-            for column in &columns {
-                let upper = above[column.low] * (1.0 - column.weight) + above[column.high] * column.weight;
-                let lower = below[column.low] * (1.0 - column.weight) + below[column.high] * column.weight;
-                values.push((upper * (1.0 - row.weight) + lower * row.weight).max(0.0));
-            }
+        for row in axis_weights(self.height, height) {
+            let upper = &widened[row.low * width..][..width];
+            let lower = &widened[row.high * width..][..width];
+            values.extend(upper.iter().zip(lower).map(|(upper, lower)| (upper * (1.0 - row.weight) + lower * row.weight).max(0.0)));
         }
         normalize(&mut values);
         HeatMap { height, width, values }

@@ -50,6 +50,10 @@ fn read_json(path: &Path) -> Value {
 
 impl Golden {
     fn open(folder: &Path) -> Self {
+        Golden::open_in(folder, Precision::F32)
+    }
+
+    fn open_in(folder: &Path, precision: Precision) -> Self {
         let expected = read_json(&folder.join("expected.json"));
         let backbone = match expected["architecture"].as_str().unwrap().split([' ', ',']).nth(1).unwrap() {
             "resnet18" => Backbone::ResNet18,
@@ -60,7 +64,7 @@ impl Golden {
         let image_size: [u32; 2] = serde_json::from_value(expected["image_hw"].clone()).unwrap();
         let normalization: Normalization =
             serde_json::from_value(serde_json::json!({"mean": expected["mean"], "std": expected["std"]})).unwrap();
-        let perception = Perception::new(architecture, &weights, normalization, image_size, Device::Cpu, Precision::F32).unwrap();
+        let perception = Perception::new(architecture, &weights, normalization, image_size, Device::Cpu, precision).unwrap();
         let tensors = Tensor::read_safetensors(folder.join("expected.safetensors")).unwrap().into_iter().collect();
         Golden { expected, tensors, image_size, perception }
     }
@@ -216,6 +220,42 @@ fn resnet50_at_256x320_with_11_classes() {
 fn resnet18_at_192x256_with_9_classes() {
     let golden = Golden::open(&golden_folder().join("small"));
     golden.frames().iter().for_each(|frame| check_frame(&golden, frame));
+}
+
+/// What half precision costs: docs/performance.md has the figures that this prints.
+#[test]
+fn half_precision_stays_near() {
+    for (precision, tolerance) in [(Precision::Bf16, 0.08), (Precision::F16, 0.01)] {
+        let golden = Golden::open_in(&golden_folder(), precision);
+        if let Err(error) = golden.perception.forward(&[&vec![0; 3 * (golden.image_size[0] * golden.image_size[1]) as usize]]) {
+            assert!(error.to_string().contains("this processor cannot count in"), "{error}");
+            eprintln!("skipped: {error}");
+            continue;
+        }
+        let (mut heat_difference, mut feature_difference) = (0f64, 0f64);
+        for frame in golden.frames() {
+            let plain = plain_frame();
+            let (seen, heat) = look(&golden, &frame, &plain);
+            for (&class, map) in heat.present.iter().zip(&heat.maps) {
+                let expected = &golden.tensors[&format!("{}/cam_layer4_size/{class}", frame.name)];
+                let difference = (tensor_of(&map.resized(map.height, map.width)) - expected).abs().max();
+                heat_difference = heat_difference.max(f64::try_from(difference).unwrap());
+            }
+            let settings = golden.settings(Mode::SlFe, 0.3, 512, &frame.present, FeatureLayer::Layer4);
+            let extracted = golden.perception.extract(&seen, Some(&heat), &settings).unwrap();
+            for (region, features) in extracted.regions.iter().zip(extracted.features.chunks(512)) {
+                let Some(expected) = golden.tensors.get(&format!("{}/sl_fe/layer4/0.3/512/{}", frame.name, region.class)) else { continue };
+                let expected = expected.flatten(0, -1);
+                let difference = f64::try_from((Tensor::from_slice(features) - &expected).norm()).unwrap();
+                feature_difference = feature_difference.max(difference / f64::try_from(expected.norm()).unwrap());
+            }
+        }
+        println!(
+            "{}: heat maps differ by at most {heat_difference:.4}, SL-FE features by {feature_difference:.4} of their length",
+            precision.name()
+        );
+        assert!(heat_difference > 0.0 && heat_difference < tolerance && feature_difference < tolerance, "{precision:?}");
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Perception {
         device: Device,
         precision: Precision,
     ) -> Result<Self> {
-        let network = InferenceNetwork::new(architecture, parameters, image_size, device, precision)?;
+        let network = InferenceNetwork::new(architecture, parameters, device, precision)?;
         let differentiable = ResNet::new(architecture, &parameters.to_device(device))?;
         Ok(Perception { network, differentiable, architecture, normalization, device, image_size })
     }

@@ -199,7 +199,8 @@ fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTa
         Some(step.p50_milliseconds_per_frame)
     };
     let is_mode = |step: &StepSpeed| ["forward", "sl-fe", "l-fe", "ln-fe"].iter().any(|mode| step.step.starts_with(mode));
-    let relative = |step: &StepSpeed| is_mode(step).then(|| forward(step.batch)).flatten().map(|forward| step.p50_milliseconds_per_frame / forward);
+    let relative =
+        |step: &StepSpeed| is_mode(step).then(|| forward(step.batch)).flatten().map(|forward| step.p50_milliseconds_per_frame / forward);
     let number = |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
     let [height, width] = stage.image_size;
     ResultTable {

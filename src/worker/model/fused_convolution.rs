@@ -3,10 +3,11 @@
 //! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what follows the convolution is
 //! done while its numbers are still in the cache (`fused_convolution.cpp`). On a GPU the three are steps of their own.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 
 use surgcam::error::{Error, Result};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// What comes after the convolution.
 pub enum Then {
@@ -17,13 +18,27 @@ pub enum Then {
 }
 
 pub struct FusedConvolution {
-    /// [C', C, k, k]; packed on the CPU.
+    /// [C', C, k, k]
     weight: Tensor,
+    /// On the CPU, the same as oneDNN wants it for inputs that were seen.
+    packed: RefCell<Vec<(PackedFor, Tensor)>>,
     /// [C']
     bias: Tensor,
     stride: i64,
     padding: i64,
 }
+
+/// What the packed form depends on: how the loops are blocked for an input. A single picture is a case of its own; beyond that
+/// their number changes little.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct PackedFor {
+    single: bool,
+    /// `[height, width]`
+    size: [i64; 2],
+}
+
+/// Frames and crops, one and several of each: more forms are not kept, for each takes as much memory as the weights.
+const PACKED_FORMS: usize = 4;
 
 unsafe extern "C" {
     fn surgcam_fused_convolution(
@@ -40,15 +55,11 @@ unsafe extern "C" {
 }
 
 impl FusedConvolution {
-    /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`. `input`: [N, C, H, W] that it will mostly see.
-    pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, input: [i64; 4], device: Device, kind: Kind) -> Self {
+    /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`.
+    pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, device: Device, kind: Kind) -> Self {
         let (weight, bias) = (weight.to_device(device).to_kind(kind), bias.to_device(device).to_kind(kind));
-        let weight = if device == Device::Cpu {
-            weight.contiguous().to_mkldnn().mkldnn_reorder_conv2d_weight([padding; 2], [stride; 2], [1, 1], 1, input.as_slice())
-        } else {
-            channels_last(&weight)
-        };
-        FusedConvolution { weight, bias, stride, padding }
+        let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
+        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding }
     }
 
     /// [N, C, H, W] -> [N, C', H', W'], both with their channels last in memory.
@@ -65,7 +76,36 @@ impl FusedConvolution {
         }
     }
 
+    /// The weights as this input wants them. Any form gives the same result; another's costs packing in every pass.
+    fn packed_for(&self, input: &Tensor) -> Result<Tensor> {
+        let size = input.size();
+        let wanted = PackedFor { single: size[0] == 1, size: [size[2], size[3]] };
+        let mut packed = self.packed.borrow_mut();
+        if let Some((_, weight)) = packed.iter().find(|(packed_for, _)| *packed_for == wanted) {
+            return Ok(weight.shallow_clone());
+        }
+        if packed.len() == PACKED_FORMS {
+            drop(packed.remove(0));
+        }
+        let weight = self
+            .weight
+            .f_to_mkldnn(None)
+            .and_then(|weight| weight.f_mkldnn_reorder_conv2d_weight([self.padding; 2], [self.stride; 2], [1, 1], 1, size.as_slice()))
+            .map_err(|error| self.cannot_pack(&error))?;
+        packed.push((wanted, weight.shallow_clone()));
+        Ok(weight)
+    }
+
+    fn cannot_pack(&self, error: &TchError) -> Error {
+        if self.weight.kind() == Kind::Float {
+            return Error::failure(format!("libtorch cannot pack a convolution: {}", first_line(&error.to_string())));
+        }
+        Error::failure(format!("this processor cannot count in {:?}", self.weight.kind()))
+            .hint("set extraction.precision to f32 (or bf16, which more processors have)")
+    }
+
     fn forward_fused(&self, input: &Tensor, then: Then) -> Result<Tensor> {
+        let weight = self.packed_for(input)?;
         let residual = match &then {
             Then::AddToAndRelu(residual) => residual.as_ptr().cast(),
             Then::Nothing | Then::Relu => std::ptr::null(),
@@ -75,7 +115,7 @@ impl FusedConvolution {
         let output = unsafe {
             surgcam_fused_convolution(
                 input.as_ptr().cast(),
-                self.weight.as_ptr().cast(),
+                weight.as_ptr().cast(),
                 self.bias.as_ptr().cast(),
                 residual,
                 self.stride,
@@ -88,12 +128,16 @@ impl FusedConvolution {
         if output.is_null() {
             // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
             let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
-            let first = problem.lines().next().unwrap_or_default();
-            return Err(Error::failure(format!("libtorch cannot do a convolution: {first}")));
+            return Err(Error::failure(format!("libtorch cannot do a convolution: {}", first_line(&problem))));
         }
         // SAFETY: a new tensor that belongs to us alone.
         Ok(unsafe { Tensor::from_ptr(output.cast()) })
     }
+}
+
+/// Without libtorch's own stack.
+fn first_line(problem: &str) -> &str {
+    problem.lines().next().unwrap_or_default()
 }
 
 /// The same [N, C, H, W], laid out in memory as [N, H, W, C].

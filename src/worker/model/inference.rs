@@ -33,7 +33,7 @@ pub fn kind_of(precision: Precision) -> Kind {
     }
 }
 
-/// Folds and places convolutions, and follows the size of what they will see: libtorch packs weights for it.
+/// Folds and places convolutions.
 struct Placing<'a> {
     parameters: &'a Parameters,
     device: Device,
@@ -41,23 +41,19 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// `size`: `[height, width]` of the input, replaced by that of the output.
-    fn convolution(&self, shape: &ConvolutionShape, size: &mut [i64; 2]) -> Result<FusedConvolution> {
+    fn convolution(&self, shape: &ConvolutionShape) -> Result<FusedConvolution> {
         let norm = |part: &str| self.parameters.get(&format!("{}.{part}", shape.norm));
         let scale = norm("weight")? / (norm("running_var")? + NORM_EPSILON).sqrt();
         let weight = self.parameters.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
         let bias = norm("bias")? - norm("running_mean")? * scale;
-        let input = [1, shape.input, size[0], size[1]];
-        let padding = shape.kernel / 2;
-        *size = size.map(|side| (side + 2 * padding - shape.kernel) / shape.stride + 1);
-        Ok(FusedConvolution::new(&weight, &bias, shape.stride, padding, input, self.device, self.kind))
+        Ok(FusedConvolution::new(&weight, &bias, shape.stride, shape.kernel / 2, self.device, self.kind))
     }
 
-    fn block(&self, shape: &BlockShape, size: &mut [i64; 2]) -> Result<Block> {
-        let mut beside = *size;
-        let downsample = shape.downsample.as_ref().map(|shape| self.convolution(shape, &mut beside)).transpose()?;
-        let convolutions = shape.convolutions.iter().map(|shape| self.convolution(shape, size)).collect::<Result<_>>()?;
-        Ok(Block { convolutions, downsample })
+    fn block(&self, shape: &BlockShape) -> Result<Block> {
+        Ok(Block {
+            convolutions: shape.convolutions.iter().map(|shape| self.convolution(shape)).collect::<Result<_>>()?,
+            downsample: shape.downsample.as_ref().map(|shape| self.convolution(shape)).transpose()?,
+        })
     }
 }
 
@@ -77,25 +73,15 @@ impl Block {
 }
 
 impl InferenceNetwork {
-    /// `image_size`: `[height, width]` of the pictures that it will mostly see; any other works too.
-    pub fn new(
-        architecture: Architecture,
-        parameters: &Parameters,
-        image_size: [u32; 2],
-        device: Device,
-        precision: Precision,
-    ) -> Result<Self> {
+    pub fn new(architecture: Architecture, parameters: &Parameters, device: Device, precision: Precision) -> Result<Self> {
         tch::no_grad(|| {
             let shape = network_shape(architecture);
             let kind = kind_of(precision);
             let placing = Placing { parameters, device, kind };
-            let mut size = image_size.map(i64::from);
-            let stem = placing.convolution(&shape.stem, &mut size)?;
-            size = size.map(|side| (side - 1) / 2 + 1);
-            let mut layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| placing.block(block, &mut size)).collect::<Result<_>>();
+            let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| placing.block(block)).collect::<Result<_>>();
             Ok(InferenceNetwork {
-                stem,
-                layers: shape.layers.iter().map(&mut layer).collect::<Result<_>>()?,
+                stem: placing.convolution(&shape.stem)?,
+                layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
                 head_weight: parameters.get("fc.weight")?.to_device(device),
                 head_bias: parameters.get("fc.bias")?.to_device(device),
                 kind,
@@ -157,7 +143,7 @@ mod tests {
             let parameters = parameters(architecture);
             let plain = ResNet::new(architecture, &parameters).unwrap();
             for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
-                let network = InferenceNetwork::new(architecture, &parameters, [64, 96], Device::Cpu, precision).unwrap();
+                let network = InferenceNetwork::new(architecture, &parameters, Device::Cpu, precision).unwrap();
                 for size in [[1, 3, 64, 96], [2, 3, 64, 96], [3, 3, 50, 33]] {
                     let images = Tensor::rand(size, (Kind::Float, Device::Cpu));
                     let expected = tch::no_grad(|| plain.feature_maps(&images, false));

@@ -11,7 +11,7 @@ use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::artifacts::metrics::StepSpeed;
 use surgcam::dataset::augment::Augmentation;
 use surgcam::dataset::index::{Frame, OnBadFrame};
-use surgcam::dataset::pack::{self, Pack};
+use surgcam::dataset::pack::{Pack, Packing};
 use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Present};
@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
         let pictures = pictures_in(&root)?;
         let folder = stage.workspace.join("pack");
         std::fs::create_dir(&folder).at_path("create", &folder)?;
-        pack::write(Path::new("/"), &pictures, parameters.image_size, OnBadFrame::Fail, &folder, || {})?;
+        packing(&pictures, parameters).write(&stage.partial_folder(), &folder, |_| Ok(()))?;
         let weights = Parameters::random(parameters.architecture, 1);
         let device = stage.worker.device;
         let perception =
@@ -176,7 +176,7 @@ impl<'a> Bench<'a> {
             steps.push(step(&format!("pack {format}"), of_format.len(), move |_| {
                 let folder = self.stage.workspace.join("pack-again");
                 std::fs::create_dir_all(&folder).at_path("create", &folder)?;
-                pack::write(Path::new("/"), &of_format, self.parameters.image_size, OnBadFrame::Fail, &folder, || {}).map(|_| ())
+                packing(&of_format, self.parameters).write(&self.stage.partial_folder(), &folder, |_| Ok(())).map(|_| ())
             }));
         }
         let batch = self.parameters.batch;
@@ -203,7 +203,8 @@ impl<'a> Bench<'a> {
             self.synchronize();
             Ok(())
         });
-        let of_mode = |name: &str, settings: ExtractionSettings| step(name, batch, move |number| self.extract(number, batch, &settings).map(|_| ()));
+        let of_mode =
+            |name: &str, settings: ExtractionSettings| step(name, batch, move |number| self.extract(number, batch, &settings).map(|_| ()));
         let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
         vec![
             forward,
@@ -304,7 +305,15 @@ impl<'a> Bench<'a> {
     fn look(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<(SeenFrame<'_>, Heat)>> {
         let batch: Vec<(&Frame, &[u8])> = self.rows(step, batch).into_iter().map(|row| (&self.frame, row)).collect();
         let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
-        Ok(self.perception.look(&batch)?.into_iter().map(|seen| { let heat = self.perception.heat(&seen, &cam); (seen, heat) }).collect())
+        Ok(self
+            .perception
+            .look(&batch)?
+            .into_iter()
+            .map(|seen| {
+                let heat = self.perception.heat(&seen, &cam);
+                (seen, heat)
+            })
+            .collect())
     }
 
     fn extract(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
@@ -327,7 +336,8 @@ impl<'a> Bench<'a> {
     fn train(&self, step: usize) -> Result<()> {
         let mut trainer = self.trainer.borrow_mut();
         let images = frames::images(&self.rows(step, TRAINING_BATCH), self.parameters.image_size, &NORMALIZATION, self.device());
-        let labels = label_tensor((0..TRAINING_BATCH).map(|_| self.frame.labels.as_slice()), self.parameters.architecture.classes, self.device());
+        let labels =
+            label_tensor((0..TRAINING_BATCH).map(|_| self.frame.labels.as_slice()), self.parameters.architecture.classes, self.device());
         let layer4 = trainer.network.feature_maps(&images, true).layer4;
         let loss: Tensor = multi_label_soft_margin(&trainer.network.logits(&layer4, 0.0, true), &labels);
         trainer.optimizer.step(&loss, 1e-3);
@@ -339,6 +349,10 @@ impl<'a> Bench<'a> {
 
 fn step<'a>(name: &str, batch: usize, once: impl FnMut(usize) -> Result<()> + 'a) -> Step<'a> {
     Step { name: name.into(), batch, once: Box::new(once), times: Times::default() }
+}
+
+fn packing<'a>(pictures: &'a [PathBuf], parameters: &BenchmarkStage) -> Packing<'a> {
+    Packing { root: Path::new("/"), pictures, image_size: parameters.image_size, on_bad_frame: OnBadFrame::Fail }
 }
 
 fn pictures_in(root: &Path) -> Result<Vec<PathBuf>> {

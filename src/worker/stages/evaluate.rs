@@ -19,7 +19,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
     let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
     let device = stage.worker.device;
-    let network = InferenceNetwork::new(parameters.architecture, &weights, frames.image_size(), device, Precision::F32)?;
+    let network = InferenceNetwork::new(parameters.architecture, &weights, device, Precision::F32)?;
     let rows = frames.validation_rows();
     if rows.is_empty() {
         return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));

@@ -39,8 +39,12 @@ pub fn make(stage: &StageRun) -> Result<()> {
         stage.note("no frame to time: none has annotated boxes".into());
         return write_json(&stage.output(output::METRICS), &None::<Speed>);
     }
-    let effort =
-        Effort { warm_up: parameters.warm_up, least: LEAST_FRAMES.min(parameters.frames), most: parameters.frames, seconds: parameters.seconds };
+    let effort = Effort {
+        warm_up: parameters.warm_up,
+        least: LEAST_FRAMES.min(parameters.frames),
+        most: parameters.frames,
+        seconds: parameters.seconds,
+    };
     let (mut counted, mut forward_passes, mut regions) = (0, 0, 0);
     let times = Times::measure(
         effort,

@@ -1,10 +1,9 @@
 //! `sample`, `index` and `pack`: from folders, or from nothing, to packed frames with labels.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use surgcam::artifacts::metrics::LeftOut;
 use surgcam::dataset::index::{self, FRAMES_FILE, Picture, SUMMARY_FILE};
-use surgcam::dataset::{pack as frame_pack, sample as drawn};
+use surgcam::dataset::pack::Packing;
+use surgcam::dataset::sample as drawn;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
 use surgcam::store::{stat, write_json};
@@ -46,37 +45,14 @@ pub fn pack(stage: &StageRun) -> Result<()> {
     let pictures: Vec<Picture> = index::read_lines(&stage.input(input::PICTURES)?)?;
     let paths: Vec<_> = pictures.into_iter().map(|picture| picture.path).collect();
     let folder = stage.output_folder(output::PACK)?;
-    let done = AtomicUsize::new(0);
-    stage.progress(0, paths.len(), "frames")?;
-    let say = |done: usize| surgcam::protocol::FromWorker::Progress {
-        key: stage.job.key,
-        done: done as u64,
-        total: paths.len() as u64,
-        unit: "frames".into(),
-    };
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let manifest = std::thread::scope(|scope| {
-        let paths = &paths;
-        let root = root(stage)?;
-        let (image_size, on_bad_frame) = (parameters.image_size, parameters.on_bad_frame);
-        let folder = &folder;
-        let done = &done;
-        let writer = scope.spawn(move || {
-            frame_pack::write(&root, paths, image_size, on_bad_frame, folder, || {
-                let _ = sender.send(done.fetch_add(1, Ordering::Relaxed) + 1);
-            })
-        });
-        // The decoding threads count; only this one speaks.
-        for done in receiver.iter().filter(|done| done % 50 == 0) {
-            (stage.worker.say)(&say(done));
-        }
-        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    let root = root(stage)?;
+    let packing = Packing { root: &root, pictures: &paths, image_size: parameters.image_size, on_bad_frame: parameters.on_bad_frame };
+    let manifest = packing.write(&stage.partial_folder(), &folder, |done| stage.progress(done, paths.len(), "frames"))?;
     let skipped = manifest.skipped.iter().map(|skipped| skipped.frame.clone()).collect();
     write_json(&stage.output(output::METRICS), &LeftOut { skipped })?;
     if !manifest.skipped.is_empty() {
         let first = &manifest.skipped[0].frame;
         stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));
     }
-    stage.progress(paths.len(), paths.len(), "frames")
+    Ok(())
 }

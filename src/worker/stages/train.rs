@@ -154,8 +154,7 @@ impl<'a> Trainer<'a> {
         let rows = self.validation.validation_rows();
         let classes = self.parameters.architecture.classes;
         let (mut losses, mut logits) = (Vec::new(), Vec::new());
-        let image_size = self.validation.image_size();
-        let network = InferenceNetwork::new(self.parameters.architecture, &self.weights, image_size, self.device, Precision::F32)?;
+        let network = InferenceNetwork::new(self.parameters.architecture, &self.weights, self.device, Precision::F32)?;
         for batch in rows.chunks(self.parameters.batch_size) {
             let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
             let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device);
