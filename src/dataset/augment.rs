@@ -61,6 +61,23 @@ impl Augmentation {
 impl Draw {
     /// `[3, H, W]` u8 to the same, changed.
     pub fn apply(&self, planes: &[u8], height: usize, width: usize) -> Vec<u8> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { self.apply_with_avx2(planes, height, width) };
+        }
+        self.apply_anywhere(planes, height, width)
+    }
+
+    /// Compiled for wider registers; the same operations, so the same numbers.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn apply_with_avx2(&self, planes: &[u8], height: usize, width: usize) -> Vec<u8> {
+        self.apply_anywhere(planes, height, width)
+    }
+
+    #[inline(always)]
+    fn apply_anywhere(&self, planes: &[u8], height: usize, width: usize) -> Vec<u8> {
         let mut picture = planes.to_vec();
         self.jitter(&mut picture);
         if self.flip {
@@ -69,39 +86,19 @@ impl Draw {
         if self.rotation == 0 { picture } else { rotate(&picture, height, width, self.rotation as f32) }
     }
 
-    fn jitter(&self, picture: &mut [u8]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
-            return unsafe { self.jitter_with_avx2(picture) };
-        }
-        self.jitter_anywhere(picture);
-    }
-
-    /// Compiled for wider registers; the same operations, so the same numbers.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn jitter_with_avx2(&self, picture: &mut [u8]) {
-        self.jitter_anywhere(picture);
-    }
-
     #[inline(always)]
-    fn jitter_anywhere(&self, picture: &mut [u8]) {
-        let brighter: [u8; 256] = std::array::from_fn(|value| blend(0.0, value as f32, self.brightness));
-        picture.iter_mut().for_each(|value| *value = brighter[usize::from(*value)]);
+    fn jitter(&self, picture: &mut [u8]) {
+        picture.iter_mut().for_each(|value| *value = blend(0.0, f32::from(*value), self.brightness));
         let (red, rest) = picture.split_at_mut(picture.len() / 3);
         let (green, blue) = rest.split_at_mut(rest.len() / 2);
         let area = red.len();
-        let grey_sum: u64 = red.iter().zip(&*green).zip(&*blue).map(|((&red, &green), &blue)| u64::from(grey(red, green, blue))).sum();
-        let mean = (grey_sum as f32 / area as f32 + 0.5).floor();
-        let stretched: [u8; 256] = std::array::from_fn(|value| blend(mean, value as f32, self.contrast));
+        let greys = red.iter().zip(&*green).zip(&*blue).map(|((&red, &green), &blue)| u64::from(grey(red, green, blue)));
+        let mean = (greys.sum::<u64>() as f32 / area as f32 + 0.5).floor();
         let turn = (6.0 * self.hue).rem_euclid(6.0);
-        for value in red.iter_mut().chain(&mut *green).chain(&mut *blue) {
-            *value = stretched[usize::from(*value)];
-        }
         for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-            let own_grey = f32::from(grey(*red, *green, *blue));
-            let pixel = [*red, *green, *blue].map(|value| blend(own_grey, f32::from(value), self.saturation));
+            let pixel = [*red, *green, *blue].map(|value| blend(mean, f32::from(value), self.contrast));
+            let own_grey = f32::from(grey(pixel[0], pixel[1], pixel[2]));
+            let pixel = pixel.map(|value| blend(own_grey, f32::from(value), self.saturation));
             [*red, *green, *blue] = turn_hue(pixel, turn);
         }
     }
@@ -110,7 +107,30 @@ impl Draw {
 /// From `other` towards `value`, and beyond for factors above 1.
 #[inline(always)]
 fn blend(other: f32, value: f32, factor: f32) -> u8 {
-    (other + factor * (value - other)).clamp(0.0, 255.0) as u8
+    byte(other + factor * (value - other))
+}
+
+#[inline(always)]
+fn byte(value: f32) -> u8 {
+    whole(value, 255.0) as u8
+}
+
+/// Cut off at 0 and `highest` (below 2^31), truncated. Rust's own conversion minds what is no number and what is too large,
+/// and `f32::max` what is no number, which keeps a compiler from converting several at once.
+#[inline(always)]
+fn whole(value: f32, highest: f32) -> i32 {
+    // SAFETY: between 0 and `highest`; what is no number became 0.
+    unsafe { lower(higher(value, 0.0), highest).to_int_unchecked() }
+}
+
+#[inline(always)]
+fn higher(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn lower(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
 }
 
 /// ITU-R 601-2 luma, as Pillow's.
@@ -124,17 +144,17 @@ fn grey(red: u8, green: u8, blue: u8) -> u8 {
 #[inline(always)]
 fn turn_hue(pixel: [u8; 3], sixths: f32) -> [u8; 3] {
     let [red, green, blue] = pixel.map(f32::from);
-    let high = red.max(green).max(blue);
-    let chroma = high - red.min(green).min(blue);
+    let high = higher(higher(red, green), blue);
+    let chroma = high - lower(lower(red, green), blue);
     // A grey pixel has no hue: whatever comes out of its division by 1 is multiplied by its chroma, 0.
-    let divisor = chroma.max(1.0);
+    let divisor = higher(chroma, 1.0);
     let between_others = if high == green { 2.0 + (blue - red) / divisor } else { 4.0 + (red - green) / divisor };
     let sixth = if high == red { (green - blue) / divisor } else { between_others };
     let hue = within_circle(sixth + sixths);
     let channel = |offset: f32| {
         let position = within_circle(offset + hue);
-        let share = position.min(4.0 - position).clamp(0.0, 1.0);
-        (high - chroma * share + 0.5) as u8
+        let share = lower(higher(lower(position, 4.0 - position), 0.0), 1.0);
+        byte(high - chroma * share + 0.5)
     };
     [channel(5.0), channel(3.0), channel(1.0)]
 }
@@ -147,9 +167,11 @@ fn within_circle(sixths: f32) -> f32 {
 }
 
 /// By degrees counter-clockwise about the middle; nearest neighbour, black where nothing was.
+#[inline(always)]
 fn rotate(picture: &[u8], height: usize, width: usize, degrees: f32) -> Vec<u8> {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
+    let (last_row, last_column) = (height as f32 - 1.0, width as f32 - 1.0);
     let area = height * width;
     let mut rotated = vec![0; picture.len()];
     let mut sources = vec![NOWHERE; width];
@@ -159,7 +181,8 @@ fn rotate(picture: &[u8], height: usize, width: usize, degrees: f32) -> Vec<u8> 
             let dx = x as f32 + 0.5 - middle_x;
             let (source_x, source_y) = (cosine * dx - sine * dy + middle_x, sine * dx + cosine * dy + middle_y);
             let is_inside = source_x >= 0.0 && source_y >= 0.0 && source_x < width as f32 && source_y < height as f32;
-            *source = if is_inside { source_y as u32 * width as u32 + source_x as u32 } else { NOWHERE };
+            let place = whole(source_y, last_row) * width as i32 + whole(source_x, last_column);
+            *source = if is_inside { place as u32 } else { NOWHERE };
         }
         for (plane, rotated) in picture.chunks_exact(area).zip(rotated.chunks_exact_mut(area)) {
             for (pixel, &source) in rotated[y * width..][..width].iter_mut().zip(&sources) {
@@ -186,6 +209,16 @@ mod tests {
     #[test]
     fn a_draw_of_nothing_changes_nothing() {
         assert_eq!(NOTHING.apply(&picture(), 6, 8), picture());
+    }
+
+    #[test]
+    fn wider_registers_change_no_number() {
+        let (height, width) = (37, 53);
+        let picture: Vec<u8> = (0..3 * height * width).map(|i| (i * 7919 % 251) as u8).collect();
+        for sample in 0..50 {
+            let draw = Augmentation::PAPER.draw(1, 1, sample);
+            assert_eq!(draw.apply(&picture, height, width), draw.apply_anywhere(&picture, height, width));
+        }
     }
 
     #[test]
