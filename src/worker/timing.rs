@@ -68,7 +68,11 @@ mod tests {
     fn the_least_and_the_most_hold_whatever_the_time() {
         let effort = Effort { warm_up: 2, least: 3, most: 5, seconds: 0.0 };
         let mut steps = Vec::new();
-        let times = Times::measure(effort, |step| Ok(step), |&step| Ok(steps.push(step))).unwrap();
+        let keep = |&step: &usize| {
+            steps.push(step);
+            Ok(())
+        };
+        let times = Times::measure(effort, Ok, keep).unwrap();
         assert_eq!((times.0.len(), steps), (3, vec![2, 3, 4]));
         assert_eq!(Times::measure(Effort { seconds: 9e9, ..effort }, Ok, |_| Ok(())).unwrap().0.len(), 5);
     }

@@ -88,6 +88,9 @@ impl Step<'_> {
     }
 }
 
+/// What is measured of a frame that the network has seen already.
+type OfSeen<'a> = Box<dyn FnMut(&SeenFrame) -> Result<()> + 'a>;
+
 /// What the steps need, made once.
 struct Bench<'a> {
     stage: &'a StageRun<'a>,
@@ -231,7 +234,7 @@ impl<'a> Bench<'a> {
         let (sl_fe, l_fe) = (self.settings(Mode::SlFe, self.all_classes()), self.settings(Mode::LFe, self.all_classes()));
         let seen: RefCell<Option<SeenFrame<'b>>> = RefCell::default();
         let seen = std::rc::Rc::new(seen);
-        let on_seen = |name: &str, mut once: Box<dyn FnMut(&SeenFrame) -> Result<()> + 'b>| {
+        let on_seen = |name: &str, mut once: OfSeen<'b>| {
             let seen = seen.clone();
             step(name, 1, move |_| {
                 if seen.borrow().is_none() {

@@ -41,7 +41,7 @@ enum Wants {
     },
     Features {
         settings: ExtractionSettings,
-        writer: FeatureWriter,
+        writer: Box<FeatureWriter>,
     },
 }
 
@@ -88,7 +88,7 @@ impl<'a> Pass<'a> {
             let settings = stage.parameters::<ExtractStage>()?.extraction;
             let cam = settings.regions.as_ref().map(|regions| regions.cam.clone());
             let (architecture, normalization, precision) = (settings.architecture, settings.normalization, settings.precision);
-            let writer = FeatureWriter::create(&stage.output_folder(output::FEATURES)?)?;
+            let writer = Box::new(FeatureWriter::create(&stage.output_folder(output::FEATURES)?)?);
             (architecture, normalization, precision, cam, Wants::Features { settings, writer })
         };
         let wanted = (architecture, normalization, precision);
