@@ -16,6 +16,7 @@
 //! * [`pipeline`]: which stages an experiment needs, and each stage kind's parameters and version.
 //! * [`plan`], [`store`], [`runner`]: a graph, its keys, its results, its execution. They know no surgery and no tensors.
 //! * [`dataset`], [`vision`]: frames, labels, boxes, heat maps; pure functions, used by the worker and by the reports.
+//! * [`language`]: captions as words, and how well they are told.
 //! * [`artifacts`]: the files that stages leave in the store and others read.
 //! * [`report`]: tables through polars, pictures, the run record; what a person sees while stages run.
 //! * [`protocol`]: what runner and worker say to each other.
@@ -26,6 +27,7 @@ pub mod artifacts;
 pub mod cli;
 pub mod dataset;
 pub mod error;
+pub mod language;
 pub mod pipeline;
 pub mod plan;
 pub mod protocol;

@@ -25,6 +25,10 @@ pub struct RegionRow {
     /// Among the regions of its class in the frame.
     pub index: usize,
     pub bounds: Box2,
+    /// Sigmoid of the class's logit in the frame.
+    pub probability: f32,
+    /// Mean heat inside the box; 1 where the mode takes no box from heat.
+    pub confidence: f32,
 }
 
 /// One sequence's regions with their features, in the order of the frames, classes and boxes.
@@ -122,6 +126,8 @@ impl OpenSequence {
 fn index_of(rows: &[(String, RegionRow)]) -> Result<DataFrame> {
     let integers =
         |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<i64>>());
+    let numbers =
+        |name: &str, value: fn(&RegionRow) -> f32| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<f32>>());
     parquet::frame(vec![
         Column::new("sequence".into(), rows.iter().map(|(sequence, _)| sequence.as_str()).collect::<Vec<&str>>()),
         integers("row", |r| r.row as i64),
@@ -131,6 +137,8 @@ fn index_of(rows: &[(String, RegionRow)]) -> Result<DataFrame> {
         integers("y1", |r| r.bounds.y1),
         integers("x2", |r| r.bounds.x2),
         integers("y2", |r| r.bounds.y2),
+        numbers("probability", |r| r.probability),
+        numbers("confidence", |r| r.confidence),
     ])
 }
 
@@ -142,6 +150,7 @@ pub fn for_each_sequence(folder: &Path, mut use_sequence: impl FnMut(&str, &Sequ
     let names = frame.column("sequence").at_path("read", &path)?.str().at_path("read", &path)?.clone();
     let (rows, classes, indices) = (column("row")?, column("class")?, column("index")?);
     let (x1, y1, x2, y2) = (column("x1")?, column("y1")?, column("x2")?, column("y2")?);
+    let (probabilities, confidences) = (parquet::numbers(&frame, "probability", &path)?, parquet::numbers(&frame, "confidence", &path)?);
     let mut start = 0;
     while start < rows.len() {
         let name = names.get(start).unwrap_or_default();
@@ -152,6 +161,8 @@ pub fn for_each_sequence(folder: &Path, mut use_sequence: impl FnMut(&str, &Sequ
                 class: classes[i] as usize,
                 index: indices[i] as usize,
                 bounds: Box2::from([x1[i], y1[i], x2[i], y2[i]]),
+                probability: probabilities[i],
+                confidence: confidences[i],
             })
             .collect();
         use_sequence(name, &SequenceFeatures { regions, values: read_values(folder, name, end - start)? })?;
@@ -178,7 +189,7 @@ mod tests {
     #[test]
     fn sequences_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
-        let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]) };
+        let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]), probability: 0.75, confidence: 0.5 };
         let frames = [
             ("seq_1", vec![region(0, 0), region(0, 4)], 0.5),
             ("seq_1", vec![], 0.0),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::index::SkippedFrame;
+use crate::language::scores::CaptionScores;
 
 /// `index` and `pack`: frames that were left out because of `on_bad_frame = "skip"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,38 @@ pub struct Probe {
     pub validation_frames: usize,
     pub mean_average_precision: Option<f64>,
     pub average_precision: Vec<Option<f64>>,
+}
+
+/// `caption`. `null` where the train or the validation frames have no caption.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaptionMetrics {
+    pub train_captions: usize,
+    pub captions: usize,
+    /// Words that the captioner knows.
+    pub words: usize,
+    pub scores: CaptionScores,
+}
+
+/// `interact`. `null` where the train or the validation frames have no interaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InteractionMetrics {
+    /// Annotated instruments.
+    pub train_edges: usize,
+    pub edges: usize,
+    /// Those that no region of their class shows.
+    pub without_region: usize,
+    pub accuracy: f64,
+    pub mean_average_precision: f64,
+    pub recall: f64,
+    pub per_interaction: Vec<OneInteraction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OneInteraction {
+    pub interaction: String,
+    pub edges: usize,
+    pub average_precision: Option<f64>,
+    pub recall: Option<f64>,
 }
 
 /// `measure`: at batch 1, decoding not included. `null` where no frame has what the mode needs (boxes that nobody annotated).

@@ -49,3 +49,10 @@ pub fn integers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<i64>> 
     let values = column.i64().at_path("read", path)?;
     Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
 }
+
+/// One column of numbers.
+pub fn numbers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<f32>> {
+    let column = frame.column(name).and_then(|column| column.cast(&DataType::Float32)).at_path("read", path)?;
+    let values = column.f32().at_path("read", path)?;
+    Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
+}

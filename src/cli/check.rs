@@ -46,7 +46,7 @@ fn check(context: &Context, name: &str) -> Result<usize> {
         if let Some(extraction) = &cell.extraction {
             experiment.extraction(cell, extraction)?;
         }
-        experiment.head(cell, &cell.head)?;
+        experiment.heads(cell)?;
     }
     Ok(experiment.cells.len())
 }

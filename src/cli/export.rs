@@ -10,7 +10,7 @@ use super::{Machine, Overrides, execution};
 use crate::error::Result;
 use crate::pipeline::build::Goal;
 use crate::report::results::Results;
-use crate::report::{exports, printer};
+use crate::report::{captioners, exports, printer};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
@@ -20,6 +20,8 @@ enum What {
     Crops,
     /// Features, one .npz a region and one .npy a frame
     Features,
+    /// Backbone and heads of each cell, one folder each, for `surgcam caption`
+    Captioners,
 }
 
 #[derive(clap::Args)]
@@ -41,6 +43,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let goal = match arguments.what {
         What::Localization | What::Crops => Goal::Boxes,
         What::Features => Goal::Features,
+        What::Captioners => Goal::Heads,
     };
     let mut planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
     let summary = execution::execute(&context, &mut planned, true, None)?.summary;
@@ -50,6 +53,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         What::Localization => exports::localization,
         What::Crops => exports::crops,
         What::Features => exports::features,
+        What::Captioners => captioners::captioners,
     };
     let exported = write(&planned.built, &results, &arguments.out)?;
     printer::message(&format!("{} files below {}", exported.files, arguments.out.display()));

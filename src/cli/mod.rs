@@ -1,6 +1,7 @@
 //! The command line: one thin file a command.
 
 mod bench;
+mod caption;
 mod check;
 mod context;
 mod doctor;
@@ -14,6 +15,7 @@ mod shell;
 mod show;
 mod store;
 mod table;
+mod transient;
 mod view;
 
 use std::process::ExitCode;
@@ -46,8 +48,10 @@ enum Command {
     Graph(graph::Arguments),
     /// Print an experiment's tables from the store, running nothing
     Table(table::Arguments),
-    /// Write localizations, crops or features as files for other programs
+    /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
+    /// Say what happens in pictures: caption, interaction graph and time of each
+    Caption(caption::Arguments),
     /// Draw one frame with a heat map and its boxes
     View(view::Arguments),
     /// Show a resolved recipe and where each value came from, or a run
@@ -119,6 +123,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Plan(arguments) => plan::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
+        Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),
         Command::Show(arguments) => show::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),

@@ -81,7 +81,7 @@ pub fn label(column: &str) -> Result<bool> {
 }
 
 /// `010` or `frame010`.
-fn frame_number(text: &str) -> Result<u32> {
+pub fn frame_number(text: &str) -> Result<u32> {
     let digits = text.trim().trim_start_matches("frame");
     digits.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::annotations::{self, FrameAnnotation, FrameNumber};
 use super::labels::ClassMap;
-use super::pattern::Pattern;
+use super::source::{SourceLayout, first_existing};
 use super::{cholec80, endovis18};
 use crate::error::{AtPath, Error, Result};
 use crate::store::digest::Digest;
@@ -30,22 +31,6 @@ pub enum OnBadFrame {
     #[default]
     Fail,
     Skip,
-}
-
-/// Where things lie below a data set's root, and which of it is wanted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceLayout {
-    pub layout: Layout,
-    /// EndoVis18's sequences or Cholec80's videos.
-    pub train: Vec<u32>,
-    pub validation: Vec<u32>,
-    pub frames: Pattern,
-    /// Tool files; of several patterns the first that exists.
-    pub labels: Vec<Pattern>,
-    /// Box files; of several patterns the first that exists, none where none does.
-    pub boxes: Vec<Pattern>,
-    /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps video).
-    pub frame_step: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,78 +112,13 @@ pub struct RawSequence {
 pub struct Index {
     pub frames: Vec<Frame>,
     pub pictures: Vec<PathBuf>,
+    pub annotations: Vec<FrameAnnotation>,
     pub summary: IndexSummary,
+    /// Captions and interactions that could not be used. Not in the summary: their frames are in the index all the same.
+    pub skipped_annotations: Vec<SkippedFrame>,
 }
 
-impl SourceLayout {
-    /// The sequences in use, rising, each once.
-    pub fn sequences(&self) -> BTreeSet<u32> {
-        self.train.iter().chain(&self.validation).copied().collect()
-    }
-
-    fn sequence_name(&self, sequence: u32) -> String {
-        match self.layout {
-            Layout::EndoVis18 => format!("seq_{sequence}"),
-            Layout::Cholec80 => format!("video{sequence:02}"),
-        }
-    }
-
-    fn frame_name(&self, frame: u32) -> String {
-        match self.layout {
-            Layout::EndoVis18 => format!("frame{frame:03}"),
-            Layout::Cholec80 => format!("{frame:06}"),
-        }
-    }
-
-    /// Every file below `root` that can change the index or the pictures, sorted: what the data's digest covers.
-    pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
-        let mut files = BTreeSet::new();
-        for sequence in self.sequences() {
-            let label_file = self.label_file(root, sequence)?;
-            files.insert(label_file);
-            if let Some(boxes) = first_existing(root, &self.boxes, sequence) {
-                list_files(root, &boxes, &mut files)?;
-            }
-            let pictures = PathBuf::from(self.frames.fill(sequence, 0));
-            let folder = pictures.parent().unwrap_or(Path::new("")).to_path_buf();
-            if root.join(&folder).is_dir() {
-                list_files(root, &folder, &mut files)?;
-            }
-        }
-        Ok(files.into_iter().collect())
-    }
-
-    fn label_file(&self, root: &Path, sequence: u32) -> Result<PathBuf> {
-        first_existing(root, &self.labels, sequence).ok_or_else(|| {
-            let tried: Vec<String> = self.labels.iter().map(|pattern| pattern.fill(sequence, 0)).collect();
-            Error::failure(format!("{} has no tool file (looked for {})", self.sequence_name(sequence), tried.join(", ")))
-                .at_path(root)
-                .hint("check `root`, `train` and `validation` of the data recipe, or give its `labels` pattern")
-        })
-    }
-}
-
-fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -> Option<PathBuf> {
-    patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| root.join(relative).exists())
-}
-
-/// A file, or the files of a folder (not of its folders).
-fn list_files(root: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
-    let path = root.join(relative);
-    if path.is_file() {
-        files.insert(relative.to_path_buf());
-        return Ok(());
-    }
-    for entry in walkdir::WalkDir::new(&path).min_depth(1).max_depth(1) {
-        let entry = entry.at_path("list", &path)?;
-        if entry.file_type().is_file() || entry.path().is_file() {
-            files.insert(relative.join(entry.file_name()));
-        }
-    }
-    Ok(())
-}
-
-/// Reads labels and boxes and checks that each frame has a picture. Decodes nothing.
+/// Reads labels, boxes and annotations and checks that each frame has a picture. Decodes nothing.
 pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_frame: OnBadFrame) -> Result<Index> {
     let mut builder = Builder {
         source,
@@ -206,11 +126,19 @@ pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_fram
         classes,
         problems: Vec::new(),
         annotated: BTreeSet::new(),
-        index: Index { frames: Vec::new(), pictures: Vec::new(), summary: IndexSummary::default() },
+        frame_numbers: Vec::new(),
+        index: Index {
+            frames: Vec::new(),
+            pictures: Vec::new(),
+            annotations: Vec::new(),
+            summary: IndexSummary::default(),
+            skipped_annotations: Vec::new(),
+        },
     };
     for sequence in source.sequences() {
         builder.add_sequence(sequence)?;
     }
+    builder.add_annotations(on_bad_frame)?;
     builder.finish(on_bad_frame)
 }
 
@@ -220,6 +148,8 @@ struct Builder<'a> {
     classes: &'a ClassMap,
     problems: Vec<Error>,
     annotated: BTreeSet<usize>,
+    /// Of each row of the index.
+    frame_numbers: Vec<FrameNumber>,
     index: Index,
 }
 
@@ -247,6 +177,7 @@ impl Builder<'_> {
             match self.frame(sequence, frame, &raw) {
                 Ok((record, picture)) => {
                     self.index.frames.push(record);
+                    self.frame_numbers.push(FrameNumber { sequence, frame: frame.number });
                     self.index.pictures.push(picture);
                 }
                 Err(error) => self.problems.push(error),
@@ -302,16 +233,20 @@ impl Builder<'_> {
         Ok((frame, picture))
     }
 
+    /// Annotations that cannot be used take no frame out of the index. Where labels have problems too, those are told first.
+    fn add_annotations(&mut self, on_bad_frame: OnBadFrame) -> Result<()> {
+        let gathered = annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;
+        if on_bad_frame == OnBadFrame::Fail && self.problems.is_empty() {
+            fail_at_first(&gathered.problems, "captions and interactions", "go on without such annotations")?;
+        }
+        self.index.annotations = gathered.annotations;
+        self.index.skipped_annotations = gathered.problems.iter().map(skipped_frame).collect();
+        Ok(())
+    }
+
     fn finish(mut self, on_bad_frame: OnBadFrame) -> Result<Index> {
-        if on_bad_frame == OnBadFrame::Fail
-            && let Some(first) = self.problems.first()
-        {
-            let others = match self.problems.len() - 1 {
-                0 => String::new(),
-                more => format!(" ({more} more frames of this data set have a problem)"),
-            };
-            let first = Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default());
-            return Err(first.hint("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such frames out"));
+        if on_bad_frame == OnBadFrame::Fail {
+            fail_at_first(&self.problems, "frames", "leave such frames out")?;
         }
         let frames = &self.index.frames;
         self.index.summary = IndexSummary {
@@ -331,6 +266,17 @@ impl Builder<'_> {
         }
         Ok(self.index)
     }
+}
+
+/// `things` have the problems; with `on_bad_frame = "skip"` the program would `do_instead`.
+fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<()> {
+    let Some(first) = problems.first() else { return Ok(()) };
+    let others = match problems.len() - 1 {
+        0 => String::new(),
+        more => format!(" ({more} more {things} of this data set have a problem)"),
+    };
+    let first = Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default());
+    Err(first.hint(format!("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to {do_instead}")))
 }
 
 pub fn skipped_frame(error: &Error) -> SkippedFrame {

@@ -2,10 +2,13 @@
 //!
 //! * [`endovis18`] and [`cholec80`] read a layout; [`sample`] draws scenes and writes them in either layout.
 //! * [`labels`] holds the label spaces: class names are declared in recipes, not in code.
+//! * [`source`] says where a data set's files lie, by the patterns of a recipe.
 //! * [`index`] is what every adapter yields: frames with labels and boxes, and the list of their pictures.
+//! * [`annotations`] is what is known of the same frames for the downstream tasks: captions and interactions.
 //! * [`pack`] decodes and resizes each picture once into a mapped file.
 //! * [`augment`] is the training transform.
 
+pub mod annotations;
 pub mod augment;
 pub mod cholec80;
 pub mod endovis18;
@@ -14,3 +17,4 @@ pub mod labels;
 pub mod pack;
 pub mod pattern;
 pub mod sample;
+pub mod source;

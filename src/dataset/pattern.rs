@@ -1,5 +1,7 @@
 //! File name patterns of a recipe: `video{sequence:02}/{frame:06}.png`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -39,6 +41,11 @@ impl Pattern {
         Ok(Pattern { text: text.to_string(), parts })
     }
 
+    /// Whether each sequence has a path of its own.
+    pub fn has_sequence(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Number { field: Field::Sequence, .. }))
+    }
+
     pub fn fill(&self, sequence: u32, frame: u32) -> String {
         let mut filled = String::new();
         for part in &self.parts {
@@ -73,6 +80,12 @@ fn parse_number(inside: &str, text: &str) -> Result<Part> {
     Ok(Part::Number { field, width })
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl TryFrom<String> for Pattern {
     type Error = Error;
 
@@ -97,6 +110,12 @@ mod tests {
         let pattern = Pattern::parse("frames/video{sequence:02}/{frame:06}.png").unwrap();
         assert_eq!(pattern.fill(3, 30), "frames/video03/000030.png");
         assert_eq!(Pattern::parse("seq_{sequence}").unwrap().fill(12, 0), "seq_12");
+    }
+
+    #[test]
+    fn one_file_for_all_sequences_names_none() {
+        assert!(Pattern::parse("seq_{sequence}/xml").unwrap().has_sequence());
+        assert!(!Pattern::parse("captions/captions.json").unwrap().has_sequence());
     }
 
     #[test]

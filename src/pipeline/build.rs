@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::heads::Found;
 use super::sources::DataStages;
 use super::stages::*;
 use crate::dataset::labels::LabelSpace;
@@ -28,8 +29,10 @@ pub enum Goal {
     /// Heat maps and boxes, without their score.
     Boxes,
     Extraction,
-    /// Features, without probe and speed.
+    /// Features, without heads and speed.
     Features,
+    /// Heads, without speed.
+    Heads,
 }
 
 impl From<Table> for Goal {
@@ -51,7 +54,11 @@ pub struct CellStages {
     pub score: Option<StageId>,
     pub extract: Option<StageId>,
     pub probe: Option<StageId>,
+    pub caption: Option<StageId>,
+    pub interact: Option<StageId>,
     pub measure: Option<StageId>,
+    /// From frame to caption and graph.
+    pub measure_tasks: Option<StageId>,
 }
 
 /// One cell of the matrix, planned.
@@ -82,19 +89,19 @@ pub(super) struct Builder<'a> {
     pub(super) plan: Plan,
     pub(super) source_digests: HashMap<String, Digest>,
     goals: BTreeSet<Goal>,
-    machine: Option<&'a MeasuredMachine>,
+    pub(super) machine: Option<&'a MeasuredMachine>,
     /// Models by name and by the cell's values that can concern them: thousands of cells share a few.
     models: HashMap<String, Rc<ModelStages>>,
 }
 
 /// A model with the stages that make it.
-struct ModelStages {
-    recipe: Arc<Resolved<ModelRecipe>>,
+pub(super) struct ModelStages {
+    pub(super) recipe: Arc<Resolved<ModelRecipe>>,
     checkpoint: StageId,
-    architecture: Architecture,
+    pub(super) architecture: Architecture,
     /// Of training and evaluation.
     normalization: Normalization,
-    frames: DataStages,
+    pub(super) frames: DataStages,
     /// Stages that its cells share, once one of them has asked.
     evaluate: OnceCell<StageId>,
     heat_maps: RefCell<Vec<(CamSettings, StageId)>>,
@@ -145,7 +152,7 @@ fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) -> Result
 }
 
 impl Builder<'_> {
-    fn wants(&self, goals: &[Goal]) -> bool {
+    pub(super) fn wants(&self, goals: &[Goal]) -> bool {
         goals.iter().any(|goal| self.goals.contains(goal))
     }
 
@@ -158,7 +165,7 @@ impl Builder<'_> {
         }
         match &extraction {
             Some(extraction) => self.extraction(cell, &model, extraction, &mut stages)?,
-            None if self.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features]) => {
+            None if self.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features, Goal::Heads]) => {
                 return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
                     .at_path(&self.experiment.path)
                     .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
@@ -342,29 +349,16 @@ impl Builder<'_> {
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
-        if self.wants(&[Goal::Extraction, Goal::Features]) {
+        if self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
             let settings = extraction_settings(recipe, model);
             let extract = Stage::new(format!("extract {name}{all_axes}"), &ExtractStage { extraction: settings.clone() }, Resource::Device);
             let extract = self.plan.add(on_frames(extract, model).in_pass(FRAMES_PASS));
             stages.extract = Some(extract);
-            if self.wants(&[Goal::Extraction]) {
-                let head = self.experiment.head(cell, &cell.head)?;
-                let probe = ProbeStage { ridge: head.value.ridge.value(), classes: model.architecture.classes };
-                let axes = swept(cell, &["model.", "data.", "extraction.", "head."]);
-                let probe = Stage::new(format!("probe {name}{axes}"), &probe, Resource::Processor)
-                    .output_of(input::FEATURES, extract, output::FEATURES)
-                    .output_of(input::INDEX, model.frames.index, output::INDEX);
-                stages.probe = Some(self.plan.add(probe));
-                if let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed) {
-                    let speed = MeasureStage {
-                        extraction: settings,
-                        frames: self.experiment.recipe.speed_frames.get(),
-                        seconds: self.experiment.recipe.speed_seconds.value(),
-                        warm_up: self.experiment.recipe.speed_warm_up.get(),
-                        machine: machine.clone(),
-                    };
-                    let measure = Stage::new(format!("measure {name}{all_axes}"), &speed, Resource::Alone);
-                    stages.measure = Some(self.plan.add(on_frames(measure, model)));
+            if self.wants(&[Goal::Extraction, Goal::Heads]) {
+                let found = Found { cell, model, extraction, settings: &settings, extract };
+                self.heads(&found, stages)?;
+                if self.wants(&[Goal::Extraction]) {
+                    self.speed(&found, stages);
                 }
             }
         }
@@ -409,7 +403,7 @@ impl Builder<'_> {
 /// Heat maps and features of one checkpoint are made in one pass over its frames.
 const FRAMES_PASS: &str = "frames";
 
-fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
+pub(super) fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
     stage
         .output_of(input::CHECKPOINT, model.checkpoint, output::CHECKPOINT)
         .output_of(input::PACK, model.frames.pack, output::PACK)
@@ -417,7 +411,7 @@ fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
 }
 
 /// What of the cell's swept values belongs into a stage's name: " model.epochs=3".
-fn swept(cell: &Cell, prefixes: &[&str]) -> String {
+pub(super) fn swept(cell: &Cell, prefixes: &[&str]) -> String {
     let concerns = |axis: &str| prefixes.iter().any(|prefix| axis.starts_with(prefix));
     cell.assignment.iter().filter(|(axis, _)| concerns(axis)).map(|(axis, value)| format!(" {axis}={value}")).collect()
 }

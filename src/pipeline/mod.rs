@@ -3,13 +3,15 @@
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
 //!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score
-//!                          └─────────────────────────────────┼─> extract ─> probe
+//!                          └─────────────────────────────────┼─> extract ─> probe, caption, interact ─> measure-tasks
 //!                                                            └─> measure (alone on the machine)
 //! ```
 //!
 //! [`stages`] has each kind's parameters and version: the contract between the planner here and the worker that computes.
-//! [`build`] turns an experiment into a graph of them, and remembers which stages each cell's table rows come from.
+//! [`head_stages`] has those of the heads that learn a task from features. [`build`] turns an experiment into a graph of them, and remembers which stages each cell's table rows come from.
 
 pub mod build;
+pub mod head_stages;
+mod heads;
 mod sources;
 pub mod stages;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::build::Builder;
 use super::stages::*;
-use crate::dataset::index::SourceLayout;
 use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
 use crate::dataset::sample::SampleData;
+use crate::dataset::source::SourceLayout;
 use crate::error::{Error, Result};
 use crate::plan::{Resource, Source, Stage, StageId};
 use crate::recipe::experiment::Cell;
@@ -198,6 +198,8 @@ fn source_layout(name: &str, recipe: &DataRecipe, adapter: &AdapterRecipe) -> Re
         frames,
         labels: recipe.labels.clone().unwrap_or_else(|| adapter.labels.clone()),
         boxes: recipe.boxes.clone().unwrap_or_else(|| adapter.boxes.clone()),
+        captions: recipe.captions.clone().unwrap_or_else(|| adapter.captions.clone()),
+        interactions: recipe.interactions.clone().unwrap_or_else(|| adapter.interactions.clone()),
         frame_step: recipe.frame_step.unwrap_or(adapter.frame_step).get() as u32,
     })
 }

@@ -6,10 +6,12 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::head_stages::{CaptionStage, InteractStage, MeasureTasksStage};
 use crate::dataset::augment::Augmentation;
-use crate::dataset::index::{OnBadFrame, SourceLayout};
+use crate::dataset::index::OnBadFrame;
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
+use crate::dataset::source::SourceLayout;
 use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
 
 /// Parameters of one kind of stage.
@@ -25,6 +27,7 @@ pub mod input {
     pub const PICTURES: &str = "pictures";
     pub const PACK: &str = "pack";
     pub const INDEX: &str = "index";
+    pub const ANNOTATIONS: &str = "annotations";
     pub const VALIDATION_PACK: &str = "validation-pack";
     pub const VALIDATION_INDEX: &str = "validation-index";
     pub const CHECKPOINT: &str = "checkpoint";
@@ -32,6 +35,11 @@ pub mod input {
     pub const HEAT_MAPS: &str = "heat-maps";
     pub const BOXES: &str = "boxes";
     pub const FEATURES: &str = "features";
+    /// Heads.
+    pub const CAPTION: &str = "caption";
+    pub const INTERACT: &str = "interact";
+    /// The CogTree loss: a head trained with cross-entropy.
+    pub const BIASED: &str = "biased";
 
     /// A mix's further packs and indexes: `pack`, `pack-2`, `pack-3`.
     pub fn numbered(name: &str, part: usize) -> String {
@@ -47,6 +55,8 @@ pub mod output {
     pub const INDEX: &str = "index";
     /// `index`: the pictures alone, so that other labels pack nothing again.
     pub const PICTURES: &str = "pictures.jsonl";
+    /// `index`: captions and interactions, so that others of them train nothing again.
+    pub const ANNOTATIONS: &str = "annotations.jsonl";
     /// `pack`: the mapped pixels.
     pub const PACK: &str = "pack";
     /// `train`, `import`: safetensors with torchvision's names; of `train` the epoch with the best validation mAP.
@@ -56,7 +66,7 @@ pub mod output {
     /// `train`: every epoch's losses, accuracy, mAP, learning rate and time.
     pub const HISTORY: &str = "history.parquet";
     pub const HISTORY_CSV: &str = "history.csv";
-    /// What tables need: of `index` and `pack` the frames left out, of `extract` its counts, of `evaluate`, `score`, `probe`
+    /// What tables need: of `index` and `pack` the frames left out, of `extract` its counts, of `evaluate`, `score`, heads
     /// and `measure` their figures. A file of its own, so that a table need not read (and check) all that the stage made.
     pub const METRICS: &str = "metrics.json";
     /// `heat-maps`: one safetensors file a sequence.
@@ -65,6 +75,12 @@ pub mod output {
     pub const BOXES: &str = "boxes.parquet";
     /// `extract`: one npy file a sequence, a Parquet index, a summary.
     pub const FEATURES: &str = "features";
+    /// `caption`, `interact`: the trained head, a folder without settings where nobody annotated its task.
+    pub const HEAD: &str = "head";
+    /// `caption`: what it says of each validation frame, beside the reference.
+    pub const CAPTIONS: &str = "captions.jsonl";
+    /// `describe`: one line a picture.
+    pub const DESCRIPTIONS: &str = "descriptions.jsonl";
     /// `empty`: a file without content.
     pub const NOTHING: &str = "nothing";
 }
@@ -75,8 +91,11 @@ pub mod place {
     pub const ROOT: &str = "root";
     /// A weights file.
     pub const WEIGHTS: &str = "weights";
+    /// An exported captioner's folder.
+    pub const CAPTIONER: &str = "captioner";
 }
 
+/// Gives parameters their stage's kind and version.
 macro_rules! stage {
     ($parameters:ty, $kind:literal, $version:literal) => {
         impl StageParameters for $parameters {
@@ -86,8 +105,10 @@ macro_rules! stage {
     };
 }
 
+pub(super) use stage;
+
 /// Every kind that an experiment's plan can have.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 16] = [
     SampleStage::KIND,
     IndexStage::KIND,
     PackStage::KIND,
@@ -99,7 +120,10 @@ pub const KINDS: [&str; 13] = [
     ScoreStage::KIND,
     ExtractStage::KIND,
     ProbeStage::KIND,
+    CaptionStage::KIND,
+    InteractStage::KIND,
     MeasureStage::KIND,
+    MeasureTasksStage::KIND,
     EmptyStage::KIND,
 ];
 
@@ -108,16 +132,16 @@ pub const KINDS: [&str; 13] = [
 pub struct SampleStage {
     pub sample: SampleData,
 }
-stage!(SampleStage, "sample", 1);
+stage!(SampleStage, "sample", 2);
 
-/// Reads labels and boxes. Inputs: `source` (the digest of the data's folder) or `sample`.
+/// Reads labels, boxes, captions and interactions. Inputs: `source` (the digest of the data's folder) or `sample`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IndexStage {
     pub source: SourceLayout,
     pub classes: ClassMap,
     pub on_bad_frame: OnBadFrame,
 }
-stage!(IndexStage, "index", 2);
+stage!(IndexStage, "index", 3);
 
 /// Decodes and resizes. Inputs: `pictures`, and `sample` where the pictures are drawn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -249,15 +273,17 @@ pub struct RegionSettings {
 pub struct ExtractStage {
     pub extraction: ExtractionSettings,
 }
-stage!(ExtractStage, "extract", 3);
+stage!(ExtractStage, "extract", 4);
 
 /// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProbeStage {
     pub ridge: f64,
     pub classes: usize,
+    /// The control: frames with other frames' features.
+    pub shuffled: bool,
 }
-stage!(ProbeStage, "probe", 1);
+stage!(ProbeStage, "probe", 2);
 
 /// The speed of one way of extraction at batch 1. Inputs: `checkpoint`, `pack`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::error::{Error, Result};
 use crate::pipeline::stages::StageParameters;
 use crate::store::digest::Digest;
 use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
@@ -82,6 +83,15 @@ impl Stage {
             pass: None,
             limits: Limits::default(),
         }
+    }
+
+    /// Its parameters, of the kind that it is.
+    pub fn parameters_as<P: StageParameters>(&self) -> Result<P> {
+        if self.kind != P::KIND {
+            return Err(Error::failure(format!("{} is no {} stage", self.name, P::KIND)));
+        }
+        serde_json::from_value(self.parameters.clone())
+            .map_err(|error| Error::failure(format!("the parameters of {} are malformed: {error}", self.name)))
     }
 
     pub fn input(mut self, name: impl Into<String>, source: Source) -> Self {

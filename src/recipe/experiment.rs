@@ -14,6 +14,7 @@ use super::matrix::{Assignment, Matrix};
 use super::memory::ResolvedRecipes;
 use super::overrides::{self, Override, Rank, Target, target};
 use super::schema::*;
+use super::values::HeadTask;
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone)]
@@ -21,7 +22,8 @@ pub struct Cell {
     pub model: String,
     /// Absent in an experiment that only classifies.
     pub extraction: Option<String>,
-    pub head: String,
+    /// The one that the matrix names; see [`Experiment::heads`].
+    pub head: Option<String>,
     pub assignment: Assignment,
 }
 
@@ -48,9 +50,6 @@ struct SweptKey {
     target: Target,
     place: String,
 }
-
-/// The head that judges features where a matrix names none.
-const DEFAULT_HEAD: &str = "probe";
 
 /// A file's path, or the name of one in experiments/.
 pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
@@ -200,6 +199,24 @@ impl Experiment {
         self.resolve(cell, Section::Head, name)
     }
 
+    /// The heads that a cell's features are judged by, by their task: the experiment's, and the cell's own in the place of its task's.
+    pub fn heads(&self, cell: &Cell) -> Result<BTreeMap<HeadTask, Arc<Resolved<HeadRecipe>>>> {
+        let mut heads: BTreeMap<HeadTask, Arc<Resolved<HeadRecipe>>> = BTreeMap::new();
+        for name in &self.recipe.heads {
+            let head = self.head(cell, name)?;
+            if let Some(other) = heads.insert(head.value.task, head) {
+                let task = serde_json::to_string(&other.value.task).unwrap_or_default().replace('"', "");
+                return Err(Error::usage(format!("experiment.heads has two heads for the task {task}: {} and {name}", other.name))
+                    .hint("sweep them: `head = [...]` under [matrix]"));
+            }
+        }
+        if let Some(name) = &cell.head {
+            let head = self.head(cell, name)?;
+            heads.insert(head.value.task, head);
+        }
+        Ok(heads)
+    }
+
     pub fn adapter(&self, cell: &Cell, name: &str) -> Result<Arc<Resolved<AdapterRecipe>>> {
         self.resolve(cell, Section::Adapter, name)
     }
@@ -253,5 +270,5 @@ fn cell(assignment: Assignment) -> Result<Cell> {
     let Some(model) = name("model")? else {
         return Err(Error::usage("the matrix names no model, so it has no cell").hint("add `model = [\"gc-d\"]` under [matrix]"));
     };
-    Ok(Cell { model, extraction: name("extraction")?, head: name("head")?.unwrap_or_else(|| DEFAULT_HEAD.to_string()), assignment })
+    Ok(Cell { model, extraction: name("extraction")?, head: name("head")?, assignment })
 }

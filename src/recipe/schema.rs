@@ -58,6 +58,8 @@ section! {
         description: String = String::new(),
         /// Which tables to write.
         tables: Vec<Table> = vec![Table::Classification, Table::Localization, Table::Extraction],
+        /// Heads that every cell's features are judged by, one for each task; an axis `head` replaces the one of its task.
+        heads: Vec<String> = vec![String::from("probe")],
         /// Frames that each speed stage times, at batch 1.
         speed_frames: Count = Count::new(50),
         /// A speed stage stops early after so many seconds, with at least five frames timed.
@@ -105,6 +107,10 @@ section! {
         labels: Vec<Pattern> = Vec::new(),
         /// Where a sequence's boxes lie: a text or CSV file, or a folder of XML files; of several the first that exists.
         boxes: Vec<Pattern> = Vec::new(),
+        /// Where captions lie: JSON files or folders of XML files; all that exist are read, for a frame the earlier counts.
+        captions: Vec<Pattern> = Vec::new(),
+        /// Where interactions lie: a CSV file, of a sequence or of all, or a folder of XML files; of several the first that exists.
+        interactions: Vec<Pattern> = Vec::new(),
         /// So many rows of the tool file are one frame in the folder.
         frame_step: Count = Count::new(1),
         /// The data set's names of classes -> class names of the label spaces.
@@ -151,6 +157,10 @@ section! {
         labels: Option<Vec<Pattern>> = None,
         /// Instead of the adapter's.
         boxes: Option<Vec<Pattern>> = None,
+        /// Instead of the adapter's.
+        captions: Option<Vec<Pattern>> = None,
+        /// Instead of the adapter's.
+        interactions: Option<Vec<Pattern>> = None,
         /// Instead of the adapter's.
         frame_step: Option<Count> = None,
         /// Added to the adapter's.
@@ -241,16 +251,62 @@ section! {
         cam_layer: FeatureLayer = FeatureLayer::Layer4,
         /// What the network counts in: f32, bf16 or f16. Features are f32 whatever it is.
         precision: Precision = Precision::F32,
+        /// The control: heads see each frame with another frame's features.
+        shuffled: bool = false,
     }
 }
 
 section! {
-    /// `[head.NAME]`: what is learnt from the features to judge them.
+    /// `[head.NAME]`: what is learnt from the features to judge them (METHOD 8).
     HeadRecipe, HeadPatch {
         /// Another head recipe whose values hold where this one says nothing.
         extends: Option<String> = None,
+        /// probe (labels, in closed form), caption, or interaction.
+        task: HeadTask = HeadTask::Probe,
         /// The penalty of the ridge probe, relative to the mean variance of a feature.
         ridge: Positive = Positive::new(1.0),
+        /// Passes over the annotated train frames.
+        epochs: Count = Count::new(50),
+        /// Frames a step.
+        batch_size: Count = Count::new(50),
+        /// Of Adam; a captioner's is multiplied with its warm-up schedule.
+        learning_rate: Positive = Positive::new(1.0),
+        /// In the network's layers.
+        dropout: Threshold = Threshold::new(0.1).expect("0.1 is a threshold"),
+        /// Regions of a frame that a head sees: the most probable classes, then the most confident.
+        maximum_regions: Count = Count::new(6),
+        /// Of the network's vectors; a multiple of attention_heads.
+        width: Count = Count::new(512),
+        /// A captioner's encoder and decoder layers, a graph's rounds of messages.
+        layers: Count = Count::new(3),
+        /// Of each attention.
+        attention_heads: Count = Count::new(8),
+        /// A captioner's inner width of its feed-forward layers.
+        feed_forward: Count = Count::new(2048),
+        /// A captioner's memory slots in each attention of its encoder; 0 for none.
+        memory_slots: u32 = 40,
+        /// A captioner's learning rate rises for so many steps.
+        warm_up_steps: Count = Count::new(10_000),
+        /// Of a captioner's cross-entropy; 0 for none.
+        label_smoothing: Threshold = Threshold::new(0.0).expect("0 is a threshold"),
+        /// Words that the train captions have less often are unknown.
+        minimum_frequency: Count = Count::new(1),
+        /// Sentences that are kept while a caption is searched.
+        beam: Count = Count::new(5),
+        /// In words.
+        longest_caption: Count = Count::new(20),
+        /// Further epochs of self-critical training, which raises CIDEr itself.
+        self_critical_epochs: u32 = 0,
+        /// Of the self-critical epochs.
+        self_critical_learning_rate: Positive = Positive::new(5e-6),
+        /// Further epochs in which the backbone learns with the captioner, through SL-FE.
+        joint_epochs: u32 = 0,
+        /// Of the backbone in those.
+        joint_learning_rate: Positive = Positive::new(1e-5),
+        /// A graph's: soft-margin, cross-entropy, class-balanced or cog-tree.
+        loss: InteractionLoss = InteractionLoss::CrossEntropy,
+        /// Of every random draw.
+        seed: u64 = 42,
     }
 }
 

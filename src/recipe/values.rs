@@ -449,6 +449,39 @@ pub enum Training {
     None,
 }
 
+/// What a head learns from features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadTask {
+    /// The frame's labels, in closed form: a first judgement of features.
+    Probe,
+    /// What happens, in words.
+    Caption,
+    /// What each instrument does to the tissue.
+    Interaction,
+}
+
+/// The losses of interaction graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InteractionLoss {
+    SoftMargin,
+    CrossEntropy,
+    ClassBalanced,
+    CogTree,
+}
+
+impl InteractionLoss {
+    pub fn name(self) -> &'static str {
+        match self {
+            InteractionLoss::SoftMargin => "soft-margin",
+            InteractionLoss::CrossEntropy => "cross-entropy",
+            InteractionLoss::ClassBalanced => "class-balanced",
+            InteractionLoss::CogTree => "cog-tree",
+        }
+    }
+}
+
 /// A table that an experiment asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

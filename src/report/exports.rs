@@ -28,7 +28,7 @@ pub struct Exported {
 }
 
 /// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
-fn model_folder(cell: &PlannedCell) -> String {
+pub(super) fn model_folder(cell: &PlannedCell) -> String {
     let swept: Vec<String> = cell
         .cell
         .assignment
@@ -59,7 +59,7 @@ fn missing(what: &str) -> Error {
     Error::failure(format!("{what} is not in the store")).hint("run the experiment first; its stages that failed are named there")
 }
 
-fn object(results: &Results, id: Option<StageId>, name: &str) -> Result<PathBuf> {
+pub(super) fn object(results: &Results, id: Option<StageId>, name: &str) -> Result<PathBuf> {
     let found = id.map(|id| results.output(id, name)).transpose()?;
     found.flatten().ok_or_else(|| missing(name))
 }

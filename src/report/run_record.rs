@@ -140,7 +140,10 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
                     "score": stage(cell.stages.score),
                     "extract": stage(cell.stages.extract),
                     "probe": stage(cell.stages.probe),
+                    "caption": stage(cell.stages.caption),
+                    "interact": stage(cell.stages.interact),
                     "measure": stage(cell.stages.measure),
+                    "measure-tasks": stage(cell.stages.measure_tasks),
                 },
             })
         })

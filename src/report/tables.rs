@@ -10,7 +10,6 @@ use crate::artifacts::metrics::*;
 use crate::error::Result;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::plan::StageId;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
@@ -49,13 +48,13 @@ impl<'a> Group<'a> {
     }
 }
 
-fn groups<'a>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<StageId>) -> Vec<Group<'a>> {
-    let mut positions: BTreeMap<(String, StageId), usize> = BTreeMap::new();
+fn groups<'a, S: Ord>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<S>) -> Vec<Group<'a>> {
+    let mut positions: BTreeMap<(String, S), usize> = BTreeMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for cell in &built.cells {
         let Some(id) = stage(cell) else { continue };
-        let mode = cell.cell.model.clone();
-        let position = *positions.entry((mode, id)).or_insert_with(|| {
+        let model = cell.cell.model.clone();
+        let position = *positions.entry((model, id)).or_insert_with(|| {
             groups.push(Group { cells: Vec::new() });
             groups.len() - 1
         });
@@ -183,7 +182,10 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
 
 fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine: Option<&MeasuredMachine>) -> Result<ResultTable> {
     // Rows are distinct by features and by how they are judged.
-    let groups = groups(built, |cell| cell.stages.probe.or(cell.stages.extract));
+    let groups = groups(built, |cell| {
+        let PlannedCell { stages, .. } = cell;
+        stages.extract.map(|extract| (extract, stages.probe, stages.caption, stages.interact))
+    });
     let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
     let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure).map(Option::flatten);
     let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
@@ -203,6 +205,7 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         "mode",
         cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| extraction.name.clone())).collect(),
     ));
+    columns.extend(heads_column(&cells));
     columns.extend(axis_columns(experiment, &groups, &["extraction.roi_threshold", "extraction.pool"]));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(localised).collect()));
     columns.push(TableColumn::count(
@@ -214,14 +217,15 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     columns.push(TableColumn::number("p95 ms", 1, speed(|speed| speed.p95_milliseconds)));
     columns.push(TableColumn::number("passes/frame", 2, per_frame(|summary| summary.forward_passes)));
     columns.push(TableColumn::number("regions/frame", 2, per_frame(|summary| summary.regions)));
-    columns.push(TableColumn::number(
-        "probe mAP",
-        3,
-        probes.iter().map(|probe| probe.as_ref().and_then(|probe| probe.mean_average_precision)).collect(),
-    ));
-    let mut notes = vec![
-        "probe mAP: labels of the validation frames from the mean and maximum of the frame's region features, by ridge regression on the train frames".to_string(),
-    ];
+    let mut notes = Vec::new();
+    if cells.iter().any(|cell| cell.stages.probe.is_some()) {
+        let map = |probe: &Option<Probe>| probe.as_ref().and_then(|probe| probe.mean_average_precision);
+        columns.push(TableColumn::number("probe mAP", 3, probes.iter().map(map).collect()));
+        notes.push("probe mAP: labels of the validation frames from the mean and maximum of the frame's region features, by ridge regression on the train frames".to_string());
+    }
+    let tasks = task_columns(&cells, results)?;
+    columns.extend(tasks.columns);
+    notes.extend(tasks.notes);
     if let Some(machine) = machine {
         let mut precisions: Vec<&str> = cells.iter().filter_map(|cell| Some(cell.extraction.as_ref()?.value.precision.name())).collect();
         precisions.sort_unstable();
@@ -238,6 +242,76 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         notes.push(format!("{without_region} times, over all rows, a present class had no region at its T_ROI"));
     }
     Ok(ResultTable { name: "extraction".into(), title: format!("Extraction ({})", experiment.name), columns, notes, more_rows: 0 })
+}
+
+/// The head of each row, where a matrix sweeps heads.
+fn heads_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
+    let heads: Vec<Option<String>> = cells.iter().map(|cell| cell.cell.head.clone()).collect();
+    heads.iter().any(|head| *head != heads[0]).then(|| TableColumn::text("head", heads))
+}
+
+/// Columns, and what is to be said of them.
+#[derive(Default)]
+struct TaskColumns {
+    columns: Vec<TableColumn>,
+    notes: Vec<String>,
+}
+
+/// Captions, interactions, and the speed from frame to both; none where no cell has such a head.
+fn task_columns(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
+    let mut tasks = TaskColumns::default();
+    if cells.iter().any(|cell| cell.stages.caption.is_some()) {
+        tasks.add_captions(cells, results)?;
+    }
+    if cells.iter().any(|cell| cell.stages.interact.is_some()) {
+        tasks.add_interactions(cells, results)?;
+    }
+    if cells.iter().any(|cell| cell.stages.measure_tasks.is_some()) {
+        let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure_tasks).map(Option::flatten);
+        let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
+        let per_second = speeds.iter().map(|speed| speed.as_ref().map(|speed| speed.frames_per_second)).collect();
+        tasks.columns.push(TableColumn::number("FPS tasks", 1, per_second));
+        tasks.notes.push("FPS tasks: from packed pixels to caption (beam search) and interaction graph".into());
+    }
+    Ok(tasks)
+}
+
+impl TaskColumns {
+    fn add_captions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
+        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<CaptionMetrics>>(cell.stages.caption).map(Option::flatten);
+        let metrics: Vec<Option<CaptionMetrics>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        let number = |value: &dyn Fn(&CaptionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
+        for order in 1..=4 {
+            let column = TableColumn::number(format!("BLEU-{order}"), 3, number(&|metrics| metrics.scores.bleu[order - 1]));
+            self.columns.push(if order < 4 { column.detail() } else { column });
+        }
+        self.columns.push(TableColumn::number("METEOR", 3, number(&|metrics| metrics.scores.meteor)));
+        self.columns.push(TableColumn::number("ROUGE-L", 3, number(&|metrics| metrics.scores.rouge_l)));
+        self.columns.push(TableColumn::number("CIDEr", 3, number(&|metrics| metrics.scores.cider)));
+        if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.captions).max() {
+            self.notes.push(format!(
+                "captions: of {most} validation frames, from the epoch with the best CIDEr on them; METEOR by exact and stem matches"
+            ));
+        }
+        Ok(())
+    }
+
+    fn add_interactions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
+        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<InteractionMetrics>>(cell.stages.interact).map(Option::flatten);
+        let metrics: Vec<Option<InteractionMetrics>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        let number = |value: fn(&InteractionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
+        self.columns.push(TableColumn::number("interaction accuracy", 3, number(|metrics| metrics.accuracy)));
+        self.columns.push(TableColumn::number("interaction mAP", 3, number(|metrics| metrics.mean_average_precision)));
+        self.columns.push(TableColumn::number("interaction recall", 3, number(|metrics| metrics.recall)));
+        let missed = |metrics: &InteractionMetrics| metrics.without_region as f64 / metrics.edges.max(1) as f64;
+        self.columns.push(TableColumn::number("missed instruments", 3, number(missed)).detail());
+        if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.edges).max() {
+            self.notes.push(format!(
+                "interactions: of {most} annotated instruments in the validation frames, from the epoch with the best mAP on them; one that no region shows counts, too; mAP over 13 interactions (absent ones 0), recall over those that occur"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Beside each column that a publication gives values for: those values, and measured minus published.

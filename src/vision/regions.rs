@@ -50,7 +50,8 @@ pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
     if is_tissue { boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect() } else { boxes.to_vec() }
 }
 
-fn mean_inside(heat: &HeatMap, bounds: &Box2) -> f32 {
+/// A box's confidence: the mean heat inside it.
+pub fn mean_inside(heat: &HeatMap, bounds: &Box2) -> f32 {
     let columns = bounds.x1 as usize..bounds.x2 as usize;
     let sum: f64 = (bounds.y1 as usize..bounds.y2 as usize)
         .flat_map(|y| &heat.values[y * heat.width..][columns.clone()])

@@ -9,6 +9,7 @@ mod features;
 mod frames;
 #[cfg(test)]
 mod golden;
+mod heads;
 mod model;
 mod perception;
 mod seen;

@@ -150,7 +150,7 @@ impl Perception {
     }
 
     fn extract_whole(&self, seen: &SeenFrame, settings: &ExtractionSettings) -> Extracted {
-        let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.space().whole_frame() };
+        let region = Region { class: self.architecture.classes - 1, index: 0, bounds: self.space().whole_frame(), confidence: 1.0 };
         let map = seen.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
         let features = features::values_of(&features::pooled(&map, settings.pool));
         Extracted { regions: vec![region], features, forward_passes: 1, empty_classes: 0 }
@@ -181,7 +181,7 @@ impl Perception {
                 .collect();
             found.sort();
             let used = used_regions(&found, class + 1 == self.architecture.classes);
-            regions.extend(used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds }));
+            regions.extend(used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds, confidence: 1.0 }));
         }
         regions
     }

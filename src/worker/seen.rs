@@ -12,7 +12,7 @@ use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, pool_part};
-use surgcam::vision::regions::{BoxRule, bounds_of_boxes, used_regions};
+use surgcam::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
 
 use crate::features::OwnedCellMap;
 use crate::model::resnet::FeatureMaps;
@@ -30,6 +30,11 @@ pub struct SeenFrame<'a> {
 }
 
 impl<'a> SeenFrame<'a> {
+    /// Sigmoid of a class's logit.
+    pub fn probability(&self, class: usize) -> f32 {
+        1.0 / (1.0 + (-self.logits[class]).exp())
+    }
+
     pub fn new(frame: &'a Frame, planes: &'a [u8], maps: FeatureMaps, logits: Vec<f32>) -> Self {
         SeenFrame { frame, planes, maps, cells: Default::default(), logits }
     }
@@ -104,6 +109,8 @@ pub struct Region {
     /// Among the regions of its class.
     pub index: usize,
     pub bounds: Box2,
+    /// Mean heat inside the box; 1 where it does not come from heat.
+    pub confidence: f32,
 }
 
 /// What a mode makes of one frame.
@@ -164,7 +171,7 @@ impl FrameSpace {
         for (&class, hot) in heat.present.iter().zip(found.iter()) {
             match hot {
                 Some(hot) => {
-                    extracted.regions.push(Region { class, index: 0, bounds: self.whole_frame() });
+                    extracted.regions.push(Region { class, index: 0, bounds: self.whole_frame(), confidence: 1.0 });
                     hot.pool(&map, settings.pool, &mut extracted.features);
                 }
                 None => extracted.empty_classes += 1,
@@ -200,10 +207,11 @@ impl FrameSpace {
         let full = heat.full.get_or_init(|| heat.maps.par_iter().map(|map| map.resized(height as usize, width as usize)).collect());
         let boxes: Vec<Vec<Box2>> = full.par_iter().map(|map| bounds_of_boxes(map, rule)).collect();
         let mut found = FoundRegions { regions: Vec::new(), empty_classes: 0 };
-        for (&class, boxes) in heat.present.iter().zip(&boxes) {
+        for ((&class, map), boxes) in heat.present.iter().zip(full).zip(&boxes) {
             let used = used_regions(boxes, class + 1 == self.classes);
             found.empty_classes += usize::from(used.is_empty());
-            found.regions.extend(used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds }));
+            let region = |(index, bounds)| Region { class, index, bounds, confidence: mean_inside(map, &bounds) };
+            found.regions.extend(used.into_iter().enumerate().map(region));
         }
         found
     }

@@ -9,21 +9,17 @@ use serde::Serialize;
 use super::empty_plan::Silent;
 use crate::artifacts::metrics::StepSpeed;
 use crate::cli::context::Context;
-use crate::cli::{Machine, Overrides};
+use crate::cli::{Machine, Overrides, transient};
 use crate::dataset::index::Layout;
 use crate::dataset::sample::{self, SampleData};
 use crate::error::{AtPath, Error, Result};
 use crate::pipeline::stages::{Architecture, BenchmarkStage, output, place};
-use crate::plan::status::Known;
-use crate::plan::{Plan, Resource, Stage};
+use crate::plan::{Resource, Stage};
 use crate::protocol::Hello;
 use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, render};
-use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::{self, WorkerCommand};
-use crate::runner::{self, Options};
 use crate::store::read_json;
 use crate::vision::picture;
 use crate::vision::resize::resize;
@@ -130,37 +126,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Through the runner and a worker, as a stage of a plan of its own.
+/// As a stage of its own.
 fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
-    let store = context.store()?;
-    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let devices = WorkerCommand::for_devices(&context.settings)?;
-    let hello = worker_process::identity(&devices[0], &store)?;
-    let mut plan = Plan::default();
     let mut planned = Stage::new("benchmark".into(), stage, Resource::Device);
-    let root = pictures.canonicalize().at_path("find the pictures in", pictures)?;
-    planned.places.insert(place::ROOT.into(), root);
-    let id = plan.add(planned);
-    let options = Options {
-        processor: devices[0].without_device(),
-        devices,
-        jobs: 1,
-        keep_going: false,
-        log_folder: logs.path(),
-        estimate: &|_| 1.0,
-    };
-    let known = Known::of(&plan, &store);
-    let interrupt = Interrupt::listen()?;
-    let summary = runner::run(&plan, known, &store, &options, &interrupt, &mut Silent)?;
-    if let Some((_, error)) = summary.failed.into_iter().next() {
-        return Err(error);
-    }
-    if summary.interrupted {
-        return Err(Error::interrupted("interrupted"));
-    }
-    let made = summary.known.outputs(id).and_then(|outputs| outputs.get(output::METRICS));
-    let made = made.ok_or_else(|| Error::failure("the benchmark left no figures"))?;
-    Ok((hello, read_json(&store.use_object(&made.digest)?)?))
+    planned.places.insert(place::ROOT.into(), pictures.canonicalize().at_path("find the pictures in", pictures)?);
+    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut Silent)?;
+    Ok((hello, read_json(&figures)?))
 }
 
 fn draw(pictures: &Path, working: &Path) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The drawn instruments: a shaft from the picture's edge and a tip that tells the class by shape and colour.
 
-use tiny_skia::{Color, FillRule, LineCap, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
+use tiny_skia::{Color, PathBuilder, Pixmap, Transform};
+
+use super::shapes::{circle, fill, polygon, polyline, rectangle, stroke};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Instrument {
@@ -28,7 +30,39 @@ pub struct Pose {
     pub opening: f32,
 }
 
+impl Pose {
+    /// From the frame of the instrument to the picture: one unit is the tip's length; the tip ends at 0 and the shaft goes back
+    /// from -1.
+    pub fn to_picture(self) -> Transform {
+        Transform::from_translate(self.tip.0, self.tip.1)
+            .pre_concat(Transform::from_rotate(self.angle.to_degrees()))
+            .pre_scale(self.size, self.size)
+    }
+}
+
 impl Instrument {
+    /// Where it works on the tissue: at its tip, but a bag lies over that.
+    pub fn at_work(self, pose: Pose) -> Pose {
+        let ahead = if self == Instrument::SpecimenBag { 0.75 * pose.size } else { 0.0 };
+        Pose { tip: (pose.tip.0 + ahead * pose.angle.cos(), pose.tip.1 + ahead * pose.angle.sin()), ..pose }
+    }
+
+    /// Its name in the label spaces.
+    pub fn class(self) -> &'static str {
+        match self {
+            Instrument::BipolarForceps => "bipolar forceps",
+            Instrument::PrograspForceps => "prograsp forceps",
+            Instrument::LargeNeedleDriver => "large needle driver",
+            Instrument::MonopolarCurvedScissors => "monopolar curved scissors",
+            Instrument::UltrasoundProbe => "ultrasound probe",
+            Instrument::Suction => "suction",
+            Instrument::ClipApplier => "clip applier",
+            Instrument::Stapler => "stapler",
+            Instrument::Hook => "hook",
+            Instrument::SpecimenBag => "specimen bag",
+        }
+    }
+
     fn tip_colour(self) -> Color {
         let [r, g, b] = match self {
             Instrument::BipolarForceps => [25, 25, 35],
@@ -47,13 +81,10 @@ impl Instrument {
 
     /// Draws it on an empty canvas, in the frame of its pose.
     pub fn draw(self, canvas: &mut Pixmap, pose: Pose) {
-        let to_picture = Transform::from_translate(pose.tip.0, pose.tip.1)
-            .pre_concat(Transform::from_rotate(pose.angle.to_degrees()))
-            .pre_scale(pose.size, pose.size);
+        let to_picture = pose.to_picture();
         let metal = Color::from_rgba8(120, 124, 130, 255);
         let shine = Color::from_rgba8(185, 190, 195, 255);
         let tip = self.tip_colour();
-        // One unit is the tip's length; the tip ends at 0 and the shaft goes back from -1.
         fill(canvas, rectangle(-30.0, -0.24, -0.95, 0.24), metal, to_picture);
         fill(canvas, rectangle(-30.0, -0.14, -0.95, -0.04), shine, to_picture);
         fill(canvas, rectangle(-1.9, -0.26, -1.35, 0.26), tip, to_picture);
@@ -142,54 +173,4 @@ impl Instrument {
             }
         }
     }
-}
-
-fn paint(colour: Color) -> Paint<'static> {
-    let mut paint = Paint::default();
-    paint.set_color(colour);
-    paint.anti_alias = true;
-    paint
-}
-
-fn fill(canvas: &mut Pixmap, path: Option<Path>, colour: Color, transform: Transform) {
-    if let Some(path) = path {
-        canvas.fill_path(&path, &paint(colour), FillRule::Winding, transform, None);
-    }
-}
-
-fn stroke(canvas: &mut Pixmap, path: Option<Path>, width: f32, colour: Color, transform: Transform) {
-    if let Some(path) = path {
-        let stroke = Stroke { width, line_cap: LineCap::Round, ..Stroke::default() };
-        canvas.stroke_path(&path, &paint(colour), &stroke, transform, None);
-    }
-}
-
-fn rectangle(x1: f32, y1: f32, x2: f32, y2: f32) -> Option<Path> {
-    polygon(&[(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
-}
-
-fn circle(x: f32, y: f32, radius: f32) -> Option<Path> {
-    PathBuilder::from_circle(x, y, radius)
-}
-
-fn polygon(points: &[(f32, f32)]) -> Option<Path> {
-    let mut path = polyline_builder(points);
-    path.close();
-    path.finish()
-}
-
-fn polyline(points: &[(f32, f32)]) -> Option<Path> {
-    polyline_builder(points).finish()
-}
-
-fn polyline_builder(points: &[(f32, f32)]) -> PathBuilder {
-    let mut path = PathBuilder::new();
-    for (index, &(x, y)) in points.iter().enumerate() {
-        if index == 0 {
-            path.move_to(x, y);
-        } else {
-            path.line_to(x, y);
-        }
-    }
-    path
 }

@@ -1,10 +1,13 @@
 //! Drawn surgical scenes, written in the two layouts that users have.
 //!
-//! So that a first run needs no data and yet goes through the real adapters: labels, boxes and file names come out exactly as
-//! in EndoVis18 and Cholec80 folders. Same parameters, same bytes.
+//! So that a first run needs no data and yet goes through the real adapters: labels, boxes, captions, interactions and file names
+//! come out exactly as in EndoVis18 and Cholec80 folders. Same parameters, same bytes.
 
+mod actions;
 mod instruments;
+mod marks;
 mod scene;
+mod shapes;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,9 +17,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::index::Layout;
+use super::labels::normalized;
 use crate::error::{AtPath, Result};
 use instruments::Instrument;
-use scene::{DrawnScene, Surroundings};
+use scene::{DrawnInstrument, DrawnScene, Surroundings};
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,7 @@ const CHOLEC80_TOOLS: [(&str, Instrument); 7] = [
 
 /// Writes the whole data set below `root`, calling `on_frame` after each picture.
 pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Result<()> {
+    let mut captions = Vec::new();
     for &sequence in &sample.sequences {
         let scenes: Vec<DrawnScene> = (0..sample.frames_per_sequence)
             .into_par_iter()
@@ -74,8 +79,10 @@ pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Re
             Layout::EndoVis18 => write_endovis18(sample, root, sequence, &scenes)?,
             Layout::Cholec80 => write_cholec80(root, sequence, &scenes)?,
         }
+        write_interactions(sample.layout, root, sequence, &scenes)?;
+        captions.extend(scenes.iter().enumerate().map(|(frame, scene)| caption_entry(sample.layout, sequence, frame, scene)));
     }
-    Ok(())
+    write_text(&root.join("captions/captions.json"), &format!("[\n{}\n]\n", captions.join(",\n")))
 }
 
 fn draw(sample: &SampleData, sequence: u32, frame: u32) -> DrawnScene {
@@ -142,4 +149,107 @@ fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<(
     }
     write_text(&root.join(format!("tool_annotations/video{sequence:02}-tool.txt")), &tools)?;
     write_text(&root.join(format!("boxes/video{sequence:02}.csv")), &boxes)
+}
+
+/// `frame,tool,interaction` with the layout's own names of tools.
+fn write_interactions(layout: Layout, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+    let mut rows = String::from("frame,tool,interaction\n");
+    for (frame, scene) in scenes.iter().enumerate() {
+        for &DrawnInstrument { instrument, action, .. } in &scene.instruments {
+            let _ = match layout {
+                Layout::EndoVis18 => writeln!(rows, "{frame:03},{},{}", normalized(instrument.class()), action.name()),
+                Layout::Cholec80 => writeln!(rows, "{frame:06},{},{}", cholec80_name(instrument), action.name()),
+            };
+        }
+    }
+    let name = match layout {
+        Layout::EndoVis18 => format!("interactions/seq_{sequence}.csv"),
+        Layout::Cholec80 => format!("interactions/video{sequence:02}.csv"),
+    };
+    write_text(&root.join(name), &rows)
+}
+
+fn cholec80_name(instrument: Instrument) -> String {
+    let known = CHOLEC80_TOOLS.iter().find(|(_, tool)| *tool == instrument);
+    known.map(|(name, _)| name.to_lowercase()).unwrap_or_default()
+}
+
+fn caption_entry(layout: Layout, sequence: u32, frame: usize, scene: &DrawnScene) -> String {
+    let id_path = match layout {
+        Layout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
+        Layout::Cholec80 => format!("video{sequence:02}/{frame:06}.png"),
+    };
+    let acting: Vec<(Instrument, actions::Action)> = scene.instruments.iter().map(|drawn| (drawn.instrument, drawn.action)).collect();
+    serde_json::json!({ "id_path": id_path, "caption": actions::caption(&acting) }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::index::{self, OnBadFrame};
+    use crate::dataset::labels::{ClassMap, LabelSpace};
+    use crate::dataset::pattern::Pattern;
+    use crate::dataset::source::SourceLayout;
+
+    /// What the adapters' recipes say of the files that are written here.
+    fn source(layout: Layout) -> SourceLayout {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let (frames, labels, boxes, interactions) = match layout {
+            Layout::EndoVis18 => (
+                "seq_{sequence}/left_frames/frame{frame:03}.png",
+                "annotation_tool/train_dataset/seq_{sequence}.txt",
+                "gt_bbox/seq_{sequence}.txt",
+                "interactions/seq_{sequence}.csv",
+            ),
+            Layout::Cholec80 => (
+                "frames/video{sequence:02}/{frame:06}.png",
+                "tool_annotations/video{sequence:02}-tool.txt",
+                "boxes/video{sequence:02}.csv",
+                "interactions/video{sequence:02}.csv",
+            ),
+        };
+        SourceLayout {
+            layout,
+            train: vec![2],
+            validation: vec![3],
+            frames: pattern(frames),
+            labels: vec![pattern(labels)],
+            boxes: vec![pattern(boxes)],
+            captions: vec![pattern("captions/captions.json")],
+            interactions: vec![pattern(interactions)],
+            frame_step: if layout == Layout::Cholec80 { 25 } else { 1 },
+        }
+    }
+
+    fn classes() -> ClassMap {
+        let tools = ENDOVIS18_TOOLS.map(|tool| (normalized(tool.class()), tool.class()));
+        let cholec80 = CHOLEC80_TOOLS.map(|(name, tool)| (normalized(name), tool.class()));
+        let names: Vec<(String, &str)> = tools.into_iter().chain(cholec80).chain([("tissue".to_string(), "tissue")]).collect();
+        let mut space: Vec<String> = Vec::new();
+        for (_, class) in &names {
+            if !space.iter().any(|known| known == class) {
+                space.push(class.to_string());
+            }
+        }
+        let names = names.into_iter().map(|(name, class)| (name, class.to_string())).collect();
+        ClassMap { space: LabelSpace { classes: space }, names }
+    }
+
+    #[test]
+    fn each_drawn_frame_has_a_caption_and_what_each_of_its_instruments_does() {
+        for layout in [Layout::EndoVis18, Layout::Cholec80] {
+            let folder = tempfile::tempdir().unwrap();
+            let sample = SampleData { layout, sequences: vec![2, 3], frames_per_sequence: 5, picture_size: [48, 60], seed: 1 };
+            write(&sample, folder.path(), || {}).unwrap();
+            let classes = classes();
+            let index = index::build(&source(layout), folder.path(), &classes, OnBadFrame::Fail).unwrap();
+            assert_eq!(index.annotations.len(), 10);
+            for (frame, annotation) in index.frames.iter().zip(&index.annotations) {
+                let acting: Vec<usize> = annotation.interactions.iter().flatten().map(|found| found.class).collect();
+                assert_eq!([acting.as_slice(), &[classes.space.tissue()]].concat(), frame.labels, "{} {}", frame.sequence, frame.name);
+                let caption = annotation.caption.as_ref().unwrap();
+                assert!(acting.iter().all(|&class| caption.contains(&classes.space.classes[class])), "{caption}");
+            }
+        }
+    }
 }

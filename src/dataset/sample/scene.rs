@@ -1,4 +1,4 @@
-//! One drawn scene: textured tissue, one to three instruments, their exact boxes.
+//! One drawn scene: textured tissue, one to three instruments, what they do to it, and their exact boxes.
 
 use std::f32::consts::{PI, TAU};
 
@@ -6,6 +6,7 @@ use image::{Rgb, RgbImage};
 use rand::RngExt;
 use tiny_skia::Pixmap;
 
+use super::actions::Action;
 use super::instruments::{Instrument, Pose};
 use crate::random::{Stream, stream};
 use crate::vision::geometry::Box2;
@@ -24,15 +25,23 @@ pub enum Surroundings {
     Laparoscopic,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DrawnInstrument {
+    pub instrument: Instrument,
+    pub action: Action,
+    /// Of its visible pixels; what the action leaves on the tissue is not in it.
+    pub bounds: Box2,
+}
+
 #[derive(Debug, Clone)]
 pub struct DrawnScene {
     pub picture: RgbImage,
-    pub instruments: Vec<(Instrument, Box2)>,
+    pub instruments: Vec<DrawnInstrument>,
 }
 
 impl DrawnScene {
     pub fn box_of(&self, instrument: Instrument) -> Option<Box2> {
-        self.instruments.iter().find(|(drawn, _)| *drawn == instrument).map(|(_, bounds)| *bounds)
+        self.instruments.iter().find(|drawn| drawn.instrument == instrument).map(|drawn| drawn.bounds)
     }
 }
 
@@ -44,13 +53,22 @@ pub fn draw(sequence_name: &str, frame: u32, tools: &[Instrument], surroundings:
     let start_side = shot_stream.random_range(0.0..TAU);
     let mut frame_stream = stream(&format!("{sequence_name}/frame {frame}"));
     let mut picture = draw_tissue(&mut frame_stream, surroundings, picture_size);
-    let mut instruments = Vec::new();
+    let mut placed = Vec::new();
     for (index, &instrument) in cast.iter().enumerate() {
         // Spread around the view, so that instruments seldom cover each other.
         let side = start_side + TAU * index as f32 / cast.len() as f32 + frame_stream.random_range(-0.35..0.35);
         let pose = choose_pose(&mut frame_stream, side, picture_size);
-        if let Some(bounds) = draw_instrument(&mut picture, instrument, pose) {
-            instruments.push((instrument, bounds));
+        let action = Action::choose(&format!("{sequence_name}/frame {frame}/action {instrument:?}"), instrument);
+        placed.push((instrument, action, pose));
+    }
+    for &(instrument, action, pose) in &placed {
+        draw_over(&mut picture, |canvas| action.draw_mark(canvas, instrument.at_work(pose)));
+    }
+    let mut instruments = Vec::new();
+    for (instrument, action, pose) in placed {
+        let canvas = draw_over(&mut picture, |canvas| instrument.draw(canvas, pose));
+        if let Some(bounds) = canvas.and_then(|canvas| visible_bounds(&canvas)) {
+            instruments.push(DrawnInstrument { instrument, action, bounds });
         }
     }
     finish_light(&mut frame_stream, &mut picture, surroundings);
@@ -75,23 +93,29 @@ fn choose_pose(stream: &mut Stream, side: f32, [height, width]: [u32; 2]) -> Pos
     }
 }
 
-/// Draws it over the picture and returns the exact box of its visible pixels.
-fn draw_instrument(picture: &mut RgbImage, instrument: Instrument, pose: Pose) -> Option<Box2> {
+/// Lays a canvas over the picture and returns what was drawn on it.
+fn draw_over(picture: &mut RgbImage, draw: impl FnOnce(&mut Pixmap)) -> Option<Pixmap> {
     let mut canvas = Pixmap::new(picture.width(), picture.height())?;
-    instrument.draw(&mut canvas, pose);
-    let mut bounds: Option<Box2> = None;
-    let mut solid_pixels = 0;
-    for ((x, y, pixel), drawn) in picture.enumerate_pixels_mut().zip(canvas.pixels()) {
+    draw(&mut canvas);
+    for (pixel, drawn) in picture.pixels_mut().zip(canvas.pixels()) {
         // Premultiplied: the drawn colour lies over what is left of the picture's.
         let rest = 255 - u16::from(drawn.alpha());
         for (channel, over) in [drawn.red(), drawn.green(), drawn.blue()].into_iter().enumerate() {
             pixel.0[channel] = over + (u16::from(pixel.0[channel]) * rest / 255) as u8;
         }
-        if drawn.alpha() >= SOLID {
-            solid_pixels += 1;
-            let here = Box2::from([i64::from(x), i64::from(y), i64::from(x) + 1, i64::from(y) + 1]);
-            bounds = Some(bounds.map_or(here, |bounds| bounds.united(&here)));
-        }
+    }
+    Some(canvas)
+}
+
+/// The exact box of the solid pixels; `None` where there are hardly any.
+fn visible_bounds(canvas: &Pixmap) -> Option<Box2> {
+    let mut bounds: Option<Box2> = None;
+    let mut solid_pixels = 0;
+    for (index, _) in canvas.pixels().iter().enumerate().filter(|(_, drawn)| drawn.alpha() >= SOLID) {
+        solid_pixels += 1;
+        let (x, y) = (index as i64 % i64::from(canvas.width()), index as i64 / i64::from(canvas.width()));
+        let here = Box2::from([x, y, x + 1, y + 1]);
+        bounds = Some(bounds.map_or(here, |bounds| bounds.united(&here)));
     }
     bounds.filter(|_| solid_pixels >= LEAST_VISIBLE)
 }
@@ -179,7 +203,7 @@ mod tests {
                 Surroundings::Laparoscopic,
                 [96, 120],
             );
-            for (_, bounds) in scene.instruments {
+            for bounds in scene.instruments.iter().map(|drawn| drawn.bounds) {
                 assert!(bounds.x1 >= 0 && bounds.y1 >= 0 && bounds.x2 <= 120 && bounds.y2 <= 96 && bounds.area() > 0);
             }
         }

@@ -173,6 +173,17 @@ impl Parameters {
         }))
     }
 
+    /// These and `others`.
+    pub fn with(mut self, others: Parameters) -> Self {
+        self.tensors.extend(others.tensors);
+        self
+    }
+
+    /// Those that get a name, by it; tensors are shared.
+    pub fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
+        Parameters::new(self.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.shallow_clone()))))
+    }
+
     /// The same with the head of `other`: for fine-tuning with new classes.
     pub fn with_head_of(mut self, other: &Parameters) -> Self {
         for name in ["fc.weight", "fc.bias"] {

@@ -275,7 +275,8 @@ impl<'a> Bench<'a> {
                 std::fs::create_dir_all(&folder).at_path("create", &folder)?;
                 let mut writer = FeatureWriter::create(&folder)?;
                 let classes = self.parameters.architecture.classes;
-                let region = |row, class| RegionRow { row, class, index: 0, bounds: self.perception.space().whole_frame() };
+                let bounds = self.perception.space().whole_frame();
+                let region = |row, class| RegionRow { row, class, index: 0, bounds, probability: 1.0, confidence: 1.0 };
                 for row in 0..self.parameters.batch {
                     writer.add("seq_1", (0..classes).map(|class| region(row, class)), &vec![0.5; 512 * classes])?;
                 }

@@ -177,6 +177,11 @@ struct OnTheCpu {
     settings: ExtractionSettings,
 }
 
+fn region_row(row: usize, seen: &SeenFrame, region: &Region) -> RegionRow {
+    let Region { class, index, bounds, confidence } = *region;
+    RegionRow { row, class, index, bounds, probability: seen.probability(class), confidence }
+}
+
 impl Sibling<'_> {
     fn on_the_cpu(&self, place: usize, pass: &Pass) -> Option<OnTheCpu> {
         match (&self.wants, self.camera) {
@@ -210,7 +215,7 @@ impl Sibling<'_> {
                 self.summary.regions += extracted.regions.len();
                 self.summary.forward_passes += extracted.forward_passes;
                 self.summary.classes_without_region += extracted.empty_classes;
-                let of_row = |region: &Region| RegionRow { row, class: region.class, index: region.index, bounds: region.bounds };
+                let of_row = |region: &Region| region_row(row, seen, region);
                 writer.add(&seen.frame.sequence, extracted.regions.iter().map(of_row), &extracted.features)
             }
         }

@@ -11,7 +11,7 @@ use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
 use crate::perception::Perception;
-use crate::seen::Extracted;
+use crate::seen::{Extracted, SeenFrame};
 use crate::timing::{Effort, Times};
 
 /// A median of fewer means nothing, however slow they are.
@@ -30,52 +30,73 @@ pub fn make(stage: &StageRun) -> Result<()> {
         stage.worker.device,
         settings.precision,
     )?;
+    let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
+    let speed = speed(stage, &frames, settings.mode, timing, |row| Ok(extract(&perception, &frames, row, settings)?.1))?;
+    write_json(&stage.output(output::METRICS), &speed)
+}
+
+/// How long frames are timed.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    pub frames: usize,
+    pub seconds: f64,
+    pub warm_up: usize,
+}
+
+/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs.
+pub fn speed(
+    stage: &StageRun,
+    frames: &FrameSet,
+    mode: Mode,
+    timing: Timing,
+    once: impl Fn(usize) -> Result<Extracted>,
+) -> Result<Option<Speed>> {
     let rows = frames.validation_rows();
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
-    if settings.mode == Mode::GroundTruthBoxes {
+    if mode == Mode::GroundTruthBoxes {
         rows.retain(|&row| frames.frames[row].boxes.as_ref().is_some_and(|boxes| !boxes.is_empty()));
     }
     if rows.is_empty() {
         stage.note("no frame to time: none has annotated boxes".into());
-        return write_json(&stage.output(output::METRICS), &None::<Speed>);
+        return Ok(None);
     }
-    let effort = Effort {
-        warm_up: parameters.warm_up,
-        least: LEAST_FRAMES.min(parameters.frames),
-        most: parameters.frames,
-        seconds: parameters.seconds,
-    };
+    let effort = Effort { warm_up: timing.warm_up, least: LEAST_FRAMES.min(timing.frames), most: timing.frames, seconds: timing.seconds };
     let (mut counted, mut forward_passes, mut regions) = (0, 0, 0);
     let times = Times::measure(
         effort,
-        |step| extract(&perception, &frames, rows[step % rows.len()], settings),
+        |step| once(rows[step % rows.len()]),
         |extracted| {
             counted += 1;
             forward_passes += extracted.forward_passes;
             regions += extracted.regions.len();
-            stage.progress(counted, parameters.frames, "frames")
+            stage.progress(counted, timing.frames, "frames")
         },
     )?;
     let timed = times.0.len() as f64;
-    let speed = Speed {
+    Ok(Some(Speed {
         frames: times.0.len(),
         frames_per_second: timed / times.total(),
         p50_milliseconds: times.percentile(0.5) * 1e3,
         p95_milliseconds: times.percentile(0.95) * 1e3,
         forward_passes_per_frame: forward_passes as f64 / timed,
         regions_per_frame: regions as f64 / timed,
-    };
-    write_json(&stage.output(output::METRICS), &speed)
+    }))
 }
 
-/// The features come to the CPU, so the device has done its work when this returns.
-fn extract(perception: &Perception, frames: &FrameSet, row: usize, settings: &ExtractionSettings) -> Result<Extracted> {
+/// What a look shows, where the mode looks before it extracts, and what it extracts. The features come to the CPU, so the device has
+/// done its work when this returns.
+pub fn extract<'a>(
+    perception: &Perception,
+    frames: &'a FrameSet,
+    row: usize,
+    settings: &ExtractionSettings,
+) -> Result<(Option<SeenFrame<'a>>, Extracted)> {
     let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
     if settings.mode == Mode::GroundTruthBoxes {
-        Ok(perception.extract_true_boxes(&[(frame, planes)], settings)?.remove(0))
-    } else {
-        let seen = perception.look(&[(frame, planes)])?.remove(0);
-        let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
-        perception.extract(&seen, heat.as_ref(), settings)
+        return Ok((None, perception.extract_true_boxes(&[(frame, planes)], settings)?.remove(0)));
     }
+    let seen = perception.look(&[(frame, planes)])?.remove(0);
+    let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
+    let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
+    Ok((Some(seen), extracted))
 }

@@ -1,11 +1,15 @@
 //! The stages' code: each reads its inputs from the store and writes its outputs into its own folder, nothing else.
 
 mod benchmark;
+mod caption;
+mod describe;
 mod evaluate;
 mod frames_pass;
 mod import;
+mod interact;
 mod localize;
 mod measure;
+mod measure_tasks;
 mod prepare;
 mod probe;
 mod score;
@@ -17,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use surgcam::error::{AtPath, Error, Result};
+use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
 use surgcam::store::Store;
@@ -136,7 +141,11 @@ fn make_one(stage: &StageRun) -> Result<()> {
         LocalizeStage::KIND => localize::make(stage),
         ScoreStage::KIND => score::make(stage),
         ProbeStage::KIND => probe::make(stage),
+        CaptionStage::KIND => caption::make(stage),
+        InteractStage::KIND => interact::make(stage),
         MeasureStage::KIND => measure::make(stage),
+        MeasureTasksStage::KIND => measure_tasks::make(stage),
+        DescribeStage::KIND => describe::make(stage),
         BenchmarkStage::KIND => benchmark::make(stage),
         EmptyStage::KIND => empty(stage),
         other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
@@ -151,5 +160,5 @@ fn empty(stage: &StageRun) -> Result<()> {
 
 /// Whether a stage must have the machine for itself.
 pub fn is_alone(key_kind: &str) -> bool {
-    [MeasureStage::KIND, BenchmarkStage::KIND].contains(&key_kind)
+    [MeasureStage::KIND, MeasureTasksStage::KIND, BenchmarkStage::KIND].contains(&key_kind)
 }

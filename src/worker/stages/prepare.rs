@@ -33,10 +33,14 @@ pub fn index(stage: &StageRun) -> Result<()> {
     index::write_lines(&folder.join(FRAMES_FILE), &built.frames)?;
     write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
     index::write_lines(&stage.output(output::PICTURES), &pictures)?;
-    write_json(&stage.output(output::METRICS), &LeftOut { skipped: built.summary.skipped.clone() })?;
-    if !built.summary.skipped.is_empty() {
-        stage.note(format!("{} frames skipped, the first: {}", built.summary.skipped.len(), built.summary.skipped[0].problem));
+    index::write_lines(&stage.output(output::ANNOTATIONS), &built.annotations)?;
+    let (frames, annotations) = (built.summary.skipped, built.skipped_annotations);
+    for (skipped, things) in [(&frames, "frames"), (&annotations, "captions and interactions")] {
+        if let Some(first) = skipped.first() {
+            stage.note(format!("{} {things} skipped, the first: {}", skipped.len(), first.problem));
+        }
     }
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped: [frames, annotations].concat() })?;
     Ok(())
 }
 

@@ -17,19 +17,26 @@ use tch::{Device, Kind, Tensor};
 use super::StageRun;
 use super::evaluate::label_precisions;
 use crate::frames::label_tensor;
+use crate::heads::regions::shuffle;
 
+/// Of the control.
+const SHUFFLING_SEED: u64 = 42;
 /// Below this a feature does not vary.
 const SMALLEST_DEVIATION: f64 = 1e-6;
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: ProbeStage = stage.parameters()?;
     let frames = read_frames(&stage.input(input::INDEX)?)?;
-    let described = describe_frames(&stage.input(input::FEATURES)?)?;
+    let mut described = describe_frames(&stage.input(input::FEATURES)?)?;
     let rows = |wanted: fn(&Frame) -> bool| -> Vec<usize> { (0..frames.len()).filter(|&row| wanted(&frames[row])).collect() };
     let (train, validation) = (rows(|frame| frame.train), rows(|frame| frame.validation));
     if train.is_empty() || validation.is_empty() {
         return Err(Error::failure("the probe needs train and validation frames")
             .hint("give the data recipe both `train` and `validation` sequences"));
+    }
+    if parameters.shuffled {
+        shuffle(&mut described, &train, SHUFFLING_SEED);
+        shuffle(&mut described, &validation, SHUFFLING_SEED);
     }
     let scores = tch::no_grad(|| {
         let targets = label_tensor(train.iter().map(|&row| frames[row].labels.as_slice()), parameters.classes, Device::Cpu);

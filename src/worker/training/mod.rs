@@ -1,9 +1,12 @@
 //! What training needs beside the network: batches, the loss, the optimizer, the learning-rate schedule, what resuming takes.
 
+pub mod adam;
 pub mod batches;
+pub mod head_epochs;
 pub mod plateau;
 pub mod resume;
 pub mod sgd;
+pub mod snapshot;
 
 use tch::Tensor;
 

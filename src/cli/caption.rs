@@ -1,0 +1,111 @@
+//! `surgcam caption`: what happens in pictures that nobody annotated.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::{Machine, Overrides, transient};
+use crate::artifacts::description::DescribedPicture;
+use crate::dataset::index::read_lines;
+use crate::error::{AtPath, Error, Result};
+use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file};
+use crate::pipeline::stages::{output, place};
+use crate::plan::{Plan, Resource, Stage};
+use crate::report::printer;
+use crate::runner::events::{Event, Reporter};
+use crate::store::read_json;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A captioner's folder, as `surgcam export captioners` writes it
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// A PNG or JPEG file, or a folder of them
+    #[arg(value_name = "IMAGE|FOLDER")]
+    pictures: PathBuf,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let captioner = settings(&arguments.checkpoint)?;
+    let found = arguments.pictures.canonicalize();
+    let pictures = found.map_err(|_| Error::usage("there is no such picture or folder").at_path(&arguments.pictures))?;
+    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
+    context.settings.store = Some(folder.path().join("store"));
+    context.settings.shared_store = None;
+    let mut stage = Stage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, Resource::Device);
+    stage.places.insert(place::ROOT.into(), pictures);
+    stage.places.insert(place::CAPTIONER.into(), arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?);
+    let (hello, described) = transient::make(&context, stage, output::DESCRIPTIONS, &mut Quiet)?;
+    let described: Vec<DescribedPicture> = read_lines(&described)?;
+    for picture in &described {
+        if arguments.json {
+            let line = serde_json::to_string(picture).map_err(|error| Error::failure(format!("cannot print a caption: {error}")))?;
+            printer::data(&line);
+        } else {
+            printer::data(&text(picture, &captioner));
+        }
+    }
+    let broken = described.iter().filter(|picture| picture.problem.is_some()).count();
+    let mut times: Vec<f64> = described.iter().filter(|picture| picture.problem.is_none()).map(|picture| picture.milliseconds).collect();
+    times.sort_by(f64::total_cmp);
+    if let Some(median) = times.get(times.len() / 2) {
+        printer::message(&format!(
+            "{} pictures, median {median:.1} ms each from decoded picture to caption and graph; {}, {} threads",
+            times.len(),
+            hello.device_name,
+            hello.threads
+        ));
+    }
+    match broken {
+        0 => Ok(()),
+        several => Err(Error::failure(format!("{several} of {} pictures could not be read", described.len()))),
+    }
+}
+
+fn settings(folder: &Path) -> Result<CaptionerSettings> {
+    let file = folder.join(captioner_file::SETTINGS);
+    if file.is_file() {
+        return read_json(&file).map_err(Error::as_usage);
+    }
+    let below = walkdir::WalkDir::new(folder).max_depth(3).sort_by_file_name().into_iter().flatten();
+    let candidates: Vec<String> = below
+        .filter(|entry| entry.file_name() == captioner_file::SETTINGS)
+        .filter_map(|entry| Some(entry.path().parent()?.display().to_string()))
+        .collect();
+    let hint = match candidates.as_slice() {
+        [] => "write one with: surgcam export captioners EXPERIMENT --out DIR".to_string(),
+        several => format!("there are captioners in {}", several.join(", ")),
+    };
+    Err(Error::usage("this is no captioner's folder").at_path(folder).hint(hint))
+}
+
+/// The picture's name and time, its caption, and its graph, an edge a line.
+fn text(described: &DescribedPicture, captioner: &CaptionerSettings) -> String {
+    let mut text = described.picture.clone();
+    if let Some(problem) = &described.problem {
+        let _ = write!(text, "\n  {problem}");
+        return text;
+    }
+    let _ = write!(text, "  ({:.1} ms)", described.milliseconds);
+    if let Some(caption) = &described.description.caption {
+        let _ = write!(text, "\n  {caption}");
+    }
+    for edge in &described.description.interactions {
+        let class = captioner.classes.get(edge.class).map_or("?", String::as_str);
+        let _ = write!(text, "\n  {class} -> tissue: {} ({:.2})", edge.interaction, edge.probability);
+    }
+    text
+}
+
+/// Captions are the answer; how they came about is nobody's question.
+struct Quiet;
+
+impl Reporter for Quiet {
+    fn event(&mut self, _plan: &Plan, _event: &Event) {}
+}

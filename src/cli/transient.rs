@@ -1,0 +1,44 @@
+//! One stage by itself, through the runner and a worker, in a store that is thrown away: for commands that are no experiment.
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use crate::error::{Error, Result};
+use crate::plan::status::Known;
+use crate::plan::{Plan, Stage};
+use crate::protocol::Hello;
+use crate::runner::events::Reporter;
+use crate::runner::interrupt::Interrupt;
+use crate::runner::worker_process::{self, WorkerCommand};
+use crate::runner::{self, Options};
+
+/// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
+pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Reporter) -> Result<(Hello, PathBuf)> {
+    let store = context.store()?;
+    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let hello = worker_process::identity(&devices[0], &store)?;
+    let mut plan = Plan::default();
+    let name = stage.name.clone();
+    let id = plan.add(stage);
+    let options = Options {
+        processor: devices[0].without_device(),
+        devices,
+        jobs: 1,
+        keep_going: false,
+        log_folder: logs.path(),
+        estimate: &|_| 1.0,
+    };
+    let known = Known::of(&plan, &store);
+    let interrupt = Interrupt::listen()?;
+    let summary = runner::run(&plan, known, &store, &options, &interrupt, reporter)?;
+    if let Some((_, error)) = summary.failed.into_iter().next() {
+        return Err(error);
+    }
+    if summary.interrupted {
+        return Err(Error::interrupted("interrupted"));
+    }
+    let made = summary.known.outputs(id).and_then(|outputs| outputs.get(output));
+    let made = made.ok_or_else(|| Error::failure(format!("{name} left no {output}")))?;
+    Ok((hello, store.use_object(&made.digest)?))
+}

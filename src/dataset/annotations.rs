@@ -1,0 +1,230 @@
+//! What people wrote down for the downstream tasks: a frame's caption, and what each of its instruments does (METHOD 8).
+//!
+//! There is one [`FrameAnnotation`] for each row of the index, in a file of its own, so that other captions train no classifier
+//! again. Data sets have them in three forms: [`caption_file`] (JSON), [`interaction_file`] (CSV) and [`xml`] (both). What cannot be
+//! used is a problem with its file and line and takes no frame out of the index. What is said of frames without a row is passed over:
+//! files may cover other frames and splits.
+
+pub mod caption_file;
+mod interaction_file;
+mod xml;
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::endovis18::frame_number;
+use super::index::read_lines;
+use super::labels::{ClassMap, normalized};
+use super::pattern::Pattern;
+use super::source::SourceLayout;
+use crate::error::{Error, Result};
+use caption_file::PlacedCaption;
+use interaction_file::InteractionFile;
+
+/// What an instrument may do to the tissue, in the order of the interaction graph's classes.
+pub const INTERACTIONS: [&str; 13] = [
+    "Idle",
+    "Grasping",
+    "Retraction",
+    "Tissue_Manipulation",
+    "Tool_Manipulation",
+    "Cutting",
+    "Cauterization",
+    "Suction",
+    "Looping",
+    "Suturing",
+    "Clipping",
+    "Staple",
+    "Ultrasound_Sensing",
+];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelledInteraction {
+    /// The instrument's index in the label space; never the tissue's.
+    pub class: usize,
+    /// Into [`INTERACTIONS`].
+    pub interaction: usize,
+}
+
+/// `None`: nobody annotated it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FrameAnnotation {
+    pub caption: Option<String>,
+    /// Rising by class, then interaction, each pair once. Two instruments of one class may do different things.
+    pub interactions: Option<Vec<LabelledInteraction>>,
+}
+
+/// A frame by its numbers, whatever a layout calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrameNumber {
+    pub sequence: u32,
+    pub frame: u32,
+}
+
+/// Reads the annotations of an index: one for each of its rows.
+pub fn read(path: &Path) -> Result<Vec<FrameAnnotation>> {
+    read_lines(path)
+}
+
+pub(super) struct Gathered {
+    /// One for each row.
+    pub annotations: Vec<FrameAnnotation>,
+    pub problems: Vec<Error>,
+}
+
+/// Reads whatever of a data set's captions and interactions is about `rows`.
+pub(super) fn gather(source: &SourceLayout, root: &Path, classes: &ClassMap, rows: &[FrameNumber]) -> Result<Gathered> {
+    let mut gatherer = Gatherer { source, root, classes, wanted: rows.iter().copied().collect(), problems: Vec::new() };
+    let mut captions = gatherer.captions()?;
+    let mut interactions = gatherer.interactions()?;
+    let of_row = |row| FrameAnnotation { caption: captions.remove(row), interactions: interactions.remove(row).map(sorted) };
+    let annotations = rows.iter().map(of_row).collect();
+    // An XML file that is broken is broken for both.
+    let mut told = BTreeSet::new();
+    gatherer.problems.retain(|problem| told.insert(problem.to_string()));
+    Ok(Gathered { annotations, problems: gatherer.problems })
+}
+
+fn sorted(mut interactions: Vec<LabelledInteraction>) -> Vec<LabelledInteraction> {
+    interactions.sort_by_key(|found| (found.class, found.interaction));
+    interactions.dedup();
+    interactions
+}
+
+struct Gatherer<'a> {
+    source: &'a SourceLayout,
+    root: &'a Path,
+    classes: &'a ClassMap,
+    wanted: BTreeSet<FrameNumber>,
+    problems: Vec<Error>,
+}
+
+impl Gatherer<'_> {
+    fn captions(&mut self) -> Result<BTreeMap<FrameNumber, String>> {
+        let mut captions = BTreeMap::new();
+        for pattern in &self.source.captions {
+            for (frame, caption) in self.captions_at(pattern)? {
+                captions.entry(frame).or_insert(caption);
+            }
+        }
+        Ok(captions)
+    }
+
+    fn captions_at(&mut self, pattern: &Pattern) -> Result<BTreeMap<FrameNumber, String>> {
+        let mut captions = BTreeMap::new();
+        let mut files = BTreeSet::new();
+        for sequence in self.source.sequences() {
+            let path = self.root.join(pattern.fill(sequence, 0));
+            if path.is_dir() {
+                for (frame, file) in self.xml_files(pattern, sequence, &path)? {
+                    match xml::caption(&file) {
+                        Ok(caption) => captions.extend(caption.map(|caption| (frame, caption))),
+                        Err(error) => self.problems.push(error),
+                    }
+                }
+            } else if path.is_file() {
+                files.insert(path);
+            }
+        }
+        captions.extend(self.captions_of_files(&files)?);
+        Ok(captions)
+    }
+
+    fn captions_of_files(&mut self, files: &BTreeSet<PathBuf>) -> Result<BTreeMap<FrameNumber, String>> {
+        let mut found: BTreeMap<FrameNumber, PlacedCaption> = BTreeMap::new();
+        for file in files {
+            for caption in caption_file::read(file, &mut self.problems)? {
+                if !self.wanted.contains(&caption.frame) {
+                    continue;
+                }
+                if let Some(first) = found.get(&caption.frame) {
+                    let problem = format!("{} has a second caption (the first: {})", self.name(caption.frame), first.place);
+                    self.problems.push(Error::failure(problem).at(caption.place));
+                    continue;
+                }
+                found.insert(caption.frame, caption);
+            }
+        }
+        Ok(found.into_iter().map(|(frame, caption)| (frame, caption.caption)).collect())
+    }
+
+    fn interactions(&mut self) -> Result<BTreeMap<FrameNumber, Vec<LabelledInteraction>>> {
+        let mut interactions = BTreeMap::new();
+        let mut files: BTreeMap<PathBuf, InteractionFile> = BTreeMap::new();
+        for sequence in self.source.sequences() {
+            let mut places = self.source.interactions.iter().map(|pattern| (pattern, self.root.join(pattern.fill(sequence, 0))));
+            let Some((pattern, path)) = places.find(|(_, path)| path.exists()) else {
+                continue;
+            };
+            if path.is_dir() {
+                for (frame, file) in self.xml_files(pattern, sequence, &path)? {
+                    let found = xml::interactions(&file, self.classes, &mut self.problems);
+                    interactions.extend(found.map(|found| (frame, found)));
+                }
+                continue;
+            }
+            let file = match files.entry(path) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(new) => {
+                    let file = interaction_file::read(new.key(), pattern.has_sequence(), &mut self.problems)?;
+                    new.insert(file)
+                }
+            };
+            interactions.extend(self.interactions_of_rows(sequence, file));
+        }
+        Ok(interactions)
+    }
+
+    fn interactions_of_rows(&mut self, sequence: u32, file: &InteractionFile) -> BTreeMap<FrameNumber, Vec<LabelledInteraction>> {
+        let mut interactions: BTreeMap<FrameNumber, Vec<LabelledInteraction>> = BTreeMap::new();
+        for row in file.rows_of(sequence) {
+            let of_frame = interactions.entry(FrameNumber { sequence, frame: row.frame }).or_default();
+            match labelled(&row.tool, &row.interaction, self.classes) {
+                Ok(found) => of_frame.extend(found),
+                Err(error) => self.problems.push(error.at(&row.place)),
+            }
+        }
+        interactions
+    }
+
+    /// The XML files of a sequence's rows, as far as they exist.
+    fn xml_files(&self, pattern: &Pattern, sequence: u32, folder: &Path) -> Result<Vec<(FrameNumber, PathBuf)>> {
+        if !pattern.has_sequence() {
+            return Err(Error::failure(format!("a folder of XML files is one sequence's, but `{pattern}` names none"))
+                .at_path(folder)
+                .hint("write the pattern with {sequence}, as in `seq_{sequence}/xml`"));
+        }
+        let of_sequence = self.wanted.iter().filter(|frame| frame.sequence == sequence);
+        let files = of_sequence.map(|&frame| (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame)))));
+        Ok(files.filter(|(_, file)| file.is_file()).collect())
+    }
+
+    fn name(&self, frame: FrameNumber) -> String {
+        format!("{}/{}", self.source.sequence_name(frame.sequence), self.source.frame_name(frame.frame))
+    }
+}
+
+/// `None`: the tissue's own, or of a class that the label space lacks.
+fn labelled(tool: &str, interaction: &str, classes: &ClassMap) -> Result<Option<LabelledInteraction>> {
+    let Some(class) = classes.class(tool)?.filter(|&class| class != classes.space.tissue()) else {
+        return Ok(None);
+    };
+    let wanted = normalized(interaction);
+    let known = INTERACTIONS.iter().position(|name| normalized(name) == wanted);
+    let interaction = known
+        .ok_or_else(|| Error::failure(format!("`{}` is no interaction (they are {})", interaction.trim(), INTERACTIONS.join(", "))))?;
+    Ok(Some(LabelledInteraction { class, interaction }))
+}
+
+/// `2`, `seq_2` or `video02`.
+fn sequence_number(text: &str) -> Result<u32> {
+    let trimmed = text.trim();
+    let digits = trimmed.strip_prefix("seq_").or_else(|| trimmed.strip_prefix("video")).unwrap_or(trimmed);
+    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no sequence")).hint("2, seq_2 and video02 are understood"))
+}
+
+#[cfg(test)]
+mod tests;

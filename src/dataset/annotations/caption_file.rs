@@ -1,0 +1,106 @@
+//! Captions as JSON: `[{"id_path": "seq_2/features/frame045_features.npy", "caption": "..."}]`, other keys passed over.
+//!
+//! The path names no file that must exist: its first part is the sequence (`seq_2`, `video03`), and the digits at the start of
+//! its last part are the frame (`frame045...`, `000030...`). White space within a caption is evened out; an empty one is none.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{FrameNumber, frame_number, sequence_number};
+use crate::error::{AtPath, Error, Result};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedCaption {
+    pub frame: FrameNumber,
+    pub caption: String,
+    /// File and number of the entry: the whole file may be one line.
+    pub place: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id_path: String,
+    caption: String,
+}
+
+/// An entry that cannot be used is added to `problems`; a file that is no list is an error.
+pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
+    let text = std::fs::read_to_string(path).at_path("read the captions", path)?;
+    captions_in(&text, path, problems)
+}
+
+pub(super) fn captions_in(text: &str, path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
+    let text = text.trim_start_matches('\u{feff}');
+    let entries: Vec<serde_json::Value> = serde_json::from_str(text).at_path("understand the captions", path)?;
+    let mut captions = Vec::new();
+    for (index, entry) in entries.into_iter().enumerate() {
+        let place = format!("{}: entry {}", path.display(), index + 1);
+        match caption(entry) {
+            Ok((_, caption)) if caption.is_empty() => {}
+            Ok((frame, caption)) => captions.push(PlacedCaption { frame, caption, place }),
+            Err(error) => problems.push(error.at(place)),
+        }
+    }
+    Ok(captions)
+}
+
+fn caption(entry: serde_json::Value) -> Result<(FrameNumber, String)> {
+    let entry: Entry = serde_json::from_value(entry).map_err(|error| Error::failure(format!("this is no caption: {error}")))?;
+    Ok((frame_of(&entry.id_path)?, evened(&entry.caption)))
+}
+
+/// One space between words, none around them.
+pub(super) fn evened(caption: &str) -> String {
+    caption.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn frame_of(id_path: &str) -> Result<FrameNumber> {
+    let unclear = |_| {
+        Error::failure(format!("`{id_path}` names no frame"))
+            .hint("an id_path has the sequence first and the frame last, as in seq_2/features/frame045_features.npy")
+    };
+    let (first, rest) = id_path.split_once('/').unwrap_or((id_path, ""));
+    let last = rest.rsplit('/').next().unwrap_or(rest);
+    let digits: String = last.trim_start_matches("frame").chars().take_while(char::is_ascii_digit).collect();
+    Ok(FrameNumber { sequence: sequence_number(first).map_err(unclear)?, frame: frame_number(&digits).map_err(unclear)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_id_path_gives_sequence_and_frame() {
+        let numbers = |path: &str| frame_of(path).map(|found| (found.sequence, found.frame)).ok();
+        assert_eq!(numbers("seq_2/features/frame045_features.npy"), Some((2, 45)));
+        assert_eq!(numbers("seq_16/frame000"), Some((16, 0)));
+        assert_eq!(numbers("video03/000030.png"), Some((3, 30)));
+        for path in ["", "seq_2", "seq_2/", "seq_x/frame000.npy", "frames/frame000.npy", "seq_2/picture.npy", "seq_2/frame99999999999"] {
+            assert_eq!(numbers(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_bad_entry_is_a_problem_with_its_number_and_the_rest_is_read() {
+        let text = r#"[{"id_path": "seq_2/frame001.npy", "caption": " A suction  suctioning\u3000blood ", "ad_path": "x"},
+            {"id_path": "here", "caption": "A"}, {"id_path": "seq_2/frame003.npy"}, {"id_path": "seq_2/frame004", "caption": " "}]"#;
+        let mut problems = Vec::new();
+        let captions = captions_in(text, Path::new("captions.json"), &mut problems).unwrap();
+        let found: Vec<(u32, &str)> = captions.iter().map(|found| (found.frame.frame, found.caption.as_str())).collect();
+        assert_eq!(found, [(1, "A suction suctioning blood")]);
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(texts[0].starts_with("captions.json: entry 2: `here` names no frame"), "{}", texts[0]);
+        assert!(texts[1].starts_with("captions.json: entry 3: this is no caption: missing field `caption`"), "{}", texts[1]);
+        assert_eq!(texts.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,80}", id_path in ".{0,30}") {
+            let _ = captions_in(&text, Path::new("x"), &mut Vec::new());
+            let _ = frame_of(&id_path);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Words as numbers: four special tokens, then the words that the train captions have often enough.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Fills sentences up to the longest of a batch.
+pub const PADDING: usize = 0;
+/// A word that is not in the vocabulary.
+pub const UNKNOWN: usize = 1;
+/// Before the first word.
+pub const START: usize = 2;
+/// Behind the last one.
+pub const END: usize = 3;
+
+const SPECIAL: [&str; 4] = ["<padding>", "<unknown>", "<start>", "<end>"];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Vocabulary {
+    words: Vec<String>,
+    numbers: HashMap<String, usize>,
+}
+
+impl From<Vec<String>> for Vocabulary {
+    /// All words, the special tokens among them, by number.
+    fn from(words: Vec<String>) -> Self {
+        let numbers = words.iter().enumerate().map(|(number, word)| (word.clone(), number)).collect();
+        Vocabulary { words, numbers }
+    }
+}
+
+impl From<Vocabulary> for Vec<String> {
+    fn from(vocabulary: Vocabulary) -> Self {
+        vocabulary.words
+    }
+}
+
+impl Vocabulary {
+    /// Words that occur at least so often, the most frequent first, of equals by the alphabet.
+    pub fn of<'a>(captions: impl IntoIterator<Item = &'a [String]>, minimum_frequency: usize) -> Self {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for word in captions.into_iter().flatten() {
+            *counts.entry(word).or_default() += 1;
+        }
+        let mut frequent: Vec<(&str, usize)> = counts.into_iter().filter(|(_, count)| *count >= minimum_frequency).collect();
+        frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let words = frequent.into_iter().map(|(word, _)| word).filter(|word| !SPECIAL.contains(word));
+        Vocabulary::from(SPECIAL.into_iter().chain(words).map(String::from).collect::<Vec<_>>())
+    }
+
+    /// With the special tokens.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// START, the words, END.
+    pub fn encode(&self, words: &[String]) -> Vec<usize> {
+        let number = |word: &String| self.numbers.get(word).copied().unwrap_or(UNKNOWN);
+        std::iter::once(START).chain(words.iter().map(number)).chain([END]).collect()
+    }
+
+    /// The words up to END; of the special tokens none.
+    pub fn decode(&self, numbers: &[usize]) -> Vec<String> {
+        let words = numbers.iter().take_while(|&&number| number != END).filter(|&&number| number >= SPECIAL.len());
+        words.filter_map(|&number| self.words.get(number).cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tokens::tokenize;
+    use super::*;
+
+    fn vocabulary(minimum_frequency: usize) -> Vocabulary {
+        let captions = ["a hook is idle", "a suction is idle", "a hook cuts"].map(tokenize);
+        Vocabulary::of(captions.iter().map(Vec::as_slice), minimum_frequency)
+    }
+
+    #[test]
+    fn frequent_words_come_first_and_rare_ones_are_unknown() {
+        let words: Vec<String> = vocabulary(2).into();
+        assert_eq!(words, ["<padding>", "<unknown>", "<start>", "<end>", "a", "hook", "idle", "is"]);
+        assert_eq!(vocabulary(2).encode(&tokenize("a suction cuts")), [START, 4, UNKNOWN, UNKNOWN, END]);
+    }
+
+    #[test]
+    fn what_is_encoded_comes_back_up_to_its_end() {
+        let vocabulary = vocabulary(1);
+        let words = tokenize("a suction is idle");
+        assert_eq!(vocabulary.decode(&vocabulary.encode(&words)), words);
+        assert_eq!(vocabulary.decode(&[START, 4, END, 5]), ["a"]);
+        let text = serde_json::to_string(&vocabulary).unwrap();
+        assert_eq!(serde_json::from_str::<Vocabulary>(&text).unwrap(), vocabulary);
+    }
+}

@@ -1,0 +1,149 @@
+//! The stages that learn a task from features: captions and interaction graphs (METHOD 8), their speed, and a pass over pictures
+//! that nobody annotated.
+
+use serde::{Deserialize, Serialize};
+
+use super::stages::{ExtractionSettings, MeasuredMachine, StageParameters, stage};
+use crate::recipe::values::InteractionLoss;
+
+/// What every head is trained with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeadTraining {
+    pub epochs: usize,
+    /// Frames a step.
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    /// Regions of a frame; the most certain ones are kept.
+    pub maximum_regions: usize,
+    /// The control: heads see each frame with another frame's features.
+    pub shuffled: bool,
+    pub seed: u64,
+}
+
+/// The shape of a Meshed-Memory Transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TransformerSettings {
+    pub width: usize,
+    /// Of the encoder, and of the decoder.
+    pub layers: usize,
+    pub attention_heads: usize,
+    pub feed_forward: usize,
+    /// Of each attention in the encoder; 0 for none.
+    pub memory_slots: usize,
+    pub dropout: f64,
+}
+
+/// How sentences are made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CaptionSearch {
+    pub beam: usize,
+    /// In words.
+    pub longest: usize,
+}
+
+/// Further epochs that raise CIDEr itself (Rennie et al., "Self-Critical Sequence Training for Image Captioning", CVPR 2017).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SelfCritical {
+    pub epochs: usize,
+    pub learning_rate: f64,
+}
+
+/// Further epochs in which backbone and head learn together, through SL-FE.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JointTraining {
+    pub epochs: usize,
+    /// Of the backbone.
+    pub learning_rate: f64,
+    pub extraction: ExtractionSettings,
+}
+
+/// Trains a captioner. Inputs: `features`, `index`, `annotations`; of a joint training also `checkpoint` and `pack`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaptionStage {
+    pub training: HeadTraining,
+    pub transformer: TransformerSettings,
+    pub warm_up_steps: usize,
+    pub label_smoothing: f64,
+    /// Words that the train captions have less often are unknown.
+    pub minimum_frequency: usize,
+    pub search: CaptionSearch,
+    pub self_critical: Option<SelfCritical>,
+    pub joint: Option<JointTraining>,
+}
+stage!(CaptionStage, "caption", 1);
+
+/// The shape of the interaction graph.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GraphSettings {
+    pub width: usize,
+    /// Rounds of messages between nodes.
+    pub rounds: usize,
+    pub attention_heads: usize,
+    pub dropout: f64,
+    /// Classes of the label space; the last is the tissue.
+    pub classes: usize,
+    /// `[height, width]` that boxes count in.
+    pub image_size: [u32; 2],
+}
+
+/// Trains an interaction graph. Inputs: `features`, `index`, `annotations`; with the CogTree loss also `biased`, a head trained with
+/// cross-entropy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InteractStage {
+    pub training: HeadTraining,
+    pub graph: GraphSettings,
+    pub loss: InteractionLoss,
+}
+stage!(InteractStage, "interact", 1);
+
+/// The speed from packed pixels to caption and graph, at batch 1. Inputs: `checkpoint`, `pack`, `index`, and `caption`, `interact`
+/// as far as there are such heads.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MeasureTasksStage {
+    pub extraction: ExtractionSettings,
+    pub maximum_regions: usize,
+    pub frames: usize,
+    pub seconds: f64,
+    pub warm_up: usize,
+    pub machine: MeasuredMachine,
+}
+stage!(MeasureTasksStage, "measure-tasks", 1);
+
+/// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescribeStage {
+    pub captioner: CaptionerSettings,
+}
+stage!(DescribeStage, "describe", 1);
+
+/// All that is needed to caption a picture beside the tensors: what an export writes as `captioner.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaptionerSettings {
+    pub extraction: ExtractionSettings,
+    /// `[height, width]` that pictures are resized to.
+    pub image_size: [u32; 2],
+    /// Names of the label space's classes.
+    pub classes: Vec<String>,
+    pub maximum_regions: usize,
+}
+
+/// Files of a head: of `caption` and `interact` the output [`super::stages::output::HEAD`].
+pub mod head_file {
+    pub const TENSORS: &str = "head.safetensors";
+    pub const SETTINGS: &str = "head.json";
+    /// Alone in the folder where the train or the validation frames have no annotation of the task.
+    pub const NOTHING_ANNOTATED: &str = "nothing-annotated.json";
+    /// Of a captioner.
+    pub const VOCABULARY: &str = "vocabulary.json";
+    /// Of a jointly trained one: the backbone that belongs to it.
+    pub const BACKBONE: &str = "backbone.safetensors";
+}
+
+/// Files of an exported captioner's folder.
+pub mod captioner_file {
+    pub const SETTINGS: &str = "captioner.json";
+    pub const BACKBONE: &str = "backbone.safetensors";
+    /// Folders of heads.
+    pub const CAPTION: &str = "caption";
+    pub const INTERACT: &str = "interact";
+}

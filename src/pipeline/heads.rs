@@ -1,0 +1,203 @@
+//! What is learnt from a cell's features, and how fast all of it is: the stages behind `extract`.
+
+use std::sync::Arc;
+
+use super::build::{Builder, CellStages, Goal, ModelStages, on_frames, swept};
+use super::head_stages::*;
+use super::stages::*;
+use crate::error::{Error, Result};
+use crate::plan::{Resource, Stage, StageId};
+use crate::recipe::experiment::Cell;
+use crate::recipe::library::Resolved;
+use crate::recipe::schema::{ExtractionRecipe, HeadRecipe};
+use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode};
+
+/// A cell's features, found.
+pub(super) struct Found<'a> {
+    pub cell: &'a Cell,
+    pub model: &'a ModelStages,
+    pub extraction: &'a Resolved<ExtractionRecipe>,
+    pub settings: &'a ExtractionSettings,
+    pub extract: StageId,
+}
+
+impl Found<'_> {
+    fn name(&self, task: &str, axes: &[&str]) -> String {
+        format!("{task} {} {}{}", self.model.recipe.name, self.extraction.name, swept(self.cell, axes))
+    }
+
+    /// The name of a head's stage; of heads that a matrix sweeps with the head's own.
+    fn head_name(&self, task: &str, head: &Resolved<HeadRecipe>) -> String {
+        let own = self.cell.head.iter().filter(|name| **name == head.name).map(|name| format!(" {name}")).collect::<String>();
+        self.name(task, &["model.", "data.", "extraction.", "head."]) + &own
+    }
+}
+
+impl Builder<'_> {
+    /// Every head of the cell.
+    pub(super) fn heads(&mut self, found: &Found, stages: &mut CellStages) -> Result<()> {
+        let heads = self.experiment.heads(found.cell)?;
+        let is_table = self.wants(&[Goal::Extraction]);
+        if let Some(head) = heads.get(&HeadTask::Probe).filter(|_| is_table) {
+            stages.probe = Some(self.probe(found, head));
+        }
+        if let Some(head) = heads.get(&HeadTask::Caption) {
+            check(head)?;
+            stages.caption = Some(self.caption(found, head)?);
+        }
+        if let Some(head) = heads.get(&HeadTask::Interaction) {
+            check(head)?;
+            stages.interact = Some(self.interact(found, head));
+        }
+        let maximum = heads.values().filter(|head| head.value.task != HeadTask::Probe).map(|head| head.value.maximum_regions.get()).max();
+        if let Some(maximum_regions) = maximum.filter(|_| is_table) {
+            self.tasks_speed(found, stages, maximum_regions);
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> StageId {
+        let parameters = ProbeStage {
+            ridge: head.value.ridge.value(),
+            classes: found.model.architecture.classes,
+            shuffled: found.extraction.value.shuffled,
+        };
+        let stage = Stage::new(found.head_name("probe", head), &parameters, Resource::Processor);
+        self.plan.add(with_features(stage, found))
+    }
+
+    fn caption(&mut self, found: &Found, head: &Arc<Resolved<HeadRecipe>>) -> Result<StageId> {
+        let recipe = &head.value;
+        let parameters = CaptionStage {
+            training: training(recipe, found),
+            transformer: TransformerSettings {
+                width: recipe.width.get(),
+                layers: recipe.layers.get(),
+                attention_heads: recipe.attention_heads.get(),
+                feed_forward: recipe.feed_forward.get(),
+                memory_slots: recipe.memory_slots as usize,
+                dropout: recipe.dropout.value(),
+            },
+            warm_up_steps: recipe.warm_up_steps.get(),
+            label_smoothing: recipe.label_smoothing.value(),
+            minimum_frequency: recipe.minimum_frequency.get(),
+            search: CaptionSearch { beam: recipe.beam.get(), longest: recipe.longest_caption.get() },
+            self_critical: (recipe.self_critical_epochs > 0).then(|| SelfCritical {
+                epochs: recipe.self_critical_epochs as usize,
+                learning_rate: recipe.self_critical_learning_rate.value(),
+            }),
+            joint: joint(head, found)?,
+        };
+        let is_joint = parameters.joint.is_some();
+        let mut stage = with_annotations(Stage::new(found.head_name("caption", head), &parameters, Resource::Device), found);
+        if is_joint {
+            // The index is there already.
+            stage = on_frames(stage, found.model);
+        }
+        Ok(self.plan.add(stage))
+    }
+
+    fn interact(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> StageId {
+        let recipe = &head.value;
+        let graph = GraphSettings {
+            width: recipe.width.get(),
+            rounds: recipe.layers.get(),
+            attention_heads: recipe.attention_heads.get(),
+            dropout: recipe.dropout.value(),
+            classes: found.model.architecture.classes,
+            image_size: found.model.frames.image_size,
+        };
+        let with_loss = |loss| InteractStage { training: training(recipe, found), graph, loss };
+        let name = found.head_name("interact", head);
+        let mut stage = with_annotations(Stage::new(name.clone(), &with_loss(recipe.loss), Resource::Device), found);
+        if recipe.loss == InteractionLoss::CogTree {
+            let biased = Stage::new(format!("{name} (biased)"), &with_loss(InteractionLoss::CrossEntropy), Resource::Device);
+            let biased = self.plan.add(with_annotations(biased, found));
+            stage = stage.output_of(input::BIASED, biased, output::HEAD);
+        }
+        self.plan.add(stage)
+    }
+
+    /// Frames a second from pixels to features.
+    pub(super) fn speed(&mut self, found: &Found, stages: &mut CellStages) {
+        let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed) else { return };
+        let speed = MeasureStage {
+            extraction: found.settings.clone(),
+            frames: self.experiment.recipe.speed_frames.get(),
+            seconds: self.experiment.recipe.speed_seconds.value(),
+            warm_up: self.experiment.recipe.speed_warm_up.get(),
+            machine: machine.clone(),
+        };
+        let measure = Stage::new(found.name("measure", &["model.", "data.", "extraction."]), &speed, Resource::Alone);
+        stages.measure = Some(self.plan.add(on_frames(measure, found.model)));
+    }
+
+    /// Frames a second from pixels to caption and graph.
+    fn tasks_speed(&mut self, found: &Found, stages: &mut CellStages, maximum_regions: usize) {
+        let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed && !found.extraction.value.shuffled) else { return };
+        let speed = MeasureTasksStage {
+            extraction: found.settings.clone(),
+            maximum_regions,
+            frames: self.experiment.recipe.speed_frames.get(),
+            seconds: self.experiment.recipe.speed_seconds.value(),
+            warm_up: self.experiment.recipe.speed_warm_up.get(),
+            machine: machine.clone(),
+        };
+        let name = found.name("measure-tasks", &["model.", "data.", "extraction.", "head."]);
+        let mut stage = on_frames(Stage::new(name, &speed, Resource::Alone), found.model);
+        for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
+            if let Some(head) = head {
+                stage = stage.output_of(input, head, output::HEAD);
+            }
+        }
+        stages.measure_tasks = Some(self.plan.add(stage));
+    }
+}
+
+fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
+    let (width, heads) = (head.value.width.get(), head.value.attention_heads.get());
+    if width.is_multiple_of(heads) && width.is_multiple_of(2) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
+        .hint("choose an even width that is a multiple of attention_heads"))
+}
+
+fn with_features(stage: Stage, found: &Found) -> Stage {
+    stage.output_of(input::FEATURES, found.extract, output::FEATURES).output_of(input::INDEX, found.model.frames.index, output::INDEX)
+}
+
+fn with_annotations(stage: Stage, found: &Found) -> Stage {
+    with_features(stage, found).output_of(input::ANNOTATIONS, found.model.frames.index, output::ANNOTATIONS)
+}
+
+fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
+    HeadTraining {
+        epochs: recipe.epochs.get(),
+        batch_size: recipe.batch_size.get(),
+        learning_rate: recipe.learning_rate.value(),
+        maximum_regions: recipe.maximum_regions.get(),
+        shuffled: found.extraction.value.shuffled,
+        seed: recipe.seed,
+    }
+}
+
+/// Epochs in which the backbone learns, too: only through SL-FE with heat maps in closed form does the gradient reach it.
+fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTraining>> {
+    if head.value.joint_epochs == 0 {
+        return Ok(None);
+    }
+    let extraction = &found.extraction.value;
+    if extraction.mode != Mode::SlFe || extraction.cam_layer != FeatureLayer::Layer4 || extraction.shuffled {
+        return Err(Error::usage(format!(
+            "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \"layer4\"` and unshuffled features; extraction.{} is another way",
+            head.name, found.extraction.name
+        ))
+        .hint("sweep it over `extraction = [\"sl-fe\"]` alone, or set head.joint_epochs = 0"));
+    }
+    Ok(Some(JointTraining {
+        epochs: head.value.joint_epochs as usize,
+        learning_rate: head.value.joint_learning_rate.value(),
+        extraction: found.settings.clone(),
+    }))
+}

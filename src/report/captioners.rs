@@ -1,0 +1,99 @@
+//! Exported captioners: a folder for each cell with its backbone and heads, for `surgcam caption` and for other programs.
+
+use std::path::{Path, PathBuf};
+
+use super::exports::{Exported, model_folder, object};
+use super::results::Results;
+use crate::error::{AtPath, Error, Result};
+use crate::pipeline::build::{Built, PlannedCell};
+use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, InteractStage, captioner_file, head_file};
+use crate::pipeline::stages::{ExtractStage, output};
+use crate::plan::{Plan, StageId};
+use crate::recipe::values::Mode;
+
+/// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
+/// and `interact`.
+pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
+    let mut files = 0;
+    let mut cells = 0;
+    for cell in built.cells.iter().filter(|cell| cell.stages.caption.is_some() || cell.stages.interact.is_some()) {
+        let Some(extraction) = &cell.extraction else { continue };
+        if extraction.value.mode == Mode::GroundTruthBoxes || extraction.value.shuffled {
+            continue;
+        }
+        let mut name = format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels());
+        if let Some(head) = &cell.cell.head {
+            name = format!("{name}_{head}");
+        }
+        files += captioner(&built.plan, results, cell, &folder.join(model_folder(cell)).join(name))?;
+        cells += 1;
+    }
+    if cells == 0 {
+        return Err(Error::usage("no cell of the experiment has a head that describes a frame")
+            .hint("add `heads = [\"caption\", \"interaction\"]` under [experiment]"));
+    }
+    Ok(Exported { files })
+}
+
+fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) -> Result<usize> {
+    let mut copied = Copies { folder: folder.to_path_buf(), files: 0 };
+    let mut maximum_regions = 0;
+    let mut backbone = object(results, Some(cell.checkpoint), output::CHECKPOINT)?;
+    for (stage, part) in [(cell.stages.caption, captioner_file::CAPTION), (cell.stages.interact, captioner_file::INTERACT)] {
+        let Some(id) = stage else { continue };
+        maximum_regions = maximum_regions.max(regions_of(plan, id)?);
+        let head = object(results, stage, output::HEAD)?;
+        for file in [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED] {
+            copied.add(&head.join(file), &format!("{part}/{file}"))?;
+        }
+        // A captioner that learnt with its backbone looks through that one.
+        let own = head.join(head_file::BACKBONE);
+        if own.is_file() {
+            backbone = own;
+        }
+    }
+    copied.add(&backbone, captioner_file::BACKBONE)?;
+    let extract = cell.stages.extract.ok_or_else(|| Error::failure("the cell has no extraction"))?;
+    let settings = CaptionerSettings {
+        extraction: plan.stage(extract).parameters_as::<ExtractStage>()?.extraction,
+        image_size: cell.image_size,
+        classes: cell.label_space.classes.clone(),
+        maximum_regions,
+    };
+    crate::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
+    Ok(copied.files + 1)
+}
+
+fn regions_of(plan: &Plan, id: StageId) -> Result<usize> {
+    let stage = plan.stage(id);
+    let training = match stage.parameters_as::<CaptionStage>() {
+        Ok(caption) => caption.training,
+        Err(_) => stage.parameters_as::<InteractStage>()?.training,
+    };
+    Ok(training.maximum_regions)
+}
+
+/// Files that are copied into a folder.
+struct Copies {
+    folder: PathBuf,
+    files: usize,
+}
+
+impl Copies {
+    /// Where there is such a file.
+    fn add(&mut self, from: &Path, name: &str) -> Result<()> {
+        if !from.is_file() {
+            return Ok(());
+        }
+        let to = self.folder.join(name);
+        let parent = to.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).at_path("create the folder", parent)?;
+        let part = to.with_extension("part");
+        let mut content = std::fs::File::open(from).at_path("read", from)?;
+        let mut copy = std::fs::File::create(&part).at_path("create", &part)?;
+        std::io::copy(&mut content, &mut copy).at_path("write", &part)?;
+        std::fs::rename(&part, &to).at_path("write", &to)?;
+        self.files += 1;
+        Ok(())
+    }
+}

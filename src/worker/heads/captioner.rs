@@ -1,0 +1,268 @@
+//! A captioner: the transformer with its vocabulary, its two losses, and its file form.
+
+use std::path::Path;
+
+use surgcam::error::{AtPath, Result};
+use surgcam::language::vocabulary::{END, PADDING, START, Vocabulary};
+use surgcam::pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
+use surgcam::store::{read_json, write_json};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::beam::{self, Sentence};
+use super::layers::TensorSource;
+use super::regions::RegionBatch;
+use super::transformer::Transformer;
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+
+pub struct Captioner {
+    pub transformer: Transformer,
+    pub vocabulary: Vocabulary,
+    settings: TransformerSettings,
+}
+
+impl Captioner {
+    pub fn new(source: &mut TensorSource, settings: TransformerSettings, vocabulary: Vocabulary) -> Result<Self> {
+        Ok(Captioner { transformer: Transformer::new(source, settings, vocabulary.len())?, vocabulary, settings })
+    }
+
+    /// From a folder that [`Captioner::write`] wrote.
+    pub fn read(folder: &Path, device: Device) -> Result<Self> {
+        let mut source = TensorSource::of_checkpoint(checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?, device);
+        let vocabulary = read_json(&folder.join(head_file::VOCABULARY))?;
+        Captioner::new(&mut source, read_json(&folder.join(head_file::SETTINGS))?, vocabulary)
+    }
+
+    /// `parameters`: those of the transformer, perhaps of an earlier epoch.
+    pub fn write(&self, parameters: &Parameters, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
+        write_json(&folder.join(head_file::SETTINGS), &self.settings)?;
+        write_json(&folder.join(head_file::VOCABULARY), &self.vocabulary)?;
+        checkpoint::write(parameters, &folder.join(head_file::TENSORS))
+    }
+
+    /// Cross-entropy of each next word of the captions, one for each frame; padding does not count.
+    pub fn loss(&self, regions: &RegionBatch, captions: &[Vec<usize>], label_smoothing: f64) -> Tensor {
+        let (given, wanted) = self.shifted(captions, regions.features.device());
+        let logits = self.transformer.decode(&self.transformer.encode(regions, true), &given, true);
+        logits.flatten(0, 1).cross_entropy_loss(&wanted.flatten(0, 1), None::<&Tensor>, Reduction::Mean, PADDING as i64, label_smoothing)
+    }
+
+    /// Self-critical: the mean over sentences of -(reward - baseline) times the sentence's log-probability. `sampled`: of each
+    /// frame several sentences (as words) with their rewards; the baseline is the mean reward of the frame's sentences.
+    pub fn self_critical_loss(&self, regions: &RegionBatch, sampled: &[Vec<(Vec<usize>, f64)>]) -> Tensor {
+        let device = regions.features.device();
+        let sentences = |(words, _): &(Vec<usize>, f64)| [&[START], words.as_slice(), &[END]].concat();
+        let captions: Vec<Vec<usize>> = sampled.iter().flatten().map(sentences).collect();
+        let frames: Vec<i64> = sampled.iter().enumerate().flat_map(|(frame, of_frame)| vec![frame as i64; of_frame.len()]).collect();
+        let advantages: Vec<f32> = sampled.iter().flat_map(|of_frame| advantages(of_frame)).collect();
+        let (given, wanted) = self.shifted(&captions, device);
+        let repeated = regions.of_frames(&Tensor::from_slice(&frames).to_device(device));
+        let logits = self.transformer.decode(&self.transformer.encode(&repeated, true), &given, true);
+        let of_words = logits.log_softmax(-1, Kind::Float).gather(2, &wanted.unsqueeze(-1), false).squeeze_dim(-1);
+        let is_word = wanted.ne(PADDING as i64).to_kind(Kind::Float);
+        let of_sentences = (of_words * &is_word).sum_dim_intlist(1, false, Kind::Float) / is_word.sum_dim_intlist(1, false, Kind::Float);
+        -(of_sentences * Tensor::from_slice(&advantages).to_device(device)).mean(Kind::Float)
+    }
+
+    /// Captions START ... END -> what the decoder is given and what it should answer, both [N, T], padded.
+    fn shifted(&self, captions: &[Vec<usize>], device: Device) -> (Tensor, Tensor) {
+        let longest = captions.iter().map(Vec::len).max().unwrap_or(1).max(2) - 1;
+        let padded = |part: &dyn Fn(&[usize]) -> Vec<usize>| {
+            let row = |caption: &Vec<usize>| {
+                let mut words: Vec<i64> = part(caption).into_iter().map(|word| word as i64).collect();
+                words.resize(longest, PADDING as i64);
+                words
+            };
+            let values: Vec<i64> = captions.iter().flat_map(row).collect();
+            Tensor::from_slice(&values).view([captions.len() as i64, longest as i64]).to_device(device)
+        };
+        (padded(&|caption| caption[..caption.len() - 1].to_vec()), padded(&|caption| caption[1..].to_vec()))
+    }
+
+    /// The best sentences of each frame, the best first.
+    pub fn sentences(&self, regions: &RegionBatch, search: CaptionSearch) -> Vec<Vec<Sentence>> {
+        tch::no_grad(|| {
+            let mut narration = self.transformer.narrate(regions);
+            beam::search(&mut narration, regions.regions.len(), search.beam, search.longest)
+        })
+    }
+
+    /// The best caption of each frame, as words.
+    pub fn captions(&self, regions: &RegionBatch, search: CaptionSearch) -> Vec<Vec<String>> {
+        let best = |sentences: Vec<Sentence>| sentences.first().map_or(Vec::new(), |best| self.vocabulary.decode(&best.words));
+        self.sentences(regions, search).into_iter().map(best).collect()
+    }
+}
+
+/// Of a frame's sentences: reward minus the mean reward.
+fn advantages(of_frame: &[(Vec<usize>, f64)]) -> Vec<f32> {
+    let mean = of_frame.iter().map(|(_, reward)| reward).sum::<f64>() / of_frame.len().max(1) as f64;
+    of_frame.iter().map(|(_, reward)| (reward - mean) as f32).collect()
+}
+
+/// Vaswani et al. 2017: rises for so many steps, then falls with the root of the step (from 1).
+pub fn warm_up_factor(width: usize, warm_up_steps: usize, step: i64) -> f64 {
+    let (step, warm_up) = (step.max(1) as f64, warm_up_steps.max(1) as f64);
+    (width as f64).powf(-0.5) * step.powf(-0.5).min(step * warm_up.powf(-1.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::regions::{FEATURES, FrameRegions, HeadRegion};
+    use super::*;
+    use crate::training::adam::{Adam, AdamSettings};
+    use rand::RngExt;
+    use surgcam::language::scores::{Judged, score};
+    use surgcam::language::tokens::tokenize;
+    use surgcam::random::stream;
+    use surgcam::vision::geometry::Box2;
+
+    const SMALL: TransformerSettings =
+        TransformerSettings { width: 64, layers: 2, attention_heads: 4, feed_forward: 128, memory_slots: 8, dropout: 0.0 };
+
+    /// 30 different captions in the manner of the real ones, each with its own random regions.
+    fn thirty() -> (Vec<Vec<String>>, FrameRegions) {
+        let tools = ["bipolar forceps", "prograsp forceps", "large needle driver", "monopolar curved scissors", "suction", "clip applier"];
+        let actions = ["looping", "cutting", "retracting", "cauterizing", "manipulating"];
+        let caption = |number: usize| {
+            let action = actions[number % actions.len()];
+            tokenize(&match number % 2 {
+                0 => format!("A {} is {action} tissue", tools[number / 5]),
+                _ => format!("A {} and a {} are {action} kidney tissue", tools[number / 5], tools[(number + 1) % tools.len()]),
+            })
+        };
+        let mut random = stream("thirty captions");
+        let of_row = |row| {
+            let count = random.random_range(1..=6);
+            let region = |_| HeadRegion {
+                class: 0,
+                bounds: Box2::from([0, 0, 1, 1]),
+                features: (0..FEATURES).map(|_| random.random_range(0.0..1.0)).collect(),
+            };
+            (row, (0..count).map(region).collect())
+        };
+        ((0..30).map(caption).collect(), FrameRegions::new((0..30).map(of_row).collect::<HashMap<_, _>>(), 6))
+    }
+
+    fn captioner(captions: &[Vec<String>], seed: u64) -> (Captioner, Parameters) {
+        let vocabulary = Vocabulary::of(captions.iter().map(Vec::as_slice), 1);
+        let mut source = TensorSource::random(seed, Device::Cpu);
+        let captioner = Captioner::new(&mut source, SMALL, vocabulary).unwrap();
+        (captioner, source.into_parameters())
+    }
+
+    #[test]
+    fn a_captioner_learns_thirty_captions_by_heart() {
+        let (captions, regions) = thirty();
+        let (captioner, parameters) = captioner(&captions, 1);
+        let mut adam = Adam::new(&parameters, AdamSettings { betas: (0.9, 0.98), epsilon: 1e-8 });
+        let batch = regions.batch(&(0..30).collect::<Vec<_>>(), Device::Cpu);
+        let encoded: Vec<Vec<usize>> = captions.iter().map(|caption| captioner.vocabulary.encode(caption)).collect();
+        for _ in 0..200 {
+            let loss = captioner.loss(&batch, &encoded, 0.0);
+            let rate = 0.15 * warm_up_factor(SMALL.width, 60, adam.steps() + 1);
+            adam.step(&loss, |_| rate);
+        }
+        let found = captioner.captions(&batch, CaptionSearch { beam: 5, longest: 20 });
+        let judged: Vec<Judged> =
+            found.into_iter().zip(&captions).map(|(candidate, own)| Judged { candidate, references: vec![own.clone()] }).collect();
+        let bleu = score(&judged).bleu;
+        assert!(bleu[3] > 0.95, "{bleu:?}");
+    }
+
+    /// Word by word with what was kept, and all words at once, are the same function.
+    #[test]
+    fn growing_sentences_get_the_probabilities_of_whole_ones() {
+        let (captions, regions) = thirty();
+        let (captioner, _) = captioner(&captions, 2);
+        let batch = regions.batch(&[0, 1, 29, 77], Device::Cpu);
+        for sentences in captioner.sentences(&batch, CaptionSearch { beam: 3, longest: 9 }).iter().enumerate().map(|(frame, found)| {
+            assert_eq!(found.len(), 3);
+            (frame, found)
+        }) {
+            let (frame, found) = sentences;
+            for sentence in found {
+                let caption = [&[START], sentence.words.as_slice(), &[END]].concat();
+                let ended = sentence.words.len() < 9;
+                let one = regions.batch(&[[0, 1, 29, 77][frame]], Device::Cpu);
+                let (given, wanted) = captioner.shifted(&[caption], Device::Cpu);
+                let mut logits = captioner.transformer.decode(&captioner.transformer.encode(&one, false), &given, false);
+                for never in [PADDING, START] {
+                    let _ = logits.narrow(2, never as i64, 1).fill_(f64::NEG_INFINITY);
+                }
+                logits = logits.log_softmax(-1, Kind::Float);
+                let of_words = logits.gather(2, &wanted.unsqueeze(-1), false).view([-1]);
+                let counted = sentence.words.len() as i64 + i64::from(ended);
+                let expected = f64::try_from(of_words.narrow(0, 0, counted).sum(Kind::Double)).unwrap();
+                assert!((sentence.log_probability - expected).abs() < 1e-4, "{} {expected}", sentence.log_probability);
+            }
+        }
+    }
+
+    /// Absent regions and how many there are of them change nothing: a frame without regions is one masked row.
+    #[test]
+    fn padding_changes_no_caption() {
+        let (captions, regions) = thirty();
+        let (captioner, _) = captioner(&captions, 3);
+        let logits = |maximum: usize, row: usize| {
+            let own: Vec<HeadRegion> = regions.of_row(row).to_vec();
+            let batch = RegionBatch::of(&[&own], maximum, Device::Cpu);
+            captioner.transformer.decode(
+                &captioner.transformer.encode(&batch, false),
+                &Tensor::from_slice(&[START as i64, 4, 5]).view([1, 3]),
+                false,
+            )
+        };
+        for row in [3, 77] {
+            let difference = f64::try_from((logits(6, row) - logits(11, row)).abs().max()).unwrap();
+            assert!(difference < 1e-4, "row {row}: {difference}");
+        }
+    }
+
+    #[test]
+    fn memory_slots_take_part_in_captions() {
+        let (captions, regions) = thirty();
+        let logits = |memory_slots| {
+            let mut source = TensorSource::random(4, Device::Cpu);
+            let vocabulary = Vocabulary::of(captions.iter().map(Vec::as_slice), 1);
+            let captioner = Captioner::new(&mut source, TransformerSettings { memory_slots, ..SMALL }, vocabulary).unwrap();
+            let encoded = captioner.transformer.encode(&regions.batch(&[0], Device::Cpu), false);
+            captioner.transformer.decode(&encoded, &Tensor::from_slice(&[START as i64]).view([1, 1]), false)
+        };
+        assert!(f64::try_from((logits(0) - logits(8)).abs().max()).unwrap() > 1e-3);
+    }
+
+    #[test]
+    fn self_critical_training_makes_rewarded_words_more_probable() {
+        let (captions, regions) = thirty();
+        let (captioner, parameters) = captioner(&captions, 5);
+        let mut adam = Adam::new(&parameters, AdamSettings::default());
+        let batch = regions.batch(&[0, 1], Device::Cpu);
+        let (good, bad) = (vec![5, 6], vec![7, 8]);
+        let sampled: Vec<Vec<(Vec<usize>, f64)>> = vec![vec![(good.clone(), 1.0), (bad.clone(), 0.0)]; 2];
+        let preference = || {
+            let loss = |words: &Vec<usize>| {
+                let caption = [&[START], words.as_slice(), &[END]].concat();
+                f64::try_from(captioner.loss(&batch, &[caption.clone(), caption], 0.0).detach()).unwrap()
+            };
+            loss(&bad) - loss(&good)
+        };
+        let before = preference();
+        for _ in 0..10 {
+            let loss = captioner.self_critical_loss(&batch, &sampled);
+            adam.step(&loss, |_| 1e-3);
+        }
+        assert!(preference() > before + 0.5);
+    }
+
+    #[test]
+    fn the_learning_rate_rises_then_falls_with_the_root_of_the_step() {
+        let factor = |step| warm_up_factor(512, 10_000, step);
+        assert!((factor(10_000) / factor(1) - 10_000.0).abs() < 1e-6);
+        assert!((factor(40_000) / factor(10_000) - 0.5).abs() < 1e-9);
+        assert!((factor(10_000) - 512f64.powf(-0.5) * 0.01).abs() < 1e-12);
+    }
+}

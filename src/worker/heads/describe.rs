@@ -1,0 +1,67 @@
+//! From a frame's regions to its caption and its graph, with heads that are trained already.
+
+use std::path::Path;
+
+use surgcam::artifacts::description::{Description, SeenInteraction};
+use surgcam::dataset::annotations::INTERACTIONS;
+use surgcam::error::Result;
+use surgcam::pipeline::head_stages::{CaptionSearch, head_file};
+use tch::{Device, Kind};
+
+use super::captioner::Captioner;
+use super::interaction_graph::{GraphBatch, InteractionGraph};
+use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
+use crate::features::values_of;
+use crate::seen::{Extracted, SeenFrame};
+
+/// The paper's.
+pub const SEARCH: CaptionSearch = CaptionSearch { beam: 5, longest: 20 };
+
+/// The heads that there are.
+pub struct Heads {
+    pub captioner: Option<Captioner>,
+    pub graph: Option<InteractionGraph>,
+    pub maximum_regions: usize,
+    pub device: Device,
+}
+
+impl Heads {
+    /// From the folders of heads; one whose task nobody annotated has no head in it.
+    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, maximum_regions: usize, device: Device) -> Result<Self> {
+        let has_head = |folder: &&Path| folder.join(head_file::SETTINGS).is_file();
+        Ok(Heads {
+            captioner: captioner.filter(has_head).map(|folder| Captioner::read(folder, device)).transpose()?,
+            graph: graph.filter(has_head).map(|folder| InteractionGraph::read(folder, device)).transpose()?,
+            maximum_regions,
+            device,
+        })
+    }
+
+    /// Of one frame. `seen`: what the classifier saw, where regions come from it.
+    pub fn describe(&self, seen: Option<&SeenFrame>, extracted: &Extracted) -> Description {
+        let probability = |class| seen.map_or(1.0, |seen| seen.probability(class));
+        let certainty: Vec<(f32, f32)> = extracted.regions.iter().map(|region| (probability(region.class), region.confidence)).collect();
+        let region = |place: usize| HeadRegion {
+            class: extracted.regions[place].class,
+            bounds: extracted.regions[place].bounds,
+            features: extracted.features[place * FEATURES..][..FEATURES].to_vec(),
+        };
+        let regions: Vec<HeadRegion> = most_certain(&certainty, self.maximum_regions).into_iter().map(region).collect();
+        let batch = RegionBatch::of(&[&regions], self.maximum_regions, self.device);
+        let caption = self.captioner.as_ref().map(|captioner| captioner.captions(&batch, SEARCH).remove(0).join(" "));
+        let interactions = self.graph.as_ref().map(|graph| interactions(graph, &batch));
+        Description { caption, interactions: interactions.unwrap_or_default() }
+    }
+}
+
+/// What each seen instrument most probably does.
+fn interactions(graph: &InteractionGraph, regions: &RegionBatch) -> Vec<SeenInteraction> {
+    let batch = graph.batch(regions);
+    let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
+    let of_edge = |(class, edge): (usize, super::interaction_graph::Edge)| {
+        let of_node = &scores[edge.node * INTERACTIONS.len()..][..INTERACTIONS.len()];
+        let best = (0..of_node.len()).fold(0, |best, place| if of_node[place] > of_node[best] { place } else { best });
+        SeenInteraction { class, interaction: INTERACTIONS[best].into(), probability: of_node[best] }
+    };
+    GraphBatch::seen_edges(&batch, 0).into_iter().map(of_edge).collect()
+}

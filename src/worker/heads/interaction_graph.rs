@@ -1,0 +1,338 @@
+//! The tool-tissue interaction graph (METHOD 8): a node for the tissue, one for each region of an instrument, an edge from the tissue
+//! to each instrument, and on each edge the scores of the 13 interactions.
+//!
+//! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In each round the nodes send
+//! each other messages, weighted by attention that sees the edge; at last an attention over the edges tells the tissue what its
+//! instruments do, and each edge is read from its two nodes and its own place. An annotated instrument that no region shows
+//! is an edge to a node that knows nothing, so that a missed instrument counts, too.
+
+use std::path::Path;
+
+use surgcam::dataset::annotations::{INTERACTIONS, LabelledInteraction};
+use surgcam::error::{AtPath, Result};
+use surgcam::pipeline::head_stages::{GraphSettings, head_file};
+use surgcam::store::{read_json, write_json};
+use surgcam::vision::geometry::Box2;
+use tch::{Device, Kind, Tensor};
+
+use super::layers::{FeedForward, Initial, LayerNorm, Linear, TensorSource};
+use super::regions::{FEATURES, RegionBatch};
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+
+/// Numbers that tell where two boxes lie to each other.
+const PLACES: usize = 8;
+/// Before the regions: the tissue, and the node that stands for an instrument that no region shows.
+const TISSUE: usize = 0;
+const UNSEEN: usize = 1;
+const FIRST_REGION: usize = 2;
+
+/// One round of messages between all nodes of a frame.
+struct Round {
+    queries: Linear,
+    keys: Linear,
+    values: Linear,
+    /// What an edge's place adds to its score, by attention head.
+    edges: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    feed_forward: FeedForward,
+}
+
+pub struct InteractionGraph {
+    input: Linear,
+    input_norm: LayerNorm,
+    /// [classes + 1, width]: the classes, and one for a node that no region shows.
+    class_embedding: Tensor,
+    rounds: Vec<Round>,
+    edge_input: Linear,
+    /// The attention over a frame's edges.
+    edge_score: Linear,
+    hidden: Linear,
+    output: Linear,
+    settings: GraphSettings,
+}
+
+/// Frames as graphs: nodes are the tissue, the unseen one, and the regions that are no tissue, padded.
+pub struct GraphBatch {
+    /// [N, nodes, 512]
+    features: Tensor,
+    /// [N, nodes] into the class embedding.
+    classes: Tensor,
+    /// [N, nodes, nodes, 8]
+    places: Tensor,
+    /// [N, nodes], true where there is none.
+    absent: Tensor,
+    /// Of each frame its instrument nodes' classes, from [`FIRST_REGION`] on.
+    instruments: Vec<Vec<usize>>,
+}
+
+/// The edge that a labelled interaction is read from: frame and node.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    pub frame: usize,
+    pub node: usize,
+}
+
+impl GraphBatch {
+    pub fn of(regions: &RegionBatch, settings: &GraphSettings) -> Self {
+        let (tissue, nobody) = (settings.classes - 1, settings.classes);
+        let device = regions.features.device();
+        let frames = regions.regions.len();
+        let nodes = FIRST_REGION + regions.features.size()[1] as usize;
+        // Region places as rows of the features, behind a row of zeros.
+        let (mut sources, mut classes) = (Vec::new(), Vec::new());
+        let (mut absent, mut boxes, mut instruments) = (Vec::new(), Vec::new(), Vec::new());
+        let [height, width] = settings.image_size.map(i64::from);
+        let whole = Box2::from([0, 0, width, height]);
+        for (frame, of_frame) in regions.regions.iter().enumerate() {
+            let row = |place: usize| (1 + frame * (nodes - FIRST_REGION) + place) as i64;
+            let seen_tissue = of_frame.iter().position(|(class, _)| *class == tissue);
+            let start = classes.len();
+            sources.extend([seen_tissue.map_or(0, row), 0]);
+            classes.extend([tissue as i64, nobody as i64]);
+            boxes.extend([seen_tissue.map_or(whole, |place| of_frame[place].1), whole]);
+            let mut of_instruments = Vec::new();
+            for (place, (class, bounds)) in of_frame.iter().enumerate().filter(|(_, (class, _))| *class != tissue) {
+                sources.push(row(place));
+                classes.push(*class as i64);
+                boxes.push(*bounds);
+                of_instruments.push(*class);
+            }
+            let count = classes.len() - start;
+            absent.extend((0..nodes).map(|node| node >= count));
+            sources.resize(start + nodes, 0);
+            classes.resize(start + nodes, nobody as i64);
+            boxes.resize(start + nodes, whole);
+            instruments.push(of_instruments);
+        }
+        let size = [frames as i64, nodes as i64];
+        let rows = regions.features.flatten(0, 1);
+        let with_nothing = Tensor::cat(&[Tensor::zeros([1, FEATURES as i64], (Kind::Float, device)), rows], 0);
+        let places: Vec<f32> = boxes.chunks(nodes).flat_map(|boxes| places_of(boxes, [height, width])).collect();
+        GraphBatch {
+            features: with_nothing.index_select(0, &Tensor::from_slice(&sources).to_device(device)).view([size[0], size[1], -1]),
+            classes: Tensor::from_slice(&classes).view(size).to_device(device),
+            places: Tensor::from_slice(&places).view([size[0], size[1], size[1], PLACES as i64]).to_device(device),
+            absent: Tensor::from_slice(&absent).view(size).to_device(device),
+            instruments,
+        }
+    }
+
+    /// The edges of an annotated instrument: to all nodes of its class, or to the one that knows nothing.
+    pub fn edges_of(&self, frame: usize, label: &LabelledInteraction) -> Vec<Edge> {
+        let nodes = self.instruments[frame].iter().enumerate().filter(|(_, class)| **class == label.class);
+        let edges: Vec<Edge> = nodes.map(|(place, _)| Edge { frame, node: FIRST_REGION + place }).collect();
+        if edges.is_empty() { vec![Edge { frame, node: UNSEEN }] } else { edges }
+    }
+
+    /// Whether a region shows the instrument that these edges lead to.
+    pub fn is_seen(edges: &[Edge]) -> bool {
+        edges.iter().all(|edge| edge.node != UNSEEN)
+    }
+
+    /// Every edge that a region shows, with its instrument's class.
+    pub fn seen_edges(&self, frame: usize) -> Vec<(usize, Edge)> {
+        let edge = |(place, &class): (usize, &usize)| (class, Edge { frame, node: FIRST_REGION + place });
+        self.instruments[frame].iter().enumerate().map(edge).collect()
+    }
+}
+
+/// [nodes, nodes, 8] of a frame: from each box the other's offset and size, its own size, overlap and distance; all relative to the
+/// picture.
+fn places_of(boxes: &[Box2], [height, width]: [i64; 2]) -> Vec<f32> {
+    let (height, width) = (height as f32, width as f32);
+    let of = |b: &Box2| {
+        let (w, h) = ((b.x2 - b.x1) as f32 / width, (b.y2 - b.y1) as f32 / height);
+        ((b.x1 + b.x2) as f32 / (2.0 * width), (b.y1 + b.y2) as f32 / (2.0 * height), w, h)
+    };
+    let mut places = Vec::with_capacity(boxes.len() * boxes.len() * PLACES);
+    for from in boxes {
+        let (x, y, w, h) = of(from);
+        for to in boxes {
+            let (other_x, other_y, other_w, other_h) = of(to);
+            let (dx, dy) = (other_x - x, other_y - y);
+            places.extend([dx, dy, w, h, other_w, other_h, from.iou(to) as f32, (dx * dx + dy * dy).sqrt()]);
+        }
+    }
+    places
+}
+
+impl Round {
+    fn new(source: &mut TensorSource, name: &str, settings: &GraphSettings) -> Result<Self> {
+        let width = settings.width as i64;
+        let mut linear = |part: &str, output: i64| Linear::new(source, &format!("{name}.{part}"), width, output);
+        let (queries, keys, values, output) =
+            (linear("queries", width)?, linear("keys", width)?, linear("values", width)?, linear("output", width)?);
+        Ok(Round {
+            queries,
+            keys,
+            values,
+            output,
+            edges: Linear::new(source, &format!("{name}.edges"), PLACES as i64, settings.attention_heads as i64)?,
+            norm: LayerNorm::new(source, &format!("{name}.norm"), width)?,
+            feed_forward: FeedForward::new(source, &format!("{name}.feed_forward"), width, 2 * width, settings.dropout)?,
+        })
+    }
+
+    /// Nodes [N, V, width] -> the same size.
+    fn forward(&self, nodes: &Tensor, batch: &GraphBatch, heads: i64, dropout: f64, train: bool) -> Tensor {
+        let size = nodes.size();
+        let by_head = |x: Tensor| x.view([size[0], size[1], heads, size[2] / heads]).transpose(1, 2);
+        let (queries, keys, values) =
+            (by_head(self.queries.forward(nodes)), by_head(self.keys.forward(nodes)), by_head(self.values.forward(nodes)));
+        let of_edges = self.edges.forward(&batch.places).permute([0, 3, 1, 2]);
+        let scores = queries.matmul(&keys.transpose(2, 3)) / ((size[2] / heads) as f64).sqrt() + of_edges;
+        let absent = batch.absent.unsqueeze(1).unsqueeze(1);
+        let messages = scores.masked_fill(&absent, f64::NEG_INFINITY).softmax(-1, Kind::Float).matmul(&values);
+        let messages = self.output.forward(&messages.transpose(1, 2).reshape(size.as_slice())).dropout(dropout, train);
+        self.feed_forward.forward(&self.norm.forward(&(nodes + messages)), train)
+    }
+}
+
+impl InteractionGraph {
+    pub fn new(source: &mut TensorSource, settings: GraphSettings) -> Result<Self> {
+        let width = settings.width as i64;
+        let classes = settings.classes as i64 + 1;
+        Ok(InteractionGraph {
+            input: Linear::new(source, "input", FEATURES as i64, width)?,
+            input_norm: LayerNorm::new(source, "input_norm", width)?,
+            class_embedding: source.take("class_embedding", &[classes, width], Initial::Normal(1.0))?,
+            rounds: (0..settings.rounds).map(|round| Round::new(source, &format!("round.{round}"), &settings)).collect::<Result<_>>()?,
+            edge_input: Linear::new(source, "edge_input", 2 * width + PLACES as i64, width)?,
+            edge_score: Linear::new(source, "edge_score", width, 1)?,
+            hidden: Linear::new(source, "hidden", 2 * width, width)?,
+            output: Linear::new(source, "output", width, INTERACTIONS.len() as i64)?,
+            settings,
+        })
+    }
+
+    /// From a folder that [`InteractionGraph::write`] wrote.
+    pub fn read(folder: &Path, device: Device) -> Result<Self> {
+        let mut source = TensorSource::of_checkpoint(checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?, device);
+        InteractionGraph::new(&mut source, read_json(&folder.join(head_file::SETTINGS))?)
+    }
+
+    pub fn write(&self, parameters: &Parameters, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
+        write_json(&folder.join(head_file::SETTINGS), &self.settings)?;
+        checkpoint::write(parameters, &folder.join(head_file::TENSORS))
+    }
+
+    /// Frames as this graph takes them.
+    pub fn batch(&self, regions: &RegionBatch) -> GraphBatch {
+        GraphBatch::of(regions, &self.settings)
+    }
+
+    /// The logits of the interactions on each edge from the tissue [N, nodes, 13].
+    pub fn logits(&self, batch: &GraphBatch, train: bool) -> Tensor {
+        let GraphSettings { dropout, attention_heads, .. } = self.settings;
+        let embedded =
+            self.input.forward(&batch.features).relu() + Tensor::embedding(&self.class_embedding, &batch.classes, -1, false, false);
+        let mut nodes = self.input_norm.forward(&embedded.dropout(dropout, train));
+        for round in &self.rounds {
+            nodes = round.forward(&nodes, batch, attention_heads as i64, dropout, train);
+        }
+        let tissue = nodes.narrow(1, TISSUE as i64, 1).expand_as(&nodes);
+        let places = batch.places.select(1, TISSUE as i64);
+        let edges = self.edge_input.forward(&Tensor::cat(&[&tissue, &nodes, &places], -1)).relu();
+        // The tissue is no edge to itself.
+        let nodes_of_frame = batch.absent.size()[1];
+        let own = Tensor::arange(nodes_of_frame, (Kind::Int64, batch.absent.device())).eq(TISSUE as i64);
+        let scores = self.edge_score.forward(&edges).masked_fill(&batch.absent.logical_or(&own).unsqueeze(-1), f64::NEG_INFINITY);
+        let happening = (scores.softmax(1, Kind::Float) * &edges).sum_dim_intlist([1i64].as_slice(), true, Kind::Float).expand_as(&edges);
+        let hidden = self.hidden.forward(&Tensor::cat(&[&edges, &happening], -1)).relu().dropout(dropout, train);
+        self.output.forward(&hidden)
+    }
+}
+
+/// The logits of edges [edges, 13] out of [N, nodes, 13].
+pub fn of_edges(logits: &Tensor, edges: &[Edge]) -> Tensor {
+    let nodes = logits.size()[1];
+    let places: Vec<i64> = edges.iter().map(|edge| edge.frame as i64 * nodes + edge.node as i64).collect();
+    logits.flatten(0, 1).index_select(0, &Tensor::from_slice(&places).to_device(logits.device()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::interaction_loss::LossFunction;
+    use super::super::regions::HeadRegion;
+    use super::*;
+    use crate::training::adam::{Adam, AdamSettings};
+    use rand::RngExt;
+    use surgcam::random::stream;
+
+    const SETTINGS: GraphSettings =
+        GraphSettings { width: 32, rounds: 2, attention_heads: 4, dropout: 0.0, classes: 5, image_size: [64, 80] };
+
+    fn frames(count: usize) -> Vec<Vec<HeadRegion>> {
+        let mut random = stream("graphs");
+        let mut region = |class| {
+            let (x, y) = (random.random_range(0..40), random.random_range(0..30));
+            HeadRegion {
+                class,
+                bounds: Box2::from([x, y, x + 30, y + 30]),
+                features: (0..FEATURES).map(|_| random.random_range(0.0..1.0)).collect(),
+            }
+        };
+        // One to three instruments; the tissue shows in every second frame.
+        let classes = |frame: usize| (0..=frame % 3).map(move |place| (frame + place) % 4).chain((frame % 2 == 1).then_some(4));
+        (0..count).map(|frame| classes(frame).map(&mut region).collect()).collect()
+    }
+
+    fn batch(frames: &[Vec<HeadRegion>], maximum: usize) -> GraphBatch {
+        let frames: Vec<&[HeadRegion]> = frames.iter().map(Vec::as_slice).collect();
+        GraphBatch::of(&RegionBatch::of(&frames, maximum, Device::Cpu), &SETTINGS)
+    }
+
+    #[test]
+    fn an_instrument_is_matched_to_the_nodes_of_its_class_or_to_the_one_that_knows_nothing() {
+        let frames = frames(3);
+        let batch = batch(&frames, 3);
+        let label = |class| LabelledInteraction { class, interaction: 0 };
+        // The third frame shows classes 2, 3 and 0.
+        assert_eq!(batch.edges_of(2, &label(3)), [Edge { frame: 2, node: FIRST_REGION + 1 }]);
+        assert_eq!(batch.edges_of(2, &label(1)), [Edge { frame: 2, node: UNSEEN }]);
+        assert_eq!(batch.seen_edges(2).iter().map(|(class, _)| *class).collect::<Vec<_>>(), [2, 3, 0]);
+    }
+
+    #[test]
+    fn padding_changes_no_score() {
+        let frames = frames(5);
+        let mut source = TensorSource::random(1, Device::Cpu);
+        let graph = InteractionGraph::new(&mut source, SETTINGS).unwrap();
+        let (narrow, wide) = (graph.logits(&batch(&frames, 3), false), graph.logits(&batch(&frames, 6), false));
+        for (frame, regions) in frames.iter().enumerate() {
+            let count = (FIRST_REGION + regions.len()) as i64;
+            let of = |logits: &Tensor| logits.get(frame as i64).narrow(0, 1, count - 1);
+            assert!(f64::try_from((of(&narrow) - of(&wide)).abs().max()).unwrap() < 1e-5);
+        }
+    }
+
+    /// Interactions without any rule: only the features tell them apart.
+    #[test]
+    fn a_graph_learns_thirty_frames_by_heart() {
+        let frames = frames(30);
+        let batch = batch(&frames, 6);
+        let mut random = stream("interactions");
+        let mut labels = Vec::new();
+        for (frame, regions) in frames.iter().enumerate() {
+            for region in regions.iter().filter(|region| region.class != 4) {
+                labels.push((frame, LabelledInteraction { class: region.class, interaction: random.random_range(0..INTERACTIONS.len()) }));
+            }
+        }
+        let edges: Vec<Edge> = labels.iter().map(|(frame, label)| batch.edges_of(*frame, label)[0]).collect();
+        let targets: Vec<i64> = labels.iter().map(|(_, label)| label.interaction as i64).collect();
+        let targets = Tensor::from_slice(&targets);
+        let mut source = TensorSource::random(2, Device::Cpu);
+        let graph = InteractionGraph::new(&mut source, SETTINGS).unwrap();
+        let mut adam = Adam::new(&source.into_parameters(), AdamSettings::default());
+        for _ in 0..150 {
+            let loss = LossFunction::CrossEntropy.of(&of_edges(&graph.logits(&batch, true), &edges), &targets);
+            adam.step(&loss, |_| 3e-3);
+        }
+        let right = of_edges(&graph.logits(&batch, false), &edges).argmax(1, false).eq_tensor(&targets);
+        let accuracy = f64::try_from(right.to_kind(Kind::Double).mean(Kind::Double)).unwrap();
+        assert!(accuracy > 0.98, "{accuracy}");
+    }
+}

@@ -1,0 +1,232 @@
+//! SL-FE that a gradient flows through: the selected cells carry a head's loss back into the backbone, down to its first layer.
+//!
+//! Which cells are hot is decided without a gradient, as in extraction; what they hold is differentiable. Batch normalisations keep
+//! their statistics, so a frame's features depend on no other frame.
+
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
+use surgcam::recipe::values::{FeatureLayer, Mode, Pool, Present};
+use surgcam::vision::geometry::Box2;
+use surgcam::vision::heat_map::HeatMap;
+use tch::{Device, Kind, Tensor};
+
+use super::regions::{FEATURES, RegionBatch, most_certain};
+use crate::cam;
+use crate::features::values_of;
+use crate::frames::FrameSet;
+use crate::model::parameters::Parameters;
+use crate::model::resnet::{FeatureMaps, ResNet};
+
+pub struct JointBackbone {
+    network: ResNet,
+    settings: ExtractionSettings,
+    regions: RegionSettings,
+    frames: FrameSet,
+    maximum: usize,
+    device: Device,
+}
+
+/// A frame's regions: classes, and features [regions, 512].
+struct FrameFeatures {
+    classes: Vec<usize>,
+    features: Option<Tensor>,
+}
+
+impl JointBackbone {
+    /// Shares its tensors with `parameters`.
+    pub fn new(parameters: &Parameters, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
+        let Some(regions) =
+            settings.regions.clone().filter(|regions| settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4)
+        else {
+            return Err(Error::failure("backbone and head learn together through SL-FE with heat maps of layer4 alone"));
+        };
+        Ok(JointBackbone {
+            network: ResNet::new(settings.architecture, parameters)?,
+            settings: settings.clone(),
+            regions,
+            frames,
+            maximum,
+            device,
+        })
+    }
+
+    /// The regions of frames by their rows, padded; features are differentiable with respect to the backbone.
+    pub fn regions(&self, rows: &[usize]) -> RegionBatch {
+        let images = self.frames.images(rows, &self.settings.normalization, self.device);
+        let maps = self.network.feature_maps(&images, false);
+        let logits = values_of(&self.network.logits(&maps.layer4, 0.0, false).detach());
+        let of_frame = |(frame, logits): (usize, &[f32])| self.of_frame(&maps, frame as i64, logits);
+        let found: Vec<FrameFeatures> = logits.chunks(self.settings.architecture.classes).enumerate().map(of_frame).collect();
+        self.padded(&found)
+    }
+
+    fn of_frame(&self, maps: &FeatureMaps, frame: i64, logits: &[f32]) -> FrameFeatures {
+        let probability = |class: usize| 1.0 / (1.0 + (-logits[class]).exp());
+        let present: Vec<usize> = match &self.regions.cam.present {
+            Present::Classes(classes) => classes.clone(),
+            Present::Above(threshold) => (0..logits.len()).filter(|&class| f64::from(probability(class)) > threshold.value()).collect(),
+        };
+        let all = tch::no_grad(|| {
+            cam::to_heat_maps(&cam::closed_form_maps(
+                &maps.layer4.get(frame).detach(),
+                &self.network.head_weight.detach(),
+                self.regions.cam.method,
+            ))
+        });
+        let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) { &maps.layer3 } else { &maps.layer4 }.get(frame);
+        let hot = |class: usize| Some((class, hot_cells(&map, &all[class], self.regions.roi_threshold)?));
+        let found: Vec<(usize, Tensor)> = present.into_iter().filter_map(hot).collect();
+        let certainty: Vec<(f32, f32)> = found.iter().map(|(class, _)| (probability(*class), 1.0)).collect();
+        let kept: Vec<&(usize, Tensor)> = most_certain(&certainty, self.maximum).into_iter().map(|place| &found[place]).collect();
+        let features: Vec<Tensor> = kept.iter().map(|(_, cells)| pooled(cells, self.settings.pool)).collect();
+        FrameFeatures {
+            classes: kept.iter().map(|(class, _)| *class).collect(),
+            features: (!features.is_empty()).then(|| Tensor::stack(&features, 0)),
+        }
+    }
+
+    fn padded(&self, frames: &[FrameFeatures]) -> RegionBatch {
+        let [height, width] = self.frames.image_size().map(i64::from);
+        let maximum = self.maximum as i64;
+        let padded = |frame: &FrameFeatures| match &frame.features {
+            Some(features) => features.constant_pad_nd([0, 0, 0, maximum - features.size()[0]]),
+            None => Tensor::zeros([maximum, FEATURES as i64], (Kind::Float, self.device)),
+        };
+        let absent: Vec<bool> = frames.iter().flat_map(|frame| (0..self.maximum).map(|place| place >= frame.classes.len())).collect();
+        let whole = Box2::from([0, 0, width, height]);
+        RegionBatch {
+            features: Tensor::stack(&frames.iter().map(padded).collect::<Vec<_>>(), 0),
+            absent: Tensor::from_slice(&absent).view([frames.len() as i64, maximum]).to_device(self.device),
+            regions: frames.iter().map(|frame| frame.classes.iter().map(|&class| (class, whole)).collect()).collect(),
+        }
+    }
+}
+
+/// The values of a map [C, h, w] where the heat is above T_ROI, in the order k, i, j (METHOD 6); `None` where no cell is hot.
+fn hot_cells(map: &Tensor, heat: &HeatMap, roi_threshold: f64) -> Option<Tensor> {
+    let size = map.size();
+    let resized = heat.resized(size[1] as usize, size[2] as usize);
+    let hot: Vec<bool> = resized.values.iter().map(|&value| value > roi_threshold as f32).collect();
+    hot.contains(&true).then(|| {
+        let mask = Tensor::from_slice(&hot).view([size[1], size[2]]).to_device(map.device());
+        map.masked_select(&mask.expand_as(map))
+    })
+}
+
+/// [values] -> [512]
+fn pooled(cells: &Tensor, pool: Pool) -> Tensor {
+    let (p0, p1, p2) = pool.shape();
+    cells.view([1, 1, -1]).adaptive_avg_pool1d([p0]).view([-1]).repeat_interleave_self_int(p1 * p2, None::<i64>, None::<i64>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::captioner::Captioner;
+    use super::super::layers::TensorSource;
+    use super::*;
+    use crate::perception::Perception;
+    use crate::training::adam::{Adam, AdamSettings};
+    use image::{Rgb, RgbImage};
+    use surgcam::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
+    use surgcam::dataset::pack::Packing;
+    use surgcam::language::vocabulary::Vocabulary;
+    use surgcam::pipeline::head_stages::TransformerSettings;
+    use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
+    use surgcam::recipe::values::{Backbone, CamMethod, Precision};
+
+    const SIZE: [u32; 2] = [96, 128];
+
+    fn settings(pool: u64, feature_layer: FeatureLayer) -> ExtractionSettings {
+        let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(vec![0, 2]) };
+        ExtractionSettings {
+            mode: Mode::SlFe,
+            regions: Some(RegionSettings { cam, roi_threshold: 0.3, minimum_area: None, feature_layer: Some(feature_layer) }),
+            architecture: Architecture { backbone: Backbone::ResNet10, classes: 3 },
+            normalization: Normalization { mean: [0.4; 3], std: [0.2; 3] },
+            pool: Pool::try_from(pool).unwrap(),
+            precision: Precision::F32,
+        }
+    }
+
+    fn frames(folder: &std::path::Path) -> FrameSet {
+        let frame = |number| Frame {
+            sequence: "seq_1".into(),
+            name: format!("frame{number:03}"),
+            train: true,
+            validation: false,
+            labels: vec![0],
+            boxes: None,
+            box_space: [0, 0],
+        };
+        let index = folder.join("index");
+        std::fs::create_dir(&index).unwrap();
+        write_lines(&index.join(FRAMES_FILE), &[frame(0), frame(1)]).unwrap();
+        let pictures: Vec<std::path::PathBuf> = ["0.png", "1.png"].map(Into::into).to_vec();
+        for (number, picture) in pictures.iter().enumerate() {
+            let shade = |x: u32, y: u32| Rgb([(x * 2) as u8, (y * 2 + number as u32 * 60) as u8, (x * y / 50) as u8]);
+            RgbImage::from_fn(SIZE[1], SIZE[0], shade).save(folder.join(picture)).unwrap();
+        }
+        let pack = folder.join("pack");
+        std::fs::create_dir(&pack).unwrap();
+        let packing = Packing { root: folder, pictures: &pictures, image_size: SIZE, on_bad_frame: OnBadFrame::Fail };
+        packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
+        FrameSet::open(&pack, &index).unwrap()
+    }
+
+    #[test]
+    fn its_features_are_those_of_extraction() {
+        let folder = tempfile::tempdir().unwrap();
+        for (pool, layer) in [(512, FeatureLayer::Layer4), (128, FeatureLayer::Layer3), (32, FeatureLayer::Layer4)] {
+            let settings = settings(pool, layer);
+            let parameters = Parameters::random(settings.architecture, 3);
+            let own = tempfile::tempdir_in(folder.path()).unwrap();
+            let perception =
+                Perception::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32).unwrap();
+            let frames = frames(own.path());
+            let seen = perception.look(&[(&frames.frames[1], frames.pack.row(1))]).unwrap().remove(0);
+            let heat = perception.heat(&seen, &settings.regions.as_ref().unwrap().cam);
+            let extracted = perception.extract(&seen, Some(&heat), &settings).unwrap();
+            let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
+            let found = values_of(&joint.regions(&[1]).features.detach());
+            let scale = extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));
+            for (a, b) in found.iter().zip(&extracted.features) {
+                assert!((a - b).abs() < 1e-4 * scale, "{a} {b}");
+            }
+            assert_eq!(extracted.features.len(), 2 * FEATURES);
+        }
+    }
+
+    #[test]
+    fn a_caption_moves_the_first_convolution_through_the_selected_cells() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(512, FeatureLayer::Layer4);
+        let parameters = Parameters::random(settings.architecture, 4).for_training(Device::Cpu);
+        let joint = JointBackbone::new(&parameters, &settings, frames(folder.path()), 6, Device::Cpu).unwrap();
+        let words: Vec<Vec<String>> = vec![vec!["cutting".into()], vec!["idle".into(), "suction".into()]];
+        let vocabulary = Vocabulary::of(words.iter().map(Vec::as_slice), 1);
+        let encoded: Vec<Vec<usize>> = words.iter().map(|words| vocabulary.encode(words)).collect();
+        let shape = TransformerSettings { width: 32, layers: 1, attention_heads: 2, feed_forward: 32, memory_slots: 4, dropout: 0.0 };
+        let captioner = Captioner::new(&mut TensorSource::random(1, Device::Cpu), shape, vocabulary).unwrap();
+        let mut adam = Adam::new(&parameters, AdamSettings::default());
+        let before = parameters.get("conv1.weight").unwrap().detach().copy();
+        let loss = || captioner.loss(&joint.regions(&[0, 1]), &encoded, 0.0);
+        let first = f64::try_from(loss().detach()).unwrap();
+        for step in 0..5 {
+            adam.step(&loss(), |_| 1e-3);
+            if step == 0 {
+                let gradient = parameters.get("conv1.weight").unwrap().grad();
+                assert!(f64::try_from(gradient.abs().max()).unwrap() > 0.0);
+            }
+        }
+        let moved = f64::try_from((parameters.get("conv1.weight").unwrap().detach() - before).abs().max()).unwrap();
+        assert!(moved > 1e-4, "{moved}");
+        assert!(f64::try_from(loss().detach()).unwrap() < first);
+    }
+
+    #[test]
+    fn without_hot_cells_a_frame_has_no_region() {
+        let map = Tensor::ones([2, 2, 2], (Kind::Float, Device::Cpu));
+        let heat = HeatMap { height: 2, width: 2, values: vec![0.0; 4] };
+        assert!(hot_cells(&map, &heat, 0.0).is_none());
+    }
+}

@@ -1,0 +1,19 @@
+//! What is learnt from features: captions and interaction graphs (METHOD 8).
+//!
+//! * [`regions`]: the regions of frames as heads take them. [`layers`], [`attention`]: what networks are made of.
+//! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its losses.
+//! * [`interaction_graph`], [`interaction_loss`], [`cognition_tree`], [`interaction_metrics`]: the graph.
+//! * [`joint`]: SL-FE that a head's gradient flows through. [`describe`]: a frame to caption and graph.
+
+pub mod attention;
+pub mod beam;
+pub mod captioner;
+pub mod cognition_tree;
+pub mod describe;
+pub mod interaction_graph;
+pub mod interaction_loss;
+pub mod interaction_metrics;
+pub mod joint;
+pub mod layers;
+pub mod regions;
+pub mod transformer;

@@ -1,0 +1,172 @@
+//! The regions of annotated frames as a head takes them: padded to a maximum, masked, and in the control of another frame.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use rand::seq::SliceRandom;
+pub use surgcam::artifacts::features::WIDTH as FEATURES;
+use surgcam::artifacts::features::{self, RegionRow, SequenceFeatures};
+use surgcam::error::Result;
+use surgcam::random::stream;
+use surgcam::vision::geometry::Box2;
+use tch::{Device, Tensor};
+
+/// One region of a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadRegion {
+    pub class: usize,
+    pub bounds: Box2,
+    /// [512]
+    pub features: Vec<f32>,
+}
+
+/// The regions of frames by their row in the index, at most `maximum` each.
+pub struct FrameRegions {
+    of_row: HashMap<usize, Vec<HeadRegion>>,
+    maximum: usize,
+}
+
+/// Frames' regions, padded.
+pub struct RegionBatch {
+    /// [N, maximum, 512], zeros where absent.
+    pub features: Tensor,
+    /// [N, maximum], true where absent.
+    pub absent: Tensor,
+    /// Of each frame.
+    pub regions: Vec<Vec<(usize, Box2)>>,
+}
+
+impl FrameRegions {
+    /// Of the rows that are wanted; features of all others are read and forgotten, sequence by sequence.
+    pub fn read(folder: &Path, wanted: &[usize], maximum: usize) -> Result<Self> {
+        let wanted: HashSet<usize> = wanted.iter().copied().collect();
+        let mut of_row = HashMap::new();
+        features::for_each_sequence(folder, |_, sequence| {
+            let mut start = 0;
+            for regions in sequence.regions.chunk_by(|a, b| a.row == b.row) {
+                if wanted.contains(&regions[0].row) {
+                    of_row.insert(regions[0].row, of_frame(sequence, start, regions, maximum));
+                }
+                start += regions.len();
+            }
+            Ok(())
+        })?;
+        Ok(FrameRegions { of_row, maximum })
+    }
+
+    #[cfg(test)]
+    pub fn new(of_row: HashMap<usize, Vec<HeadRegion>>, maximum: usize) -> Self {
+        FrameRegions { of_row, maximum }
+    }
+
+    pub fn of_row(&self, row: usize) -> &[HeadRegion] {
+        self.of_row.get(&row).map_or(&[], Vec::as_slice)
+    }
+
+    /// The control: each of `rows` gets the regions of another of them.
+    pub fn shuffle(&mut self, rows: &[usize], seed: u64) {
+        shuffle(&mut self.of_row, rows, seed);
+    }
+
+    pub fn batch(&self, rows: &[usize], device: Device) -> RegionBatch {
+        let regions: Vec<&[HeadRegion]> = rows.iter().map(|&row| self.of_row(row)).collect();
+        RegionBatch::of(&regions, self.maximum, device)
+    }
+}
+
+impl RegionBatch {
+    /// The same for frames by their places [n], some of them several times.
+    pub fn of_frames(&self, frames: &Tensor) -> Self {
+        let places: Vec<i64> = Vec::try_from(frames.to_device(Device::Cpu)).unwrap_or_default();
+        RegionBatch {
+            features: self.features.index_select(0, frames),
+            absent: self.absent.index_select(0, frames),
+            regions: places.iter().map(|&place| self.regions[place as usize].clone()).collect(),
+        }
+    }
+
+    pub fn of(frames: &[&[HeadRegion]], maximum: usize, device: Device) -> Self {
+        let mut features = vec![0f32; frames.len() * maximum * FEATURES];
+        let mut absent = vec![true; frames.len() * maximum];
+        for (frame, regions) in frames.iter().enumerate() {
+            for (place, region) in regions.iter().take(maximum).enumerate() {
+                let row = frame * maximum + place;
+                features[row * FEATURES..][..FEATURES].copy_from_slice(&region.features);
+                absent[row] = false;
+            }
+        }
+        let size = [frames.len() as i64, maximum as i64];
+        RegionBatch {
+            features: Tensor::from_slice(&features).view([size[0], size[1], FEATURES as i64]).to_device(device),
+            absent: Tensor::from_slice(&absent).view(size).to_device(device),
+            regions: frames.iter().map(|regions| regions.iter().map(|region| (region.class, region.bounds)).collect()).collect(),
+        }
+    }
+}
+
+/// Each of `rows` gets what another of them had, or nothing where that one had nothing.
+pub fn shuffle<T>(of_row: &mut HashMap<usize, T>, rows: &[usize], seed: u64) {
+    let mut order = rows.to_vec();
+    order.shuffle(&mut stream(&format!("shuffled features/{seed}")));
+    let mut taken: Vec<Option<T>> = order.iter().map(|row| of_row.remove(row)).collect();
+    if !taken.is_empty() {
+        taken.rotate_left(1);
+    }
+    of_row.extend(order.into_iter().zip(taken).filter_map(|(row, taken)| Some((row, taken?))));
+}
+
+fn of_frame(sequence: &SequenceFeatures, start: usize, regions: &[RegionRow], maximum: usize) -> Vec<HeadRegion> {
+    let kept = most_certain(&regions.iter().map(|region| (region.probability, region.confidence)).collect::<Vec<_>>(), maximum);
+    let region = |place: usize| HeadRegion {
+        class: regions[place].class,
+        bounds: regions[place].bounds,
+        features: sequence.of_region(start + place).to_vec(),
+    };
+    kept.into_iter().map(region).collect()
+}
+
+/// Places of the `maximum` regions of the highest class probability, of equals the highest confidence, in their old order.
+pub fn most_certain(certainty: &[(f32, f32)], maximum: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..certainty.len()).collect();
+    places.sort_by(|&a, &b| certainty[b].0.total_cmp(&certainty[a].0).then(certainty[b].1.total_cmp(&certainty[a].1)));
+    places.truncate(maximum);
+    places.sort_unstable();
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(value: f32) -> HeadRegion {
+        HeadRegion { class: 1, bounds: Box2::from([0, 0, 2, 2]), features: vec![value; FEATURES] }
+    }
+
+    #[test]
+    fn the_most_probable_regions_are_kept_then_the_most_confident_in_their_old_order() {
+        let certainty = [(0.6, 0.9), (0.9, 0.1), (0.6, 0.95), (0.2, 1.0)];
+        assert_eq!(most_certain(&certainty, 2), [1, 2]);
+        assert_eq!(most_certain(&certainty, 3), [0, 1, 2]);
+        assert_eq!(most_certain(&certainty, 9), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn frames_are_padded_and_a_frame_without_regions_is_masked_whole() {
+        let of_row = HashMap::from([(4, vec![region(0.5), region(1.5)])]);
+        let batch = FrameRegions::new(of_row, 3).batch(&[4, 7], Device::Cpu);
+        assert_eq!(batch.features.size(), [2, 3, FEATURES as i64]);
+        assert_eq!(Vec::<Vec<bool>>::try_from(&batch.absent).unwrap(), [[false, false, true], [true, true, true]]);
+        assert_eq!(f64::try_from(batch.features.sum(tch::Kind::Double)).unwrap(), 2.0 * FEATURES as f64);
+    }
+
+    #[test]
+    fn in_the_control_every_frame_has_another_ones_regions() {
+        let rows: Vec<usize> = (0..20).collect();
+        let mut regions = FrameRegions::new(rows.iter().map(|&row| (row, vec![region(row as f32)])).collect(), 2);
+        regions.shuffle(&rows, 1);
+        let mut found: Vec<usize> = rows.iter().map(|&row| regions.of_row(row)[0].features[0] as usize).collect();
+        assert!(found.iter().zip(&rows).all(|(found, row)| found != row));
+        found.sort_unstable();
+        assert_eq!(found, rows);
+    }
+}

@@ -1,0 +1,279 @@
+//! `caption`: trains a captioner on the features of the train frames and scores it on the validation frames (METHOD 8).
+//!
+//! Three phases follow each other: cross-entropy; self-critical training, where the recipe asks for it; and epochs in which the
+//! backbone learns with the head, through SL-FE. The epoch with the best CIDEr over all of them is kept.
+
+use std::collections::HashMap;
+
+use surgcam::artifacts::head_history;
+use surgcam::artifacts::metrics::CaptionMetrics;
+use surgcam::dataset::annotations::{self, FrameAnnotation};
+use surgcam::dataset::index::{Frame, read_frames, write_lines};
+use surgcam::error::Result;
+use surgcam::language::cider::Cider;
+use surgcam::language::scores::{CaptionScores, Judged, score};
+use surgcam::language::tokens::tokenize;
+use surgcam::language::vocabulary::Vocabulary;
+use surgcam::pipeline::head_stages::{CaptionStage, head_file};
+use surgcam::pipeline::stages::*;
+use surgcam::store::write_json;
+use tch::Device;
+
+use super::StageRun;
+use crate::frames::FrameSet;
+use crate::heads::captioner::{Captioner, warm_up_factor};
+use crate::heads::joint::JointBackbone;
+use crate::heads::layers::TensorSource;
+use crate::heads::regions::{FrameRegions, RegionBatch};
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+use crate::training::adam::{Adam, AdamSettings};
+use crate::training::head_epochs::{self, HeadInTraining, Trained};
+
+/// Of a captioner's optimizer (METHOD 8).
+const OPTIMIZER: AdamSettings = AdamSettings { betas: (0.9, 0.98), epsilon: 1e-8 };
+/// Before the names of a jointly trained backbone's parameters.
+const BACKBONE: &str = "backbone.";
+/// Frames captioned together.
+const FRAMES_TOGETHER: usize = 100;
+
+/// Frames with their captions as words.
+struct Captions {
+    train: Vec<usize>,
+    validation: Vec<usize>,
+    of_row: HashMap<usize, Vec<String>>,
+}
+
+impl Captions {
+    fn of(frames: &[Frame], annotations: &[FrameAnnotation]) -> Self {
+        let words = |annotation: &FrameAnnotation| annotation.caption.as_deref().map(tokenize).filter(|words| !words.is_empty());
+        let of_row: HashMap<usize, Vec<String>> =
+            annotations.iter().enumerate().filter_map(|(row, annotation)| Some((row, words(annotation)?))).collect();
+        let rows = |wanted: fn(&Frame) -> bool| (0..frames.len()).filter(|row| wanted(&frames[*row]) && of_row.contains_key(row)).collect();
+        Captions { train: rows(|frame| frame.train), validation: rows(|frame| frame.validation), of_row }
+    }
+
+    fn of_rows(&self, rows: &[usize]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| self.of_row[row].clone()).collect()
+    }
+}
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: CaptionStage = stage.parameters()?;
+    let frames = read_frames(&stage.input(input::INDEX)?)?;
+    let captions = Captions::of(&frames, &annotations::read(&stage.input(input::ANNOTATIONS)?)?);
+    if captions.train.is_empty() || captions.validation.is_empty() {
+        return without_captions(stage);
+    }
+    let mut head = CaptionHead::new(stage, &parameters, captions)?;
+    let epochs = parameters.training.epochs
+        + parameters.self_critical.map_or(0, |further| further.epochs)
+        + parameters.joint.as_ref().map_or(0, |further| further.epochs);
+    let trained = head_epochs::run(stage, &mut head, epochs, "CIDEr")?;
+    head.finish(stage, &frames, &trained)
+}
+
+fn without_captions(stage: &StageRun) -> Result<()> {
+    stage.note("no captions in the train or in the validation frames".into());
+    write_json(&stage.output_folder(output::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
+    write_json(&stage.output(output::METRICS), &None::<CaptionMetrics>)
+}
+
+struct CaptionHead<'a> {
+    parameters: &'a CaptionStage,
+    captions: Captions,
+    captioner: Captioner,
+    /// The head's, and those of a backbone that learns with it.
+    weights: Parameters,
+    optimizer: Adam,
+    regions: FrameRegions,
+    backbone: Option<JointBackbone>,
+    /// Of the train captions: what self-critical training rewards by.
+    cider: Cider,
+    device: Device,
+}
+
+impl<'a> CaptionHead<'a> {
+    fn new(stage: &StageRun, parameters: &'a CaptionStage, captions: Captions) -> Result<Self> {
+        let device = stage.worker.device;
+        let training = &parameters.training;
+        let mut regions = FrameRegions::read(
+            &stage.input(input::FEATURES)?,
+            &[captions.train.as_slice(), &captions.validation].concat(),
+            training.maximum_regions,
+        )?;
+        if training.shuffled {
+            regions.shuffle(&captions.train, training.seed);
+            regions.shuffle(&captions.validation, training.seed);
+        }
+        let train_captions = captions.of_rows(&captions.train);
+        let vocabulary = Vocabulary::of(train_captions.iter().map(Vec::as_slice), parameters.minimum_frequency);
+        let mut source = TensorSource::random(training.seed, device);
+        let captioner = Captioner::new(&mut source, parameters.transformer, vocabulary)?;
+        let mut weights = source.into_parameters();
+        let backbone = match &parameters.joint {
+            None => None,
+            Some(joint) => {
+                let own = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
+                let own = own.checked(joint.extraction.architecture, true)?.for_training(device);
+                let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
+                let backbone = JointBackbone::new(&own, &joint.extraction, frames, training.maximum_regions, device)?;
+                weights = weights.with(own.renamed(|name| Some(format!("{BACKBONE}{name}"))));
+                Some(backbone)
+            }
+        };
+        let cider = Cider::new(&train_captions.into_iter().map(|caption| vec![caption]).collect::<Vec<_>>());
+        let optimizer = Adam::new(&weights, OPTIMIZER);
+        Ok(CaptionHead { parameters, captions, captioner, weights, optimizer, regions, backbone, cider, device })
+    }
+
+    /// Cross-entropy first, then the others.
+    fn phase_of(&self, epoch: usize) -> Phase {
+        let cross_entropy = self.parameters.training.epochs;
+        let self_critical = self.parameters.self_critical.map_or(0, |further| further.epochs);
+        if epoch <= cross_entropy {
+            Phase::CrossEntropy
+        } else if epoch <= cross_entropy + self_critical {
+            Phase::SelfCritical
+        } else {
+            Phase::Joint
+        }
+    }
+
+    fn regions_of(&self, rows: &[usize], phase: Phase) -> RegionBatch {
+        match &self.backbone {
+            Some(backbone) if phase == Phase::Joint => backbone.regions(rows),
+            _ => self.regions.batch(rows, self.device),
+        }
+    }
+
+    fn loss(&self, rows: &[usize], phase: Phase) -> tch::Tensor {
+        let regions = self.regions_of(rows, phase);
+        if phase == Phase::SelfCritical {
+            let sentences = self.captioner.sentences(&regions, self.parameters.search);
+            let rewarded = |(row, sentences): (&usize, Vec<crate::heads::beam::Sentence>)| -> Vec<(Vec<usize>, f64)> {
+                let reference = std::slice::from_ref(&self.captions.of_row[row]);
+                let reward = |words: &[usize]| self.cider.score(&self.captioner.vocabulary.decode(words), reference);
+                sentences.into_iter().map(|sentence| (sentence.words.clone(), reward(&sentence.words))).collect()
+            };
+            return self.captioner.self_critical_loss(&regions, &rows.iter().zip(sentences).map(rewarded).collect::<Vec<_>>());
+        }
+        let encoded: Vec<Vec<usize>> = rows.iter().map(|row| self.captioner.vocabulary.encode(&self.captions.of_row[row])).collect();
+        self.captioner.loss(&regions, &encoded, self.parameters.label_smoothing)
+    }
+
+    /// Of the head's parameters and of the backbone's, at this step.
+    fn learning_rates(&self, phase: Phase) -> (f64, f64) {
+        let step = self.optimizer.steps() + 1;
+        let warm =
+            self.parameters.training.learning_rate * warm_up_factor(self.parameters.transformer.width, self.parameters.warm_up_steps, step);
+        match phase {
+            Phase::CrossEntropy => (warm, 0.0),
+            Phase::SelfCritical => (self.parameters.self_critical.map_or(0.0, |further| further.learning_rate), 0.0),
+            Phase::Joint => (warm, self.parameters.joint.as_ref().map_or(0.0, |further| further.learning_rate)),
+        }
+    }
+
+    /// What it says of the validation frames.
+    fn validation_captions(&self, phase: Phase) -> Vec<Vec<String>> {
+        let together = |rows: &[usize]| tch::no_grad(|| self.captioner.captions(&self.regions_of(rows, phase), self.parameters.search));
+        self.captions.validation.chunks(FRAMES_TOGETHER).flat_map(together).collect()
+    }
+
+    fn scores(&self, phase: Phase) -> (CaptionScores, Vec<Judged>) {
+        let references = self.captions.of_rows(&self.captions.validation);
+        let judge = |(candidate, reference)| Judged { candidate, references: vec![reference] };
+        let judged: Vec<Judged> = self.validation_captions(phase).into_iter().zip(references).map(judge).collect();
+        (score(&judged), judged)
+    }
+
+    /// Writes the best epoch's head, and what it says of the validation frames.
+    fn finish(&mut self, stage: &StageRun, frames: &[Frame], trained: &Trained) -> Result<()> {
+        for (name, tensor) in trained.best.iter() {
+            let mut own = self.weights.get(name)?;
+            tch::no_grad(|| own.copy_(tensor));
+        }
+        let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
+        let (scores, judged) = self.scores(phase);
+        let folder = stage.output(output::HEAD);
+        self.captioner.write(&self.weights.renamed(|name| (!name.starts_with(BACKBONE)).then(|| name.to_string())), &folder)?;
+        if self.backbone.is_some() {
+            let backbone = self.weights.renamed(|name| name.strip_prefix(BACKBONE).map(String::from));
+            checkpoint::write(&backbone, &folder.join(head_file::BACKBONE))?;
+        }
+        let said = |(row, judged): (&usize, &Judged)| ValidationCaption {
+            sequence: frames[*row].sequence.clone(),
+            frame: frames[*row].name.clone(),
+            caption: judged.candidate.join(" "),
+            reference: judged.references.concat().join(" "),
+        };
+        let lines: Vec<ValidationCaption> = self.captions.validation.iter().zip(&judged).map(said).collect();
+        write_lines(&stage.output(output::CAPTIONS), &lines)?;
+        head_history::write(&trained.history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))?;
+        let metrics = CaptionMetrics {
+            train_captions: self.captions.train.len(),
+            captions: self.captions.validation.len(),
+            words: self.captioner.vocabulary.len(),
+            scores,
+        };
+        write_json(&stage.output(output::METRICS), &Some(metrics))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    CrossEntropy,
+    SelfCritical,
+    Joint,
+}
+
+/// A line of [`output::CAPTIONS`].
+#[derive(serde::Serialize)]
+struct ValidationCaption {
+    sequence: String,
+    frame: String,
+    caption: String,
+    reference: String,
+}
+
+impl HeadInTraining for CaptionHead<'_> {
+    fn parameters(&self) -> &Parameters {
+        &self.weights
+    }
+
+    fn optimizer(&mut self) -> &mut Adam {
+        &mut self.optimizer
+    }
+
+    fn phase(&self, epoch: usize) -> &'static str {
+        match self.phase_of(epoch) {
+            Phase::CrossEntropy => "cross-entropy",
+            Phase::SelfCritical => "self-critical",
+            Phase::Joint => "joint",
+        }
+    }
+
+    fn steps(&self) -> usize {
+        self.captions.train.len().div_ceil(self.parameters.training.batch_size)
+    }
+
+    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
+        let training = &self.parameters.training;
+        let phase = self.phase_of(epoch);
+        let mut sum = 0.0;
+        let batches = head_epochs::batches(&self.captions.train, training.batch_size, training.seed, epoch);
+        for (step, rows) in batches.iter().enumerate() {
+            head_epochs::seed_step(training.seed, epoch, step);
+            let loss = self.loss(rows, phase);
+            let (own, backbone) = self.learning_rates(phase);
+            self.optimizer.step(&loss, |name| if name.starts_with(BACKBONE) { backbone } else { own });
+            sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
+            on_step(step + 1)?;
+        }
+        Ok(sum / batches.len() as f64)
+    }
+
+    fn judge(&mut self, epoch: usize) -> Result<f64> {
+        Ok(self.scores(self.phase_of(epoch)).0.cider)
+    }
+}

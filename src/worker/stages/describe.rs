@@ -1,0 +1,92 @@
+//! `describe`: captions and graphs of pictures that nobody annotated, one after the other, with an exported captioner.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use surgcam::artifacts::description::{DescribedPicture, Description};
+use surgcam::dataset::index::{Frame, write_lines};
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::head_stages::{DescribeStage, captioner_file};
+use surgcam::pipeline::stages::*;
+use surgcam::vision::picture;
+use surgcam::vision::resize::resize;
+
+use super::StageRun;
+use crate::heads::describe::Heads;
+use crate::model::checkpoint;
+use crate::model::parameters::Parameters;
+use crate::perception::Perception;
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: DescribeStage = stage.parameters()?;
+    let folder = stage.place(place::CAPTIONER)?;
+    let captioner = &parameters.captioner;
+    let device = stage.worker.device;
+    let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
+    let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
+    let heads = Heads::read(caption.as_deref(), interact.as_deref(), captioner.maximum_regions, device)?;
+    let settings = &captioner.extraction;
+    let weights = Parameters::new(checkpoint::read_safetensors(&folder.join(captioner_file::BACKBONE))?);
+    let perception =
+        Perception::new(settings.architecture, &weights, settings.normalization, captioner.image_size, device, settings.precision)?;
+    let describe = |picture: &Path| -> Result<(f64, Description)> {
+        let decoded = picture::read(picture)?;
+        let begun = Instant::now();
+        let [height, width] = captioner.image_size;
+        let mut planes = vec![0; 3 * (height * width) as usize];
+        picture::to_planes(&resize(&decoded, height, width), &mut planes);
+        let frame = nobodys_frame();
+        let seen = perception.look(&[(&frame, &planes)])?.remove(0);
+        let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
+        let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
+        let description = heads.describe(Some(&seen), &extracted);
+        Ok((begun.elapsed().as_secs_f64() * 1e3, description))
+    };
+    let pictures = pictures(&stage.place(place::ROOT)?)?;
+    // The first pass packs the weights; it is no frame's time.
+    if let Some(first) = pictures.first() {
+        let _ = describe(first);
+    }
+    let mut described = Vec::new();
+    for picture in &pictures {
+        let name = picture.display().to_string();
+        described.push(match describe(picture) {
+            Ok((milliseconds, description)) => DescribedPicture { picture: name, milliseconds, problem: None, description },
+            Err(error) => {
+                DescribedPicture { picture: name, milliseconds: 0.0, problem: Some(error.to_string()), description: Description::default() }
+            }
+        });
+        stage.progress(described.len(), pictures.len(), "pictures")?;
+    }
+    write_lines(&stage.output(output::DESCRIPTIONS), &described)
+}
+
+/// A frame of which nothing is known.
+fn nobodys_frame() -> Frame {
+    Frame {
+        sequence: String::new(),
+        name: String::new(),
+        train: false,
+        validation: false,
+        labels: Vec::new(),
+        boxes: None,
+        box_space: [0, 0],
+    }
+}
+
+/// A picture, or those of a folder by name.
+fn pictures(place: &Path) -> Result<Vec<PathBuf>> {
+    if !place.is_dir() {
+        return Ok(vec![place.to_path_buf()]);
+    }
+    let is_picture = |path: &PathBuf| {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        extension.is_some_and(|extension| ["png", "jpg", "jpeg"].contains(&extension.as_str()))
+    };
+    let found = walkdir::WalkDir::new(place).min_depth(1).max_depth(1).sort_by_file_name();
+    let pictures: Vec<PathBuf> = found.into_iter().flatten().map(|entry| entry.into_path()).filter(is_picture).collect();
+    if pictures.is_empty() {
+        return Err(Error::failure("the folder has no PNG or JPEG file").at_path(place));
+    }
+    Ok(pictures)
+}

@@ -1,0 +1,215 @@
+//! `interact`: trains an interaction graph on the features of the train frames and scores it on the validation frames (METHOD 8).
+
+use surgcam::artifacts::head_history;
+use surgcam::artifacts::metrics::InteractionMetrics;
+use surgcam::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
+use surgcam::dataset::index::{Frame, read_frames};
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::head_stages::{InteractStage, head_file};
+use surgcam::pipeline::stages::*;
+use surgcam::recipe::values::InteractionLoss;
+use surgcam::store::write_json;
+use tch::{Device, Kind, Tensor};
+
+use super::StageRun;
+use crate::features::values_of;
+use crate::heads::cognition_tree::CognitionTree;
+use crate::heads::interaction_graph::{Edge, GraphBatch, InteractionGraph, of_edges};
+use crate::heads::interaction_loss::{LossFunction, balanced_weights};
+use crate::heads::interaction_metrics::{JudgedEdge, metrics};
+use crate::heads::layers::TensorSource;
+use crate::heads::regions::FrameRegions;
+use crate::model::parameters::Parameters;
+use crate::training::adam::{Adam, AdamSettings};
+use crate::training::head_epochs::{self, HeadInTraining};
+
+/// Frames judged together.
+const FRAMES_TOGETHER: usize = 200;
+
+/// A frame and what its instruments do.
+struct Interactions {
+    frames: Vec<(usize, Vec<LabelledInteraction>)>,
+}
+
+impl Interactions {
+    fn of(frames: &[Frame], annotations: &[FrameAnnotation], wanted: fn(&Frame) -> bool) -> Self {
+        let of_row = |(row, annotation): (usize, &FrameAnnotation)| {
+            let labels = annotation.interactions.clone().filter(|labels| !labels.is_empty())?;
+            wanted(&frames[row]).then_some((row, labels))
+        };
+        Interactions { frames: annotations.iter().enumerate().filter_map(of_row).collect() }
+    }
+
+    fn rows(&self) -> Vec<usize> {
+        self.frames.iter().map(|(row, _)| *row).collect()
+    }
+
+    fn edges(&self) -> usize {
+        self.frames.iter().map(|(_, labels)| labels.len()).sum()
+    }
+
+    /// How often each interaction is annotated.
+    fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; INTERACTIONS.len()];
+        self.frames.iter().flat_map(|(_, labels)| labels).for_each(|label| counts[label.interaction] += 1);
+        counts
+    }
+}
+
+pub fn make(stage: &StageRun) -> Result<()> {
+    let parameters: InteractStage = stage.parameters()?;
+    let frames = read_frames(&stage.input(input::INDEX)?)?;
+    let annotations = annotations::read(&stage.input(input::ANNOTATIONS)?)?;
+    let train = Interactions::of(&frames, &annotations, |frame| frame.train);
+    let validation = Interactions::of(&frames, &annotations, |frame| frame.validation);
+    if train.frames.is_empty() || validation.frames.is_empty() {
+        return without_interactions(stage);
+    }
+    let mut head = InteractionHead::new(stage, &parameters, train, validation)?;
+    let trained = head_epochs::run(stage, &mut head, parameters.training.epochs, "mAP")?;
+    for (name, tensor) in trained.best.iter() {
+        let mut own = head.weights.get(name)?;
+        tch::no_grad(|| own.copy_(tensor));
+    }
+    head.graph.write(&head.weights, &stage.output(output::HEAD))?;
+    head_history::write(&trained.history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))?;
+    write_json(&stage.output(output::METRICS), &Some(head.validation_metrics()))
+}
+
+fn without_interactions(stage: &StageRun) -> Result<()> {
+    stage.note("no interactions in the train or in the validation frames".into());
+    write_json(&stage.output_folder(output::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
+    write_json(&stage.output(output::METRICS), &None::<InteractionMetrics>)
+}
+
+struct InteractionHead<'a> {
+    parameters: &'a InteractStage,
+    graph: InteractionGraph,
+    weights: Parameters,
+    optimizer: Adam,
+    loss: LossFunction,
+    regions: FrameRegions,
+    train: Interactions,
+    validation: Interactions,
+    device: Device,
+}
+
+impl<'a> InteractionHead<'a> {
+    fn new(stage: &StageRun, parameters: &'a InteractStage, train: Interactions, validation: Interactions) -> Result<Self> {
+        let device = stage.worker.device;
+        let training = &parameters.training;
+        let rows = [train.rows(), validation.rows()].concat();
+        let mut regions = FrameRegions::read(&stage.input(input::FEATURES)?, &rows, training.maximum_regions)?;
+        if training.shuffled {
+            regions.shuffle(&train.rows(), training.seed);
+            regions.shuffle(&validation.rows(), training.seed);
+        }
+        let loss = loss_function(stage, parameters.loss, &train, &regions)?;
+        let mut source = TensorSource::random(training.seed, device);
+        let graph = InteractionGraph::new(&mut source, parameters.graph)?;
+        let weights = source.into_parameters();
+        let optimizer = Adam::new(&weights, AdamSettings::default());
+        Ok(InteractionHead { parameters, graph, weights, optimizer, loss, regions, train, validation, device })
+    }
+
+    fn validation_metrics(&self) -> InteractionMetrics {
+        let (edges, without_region) = judged(&self.graph, &self.validation, &self.regions, self.device);
+        metrics(&edges, self.train.edges(), without_region)
+    }
+}
+
+fn loss_function(stage: &StageRun, loss: InteractionLoss, train: &Interactions, regions: &FrameRegions) -> Result<LossFunction> {
+    let device = stage.worker.device;
+    let counts = train.counts();
+    let weights = || {
+        let weights: Vec<f32> = balanced_weights(&counts).into_iter().map(|weight| weight as f32).collect();
+        Tensor::from_slice(&weights).to_device(device)
+    };
+    Ok(match loss {
+        InteractionLoss::SoftMargin => LossFunction::SoftMargin,
+        InteractionLoss::CrossEntropy => LossFunction::CrossEntropy,
+        InteractionLoss::ClassBalanced => LossFunction::ClassBalanced { weights: weights() },
+        InteractionLoss::CogTree => {
+            let biased = InteractionGraph::read(&stage.input(input::BIASED)?, device)
+                .map_err(|error| Error::failure(format!("the biased head cannot be read: {}", error.what())))?;
+            let mut confusions = vec![vec![0; INTERACTIONS.len()]; INTERACTIONS.len()];
+            for edge in judged(&biased, train, regions, device).0 {
+                confusions[edge.right][edge.answer()] += 1;
+            }
+            LossFunction::CognitionTree { weights: weights(), tree: CognitionTree::of(&confusions, &counts) }
+        }
+    })
+}
+
+/// Every annotated instrument with its scores, and how many of them no region shows.
+fn judged(graph: &InteractionGraph, interactions: &Interactions, regions: &FrameRegions, device: Device) -> (Vec<JudgedEdge>, usize) {
+    let mut edges = Vec::new();
+    let mut without_region = 0;
+    for frames in interactions.frames.chunks(FRAMES_TOGETHER) {
+        let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
+        let batch = graph.batch(&regions.batch(&rows, device));
+        let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
+        let nodes = scores.len() / INTERACTIONS.len() / rows.len();
+        for (frame, (_, labels)) in frames.iter().enumerate() {
+            for label in labels {
+                let of_label = batch.edges_of(frame, label);
+                without_region += usize::from(!GraphBatch::is_seen(&of_label));
+                edges.push(JudgedEdge { right: label.interaction, scores: mean_scores(&scores, nodes, &of_label) });
+            }
+        }
+    }
+    (edges, without_region)
+}
+
+/// Over the nodes of one instrument.
+fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
+    let of_edge = |edge: &Edge, interaction: usize| f64::from(scores[(edge.frame * nodes + edge.node) * INTERACTIONS.len() + interaction]);
+    let mean = |interaction| edges.iter().map(|edge| of_edge(edge, interaction)).sum::<f64>() / edges.len() as f64;
+    (0..INTERACTIONS.len()).map(mean).collect()
+}
+
+impl HeadInTraining for InteractionHead<'_> {
+    fn parameters(&self) -> &Parameters {
+        &self.weights
+    }
+
+    fn optimizer(&mut self) -> &mut Adam {
+        &mut self.optimizer
+    }
+
+    fn phase(&self, _epoch: usize) -> &'static str {
+        self.parameters.loss.name()
+    }
+
+    fn steps(&self) -> usize {
+        self.train.frames.len().div_ceil(self.parameters.training.batch_size)
+    }
+
+    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
+        let training = &self.parameters.training;
+        let places: Vec<usize> = (0..self.train.frames.len()).collect();
+        let batches = head_epochs::batches(&places, training.batch_size, training.seed, epoch);
+        let mut sum = 0.0;
+        for (step, places) in batches.iter().enumerate() {
+            head_epochs::seed_step(training.seed, epoch, step);
+            let frames: Vec<&(usize, Vec<LabelledInteraction>)> = places.iter().map(|&place| &self.train.frames[place]).collect();
+            let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
+            let batch = self.graph.batch(&self.regions.batch(&rows, self.device));
+            let labels = frames.iter().enumerate().flat_map(|(frame, (_, labels))| labels.iter().map(move |label| (frame, label)));
+            let edge_of = |(frame, label): (usize, &LabelledInteraction)| {
+                batch.edges_of(frame, label).into_iter().map(|edge| (edge, label.interaction as i64)).collect::<Vec<_>>()
+            };
+            let (edges, targets): (Vec<Edge>, Vec<i64>) = labels.flat_map(edge_of).unzip();
+            let logits = of_edges(&self.graph.logits(&batch, true), &edges);
+            let loss = self.loss.of(&logits, &Tensor::from_slice(&targets).to_device(self.device));
+            self.optimizer.step(&loss, |_| training.learning_rate);
+            sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
+            on_step(step + 1)?;
+        }
+        Ok(sum / batches.len() as f64)
+    }
+
+    fn judge(&mut self, _epoch: usize) -> Result<f64> {
+        Ok(self.validation_metrics().mean_average_precision)
+    }
+}
