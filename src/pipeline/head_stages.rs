@@ -70,7 +70,7 @@ pub struct CaptionStage {
     pub self_critical: Option<SelfCritical>,
     pub joint: Option<JointTraining>,
 }
-stage!(CaptionStage, "caption", 1);
+stage!(CaptionStage, "caption", 2);
 
 /// The shape of the interaction graph.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ pub struct InteractStage {
     pub graph: GraphSettings,
     pub loss: InteractionLoss,
 }
-stage!(InteractStage, "interact", 1);
+stage!(InteractStage, "interact", 2);
 
 /// The speed from packed pixels to caption and graph, at batch 1. Inputs: `checkpoint`, `pack`, `index`, and `caption`, `interact`
 /// as far as there are such heads.

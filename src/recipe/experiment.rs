@@ -90,6 +90,7 @@ impl Experiment {
             None => return Err(Error::usage("the experiment has no name").at_path(path).hint("add `name = \"...\"` under [experiment]")),
         };
         let matrix = Matrix::new(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
+        recipe.heads_for.check("experiment.heads_for wants", matrix.assigned_names()).map_err(|error| error.at_path(path))?;
         let assignments = matrix.assignments().map_err(|error| error.at_path(path))?;
         let cells = assignments.into_iter().map(cell).collect::<Result<Vec<_>>>().map_err(|error| error.at_path(path))?;
         let swept = swept_keys(&matrix, &checked, &library)?;
@@ -213,6 +214,9 @@ impl Experiment {
         if let Some(name) = &cell.head {
             let head = self.head(cell, name)?;
             heads.insert(head.value.task, head);
+        }
+        if !self.recipe.heads_for.matches(&cell.assignment) {
+            heads.retain(|task, _| *task == HeadTask::Probe);
         }
         Ok(heads)
     }

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cell_filter::CellFilter;
 use super::file::did_you_mean;
 use super::library::AimedOverride;
 use super::overrides::Target;
@@ -49,13 +50,11 @@ impl Axis {
     }
 }
 
-/// Cells with all of these values (one of each list) are left out.
-type Exclude = BTreeMap<String, Vec<toml::Value>>;
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     axes: Vec<Axis>,
-    excludes: Vec<Exclude>,
+    /// Cells that one of these matches are left out.
+    excludes: Vec<CellFilter>,
 }
 
 impl Matrix {
@@ -74,21 +73,11 @@ impl Matrix {
             matrix.axes.push(zipped(zip)?);
         }
         matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
-        for exclude in tables("exclude", excludes.as_ref())? {
-            matrix.exclude(exclude);
-        }
+        matrix.excludes = filters(excludes.as_ref())?;
         outer.iter().try_for_each(|found| matrix.apply(found))?;
         matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
         matrix.check()?;
         Ok(matrix)
-    }
-
-    fn exclude(&mut self, table: &toml::Table) {
-        let exclude = flattened(table).into_iter().map(|(name, value)| match value {
-            toml::Value::Array(values) => (name, values),
-            one => (name, vec![one]),
-        });
-        self.excludes.push(exclude.collect());
     }
 
     fn apply(&mut self, found: &AimedOverride) -> Result<()> {
@@ -99,8 +88,7 @@ impl Matrix {
                     .hint("change it in the experiment's file"))
             }
             Target::Axis { name } if name == "exclude" => {
-                self.excludes.clear();
-                tables("exclude", Some(&found.value))?.into_iter().for_each(|exclude| self.exclude(exclude));
+                self.excludes = filters(Some(&found.value))?;
                 Ok(())
             }
             Target::Axis { name } => {
@@ -137,11 +125,8 @@ impl Matrix {
                     .hint("an axis is model, extraction, head, or a dotted key such as \"extraction.roi_threshold\""));
             }
         }
-        for name in self.excludes.iter().flat_map(Exclude::keys) {
-            if !assigned().any(|known| known == name) {
-                let suggestion = did_you_mean(name, assigned().map(String::as_str));
-                return Err(Error::usage(format!("the matrix excludes values of `{name}`, which it does not sweep{suggestion}")));
-            }
+        for exclude in &self.excludes {
+            exclude.check("the matrix excludes", assigned())?;
         }
         for (position, axis) in self.axes.iter().enumerate() {
             for name in axis.points.iter().flat_map(Assignment::keys) {
@@ -159,7 +144,7 @@ impl Matrix {
     }
 
     /// Every name that some cell has a value of.
-    pub fn assigned_names(&self) -> impl Iterator<Item = &String> {
+    pub fn assigned_names(&self) -> impl Iterator<Item = &String> + Clone {
         self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys))
     }
 
@@ -179,7 +164,7 @@ impl Matrix {
             };
             assignments = assignments.iter().flat_map(|assignment| -> Vec<Assignment> { extended(assignment) }).collect();
         }
-        assignments.retain(|assignment| !self.excludes.iter().any(|exclude| is_excluded(assignment, exclude)));
+        assignments.retain(|assignment| !self.excludes.iter().any(|exclude| exclude.matches(assignment)));
         if assignments.is_empty() {
             return Err(Error::usage("the matrix has no cell: its excludes leave none"));
         }
@@ -187,24 +172,16 @@ impl Matrix {
     }
 }
 
-fn is_excluded(assignment: &Assignment, exclude: &Exclude) -> bool {
-    exclude.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|excluded| is_same(value, excluded))))
-}
-
-/// `1` and `1.0` are the same number.
-fn is_same(a: &toml::Value, b: &toml::Value) -> bool {
-    match (number(a), number(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => a == b,
-    }
-}
-
-fn number(value: &toml::Value) -> Option<f64> {
+pub(super) fn number(value: &toml::Value) -> Option<f64> {
     match value {
         toml::Value::Integer(value) => Some(*value as f64),
         toml::Value::Float(value) => Some(*value),
         _ => None,
     }
+}
+
+fn filters(excludes: Option<&toml::Value>) -> Result<Vec<CellFilter>> {
+    Ok(tables("exclude", excludes)?.into_iter().cloned().map(CellFilter::from).collect())
 }
 
 fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml::Table>> {
@@ -219,7 +196,7 @@ fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml
 }
 
 /// Leaves by dotted name; a range is a leaf.
-fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
+pub(super) fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
     let mut leaves = Vec::new();
     for (name, value) in table {
         match value {
@@ -375,7 +352,7 @@ mod tests {
             ("\"model.epochs\" = { from = 3, to = 1, step = 1 }", "never gets from"),
             ("\"model.epochs\" = { from = 1, to = 3, stop = 1 }", "has a key `stop`"),
             ("[[zip]]\n\"model.epochs\" = [1, 2]\n\"model.seed\" = [1]", "`model.epochs` has 2 values and `model.seed` 1"),
-            ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which it does not sweep"),
+            ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which the matrix does not sweep"),
             ("model = [\"a\"]\n[[exclude]]\nmodel = \"a\"", "its excludes leave none"),
             ("model = [\"a\"]\n[[zip]]\nmodel = [\"b\"]", "in two places"),
             ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000"),

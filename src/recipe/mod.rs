@@ -5,6 +5,7 @@
 //! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
 //! * [`library`]: all recipes that are there, and layers merged for one of them.
 //! * [`matrix`]: what an experiment sweeps, expanded. [`experiment`]: an experiment with its cells and their recipes.
+//! * [`cell_filter`]: which of its cells are meant.
 //! * [`memory`]: resolved recipes, each distinct one once.
 //! * [`settings`]: what belongs to the machine: store, results, device.
 //!
@@ -12,6 +13,7 @@
 //! matrix cell, surgcam.toml, variables, `--set`. An override of a whole section (`model.epochs`) comes before one of a
 //! single recipe (`model.gc-a.epochs`) from the same place.
 
+pub mod cell_filter;
 pub mod experiment;
 pub mod file;
 pub mod library;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cell_filter::CellFilter;
 use super::values::*;
 use crate::dataset::augment::Augmentation;
 use crate::dataset::index::{Layout, OnBadFrame};
@@ -60,6 +61,8 @@ section! {
         tables: Vec<Table> = vec![Table::Classification, Table::Localization, Table::Extraction],
         /// Heads that every cell's features are judged by, one for each task; an axis `head` replaces the one of its task.
         heads: Vec<String> = vec![String::from("probe")],
+        /// Only cells with these values (of a list, one) get the heads that are trained, as in [[matrix.exclude]]. The probe is for all.
+        heads_for: CellFilter = CellFilter::default(),
         /// Frames that each speed stage times, at batch 1.
         speed_frames: Count = Count::new(50),
         /// A speed stage stops early after so many seconds, with at least five frames timed.

@@ -15,7 +15,7 @@ use surgcam::store::{read_json, write_json};
 use surgcam::vision::geometry::Box2;
 use tch::{Device, Kind, Tensor};
 
-use super::layers::{FeedForward, Initial, LayerNorm, Linear, TensorSource};
+use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};
 use super::regions::{FEATURES, RegionBatch};
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
@@ -40,6 +40,7 @@ struct Round {
 }
 
 pub struct InteractionGraph {
+    pub standardization: Standardization,
     input: Linear,
     input_norm: LayerNorm,
     /// [classes + 1, width]: the classes, and one for a node that no region shows.
@@ -195,6 +196,7 @@ impl InteractionGraph {
         let width = settings.width as i64;
         let classes = settings.classes as i64 + 1;
         Ok(InteractionGraph {
+            standardization: Standardization::new(source, FEATURES as i64)?,
             input: Linear::new(source, "input", FEATURES as i64, width)?,
             input_norm: LayerNorm::new(source, "input_norm", width)?,
             class_embedding: source.take("class_embedding", &[classes, width], Initial::Normal(1.0))?,
@@ -221,7 +223,8 @@ impl InteractionGraph {
 
     /// Frames as this graph takes them.
     pub fn batch(&self, regions: &RegionBatch) -> GraphBatch {
-        GraphBatch::of(regions, &self.settings)
+        let features = self.standardization.forward(&regions.features);
+        GraphBatch::of(&regions.with_features(features), &self.settings)
     }
 
     /// The logits of the interactions on each edge from the tissue [N, nodes, 13].

@@ -6,7 +6,8 @@ use surgcam::error::{Error, Result};
 use surgcam::random::stream;
 use tch::{Device, Kind, Tensor};
 
-use crate::model::parameters::Parameters;
+use super::regions::Spread;
+use crate::model::parameters::{CONSTANT, Parameters};
 
 /// How a new tensor is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,35 @@ impl Linear {
     /// [..., input] -> [..., output]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+/// Region features less their mean, by their deviation: modes whose features vary little around a large mean would otherwise be hard
+/// to tell from one another. Both are the train regions' own, and are not trained.
+pub struct Standardization {
+    mean: Tensor,
+    deviation: Tensor,
+}
+
+impl Standardization {
+    /// Changes nothing until [`Standardization::set`].
+    pub fn new(source: &mut TensorSource, width: i64) -> Result<Self> {
+        Ok(Standardization {
+            mean: source.take(&format!("{CONSTANT}mean"), &[width], Initial::Zeros)?,
+            deviation: source.take(&format!("{CONSTANT}deviation"), &[width], Initial::Ones)?,
+        })
+    }
+
+    pub fn set(&mut self, spread: &Spread) {
+        tch::no_grad(|| {
+            self.mean.copy_(&Tensor::from_slice(&spread.mean));
+            self.deviation.copy_(&Tensor::from_slice(&spread.deviation));
+        });
+    }
+
+    /// [..., width] -> the same size.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        (x - &self.mean) / &self.deviation
     }
 }
 

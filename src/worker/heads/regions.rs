@@ -68,9 +68,44 @@ impl FrameRegions {
         shuffle(&mut self.of_row, rows, seed);
     }
 
+    /// Of all regions of `rows`.
+    pub fn spread(&self, rows: &[usize]) -> Spread {
+        let features = || rows.iter().flat_map(|&row| self.of_row(row)).map(|region| region.features.as_slice());
+        Spread::of(features)
+    }
+
     pub fn batch(&self, rows: &[usize], device: Device) -> RegionBatch {
         let regions: Vec<&[HeadRegion]> = rows.iter().map(|&row| self.of_row(row)).collect();
         RegionBatch::of(&regions, self.maximum, device)
+    }
+}
+
+/// Mean and standard deviation of each feature over regions.
+pub struct Spread {
+    /// [512]
+    pub mean: Vec<f32>,
+    /// [512], 1 where a feature is the same everywhere.
+    pub deviation: Vec<f32>,
+}
+
+impl Spread {
+    fn of<'a, I: Iterator<Item = &'a [f32]>>(features: impl Fn() -> I) -> Self {
+        let count = features().count().max(1) as f64;
+        let mut mean = vec![0f64; FEATURES];
+        for of_region in features() {
+            mean.iter_mut().zip(of_region).for_each(|(mean, &value)| *mean += f64::from(value) / count);
+        }
+        let mut variance = vec![0f64; FEATURES];
+        for of_region in features() {
+            let squares = of_region.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2));
+            variance.iter_mut().zip(squares).for_each(|(variance, square)| *variance += square / count);
+        }
+        let deviation = |(variance, mean): (&f64, &f64)| {
+            let deviation = variance.sqrt();
+            // What rounding leaves of a constant is no spread.
+            if deviation > 1e-6 * mean.abs().max(1e-6) { deviation as f32 } else { 1.0 }
+        };
+        Spread { deviation: variance.iter().zip(&mean).map(deviation).collect(), mean: mean.iter().map(|&mean| mean as f32).collect() }
     }
 }
 
@@ -83,6 +118,11 @@ impl RegionBatch {
             absent: self.absent.index_select(0, frames),
             regions: places.iter().map(|&place| self.regions[place as usize].clone()).collect(),
         }
+    }
+
+    /// The same regions with other features [N, maximum, 512].
+    pub fn with_features(&self, features: Tensor) -> Self {
+        RegionBatch { features, absent: self.absent.shallow_clone(), regions: self.regions.clone() }
     }
 
     pub fn of(frames: &[&[HeadRegion]], maximum: usize, device: Device) -> Self {
@@ -157,6 +197,16 @@ mod tests {
         assert_eq!(batch.features.size(), [2, 3, FEATURES as i64]);
         assert_eq!(Vec::<Vec<bool>>::try_from(&batch.absent).unwrap(), [[false, false, true], [true, true, true]]);
         assert_eq!(f64::try_from(batch.features.sum(tch::Kind::Double)).unwrap(), 2.0 * FEATURES as f64);
+    }
+
+    #[test]
+    fn the_spread_of_a_constant_feature_is_one() {
+        let regions = FrameRegions::new(HashMap::from([(0, vec![region(0.3), region(0.3)]), (1, vec![region(0.3)])]), 2);
+        let spread = regions.spread(&[0, 1]);
+        assert_eq!((spread.mean[7], spread.deviation[7]), (0.3, 1.0));
+        let regions = FrameRegions::new(HashMap::from([(0, vec![region(1.0), region(5.0)])]), 2);
+        let spread = regions.spread(&[0]);
+        assert_eq!((spread.mean[7], spread.deviation[7]), (3.0, 2.0));
     }
 
     #[test]

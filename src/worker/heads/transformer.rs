@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::attention::{Attended, Attention, AttentionShape};
 use super::beam::{NextWords, Row};
-use super::layers::{FeedForward, Initial, LayerNorm, Linear, TensorSource};
+use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};
 use super::regions::{FEATURES, RegionBatch};
 
 struct EncoderLayer {
@@ -26,6 +26,7 @@ struct DecoderLayer {
 }
 
 pub struct Transformer {
+    pub standardization: Standardization,
     input: Linear,
     input_norm: LayerNorm,
     encoder: Vec<EncoderLayer>,
@@ -67,6 +68,7 @@ impl Transformer {
             });
         }
         Ok(Transformer {
+            standardization: Standardization::new(source, FEATURES as i64)?,
             input: Linear::new(source, "input", FEATURES as i64, width)?,
             input_norm: LayerNorm::new(source, "input_norm", width)?,
             encoder,
@@ -79,7 +81,7 @@ impl Transformer {
 
     pub fn encode(&self, regions: &RegionBatch, train: bool) -> Encoded {
         let absent = regions.absent.unsqueeze(1).unsqueeze(1);
-        let embedded = self.input.forward(&regions.features).relu().dropout(self.settings.dropout, train);
+        let embedded = self.input.forward(&self.standardization.forward(&regions.features)).relu().dropout(self.settings.dropout, train);
         let mut x = self.input_norm.forward(&embedded);
         let mut levels = Vec::new();
         for layer in &self.encoder {

@@ -130,9 +130,15 @@ impl NetworkShape {
     }
 }
 
-/// Running statistics are no parameters: they are not trained and do not decay.
+/// Before the names of tensors that belong to a network and are never trained.
+pub const CONSTANT: &str = "constant.";
+
+/// Running statistics and constants are no parameters: they are not trained and do not decay.
 pub fn is_trained(name: &str) -> bool {
-    !name.ends_with("running_mean") && !name.ends_with("running_var") && !name.ends_with("num_batches_tracked")
+    !name.starts_with(CONSTANT)
+        && !name.ends_with("running_mean")
+        && !name.ends_with("running_var")
+        && !name.ends_with("num_batches_tracked")
 }
 
 #[derive(Debug, Default)]

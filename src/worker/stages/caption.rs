@@ -109,7 +109,8 @@ impl<'a> CaptionHead<'a> {
         let train_captions = captions.of_rows(&captions.train);
         let vocabulary = Vocabulary::of(train_captions.iter().map(Vec::as_slice), parameters.minimum_frequency);
         let mut source = TensorSource::random(training.seed, device);
-        let captioner = Captioner::new(&mut source, parameters.transformer, vocabulary)?;
+        let mut captioner = Captioner::new(&mut source, parameters.transformer, vocabulary)?;
+        captioner.transformer.standardization.set(&regions.spread(&captions.train));
         let mut weights = source.into_parameters();
         let backbone = match &parameters.joint {
             None => None,

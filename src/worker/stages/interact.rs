@@ -106,7 +106,8 @@ impl<'a> InteractionHead<'a> {
         }
         let loss = loss_function(stage, parameters.loss, &train, &regions)?;
         let mut source = TensorSource::random(training.seed, device);
-        let graph = InteractionGraph::new(&mut source, parameters.graph)?;
+        let mut graph = InteractionGraph::new(&mut source, parameters.graph)?;
+        graph.standardization.set(&regions.spread(&train.rows()));
         let weights = source.into_parameters();
         let optimizer = Adam::new(&weights, AdamSettings::default());
         Ok(InteractionHead { parameters, graph, weights, optimizer, loss, regions, train, validation, device })
