@@ -45,8 +45,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     for picture in &described {
         if arguments.json {
-            let line = serde_json::to_string(picture).map_err(|error| Error::failure(format!("cannot print a caption: {error}")))?;
-            printer::data(&line);
+            printer::data(&line(picture, &captioner)?);
         } else {
             printer::data(&text(picture, &captioner));
         }
@@ -85,6 +84,20 @@ fn settings(folder: &Path) -> Result<CaptionerSettings> {
     Err(Error::usage("this is no captioner's folder").at_path(folder).hint(hint))
 }
 
+/// The picture as JSON, each edge with its instrument's name.
+fn line(described: &DescribedPicture, captioner: &CaptionerSettings) -> Result<String> {
+    let failed = |error: serde_json::Error| Error::failure(format!("cannot print a caption: {error}"));
+    let mut line = serde_json::to_value(described).map_err(failed)?;
+    for (place, edge) in described.description.interactions.iter().enumerate() {
+        line["interactions"][place]["tool"] = class_name(captioner, edge.class).into();
+    }
+    serde_json::to_string(&line).map_err(failed)
+}
+
+fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
+    captioner.classes.get(class).map_or("?", String::as_str)
+}
+
 /// The picture's name and time, its caption, and its graph, an edge a line.
 fn text(described: &DescribedPicture, captioner: &CaptionerSettings) -> String {
     let mut text = described.picture.clone();
@@ -97,7 +110,7 @@ fn text(described: &DescribedPicture, captioner: &CaptionerSettings) -> String {
         let _ = write!(text, "\n  {caption}");
     }
     for edge in &described.description.interactions {
-        let class = captioner.classes.get(edge.class).map_or("?", String::as_str);
+        let class = class_name(captioner, edge.class);
         let _ = write!(text, "\n  {class} -> tissue: {} ({:.2})", edge.interaction, edge.probability);
     }
     text

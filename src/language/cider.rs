@@ -1,7 +1,7 @@
 //! CIDEr-D (Vedantam, Zitnick, Parikh: "CIDEr: Consensus-based Image Description Evaluation", CVPR 2015), as the COCO caption tools
 //! compute what they call CIDEr: clipped counts, a Gaussian penalty for another length, times 10.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ngrams::{LONGEST, counts};
 use super::scores::Judged;
@@ -20,7 +20,8 @@ pub struct Cider {
 
 /// A caption's runs by their order, weighted by rareness.
 struct Weighted<'a> {
-    runs: [HashMap<&'a [String], f64>; LONGEST],
+    /// In an order: sums come out the same to the last bit each time.
+    runs: [BTreeMap<&'a [String], f64>; LONGEST],
     norms: [f64; LONGEST],
     /// Pairs of words, as the tools count a length.
     length: f64,
@@ -47,11 +48,11 @@ impl Cider {
 
     fn weighted<'a>(&self, words: &'a [String]) -> Weighted<'a> {
         let rareness = |run: &[String]| self.log_frames - (self.frames_with.get(run).copied().unwrap_or(0).max(1) as f64).ln();
-        let of_order = |order: usize| -> HashMap<&'a [String], f64> {
+        let of_order = |order: usize| -> BTreeMap<&'a [String], f64> {
             counts(words, order).into_iter().map(|(run, count)| (run, count as f64 * rareness(run))).collect()
         };
-        let runs: [HashMap<&[String], f64>; LONGEST] = std::array::from_fn(|place| of_order(place + 1));
-        let norm = |runs: &HashMap<&[String], f64>| runs.values().map(|weight| weight * weight).sum::<f64>().sqrt();
+        let runs: [BTreeMap<&[String], f64>; LONGEST] = std::array::from_fn(|place| of_order(place + 1));
+        let norm = |runs: &BTreeMap<&[String], f64>| runs.values().map(|weight| weight * weight).sum::<f64>().sqrt();
         Weighted { norms: std::array::from_fn(|place| norm(&runs[place])), runs, length: words.len().saturating_sub(1) as f64 }
     }
 }

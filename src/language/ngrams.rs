@@ -1,11 +1,11 @@
 //! Runs of words and how often they occur.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Runs of 1 to `LONGEST` words are compared.
 pub const LONGEST: usize = 4;
 
-pub type Counts<'a> = HashMap<&'a [String], usize>;
+pub type Counts<'a> = BTreeMap<&'a [String], usize>;
 
 /// The runs of `order` words.
 pub fn counts(words: &[String], order: usize) -> Counts<'_> {

@@ -12,7 +12,8 @@ use crate::plan::{Plan, StageId};
 use crate::recipe::values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
-/// and `interact`.
+/// and `interact` (the latter not beside a captioner that learnt with its backbone). Ground-truth boxes and the control have none:
+/// new pictures have no annotations.
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
@@ -39,8 +40,10 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
     let mut copied = Copies { folder: folder.to_path_buf(), files: 0 };
     let mut maximum_regions = 0;
     let mut backbone = object(results, Some(cell.checkpoint), output::CHECKPOINT)?;
+    let mut is_joint = false;
     for (stage, part) in [(cell.stages.caption, captioner_file::CAPTION), (cell.stages.interact, captioner_file::INTERACT)] {
-        let Some(id) = stage else { continue };
+        // A graph that was trained on another backbone's features would read these wrong.
+        let Some(id) = stage.filter(|_| !is_joint) else { continue };
         maximum_regions = maximum_regions.max(regions_of(plan, id)?);
         let head = object(results, stage, output::HEAD)?;
         for file in [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED] {
@@ -50,6 +53,7 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
         let own = head.join(head_file::BACKBONE);
         if own.is_file() {
             backbone = own;
+            is_joint = true;
         }
     }
     copied.add(&backbone, captioner_file::BACKBONE)?;

@@ -44,5 +44,31 @@ pub fn every_kind(place: &Place, epochs: usize) -> String {
          [matrix]\nmodel = [\"tiny\", \"tuned\", \"given\"]\nextraction = [\"ln-fe\", \"l-fe\", \"sl-fe\"]\n\
          [set]\nmodel.tiny.epochs = {epochs}\n"
     );
-    experiment(place, "every-kind", "", &rest)
+    // Heads of one cell: six epochs of each kind, and the control of the features that they see.
+    let heads = "heads = [\"probe\", \"tiny-caption\", \"tiny-interaction\"]\nheads_for = { model = \"tiny\", extraction = \"sl-fe\" }\n";
+    experiment(place, "every-kind", heads, &format!("{HEADS}{rest}"))
+}
+
+/// Heads of seconds.
+const HEADS: &str = r#"
+[head.tiny-caption]
+extends = "caption-small"
+width = 16
+layers = 1
+feed_forward = 16
+memory_slots = 2
+epochs = 6
+batch_size = 3
+beam = 2
+
+[head.tiny-interaction]
+extends = "interaction-small"
+width = 16
+epochs = 6
+batch_size = 3
+"#;
+
+/// One model, captions and graphs of its features; speed is measured where it is asked for.
+pub fn with_heads(place: &Place, name: &str, settings: &str, rest: &str) -> String {
+    experiment(place, name, settings, &format!("{HEADS}{rest}"))
 }

@@ -184,7 +184,8 @@ pub fn real_frames() -> Option<PathBuf> {
 
 fn without_speed(csv: &str) -> String {
     let header: Vec<&str> = csv.lines().next().unwrap_or_default().split(',').collect();
-    let kept: Vec<usize> = (0..header.len()).filter(|&column| !["FPS", "p50 ms", "p95 ms"].contains(&header[column])).collect();
+    let kept: Vec<usize> =
+        (0..header.len()).filter(|&column| !["FPS", "p50 ms", "p95 ms", "FPS tasks"].contains(&header[column])).collect();
     let line = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         kept.iter().map(|&column| cells[column]).collect::<Vec<_>>().join(",")
