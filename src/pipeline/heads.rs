@@ -10,7 +10,7 @@ use crate::plan::{Resource, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, HeadRecipe};
-use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode};
+use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode, Positive};
 
 /// A cell's features, found.
 pub(super) struct Found<'a> {
@@ -172,10 +172,11 @@ fn with_annotations(stage: Stage, found: &Found) -> Stage {
 }
 
 fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
+    let usual = if recipe.task == HeadTask::Caption { 1.0 } else { 1e-3 };
     HeadTraining {
         epochs: recipe.epochs.get(),
         batch_size: recipe.batch_size.get(),
-        learning_rate: recipe.learning_rate.value(),
+        learning_rate: recipe.learning_rate.map_or(usual, Positive::value),
         maximum_regions: recipe.maximum_regions.get(),
         shuffled: found.extraction.value.shuffled,
         seed: recipe.seed,

@@ -272,8 +272,8 @@ section! {
         epochs: Count = Count::new(50),
         /// Frames a step.
         batch_size: Count = Count::new(50),
-        /// Of Adam; a captioner's is multiplied with its warm-up schedule.
-        learning_rate: Positive = Positive::new(1.0),
+        /// Of Adam; a captioner's is multiplied with its warm-up schedule. Where absent 1 for captions, 1e-3 for interactions.
+        learning_rate: Option<Positive> = None,
         /// In the network's layers.
         dropout: Threshold = Threshold::new(0.1).expect("0.1 is a threshold"),
         /// Regions of a frame that a head sees: the most probable classes, then the most confident.
