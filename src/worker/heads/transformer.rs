@@ -208,3 +208,47 @@ impl NextWords for Narration<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use surgcam::vision::geometry::Box2;
+
+    use super::super::regions::HeadRegion;
+
+    /// As tests/golden/captioner.py has it.
+    fn formula(name: &str, size: &[i64]) -> Tensor {
+        let start = 1.0 + name.bytes().map(f64::from).sum::<f64>() * 0.1;
+        let one = if name.ends_with("norm.weight") || name.ends_with("deviation") { 1.0 } else { 0.0 };
+        let values: Vec<f32> = (0..size.iter().product()).map(|place: i64| (one + 0.5 * (start + 0.7 * place as f64).sin()) as f32).collect();
+        Tensor::from_slice(&values).view(size)
+    }
+
+    #[test]
+    fn logits_are_those_of_an_independent_implementation() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/captioner.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let shape = TransformerSettings { width: 8, layers: 2, attention_heads: 2, feed_forward: 12, memory_slots: 3, dropout: 0.0 };
+        let mut drawn = TensorSource::random(1, Device::Cpu);
+        Transformer::new(&mut drawn, shape, 7).unwrap();
+        let tensors = drawn.into_parameters().iter().map(|(name, tensor)| (name.clone(), formula(name, &tensor.size()))).collect();
+        let transformer = Transformer::new(&mut TensorSource::of_checkpoint(tensors, Device::Cpu), shape, 7).unwrap();
+        // Two regions, and a third that is absent.
+        let region = |number: usize| HeadRegion {
+            class: 0,
+            bounds: Box2::from([0, 0, 1, 1]),
+            features: Vec::try_from(formula(&format!("region {number}"), &[FEATURES as i64])).unwrap(),
+        };
+        let regions = RegionBatch::of(&[&[region(0), region(1)]], 3, Device::Cpu);
+        let words: Vec<i64> = serde_json::from_value(golden["words"].clone()).unwrap();
+        let words = Tensor::from_slice(&words).unsqueeze(0);
+        let found: Vec<Vec<f64>> =
+            Vec::try_from(transformer.decode(&transformer.encode(&regions, false), &words, false).squeeze_dim(0).to_kind(Kind::Double))
+                .unwrap();
+        let expected: Vec<Vec<f64>> = serde_json::from_value(golden["logits"].clone()).unwrap();
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+}
