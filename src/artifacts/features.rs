@@ -2,8 +2,9 @@
 //! written as the frames come, so memory does not grow with them.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use npyz::WriterBuilder;
 use polars::prelude::*;
@@ -31,15 +32,18 @@ pub struct RegionRow {
     pub confidence: f32,
 }
 
-/// One sequence's regions with their features, in the order of the frames, classes and boxes.
-#[derive(Debug, Default)]
-pub struct SequenceFeatures {
-    pub regions: Vec<RegionRow>,
+/// A frame's regions with their features, in the order of the classes and boxes.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameFeatures<'a> {
+    pub sequence: &'a str,
+    /// The frame's row in the index of frames.
+    pub row: usize,
+    pub regions: &'a [RegionRow],
     /// [regions, 512]
-    pub values: Vec<f32>,
+    pub values: &'a [f32],
 }
 
-impl SequenceFeatures {
+impl FrameFeatures<'_> {
     pub fn of_region(&self, region: usize) -> &[f32] {
         &self.values[region * WIDTH..][..WIDTH]
     }
@@ -65,13 +69,13 @@ pub struct FeatureWriter {
     index_path: PathBuf,
     index: parquet::RowWriter,
     /// Sequence and region, not written yet.
-    rows: Vec<(String, RegionRow)>,
+    rows: Vec<(Arc<str>, RegionRow)>,
     sequence: Option<OpenSequence>,
 }
 
 /// The sequence whose frames are coming.
 struct OpenSequence {
-    name: String,
+    name: Arc<str>,
     path: PathBuf,
     values: npyz::NpyWriter<f32, BufWriter<File>>,
 }
@@ -80,24 +84,26 @@ impl FeatureWriter {
     pub fn create(folder: &Path) -> Result<Self> {
         let index_path = folder.join(INDEX_FILE);
         let index = parquet::RowWriter::create(&index_path, &index_of(&[])?)?;
-        Ok(FeatureWriter { folder: folder.to_path_buf(), index_path, index, rows: Vec::new(), sequence: None })
+        Ok(FeatureWriter { folder: folder.to_path_buf(), index_path, index, rows: Vec::with_capacity(INDEX_BATCH), sequence: None })
     }
 
     /// A frame's regions, and [regions, 512] of them.
     pub fn add(&mut self, sequence: &str, regions: impl IntoIterator<Item = RegionRow>, values: &[f32]) -> Result<()> {
-        if self.sequence.as_ref().is_none_or(|open| open.name != sequence) {
+        if self.sequence.as_ref().is_none_or(|open| &*open.name != sequence) {
             self.close_sequence()?;
             self.sequence = Some(OpenSequence::create(&self.folder, sequence)?);
         }
         if let Some(open) = &mut self.sequence {
             open.values.extend(values.iter().copied()).at_path("write", &open.path)?;
+            self.rows.extend(regions.into_iter().map(|region| (open.name.clone(), region)));
         }
-        self.rows.extend(regions.into_iter().map(|region| (sequence.to_string(), region)));
         if self.rows.len() >= INDEX_BATCH { self.write_rows() } else { Ok(()) }
     }
 
     fn write_rows(&mut self) -> Result<()> {
-        self.index.write(&index_of(&std::mem::take(&mut self.rows))?, &self.index_path)
+        self.index.write(&index_of(&self.rows)?, &self.index_path)?;
+        self.rows.clear();
+        Ok(())
     }
 
     fn close_sequence(&mut self) -> Result<()> {
@@ -123,13 +129,13 @@ impl OpenSequence {
     }
 }
 
-fn index_of(rows: &[(String, RegionRow)]) -> Result<DataFrame> {
+fn index_of(rows: &[(Arc<str>, RegionRow)]) -> Result<DataFrame> {
     let integers =
         |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<i64>>());
     let numbers =
         |name: &str, value: fn(&RegionRow) -> f32| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<f32>>());
     parquet::frame(vec![
-        Column::new("sequence".into(), rows.iter().map(|(sequence, _)| sequence.as_str()).collect::<Vec<&str>>()),
+        Column::new("sequence".into(), rows.iter().map(|(sequence, _)| &**sequence).collect::<Vec<&str>>()),
         integers("row", |r| r.row as i64),
         integers("class", |r| r.class as i64),
         integers("index", |r| r.index as i64),
@@ -142,44 +148,80 @@ fn index_of(rows: &[(String, RegionRow)]) -> Result<DataFrame> {
     ])
 }
 
-/// Every sequence that has regions, one after the other: `use_sequence` sees one at a time, so memory stays bounded.
-pub fn for_each_sequence(folder: &Path, mut use_sequence: impl FnMut(&str, &SequenceFeatures) -> Result<()>) -> Result<()> {
-    let path = folder.join(INDEX_FILE);
-    let frame = parquet::read(&path)?;
-    let column = |name: &str| parquet::integers(&frame, name, &path);
-    let names = frame.column("sequence").at_path("read", &path)?.str().at_path("read", &path)?.clone();
-    let (rows, classes, indices) = (column("row")?, column("class")?, column("index")?);
-    let (x1, y1, x2, y2) = (column("x1")?, column("y1")?, column("x2")?, column("y2")?);
-    let (probabilities, confidences) = (parquet::numbers(&frame, "probability", &path)?, parquet::numbers(&frame, "confidence", &path)?);
+/// Every frame that has regions, in the order of writing. Their values are read as they are used, so memory stays bounded.
+pub fn for_each_frame(folder: &Path, mut use_frame: impl FnMut(&FrameFeatures) -> Result<()>) -> Result<()> {
+    let RegionIndex { sequences, regions } = read_index(&folder.join(INDEX_FILE))?;
     let mut start = 0;
-    while start < rows.len() {
-        let name = names.get(start).unwrap_or_default();
-        let end = (start..rows.len()).find(|&i| names.get(i) != Some(name)).unwrap_or(rows.len());
-        let regions = (start..end)
-            .map(|i| RegionRow {
-                row: rows[i] as usize,
-                class: classes[i] as usize,
-                index: indices[i] as usize,
-                bounds: Box2::from([x1[i], y1[i], x2[i], y2[i]]),
-                probability: probabilities[i],
-                confidence: confidences[i],
-            })
-            .collect();
-        use_sequence(name, &SequenceFeatures { regions, values: read_values(folder, name, end - start)? })?;
-        start = end;
+    for (sequence, count) in sequences {
+        let mut values = SequenceValues::open(folder, &sequence, count)?;
+        for regions in regions[start..start + count].chunk_by(|a, b| a.row == b.row) {
+            let values = values.next(regions.len())?;
+            use_frame(&FrameFeatures { sequence: &sequence, row: regions[0].row, regions, values })?;
+        }
+        start += count;
     }
     Ok(())
 }
 
-fn read_values(folder: &Path, sequence: &str, regions: usize) -> Result<Vec<f32>> {
-    let path = folder.join(format!("{sequence}.npy"));
-    let bytes = std::fs::read(&path).at_path("read", &path)?;
-    let file = npyz::NpyFile::new(bytes.as_slice()).at_path("understand", &path)?;
-    let values: Vec<f32> = file.into_vec().at_path("read", &path)?;
-    if values.len() != regions * WIDTH {
-        return Err(Error::failure(format!("{} numbers for {regions} regions", values.len())).at_path(&path));
+struct RegionIndex {
+    /// Each sequence with the number of its regions.
+    sequences: Vec<(String, usize)>,
+    regions: Vec<RegionRow>,
+}
+
+fn read_index(path: &Path) -> Result<RegionIndex> {
+    let frame = parquet::read(path)?;
+    let column = |name: &str| parquet::integers(&frame, name, path);
+    let names = frame.column("sequence").at_path("read", path)?.str().at_path("read", path)?.clone();
+    let (rows, classes, indices) = (column("row")?, column("class")?, column("index")?);
+    let (x1, y1, x2, y2) = (column("x1")?, column("y1")?, column("x2")?, column("y2")?);
+    let (probabilities, confidences) = (parquet::numbers(&frame, "probability", path)?, parquet::numbers(&frame, "confidence", path)?);
+    let mut sequences: Vec<(String, usize)> = Vec::new();
+    let mut regions = Vec::with_capacity(rows.len());
+    for i in 0..rows.len() {
+        let name = names.get(i).unwrap_or_default();
+        match sequences.last_mut().filter(|(last, _)| last == name) {
+            Some((_, count)) => *count += 1,
+            None => sequences.push((name.to_string(), 1)),
+        }
+        regions.push(RegionRow {
+            row: rows[i] as usize,
+            class: classes[i] as usize,
+            index: indices[i] as usize,
+            bounds: Box2::from([x1[i], y1[i], x2[i], y2[i]]),
+            probability: probabilities[i],
+            confidence: confidences[i],
+        });
     }
-    Ok(values)
+    Ok(RegionIndex { sequences, regions })
+}
+
+/// The numbers of a sequence's regions, read from the front.
+struct SequenceValues {
+    path: PathBuf,
+    reader: npyz::NpyReader<f32, BufReader<File>>,
+    current: Vec<f32>,
+}
+
+impl SequenceValues {
+    fn open(folder: &Path, sequence: &str, regions: usize) -> Result<Self> {
+        let path = folder.join(format!("{sequence}.npy"));
+        let file = BufReader::new(File::open(&path).at_path("open", &path)?);
+        let reader = npyz::NpyFile::new(file).at_path("understand", &path)?.data().at_path("understand", &path)?;
+        if reader.total_len() != (regions * WIDTH) as u64 {
+            return Err(Error::failure(format!("{} numbers for {regions} regions", reader.total_len())).at_path(&path));
+        }
+        Ok(SequenceValues { path, reader, current: Vec::new() })
+    }
+
+    /// [regions, 512] of the next ones.
+    fn next(&mut self, regions: usize) -> Result<&[f32]> {
+        self.current.clear();
+        for value in self.reader.by_ref().take(regions * WIDTH) {
+            self.current.push(value.at_path("read", &self.path)?);
+        }
+        Ok(&self.current)
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequences_read_back_as_written() {
+    fn frames_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]), probability: 0.75, confidence: 0.5 };
         let frames = [
@@ -203,9 +245,10 @@ mod tests {
         }
         writer.finish().unwrap();
         let mut read = Vec::new();
-        for_each_sequence(folder.path(), |name, features| {
-            for (place, region) in features.regions.iter().enumerate() {
-                read.push((name.to_string(), *region, features.of_region(place)[511]));
+        for_each_frame(folder.path(), |frame| {
+            for (place, region) in frame.regions.iter().enumerate() {
+                assert_eq!(frame.row, region.row);
+                read.push((frame.sequence.to_string(), *region, frame.of_region(place)[511]));
             }
             Ok(())
         })
@@ -219,6 +262,6 @@ mod tests {
     fn without_a_region_anywhere_the_index_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         FeatureWriter::create(folder.path()).unwrap().finish().unwrap();
-        for_each_sequence(folder.path(), |name, _| panic!("{name} has no region")).unwrap();
+        for_each_frame(folder.path(), |frame| panic!("{} has no region", frame.sequence)).unwrap();
     }
 }

@@ -283,7 +283,7 @@ pub struct ProbeStage {
     /// The control: frames with other frames' features.
     pub shuffled: bool,
 }
-stage!(ProbeStage, "probe", 2);
+stage!(ProbeStage, "probe", 3);
 
 /// The speed of one way of extraction at batch 1. Inputs: `checkpoint`, `pack`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -179,23 +179,17 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
         let name = format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels());
         let folder = folder.join(model_folder(cell)).join(name);
         let mut without_region: Vec<bool> = (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
-        features::for_each_sequence(&features, |_, sequence| {
-            let mut start = 0;
-            for regions in sequence.regions.chunk_by(|a, b| a.row == b.row) {
-                let frame = &frames.frames[regions[0].row];
-                without_region[regions[0].row] = false;
-                for (offset, region) in regions.iter().enumerate() {
-                    let file = format!("{}_{}_{}_{}.npz", frame.name, region.class, region.index, region.bounds.file_name_part());
-                    let mut archive = Npz::default();
-                    archive.add("feat", &[WIDTH], sequence.of_region(start + offset))?;
-                    archive.write(&folder.join("per_region").join(&frame.sequence).join(file))?;
-                    files += 1;
-                }
-                let values = &sequence.values[start * WIDTH..(start + regions.len()) * WIDTH];
-                write_frame(&folder, frame, regions.len(), values)?;
-                start += regions.len();
+        features::for_each_frame(&features, |found| {
+            let frame = &frames.frames[found.row];
+            without_region[found.row] = false;
+            for (place, region) in found.regions.iter().enumerate() {
+                let file = format!("{}_{}_{}_{}.npz", frame.name, region.class, region.index, region.bounds.file_name_part());
+                let mut archive = Npz::default();
+                archive.add("feat", &[WIDTH], found.of_region(place))?;
+                archive.write(&folder.join("per_region").join(&frame.sequence).join(file))?;
+                files += 1;
             }
-            Ok(())
+            write_frame(&folder, frame, found.regions.len(), found.values)
         })?;
         for (frame, _) in frames.frames.iter().zip(without_region).filter(|(_, without)| *without) {
             write_frame(&folder, frame, 0, &[])?;

@@ -12,6 +12,7 @@ mod golden;
 mod heads;
 mod model;
 mod perception;
+mod ridge;
 mod seen;
 mod stages;
 mod timing;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::seq::SliceRandom;
 pub use surgcam::artifacts::features::WIDTH as FEATURES;
-use surgcam::artifacts::features::{self, RegionRow, SequenceFeatures};
+use surgcam::artifacts::features::{self, FrameFeatures};
 use surgcam::error::Result;
 use surgcam::random::stream;
 use surgcam::vision::geometry::Box2;
@@ -37,17 +37,13 @@ pub struct RegionBatch {
 }
 
 impl FrameRegions {
-    /// Of the rows that are wanted; features of all others are read and forgotten, sequence by sequence.
+    /// Of the rows that are wanted; features of all others are read and forgotten.
     pub fn read(folder: &Path, wanted: &[usize], maximum: usize) -> Result<Self> {
         let wanted: HashSet<usize> = wanted.iter().copied().collect();
         let mut of_row = HashMap::new();
-        features::for_each_sequence(folder, |_, sequence| {
-            let mut start = 0;
-            for regions in sequence.regions.chunk_by(|a, b| a.row == b.row) {
-                if wanted.contains(&regions[0].row) {
-                    of_row.insert(regions[0].row, of_frame(sequence, start, regions, maximum));
-                }
-                start += regions.len();
+        features::for_each_frame(folder, |frame| {
+            if wanted.contains(&frame.row) {
+                of_row.insert(frame.row, of_frame(frame, maximum));
             }
             Ok(())
         })?;
@@ -63,9 +59,11 @@ impl FrameRegions {
         self.of_row.get(&row).map_or(&[], Vec::as_slice)
     }
 
-    /// The control: each of `rows` gets the regions of another of them.
+    /// Each of `rows` gets the regions of another of them, or none where that one had none.
     pub fn shuffle(&mut self, rows: &[usize], seed: u64) {
-        shuffle(&mut self.of_row, rows, seed);
+        let given = |(row, giver): (usize, usize)| Some((row, self.of_row.remove(&giver)?));
+        let taken: Vec<_> = exchanged(rows, seed).into_iter().filter_map(given).collect();
+        self.of_row.extend(taken);
     }
 
     /// Of all regions of `rows`.
@@ -144,25 +142,22 @@ impl RegionBatch {
     }
 }
 
-/// Each of `rows` gets what another of them had, or nothing where that one had nothing.
-pub fn shuffle<T>(of_row: &mut HashMap<usize, T>, rows: &[usize], seed: u64) {
+/// The control: (row, another row of `rows` whose regions it gets), each row once on either side.
+pub fn exchanged(rows: &[usize], seed: u64) -> Vec<(usize, usize)> {
     let mut order = rows.to_vec();
     order.shuffle(&mut stream(&format!("shuffled features/{seed}")));
-    let mut taken: Vec<Option<T>> = order.iter().map(|row| of_row.remove(row)).collect();
-    if !taken.is_empty() {
-        taken.rotate_left(1);
-    }
-    of_row.extend(order.into_iter().zip(taken).filter_map(|(row, taken)| Some((row, taken?))));
+    let givers = order.iter().cycle().skip(1);
+    order.iter().copied().zip(givers.copied()).collect()
 }
 
-fn of_frame(sequence: &SequenceFeatures, start: usize, regions: &[RegionRow], maximum: usize) -> Vec<HeadRegion> {
-    let kept = most_certain(&regions.iter().map(|region| (region.probability, region.confidence)).collect::<Vec<_>>(), maximum);
+fn of_frame(frame: &FrameFeatures, maximum: usize) -> Vec<HeadRegion> {
+    let certainty: Vec<_> = frame.regions.iter().map(|region| (region.probability, region.confidence)).collect();
     let region = |place: usize| HeadRegion {
-        class: regions[place].class,
-        bounds: regions[place].bounds,
-        features: sequence.of_region(start + place).to_vec(),
+        class: frame.regions[place].class,
+        bounds: frame.regions[place].bounds,
+        features: frame.of_region(place).to_vec(),
     };
-    kept.into_iter().map(region).collect()
+    most_certain(&certainty, maximum).into_iter().map(region).collect()
 }
 
 /// Places of the `maximum` regions of the highest class probability, of equals the highest confidence, in their old order.

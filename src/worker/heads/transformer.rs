@@ -220,7 +220,8 @@ mod tests {
     fn formula(name: &str, size: &[i64]) -> Tensor {
         let start = 1.0 + name.bytes().map(f64::from).sum::<f64>() * 0.1;
         let one = if name.ends_with("norm.weight") || name.ends_with("deviation") { 1.0 } else { 0.0 };
-        let values: Vec<f32> = (0..size.iter().product()).map(|place: i64| (one + 0.5 * (start + 0.7 * place as f64).sin()) as f32).collect();
+        let values: Vec<f32> =
+            (0..size.iter().product()).map(|place: i64| (one + 0.5 * (start + 0.7 * place as f64).sin()) as f32).collect();
         Tensor::from_slice(&values).view(size)
     }
 
