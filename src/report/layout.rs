@@ -45,6 +45,8 @@ impl TableColumn {
     }
 
     pub fn number(name: impl Into<String>, digits: usize, values: Vec<Option<f64>>) -> Self {
+        // Nobody means the -0 that the sum of nothing is.
+        let values = values.into_iter().map(|value| value.map(|value| value + 0.0)).collect();
         TableColumn { name: name.into(), cells: Cells::Number(values, digits), is_detail: false }
     }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 
 use super::layout::{Cells, ResultTable, TableColumn};
 use super::results::Results;
 use crate::artifacts::metrics::*;
 use crate::error::Result;
-use crate::pipeline::build::{Built, PlannedCell};
+use crate::pipeline::build::{Built, CellStages, PlannedCell};
 use crate::pipeline::stages::MeasuredMachine;
+use crate::plan::StageId;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
@@ -277,9 +279,24 @@ fn task_columns(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns
 }
 
 impl TaskColumns {
+    /// Each cell's metrics; a note where stages are through and the data have no such annotations.
+    fn of_annotated<M: DeserializeOwned + Send>(
+        &mut self,
+        what: &str,
+        cells: &[&PlannedCell],
+        results: &Results,
+        stage: fn(&CellStages) -> Option<StageId>,
+    ) -> Result<Vec<Option<M>>> {
+        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<M>>(stage(&cell.stages));
+        let metrics: Vec<Option<Option<M>>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        if metrics.iter().any(|metrics| matches!(metrics, Some(None))) {
+            self.notes.push(format!("{what}: empty where the train or the validation frames have none"));
+        }
+        Ok(metrics.into_iter().map(Option::flatten).collect())
+    }
+
     fn add_captions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<CaptionMetrics>>(cell.stages.caption).map(Option::flatten);
-        let metrics: Vec<Option<CaptionMetrics>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        let metrics: Vec<Option<CaptionMetrics>> = self.of_annotated("captions", cells, results, |stages| stages.caption)?;
         let number = |value: &dyn Fn(&CaptionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
         for order in 1..=4 {
             let column = TableColumn::number(format!("BLEU-{order}"), 3, number(&|metrics| metrics.scores.bleu[order - 1]));
@@ -297,8 +314,7 @@ impl TaskColumns {
     }
 
     fn add_interactions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<InteractionMetrics>>(cell.stages.interact).map(Option::flatten);
-        let metrics: Vec<Option<InteractionMetrics>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        let metrics: Vec<Option<InteractionMetrics>> = self.of_annotated("interactions", cells, results, |stages| stages.interact)?;
         let number = |value: fn(&InteractionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
         self.columns.push(TableColumn::number("interaction accuracy", 3, number(|metrics| metrics.accuracy)));
         self.columns.push(TableColumn::number("interaction mAP", 3, number(|metrics| metrics.mean_average_precision)));
