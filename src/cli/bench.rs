@@ -14,7 +14,7 @@ use super::Machine;
 use super::context::Context;
 use crate::error::{AtPath, Error, Result};
 use crate::report::layout::{ResultTable, TableColumn};
-use crate::report::{printer, render};
+use crate::report::{printer, terminal_table};
 use empty_plan::Shape;
 
 #[derive(clap::Args)]
@@ -97,7 +97,7 @@ fn orchestrator(only: &[Part], json: bool) -> Result<()> {
         let text = serde_json::to_string_pretty(&figures).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
         printer::data(&text);
     } else {
-        printer::data(&render::terminal(&table(&figures), printer::data_width()));
+        printer::data(&terminal_table::draw(&table(&figures), printer::data_width()));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{Machine, Overrides};
 use crate::error::{AtPath, Result};
 use crate::report::results::Results;
 use crate::report::table_files::TableSource;
-use crate::report::{printer, render, run_record};
+use crate::report::{printer, run_record, terminal_table};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -61,7 +61,7 @@ fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Res
     let tables = source.write_final(known, execution.run.plan)?;
     if !execution.summary.interrupted {
         for table in &tables {
-            printer::data(&render::terminal(table, printer::data_width()));
+            printer::data(&terminal_table::draw(table, printer::data_width()));
         }
     }
     run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())

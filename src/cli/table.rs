@@ -4,7 +4,7 @@ use super::context::{Context, Planned, measured_machine};
 use super::{Machine, Overrides};
 use crate::error::Result;
 use crate::report::table_files::TableSource;
-use crate::report::{printer, render};
+use crate::report::{printer, terminal_table};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
     for table in (TableSource { experiment, built, store, machine, folder }).tables(known)? {
-        printer::data(&render::terminal(&table, printer::data_width()));
+        printer::data(&terminal_table::draw(&table, printer::data_width()));
     }
     if known.to_run() > 0 {
         printer::message(&format!(

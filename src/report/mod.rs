@@ -13,4 +13,5 @@ pub mod results;
 pub mod run_record;
 pub mod table_files;
 pub mod tables;
+pub mod terminal_table;
 pub mod view;

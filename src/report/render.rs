@@ -1,8 +1,7 @@
-//! Tables as files (CSV, Parquet, Markdown, LaTeX) and on the terminal.
+//! Tables as files: CSV, Parquet, Markdown, LaTeX.
 
 use std::path::Path;
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
 use minijinja::{Environment, context};
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
@@ -30,7 +29,8 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     write(&path("tex"), latex(table)?.as_bytes())
 }
 
-fn grid(columns: &[&TableColumn], rows: usize) -> Vec<Vec<String>> {
+/// Its cells as text, row by row.
+pub fn grid(columns: &[&TableColumn], rows: usize) -> Vec<Vec<String>> {
     (0..rows).map(|row| columns.iter().map(|column| column.shown(row)).collect()).collect()
 }
 
@@ -97,49 +97,6 @@ fn fill(template: &str, table: &ResultTable, escape: impl Fn(&str) -> String) ->
         .map_err(|error| Error::failure(format!("cannot render the table {}: {error}", table.name)))
 }
 
-/// For a terminal of so many columns; `None`: as wide as it gets. Too narrow for all, the details stay in the files.
-pub fn terminal(table: &ResultTable, width: Option<usize>) -> String {
-    let rows = table.rows();
-    let all: Vec<&TableColumn> = table.columns.iter().collect();
-    let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
-    let needed = |columns: &[&TableColumn]| -> usize {
-        let column_width = |column: &TableColumn| {
-            (0..rows).map(|row| column.shown(row).chars().count()).max().unwrap_or(0).max(column.name.chars().count())
-        };
-        columns.iter().map(|column| column_width(column) + 3).sum()
-    };
-    let fits = width.is_none_or(|width| needed(&all) <= width);
-    let columns = if fits { &all } else { &main };
-    let mut drawn = comfy_table::Table::new();
-    drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    if let Some(width) = width {
-        drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
-    }
-    drawn.set_header(columns.iter().map(|column| column.name.as_str()));
-    for row in grid(columns, rows) {
-        drawn.add_row(row);
-    }
-    for (index, column) in columns.iter().enumerate() {
-        if column.is_number()
-            && let Some(drawn_column) = drawn.column_mut(index)
-        {
-            drawn_column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut text = format!("{}\n{drawn}\n", table.title);
-    if table.more_rows > 0 {
-        text.push_str(&format!("({} more rows in {}.csv)\n", table.more_rows, table.name));
-    }
-    let hidden = all.len() - columns.len();
-    if hidden > 0 {
-        text.push_str(&format!("({hidden} more columns in {}.csv)\n", table.name));
-    }
-    for note in &table.notes {
-        text.push_str(&format!("- {note}\n"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,8 +119,6 @@ mod tests {
     fn every_form_of_a_table() {
         insta::assert_snapshot!("markdown", markdown(&table()).unwrap());
         insta::assert_snapshot!("latex", latex(&table()).unwrap());
-        insta::assert_snapshot!("terminal_wide", terminal(&table(), None));
-        insta::assert_snapshot!("terminal_narrow", terminal(&table().head(1), Some(30)));
     }
 
     #[test]

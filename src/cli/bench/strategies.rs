@@ -19,7 +19,7 @@ use crate::protocol::Hello;
 use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
-use crate::report::{printer, render};
+use crate::report::{printer, terminal_table};
 use crate::store::read_json;
 use crate::vision::picture;
 use crate::vision::resize::resize;
@@ -121,7 +121,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         let text = serde_json::to_string_pretty(&measured).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
         printer::data(&text);
     } else {
-        printer::data(&render::terminal(&table(&stage, &hello, &steps), printer::data_width()));
+        printer::data(&terminal_table::draw(&table(&stage, &hello, &steps), printer::data_width()));
     }
     Ok(())
 }
