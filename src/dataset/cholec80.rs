@@ -1,14 +1,13 @@
 //! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of boxes (METHOD 2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use polars::prelude::*;
-
-use super::endovis18::label;
+use super::delimited::{self, Delimiter, Header, Row};
+use super::endovis18::{coordinate, label};
 use super::index::{RawBox, RawFrame, RawSequence};
 use super::labels::normalized;
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 use crate::vision::geometry::Box2;
 
 /// Paths are relative to `root`. `frame_step` rows of the video are one frame in the folder.
@@ -22,90 +21,70 @@ pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, fra
 }
 
 fn read_tools(path: &Path, frame_step: u32, sequence: &mut RawSequence) -> Result<()> {
-    let text = std::fs::read_to_string(path).at_path("read the tool file", path)?;
-    let mut lines = text.lines().enumerate();
-    let header: Vec<String> = match lines.next() {
-        Some((_, line)) => line.split('\t').map(|name| name.trim().to_string()).collect(),
-        None => return Err(Error::failure("the tool file is empty").at_path(path)),
-    };
-    let frame_column = header.iter().position(|name| normalized(name) == "frame").ok_or_else(|| {
-        Error::failure(format!("the header has no column `Frame` (it has {})", header.join(", "))).at(format!("{}:1", path.display()))
-    })?;
-    for (index, line) in lines {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let place = format!("{}:{}", path.display(), index + 1);
-        match tool_line(line, &header, frame_column, frame_step, &place) {
+    let mut rows = delimited::read(path, "tool file", Delimiter::Tab)?;
+    if rows.is_empty() {
+        return Err(Error::failure("the tool file is empty").at_path(path));
+    }
+    let header = Header::take(&mut rows, path);
+    let frame_column = header.column("Frame")?;
+    for row in rows {
+        match tool_row(&row, header.names(), frame_column, frame_step) {
             Ok(Some(frame)) => sequence.frames.push(frame),
             Ok(None) => {}
-            Err(error) => sequence.problems.push(error.at(place)),
+            Err(error) => sequence.problems.push(error.at(row.place)),
         }
     }
-    let tools = header.iter().enumerate().filter(|(index, _)| *index != frame_column);
+    let tools = header.names().iter().enumerate().filter(|(index, _)| *index != frame_column);
     sequence.annotated = tools.map(|(_, name)| name.clone()).collect();
     Ok(())
 }
 
 /// `None`: a row of the video between two frames of the folder.
-fn tool_line(line: &str, header: &[String], frame_column: usize, frame_step: u32, place: &str) -> Result<Option<RawFrame>> {
-    let columns: Vec<&str> = line.split('\t').collect();
-    if columns.len() != header.len() {
-        return Err(Error::failure(format!("the line has {} columns, the header has {}", columns.len(), header.len())));
-    }
-    let number: u32 =
-        columns[frame_column].trim().parse().map_err(|_| Error::failure(format!("`{}` is no frame number", columns[frame_column])))?;
+fn tool_row(row: &Row, header: &[String], frame_column: usize, frame_step: u32) -> Result<Option<RawFrame>> {
+    row.expect_columns(header.len())?;
+    let number = video_frame(row.field(frame_column))?;
     let mut tools = Vec::new();
-    for (index, (name, column)) in header.iter().zip(&columns).enumerate() {
+    for (index, (name, column)) in header.iter().zip(row.fields()).enumerate() {
         if index != frame_column && label(column)? {
             tools.push(name.clone());
         }
     }
     let in_folder = number.is_multiple_of(frame_step);
-    Ok(in_folder.then(|| RawFrame { number: number / frame_step, tools, place: place.to_string() }))
+    Ok(in_folder.then(|| RawFrame { number: number / frame_step, tools, place: row.place.clone() }))
+}
+
+fn video_frame(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
 }
 
 /// `frame,tool,x1,y1,x2,y2`, several rows a frame, in pixels of the picture.
 fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let columns = ["frame", "tool", "x1", "y1", "x2", "y2"];
-    let table = CsvReadOptions::default()
-        .with_infer_schema_length(Some(0))
-        .try_into_reader_with_file_path(Some(path.to_path_buf()))
-        .and_then(CsvReader::finish)
-        .at_path("read the boxes", path)?;
-    let mut texts = Vec::new();
-    for name in columns {
-        let column = table.column(name).map_err(|_| {
-            Error::failure(format!("the header has no column `{name}` (expected: {})", columns.join(",")))
-                .at(format!("{}:1", path.display()))
-        })?;
-        texts.push(column.str().at_path("read the boxes", path)?.clone());
-    }
+    let mut rows = delimited::read(path, "boxes", Delimiter::Comma)?;
+    let header = Header::take(&mut rows, path);
+    let (frame, tool) = (header.column("frame")?, header.column("tool")?);
+    let corners = [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
     // A frame without a row shows no instrument: it is annotated all the same.
     let mut boxes: BTreeMap<u32, Vec<RawBox>> = sequence.frames.iter().map(|frame| (frame.number, Vec::new())).collect();
-    let mut names = BTreeSet::new();
-    for row in 0..table.height() {
-        let fields: Vec<&str> = texts.iter().map(|column| column.get(row).unwrap_or("")).collect();
-        match box_row(&fields) {
-            Ok((frame, found)) => {
-                names.insert(found.name.clone());
-                boxes.entry(frame).or_default().push(found);
+    for row in rows {
+        let name = normalized(row.field(tool));
+        match box_of(&row, frame, corners) {
+            Ok((frame, bounds)) => {
+                sequence.annotated.insert(name.clone());
+                boxes.entry(frame).or_default().push(RawBox { name, bounds });
             }
-            Err(error) => sequence.problems.push(error.at(format!("{}:{}", path.display(), row + 2))),
+            Err(error) => sequence.problems.push(error.at(row.place)),
         }
     }
-    sequence.annotated.extend(names);
     sequence.boxes = Some(boxes);
     Ok(())
 }
 
-fn box_row(fields: &[&str]) -> Result<(u32, RawBox)> {
-    let frame = fields[0].trim().parse().map_err(|_| Error::failure(format!("`{}` is no frame number", fields[0])))?;
+fn box_of(row: &Row, frame: usize, columns: [usize; 4]) -> Result<(u32, Box2)> {
     let mut corners = [0; 4];
-    for (corner, text) in corners.iter_mut().zip(&fields[2..]) {
-        *corner = super::endovis18::coordinate(text)?;
+    for (corner, column) in corners.iter_mut().zip(columns) {
+        *corner = coordinate(row.field(column))?;
     }
-    Ok((frame, RawBox { name: normalized(fields[1]), bounds: Box2::from(corners) }))
+    Ok((video_frame(row.field(frame))?, Box2::from(corners)))
 }
 
 #[cfg(test)]

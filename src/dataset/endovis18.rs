@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::delimited::{self, Delimiter, Row};
 use super::index::{RawBox, RawFrame, RawSequence};
 use super::labels::normalized;
 use crate::error::{AtPath, Error, Result};
@@ -88,29 +89,22 @@ pub fn frame_number(text: &str) -> Result<u32> {
 
 /// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent.
 fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let text = std::fs::read_to_string(path).at_path("read the box file", path)?;
     let mut boxes = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        match box_line(line) {
+    for row in delimited::read(path, "box file", Delimiter::Comma)? {
+        match box_row(&row) {
             Ok((number, found)) => {
                 boxes.insert(number, found);
             }
-            Err(error) => sequence.problems.push(error.at(format!("{}:{}", path.display(), index + 1))),
+            Err(error) => sequence.problems.push(error.at(row.place)),
         }
     }
     sequence.boxes = Some(boxes);
     Ok(())
 }
 
-fn box_line(line: &str) -> Result<(u32, Vec<RawBox>)> {
-    let columns: Vec<&str> = line.split(',').map(str::trim).collect();
-    let expected = 1 + 4 * (TOOLS.len() + 1);
-    if columns.len() != expected {
-        return Err(Error::failure(format!("the line has {} columns, {expected} are expected", columns.len())));
-    }
+fn box_row(row: &Row) -> Result<(u32, Vec<RawBox>)> {
+    row.expect_columns(1 + 4 * (TOOLS.len() + 1))?;
+    let columns: Vec<&str> = row.fields().collect();
     let number = frame_number(columns[0])?;
     let mut boxes = Vec::new();
     for (name, corners) in TOOLS.iter().chain([&TISSUE]).zip(columns[1..].chunks(4)) {
@@ -199,10 +193,14 @@ mod tests {
         assert!(tool_line("010 1 1 0 0 0 0 1 x", "").unwrap_err().to_string().contains("`x` is no label"));
     }
 
+    fn box_rows(text: &str) -> Vec<Result<(u32, Vec<RawBox>)>> {
+        delimited::rows(text, Path::new(""), Delimiter::Comma).unwrap().iter().map(box_row).collect()
+    }
+
     #[test]
     fn boxes_of_zeros_are_absent() {
         let line = format!("frame003, 1, 2, 3, 4{}, 5, 6, 7, 8", ", 0, 0, 0, 0".repeat(7));
-        let (number, boxes) = box_line(&line).unwrap();
+        let (number, boxes) = box_rows(&line).remove(0).unwrap();
         assert_eq!(number, 3);
         let found: Vec<(&str, [i64; 4])> = boxes.iter().map(|found| (found.name.as_str(), found.bounds.into())).collect();
         assert_eq!(found, [("bipolar_forceps", [1, 2, 3, 4]), ("tissue", [5, 6, 7, 8])]);
@@ -228,7 +226,7 @@ mod tests {
         #[test]
         fn no_line_makes_the_parsers_panic(line in ".{0,80}") {
             let _ = tool_line(&line, "");
-            let _ = box_line(&line);
+            let _ = box_rows(&line);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Surgical data sets: from the folders that users have to one list of frames, and to one packed file of pixels.
 //!
 //! * [`endovis18`] and [`cholec80`] read a layout; [`sample`] draws scenes and writes them in either layout.
+//! * [`delimited`] reads text files of columns.
 //! * [`labels`] holds the label spaces: class names are declared in recipes, not in code.
 //! * [`source`] says where a data set's files lie, by the patterns of a recipe.
 //! * [`index`] is what every adapter yields: frames with labels and boxes, and the list of their pictures.
@@ -11,6 +12,7 @@
 pub mod annotations;
 pub mod augment;
 pub mod cholec80;
+pub mod delimited;
 pub mod endovis18;
 pub mod index;
 pub mod labels;

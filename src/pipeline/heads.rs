@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::build::{Builder, CellStages, Goal, ModelStages, on_frames, swept};
+use super::build::{Builder, CellStages, Goal, on_frames, swept};
 use super::head_stages::*;
+use super::models::ModelStages;
 use super::stages::*;
 use crate::error::{Error, Result};
 use crate::plan::{Resource, Stage, StageId};

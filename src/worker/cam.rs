@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn closed_form_and_autograd_agree_for_both_methods() {
-        tch::manual_seed(3);
+        let _kept = crate::generator::seeded(3);
         let options = (Kind::Float, Device::Cpu);
         let activation = Tensor::rand([16, 4, 5], options);
         let (weight, bias) = (Tensor::randn([3, 16], options), Tensor::randn([3], options));

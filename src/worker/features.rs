@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn pooling_on_the_cpu_equals_pooling_in_tensors() {
-        tch::manual_seed(1);
+        let _kept = crate::generator::seeded(1);
         for channels in [256, 512, 1024, 2048] {
             let map = Tensor::rand([channels, 5, 7], (Kind::Float, Device::Cpu));
             let cells = OwnedCellMap::of(&map.unsqueeze(0));

@@ -314,7 +314,7 @@ fn training_steps_do_not_depend_on_the_layout() {
         let weights = formula_weights(architecture, 11);
         Parameters::new(weights.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Double))).collect::<Vec<_>>())
     };
-    tch::manual_seed(4);
+    let _kept = crate::generator::seeded(4);
     let images = Tensor::rand([4, 3, 48, 64], (Kind::Double, Device::Cpu));
     let labels = Tensor::rand([4, 5], (Kind::Double, Device::Cpu)).gt(0.5).to_kind(Kind::Double);
     let after = |weights: Parameters, images: Tensor| {

@@ -7,6 +7,7 @@
 mod cam;
 mod features;
 mod frames;
+mod generator;
 #[cfg(test)]
 mod golden;
 mod heads;

@@ -1,12 +1,11 @@
 //! Interactions as CSV: `frame,tool,interaction` for one sequence, `sequence,frame,tool,interaction` for all.
 //!
-//! Columns go by the header's names. One row an instrument; a frame without a row is not annotated. Read line by line, so that
-//! every problem has its line.
+//! Columns go by the header's names. One row an instrument; a frame without a row is not annotated.
 
 use std::path::Path;
 
 use super::{frame_number, sequence_number};
-use crate::dataset::labels::normalized;
+use crate::dataset::delimited::{self, Delimiter, Header, Row};
 use crate::error::{AtPath, Error, Result};
 
 #[derive(Debug, PartialEq)]
@@ -37,25 +36,22 @@ pub fn read(path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) ->
     interactions_in(&text, path, is_of_one_sequence, problems)
 }
 
-pub(super) fn interactions_in(text: &str, path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    let header = lines.next().unwrap_or_default();
-    let columns = Columns::of(header, is_of_one_sequence).map_err(|error| error.at(format!("{}:1", path.display())))?;
-    let mut rows = Vec::new();
-    for (index, line) in lines.enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let place = format!("{}:{}", path.display(), index + 2);
-        match columns.row(line, &place) {
-            Ok(row) => rows.push(row),
-            Err(error) => problems.push(error.at(place)),
+fn interactions_in(text: &str, path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
+    let mut rows = delimited::rows(text, path, Delimiter::Comma)?;
+    let header = Header::take(&mut rows, path);
+    let columns = Columns::of(&header, is_of_one_sequence)
+        .map_err(|error| error.hint("the columns are frame,tool,interaction, and sequence where one file is for all sequences"))?;
+    let mut read = Vec::new();
+    for row in rows {
+        match columns.row(&row) {
+            Ok(row) => read.push(row),
+            Err(error) => problems.push(error.at(row.place)),
         }
     }
-    Ok(InteractionFile { rows })
+    Ok(InteractionFile { rows: read })
 }
 
-/// Where in a line things stand.
+/// Where in a row things stand.
 struct Columns {
     count: usize,
     sequence: Option<usize>,
@@ -65,38 +61,22 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(header: &str, is_of_one_sequence: bool) -> Result<Self> {
-        let names: Vec<String> = fields(header).into_iter().map(normalized).collect();
-        let optional = |name: &str| names.iter().position(|found| found == name);
-        let column = |name: &str| {
-            optional(name).ok_or_else(|| {
-                Error::failure(format!("the header has no column `{name}` (it has {})", names.join(", ")))
-                    .hint("the columns are frame,tool,interaction, and sequence where one file is for all sequences")
-            })
-        };
-        let sequence = if is_of_one_sequence { optional("sequence") } else { Some(column("sequence")?) };
-        let (frame, tool, interaction) = (column("frame")?, column("tool")?, column("interaction")?);
-        Ok(Columns { count: names.len(), sequence, frame, tool, interaction })
+    fn of(header: &Header, is_of_one_sequence: bool) -> Result<Self> {
+        let sequence = if is_of_one_sequence { header.find("sequence") } else { Some(header.column("sequence")?) };
+        let (frame, tool, interaction) = (header.column("frame")?, header.column("tool")?, header.column("interaction")?);
+        Ok(Columns { count: header.names().len(), sequence, frame, tool, interaction })
     }
 
-    fn row(&self, line: &str, place: &str) -> Result<InteractionRow> {
-        let fields = fields(line);
-        if fields.len() != self.count {
-            return Err(Error::failure(format!("the line has {} columns, the header has {}", fields.len(), self.count)));
-        }
+    fn row(&self, row: &Row) -> Result<InteractionRow> {
+        row.expect_columns(self.count)?;
         Ok(InteractionRow {
-            sequence: self.sequence.map(|column| sequence_number(fields[column])).transpose()?,
-            frame: frame_number(fields[self.frame])?,
-            tool: fields[self.tool].to_string(),
-            interaction: fields[self.interaction].to_string(),
-            place: place.to_string(),
+            sequence: self.sequence.map(|column| sequence_number(row.field(column))).transpose()?,
+            frame: frame_number(row.field(self.frame))?,
+            tool: row.field(self.tool).to_string(),
+            interaction: row.field(self.interaction).to_string(),
+            place: row.place.clone(),
         })
     }
-}
-
-/// No field has a comma in it, so quotes around one mean nothing.
-fn fields(line: &str) -> Vec<&str> {
-    line.split(',').map(|field| field.trim().trim_matches('"')).collect()
 }
 
 #[cfg(test)]

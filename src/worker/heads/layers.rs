@@ -7,6 +7,7 @@ use surgcam::random::stream;
 use tch::{Device, Kind, Tensor};
 
 use super::regions::Spread;
+use crate::generator;
 use crate::model::parameters::{CONSTANT, Parameters};
 
 /// How a new tensor is drawn.
@@ -61,7 +62,7 @@ impl TensorSource {
 
 fn drawn(name: &str, seed: u64, size: &[i64], initial: Initial) -> Tensor {
     use rand::Rng;
-    tch::manual_seed(stream(&format!("head/{seed}/{name}")).next_u64() as i64);
+    let _kept = generator::seeded(stream(&format!("head/{seed}/{name}")).next_u64() as i64);
     let options = (Kind::Float, Device::Cpu);
     match initial {
         Initial::Xavier => {

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn it_computes_what_the_network_in_training_form_does_whatever_the_size() {
-        tch::manual_seed(9);
+        let _kept = crate::generator::seeded(9);
         for backbone in [Backbone::ResNet18, Backbone::ResNet50] {
             let architecture = Architecture { backbone, classes: 3 };
             let parameters = parameters(architecture);

@@ -10,6 +10,7 @@ use surgcam::recipe::values::Backbone;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::channels_last;
+use crate::generator;
 
 /// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at the end.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +161,7 @@ impl Parameters {
         let shape = network_shape(architecture);
         let bound = 1.0 / (shape.features as f64).sqrt();
         let initial = |name: &str, size: &[i64]| {
-            tch::manual_seed(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
+            let _kept = generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
             let options = (Kind::Float, Device::Cpu);
             if name.starts_with("fc.") {
                 Tensor::empty(size, options).uniform_(-bound, bound)

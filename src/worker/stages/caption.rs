@@ -21,6 +21,7 @@ use tch::Device;
 
 use super::StageRun;
 use crate::frames::FrameSet;
+use crate::generator;
 use crate::heads::captioner::{Captioner, warm_up_factor};
 use crate::heads::joint::JointBackbone;
 use crate::heads::layers::TensorSource;
@@ -264,7 +265,7 @@ impl HeadInTraining for CaptionHead<'_> {
         let mut sum = 0.0;
         let batches = head_epochs::batches(&self.captions.train, training.batch_size, training.seed, epoch);
         for (step, rows) in batches.iter().enumerate() {
-            head_epochs::seed_step(training.seed, epoch, step);
+            let _kept = generator::seeded_step(training.seed, epoch, step);
             let loss = self.loss(rows, phase);
             let (own, backbone) = self.learning_rates(phase);
             self.optimizer.step(&loss, |name| if name.starts_with(BACKBONE) { backbone } else { own });

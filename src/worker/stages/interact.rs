@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::StageRun;
 use crate::features::values_of;
+use crate::generator;
 use crate::heads::cognition_tree::CognitionTree;
 use crate::heads::interaction_graph::{Edge, GraphBatch, InteractionGraph, of_edges};
 use crate::heads::interaction_loss::{LossFunction, balanced_weights};
@@ -192,7 +193,7 @@ impl HeadInTraining for InteractionHead<'_> {
         let batches = head_epochs::batches(&places, training.batch_size, training.seed, epoch);
         let mut sum = 0.0;
         for (step, places) in batches.iter().enumerate() {
-            head_epochs::seed_step(training.seed, epoch, step);
+            let _kept = generator::seeded_step(training.seed, epoch, step);
             let frames: Vec<&(usize, Vec<LabelledInteraction>)> = places.iter().map(|&place| &self.train.frames[place]).collect();
             let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
             let batch = self.graph.batch(&self.regions.batch(&rows, self.device));

@@ -11,6 +11,7 @@ use tch::{Device, Tensor};
 use super::StageRun;
 use super::evaluate::{self, LabelScore};
 use crate::frames::{self, FrameSet, label_tensor};
+use crate::generator;
 use crate::model::checkpoint;
 use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
@@ -137,9 +138,7 @@ impl<'a> Trainer<'a> {
             let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, frames.image_size(), &parameters.normalization, *device);
             let labels = label_tensor(batch.labels, parameters.architecture.classes, *device);
-            if parameters.dropout > 0.0 {
-                tch::manual_seed((parameters.seed as i64) << 32 ^ (epoch as i64) << 16 ^ number as i64);
-            }
+            let _kept = generator::seeded_step(parameters.seed, epoch, number);
             let layer4 = network.feature_maps(&images, true).layer4;
             let loss = multi_label_soft_margin(&network.logits(&layer4, parameters.dropout, true), &labels);
             optimizer.step(&loss, learning_rate);

@@ -123,8 +123,3 @@ pub fn batches(rows: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Ve
     order.shuffle(&mut stream(&format!("head order/{seed}/{epoch}")));
     order.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
 }
-
-/// Dropout draws from here on depend on the step alone.
-pub fn seed_step(seed: u64, epoch: usize, step: usize) {
-    tch::manual_seed((seed as i64) << 32 ^ (epoch as i64) << 16 ^ step as i64);
-}

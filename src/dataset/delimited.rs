@@ -1,0 +1,152 @@
+//! Text files of columns, comma or tab between them: rows with their place, so that every problem can name its line.
+
+use std::path::Path;
+
+use super::labels::normalized;
+use crate::error::{AtPath, Error, Result};
+
+/// Fields without the blanks around them.
+#[derive(Debug)]
+pub struct Row {
+    fields: csv::StringRecord,
+    /// `file:line`, where it begins.
+    pub place: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Delimiter {
+    /// Fields may be quoted.
+    Comma,
+    Tab,
+}
+
+impl Row {
+    /// "" beyond the last one.
+    pub fn field(&self, column: usize) -> &str {
+        self.fields.get(column).unwrap_or_default()
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter()
+    }
+
+    pub fn expect_columns(&self, count: usize) -> Result<()> {
+        let found = self.fields.len();
+        if found == count {
+            return Ok(());
+        }
+        Err(Error::failure(format!("the line has {found} columns, {count} are expected")))
+    }
+}
+
+/// `what` says in an error what the file is.
+pub fn read(path: &Path, what: &str, delimiter: Delimiter) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).at_path(&format!("read the {what}"), path)?;
+    rows(&text, path, delimiter)
+}
+
+/// All rows that are not empty, of whatever number of fields.
+pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
+    let text = text.trim_start_matches('\u{feff}');
+    let reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .quoting(delimiter == Delimiter::Comma)
+        .delimiter(if delimiter == Delimiter::Comma { b',' } else { b'\t' })
+        .from_reader(text.as_bytes());
+    let mut rows = Vec::new();
+    for record in reader.into_records() {
+        let fields = record.at_path("understand", path)?;
+        if fields.iter().all(str::is_empty) {
+            continue;
+        }
+        let place = format!("{}:{}", path.display(), line_of(&fields, text));
+        rows.push(Row { fields, place });
+    }
+    Ok(rows)
+}
+
+/// The reader counts empty lines before a record to it.
+fn line_of(record: &csv::StringRecord, text: &str) -> u64 {
+    let Some(position) = record.position() else { return 1 };
+    let before = text.as_bytes().iter().skip(position.byte() as usize).take_while(|byte| b"\r\n".contains(byte));
+    position.line() + before.filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// A first row that names the columns.
+pub struct Header {
+    names: Vec<String>,
+    place: String,
+}
+
+impl Header {
+    /// Takes it off the rows. Without a row, no column has a name.
+    pub fn take(rows: &mut Vec<Row>, path: &Path) -> Self {
+        let place = format!("{}:1", path.display());
+        if rows.is_empty() {
+            return Header { names: Vec::new(), place };
+        }
+        let row = rows.remove(0);
+        Header { names: row.fields().map(str::to_string).collect(), place: row.place }
+    }
+
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Capitals, `_` and blanks make no difference.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|found| normalized(found) == normalized(name))
+    }
+
+    pub fn column(&self, name: &str) -> Result<usize> {
+        self.find(name).ok_or_else(|| {
+            Error::failure(format!("the header has no column `{name}` (it has {})", self.names.join(", "))).at(self.place.clone())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_back(text: &str, delimiter: Delimiter) -> Vec<(String, Vec<String>)> {
+        let rows = rows(text, Path::new("f"), delimiter).unwrap();
+        rows.into_iter().map(|row| (row.place.clone(), row.fields().map(str::to_string).collect())).collect()
+    }
+
+    #[test]
+    fn a_row_knows_its_line_whatever_stands_before_it() {
+        let text = "\u{feff}a, b \r\n\r\n\"c, d\",\"e\nf\"\n\n\n,\ng";
+        let found = read_back(text, Delimiter::Comma);
+        let expected = [("f:1", vec!["a", "b"]), ("f:3", vec!["c, d", "e\nf"]), ("f:8", vec!["g"])];
+        assert_eq!(found, expected.map(|(place, fields)| (place.to_string(), fields.into_iter().map(str::to_string).collect())));
+    }
+
+    #[test]
+    fn a_quote_in_a_file_of_tabs_is_a_quote() {
+        assert_eq!(read_back("a\t\"b\n c \td", Delimiter::Tab)[0].1, ["a", "\"b"]);
+    }
+
+    #[test]
+    fn columns_are_found_by_name() {
+        let mut found = rows("Frame\tSpecimenBag\n0\t1", Path::new("f"), Delimiter::Tab).unwrap();
+        let header = Header::take(&mut found, Path::new("f"));
+        assert_eq!((header.find("frame"), found.len(), found[0].field(1), found[0].field(9)), (Some(0), 1, "1", ""));
+        assert!(
+            header.column("hook").unwrap_err().to_string().contains("f:1: the header has no column `hook` (it has Frame, SpecimenBag)")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_those_that_an_editor_shows(lines in proptest::collection::vec("[ab]{0,3}", 0..20)) {
+            let found = read_back(&lines.join("\n"), Delimiter::Comma);
+            let written = lines.iter().enumerate().filter(|(_, line)| !line.is_empty());
+            let expected: Vec<_> = written.map(|(index, line)| (format!("f:{}", index + 1), vec![line.clone()])).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A model recipe to the stages that make its checkpoint: training, its start, or weights as they are.
+
+use std::cell::{OnceCell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::build::{Builder, swept};
+use super::sources::DataStages;
+use super::stages::*;
+use crate::error::{Error, Result};
+use crate::plan::{Resource, Source, Stage, StageId};
+use crate::recipe::experiment::Cell;
+use crate::recipe::library::Resolved;
+use crate::recipe::schema::ModelRecipe;
+use crate::recipe::values::*;
+use crate::store::stat;
+
+/// A model with the stages that make it.
+pub(super) struct ModelStages {
+    pub(super) recipe: Arc<Resolved<ModelRecipe>>,
+    pub(super) checkpoint: StageId,
+    pub(super) architecture: Architecture,
+    /// Of training and evaluation.
+    pub(super) normalization: Normalization,
+    pub(super) frames: DataStages,
+    /// Stages that its cells share, once one of them has asked.
+    pub(super) evaluate: OnceCell<StageId>,
+    pub(super) heat_maps: RefCell<Vec<(CamSettings, StageId)>>,
+}
+
+impl Builder<'_> {
+    /// The cell's model; cells that differ only in how features are taken share it.
+    pub(super) fn remembered_model(&mut self, cell: &Cell) -> Result<Rc<ModelStages>> {
+        let values = swept(cell, &["model.", "data.", "adapter.", "label_space."]);
+        let question = format!("{}{values}", cell.model);
+        if let Some(known) = self.models.get(&question) {
+            return Ok(known.clone());
+        }
+        let model = Rc::new(self.model(cell, &cell.model, &mut Vec::new())?);
+        self.models.insert(question, model.clone());
+        Ok(model)
+    }
+
+    /// `descendants`: the models that are fine-tuned from this one, to find a circle.
+    fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
+        let recipe = self.experiment.model(cell, name)?;
+        let model = &recipe.value;
+        if model.data.is_empty() {
+            return Err(Error::usage(format!("model.{name} names no data recipe")).hint("add `data = \"endovis18\"`"));
+        }
+        let training = self.data(cell, &model.data, model.label_space.as_deref())?;
+        let validation_name = model.validation.as_ref().unwrap_or(&model.data);
+        let frames = self.single_data(cell, validation_name, model.label_space.as_deref(), "validated on")?;
+        if training[0].label_space != frames.label_space || training[0].image_size != frames.image_size {
+            return Err(Error::usage(format!(
+                "model.{name} is trained on data.{} and validated on data.{}, which differ in label_space or image_size",
+                training[0].name, frames.name
+            )));
+        }
+        let architecture = Architecture { backbone: model.backbone, classes: frames.label_space.len() };
+        let own = |data: &DataStages| Normalization {
+            mean: model.mean.unwrap_or(data.normalization.mean),
+            std: model.std.unwrap_or(data.normalization.std),
+        };
+        let checkpoint = match model.train {
+            Training::None => self.imported(&recipe, architecture)?,
+            Training::Full => {
+                let start = self.start(cell, &recipe, descendants)?;
+                let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
+                self.train(cell, name, &parameters, &training, &frames, start)
+            }
+        };
+        Ok(ModelStages {
+            checkpoint,
+            architecture,
+            normalization: own(&frames),
+            frames,
+            recipe,
+            evaluate: OnceCell::new(),
+            heat_maps: RefCell::default(),
+        })
+    }
+
+    /// The stage whose checkpoint training starts from; `None` for a random start.
+    fn start(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, descendants: &mut Vec<String>) -> Result<Option<StageId>> {
+        let model = &recipe.value;
+        if let Some(parent) = &model.fine_tune_from {
+            descendants.push(recipe.name.clone());
+            if descendants.contains(parent) {
+                return Err(Error::usage(format!("model.{parent} is fine-tuned from itself ({})", descendants.join(" from "))));
+            }
+            let parent = self.model(cell, parent, descendants)?;
+            descendants.pop();
+            if parent.architecture.backbone != model.backbone {
+                return Err(Error::usage(format!(
+                    "model.{} is fine-tuned from model.{}, which has another backbone",
+                    recipe.name, parent.recipe.name
+                )));
+            }
+            return Ok(Some(parent.checkpoint));
+        }
+        match &model.init {
+            Init::Random => Ok(None),
+            Init::File(file) => {
+                let hint = format!("put the file there, or start without it: --set model.{}.init=random", recipe.name);
+                let parameters = ImportStage { backbone: model.backbone, classes: None };
+                let name = format!("import {}", file.file.display());
+                self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters).map(Some)
+            }
+        }
+    }
+
+    fn imported(&mut self, recipe: &Resolved<ModelRecipe>, architecture: Architecture) -> Result<StageId> {
+        let model = &recipe.value;
+        let Some(file) = &model.weights else {
+            return Err(Error::usage(format!("model.{} is not trained and names no weights", recipe.name))
+                .hint("add `weights = \"path/to/weights.safetensors\"`, or take `train = \"none\"` out"));
+        };
+        let parameters = ImportStage { backbone: architecture.backbone, classes: Some(architecture.classes) };
+        let hint = "check the path; it counts from the project's folder";
+        self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, format!("import {}", recipe.name), &parameters)
+    }
+
+    fn weights_file(
+        &mut self,
+        model: &str,
+        file: &Path,
+        wanted: Option<&str>,
+        hint: &str,
+        stage_name: String,
+        parameters: &ImportStage,
+    ) -> Result<StageId> {
+        let path: PathBuf = self.project.join(file);
+        if !path.is_file() {
+            return Err(Error::usage(format!("the weights file of model.{model} is not there")).at_path(&path).hint(hint));
+        }
+        let digest = stat::digest(self.store, &path).map_err(Error::as_usage)?;
+        if let Some(wanted) = wanted {
+            let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
+            if wanted.len() < 8 || !digest.hex().starts_with(&wanted) {
+                return Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {wanted}"))
+                    .at_path(&path)
+                    .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"));
+            }
+        }
+        let mut stage = Stage::new(stage_name, parameters, Resource::Processor).input(input::WEIGHTS, Source::External(digest));
+        stage.places.insert(place::WEIGHTS.into(), path);
+        Ok(self.plan.add(stage))
+    }
+
+    fn train(
+        &mut self,
+        cell: &Cell,
+        name: &str,
+        parameters: &TrainStage,
+        training: &[DataStages],
+        validation: &DataStages,
+        start: Option<StageId>,
+    ) -> StageId {
+        let mut stage = Stage::new(format!("train {name}{}", swept(cell, &["model.", "data."])), parameters, Resource::Device)
+            .output_of(input::VALIDATION_PACK, validation.pack, output::PACK)
+            .output_of(input::VALIDATION_INDEX, validation.index, output::INDEX);
+        for (part, data) in training.iter().enumerate() {
+            stage = stage.output_of(input::numbered(input::PACK, part), data.pack, output::PACK).output_of(
+                input::numbered(input::INDEX, part),
+                data.index,
+                output::INDEX,
+            );
+        }
+        if let Some(start) = start {
+            stage = stage.output_of(input::CHECKPOINT, start, output::CHECKPOINT);
+        }
+        self.plan.add(stage)
+    }
+}
+
+fn train_parameters(
+    model: &ModelRecipe,
+    architecture: Architecture,
+    normalization: Normalization,
+    validation_normalization: Normalization,
+) -> TrainStage {
+    TrainStage {
+        architecture,
+        normalization,
+        validation_normalization,
+        augmentation: model.augmentation,
+        epochs: model.epochs.get(),
+        batch_size: model.batch_size.get(),
+        learning_rate: model.learning_rate.value(),
+        momentum: model.momentum.value(),
+        weight_decay: model.weight_decay.value(),
+        dropout: model.dropout.value(),
+        plateau: Plateau {
+            factor: model.plateau_factor.value(),
+            patience: model.plateau_patience,
+            threshold: model.plateau_threshold.value(),
+        },
+        seed: model.seed,
+    }
+}

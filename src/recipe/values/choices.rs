@@ -1,0 +1,146 @@
+//! Values that are one of a few words.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// ResNets by torchvision's names; `resnet10` has one basic block a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Backbone {
+    ResNet10,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+}
+
+/// The layer of the backbone that a feature map comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FeatureLayer {
+    Layer3,
+    Layer4,
+}
+
+/// How regions become features (METHOD 6), and two yardsticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Localization and naive feature extraction: a forward pass for every box.
+    LnFe,
+    /// Localization-aided: the box's part of a feature map.
+    LFe,
+    /// Single-pass localization-aided: the hot cells of a feature map.
+    SlFe,
+    /// Yardstick: LN-FE on the ground truth's boxes, the conventional pipeline with a perfect detector.
+    GroundTruthBoxes,
+    /// Yardstick: one region, the whole frame.
+    WholeFrame,
+}
+
+impl Mode {
+    /// Its name in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::LnFe => "ln-fe",
+            Mode::LFe => "l-fe",
+            Mode::SlFe => "sl-fe",
+            Mode::GroundTruthBoxes => "ground-truth-boxes",
+            Mode::WholeFrame => "whole-frame",
+        }
+    }
+
+    /// Whether regions come from heat maps, so that T_ROI and the present classes matter.
+    pub fn is_localised(self) -> bool {
+        matches!(self, Mode::LnFe | Mode::LFe | Mode::SlFe)
+    }
+}
+
+/// How channels weigh in a heat map (METHOD 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CamMethod {
+    #[serde(rename = "grad-cam")]
+    GradCam,
+    #[serde(rename = "grad-cam++")]
+    GradCamPlusPlus,
+}
+
+/// What the network counts in, in evaluation and extraction. What it finds is kept in f32 whatever it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Precision {
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        }
+    }
+}
+
+/// Whether a model is trained, or its weights are taken as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Training {
+    Full,
+    None,
+}
+
+/// What a head learns from features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadTask {
+    /// The frame's labels, in closed form: a first judgement of features.
+    Probe,
+    /// What happens, in words.
+    Caption,
+    /// What each instrument does to the tissue.
+    Interaction,
+}
+
+/// The losses of interaction graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InteractionLoss {
+    SoftMargin,
+    CrossEntropy,
+    ClassBalanced,
+    CogTree,
+}
+
+impl InteractionLoss {
+    pub fn name(self) -> &'static str {
+        match self {
+            InteractionLoss::SoftMargin => "soft-margin",
+            InteractionLoss::CrossEntropy => "cross-entropy",
+            InteractionLoss::ClassBalanced => "class-balanced",
+            InteractionLoss::CogTree => "cog-tree",
+        }
+    }
+}
+
+/// A table that an experiment asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    Classification,
+    Localization,
+    Extraction,
+}
+
+impl Table {
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Classification => "classification",
+            Table::Localization => "localization",
+            Table::Extraction => "extraction",
+        }
+    }
+}

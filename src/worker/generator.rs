@@ -1,0 +1,19 @@
+//! Torch's generator of random numbers. A process has one, so whoever seeds it keeps it until the numbers are drawn.
+
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+
+static GENERATOR: ReentrantMutex<()> = ReentrantMutex::new(());
+
+/// Draws of this thread depend on the seed alone as long as what is returned lives.
+#[must_use = "others may draw in between as soon as this is dropped"]
+pub fn seeded(seed: i64) -> ReentrantMutexGuard<'static, ()> {
+    let kept = GENERATOR.lock();
+    tch::manual_seed(seed);
+    kept
+}
+
+/// [`seeded`], by a step of training.
+#[must_use = "others may draw in between as soon as this is dropped"]
+pub fn seeded_step(seed: u64, epoch: usize, step: usize) -> ReentrantMutexGuard<'static, ()> {
+    seeded((seed as i64) << 32 ^ (epoch as i64) << 16 ^ step as i64)
+}
