@@ -47,6 +47,19 @@ fn precision_is_swept_like_anything_else() {
     assert_eq!(place.executed_kinds("halves").iter().filter(|kind| *kind == "extract").count(), 2);
 }
 
+#[test]
+fn training_in_mixed_precision_is_a_setting() {
+    let place = Place::new();
+    let file =
+        sweep(&place, "mixed", "", "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.precision\" = [\"f32\", \"bf16\"]");
+    place.run(&["run", &file], 0);
+    let table = place.table("mixed", "classification");
+    assert!(table.contains("f32") && table.contains("bf16"), "{table}");
+    assert_eq!(place.executed_kinds("mixed").iter().filter(|kind| *kind == "train").count(), 2);
+    let said = place.run(&["run", &file, "--set", "model.precision=f16"], 2);
+    assert!(said.err.contains("f16") && said.err.contains("bf16"), "{}", said.err);
+}
+
 /// The most memory that the worker ever had while the command ran, in KiB.
 fn peak_of_worker(place: &Place, arguments: &[&str]) -> u64 {
     let mut running = place.spawn(arguments, Stdio::null);

@@ -197,6 +197,7 @@ fn train_parameters(
             patience: model.plateau_patience,
             threshold: model.plateau_threshold.value(),
         },
+        precision: model.precision,
         seed: model.seed,
     }
 }

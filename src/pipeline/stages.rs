@@ -12,7 +12,7 @@ use crate::dataset::index::OnBadFrame;
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
-use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
+use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
 
 /// Parameters of one kind of stage.
 pub trait StageParameters: Serialize + DeserializeOwned {
@@ -190,6 +190,9 @@ pub struct TrainStage {
     pub weight_decay: f64,
     pub dropout: f64,
     pub plateau: Plateau,
+    /// Absent for f32, so that what was trained before there was a choice keeps its key.
+    #[serde(default, skip_serializing_if = "TrainingPrecision::is_default")]
+    pub precision: TrainingPrecision,
     pub seed: u64,
 }
 stage!(TrainStage, "train", 2);

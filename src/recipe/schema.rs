@@ -220,6 +220,8 @@ section! {
         plateau_patience: u32 = 3,
         /// A loss is better when it is below the best by this share.
         plateau_threshold: NonNegative = NonNegative::new(1e-4),
+        /// What training counts in: f32, or bf16 for mixed precision ([what that changes](performance.md)).
+        precision: TrainingPrecision = TrainingPrecision::F32,
         /// The training transform.
         augmentation: Augmentation = Augmentation::PAPER,
         /// Per channel, of frames in [0, 1], in training and evaluation; the data's where absent.

@@ -14,7 +14,7 @@ use surgcam::vision::heat_map::HeatMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::fused_convolution::channels_last;
-use crate::model::parameters::{Parameters, network_shape};
+use crate::model::parameters::{Parameters, is_trained, network_shape};
 use crate::model::resnet::ResNet;
 use crate::perception::Perception;
 use crate::seen::{Heat, SeenFrame};
@@ -334,6 +334,37 @@ fn training_steps_do_not_depend_on_the_layout() {
         let difference = f64::try_from((found - expected.detach()).norm()).unwrap() / f64::try_from(expected.norm()).unwrap().max(1.0);
         assert!(difference <= 1e-6, "{name}: {difference}");
     }
+}
+
+#[test]
+fn mixed_precision_goes_down_nearly_the_same_gradient() {
+    let architecture = Architecture { backbone: Backbone::ResNet18, classes: 5 };
+    let _kept = crate::generator::seeded(4);
+    let scenes = Tensor::randn([16, 3, 4, 5], (Kind::Float, Device::Cpu));
+    let images = channels_last(&scenes.upsample_bilinear2d([128, 160], false, None, None));
+    let labels = Tensor::rand([16, 5], (Kind::Float, Device::Cpu)).gt(0.5).to_kind(Kind::Float);
+    let gradients = |kind: Kind| -> Vec<(String, Tensor)> {
+        let weights = Parameters::random(architecture, 3).for_training(Device::Cpu);
+        let trained: Vec<(String, Tensor)> = weights
+            .iter()
+            .filter(|(name, _)| is_trained(name))
+            .map(|(name, tensor)| (name.clone(), tensor.set_requires_grad(true)))
+            .collect();
+        let network = ResNet::new(architecture, &weights).unwrap().counting_in(kind);
+        let loss = multi_label_soft_margin(&network.logits(&network.feature_maps(&images, true).layer4, 0.0, true), &labels);
+        let found = Tensor::run_backward(&[&loss], &trained.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), false, false);
+        trained.into_iter().map(|(name, _)| name).zip(found).collect()
+    };
+    let (full, mixed) = (gradients(Kind::Float), gradients(Kind::BFloat16));
+    assert!(mixed.iter().all(|(_, gradient)| gradient.kind() == Kind::Float));
+    let product = |left: &[(String, Tensor)], right: &[(String, Tensor)]| -> f64 {
+        left.iter().zip(right).map(|((_, left), (_, right))| f64::try_from((left * right).sum(Kind::Double)).unwrap()).sum()
+    };
+    let off = 1.0 - product(&full, &mixed) / (product(&full, &full) * product(&mixed, &mixed)).sqrt();
+    println!("the gradient in mixed precision is off by 1 - cosine = {off:.5}");
+    assert!(off > 1e-7, "nothing was counted in bf16");
+    // An untrained network magnifies roundings; a wrong gradient would have nothing in common with the right one.
+    assert!(off < 0.15, "{off}");
 }
 
 #[test]

@@ -93,6 +93,23 @@ pub enum Training {
     None,
 }
 
+/// What a network counts in while it is trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainingPrecision {
+    #[default]
+    F32,
+    /// Mixed: convolutions and what lies between them in bf16; weights, their gradients and the loss in f32. No loss needs scaling,
+    /// for bf16 has f32's range.
+    Bf16,
+}
+
+impl TrainingPrecision {
+    pub fn is_default(&self) -> bool {
+        *self == TrainingPrecision::default()
+    }
+}
+
 /// What a head learns from features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -3,7 +3,7 @@
 
 use surgcam::error::Result;
 use surgcam::pipeline::stages::Architecture;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
 
@@ -20,13 +20,17 @@ struct Convolution {
     running_var: Tensor,
     stride: i64,
     padding: i64,
+    /// What it counts in; the weights stay what they are.
+    kind: Kind,
 }
 
 impl Convolution {
     fn new(shape: &ConvolutionShape, parameters: &Parameters) -> Result<Self> {
         let norm = |part: &str| parameters.get(&format!("{}.{part}", shape.norm));
+        let weight = parameters.get(&format!("{}.weight", shape.convolution))?;
         Ok(Convolution {
-            weight: parameters.get(&format!("{}.weight", shape.convolution))?,
+            kind: weight.kind(),
+            weight,
             norm_weight: norm("weight")?,
             norm_bias: norm("bias")?,
             running_mean: norm("running_mean")?,
@@ -38,7 +42,8 @@ impl Convolution {
 
     /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        x.conv2d(&self.weight, None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1).batch_norm(
+        let (x, weight) = (x.to_kind(self.kind), self.weight.to_kind(self.kind));
+        x.conv2d(&weight, None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1).batch_norm(
             Some(&self.norm_weight),
             Some(&self.norm_bias),
             Some(&self.running_mean),
@@ -112,6 +117,15 @@ impl ResNet {
         })
     }
 
+    /// Mixed precision: convolutions and what lies between them are counted in `kind`, gradients arrive in the weights' own.
+    pub fn counting_in(mut self, kind: Kind) -> Self {
+        let blocks = self.layers.iter_mut().flatten();
+        let of_block = |block: &'_ mut Block| block.convolutions.iter_mut().chain(&mut block.downsample).for_each(|part| part.kind = kind);
+        blocks.for_each(of_block);
+        self.stem.kind = kind;
+        self
+    }
+
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4.
     pub fn feature_maps(&self, images: &Tensor, train: bool) -> FeatureMaps {
         let mut x = self.stem.forward(images, train).relu_().max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
@@ -134,7 +148,7 @@ impl ResNet {
 
     /// [N, C4, h, w] -> [N, classes]; `dropout` only in training.
     pub fn logits(&self, layer4: &Tensor, dropout: f64, train: bool) -> Tensor {
-        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float);
+        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, self.head_weight.kind());
         let pooled = if train && dropout > 0.0 { pooled.dropout(dropout, true) } else { pooled };
         pooled.linear(&self.head_weight, Some(&self.head_bias))
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use surgcam::artifacts::history::{self, HistoryRow};
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::Precision;
-use tch::{Device, Tensor};
+use surgcam::recipe::values::{Precision, TrainingPrecision};
+use tch::{Device, Kind, Tensor};
 
 use super::StageRun;
 use super::evaluate::{self, LabelScore};
@@ -87,7 +87,7 @@ impl<'a> Trainer<'a> {
         }
         let weights = initial_weights(stage, parameters)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
-        let network = ResNet::new(parameters.architecture, &weights)?;
+        let network = network(parameters, &weights, device)?;
         let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
         Ok(Trainer { stage, parameters, device, frames, validation, weights, network, optimizer, schedule })
     }
@@ -163,6 +163,21 @@ impl<'a> Trainer<'a> {
         }
         let labels: Vec<&[usize]> = rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
         Ok((mean_of(&losses), evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels)))
+    }
+}
+
+fn network(parameters: &TrainStage, weights: &Parameters, device: Device) -> Result<ResNet> {
+    let network = ResNet::new(parameters.architecture, weights)?;
+    if parameters.precision == TrainingPrecision::F32 {
+        return Ok(network);
+    }
+    let (picture, kernel) = (Tensor::ones([1, 8, 8, 8], (Kind::BFloat16, device)), Tensor::ones([8, 8, 3, 3], (Kind::BFloat16, device)));
+    let tried = picture.f_conv2d(&kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
+    match tried {
+        Ok(_) => Ok(network.counting_in(Kind::BFloat16)),
+        Err(error) => {
+            Err(Error::failure(format!("this device cannot count in bf16: {error}")).hint("train with model.precision = \"f32\""))
+        }
     }
 }
 
