@@ -82,6 +82,9 @@ impl WorkerCommand {
         if let Some(gpu) = &self.visible_gpu {
             command.env("CUDA_VISIBLE_DEVICES", gpu);
         }
+        if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
+            command.env(WAITING_TURNS, "20000");
+        }
         command
     }
 }
@@ -98,6 +101,10 @@ fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
         },
     }
 }
+
+/// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
+/// in which the threads that look for boxes want those cores.
+const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
 
 pub struct WorkerProcess {
     pub id: WorkerId,

@@ -4,7 +4,7 @@
 //! W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product and need no backward pass. For another
 //! layer, or another head, [`autograd_maps`] asks libtorch for the gradient; the two are tested against each other.
 
-use surgcam::recipe::values::CamMethod;
+use surgcam::recipe::values::{CamMethod, Present};
 use surgcam::vision::heat_map::{self, HeatMap};
 use tch::{Kind, Tensor};
 
@@ -13,24 +13,35 @@ use crate::features::values_of;
 /// Keeps Grad-CAM++'s quotient from being divided by 0.
 const PLUS_PLUS_EPSILON: f64 = 1e-6;
 
-/// A [C, h, w] and W [classes, C] -> [classes, h, w], not yet rectified.
+/// The classes whose heat maps are wanted of a frame with these logits.
+pub fn present_classes(logits: &[f32], present: &Present) -> Vec<usize> {
+    match present {
+        Present::Classes(classes) => classes.clone(),
+        Present::Above(threshold) => {
+            let probability = |class: usize| 1.0 / (1.0 + (-f64::from(logits[class])).exp());
+            (0..logits.len()).filter(|&class| probability(class) > threshold.value()).collect()
+        }
+    }
+}
+
+/// A [N, C, h, w] and W [classes, C] -> [N, classes, h, w], not yet rectified.
 pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMethod) -> Tensor {
     let size = activation.size();
-    let (channels, height, width) = (size[0], size[1], size[2]);
+    let (frames, channels, height, width) = (size[0], size[1], size[2], size[3]);
     let cells = (height * width) as f64;
     let gradient = head_weight / cells;
     let weights = match method {
         CamMethod::GradCam => gradient,
-        // The gradient is the same in every cell, so the sum over cells is a product.
+        // The gradient is the same in every cell, so the sum over cells is a product. [N, classes, C]
         CamMethod::GradCamPlusPlus => {
-            let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0);
+            let sums = activation.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float).unsqueeze(1);
             let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
             gradient.relu() * alpha * cells
         }
     };
     // Cell by cell, as the map lies in memory.
-    let cells = activation.permute([1, 2, 0]).reshape([height * width, channels]);
-    weights.matmul(&cells.tr()).reshape([-1, height, width])
+    let cells = activation.permute([0, 2, 3, 1]).reshape([frames, height * width, channels]);
+    cells.matmul(&weights.transpose(-1, -2)).transpose(1, 2).reshape([frames, -1, height, width])
 }
 
 /// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for each of `classes`.
@@ -59,10 +70,10 @@ pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, 
     })
 }
 
-/// [classes, h, w] -> of each class: negatives to 0, normalised.
+/// [classes, h, w], or so of several frames -> of each frame and class: negatives to 0, normalised.
 pub fn to_heat_maps(maps: &Tensor) -> Vec<HeatMap> {
     let size = maps.size();
-    let (height, width) = (size[1] as usize, size[2] as usize);
+    let (height, width) = (size[size.len() - 2] as usize, size[size.len() - 1] as usize);
     let of_class = |values: &[f32]| {
         let mut values: Vec<f32> = values.iter().map(|value| value.max(0.0)).collect();
         heat_map::normalize(&mut values);
@@ -84,7 +95,7 @@ mod tests {
         let (weight, bias) = (Tensor::randn([3, 16], options), Tensor::randn([3], options));
         let logits = |a: &Tensor| a.mean_dim([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0).linear(&weight, Some(&bias)).squeeze();
         for method in [CamMethod::GradCam, CamMethod::GradCamPlusPlus] {
-            let closed = closed_form_maps(&activation, &weight, method);
+            let closed = closed_form_maps(&activation.unsqueeze(0), &weight, method).squeeze_dim(0);
             for (class, map) in autograd_maps(&activation, &[0, 1, 2], method, logits).iter().enumerate() {
                 let difference = f64::try_from((map - closed.get(class as i64)).abs().max()).unwrap();
                 let scale = f64::try_from(map.abs().max()).unwrap();

@@ -55,7 +55,9 @@ pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Nor
     }
     let raw = Tensor::from_slice(&pictures.concat()).view([size[0], 3, size[1], size[2]]);
     let channel = |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).view([3]);
-    let pixels = raw.to_device(device).permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
+    // From pinned memory the GPU fetches it by itself, while it counts and the CPU goes on.
+    let raw = raw.f_pin_memory(device).unwrap_or(raw).to_device_(device, Kind::Uint8, true, false);
+    let pixels = raw.permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
     ((pixels - channel(normalization.mean)) / channel(normalization.std)).permute([0, 3, 1, 2])
 }
 

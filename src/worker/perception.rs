@@ -4,8 +4,9 @@ use rayon::prelude::*;
 use surgcam::dataset::index::Frame;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam::recipe::values::{FeatureLayer, Mode, Precision, Present};
+use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Precision};
 use surgcam::vision::geometry::Box2;
+use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
 use surgcam::vision::pooling::FEATURES;
 use surgcam::vision::regions::used_regions;
@@ -33,6 +34,14 @@ pub fn frames_in_a_pass(device: Device) -> usize {
 /// Crops of LN-FE in one forward pass.
 fn crops_in_a_pass(device: Device) -> usize {
     2 * frames_in_a_pass(device)
+}
+
+/// What a forward pass left on the device. On a GPU nobody has waited for it yet.
+pub struct Glance {
+    /// Each [N, C, h, w].
+    maps: FeatureMaps,
+    /// [N, classes]
+    logits: Tensor,
 }
 
 pub struct Perception {
@@ -68,40 +77,59 @@ impl Perception {
     /// One forward pass over all of `batch`: pairs of a frame and its [3, H, W] pixels.
     pub fn look<'a>(&self, batch: &[(&'a Frame, &'a [u8])]) -> Result<Vec<SeenFrame<'a>>> {
         let pictures: Vec<&[u8]> = batch.iter().map(|(_, planes)| *planes).collect();
-        let maps = self.forward(&pictures)?;
-        let logits = features::values_of(&self.network.logits(&maps.layer4));
+        Ok(self.seen(batch, &self.glance(&pictures)?))
+    }
+
+    /// A forward pass begun: on a GPU the call returns while it counts.
+    pub fn glance(&self, pictures: &[&[u8]]) -> Result<Glance> {
+        let maps = self.forward(pictures)?;
+        let logits = self.network.logits(&maps.layer4);
+        Ok(Glance { maps, logits })
+    }
+
+    /// What `glance` shows of the frames that it was made of, once the device has counted it.
+    pub fn seen<'a>(&self, batch: &[(&'a Frame, &'a [u8])], glance: &Glance) -> Vec<SeenFrame<'a>> {
+        let logits = features::values_of(&glance.logits);
         let of_one = |map: &Tensor, row: usize| map.narrow(0, row as i64, 1);
         let rows = batch.iter().zip(logits.chunks(self.architecture.classes)).enumerate();
-        Ok(rows
-            .map(|(row, (&(frame, planes), logits))| {
-                let maps =
-                    FeatureMaps { layer2: of_one(&maps.layer2, row), layer3: of_one(&maps.layer3, row), layer4: of_one(&maps.layer4, row) };
-                SeenFrame::new(frame, planes, maps, logits.to_vec())
-            })
-            .collect())
+        rows.map(|(row, (&(frame, planes), logits))| {
+            let FeatureMaps { layer2, layer3, layer4 } = &glance.maps;
+            let maps = FeatureMaps { layer2: of_one(layer2, row), layer3: of_one(layer3, row), layer4: of_one(layer4, row) };
+            SeenFrame::new(frame, planes, maps, logits.to_vec())
+        })
+        .collect()
     }
 
     pub fn heat(&self, seen: &SeenFrame, settings: &CamSettings) -> Heat {
-        let present: Vec<usize> = match &settings.present {
-            Present::Classes(classes) => classes.clone(),
-            Present::Above(threshold) => {
-                (0..seen.logits.len()).filter(|&class| 1.0 / (1.0 + (-f64::from(seen.logits[class])).exp()) > threshold.value()).collect()
+        self.heats(&[seen], settings).remove(0)
+    }
+
+    /// The heat maps of several frames: of layer 4 with one matrix product for all of them.
+    pub fn heats(&self, seen: &[&SeenFrame], settings: &CamSettings) -> Vec<Heat> {
+        let present = seen.iter().map(|seen| cam::present_classes(&seen.logits, &settings.present));
+        match settings.layer {
+            FeatureLayer::Layer4 => {
+                let all = tch::no_grad(|| {
+                    let layer4: Vec<&Tensor> = seen.iter().map(|seen| &seen.maps.layer4).collect();
+                    let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
+                    cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method))
+                });
+                let of_frame = |(present, all): (Vec<usize>, &[HeatMap])| {
+                    let maps = present.iter().map(|&class| all[class].clone()).collect();
+                    Heat::new(present, maps)
+                };
+                present.zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
             }
-        };
-        let maps = match settings.layer {
-            FeatureLayer::Layer4 => tch::no_grad(|| {
-                let activation = seen.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
-                let all = cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method));
-                present.iter().map(|&class| all[class].clone()).collect()
-            }),
-            FeatureLayer::Layer3 => {
-                let network = &self.differentiable;
-                let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
-                let activation = seen.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
-                let maps = cam::autograd_maps(&activation, &present, settings.method, logits_of);
-                if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) }
-            }
-        };
+            FeatureLayer::Layer3 => present.zip(seen).map(|(present, seen)| self.heat_of_layer3(seen, present, settings.method)).collect(),
+        }
+    }
+
+    fn heat_of_layer3(&self, seen: &SeenFrame, present: Vec<usize>, method: CamMethod) -> Heat {
+        let network = &self.differentiable;
+        let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
+        let activation = seen.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
+        let maps = cam::autograd_maps(&activation, &present, method, logits_of);
+        let maps = if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
         Heat::new(present, maps)
     }
 

@@ -5,7 +5,7 @@
 
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
-use surgcam::recipe::values::{FeatureLayer, Mode, Pool, Present};
+use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use tch::{Device, Kind, Tensor};
@@ -62,17 +62,10 @@ impl JointBackbone {
 
     fn of_frame(&self, maps: &FeatureMaps, frame: i64, logits: &[f32]) -> FrameFeatures {
         let probability = |class: usize| 1.0 / (1.0 + (-logits[class]).exp());
-        let present: Vec<usize> = match &self.regions.cam.present {
-            Present::Classes(classes) => classes.clone(),
-            Present::Above(threshold) => (0..logits.len()).filter(|&class| f64::from(probability(class)) > threshold.value()).collect(),
-        };
-        let all = tch::no_grad(|| {
-            cam::to_heat_maps(&cam::closed_form_maps(
-                &maps.layer4.get(frame).detach(),
-                &self.network.head_weight.detach(),
-                self.regions.cam.method,
-            ))
-        });
+        let present = cam::present_classes(logits, &self.regions.cam.present);
+        let layer4 = maps.layer4.narrow(0, frame, 1).detach();
+        let head_weight = self.network.head_weight.detach();
+        let all = tch::no_grad(|| cam::to_heat_maps(&cam::closed_form_maps(&layer4, &head_weight, self.regions.cam.method)));
         let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) { &maps.layer3 } else { &maps.layer4 }.get(frame);
         let hot = |class: usize| Some((class, hot_cells(&map, &all[class], self.regions.roi_threshold)?));
         let found: Vec<(usize, Tensor)> = present.into_iter().filter_map(hot).collect();
@@ -132,7 +125,7 @@ mod tests {
     use surgcam::language::vocabulary::Vocabulary;
     use surgcam::pipeline::head_stages::TransformerSettings;
     use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
-    use surgcam::recipe::values::{Backbone, CamMethod, Precision};
+    use surgcam::recipe::values::{Backbone, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];
 

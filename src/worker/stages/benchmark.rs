@@ -14,7 +14,7 @@ use surgcam::dataset::index::{Frame, OnBadFrame};
 use surgcam::dataset::pack::{Pack, Packing};
 use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Present};
+use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
 use surgcam::store::write_json;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
@@ -23,6 +23,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use super::StageRun;
 use crate::frames::{self, label_tensor};
+use crate::model::inference::kind_of;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
 use crate::perception::Perception;
@@ -119,7 +120,8 @@ impl<'a> Bench<'a> {
         let perception =
             Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
         let trained = weights.for_training(device);
-        let trainer = Trainer { optimizer: Sgd::new(&trained, 0.9, 1e-4), network: ResNet::new(parameters.architecture, &trained)? };
+        let network = ResNet::new(parameters.architecture, &trained)?.counting_in(kind_of(parameters.precision));
+        let trainer = Trainer { optimizer: Sgd::new(&trained, 0.9, 1e-4), network };
         let frame = Frame {
             sequence: "seq_1".into(),
             name: "frame000".into(),
@@ -153,7 +155,10 @@ impl<'a> Bench<'a> {
             steps.extend(self.forward_steps(batch));
         }
         steps.extend(self.parts_of_extraction());
-        steps.push(step("training step", TRAINING_BATCH, |number| self.train(number)));
+        // In f16 a loss would have to be scaled, so nothing is trained in it.
+        if self.parameters.precision != Precision::F16 {
+            steps.push(step("training step", TRAINING_BATCH, |number| self.train(number)));
+        }
         steps
     }
 
@@ -312,15 +317,9 @@ impl<'a> Bench<'a> {
     fn look(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<(SeenFrame<'_>, Heat)>> {
         let batch: Vec<(&Frame, &[u8])> = self.rows(step, batch).into_iter().map(|row| (&self.frame, row)).collect();
         let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
-        Ok(self
-            .perception
-            .look(&batch)?
-            .into_iter()
-            .map(|seen| {
-                let heat = self.perception.heat(&seen, &cam);
-                (seen, heat)
-            })
-            .collect())
+        let seen = self.perception.look(&batch)?;
+        let heats = self.perception.heats(&seen.iter().collect::<Vec<_>>(), &cam);
+        Ok(seen.into_iter().zip(heats).collect())
     }
 
     fn extract(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {

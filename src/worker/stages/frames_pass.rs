@@ -20,7 +20,7 @@ use super::StageRun;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
-use crate::perception::{Perception, frames_in_a_pass};
+use crate::perception::{Glance, Perception, frames_in_a_pass};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
 /// One sibling: what it wants of each frame, and what it has gathered.
@@ -62,20 +62,36 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
     }
+    let mut batches = batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
+    let mut ahead = batches.peek().map(|rows| pass.glance(&frames, rows)).transpose()?;
     let mut done = 0;
-    let frames_in_a_pass = frames_in_a_pass(first.worker.device);
-    for sequence in frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence) {
-        for rows in sequence.chunks(frames_in_a_pass) {
-            pass.look(&frames, rows)?;
-            done += rows.len();
-            for sibling in &pass.siblings {
-                sibling.stage.progress(done, frames.usable.len(), "frames")?;
-            }
+    while let (Some(rows), Some(glanced)) = (batches.next(), ahead.take()) {
+        let sequence = &frames.frames[rows[0]].sequence;
+        let work = pass.look(&frames, rows, &glanced);
+        // A GPU counts the next batch while the CPU makes features of this one.
+        ahead = batches.peek().map(|rows| pass.glance(&frames, rows)).transpose()?;
+        pass.extract(rows, work)?;
+        done += rows.len();
+        for sibling in &pass.siblings {
+            sibling.stage.progress(done, frames.usable.len(), "frames")?;
         }
-        let name = &frames.frames[sequence[0]].sequence;
-        pass.siblings.iter_mut().try_for_each(|sibling| sibling.finish_sequence(name))?;
+        if batches.peek().is_none_or(|next| frames.frames[next[0]].sequence != *sequence) {
+            pass.siblings.iter_mut().try_for_each(|sibling| sibling.finish_sequence(sequence))?;
+        }
     }
     pass.siblings.into_iter().try_for_each(Sibling::finish)
+}
+
+/// Rows that go through the network together, of one sequence each.
+fn batches(frames: &FrameSet, size: usize) -> Vec<&[usize]> {
+    let sequences = frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence);
+    sequences.flat_map(|sequence| sequence.chunks(size)).collect()
+}
+
+/// A batch's pixels, and each looker's forward pass over them, begun.
+struct Glanced {
+    planes: Vec<Vec<u8>>,
+    glances: Vec<Glance>,
 }
 
 impl<'a> Pass<'a> {
@@ -118,22 +134,34 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn look(&mut self, frames: &FrameSet, rows: &[usize]) -> Result<()> {
+    fn glance(&self, frames: &FrameSet, rows: &[usize]) -> Result<Glanced> {
         let planes = rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
-        let batch: Vec<(&Frame, &[u8])> = rows.iter().zip(&planes).map(|(&row, planes)| (&frames.frames[row], planes.as_slice())).collect();
+        let pictures: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+        let glances = self.lookers.iter().map(|(_, perception)| perception.glance(&pictures)).collect::<Result<Vec<_>>>()?;
+        Ok(Glanced { planes, glances })
+    }
+
+    /// Waits for the device, and brings from it what the modes without further passes need.
+    fn look<'b>(&self, frames: &'b FrameSet, rows: &[usize], glanced: &'b Glanced) -> Vec<FrameWork<'b>> {
+        let pixels = glanced.planes.iter().map(Vec::as_slice);
+        let batch: Vec<(&Frame, &[u8])> = rows.iter().map(|&row| &frames.frames[row]).zip(pixels).collect();
         let mut work: Vec<FrameWork> = (0..rows.len()).map(|_| FrameWork::default()).collect();
-        for (_, perception) in &self.lookers {
-            work.iter_mut().zip(perception.look(&batch)?).for_each(|(work, seen)| work.seen.push(seen));
+        for ((_, perception), glance) in self.lookers.iter().zip(&glanced.glances) {
+            work.iter_mut().zip(perception.seen(&batch, glance)).for_each(|(work, seen)| work.seen.push(seen));
         }
-        for work in &mut work {
-            let heat = |(looker, cam): &(usize, CamSettings)| self.lookers[*looker].1.heat(&work.seen[*looker], cam);
-            work.heats = self.cameras.iter().map(heat).collect();
+        for (looker, cam) in &self.cameras {
+            let seen: Vec<&SeenFrame> = work.iter().map(|work| &work.seen[*looker]).collect();
+            let heats = self.lookers[*looker].1.heats(&seen, cam);
+            work.iter_mut().zip(heats).for_each(|(work, heat)| work.heats.push(heat));
         }
-        let on_the_cpu: Vec<OnTheCpu> =
-            self.siblings.iter().enumerate().filter_map(|(place, sibling)| sibling.on_the_cpu(place, self)).collect();
-        for task in &on_the_cpu {
+        for task in self.on_the_cpu() {
             work.iter().for_each(|work| work.seen[task.looker].fetch_cells(&task.settings));
         }
+        work
+    }
+
+    fn extract(&mut self, rows: &[usize], mut work: Vec<FrameWork>) -> Result<()> {
+        let on_the_cpu = self.on_the_cpu();
         work.par_iter_mut().for_each(|work| work.extract(&on_the_cpu));
         for (place, sibling) in self.siblings.iter_mut().enumerate() {
             let extracted = match work.iter_mut().map(|work| work.extracted.remove(&place)).collect::<Option<Vec<_>>>() {
@@ -145,6 +173,10 @@ impl<'a> Pass<'a> {
             }
         }
         Ok(())
+    }
+
+    fn on_the_cpu(&self) -> Vec<OnTheCpu> {
+        self.siblings.iter().enumerate().filter_map(|(place, sibling)| sibling.on_the_cpu(place, self)).collect()
     }
 }
 
