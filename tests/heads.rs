@@ -58,6 +58,18 @@ fn heads_are_for_the_cells_that_are_named() {
     assert!(rows.iter().all(|row| !row["probe mAP"].is_empty()));
 }
 
+#[test]
+fn seeds_of_a_model_and_of_a_head_have_columns_of_their_own() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.seed\" = [1, 2]\n\"head.tiny-interaction.seed\" = [3, 4]";
+    let file = with_heads(&place, "seeds", "heads = [\"tiny-interaction\"]\nspeed = false\ntables = [\"extraction\"]\n", matrix);
+    place.run(&["run", &file], 0);
+    let rows = rows(&place.table("seeds", "extraction"));
+    let seeds: Vec<(&str, &str)> =
+        rows.iter().map(|row| (row["model.seed"].as_str(), row["head.tiny-interaction.seed"].as_str())).collect();
+    assert_eq!(seeds, [("1", "3"), ("2", "3"), ("1", "4"), ("2", "4")]);
+}
+
 /// Self-critical and joint training, and every loss of the graph, each beside the plain one.
 #[test]
 fn all_ways_of_training_are_swept() {

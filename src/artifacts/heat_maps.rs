@@ -17,7 +17,9 @@ pub struct FrameHeat {
     pub row: usize,
     pub logits: Vec<f32>,
     pub present: Vec<usize>,
-    /// Of each present class, at the size of the layer they come from.
+    /// `[height, width]` of the layer that maps come from.
+    pub map_size: [usize; 2],
+    /// Of each present class.
     pub maps: Vec<HeatMap>,
 }
 
@@ -32,7 +34,7 @@ fn bytes<T: Copy, const N: usize>(values: &[T], to_bytes: fn(T) -> [u8; N]) -> V
 /// Writes one sequence; its frames must have the same number of logits and maps of one size.
 pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Result<()> {
     let classes = frames.first().map_or(0, |frame| frame.logits.len());
-    let (height, width) = frames.iter().flat_map(|frame| &frame.maps).next().map_or((1, 1), |map| (map.height, map.width));
+    let [height, width] = frames.first().map_or([0, 0], |frame| frame.map_size);
     let rows: Vec<i64> = frames.iter().map(|frame| frame.row as i64).collect();
     let logits: Vec<f32> = frames.iter().flat_map(|frame| frame.logits.iter().copied()).collect();
     let present: Vec<i64> = frames.iter().flat_map(|frame| frame.present.iter().map(|&class| class as i64)).collect();
@@ -98,6 +100,7 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
             FrameHeat {
                 row: row as usize,
                 logits: logits[i * classes..][..classes].to_vec(),
+                map_size: [height, width],
                 present: present[entries.clone()].iter().map(|&class| class as usize).collect(),
                 maps: entries.map(map).collect(),
             }
@@ -123,8 +126,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let map = |value: f32| HeatMap { height: 1, width: 2, values: vec![value, 1.0] };
         let frames = vec![
-            FrameHeat { row: 4, logits: vec![0.5, -1.0], present: vec![0, 1], maps: vec![map(0.1), map(0.2)] },
-            FrameHeat { row: 5, logits: vec![1.5, 2.0], present: vec![], maps: vec![] },
+            FrameHeat { row: 4, logits: vec![0.5, -1.0], present: vec![0, 1], map_size: [1, 2], maps: vec![map(0.1), map(0.2)] },
+            FrameHeat { row: 5, logits: vec![1.5, 2.0], present: vec![], map_size: [1, 2], maps: vec![] },
         ];
         write_sequence(folder.path(), "seq_2", &frames).unwrap();
         assert_eq!(sequences(folder.path()).unwrap(), ["seq_2"]);

@@ -9,6 +9,9 @@ use crate::language::scores::CaptionScores;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub skipped: Vec<SkippedFrame>,
+    /// Captions and interactions, whose frames stay.
+    #[serde(default)]
+    pub skipped_annotations: Vec<SkippedFrame>,
 }
 
 /// `evaluate`.

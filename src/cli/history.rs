@@ -33,7 +33,7 @@ pub fn runs(arguments: &RunsArguments) -> Result<()> {
             run.seconds,
             run.executed.len(),
             run.cached,
-            run.failed.len(),
+            run.failures(),
             run.experiment
         ));
     }
@@ -50,7 +50,7 @@ pub fn show_run(id: &str) -> Result<()> {
     line("state", run.state.name().to_string());
     line("started", format!("{} on {}, surgcam {}", run.started, run.host, run.surgcam));
     line("seconds", format!("{:.1}", run.seconds));
-    line("stages", format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failed.len()));
+    line("stages", format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failures()));
     for executed in &run.executed {
         printer::data(&format!("  ran     {}  {:>8.1} s  {}", executed.key.short(), executed.seconds, executed.stage));
     }

@@ -42,7 +42,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         "{} stages run, {} from the store, {} failed; tables and run.json are in {}",
         run.executed.len(),
         run.cached,
-        run.failed.len(),
+        run.failures(),
         folder.display()
     ));
     outcome(&execution.summary, &planned.built.plan, &format!("surgcam run {}", arguments.experiment))

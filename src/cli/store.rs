@@ -168,9 +168,11 @@ fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64
             Err(error) => tracing::info!("{} cannot be planned: {error}", file.display()),
         }
     }
+    let younger_than = TimeDelta::try_seconds((younger_than * 86_400.0) as i64)
+        .ok_or_else(|| Error::usage(format!("{younger_than} days are more than a calendar has")))?;
     let alone = store.use_alone()?;
     let inventory = gc::inventory(&store)?;
-    let keep = Keep { runs: keep_runs, keys, younger_than: TimeDelta::seconds((younger_than * 86_400.0) as i64) };
+    let keep = Keep { runs: keep_runs, keys, younger_than };
     let garbage = gc::garbage(&inventory, &keep, Utc::now());
     for record in &garbage.records {
         printer::data(&format!("{}  {}", record.key.short(), record.name));

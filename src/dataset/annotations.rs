@@ -180,7 +180,7 @@ impl Gatherer<'_> {
 
     fn interactions_of_rows(&mut self, sequence: u32, file: &InteractionFile) -> BTreeMap<FrameNumber, Vec<LabelledInteraction>> {
         let mut interactions: BTreeMap<FrameNumber, Vec<LabelledInteraction>> = BTreeMap::new();
-        for row in file.rows_of(sequence) {
+        for row in file.rows_of(sequence).filter(|row| self.wanted.contains(&FrameNumber { sequence, frame: row.frame })) {
             let of_frame = interactions.entry(FrameNumber { sequence, frame: row.frame }).or_default();
             match labelled(&row.tool, &row.interaction, self.classes) {
                 Ok(found) => of_frame.extend(found),

@@ -1,6 +1,6 @@
 //! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of boxes (METHOD 2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::delimited::{self, Delimiter, Header, Row};
@@ -65,16 +65,19 @@ fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let corners = [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
     // A frame without a row shows no instrument: it is annotated all the same.
     let mut boxes: BTreeMap<u32, Vec<RawBox>> = sequence.frames.iter().map(|frame| (frame.number, Vec::new())).collect();
+    let mut unreadable = BTreeSet::new();
     for row in rows {
         let name = normalized(row.field(tool));
         match box_of(&row, frame, corners) {
-            Ok((frame, bounds)) => {
-                sequence.annotated.insert(name.clone());
-                boxes.entry(frame).or_default().push(RawBox { name, bounds });
+            Ok((frame, bounds)) => boxes.entry(frame).or_default().push(RawBox { name, bounds, place: row.place }),
+            Err(error) => {
+                unreadable.extend(video_frame(row.field(frame)));
+                sequence.problems.push(error.at(row.place));
             }
-            Err(error) => sequence.problems.push(error.at(row.place)),
         }
     }
+    // With a box less, such a frame would claim that an instrument is not there.
+    boxes.retain(|number, _| !unreadable.contains(number));
     sequence.boxes = Some(boxes);
     Ok(())
 }

@@ -113,7 +113,7 @@ fn box_row(row: &Row) -> Result<(u32, Vec<RawBox>)> {
             *value = coordinate(text)?;
         }
         if corner != [0; 4] {
-            boxes.push(RawBox { name: name.to_string(), bounds: Box2::from(corner) });
+            boxes.push(RawBox { name: name.to_string(), bounds: Box2::from(corner), place: row.place.clone() });
         }
     }
     Ok((number, boxes))
@@ -168,7 +168,7 @@ fn read_xml(path: &Path) -> Result<Vec<RawBox>> {
         for (corner, tag) in corners.iter_mut().zip(["xmin", "ymin", "xmax", "ymax"]) {
             *corner = coordinate(&text_of(bounds, tag)?)?;
         }
-        boxes.push(RawBox { name, bounds: Box2::from(corners) });
+        boxes.push(RawBox { name, bounds: Box2::from(corners), place: path.display().to_string() });
     }
     Ok(boxes)
 }

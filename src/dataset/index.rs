@@ -94,6 +94,8 @@ pub struct RawFrame {
 pub struct RawBox {
     pub name: String,
     pub bounds: Box2,
+    /// `file` or `file:line` of the box.
+    pub place: String,
 }
 
 /// What an adapter reads of one sequence. A line that cannot be used is an error in `problems`, not the end.
@@ -102,7 +104,7 @@ pub struct RawSequence {
     pub frames: Vec<RawFrame>,
     /// By frame number; a frame that is not in it has no annotation. `None`: there is no box file.
     pub boxes: Option<BTreeMap<u32, Vec<RawBox>>>,
-    /// Names of tools (and perhaps the tissue) that the boxes can annotate.
+    /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or not.
     pub annotated: BTreeSet<String>,
     /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
     pub box_space: Option<[u32; 2]>,
@@ -176,6 +178,7 @@ impl Builder<'_> {
             seen.insert(frame.number, frame.place.clone());
             match self.frame(sequence, frame, &raw) {
                 Ok((record, picture)) => {
+                    self.annotated.extend(record.boxes.iter().flatten().map(|labelled| labelled.class));
                     self.index.frames.push(record);
                     self.frame_numbers.push(FrameNumber { sequence, frame: frame.number });
                     self.index.pictures.push(picture);
@@ -206,7 +209,7 @@ impl Builder<'_> {
             Some(raw_boxes) => {
                 let mut labelled = Vec::new();
                 for raw_box in raw_boxes {
-                    if let Some(class) = self.classes.class(&raw_box.name).map_err(|error| error.at(&raw.place))? {
+                    if let Some(class) = self.classes.class(&raw_box.name).map_err(|error| error.at(&raw_box.place))? {
                         labelled.push(LabelledBox { class, bounds: raw_box.bounds });
                     }
                 }

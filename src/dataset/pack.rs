@@ -3,6 +3,7 @@
 //! `frames.u8` holds row after row of `[3, H, W]` u8; row `i` is row `i` of the index. A picture that could not be read (with
 //! `on_bad_frame = "skip"`) leaves a row of zeros and is listed in `pack.json`.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,11 @@ pub struct Pack {
     path: PathBuf,
     file: File,
     pixels: Mmap,
+}
+
+/// Rows of a pack whose picture could not be read.
+pub fn skipped_rows(folder: &Path) -> Result<HashSet<usize>> {
+    Ok(read_manifest(folder)?.skipped.into_iter().map(|skipped| skipped.row).collect())
 }
 
 impl Pack {

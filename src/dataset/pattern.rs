@@ -64,6 +64,9 @@ impl Pattern {
     }
 }
 
+/// Digits that a number is filled up to, at most.
+const MAXIMUM_WIDTH: usize = 100;
+
 fn parse_number(inside: &str, text: &str) -> Result<Part> {
     let (name, width) = inside.split_once(':').unwrap_or((inside, "0"));
     let field = match name {
@@ -74,9 +77,11 @@ fn parse_number(inside: &str, text: &str) -> Result<Part> {
                 .hint("a pattern may name {sequence} and {frame}, with a width as in {frame:06}"));
         }
     };
-    let width = width
-        .parse()
-        .map_err(|_| Error::usage(format!("the pattern `{text}` has the width `{width}`")).hint("a width is a number, as in {frame:06}"))?;
+    let is_width = |width: &usize| *width <= MAXIMUM_WIDTH;
+    let width = width.parse().ok().filter(is_width).ok_or_else(|| {
+        Error::usage(format!("the pattern `{text}` has the width `{width}`"))
+            .hint(format!("a width is a number up to {MAXIMUM_WIDTH}, as in {{frame:06}}"))
+    })?;
     Ok(Part::Number { field, width })
 }
 
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_refused() {
-        for text in ["{video}", "{frame", "{frame:x}"] {
+        for text in ["{video}", "{frame", "{frame:x}", "{frame:70000}"] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }
     }

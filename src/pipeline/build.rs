@@ -131,7 +131,8 @@ fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) -> Result
     }
     for stage in &mut plan.stages {
         let found = limits.get(stage.kind).or(limits.get(ALL_KINDS)).copied().unwrap_or_default();
-        let timeout = found.timeout_seconds.map(|seconds| Duration::from_secs_f64(seconds.value()));
+        // More seconds than a duration can hold are no limit.
+        let timeout = found.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.value()).ok());
         stage.limits = Limits { timeout, retries: found.retries };
     }
     Ok(())
@@ -236,7 +237,8 @@ impl Builder<'_> {
             let score = ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
             let score = Stage::new(format!("score {place}"), &score, Resource::Processor)
                 .output_of(input::BOXES, localize, output::BOXES)
-                .output_of(input::INDEX, model.frames.index, output::INDEX);
+                .output_of(input::INDEX, model.frames.index, output::INDEX)
+                .output_of(input::PACK, model.frames.pack, output::PACK);
             stages.score = Some(self.plan.add(score));
         }
     }

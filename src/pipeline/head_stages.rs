@@ -41,6 +41,22 @@ pub struct CaptionSearch {
     pub longest: usize,
 }
 
+/// How trained heads are asked: as they were when they were scored.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HeadUse {
+    pub search: CaptionSearch,
+    /// Of a frame, that the captioner and the graph see.
+    pub caption_regions: usize,
+    pub interaction_regions: usize,
+}
+
+impl Default for HeadUse {
+    /// The paper's.
+    fn default() -> Self {
+        HeadUse { search: CaptionSearch { beam: 5, longest: 20 }, caption_regions: 6, interaction_regions: 6 }
+    }
+}
+
 /// Further epochs that raise CIDEr itself (Rennie et al., "Self-Critical Sequence Training for Image Captioning", CVPR 2017).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SelfCritical {
@@ -101,13 +117,13 @@ stage!(InteractStage, "interact", 2);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MeasureTasksStage {
     pub extraction: ExtractionSettings,
-    pub maximum_regions: usize,
+    pub heads: HeadUse,
     pub frames: usize,
     pub seconds: f64,
     pub warm_up: usize,
     pub machine: MeasuredMachine,
 }
-stage!(MeasureTasksStage, "measure-tasks", 1);
+stage!(MeasureTasksStage, "measure-tasks", 2);
 
 /// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,7 +140,7 @@ pub struct CaptionerSettings {
     pub image_size: [u32; 2],
     /// Names of the label space's classes.
     pub classes: Vec<String>,
-    pub maximum_regions: usize,
+    pub heads: HeadUse,
 }
 
 /// Files of a head: of `caption` and `interact` the output [`super::stages::output::HEAD`].

@@ -50,9 +50,15 @@ impl Builder<'_> {
             check(head)?;
             stages.interact = Some(self.interact(found, head));
         }
-        let maximum = heads.values().filter(|head| head.value.task != HeadTask::Probe).map(|head| head.value.maximum_regions.get()).max();
-        if let Some(maximum_regions) = maximum.filter(|_| is_table) {
-            self.tasks_speed(found, stages, maximum_regions);
+        if is_table && (stages.caption.is_some() || stages.interact.is_some()) {
+            let mut used = HeadUse::default();
+            if let Some(head) = heads.get(&HeadTask::Caption) {
+                (used.search, used.caption_regions) = (search(&head.value), head.value.maximum_regions.get());
+            }
+            if let Some(head) = heads.get(&HeadTask::Interaction) {
+                used.interaction_regions = head.value.maximum_regions.get();
+            }
+            self.tasks_speed(found, stages, used);
         }
         Ok(())
     }
@@ -82,7 +88,7 @@ impl Builder<'_> {
             warm_up_steps: recipe.warm_up_steps.get(),
             label_smoothing: recipe.label_smoothing.value(),
             minimum_frequency: recipe.minimum_frequency.get(),
-            search: CaptionSearch { beam: recipe.beam.get(), longest: recipe.longest_caption.get() },
+            search: search(recipe),
             self_critical: (recipe.self_critical_epochs > 0).then(|| SelfCritical {
                 epochs: recipe.self_critical_epochs as usize,
                 learning_rate: recipe.self_critical_learning_rate.value(),
@@ -92,8 +98,7 @@ impl Builder<'_> {
         let is_joint = parameters.joint.is_some();
         let mut stage = with_annotations(Stage::new(found.head_name("caption", head), &parameters, Resource::Device), found);
         if is_joint {
-            // The index is there already.
-            stage = on_frames(stage, found.model);
+            stage = stage.output_of(input::CHECKPOINT, found.model.checkpoint, output::CHECKPOINT);
         }
         Ok(self.plan.add(stage))
     }
@@ -134,11 +139,11 @@ impl Builder<'_> {
     }
 
     /// Frames a second from pixels to caption and graph.
-    fn tasks_speed(&mut self, found: &Found, stages: &mut CellStages, maximum_regions: usize) {
+    fn tasks_speed(&mut self, found: &Found, stages: &mut CellStages, heads: HeadUse) {
         let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed && !found.extraction.value.shuffled) else { return };
         let speed = MeasureTasksStage {
             extraction: found.settings.clone(),
-            maximum_regions,
+            heads,
             frames: self.experiment.recipe.speed_frames.get(),
             seconds: self.experiment.recipe.speed_seconds.value(),
             warm_up: self.experiment.recipe.speed_warm_up.get(),
@@ -165,11 +170,18 @@ fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
 }
 
 fn with_features(stage: Stage, found: &Found) -> Stage {
-    stage.output_of(input::FEATURES, found.extract, output::FEATURES).output_of(input::INDEX, found.model.frames.index, output::INDEX)
+    stage
+        .output_of(input::FEATURES, found.extract, output::FEATURES)
+        .output_of(input::INDEX, found.model.frames.index, output::INDEX)
+        .output_of(input::PACK, found.model.frames.pack, output::PACK)
 }
 
 fn with_annotations(stage: Stage, found: &Found) -> Stage {
     with_features(stage, found).output_of(input::ANNOTATIONS, found.model.frames.index, output::ANNOTATIONS)
+}
+
+fn search(recipe: &HeadRecipe) -> CaptionSearch {
+    CaptionSearch { beam: recipe.beam.get(), longest: recipe.longest_caption.get() }
 }
 
 fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {

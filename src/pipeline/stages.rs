@@ -228,7 +228,7 @@ pub struct HeatMapsStage {
     pub normalization: Normalization,
     pub cam: CamSettings,
 }
-stage!(HeatMapsStage, "heat-maps", 2);
+stage!(HeatMapsStage, "heat-maps", 3);
 
 /// Boxes at one T_ROI. Input: `heat-maps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use super::exports::{Exported, model_folder, object};
 use super::results::Results;
 use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::{Built, PlannedCell};
-use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, InteractStage, captioner_file, head_file};
+use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
 use crate::pipeline::stages::{ExtractStage, output};
-use crate::plan::{Plan, StageId};
+use crate::plan::Plan;
 use crate::recipe::values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
@@ -38,15 +38,21 @@ pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exp
 
 fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) -> Result<usize> {
     let mut copied = Copies { folder: folder.to_path_buf(), files: 0 };
-    let mut maximum_regions = 0;
+    let mut heads = HeadUse::default();
     let mut backbone = object(results, Some(cell.checkpoint), output::CHECKPOINT)?;
     let mut is_joint = false;
     for (stage, part) in [(cell.stages.caption, captioner_file::CAPTION), (cell.stages.interact, captioner_file::INTERACT)] {
+        copied.forget(part)?;
         // A graph that was trained on another backbone's features would read these wrong.
         let Some(id) = stage.filter(|_| !is_joint) else { continue };
-        maximum_regions = maximum_regions.max(regions_of(plan, id)?);
+        if part == captioner_file::CAPTION {
+            let parameters: CaptionStage = plan.stage(id).parameters_as()?;
+            (heads.search, heads.caption_regions) = (parameters.search, parameters.training.maximum_regions);
+        } else {
+            heads.interaction_regions = plan.stage(id).parameters_as::<InteractStage>()?.training.maximum_regions;
+        }
         let head = object(results, stage, output::HEAD)?;
-        for file in [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED] {
+        for file in HEAD_FILES {
             copied.add(&head.join(file), &format!("{part}/{file}"))?;
         }
         // A captioner that learnt with its backbone looks through that one.
@@ -62,20 +68,13 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
         extraction: plan.stage(extract).parameters_as::<ExtractStage>()?.extraction,
         image_size: cell.image_size,
         classes: cell.label_space.classes.clone(),
-        maximum_regions,
+        heads,
     };
     crate::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
     Ok(copied.files + 1)
 }
 
-fn regions_of(plan: &Plan, id: StageId) -> Result<usize> {
-    let stage = plan.stage(id);
-    let training = match stage.parameters_as::<CaptionStage>() {
-        Ok(caption) => caption.training,
-        Err(_) => stage.parameters_as::<InteractStage>()?.training,
-    };
-    Ok(training.maximum_regions)
-}
+const HEAD_FILES: [&str; 4] = [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED];
 
 /// Files that are copied into a folder.
 struct Copies {
@@ -84,6 +83,17 @@ struct Copies {
 }
 
 impl Copies {
+    /// Removes an earlier export's head, which may be one that this cell no longer has.
+    fn forget(&self, part: &str) -> Result<()> {
+        for file in HEAD_FILES {
+            let path = self.folder.join(part).join(file);
+            if path.is_file() {
+                std::fs::remove_file(&path).at_path("replace", &path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where there is such a file.
     fn add(&mut self, from: &Path, name: &str) -> Result<()> {
         if !from.is_file() {

@@ -43,13 +43,26 @@ fn roi_threshold(cell: &PlannedCell) -> String {
     cell.extraction.as_ref().map(|extraction| extraction.value.roi_threshold.to_string()).unwrap_or_default()
 }
 
-/// Cells by the folder they go to, each T_ROI once, in the order of the matrix.
+/// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that find other boxes at one T_ROI have
+/// folders of their own.
 fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
-    let mut folders: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
+    let mut models: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
-        let cells = folders.entry(model_folder(cell)).or_default();
-        if !cells.iter().any(|other| other.stages.localize == cell.stages.localize) {
-            cells.push(cell);
+        models.entry(model_folder(cell)).or_default().push(cell);
+    }
+    let mut folders: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
+    for (model, cells) in models {
+        let mut by_threshold = BTreeMap::new();
+        let differs =
+            |cell: &&PlannedCell| *by_threshold.entry(roi_threshold(cell)).or_insert(cell.stages.localize) != cell.stages.localize;
+        let is_ambiguous = cells.iter().any(differs);
+        for cell in cells {
+            let extraction = cell.extraction.as_ref().filter(|_| is_ambiguous);
+            let folder = extraction.map_or_else(|| model.clone(), |extraction| format!("{model}[{}]", extraction.name));
+            let kept = folders.entry(folder).or_default();
+            if !kept.iter().any(|other| other.stages.localize == cell.stages.localize) {
+                kept.push(cell);
+            }
         }
     }
     folders
@@ -100,7 +113,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
             archive.add("logits", &[heat.logits.len()], &heat.logits)?;
             let present: Vec<i64> = heat.present.iter().map(|&class| class as i64).collect();
             archive.add("present", &[present.len()], &present)?;
-            let (height, width) = heat.maps.first().map_or((0, 0), |map| (map.height, map.width));
+            let [height, width] = heat.map_size;
             let maps: Vec<f32> = heat.maps.iter().flat_map(|map| map.resized(height, width).values).collect();
             archive.add("heat_maps", &[heat.maps.len(), height, width], &maps)?;
             for (threshold, boxes) in &at_threshold {

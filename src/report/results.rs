@@ -42,10 +42,19 @@ impl<'a> Results<'a> {
 
     /// Frames left out of an experiment's data, by what is wrong with them.
     pub fn skipped_frames(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
+        self.skipped(built, |left_out| left_out.skipped)
+    }
+
+    /// Captions and interactions left out.
+    pub fn skipped_annotations(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
+        self.skipped(built, |left_out| left_out.skipped_annotations)
+    }
+
+    fn skipped(&self, built: &Built, which: fn(LeftOut) -> Vec<SkippedFrame>) -> Result<Vec<SkippedFrame>> {
         let mut skipped = Vec::new();
         let reads_frames = |id: &StageId| [IndexStage::KIND, PackStage::KIND].contains(&built.plan.stage(*id).kind);
         for id in built.plan.ids().filter(reads_frames) {
-            skipped.extend(self.metrics::<LeftOut>(Some(id))?.into_iter().flat_map(|left_out| left_out.skipped));
+            skipped.extend(self.metrics::<LeftOut>(Some(id))?.into_iter().flat_map(which));
         }
         // The same frame may be in the indexes of several label spaces.
         skipped.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));

@@ -60,9 +60,16 @@ impl RunStart {
     /// The run when it is over.
     pub fn ended(&self, experiment: &str, plan: Digest, built: &Built, summary: &Summary) -> Run {
         let stage = |id: crate::plan::StageId| built.plan.stage(id);
-        let failed = summary.failed.iter().map(|(id, error)| FailedStage { stage: stage(*id).name.clone(), problem: error.to_string() });
-        let blocked =
-            summary.blocked.iter().map(|id| FailedStage { stage: stage(*id).name.clone(), problem: "a stage that it needs failed".into() });
+        let failed = summary.failed.iter().map(|(id, error)| FailedStage {
+            stage: stage(*id).name.clone(),
+            problem: error.to_string(),
+            blocked: false,
+        });
+        let blocked = summary.blocked.iter().map(|id| FailedStage {
+            stage: stage(*id).name.clone(),
+            problem: "a stage that it needs failed".into(),
+            blocked: true,
+        });
         Run {
             seconds: self.begun.elapsed().as_secs_f64(),
             state: match summary {
@@ -201,7 +208,7 @@ pub fn write(folder: &Path, run: &Run, store: &Store, results: &Results, built: 
         state: run.state,
         started: &run.started,
         seconds: run.seconds,
-        stages: Counts { executed: run.executed.len(), cached: run.cached, failed: run.failed.len() },
+        stages: Counts { executed: run.executed.len(), cached: run.cached, failed: run.failures() },
         executed: &run.executed,
         failed: &run.failed,
         skipped_frames: results.skipped_frames(built)?.len(),

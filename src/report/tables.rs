@@ -1,6 +1,6 @@
 //! The three tables of an experiment, from what is in the store. What is not finished is absent, never guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
     let mut wanted = experiment.recipe.tables.clone();
     wanted.sort();
     wanted.dedup();
-    let skipped = results.skipped_frames(built)?;
+    let skipped = [("frames", results.skipped_frames(built)?), ("captions and interactions", results.skipped_annotations(built)?)];
     let mut tables = Vec::new();
     for table in wanted {
         let mut made = match table {
@@ -31,8 +31,10 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
             Table::Extraction => extraction(experiment, built, results, machine)?,
         };
         add_published(&mut made, &experiment.recipe.published, table);
-        if let Some(first) = skipped.first() {
-            made.notes.push(format!("{} frames were skipped, the first: {}: {}", skipped.len(), first.place, first.problem));
+        for (things, skipped) in &skipped {
+            if let Some(first) = skipped.first() {
+                made.notes.push(format!("{} {things} were skipped, the first: {}: {}", skipped.len(), first.place, first.problem));
+            }
         }
         tables.push(made);
     }
@@ -65,15 +67,22 @@ fn groups<'a, S: Ord>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<S
     groups
 }
 
+/// Columns of tables by names that a recipe's field has, too.
+const OWN_COLUMNS: [&str; 5] = ["mode", "pool", "head", "classes", "frames"];
+
 /// One column for each swept value that decides which row a cell is in, but for those that the table shows anyway.
 fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[&str]) -> Vec<TableColumn> {
     let mut columns = Vec::new();
+    let last_part = |axis: &str| axis.split('.').next_back().unwrap_or(axis).to_string();
+    // Seeds of a model and of a head are told apart, and both from the tables' own columns.
+    let is_taken =
+        |name: &String| OWN_COLUMNS.contains(&name.as_str()) || experiment.axes.iter().filter(|axis| last_part(axis) == *name).count() > 1;
     for axis in experiment.axes.iter().filter(|axis| (axis.contains('.') || *axis == CASE) && !shown_anyway.contains(&axis.as_str())) {
         let value = |cell: &PlannedCell| cell.cell.assignment.get(axis).map(|value| value.to_string().trim_matches('"').to_string());
         let is_decided = groups.iter().all(|group| group.cells.iter().all(|cell| value(cell) == value(group.first())));
         let differs = groups.iter().any(|group| value(group.first()) != value(groups[0].first()));
         if is_decided && differs {
-            let name = axis.split('.').next_back().unwrap_or(axis).replace('_', " ");
+            let name = Some(last_part(axis)).filter(|name| !is_taken(name)).unwrap_or_else(|| axis.clone()).replace('_', " ");
             columns.push(TableColumn::text(name, groups.iter().map(|group| value(group.first())).collect()));
         }
     }
@@ -333,8 +342,7 @@ impl TaskColumns {
 /// Beside each column that a publication gives values for: those values, and measured minus published.
 fn add_published(table: &mut ResultTable, published: &[PublishedValue], which: Table) {
     let of_table: Vec<&PublishedValue> = published.iter().filter(|published| published.table == which).collect();
-    let mut names: Vec<&String> = of_table.iter().map(|published| &published.column).collect();
-    names.dedup();
+    let names: BTreeSet<&String> = of_table.iter().map(|published| &published.column).collect();
     for name in names {
         let Some(position) = table.columns.iter().position(|column| &column.name == name) else {
             table.notes.push(format!("published values for a column `{name}`, which this table does not have"));
@@ -377,5 +385,25 @@ mod tests {
         assert_eq!(shown, [["gc-a", "0.500", "-", "-"], ["gc-d", "0.750", "0.500", "0.250"]]);
         add_published(&mut table, &[], Table::Classification);
         assert_eq!(table.columns.len(), 4);
+    }
+
+    #[test]
+    fn a_column_with_published_values_between_those_of_another_is_there_once() {
+        let column = |name: &str| TableColumn::number(name, 3, vec![Some(0.5)]);
+        let mut table = ResultTable {
+            name: "classification".into(),
+            title: String::new(),
+            columns: vec![column("mAP"), column("accuracy")],
+            notes: vec![],
+            more_rows: 0,
+        };
+        let published = ["mAP", "accuracy", "mAP"].map(|column| PublishedValue {
+            table: Table::Classification,
+            row: BTreeMap::new(),
+            column: column.into(),
+            value: 0.5,
+        });
+        add_published(&mut table, &published, Table::Classification);
+        assert_eq!(table.columns.len(), 6);
     }
 }

@@ -85,6 +85,7 @@ impl WorkerCommand {
         if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
             command.env(WAITING_TURNS, "20000");
         }
+        command.env(TENSOR_FLOAT_32, "0");
         command
     }
 }
@@ -105,6 +106,9 @@ fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
 /// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
 /// in which the threads that look for boxes want those cores.
 const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
+
+/// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.
+const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
 
 pub struct WorkerProcess {
     pub id: WorkerId,

@@ -44,6 +44,13 @@ pub struct Run {
     pub host: String,
 }
 
+impl Run {
+    /// Stages that ran and failed; those that wait for one of them do not count.
+    pub fn failures(&self) -> usize {
+        self.failed.iter().filter(|failed| !failed.blocked).count()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
@@ -79,6 +86,9 @@ pub struct ExecutedStage {
 pub struct FailedStage {
     pub stage: String,
     pub problem: String,
+    /// It never ran, for a stage that it needs failed.
+    #[serde(default)]
+    pub blocked: bool,
 }
 
 /// What a run planned.

@@ -53,6 +53,12 @@ impl Box2 {
         intersection as f64 / union as f64
     }
 
+    /// The part inside a picture of `[width, height]`; of no width or height where they do not meet.
+    pub fn inside(&self, [width, height]: [u32; 2]) -> Box2 {
+        let (width, height) = (i64::from(width), i64::from(height));
+        Box2 { y1: self.y1.clamp(0, height), x1: self.x1.clamp(0, width), y2: self.y2.clamp(0, height), x2: self.x2.clamp(0, width) }
+    }
+
     /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width, height]`.
     pub fn scaled(&self, from: [u32; 2], to: [u32; 2]) -> Box2 {
         let scale = |value: i64, axis: usize| (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64;

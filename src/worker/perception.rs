@@ -31,6 +31,12 @@ pub fn frames_in_a_pass(device: Device) -> usize {
     if device.is_cuda() { 32 } else { 8 }
 }
 
+/// `[height, width]` of a map [N, C, h, w].
+fn map_size(map: &Tensor) -> [usize; 2] {
+    let size = map.size();
+    [size[2] as usize, size[3] as usize]
+}
+
 /// Crops of LN-FE in one forward pass.
 fn crops_in_a_pass(device: Device) -> usize {
     2 * frames_in_a_pass(device)
@@ -114,11 +120,11 @@ impl Perception {
                     let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
                     cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method))
                 });
-                let of_frame = |(present, all): (Vec<usize>, &[HeatMap])| {
+                let of_frame = |((present, seen), all): ((Vec<usize>, &&SeenFrame), &[HeatMap])| {
                     let maps = present.iter().map(|&class| all[class].clone()).collect();
-                    Heat::new(present, maps)
+                    Heat::new(present, map_size(&seen.maps.layer4), maps)
                 };
-                present.zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
+                present.zip(seen).zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
             }
             FeatureLayer::Layer3 => present.zip(seen).map(|(present, seen)| self.heat_of_layer3(seen, present, settings.method)).collect(),
         }
@@ -130,7 +136,7 @@ impl Perception {
         let activation = seen.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
         let maps = cam::autograd_maps(&activation, &present, method, logits_of);
         let maps = if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
-        Heat::new(present, maps)
+        Heat::new(present, map_size(&seen.maps.layer3), maps)
     }
 
     pub fn space(&self) -> FrameSpace {
@@ -204,7 +210,7 @@ impl Perception {
                 .iter()
                 .flatten()
                 .filter(|labelled| labelled.class == class)
-                .map(|labelled| labelled.bounds.scaled(frame.box_space, [width, height]))
+                .map(|labelled| labelled.bounds.scaled(frame.box_space, [width, height]).inside([width, height]))
                 .filter(|bounds| bounds.width() > 0 && bounds.height() > 0)
                 .collect();
             found.sort();

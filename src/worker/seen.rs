@@ -66,7 +66,8 @@ impl<'a> SeenFrame<'a> {
 /// The present classes of a frame and their heat maps.
 pub struct Heat {
     pub present: Vec<usize>,
-    /// At the size of the layer they come from.
+    /// `[height, width]` of the layer that they come from.
+    pub map_size: [usize; 2],
     pub maps: Vec<HeatMap>,
     /// At the size of the picture, made when a mode needs boxes.
     full: OnceCell<Vec<HeatMap>>,
@@ -76,8 +77,8 @@ pub struct Heat {
 }
 
 impl Heat {
-    pub fn new(present: Vec<usize>, maps: Vec<HeatMap>) -> Self {
-        Heat { present, maps, full: OnceCell::new(), regions: RefCell::default(), hot_cells: RefCell::default() }
+    pub fn new(present: Vec<usize>, map_size: [usize; 2], maps: Vec<HeatMap>) -> Self {
+        Heat { present, map_size, maps, full: OnceCell::new(), regions: RefCell::default(), hot_cells: RefCell::default() }
     }
 }
 

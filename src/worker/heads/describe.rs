@@ -5,7 +5,7 @@ use std::path::Path;
 use surgcam::artifacts::description::{Description, SeenInteraction};
 use surgcam::dataset::annotations::INTERACTIONS;
 use surgcam::error::Result;
-use surgcam::pipeline::head_stages::{CaptionSearch, head_file};
+use surgcam::pipeline::head_stages::{HeadUse, head_file};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;
@@ -14,25 +14,22 @@ use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
 use crate::features::values_of;
 use crate::seen::{Extracted, SeenFrame};
 
-/// The paper's.
-pub const SEARCH: CaptionSearch = CaptionSearch { beam: 5, longest: 20 };
-
 /// The heads that there are.
 pub struct Heads {
     pub captioner: Option<Captioner>,
     pub graph: Option<InteractionGraph>,
-    pub maximum_regions: usize,
+    pub used: HeadUse,
     pub device: Device,
 }
 
 impl Heads {
     /// From the folders of heads; one whose task nobody annotated has no head in it.
-    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, maximum_regions: usize, device: Device) -> Result<Self> {
+    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, used: HeadUse, device: Device) -> Result<Self> {
         let has_head = |folder: &&Path| folder.join(head_file::SETTINGS).is_file();
         Ok(Heads {
             captioner: captioner.filter(has_head).map(|folder| Captioner::read(folder, device)).transpose()?,
             graph: graph.filter(has_head).map(|folder| InteractionGraph::read(folder, device)).transpose()?,
-            maximum_regions,
+            used,
             device,
         })
     }
@@ -46,10 +43,13 @@ impl Heads {
             bounds: extracted.regions[place].bounds,
             features: extracted.features[place * FEATURES..][..FEATURES].to_vec(),
         };
-        let regions: Vec<HeadRegion> = most_certain(&certainty, self.maximum_regions).into_iter().map(region).collect();
-        let batch = RegionBatch::of(&[&regions], self.maximum_regions, self.device);
-        let caption = self.captioner.as_ref().map(|captioner| captioner.captions(&batch, SEARCH).remove(0).join(" "));
-        let interactions = self.graph.as_ref().map(|graph| interactions(graph, &batch));
+        let batch = |maximum: usize| {
+            let regions: Vec<HeadRegion> = most_certain(&certainty, maximum).into_iter().map(region).collect();
+            RegionBatch::of(&[&regions], maximum, self.device)
+        };
+        let HeadUse { search, caption_regions, interaction_regions } = self.used;
+        let caption = self.captioner.as_ref().map(|captioner| captioner.captions(&batch(caption_regions), search).remove(0).join(" "));
+        let interactions = self.graph.as_ref().map(|graph| interactions(graph, &batch(interaction_regions)));
         Description { caption, interactions: interactions.unwrap_or_default() }
     }
 }

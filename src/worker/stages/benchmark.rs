@@ -336,7 +336,7 @@ impl<'a> Bench<'a> {
             values[(class * width + class) % (height * width)] = 1.0;
             HeatMap { height, width, values }
         };
-        Heat::new((0..BOXES).collect(), (0..BOXES).map(of_class).collect())
+        Heat::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
     }
 
     fn train(&self, step: usize) -> Result<()> {

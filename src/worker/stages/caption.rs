@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use surgcam::artifacts::head_history;
 use surgcam::artifacts::metrics::CaptionMetrics;
 use surgcam::dataset::annotations::{self, FrameAnnotation};
-use surgcam::dataset::index::{Frame, read_frames, write_lines};
+use surgcam::dataset::index::{Frame, write_lines};
 use surgcam::error::Result;
 use surgcam::language::cider::Cider;
 use surgcam::language::scores::{CaptionScores, Judged, score};
@@ -61,7 +61,7 @@ impl Captions {
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: CaptionStage = stage.parameters()?;
-    let frames = read_frames(&stage.input(input::INDEX)?)?;
+    let frames = stage.frames()?;
     let captions = Captions::of(&frames, &annotations::read(&stage.input(input::ANNOTATIONS)?)?);
     if captions.train.is_empty() || captions.validation.is_empty() {
         return without_captions(stage);

@@ -24,7 +24,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let device = stage.worker.device;
     let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
     let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
-    let heads = Heads::read(caption.as_deref(), interact.as_deref(), captioner.maximum_regions, device)?;
+    let heads = Heads::read(caption.as_deref(), interact.as_deref(), captioner.heads, device)?;
     let settings = &captioner.extraction;
     let weights = Parameters::new(checkpoint::read_safetensors(&folder.join(captioner_file::BACKBONE))?);
     let perception =

@@ -239,7 +239,13 @@ impl Sibling<'_> {
         match &mut self.wants {
             Wants::HeatMaps { gathered, .. } => {
                 let heat = self.camera.map(|camera| &work.heats[camera]).ok_or_else(|| Error::failure("heat maps without a camera"))?;
-                gathered.push(FrameHeat { row, logits: seen.logits.clone(), present: heat.present.clone(), maps: heat.maps.clone() });
+                gathered.push(FrameHeat {
+                    row,
+                    logits: seen.logits.clone(),
+                    present: heat.present.clone(),
+                    map_size: heat.map_size,
+                    maps: heat.maps.clone(),
+                });
                 Ok(())
             }
             Wants::Features { writer, .. } => {

@@ -3,7 +3,7 @@
 use surgcam::artifacts::head_history;
 use surgcam::artifacts::metrics::InteractionMetrics;
 use surgcam::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
-use surgcam::dataset::index::{Frame, read_frames};
+use surgcam::dataset::index::Frame;
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::head_stages::{InteractStage, head_file};
 use surgcam::pipeline::stages::*;
@@ -59,7 +59,7 @@ impl Interactions {
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: InteractStage = stage.parameters()?;
-    let frames = read_frames(&stage.input(input::INDEX)?)?;
+    let frames = stage.frames()?;
     let annotations = annotations::read(&stage.input(input::ANNOTATIONS)?)?;
     let train = Interactions::of(&frames, &annotations, |frame| frame.train);
     let validation = Interactions::of(&frames, &annotations, |frame| frame.validation);

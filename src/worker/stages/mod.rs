@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use surgcam::dataset::index::{Frame, read_frames};
+use surgcam::dataset::pack::skipped_rows;
 use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
@@ -71,6 +73,17 @@ impl<'a> StageRun<'a> {
     pub fn input(&self, name: &str) -> Result<PathBuf> {
         let digest = self.job.parts.inputs.get(name).ok_or_else(|| Error::failure(format!("the stage has no input `{name}`")))?;
         self.worker.store.use_object(digest)
+    }
+
+    /// The frames of its index. One whose picture could not be read is in no split.
+    pub fn frames(&self) -> Result<Vec<Frame>> {
+        let mut frames = read_frames(&self.input(input::INDEX)?)?;
+        for row in skipped_rows(&self.input(input::PACK)?)? {
+            if let Some(frame) = frames.get_mut(row) {
+                (frame.train, frame.validation) = (false, false);
+            }
+        }
+        Ok(frames)
     }
 
     pub fn place(&self, name: &str) -> Result<PathBuf> {

@@ -40,7 +40,7 @@ pub fn index(stage: &StageRun) -> Result<()> {
             stage.note(format!("{} {things} skipped, the first: {}", skipped.len(), first.problem));
         }
     }
-    write_json(&stage.output(output::METRICS), &LeftOut { skipped: [frames, annotations].concat() })?;
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped: frames, skipped_annotations: annotations })?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub fn pack(stage: &StageRun) -> Result<()> {
     let packing = Packing { root: &root, pictures: &paths, image_size: parameters.image_size, on_bad_frame: parameters.on_bad_frame };
     let manifest = packing.write(&stage.partial_folder(), &folder, |done| stage.progress(done, paths.len(), "frames"))?;
     let skipped = manifest.skipped.iter().map(|skipped| skipped.frame.clone()).collect();
-    write_json(&stage.output(output::METRICS), &LeftOut { skipped })?;
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped, skipped_annotations: Vec::new() })?;
     if !manifest.skipped.is_empty() {
         let first = &manifest.skipped[0].frame;
         stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));

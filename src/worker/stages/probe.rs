@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use surgcam::artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam::artifacts::metrics::Probe;
-use surgcam::dataset::index::{Frame, read_frames};
+use surgcam::dataset::index::Frame;
 use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::store::write_json;
@@ -29,7 +29,7 @@ const BLOCK: usize = 256;
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: ProbeStage = stage.parameters()?;
-    let frames = read_frames(&stage.input(input::INDEX)?)?;
+    let frames = stage.frames()?;
     let folder = stage.input(input::FEATURES)?;
     let described = |split: fn(&Frame) -> bool| Described::new(folder.clone(), &frames, split, parameters.shuffled);
     let (train, validation) = (described(|frame| frame.train), described(|frame| frame.validation));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use surgcam::artifacts::boxes;
 use surgcam::artifacts::metrics::{Localization, LocalizationMetrics};
-use surgcam::dataset::index::{read_frames, read_summary};
+use surgcam::dataset::index::read_summary;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
 use surgcam::store::write_json;
@@ -15,8 +15,7 @@ use super::StageRun;
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: ScoreStage = stage.parameters()?;
-    let index = stage.input(input::INDEX)?;
-    let (frames, summary) = (read_frames(&index)?, read_summary(&index)?);
+    let (frames, summary) = (stage.frames()?, read_summary(&stage.input(input::INDEX)?)?);
     let classes = ScoredClasses { annotated: summary.annotated_classes, tissue: parameters.classes - 1 };
     let mut predicted: HashMap<usize, Vec<Vec<ScoredBox>>> = HashMap::new();
     for found in boxes::read(&stage.input(input::BOXES)?)? {
