@@ -9,58 +9,81 @@ use super::{HALF, PRECISION_BITS, Taps};
 
 const LOW_BITS: i32 = 11;
 
-/// Weights of four pixels, one number for each product: those of pixels 0 and 1 for each channel, then of 2 and 3.
-type Quad = [i16; 16];
+/// Weights of two neighbouring pixels, for each channel.
+type Pair = [i16; 8];
 
-fn quads<'a>(weights: &'a [i32], part: impl Fn(i32) -> i32 + 'a) -> impl Iterator<Item = Quad> + 'a {
-    weights.chunks(4).map(move |weights| {
-        let [a, b, c, d] = std::array::from_fn(|pixel| weights.get(pixel).map_or(0, |&weight| part(weight) as i16));
-        [a, b, a, b, a, b, 0, 0, c, d, c, d, c, d, 0, 0]
-    })
+/// Weights of four pixels, two by two: the upper parts, then the lower ones.
+type Quad = [Pair; 4];
+
+fn quad(weights: &[i32]) -> Quad {
+    let pair = |first: usize, part: fn(i32) -> i32| {
+        let [a, b] = [first, first + 1].map(|pixel| weights.get(pixel).map_or(0, |&weight| part(weight) as i16));
+        [a, b, a, b, a, b, 0, 0]
+    };
+    let [upper, lower]: [fn(i32) -> i32; 2] = [|weight| weight >> LOW_BITS, |weight| weight & ((1 << LOW_BITS) - 1)];
+    [pair(0, upper), pair(2, upper), pair(0, lower), pair(2, lower)]
 }
 
-/// As [`super::resize_rows`].
+/// As [`super::resize_rows`], two rows at a time.
 #[target_feature(enable = "avx2")]
 pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
+    let (row_bytes, resized_bytes) = (3 * from, 3 * taps.starts.len());
     let quads_of_pixel = taps.count.div_ceil(4);
-    let of_pixel = |weights| quads(weights, |weight| weight >> LOW_BITS).zip(quads(weights, |weight| weight & ((1 << LOW_BITS) - 1)));
-    let weights: Vec<(Quad, Quad)> = taps.weights.chunks(taps.count).flat_map(of_pixel).collect();
-    // Bytes of four pixels, each widened by a zero, in the order of a Quad.
-    #[rustfmt::skip]
-    let order = _mm256_setr_epi8(
-        0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
-        6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
-    );
-    let mut resized = vec![0; pixels.len() / from * taps.starts.len()];
-    // 16 bytes are read where 12 are meant, and taps are filled up to fours: beyond the row there must be something.
-    let mut padded = vec![0; 3 * from + 12 * quads_of_pixel + 4];
-    for (row, resized) in pixels.chunks_exact(3 * from).zip(resized.chunks_exact_mut(3 * taps.starts.len())) {
-        padded[..3 * from].copy_from_slice(row);
-        let pixels = resized.as_chunks_mut::<3>().0.iter_mut();
-        for ((pixel, &start), weights) in pixels.zip(&taps.starts).zip(weights.chunks_exact(quads_of_pixel)) {
-            let (mut high, mut low) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-            for (four, (high_weights, low_weights)) in padded[3 * start..].windows(16).step_by(12).zip(weights) {
-                // SAFETY: unaligned reads of 16, 32 and 32 bytes from slices that have so many.
-                let (four, high_weights, low_weights) = unsafe {
-                    (
-                        _mm_loadu_si128(four.as_ptr().cast()),
-                        _mm256_loadu_si256(high_weights.as_ptr().cast()),
-                        _mm256_loadu_si256(low_weights.as_ptr().cast()),
-                    )
-                };
-                let values = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(four), order);
-                high = _mm256_add_epi32(high, _mm256_madd_epi16(values, high_weights));
-                low = _mm256_add_epi32(low, _mm256_madd_epi16(values, low_weights));
-            }
-            let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high), low);
-            let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-            let rounded = _mm_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm_add_epi32(sums, _mm_set1_epi32(HALF)));
-            let bytes = _mm_packus_epi16(_mm_packs_epi32(rounded, rounded), _mm_setzero_si128());
-            let [red, green, blue, _] = _mm_cvtsi128_si32(bytes).to_le_bytes();
+    let quads: Vec<Quad> = taps.weights.chunks(taps.count).flat_map(|weights| weights.chunks(4).map(quad)).collect();
+    // 16 bytes are read where 12 are meant, and taps are filled up to fours: what lies beyond a row weighs nothing, but must be there.
+    let reach = row_bytes + 12 * quads_of_pixel + 4;
+    let rows = pixels.len() / row_bytes;
+    // The last of an odd number of rows is its own neighbour.
+    let mut resized = vec![0; rows.next_multiple_of(2) * resized_bytes];
+    let mut below = pixels;
+    for resized in resized.chunks_exact_mut(2 * resized_bytes) {
+        let next = row_bytes.min(below.len() - row_bytes);
+        let (first, second) = resized.split_at_mut(resized_bytes);
+        if next + reach <= below.len() {
+            two_rows([below, &below[next..]], &taps.starts, &quads, [first, second]);
+        } else {
+            let padded = [0, next].map(|start| [&below[start..][..row_bytes], &vec![0; reach - row_bytes]].concat());
+            two_rows([&padded[0], &padded[1]], &taps.starts, &quads, [first, second]);
+        }
+        below = &below[next + row_bytes..];
+    }
+    resized.truncate(rows * resized_bytes);
+    resized
+}
+
+/// One row in the lower half of each register, the other in the upper half.
+#[target_feature(enable = "avx2")]
+fn two_rows(rows: [&[u8]; 2], starts: &[usize], quads: &[Quad], resized: [&mut [u8]; 2]) {
+    // Bytes of two pixels in a row, each widened by a zero, in the order of a Pair.
+    let order = |a: i8, b: i8| {
+        let of_row = _mm_setr_epi8(a, -1, b, -1, a + 1, -1, b + 1, -1, a + 2, -1, b + 2, -1, -1, -1, -1, -1);
+        _mm256_broadcastsi128_si256(of_row)
+    };
+    let (first_pair, second_pair) = (order(0, 3), order(6, 9));
+    // SAFETY: an unaligned read of 16 bytes from what has so many.
+    let load = |bytes: &[u8; 16]| unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    // SAFETY: the same.
+    let weights = |pair: &Pair| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(pair.as_ptr().cast()) });
+    let [first, second] = resized.map(|row| row.as_chunks_mut::<3>().0.iter_mut());
+    for (((first, second), &start), quads) in first.zip(second).zip(starts).zip(quads.chunks_exact(quads.len() / starts.len())) {
+        let (mut high, mut low) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+        let [of_first, of_second] = rows.map(|row| row[3 * start..].array_windows::<16>().step_by(12));
+        for ((of_first, of_second), quad) in of_first.zip(of_second).zip(quads) {
+            let values = _mm256_set_m128i(load(of_second), load(of_first));
+            let (one, two) = (_mm256_shuffle_epi8(values, first_pair), _mm256_shuffle_epi8(values, second_pair));
+            let madd = |a: &Pair, b: &Pair| _mm256_add_epi32(_mm256_madd_epi16(one, weights(a)), _mm256_madd_epi16(two, weights(b)));
+            high = _mm256_add_epi32(high, madd(&quad[0], &quad[1]));
+            low = _mm256_add_epi32(low, madd(&quad[2], &quad[3]));
+        }
+        let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high), low);
+        let rounded = _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)));
+        let words = _mm256_packs_epi32(rounded, rounded);
+        let bytes = _mm256_packus_epi16(words, words);
+        for (pixel, value) in [(first, _mm256_extract_epi32::<0>(bytes)), (second, _mm256_extract_epi32::<4>(bytes))] {
+            let [red, green, blue, _] = value.to_le_bytes();
             *pixel = [red, green, blue];
         }
     }
-    resized
 }
 
 /// As [`super::resize_columns`], compiled for wider registers.
