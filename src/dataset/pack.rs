@@ -76,6 +76,9 @@ impl Packing<'_> {
         std::fs::create_dir_all(partial).at_path("create the folder", partial)?;
         let path = partial.join(PIXELS_FILE);
         let Progress { mut manifest, mut done } = self.begin_or_go_on(partial);
+        if done == 0 {
+            forget_progress(partial)?;
+        }
         let file = File::options().create(true).truncate(done == 0).write(true).open(&path).at_path("create", &path)?;
         file.set_len((manifest.row_bytes() * self.pictures.len()) as u64).at_path("make room in", &path)?;
         let mut noted = Instant::now();
@@ -97,6 +100,8 @@ impl Packing<'_> {
         if manifest.count > 0 && manifest.skipped.len() == manifest.count {
             return Err(Error::failure("not one picture could be read").at_path(self.root));
         }
+        // What was noted was of rows that are about to leave.
+        forget_progress(partial)?;
         let finished = folder.join(PIXELS_FILE);
         std::fs::rename(&path, &finished).at_path("move the finished pack to", &finished)?;
         write_json(&folder.join(MANIFEST_FILE), &manifest)?;
@@ -124,8 +129,17 @@ impl Packing<'_> {
     }
 }
 
+/// A note of other rows would make those to come look finished, once there is a file of their size.
+fn forget_progress(partial: &Path) -> Result<()> {
+    let noted = partial.join(PROGRESS_FILE);
+    match std::fs::remove_file(&noted) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at_path("remove", &noted),
+        _ => Ok(()),
+    }
+}
+
 /// A picture file to `[3, H, W]`.
-fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
+pub fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
     let resized = resize(&picture::read(path)?, height, width);
     let mut planes = vec![0; 3 * height as usize * width as usize];
     picture::to_planes(&resized, &mut planes);
@@ -246,5 +260,22 @@ mod tests {
         write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: Manifest { width: 5, ..manifest }, done: 1 }).unwrap();
         packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
         assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
+    }
+
+    /// A packing that was interrupted after its rows had left, and another one before it noted anything: the old note counts for neither.
+    #[test]
+    fn a_note_without_its_rows_is_forgotten_before_there_are_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let partial = folder.path().join("partial");
+        let pictures = pictures(folder.path());
+        let packing = packing(folder.path(), &pictures, OnBadFrame::Fail);
+        std::fs::create_dir(&partial).unwrap();
+        let manifest = Manifest { format: FORMAT, count: 2, height: 3, width: 4, skipped: vec![] };
+        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest, done: 1 }).unwrap();
+        let stopped = packing.write(&partial, folder.path(), |_| Err(Error::interrupted("stop")));
+        assert!(stopped.is_err() && partial.join(PIXELS_FILE).exists());
+        packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
+        assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
+        assert!(!partial.join(PROGRESS_FILE).exists());
     }
 }

@@ -44,6 +44,16 @@ impl Times {
         self.0.iter().sum()
     }
 
+    /// The middle one, or the mean of the two in the middle; 0 where nothing was measured.
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        match sorted.len() {
+            0 => 0.0,
+            count => (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
+        }
+    }
+
     /// The nearest rank; 0 where nothing was measured.
     pub fn percentile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -61,6 +71,8 @@ mod tests {
     fn percentiles_are_values_that_were_seen() {
         let times = Times((1..=20).rev().map(f64::from).collect());
         assert_eq!((times.percentile(0.5), times.percentile(0.95)), (10.0, 19.0));
+        assert_eq!(times.median(), 10.5);
+        assert_eq!((Times(vec![3.0, 1.0, 8.0]).median(), Times::default().median()), (3.0, 0.0));
         assert_eq!(Times(vec![3.0]).percentile(0.95), 3.0);
     }
 
