@@ -3,11 +3,14 @@
 //! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what follows the convolution is
 //! done while its numbers are still in the cache (`fused_convolution.cpp`). On a GPU the three are steps of their own.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, c_char, c_void};
 
 use surgcam::error::{Error, Result};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use super::half_precision::counting_kind;
+use super::winograd::Winograd;
 
 /// What comes after the convolution.
 pub enum Then {
@@ -22,10 +25,14 @@ pub struct FusedConvolution {
     weight: Tensor,
     /// On the CPU, the same as oneDNN wants it for inputs that were seen.
     packed: RefCell<Vec<(PackedFor, Tensor)>>,
+    /// For inputs that take fewer multiplications so.
+    winograd: OnceCell<Winograd>,
     /// [C']
     bias: Tensor,
     stride: i64,
     padding: i64,
+    /// Of inputs and outputs; the weights' own where the device counts in it ([`super::half_precision`]).
+    kind: Kind,
 }
 
 /// What the packed form depends on: how the loops are blocked for an input. A single picture is a case of its own; beyond that
@@ -57,14 +64,26 @@ unsafe extern "C" {
 impl FusedConvolution {
     /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`.
     pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, device: Device, kind: Kind) -> Self {
-        let (weight, bias) = (weight.to_device(device).to_kind(kind), bias.to_device(device).to_kind(kind));
+        let rounded = |tensor: &Tensor| tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device));
+        let (weight, bias) = (rounded(weight), rounded(bias));
         let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
-        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding }
+        FusedConvolution { weight, packed: RefCell::default(), winograd: OnceCell::new(), bias, stride, padding, kind }
     }
 
     /// [N, C, H, W] -> [N, C', H', W'], both with their channels last in memory.
     pub fn forward(&self, input: &Tensor, then: Then) -> Result<Tensor> {
-        if self.bias.device() == Device::Cpu { self.forward_fused(input, then) } else { Ok(self.forward_in_steps(input, then)) }
+        if self.bias.device() != Device::Cpu {
+            return Ok(self.forward_in_steps(input, then));
+        }
+        if self.weight.kind() == self.kind {
+            return self.forward_fused(input, then);
+        }
+        let widened = |tensor: &Tensor| tensor.to_kind(Kind::Float);
+        let then = match then {
+            Then::AddToAndRelu(residual) => Then::AddToAndRelu(widened(&residual)),
+            other => other,
+        };
+        Ok(self.forward_fused(&widened(input), then)?.to_kind(self.kind))
     }
 
     fn forward_in_steps(&self, input: &Tensor, then: Then) -> Tensor {
@@ -74,6 +93,12 @@ impl FusedConvolution {
             Then::Relu => output.relu_(),
             Then::AddToAndRelu(residual) => output.g_add_(&residual).relu_(),
         }
+    }
+
+    /// In half precision the sums inside a transformed tile would be rounded, too.
+    fn is_winograd(&self, input: &Tensor) -> bool {
+        let [outputs, _, kernel, _] = self.weight.size()[..] else { return false };
+        kernel == 3 && self.stride == 1 && self.kind == Kind::Float && Winograd::is_quicker(&input.size(), outputs)
     }
 
     /// The weights as this input wants them. Any form gives the same result; another's costs packing in every pass.
@@ -91,20 +116,20 @@ impl FusedConvolution {
             .weight
             .f_to_mkldnn(None)
             .and_then(|weight| weight.f_mkldnn_reorder_conv2d_weight([self.padding; 2], [self.stride; 2], [1, 1], 1, size.as_slice()))
-            .map_err(|error| self.cannot_pack(&error))?;
+            .map_err(|error| Error::failure(format!("libtorch cannot pack a convolution: {}", first_line(&error.to_string()))))?;
         packed.push((wanted, weight.shallow_clone()));
         Ok(weight)
     }
 
-    fn cannot_pack(&self, error: &TchError) -> Error {
-        if self.weight.kind() == Kind::Float {
-            return Error::failure(format!("libtorch cannot pack a convolution: {}", first_line(&error.to_string())));
-        }
-        Error::failure(format!("this processor cannot count in {:?}", self.weight.kind()))
-            .hint("set extraction.precision to f32 (or bf16, which more processors have)")
-    }
-
     fn forward_fused(&self, input: &Tensor, then: Then) -> Result<Tensor> {
+        if self.is_winograd(input) {
+            let winograd = self.winograd.get_or_init(|| Winograd::new(&self.weight, &self.bias));
+            return Ok(match then {
+                Then::Nothing => winograd.forward(input, None, false),
+                Then::Relu => winograd.forward(input, None, true),
+                Then::AddToAndRelu(residual) => winograd.forward(input, Some(&residual), true),
+            });
+        }
         let weight = self.packed_for(input)?;
         let residual = match &then {
             Then::AddToAndRelu(residual) => residual.as_ptr().cast(),

@@ -7,6 +7,7 @@ use surgcam::recipe::values::Precision;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::{FusedConvolution, Then, channels_last};
+use super::half_precision::kind_of;
 use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
 use super::resnet::{FeatureMaps, NORM_EPSILON};
 
@@ -23,14 +24,6 @@ pub struct InferenceNetwork {
     /// [classes], f32.
     head_bias: Tensor,
     kind: Kind,
-}
-
-pub fn kind_of(precision: Precision) -> Kind {
-    match precision {
-        Precision::F32 => Kind::Float,
-        Precision::Bf16 => Kind::BFloat16,
-        Precision::F16 => Kind::Half,
-    }
 }
 
 /// Folds and places convolutions.

@@ -2,8 +2,10 @@
 
 pub mod checkpoint;
 pub mod fused_convolution;
+pub mod half_precision;
 pub mod inference;
 pub mod parameters;
 mod pickle;
 mod pytorch_file;
 pub mod resnet;
+mod winograd;

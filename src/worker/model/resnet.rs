@@ -5,6 +5,7 @@ use surgcam::error::Result;
 use surgcam::pipeline::stages::Architecture;
 use tch::{Kind, Tensor};
 
+use super::half_precision::counting_kind;
 use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
 
 /// PyTorch's defaults.
@@ -42,8 +43,10 @@ impl Convolution {
 
     /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        let (x, weight) = (x.to_kind(self.kind), self.weight.to_kind(self.kind));
-        x.conv2d(&weight, None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1).batch_norm(
+        let counting = counting_kind(self.kind, x.device());
+        let rounded = |tensor: &Tensor| tensor.to_kind(self.kind).to_kind(counting);
+        let convolved = rounded(x).conv2d(&rounded(&self.weight), None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1);
+        convolved.to_kind(self.kind).batch_norm(
             Some(&self.norm_weight),
             Some(&self.norm_bias),
             Some(&self.running_mean),

@@ -23,7 +23,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use super::StageRun;
 use crate::frames::{self, label_tensor};
-use crate::model::inference::kind_of;
+use crate::model::half_precision::kind_of;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
 use crate::perception::Perception;

@@ -19,6 +19,7 @@ use surgcam::store::write_json;
 use super::StageRun;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
+use crate::model::half_precision::{self, kind_of};
 use crate::model::parameters::Parameters;
 use crate::perception::{Glance, Perception, frames_in_a_pass};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
@@ -112,6 +113,7 @@ impl<'a> Pass<'a> {
             Some(looker) => looker,
             None => {
                 let (size, device) = (frames.image_size(), stage.worker.device);
+                half_precision::warning(kind_of(precision), device).into_iter().for_each(|warning| stage.note(warning));
                 let perception = Perception::new(architecture, weights, normalization, size, device, precision)?;
                 self.lookers.push((wanted, perception));
                 self.lookers.len() - 1

@@ -13,6 +13,7 @@ use super::evaluate::{self, LabelScore};
 use crate::frames::{self, FrameSet, label_tensor};
 use crate::generator;
 use crate::model::checkpoint;
+use crate::model::half_precision;
 use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
@@ -87,7 +88,10 @@ impl<'a> Trainer<'a> {
         }
         let weights = initial_weights(stage, parameters)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
-        let network = network(parameters, &weights, device)?;
+        let network = network(parameters, &weights)?;
+        if parameters.precision == TrainingPrecision::Bf16 {
+            half_precision::warning(Kind::BFloat16, device).into_iter().for_each(|warning| stage.note(warning));
+        }
         let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
         Ok(Trainer { stage, parameters, device, frames, validation, weights, network, optimizer, schedule })
     }
@@ -166,19 +170,12 @@ impl<'a> Trainer<'a> {
     }
 }
 
-fn network(parameters: &TrainStage, weights: &Parameters, device: Device) -> Result<ResNet> {
+fn network(parameters: &TrainStage, weights: &Parameters) -> Result<ResNet> {
     let network = ResNet::new(parameters.architecture, weights)?;
     if parameters.precision == TrainingPrecision::F32 {
         return Ok(network);
     }
-    let (picture, kernel) = (Tensor::ones([1, 8, 8, 8], (Kind::BFloat16, device)), Tensor::ones([8, 8, 3, 3], (Kind::BFloat16, device)));
-    let tried = picture.f_conv2d(&kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
-    match tried {
-        Ok(_) => Ok(network.counting_in(Kind::BFloat16)),
-        Err(error) => {
-            Err(Error::failure(format!("this device cannot count in bf16: {error}")).hint("train with model.precision = \"f32\""))
-        }
-    }
+    Ok(network.counting_in(Kind::BFloat16))
 }
 
 /// Random, or from a checkpoint with a new head.

@@ -1,0 +1,308 @@
+//! Convolutions of 3x3 with a quarter of the multiplications (Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", CVPR
+//! 2016; their F(4x4, 3x3)), for the CPU, in f32.
+//!
+//! The picture is cut into tiles of 4x4 outputs, each from 6x6 inputs. Tiles and weights are transformed so that what was a
+//! convolution is 36 products of matrices [tiles, C] and [C, C'], which libtorch multiplies; their results are transformed back. A
+//! tile's inputs are added and subtracted with factors up to 8, so roundings grow about tenfold, to some 1e-6 of the largest value.
+
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+/// Outputs of a tile along one side, and inputs.
+const OUTPUTS: usize = 4;
+const INPUTS: usize = OUTPUTS + 2;
+/// Products of matrices.
+const PRODUCTS: usize = INPUTS * INPUTS;
+/// Channels that are transformed together.
+const LANES: usize = 8;
+/// Numbers of transformed tiles that are worked on together: they shall stay in the cache between transformation and product.
+const TOGETHER: usize = 2 << 20;
+
+/// One number of each of several channels.
+#[derive(Clone, Copy)]
+struct Lanes([f32; LANES]);
+
+impl std::ops::Add for Lanes {
+    type Output = Lanes;
+    #[inline(always)]
+    fn add(self, other: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+}
+
+impl std::ops::Sub for Lanes {
+    type Output = Lanes;
+    #[inline(always)]
+    fn sub(self, other: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] - other.0[lane]))
+    }
+}
+
+impl std::ops::Mul<Lanes> for f32 {
+    type Output = Lanes;
+    #[inline(always)]
+    fn mul(self, other: Lanes) -> Lanes {
+        Lanes(other.0.map(|value| self * value))
+    }
+}
+
+/// Along one side of a tile: B^T d in the paper.
+#[inline(always)]
+fn transformed_inputs(d: [Lanes; INPUTS]) -> [Lanes; INPUTS] {
+    let (even, odd) = (d[4] - 4.0 * d[2], d[3] - 4.0 * d[1]);
+    let (near, far) = (d[4] - d[2], 2.0 * (d[3] - d[1]));
+    [4.0 * d[0] - 5.0 * d[2] + d[4], even + odd, even - odd, near + far, near - far, 4.0 * d[1] - 5.0 * d[3] + d[5]]
+}
+
+/// Along one side of a tile: A^T m in the paper.
+#[inline(always)]
+fn transformed_outputs(m: [Lanes; INPUTS]) -> [Lanes; OUTPUTS] {
+    let (sum, difference) = (m[1] + m[2], m[1] - m[2]);
+    let (far_sum, far_difference) = (m[3] + m[4], m[3] - m[4]);
+    [
+        m[0] + sum + far_sum,
+        difference + 2.0 * far_difference,
+        sum + 4.0 * far_sum,
+        difference + 8.0 * far_difference + m[5],
+    ]
+}
+
+/// What is transformed: maps [N, height, width, channels] and their tiles.
+#[derive(Clone, Copy)]
+struct Tiling {
+    height: usize,
+    width: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Tiling {
+    fn of(height: usize, width: usize) -> Self {
+        Tiling { height, width, rows: height.div_ceil(OUTPUTS), columns: width.div_ceil(OUTPUTS) }
+    }
+
+    fn tiles(&self) -> usize {
+        self.rows * self.columns
+    }
+}
+
+/// A convolution with a kernel of 3x3, a stride of 1 and a padding of 1.
+pub struct Winograd {
+    /// [36, C, C']
+    weight: Tensor,
+    /// [C']
+    bias: Vec<f32>,
+    channels: usize,
+}
+
+impl Winograd {
+    /// Whether it is quicker for an input [N, C, H, W] than the plain convolution: with few tiles the transformed weights, four
+    /// times as many, are read for too little.
+    pub fn is_quicker(input: &[i64], outputs: i64) -> bool {
+        let tiles = input[0] as usize * Tiling::of(input[2] as usize, input[3] as usize).tiles();
+        let fits = |channels: i64| (channels as usize).is_multiple_of(LANES);
+        fits(input[1]) && fits(outputs) && 20 * tiles as i64 >= input[1]
+    }
+
+    /// `weight` [C', C, 3, 3] and `bias` [C'], f32 on the CPU.
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Self {
+        // G in the paper, from exact fractions.
+        let factors = [[6.0, 0.0, 0.0], [-4.0, -4.0, -4.0], [-4.0, 4.0, -4.0], [1.0, 2.0, 4.0], [1.0, -2.0, 4.0], [0.0, 0.0, 24.0]];
+        let factors = Tensor::from_slice2(&factors.map(|row| row.map(|value: f64| value / 24.0)));
+        let transformed = factors.matmul(&weight.to_kind(Kind::Double)).matmul(&factors.transpose(0, 1));
+        let channels = weight.size()[1];
+        let size = [PRODUCTS as i64, channels, weight.size()[0]];
+        Winograd {
+            weight: transformed.permute([2, 3, 1, 0]).contiguous().view(size).to_kind(Kind::Float),
+            bias: Vec::try_from(bias).unwrap_or_default(),
+            channels: channels as usize,
+        }
+    }
+
+    /// [N, C, H, W] -> [N, C', H, W], both with their channels last in memory; what is in `residual` is added, then ReLU.
+    pub fn forward(&self, input: &Tensor, residual: Option<&Tensor>, relu: bool) -> Tensor {
+        let input = in_memory(input);
+        let residual = residual.map(in_memory);
+        let size = input.size();
+        let (count, tiling) = (size[0] as usize, Tiling::of(size[1] as usize, size[2] as usize));
+        let outputs = self.bias.len();
+        let mut output = Tensor::empty([size[0], size[1], size[2], outputs as i64], (Kind::Float, Device::Cpu));
+        let of_frame = tiling.height * tiling.width;
+        let together = (TOGETHER / (PRODUCTS * tiling.tiles() * self.channels)).max(1);
+        for first in (0..count).step_by(together) {
+            let frames = together.min(count - first);
+            let part = |channels: usize| first * of_frame * channels..(first + frames) * of_frame * channels;
+            let products = self.products(&values(&input)[part(self.channels)], frames, tiling);
+            let residual = residual.as_ref().map(|residual| &values(residual)[part(outputs)]);
+            let end = End { bias: &self.bias, relu, tiling };
+            end.untransformed(values(&products), residual, &mut values_mut(&mut output)[part(outputs)]);
+        }
+        output.permute([0, 3, 1, 2])
+    }
+
+    /// Of frames [N, H, W, C] the products [36, tiles, C'].
+    fn products(&self, input: &[f32], frames: usize, tiling: Tiling) -> Tensor {
+        let tiles = (frames * tiling.tiles()) as i64;
+        let mut transformed = Tensor::empty([tiles, PRODUCTS as i64, self.channels as i64], (Kind::Float, Device::Cpu));
+        let channels = self.channels;
+        values_mut(&mut transformed).par_chunks_mut(PRODUCTS * channels * tiling.columns).enumerate().for_each(|(place, row)| {
+            let frame = &input[place / tiling.rows * tiling.height * tiling.width * channels..];
+            transform_row_fast(frame, place % tiling.rows, channels, tiling, row);
+        });
+        transformed.permute([1, 0, 2]).bmm(&self.weight)
+    }
+}
+
+/// One row of tiles of a frame [H, W, C] to [columns, 36, C].
+#[inline(always)]
+fn transform_row(frame: &[f32], tile_row: usize, channels: usize, tiling: Tiling, transformed: &mut [f32]) {
+    let nothing = vec![0f32; channels];
+    for (tile_column, transformed) in transformed.chunks_exact_mut(PRODUCTS * channels).enumerate() {
+        // Outside of the frame there are zeros.
+        let cells: [[&[f32]; INPUTS]; INPUTS] = std::array::from_fn(|y| {
+            std::array::from_fn(|x| match ((tile_row * OUTPUTS + y).checked_sub(1), (tile_column * OUTPUTS + x).checked_sub(1)) {
+                (Some(y), Some(x)) if y < tiling.height && x < tiling.width => &frame[(y * tiling.width + x) * channels..][..channels],
+                _ => &nothing[..],
+            })
+        });
+        for start in (0..channels).step_by(LANES) {
+            let load = |y: usize, x: usize| {
+                let lanes = cells[y][x][start..].first_chunk::<LANES>();
+                Lanes(lanes.copied().unwrap_or_default())
+            };
+            let columns: [[Lanes; INPUTS]; INPUTS] = std::array::from_fn(|x| transformed_inputs(std::array::from_fn(|y| load(y, x))));
+            for y in 0..INPUTS {
+                for (x, value) in transformed_inputs(std::array::from_fn(|x| columns[x][y])).into_iter().enumerate() {
+                    transformed[(y * INPUTS + x) * channels + start..][..LANES].copy_from_slice(&value.0);
+                }
+            }
+        }
+    }
+}
+
+/// What is done with the products.
+struct End<'a> {
+    bias: &'a [f32],
+    relu: bool,
+    tiling: Tiling,
+}
+
+impl End<'_> {
+    /// `products` [36, tiles, C'] to frames [N, H, W, C'].
+    fn untransformed(&self, products: &[f32], residual: Option<&[f32]>, output: &mut [f32]) {
+        let (channels, Tiling { height, width, rows, .. }) = (self.bias.len(), self.tiling);
+        let (frame, row) = (height * width * channels, OUTPUTS * width * channels);
+        output.par_chunks_mut(frame).enumerate().for_each(|(number, output)| {
+            output.par_chunks_mut(row).enumerate().for_each(|(tile_row, output)| {
+                let residual = residual.map(|residual| &residual[number * frame + tile_row * row..][..output.len()]);
+                untransform_row_fast(self, products, number * rows + tile_row, residual, output);
+            });
+        });
+    }
+
+    /// One row of tiles, by its number among those of all frames: up to four rows [rows, W, C'] of a frame.
+    #[inline(always)]
+    fn row(&self, products: &[f32], number: usize, residual: Option<&[f32]>, output: &mut [f32]) {
+        let (channels, Tiling { width, columns, .. }) = (self.bias.len(), self.tiling);
+        let product = products.len() / PRODUCTS;
+        for tile_column in 0..columns {
+            let tile = &products[(number * columns + tile_column) * channels..];
+            for start in (0..channels).step_by(LANES) {
+                let load = |values: &[f32], place: usize| Lanes(values[place..].first_chunk::<LANES>().copied().unwrap_or_default());
+                let bias = load(self.bias, start);
+                let of_column = |x: usize| {
+                    transformed_outputs(std::array::from_fn(|y| load(tile, (y * INPUTS + x) * product + start)))
+                };
+                let sums: [[Lanes; OUTPUTS]; INPUTS] = std::array::from_fn(of_column);
+                for (y, row) in output.chunks_exact_mut(width * channels).enumerate() {
+                    let found = transformed_outputs(std::array::from_fn(|x| sums[x][y]));
+                    for (x, value) in found.into_iter().enumerate().take(width - tile_column * OUTPUTS) {
+                        let place = (tile_column * OUTPUTS + x) * channels + start;
+                        let mut value = value + bias;
+                        if let Some(residual) = residual {
+                            value = value + load(residual, y * width * channels + place);
+                        }
+                        if self.relu {
+                            value = Lanes(value.0.map(|value| value.max(0.0)));
+                        }
+                        row[place..][..LANES].copy_from_slice(&value.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn transform_row_fast(frame: &[f32], tile_row: usize, channels: usize, tiling: Tiling, transformed: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn with_avx2(frame: &[f32], tile_row: usize, channels: usize, tiling: Tiling, transformed: &mut [f32]) {
+            transform_row(frame, tile_row, channels, tiling, transformed);
+        }
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { with_avx2(frame, tile_row, channels, tiling, transformed) };
+    }
+    transform_row(frame, tile_row, channels, tiling, transformed);
+}
+
+fn untransform_row_fast(end: &End, products: &[f32], number: usize, residual: Option<&[f32]>, output: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn with_avx2(end: &End, products: &[f32], number: usize, residual: Option<&[f32]>, output: &mut [f32]) {
+            end.row(products, number, residual, output);
+        }
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { with_avx2(end, products, number, residual, output) };
+    }
+    end.row(products, number, residual, output);
+}
+
+/// [N, C, H, W] as [N, H, W, C], contiguous.
+fn in_memory(tensor: &Tensor) -> Tensor {
+    tensor.permute([0, 2, 3, 1]).contiguous()
+}
+
+/// The numbers of a contiguous f32 tensor on the CPU.
+fn values(tensor: &Tensor) -> &[f32] {
+    // SAFETY: it has so many f32 in a row, which live as long as the tensor that is borrowed.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+/// As [`values`], of a tensor that was just made, so that nothing else looks at them.
+fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
+    // SAFETY: the same, and the only tensor with this memory is borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fused_convolution::channels_last;
+
+    #[test]
+    fn it_is_the_convolution_whatever_the_size() {
+        let _kept = crate::generator::seeded(3);
+        for [count, channels, outputs, height, width] in [[1, 8, 16, 8, 12], [3, 16, 8, 7, 5], [2, 8, 8, 1, 3], [1, 64, 64, 13, 9]] {
+            let input = channels_last(&Tensor::randn([count, channels, height, width], (Kind::Float, Device::Cpu)));
+            let weight = Tensor::randn([outputs, channels, 3, 3], (Kind::Float, Device::Cpu));
+            let bias = Tensor::randn([outputs], (Kind::Float, Device::Cpu));
+            let residual = Tensor::randn([count, outputs, height, width], (Kind::Float, Device::Cpu));
+            let exact = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+            let expected = exact(&input).conv2d(&exact(&weight), Some(&exact(&bias)), [1, 1], [1, 1], [1, 1], 1);
+            let winograd = Winograd::new(&weight, &bias);
+            let largest = f64::try_from(expected.abs().max()).unwrap();
+            let worst = |found: Tensor, expected: Tensor| f64::try_from((exact(&found) - expected).abs().max()).unwrap() / largest;
+            assert!(worst(winograd.forward(&input, None, false), expected.shallow_clone()) < 1e-5);
+            assert!(worst(winograd.forward(&input, None, true), expected.relu()) < 1e-5);
+            assert!(worst(winograd.forward(&input, Some(&residual), true), (expected + exact(&residual)).relu()) < 1e-5);
+        }
+    }
+
+    #[test]
+    fn few_tiles_of_many_channels_are_left_to_the_plain_convolution() {
+        assert!(Winograd::is_quicker(&[1, 64, 64, 80], 64) && Winograd::is_quicker(&[8, 512, 8, 10], 512));
+        assert!(!Winograd::is_quicker(&[1, 512, 8, 10], 512) && !Winograd::is_quicker(&[1, 3, 64, 80], 64));
+    }
+}
