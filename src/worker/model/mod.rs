@@ -8,4 +8,5 @@ pub mod parameters;
 mod pickle;
 mod pytorch_file;
 pub mod resnet;
+mod team;
 mod winograd;

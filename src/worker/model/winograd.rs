@@ -5,8 +5,9 @@
 //! convolution is 36 products of matrices [tiles, C] and [C, C'], which libtorch multiplies; their results are transformed back. A
 //! tile's inputs are added and subtracted with factors up to 8, so roundings grow about tenfold, to some 1e-6 of the largest value.
 
-use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
+
+use super::team;
 
 /// Outputs of a tile along one side, and inputs.
 const OUTPUTS: usize = 4;
@@ -145,7 +146,8 @@ impl Winograd {
         let tiles = (frames * tiling.tiles()) as i64;
         let mut transformed = Tensor::empty([tiles, PRODUCTS as i64, self.channels as i64], (Kind::Float, Device::Cpu));
         let channels = self.channels;
-        values_mut(&mut transformed).par_chunks_mut(PRODUCTS * channels * tiling.columns).enumerate().for_each(|(place, row)| {
+        let rows = values_mut(&mut transformed).chunks_mut(PRODUCTS * channels * tiling.columns).collect();
+        team::for_each(rows, |place, row| {
             let frame = &input[place / tiling.rows * tiling.height * tiling.width * channels..];
             transform_row_fast(frame, place % tiling.rows, channels, tiling, row);
         });
@@ -192,11 +194,11 @@ impl End<'_> {
     fn untransformed(&self, products: &[f32], residual: Option<&[f32]>, output: &mut [f32]) {
         let (channels, Tiling { height, width, rows, .. }) = (self.bias.len(), self.tiling);
         let (frame, row) = (height * width * channels, OUTPUTS * width * channels);
-        output.par_chunks_mut(frame).enumerate().for_each(|(number, output)| {
-            output.par_chunks_mut(row).enumerate().for_each(|(tile_row, output)| {
-                let residual = residual.map(|residual| &residual[number * frame + tile_row * row..][..output.len()]);
-                untransform_row_fast(self, products, number * rows + tile_row, residual, output);
-            });
+        let parts = output.chunks_mut(frame).flat_map(|frame| frame.chunks_mut(row)).collect();
+        team::for_each(parts, |number, output| {
+            let start = number / rows * frame + number % rows * row;
+            let residual = residual.map(|residual| &residual[start..][..output.len()]);
+            untransform_row_fast(self, products, number, residual, output);
         });
     }
 
