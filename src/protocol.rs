@@ -14,7 +14,7 @@ use crate::store::key::{KeyParts, StageKey};
 use crate::store::record::Record;
 
 /// Both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Stages that are made together: one, or the siblings of a pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,17 +34,17 @@ pub struct StageJob {
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum FromWorker {
     Hello(Hello),
-    /// Somebody else makes this stage just now.
+    /// Somebody else makes this stage just now, or has the machine that it needs.
     Waiting {
         key: StageKey,
         holder: String,
     },
-    /// The locks are held and the work begins: limits of time count from here.
+    /// The locks are held and the work at these begins, all in one pass: limits of time count from here.
     Begun {
-        key: StageKey,
+        keys: Vec<StageKey>,
     },
+    /// Of what was begun last.
     Progress {
-        key: StageKey,
         done: u64,
         total: u64,
         unit: String,

@@ -2,12 +2,16 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Place;
 use common::experiments::{every_kind, small, sweep};
 
+const CLASSIFICATION_ONLY: &str = "tables = [\"classification\"]";
 const CLASSIFICATION: [&str; 2] = ["--set", "experiment.tables=[\"classification\"]"];
 
 fn line_of<'a>(text: &'a str, start: &str) -> &'a str {
@@ -251,6 +255,120 @@ fn an_interrupted_training_goes_on_and_ends_with_the_same_bits() {
         assert!(said.contains("train tiny: goes on after epoch"), "{said}");
         assert_eq!(trained(&place), trained(&whole), "after {signal}");
         assert_eq!(place.entries("partial").len(), 0);
+    }
+}
+
+/// What the journal of the newest run says of stages: event, stage, and text.
+fn journal(place: &Place) -> Vec<(String, String, String)> {
+    let newest = place.entries("runs").into_iter().max().unwrap();
+    let text = std::fs::read_to_string(newest.join("events.jsonl")).unwrap();
+    let entry = |line: &str| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        let field = |name: &str| entry[name].as_str().unwrap_or_default().to_string();
+        (field("event"), field("stage"), field("text"))
+    };
+    text.lines().map(entry).collect()
+}
+
+#[test]
+fn stages_that_do_not_need_each_other_run_side_by_side() {
+    let most_at_once = |jobs: &str| {
+        let place = Place::new();
+        let models = [("one", 1), ("two", 2), ("three", 3)].map(|(name, seed)| {
+            let weights = place.path(&format!("{name}.safetensors"));
+            common::write_weights(&weights, [1, 1, 1, 1], false, 11, seed);
+            format!("[model.{name}]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n")
+        });
+        let matrix = format!("{}[matrix]\nmodel = [\"one\", \"two\", \"three\"]\n", models.concat());
+        let file = sweep(&place, "side-by-side", CLASSIFICATION_ONLY, &matrix);
+        place.run(&["run", &file, "--threads", "1", "--jobs", jobs], 0);
+        // Evaluations have the device, of which there is one.
+        let (mut running, mut most) = (0, 0);
+        for (event, _, _) in journal(&place).iter().filter(|(_, stage, _)| !stage.starts_with("evaluate")) {
+            match event.as_str() {
+                "started" => running += 1,
+                "finished" => running -= 1,
+                _ => {}
+            }
+            most = most.max(running);
+        }
+        assert_eq!(running, 0);
+        most
+    };
+    assert_eq!(most_at_once("1"), 1);
+    assert_eq!(most_at_once("2"), 2);
+}
+
+/// Changes an object behind the store's back, so that it is found only by use.
+fn change_unseen(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let time = path.metadata().unwrap().modified().unwrap();
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_pass_that_fails_is_tried_again_once_for_each_cell_whatever_slot_is_free() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.2, 0.4]";
+    let file = sweep(&place, "again", "limits = { extract = { retries = 1 } }", matrix);
+    place.run(&["run", &file, CLASSIFICATION[0], CLASSIFICATION[1]], 0);
+    let digest = trained(&place)[0].as_str().unwrap().strip_prefix("sha256:").unwrap().to_string();
+    change_unseen(&place.path("store/objects").join(&digest[..2]).join(&digest));
+
+    let only_extraction = ["--set", "experiment.tables=[\"extraction\"]"];
+    let said = place.run(&["run", &file, "--threads", "1", "--devices", "cpu,cpu", only_extraction[0], only_extraction[1]], 1);
+    let journal = journal(&place);
+    let count = |event: &str| journal.iter().filter(|(found, stage, _)| found == event && stage.starts_with("extract")).count();
+    assert_eq!((count("started"), count("retrying"), count("failed"), count("finished")), (8, 4, 4, 0), "{}", said.err);
+    let failures = journal.iter().filter(|(event, _, _)| event == "retrying" || event == "failed");
+    for (_, stage, text) in failures {
+        assert!(text.contains("has changed since it was written"), "{stage}: {text}");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_the_program_at_once() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let mut child = place.spawn(&["run", &file, "--set", "model.epochs=100000"], Stdio::piped);
+    wait_for_journal(&place, "epoch 2/");
+    let worker = newest_worker_of(child.id()).unwrap();
+    let signal = |signal: &str, process: u32| Command::new("kill").args([signal, &process.to_string()]).output().unwrap();
+    // One that does not answer, which the program would wait for.
+    signal("-STOP", worker);
+    signal("-INT", child.id());
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let stops = stderr.lines().map_while(Result::ok).any(|line| line.starts_with("stopping"));
+    let begun = Instant::now();
+    signal("-INT", child.id());
+    let code = child.wait().unwrap().code();
+    let time = begun.elapsed();
+    // It may have ended by itself already.
+    signal("-KILL", worker);
+    assert!(stops);
+    assert_eq!(code, Some(130));
+    assert!(time < Duration::from_secs(2), "it took {time:?}");
+}
+
+#[test]
+fn a_worker_of_another_build_is_not_waited_for() {
+    let place = Place::new();
+    let worker = place.path("worker");
+    let hello = r#"{"message":"hello","protocol":1,"device":"cpu"}"#;
+    for (says, expected) in [(hello, "the worker speaks protocol 1"), ("Welcome!", "does not understand: Welcome!")] {
+        std::fs::write(&worker, format!("#!/bin/sh\necho '{says}'\ncat > /dev/null\n")).unwrap();
+        std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Asked who it is while planning; then told to make a stage.
+        for (file, code) in [(small(&place, ""), 2), (sweep(&place, "plain", CLASSIFICATION_ONLY, "[matrix]\nmodel = [\"tiny\"]"), 1)] {
+            let output = place.surgcam(&["run", &file]).env("SURGCAM_WORKER", &worker).output().unwrap();
+            let said = common::Said::from(output);
+            assert_eq!(said.code, Some(code), "{}", said.err);
+            assert!(said.err.contains(expected), "{}", said.err);
+        }
     }
 }
 

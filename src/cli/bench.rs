@@ -189,7 +189,7 @@ fn no_op(stages: usize) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Through the real runner and a warm worker, records and locks included.
+/// Through the real runner and one worker that stays warm, its start, records and locks included.
 fn overhead(stages: usize) -> Result<Figure> {
     let bench = Bench::new()?;
     let mut context = Context::plain()?;
@@ -199,7 +199,7 @@ fn overhead(stages: usize) -> Result<Figure> {
         what: "overhead of an empty stage".into(),
         value: milliseconds(ran.time) / ran.executed.max(1) as f64,
         unit: "ms",
-        how: format!("{} empty stages on a warm worker", ran.executed),
+        how: format!("{} empty stages on one worker, its start included", ran.executed),
     })
 }
 

@@ -16,7 +16,8 @@ use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use crate::runner::Summary;
-use crate::runner::worker_process::{self, WorkerCommand};
+use crate::runner::identity;
+use crate::runner::worker_process::WorkerCommand;
 use crate::store::Store;
 
 pub struct Context {
@@ -97,11 +98,11 @@ impl Context {
         let mut hello = None;
         if goals.contains(&Goal::Extraction) && experiment.recipe.speed {
             let command = &WorkerCommand::for_devices(&self.settings)?[0];
-            hello = worker_process::remembered_identity(command, &store)?;
+            hello = identity::remembered(command, &store)?;
             if hello.is_none() {
                 // Mistakes in recipes first: they must not wait for a device to say who it is.
                 build::build(&experiment, &self.project, &store, goals, None)?;
-                hello = Some(worker_process::identity(command, &store).map_err(Error::as_usage)?);
+                hello = Some(identity::of(command, &store).map_err(Error::as_usage)?);
             }
         }
         let machine = hello.as_ref().map(measured_machine);

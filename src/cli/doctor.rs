@@ -4,7 +4,8 @@ use super::context::Context;
 use super::{Machine, Overrides};
 use crate::error::Result;
 use crate::report::printer;
-use crate::runner::worker_process::{self, WorkerCommand};
+use crate::runner::identity;
+use crate::runner::worker_process::WorkerCommand;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -22,7 +23,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("results", context.results_folder("").display().to_string());
     let command = WorkerCommand::for_devices(&context.settings)?.remove(0);
     line("worker", command.program.display().to_string());
-    let hello = worker_process::identity(&command, &store)?;
+    let hello = identity::of(&command, &store)?;
     line("libtorch", hello.libtorch);
     line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads));
     line("CUDA", if hello.cuda_devices == 0 { "no device found".into() } else { format!("{} devices", hello.cuda_devices) });

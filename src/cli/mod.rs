@@ -89,7 +89,7 @@ struct Overrides {
 /// What every command that runs stages takes.
 #[derive(Args, Clone, Default)]
 struct Machine {
-    /// auto, cpu or cuda:N; several as in cuda:0,cuda:1, one stage at a time on each
+    /// auto, cpu or cuda:N; several as in cuda:0,cuda:1, or all: one stage at a time on each
     #[arg(long, visible_alias = "devices")]
     device: Option<String>,
     /// Stages side by side that need no device

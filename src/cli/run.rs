@@ -1,15 +1,14 @@
 //! `surgcam run`.
 
-use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine, outcome};
 use super::execution::{self, Execution};
 use super::{Machine, Overrides};
-use crate::error::{AtPath, Result};
+use crate::error::Result;
 use crate::report::results::Results;
-use crate::report::table_files::TableSource;
+use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
 
 #[derive(clap::Args)]
@@ -50,10 +49,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 /// Tables as files and on the terminal, and run.json. One process at a time writes an experiment's folder.
 fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
-    let lock_path = folder.join(".lock");
-    let lock = File::create(&lock_path).at_path("create the lock", &lock_path)?;
-    lock.lock().at_path("wait for the lock", &lock_path)?;
+    let _lock = FolderLock::wait(folder)?;
     let Planned { experiment, store, built, hello, .. } = planned;
     let known = &execution.summary.known;
     let machine = hello.as_ref().map(measured_machine);

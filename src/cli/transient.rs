@@ -8,8 +8,9 @@ use crate::plan::status::Known;
 use crate::plan::{Plan, Stage};
 use crate::protocol::Hello;
 use crate::runner::events::Reporter;
+use crate::runner::identity;
 use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::{self, WorkerCommand};
+use crate::runner::worker_process::WorkerCommand;
 use crate::runner::{self, Options};
 
 /// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
@@ -17,7 +18,7 @@ pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Re
     let store = context.store()?;
     let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let devices = WorkerCommand::for_devices(&context.settings)?;
-    let hello = worker_process::identity(&devices[0], &store)?;
+    let hello = identity::of(&devices[0], &store)?;
     let mut plan = Plan::default();
     let name = stage.name.clone();
     let id = plan.add(stage);

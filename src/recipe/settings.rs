@@ -21,7 +21,7 @@ pub struct Settings {
     pub shared_store: Option<PathBuf>,
     /// The folder of results.
     pub results: Option<PathBuf>,
-    /// auto, cpu, cuda:N, or several as in `cuda:0,cuda:1`.
+    /// auto, cpu, cuda:N, several as in `cuda:0,cuda:1`, or all.
     pub device: String,
     /// Stages side by side that need no device.
     pub jobs: Option<usize>,

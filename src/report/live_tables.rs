@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::table_files::TableSource;
+use super::table_files::{FolderLock, TableSource};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::plan::status::Known;
@@ -25,12 +25,14 @@ impl<'a> LiveTables<'a> {
         LiveTables { source, last: Instant::now(), cost: Duration::ZERO, has_news: false }
     }
 
-    fn write(&mut self) -> Result<()> {
+    /// Whether they were written: not while another process writes to the folder.
+    fn write(&mut self) -> Result<bool> {
         let begun = Instant::now();
+        let Some(_lock) = FolderLock::at_once(self.source.folder)? else { return Ok(false) };
         let known = Known::of(&self.source.built.plan, self.source.store);
         self.source.write_unfinished(&self.source.tables(&known)?)?;
         self.cost = begun.elapsed();
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -40,11 +42,14 @@ impl Reporter for LiveTables<'_> {
         if !self.has_news || self.last.elapsed() < INTERVAL.max(self.cost * SHARE) {
             return;
         }
-        if let Err(error) = self.write() {
-            // The tables at the end will say it aloud.
-            tracing::warn!("cannot write the tables so far: {error}");
-        }
-        self.has_news = false;
+        self.has_news = match self.write() {
+            Ok(is_written) => !is_written,
+            Err(error) => {
+                // The tables at the end will say it aloud.
+                tracing::warn!("cannot write the tables so far: {error}");
+                false
+            }
+        };
         self.last = Instant::now();
     }
 }

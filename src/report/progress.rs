@@ -19,7 +19,7 @@ fn in_words(plan: &Plan, event: &Event) -> Option<String> {
     let name = |id: &StageId| &plan.stage(*id).name;
     match event {
         Event::Started { .. } | Event::Progress { .. } => None,
-        Event::Waiting { id, holder } => Some(format!("{}: waits for {holder}, which makes the same stage", name(id))),
+        Event::Waiting { id, holder } => Some(format!("{}: waits for {holder}", name(id))),
         Event::Note { id, text } => Some(format!("{}: {text}", name(id))),
         Event::Finished { id, seconds, executed: true } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
         Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),

@@ -15,7 +15,7 @@ use crate::protocol::Hello;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::library::Resolved;
 use crate::runner::Summary;
-use crate::runner::worker_process::host;
+use crate::runner::identity::host;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::file::{Durability, write_with};

@@ -1,5 +1,6 @@
 //! An experiment's tables as files in its results folder, written again only when what they come from has changed.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,37 @@ struct Note {
     from: WrittenFrom,
     /// What a person is shown of them.
     heads: Vec<ResultTable>,
+}
+
+/// The right to write into an experiment's results folder, which one process at a time has. Whoever writes tables computes them
+/// under it, so that none are written over later ones.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    fn open(folder: &Path) -> Result<(File, PathBuf)> {
+        std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
+        let path = folder.join(".lock");
+        Ok((File::create(&path).at_path("create the lock", &path)?, path))
+    }
+
+    pub fn wait(folder: &Path) -> Result<Self> {
+        let (file, path) = Self::open(folder)?;
+        file.lock().at_path("wait for the lock", &path)?;
+        Ok(FolderLock { _file: file })
+    }
+
+    /// `None`: another process writes there just now.
+    pub fn at_once(folder: &Path) -> Result<Option<Self>> {
+        let (file, path) = Self::open(folder)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(FolderLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).at_path("lock", &path),
+        }
+    }
 }
 
 /// Longer tables are shown in part: the files have all rows.
@@ -81,5 +113,20 @@ impl TableSource<'_> {
             _ => {}
         }
         tables.iter().try_for_each(|table| render::write_files(table, &self.tables_folder()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_writes_to_a_folder_at_a_time() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("results");
+        let lock = FolderLock::wait(&folder).unwrap();
+        assert!(FolderLock::at_once(&folder).unwrap().is_none());
+        drop(lock);
+        assert!(FolderLock::at_once(&folder).unwrap().is_some());
     }
 }

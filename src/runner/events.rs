@@ -9,7 +9,7 @@ pub enum Event {
     Started {
         id: StageId,
     },
-    /// Another process makes this stage; ours waits for it.
+    /// Another process makes this stage, or has the machine that it needs; ours waits for it.
     Waiting {
         id: StageId,
         holder: String,

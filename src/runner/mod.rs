@@ -6,13 +6,15 @@
 //! behind it goes first, by what such stages took the last time.
 
 pub mod events;
+pub mod identity;
 pub mod interrupt;
 pub mod journal;
 mod ready;
 mod slot;
+pub mod visible_gpus;
 pub mod worker_process;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -26,8 +28,8 @@ use crate::store::record::Record;
 use events::{Event, Reporter};
 use interrupt::Interrupt;
 use ready::ReadyQueue;
-use slot::Slot;
-use worker_process::{Heard, WorkerCommand, WorkerMessage, check_protocol};
+use slot::{CurrentJob, Slot};
+use worker_process::{Heard, WorkerCommand, WorkerMessage};
 
 /// How a plan is to be run.
 pub struct Options<'a> {
@@ -145,7 +147,11 @@ impl Runner<'_> {
             }
             self.dispatch()?;
             if self.slots.iter().all(Slot::is_idle) {
-                return Ok(());
+                if self.gives_up() || !self.ready.has_any(|id| self.states[id.0] == State::Ready) {
+                    return Ok(());
+                }
+                // A worker died before it heard of its job, which is to be tried again.
+                continue;
             }
             match receiver.recv_timeout(Duration::from_millis(100)) {
                 Ok(message) => self.hear(message)?,
@@ -193,10 +199,13 @@ impl Runner<'_> {
         }
     }
 
+    /// Whether nothing else is to be started, because a stage failed.
+    fn gives_up(&self) -> bool {
+        !self.options.keep_going && !self.summary.failed.is_empty()
+    }
+
     fn dispatch(&mut self) -> Result<()> {
-        let alone_runs = self.slots.iter().flat_map(|slot| &slot.running).any(|id| self.plan.stage(*id).resource == Resource::Alone);
-        let gives_up = !self.options.keep_going && !self.summary.failed.is_empty();
-        if alone_runs || gives_up {
+        if self.gives_up() || self.slots.iter().any(Slot::runs_alone) {
             return Ok(());
         }
         for slot in 0..self.slots.len() {
@@ -221,31 +230,25 @@ impl Runner<'_> {
         self.ready.pop(resource, |id| states[id.0] == State::Ready)
     }
 
-    /// The ready siblings of a stage that one pass makes with it, itself among them.
-    fn siblings(&self, id: StageId) -> Vec<(StageKey, StageId)> {
-        let members = self.ready.pass_of(self.plan, id).into_iter().filter(|id| self.states[id.0] == State::Ready);
-        let mut siblings: Vec<(StageKey, StageId)> = members.filter_map(|id| Some((self.known.key(id)?, id))).collect();
-        // Locks are taken in this order, so that two runs with overlapping passes cannot wait for each other.
-        siblings.sort_unstable();
-        siblings.dedup_by_key(|(key, _)| *key);
-        siblings
-    }
-
+    /// Starts a stage and the ready siblings that one pass makes with it.
     fn start(&mut self, slot: usize, id: StageId) -> Result<()> {
-        let siblings = self.siblings(id);
-        let mut stages = Vec::with_capacity(siblings.len());
-        for &(key, id) in &siblings {
+        let members = self.ready.job_of(self.plan, id, |id| self.states[id.0] == State::Ready);
+        // Locks are taken in this order, so that two runs with overlapping passes cannot wait for each other. Of two stages with
+        // one key the one whose turn it is goes.
+        let by_key: BTreeMap<StageKey, StageId> = members.into_iter().rev().filter_map(|id| Some((self.known.key(id)?, id))).collect();
+        let mut stages = Vec::with_capacity(by_key.len());
+        for (&key, &id) in &by_key {
             let stage = self.plan.stage(id);
             let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
             stages.push(StageJob { key, name: stage.name.clone(), parts, places: stage.places.clone() });
             self.states[id.0] = State::Running;
             self.reporter.event(self.plan, &Event::Started { id });
         }
-        let ids: Vec<StageId> = siblings.into_iter().map(|(_, id)| id).collect();
-        let timeouts: Option<Vec<Duration>> = ids.iter().map(|id| self.plan.stage(*id).limits.timeout).collect();
+        let timeouts: Option<Vec<Duration>> = by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
         let timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
-        if !self.slots[slot].start(self.store, self.options, &Job { stages }, ids, timeout)? {
-            self.worker_died(slot);
+        let current = CurrentJob::new(by_key, self.plan.stage(id).resource == Resource::Alone, timeout);
+        if !self.slots[slot].start(self.store, self.options, &Job { stages }, current)? {
+            self.worker_died(slot, None);
         }
         Ok(())
     }
@@ -256,44 +259,46 @@ impl Runner<'_> {
         }
         let message = match heard {
             Heard::Message(message) => message,
+            Heard::OtherBuild(error) => return Err(error),
+            Heard::Nonsense(error) => {
+                self.worker_died(slot, Some(error));
+                return Ok(());
+            }
             Heard::Gone => {
-                self.worker_died(slot);
+                self.worker_died(slot, None);
                 return Ok(());
             }
         };
         match *message {
-            FromWorker::Hello(hello) => check_protocol(&hello, &self.options.processor.program)?,
-            FromWorker::Begun { .. } => self.slots[slot].work_begins(),
+            FromWorker::Hello(_) => {}
+            FromWorker::Begun { keys } => self.slots[slot].work_begins(keys),
             FromWorker::Waiting { key, holder } => self.tell(slot, &key, |id| Event::Waiting { id, holder }),
-            FromWorker::Progress { key, done, total, unit } => self.tell(slot, &key, |id| Event::Progress { id, done, total, unit }),
+            FromWorker::Progress { done, total, unit } => {
+                for id in self.slots[slot].making() {
+                    self.reporter.event(self.plan, &Event::Progress { id, done, total, unit: unit.clone() });
+                }
+            }
             FromWorker::Note { key, text } => self.tell(slot, &key, |id| Event::Note { id, text }),
             FromWorker::Finished { key, record, executed } => {
-                if let Some(id) = self.running_with(slot, &key) {
+                if let Some(id) = self.slots[slot].take_answered(&key) {
                     self.finished(id, *record, executed);
                 }
             }
             FromWorker::Failed { key, problem } => {
-                if let Some(id) = self.running_with(slot, &key) {
+                if let Some(id) = self.slots[slot].take_answered(&key) {
                     self.failed(id, problem.into());
                 }
             }
             FromWorker::JobDone => {
-                for id in self.slots[slot].finish_job() {
-                    if self.states[id.0] == State::Running {
-                        self.failed(id, Error::failure("the worker said nothing of this stage"));
-                    }
-                }
+                let unanswered = self.slots[slot].finish_job();
+                self.all_failed(unanswered, &Error::failure("the worker said nothing of this stage"));
             }
         }
         Ok(())
     }
 
-    fn running_with(&self, slot: usize, key: &StageKey) -> Option<StageId> {
-        self.slots[slot].running.iter().copied().find(|id| self.known.key(*id) == Some(*key) && self.states[id.0] == State::Running)
-    }
-
     fn tell(&mut self, slot: usize, key: &StageKey, event: impl FnOnce(StageId) -> Event) {
-        if let Some(id) = self.running_with(slot, key) {
+        if let Some(id) = self.slots[slot].unanswered(key) {
             self.reporter.event(self.plan, &event(id));
         }
     }
@@ -348,25 +353,25 @@ impl Runner<'_> {
         }
     }
 
-    fn worker_died(&mut self, slot: usize) {
-        let Some((running, error)) = self.slots[slot].bury_worker() else { return };
-        self.all_failed(running, &error);
+    /// `why`: what the worker's end does not tell.
+    fn worker_died(&mut self, slot: usize, why: Option<Error>) {
+        if let Some((unanswered, error)) = self.slots[slot].bury_worker(why) {
+            self.all_failed(unanswered, &error);
+        }
     }
 
     /// Ends workers whose job takes longer than it may.
     fn end_overdue(&mut self) {
         for slot in 0..self.slots.len() {
-            if let Some((running, error)) = self.slots[slot].end_if_overdue() {
-                self.all_failed(running, &error);
+            if let Some((unanswered, error)) = self.slots[slot].end_if_overdue() {
+                self.all_failed(unanswered, &error);
             }
         }
     }
 
-    fn all_failed(&mut self, running: Vec<StageId>, error: &Error) {
-        for id in running {
-            if self.states[id.0] == State::Running {
-                self.failed(id, error.clone());
-            }
+    fn all_failed(&mut self, unanswered: Vec<StageId>, error: &Error) {
+        for id in unanswered {
+            self.failed(id, error.clone());
         }
     }
 

@@ -26,6 +26,10 @@ impl PartialOrd for Entry {
     }
 }
 
+/// Siblings of a pass that go to a worker together. Each has up to three files open there (its lock, a Parquet file, an `.npy`),
+/// and many systems allow a process no more than 1024.
+const MOST_SIBLINGS: usize = 256;
+
 /// Entries may be stale: whoever takes one asks whether it still is ready.
 #[derive(Debug)]
 pub struct ReadyQueue {
@@ -57,11 +61,59 @@ impl ReadyQueue {
         std::iter::from_fn(|| heap.pop()).map(|entry| entry.id).find(|id| is_ready(*id))
     }
 
-    /// All members of a stage's pass, itself among them.
-    pub fn pass_of(&self, plan: &Plan, id: StageId) -> Vec<StageId> {
-        match plan.stage(id).pass.as_ref().and_then(|pass| self.passes.get(pass)) {
-            Some(members) => members.clone(),
-            None => vec![id],
+    /// Whether there is a stage for which `is_ready` holds.
+    pub fn has_any(&self, is_ready: impl Fn(StageId) -> bool) -> bool {
+        self.by_resource.values().flatten().any(|entry| is_ready(entry.id))
+    }
+
+    /// A stage and the members of its pass for which `is_ready` holds, as many as go into one job.
+    pub fn job_of(&self, plan: &Plan, id: StageId, is_ready: impl Fn(StageId) -> bool) -> Vec<StageId> {
+        let pass = plan.stage(id).pass.as_ref().and_then(|pass| self.passes.get(pass));
+        let others = pass.into_iter().flatten().copied().filter(|other| *other != id && is_ready(*other));
+        std::iter::once(id).chain(others).take(MOST_SIBLINGS).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::stages::{EmptyStage, output};
+    use crate::plan::Stage;
+
+    fn stage(number: usize) -> Stage {
+        Stage::new(format!("empty {number}"), &EmptyStage { number }, Resource::Processor)
+    }
+
+    #[test]
+    fn the_stage_with_the_longest_way_behind_it_comes_first() {
+        let mut plan = Plan::default();
+        let short = plan.add(stage(0));
+        let start_of_chain = plan.add(stage(1));
+        let end_of_chain = plan.add(stage(2).output_of("before", start_of_chain, output::NOTHING));
+        let long = plan.add(stage(3));
+        let seconds = [1.0, 1.0, 4.0, 4.5];
+        let mut queue = ReadyQueue::new(&plan, |id| seconds[id.0]);
+        [short, start_of_chain, long].into_iter().for_each(|id| queue.push(&plan, id));
+        assert!(!queue.has_any(|id| id == end_of_chain));
+        let mut order = Vec::new();
+        while let Some(id) = queue.pop(Resource::Processor, |id| id != short) {
+            order.push(id);
         }
+        assert_eq!(order, [start_of_chain, long], "one that is not ready any more is left out");
+        assert_eq!(queue.pop(Resource::Device, |_| true), None);
+    }
+
+    #[test]
+    fn a_wide_pass_is_cut_into_jobs_that_a_process_can_hold_open() {
+        let mut plan = Plan::default();
+        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| plan.add(stage(number).in_pass("frames"))).collect();
+        let alone = plan.add(stage(ids.len()));
+        let queue = ReadyQueue::new(&plan, |_| 1.0);
+        let last = ids[ids.len() - 1];
+        let job = queue.job_of(&plan, last, |id| id != ids[0]);
+        assert_eq!((job.len(), job[0]), (MOST_SIBLINGS, last), "the stage whose turn it is goes with it");
+        assert!(!job.contains(&ids[0]), "what is not ready does not");
+        assert_eq!(queue.job_of(&plan, ids[0], |id| id == last), [ids[0], last]);
+        assert_eq!(queue.job_of(&plan, alone, |_| true), [alone]);
     }
 }

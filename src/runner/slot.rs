@@ -1,5 +1,9 @@
 //! A slot: a place for one job at a time, with a warm worker process.
+//!
+//! A stage that was answered for is the slot's no more: if it failed and is tried again, another slot may have it while this
+//! one still works on its siblings.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -9,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
 use crate::protocol::Job;
 use crate::store::Store;
+use crate::store::key::StageKey;
 
 pub struct Slot {
     number: usize,
@@ -17,11 +22,29 @@ pub struct Slot {
     command: WorkerCommand,
     sender: Sender<WorkerMessage>,
     worker: Option<WorkerProcess>,
-    /// What its worker is making now.
-    pub running: Vec<StageId>,
-    /// When its work began; absent while it waits for locks or for its worker to start.
-    begun: Option<Instant>,
+    /// Kept until the worker says that it is done with it.
+    job: Option<CurrentJob>,
+}
+
+/// A job that a worker was given.
+#[derive(Debug)]
+pub struct CurrentJob {
+    /// Stages of which the worker has said neither that they are finished nor that they failed.
+    unanswered: BTreeMap<StageKey, StageId>,
+    /// Whether nothing else may run beside it.
+    is_alone: bool,
+    /// How long it may take from when its work begins.
     timeout: Option<Duration>,
+    /// What the worker makes just now, which its progress is about.
+    making: Vec<StageKey>,
+    /// When that began; absent while it waits for locks or for its worker to start.
+    begun: Option<Instant>,
+}
+
+impl CurrentJob {
+    pub fn new(stages: BTreeMap<StageKey, StageId>, is_alone: bool, timeout: Option<Duration>) -> Self {
+        CurrentJob { unanswered: stages, is_alone, timeout, making: Vec::new(), begun: None }
+    }
 }
 
 /// The devices' slots first, then those without.
@@ -34,16 +57,18 @@ pub fn slots(options: &Options, sender: &Sender<WorkerMessage>) -> Vec<Slot> {
         command: command.clone(),
         sender: sender.clone(),
         worker: None,
-        running: Vec::new(),
-        begun: None,
-        timeout: None,
+        job: None,
     };
     devices.chain(processors).enumerate().map(slot).collect()
 }
 
 impl Slot {
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.job.is_none()
+    }
+
+    pub fn runs_alone(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.is_alone)
     }
 
     pub fn is_from_current_worker(&self, id: WorkerId) -> bool {
@@ -51,35 +76,54 @@ impl Slot {
     }
 
     /// Sends a job to the worker, which is started if there is none; `false` if it is gone.
-    pub fn start(&mut self, store: &Store, options: &Options, job: &Job, stages: Vec<StageId>, timeout: Option<Duration>) -> Result<bool> {
-        self.running = stages;
-        self.begun = None;
-        self.timeout = timeout;
+    pub fn start(&mut self, store: &Store, options: &Options, job: &Job, current: CurrentJob) -> Result<bool> {
+        self.job = Some(current);
         if self.worker.is_none() {
             self.worker = Some(WorkerProcess::start(&self.command, store, options.log_folder, self.number, self.sender.clone())?);
         }
         Ok(self.worker.as_mut().is_some_and(|worker| worker.send(job).is_ok()))
     }
 
-    pub fn work_begins(&mut self) {
-        self.begun = Some(Instant::now());
+    pub fn work_begins(&mut self, making: Vec<StageKey>) {
+        if let Some(job) = &mut self.job {
+            job.making = making;
+            job.begun = Some(Instant::now());
+        }
     }
 
-    /// What ran in the job that is done now.
+    /// The stage of this key, if the worker has yet to answer for it.
+    pub fn unanswered(&self, key: &StageKey) -> Option<StageId> {
+        self.job.as_ref()?.unanswered.get(key).copied()
+    }
+
+    /// The worker has answered for it.
+    pub fn take_answered(&mut self, key: &StageKey) -> Option<StageId> {
+        self.job.as_mut()?.unanswered.remove(key)
+    }
+
+    /// The stages that the worker makes just now.
+    pub fn making(&self) -> Vec<StageId> {
+        let job = self.job.iter();
+        job.flat_map(|job| job.making.iter().filter_map(|key| job.unanswered.get(key).copied())).collect()
+    }
+
+    /// Makes it idle; the stages that the worker has not answered for.
     pub fn finish_job(&mut self) -> Vec<StageId> {
-        std::mem::take(&mut self.running)
+        self.job.take().map(|job| job.unanswered.into_values().collect()).unwrap_or_default()
     }
 
-    /// What ran when the worker died, and why it did.
-    pub fn bury_worker(&mut self) -> Option<(Vec<StageId>, Error)> {
-        let error = self.worker.take()?.obituary();
+    /// What a worker that is gone, or cannot be understood any more, leaves unanswered; it ends. `why`: what its end does not tell.
+    pub fn bury_worker(&mut self, why: Option<Error>) -> Option<(Vec<StageId>, Error)> {
+        let mut worker = self.worker.take()?;
+        let error = why.unwrap_or_else(|| worker.obituary());
         Some((self.finish_job(), error))
     }
 
     /// Kills the worker if its job takes longer than it may.
     pub fn end_if_overdue(&mut self) -> Option<(Vec<StageId>, Error)> {
-        let begun = self.begun.filter(|_| !self.is_idle())?;
-        let timeout = self.timeout.filter(|timeout| begun.elapsed() > *timeout)?;
+        let job = self.job.as_ref()?;
+        let begun = job.begun?;
+        let timeout = job.timeout.filter(|timeout| begun.elapsed() > *timeout)?;
         let mut worker = self.worker.take()?;
         worker.kill();
         let error = Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
@@ -95,5 +139,45 @@ impl Slot {
 
     pub fn end_worker(&mut self) {
         self.worker = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::digest::Digest;
+
+    fn key(number: usize) -> StageKey {
+        StageKey(Digest::of_bytes(&[number as u8]))
+    }
+
+    fn busy_slot(stages: usize) -> Slot {
+        let command = WorkerCommand { program: "worker".into(), device: "cpu".into(), threads: 1, visible_gpu: None };
+        let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
+        let (sender, _) = std::sync::mpsc::channel();
+        let job = Some(CurrentJob::new(stages, false, None));
+        Slot { number: 0, resource: Resource::Device, command, sender, worker: None, job }
+    }
+
+    #[test]
+    fn a_stage_that_was_answered_for_is_the_slots_no_more_but_the_slot_stays_busy() {
+        let mut slot = busy_slot(2);
+        assert_eq!(slot.take_answered(&key(0)), Some(StageId(0)));
+        assert_eq!(slot.take_answered(&key(0)), None, "answered once");
+        assert!(!slot.is_idle());
+        assert_eq!(slot.finish_job(), [StageId(1)], "of the first nothing is said twice");
+        assert!(slot.is_idle());
+    }
+
+    #[test]
+    fn progress_is_about_what_is_made_just_now() {
+        let mut slot = busy_slot(3);
+        assert_eq!(slot.making(), []);
+        slot.work_begins((0..3).map(key).collect());
+        slot.take_answered(&key(1));
+        assert_eq!(slot.making(), [StageId(0), StageId(2)]);
+        // Each by itself, after the pass failed.
+        slot.work_begins(vec![key(2)]);
+        assert_eq!(slot.making(), [StageId(2)]);
     }
 }

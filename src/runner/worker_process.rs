@@ -2,22 +2,28 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use crate::error::{AtPath, Error, Result};
-use crate::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION};
-use crate::recipe::settings::Settings;
-use crate::store::{Store, read_json, write_json};
+use serde::Deserialize;
 
-/// What the runner hears from a worker: a message, or that it is gone.
+use super::visible_gpus;
+use crate::error::{AtPath, Error, Result};
+use crate::protocol::{FromWorker, Job, PROTOCOL_VERSION};
+use crate::recipe::settings::Settings;
+use crate::store::Store;
+
+/// What the runner hears from a worker. After anything but a message it hears no more.
 #[derive(Debug)]
 pub enum Heard {
     Message(Box<FromWorker>),
+    /// It speaks another protocol: no worker of this program can be spoken to.
+    OtherBuild(Error),
+    Nonsense(Error),
     Gone,
 }
 
@@ -58,17 +64,17 @@ impl WorkerCommand {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = settings.threads.unwrap_or(cores).max(1);
-        let names: Vec<&str> = settings.device.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let preset = visible_gpus::preset();
+        let names = devices(&settings.device, preset.as_deref());
         if names.is_empty() {
-            return Err(Error::usage("no device is named").hint("write auto, cpu, cuda:0, or several as in cuda:0,cuda:1"));
+            return Err(Error::usage("no device is named").hint("write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all"));
         }
-        let preset = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-        let command = |name: &&str| {
-            let visible_gpu = visible_gpu(name, preset.as_deref())?;
-            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name.to_string() };
+        let command = |name: String| {
+            let visible_gpu = visible_gpu(&name, preset.as_deref())?;
+            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
             Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu })
         };
-        names.iter().map(command).collect()
+        names.into_iter().map(command).collect()
     }
 
     /// For stages that need no device.
@@ -80,7 +86,11 @@ impl WorkerCommand {
         let mut command = Command::new(&self.program);
         command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
         if let Some(gpu) = &self.visible_gpu {
-            command.env("CUDA_VISIBLE_DEVICES", gpu);
+            command.env(visible_gpus::VARIABLE, gpu);
+            // A number of the user's own is meant as CUDA takes it; ours is the driver's.
+            if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
+                command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
+            }
         }
         if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
             command.env(WAITING_TURNS, "20000");
@@ -90,17 +100,23 @@ impl WorkerCommand {
     }
 }
 
+/// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
+fn devices(setting: &str, preset: Option<&str>) -> Vec<String> {
+    let names = setting.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let expanded = names.map(|name| match name {
+        "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
+        name => vec![name.to_string()],
+    });
+    expanded.flatten().collect()
+}
+
 /// Which GPU `cuda:N` is: the Nth of those that the user left visible.
 fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
     let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
-    let position: usize = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu or cuda:N is expected")))?;
-    match preset.filter(|preset| !preset.is_empty()) {
-        None => Ok(Some(position.to_string())),
-        Some(preset) => match preset.split(',').nth(position) {
-            Some(gpu) => Ok(Some(gpu.trim().to_string())),
-            None => Err(Error::usage(format!("there is no device {device}: CUDA_VISIBLE_DEVICES is `{preset}`"))),
-        },
-    }
+    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu, cuda:N or all is expected")))?;
+    visible_gpus::entry(position, preset)
+        .map(Some)
+        .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
 }
 
 /// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
@@ -143,15 +159,16 @@ impl WorkerProcess {
             .at_path("start the worker", &command.program)?;
         let stdin = child.stdin.take();
         if let Some(stdout) = child.stdout.take() {
+            let program = command.program.clone();
             std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines() {
-                    let Ok(line) = line else { break };
-                    let Ok(message) = serde_json::from_str(&line) else { break };
-                    if heard.send(WorkerMessage { slot, worker: id, heard: Heard::Message(message) }).is_err() {
+                let mut lines = BufReader::new(stdout);
+                loop {
+                    let message = next_line(&mut lines).map_or(Heard::Gone, |line| understand(&line, &program));
+                    let goes_on = matches!(message, Heard::Message(_));
+                    if heard.send(WorkerMessage { slot, worker: id, heard: message }).is_err() || !goes_on {
                         return;
                     }
                 }
-                let _ = heard.send(WorkerMessage { slot, worker: id, heard: Heard::Gone });
             });
         }
         Ok(WorkerProcess { id, child, stdin, log })
@@ -166,19 +183,19 @@ impl WorkerProcess {
 
     /// Why a worker that is gone is gone, with the last lines of its log.
     pub fn obituary(&mut self) -> Error {
-        use std::os::unix::process::ExitStatusExt;
-        let status = self.child.wait();
-        let what = match status.as_ref().map(|status| (status.signal(), status.code())) {
-            Ok((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
-            Ok((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
-            Ok((None, Some(code))) => format!("the worker ended with exit code {code}"),
-            _ => "the worker is gone".to_string(),
+        let status = self.end();
+        let what = match status.map(|status| (status.signal(), status.code())) {
+            Some((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
+            Some((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
+            Some((None, Some(code))) => format!("the worker ended with exit code {code}"),
+            Some((None, None)) => "the worker is gone".to_string(),
+            None => "the worker said no more and did not end by itself".to_string(),
         };
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
-        let killed = matches!(status.as_ref().map(|status| status.signal()), Ok(Some(9)));
-        let hint = if killed {
+        let was_killed = status.is_some_and(|status| status.signal() == Some(9));
+        let hint = if was_killed {
             format!("if memory ran out, lower model.batch_size; its log is {}", self.log.display())
         } else {
             format!("its log is {}", self.log.display())
@@ -197,17 +214,19 @@ impl WorkerProcess {
         let _ = self.child.wait();
     }
 
-    /// Closes its stdin and waits; after a while it is killed.
-    fn end(&mut self) {
+    /// Closes its stdin and waits; after a while it is killed. How it ended, if by itself.
+    fn end(&mut self) -> Option<ExitStatus> {
         self.close();
         let begun = Instant::now();
         while begun.elapsed() < GRACE {
-            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(status) => return status,
+                Err(_) => return None,
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
         self.kill();
+        None
     }
 }
 
@@ -221,63 +240,38 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// What a device said of itself, remembered in the store, so that planning need not load libtorch each time.
-pub fn remembered_identity(command: &WorkerCommand, store: &Store) -> Result<Option<Hello>> {
-    let remembered: Option<Remembered> = read_json(&identity_path(command, store)).ok();
-    let worker = build_of(command)?;
-    Ok(remembered.filter(|remembered| remembered.worker == worker).map(|remembered| remembered.hello))
+/// The next whole line; `None` at the end, which may come within a line.
+fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    lines.read_until(b'\n', &mut line).ok()?;
+    line.ends_with(b"\n").then_some(line)
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Remembered {
-    /// Of the worker program: another build may be linked to another libtorch.
-    worker: String,
-    hello: Hello,
-}
-
-fn identity_path(command: &WorkerCommand, store: &Store) -> PathBuf {
-    let gpu = command.visible_gpu.as_deref().unwrap_or("any");
-    store.device_path(&format!("{}-{}-{gpu}-{}", host(), command.device, command.threads))
-}
-
-fn build_of(command: &WorkerCommand) -> Result<String> {
-    let metadata = command.program.metadata().at_path("read", &command.program)?;
-    Ok(format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok()))
-}
-
-/// What a device says of itself, asked if it is not remembered.
-pub fn identity(command: &WorkerCommand, store: &Store) -> Result<Hello> {
-    if let Some(hello) = remembered_identity(command, store)? {
-        return Ok(hello);
+/// What a whole line of the worker's says.
+fn understand(line: &[u8], program: &Path) -> Heard {
+    #[derive(Deserialize)]
+    struct AnyHello {
+        protocol: u32,
     }
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
-    let mut process = WorkerProcess::start(command, store, log_folder.path(), 0, sender)?;
-    match receiver.recv().map(|message| message.heard) {
-        Ok(Heard::Message(message)) => match *message {
-            FromWorker::Hello(hello) => {
-                check_protocol(&hello, &command.program)?;
-                write_json(&identity_path(command, store), &Remembered { worker: build_of(command)?, hello: hello.clone() })?;
-                Ok(hello)
-            }
-            _ => Err(process.obituary()),
+    match serde_json::from_slice(line) {
+        Ok(FromWorker::Hello(hello)) if hello.protocol != PROTOCOL_VERSION => Heard::OtherBuild(other_protocol(hello.protocol, program)),
+        Ok(message) => Heard::Message(Box::new(message)),
+        Err(_) => match serde_json::from_slice(line) {
+            Ok(AnyHello { protocol }) if protocol != PROTOCOL_VERSION => Heard::OtherBuild(other_protocol(protocol, program)),
+            _ => Heard::Nonsense(nonsense(line, program)),
         },
-        _ => Err(process.obituary()),
     }
 }
 
-pub fn check_protocol(hello: &Hello, program: &Path) -> Result<()> {
-    if hello.protocol == PROTOCOL_VERSION {
-        return Ok(());
-    }
-    Err(Error::failure(format!("the worker speaks protocol {}, this program {PROTOCOL_VERSION}", hello.protocol))
-        .at_path(program)
-        .hint("build both programs anew: `make build`"))
+const BUILD_ANEW: &str = "build both programs anew: `make build`";
+
+fn other_protocol(protocol: u32, program: &Path) -> Error {
+    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_ANEW)
 }
 
-/// The machine's name.
-pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
+fn nonsense(line: &[u8], program: &Path) -> Error {
+    let start: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
+    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_ANEW)
 }
 
 #[cfg(test)]
@@ -285,13 +279,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpu_is_counted_among_those_that_the_user_left_visible() {
+    fn a_gpu_that_the_user_left_visible_is_pinned_and_no_other() {
         let gpu = |device: &str, preset: Option<&str>| visible_gpu(device, preset).map_err(|error| error.to_string());
         assert_eq!(gpu("cuda:1", None).unwrap().as_deref(), Some("1"));
         assert_eq!(gpu("cuda:1", Some("4, 7")).unwrap().as_deref(), Some("7"));
-        assert_eq!(gpu("cuda:0", Some("GPU-5ae3")).unwrap().as_deref(), Some("GPU-5ae3"));
         assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
         assert!(gpu("cuda:2", Some("4,7")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is `4,7`"));
+        assert!(gpu("cuda:0", Some("")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is ``"));
         assert!(gpu("cuda:x", None).unwrap_err().contains("is no device"));
+    }
+
+    #[test]
+    fn all_is_every_visible_gpu_or_the_processor() {
+        assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
+        assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
+        assert_eq!(devices("all", Some("")), ["auto"]);
+        assert!(devices(" ,", None).is_empty());
+    }
+
+    #[test]
+    fn a_line_of_another_build_is_told_from_nonsense() {
+        let heard = |line: &str| understand(line.as_bytes(), Path::new("worker"));
+        assert!(matches!(heard("{\"message\":\"job-done\"}\n"), Heard::Message(_)));
+        let Heard::OtherBuild(error) = heard("{\"message\":\"hello\",\"protocol\":1,\"gpu\":0}\n") else { panic!("another build") };
+        assert!(error.what().contains("speaks protocol 1"));
+        let same = format!("{{\"message\":\"hello\",\"protocol\":{PROTOCOL_VERSION}}}");
+        assert!(matches!(heard(&same), Heard::Nonsense(_)));
+        let Heard::Nonsense(error) = heard("warning: something\n") else { panic!("nonsense") };
+        assert!(error.what().ends_with("does not understand: warning: something"));
     }
 }

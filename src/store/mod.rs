@@ -168,13 +168,9 @@ impl Store {
     /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,
     /// so whatever an earlier, killed worker left for this stage is nobody's and is removed.
     pub fn workspace(&self, key: &StageKey) -> Result<tempfile::TempDir> {
-        let parent = self.root.join("tmp");
-        for entry in fs::read_dir(&parent).at_path("list", &parent)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&key.short()) {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        tempfile::Builder::new().prefix(&format!("{}-", key.short())).tempdir_in(&parent).at_path("create a working folder", &parent)
+        let (parent, name) = (self.root.join("tmp"), key.hex());
+        gc::remove(&parent.join(&name))?;
+        tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(&parent).at_path("create a working folder", &parent)
     }
 
     /// Moves everything in a workspace into the store: each file or folder at its top is one output, by name.
@@ -359,6 +355,19 @@ mod tests {
         let store = Store::open(folder.path(), None).unwrap();
         record_of(&store, "abc");
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_workspace_is_empty_whatever_a_killed_worker_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let key = StageKey(Digest::of_bytes(b"stage"));
+        let killed = store.workspace(&key).unwrap().keep();
+        fs::create_dir(killed.join("folder")).unwrap();
+        fs::write(killed.join("folder/half"), "ab").unwrap();
+        let workspace = store.workspace(&key).unwrap();
+        assert_eq!(workspace.path(), killed);
+        assert_eq!(fs::read_dir(workspace.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod generator;
 #[cfg(test)]
 mod golden;
 mod heads;
+mod job;
 mod model;
 mod perception;
 mod ridge;
@@ -22,24 +23,22 @@ mod training;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::FromRawFd;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
-use surgcam::error::{AtPath, Class, Error, Result};
-use surgcam::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION, StageJob};
-use surgcam::runner::worker_process::host;
+use surgcam::error::{Error, Result};
+use surgcam::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION};
+use surgcam::runner::identity::host;
+use surgcam::runner::visible_gpus;
 use surgcam::store::Store;
-use surgcam::store::lock::StageLock;
-use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
 use tch::Device;
 
-use stages::{StageRun, Worker};
+use stages::Worker;
 
 /// Makes stages of surgcam; started by surgcam, not by hand.
 #[derive(Parser)]
@@ -72,6 +71,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     keep_freed_memory();
+    allow_many_open_files();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let arguments = Arguments::parse();
     let mut protocol = take_over_stdout()?;
@@ -89,7 +89,7 @@ fn run() -> Result<()> {
     let say = |message: &FromWorker| send(&mut *protocol.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), message);
     let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say };
     for job in listen() {
-        make_job(&worker, &hello, job);
+        job::make(&worker, &hello, job);
         say(&FromWorker::JobDone);
     }
     Ok(())
@@ -103,6 +103,19 @@ fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+    }
+}
+
+/// A wide pass holds hundreds of files open. The limit that a process starts with is often far below what it may have.
+fn allow_many_open_files() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or fill the structure that they are given.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            // Without it a job still fits into the usual limit.
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
     }
 }
 
@@ -169,7 +182,7 @@ fn choose_device(name: &str) -> Result<Device> {
 
 fn hello(device: Device, threads: usize) -> Hello {
     let (device_text, device_name) = match device {
-        Device::Cuda(number) => (format!("cuda:{number}"), gpu_name(number)),
+        Device::Cuda(number) => (format!("cuda:{number}"), visible_gpus::name(number)),
         _ => ("cpu".to_string(), "cpu".to_string()),
     };
     Hello {
@@ -182,116 +195,4 @@ fn hello(device: Device, threads: usize) -> Hello {
         threads,
         cuda_devices: tch::Cuda::device_count().max(0) as usize,
     }
-}
-
-/// From the driver's own tool; libtorch's C interface does not tell it.
-fn gpu_name(number: usize) -> String {
-    let output = std::process::Command::new("nvidia-smi")
-        .args(["--query-gpu=name,driver_version", "--format=csv,noheader", &format!("--id={number}")])
-        .output();
-    match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().replace(", ", ", driver "),
-        _ => format!("cuda:{number}"),
-    }
-}
-
-/// Makes what of a job is not in the store once its locks are held, and reports on each stage.
-fn make_job(worker: &Worker, hello: &Hello, job: Job) {
-    let mut held: Vec<(&StageJob, StageLock)> = Vec::new();
-    for stage in &job.stages {
-        let lock = worker.store.lock(&stage.key, |holder| (worker.say)(&FromWorker::Waiting { key: stage.key, holder: holder.into() }));
-        match lock {
-            Ok(lock) => match worker.store.record(&stage.parts.kind, &stage.key) {
-                Some(record) => (worker.say)(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: false }),
-                None => held.push((stage, lock)),
-            },
-            Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
-        }
-    }
-    let stages: Vec<&StageJob> = held.iter().map(|(stage, _)| *stage).collect();
-    if stages.is_empty() {
-        return;
-    }
-    make_together(worker, hello, &stages);
-}
-
-/// Makes stages in one pass; if that fails, each by itself, so that one that cannot be made takes no other with it.
-fn make_together(worker: &Worker, hello: &Hello, stages: &[&StageJob]) {
-    let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, stages)));
-    let made = made.unwrap_or_else(|panic| {
-        Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it"))
-    });
-    match made {
-        Ok(records) => {
-            for record in records {
-                (worker.say)(&FromWorker::Finished { key: record.key, record: Box::new(record), executed: true });
-            }
-        }
-        Err(error) if stages.len() > 1 && error.class() != Class::Interrupted => {
-            tracing::warn!("{} stages together failed, each is tried by itself: {error}", stages.len());
-            stages.iter().for_each(|stage| make_together(worker, hello, &[stage]));
-        }
-        Err(error) => {
-            tracing::error!("{}: {error}", stages[0].name);
-            for stage in stages {
-                (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() });
-            }
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-    text.unwrap_or_default().lines().next().unwrap_or_default().to_string()
-}
-
-fn make_held(worker: &Worker, hello: &Hello, jobs: &[&StageJob]) -> Result<Vec<Record>> {
-    let is_alone = jobs.iter().any(|job| stages::is_alone(&job.parts.kind));
-    let _machine = machine_lock(is_alone)?;
-    jobs.iter().for_each(|job| (worker.say)(&FromWorker::Begun { key: job.key }));
-    let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let begun = Instant::now();
-    let workspaces = jobs.iter().map(|job| worker.store.workspace(&job.key)).collect::<Result<Vec<_>>>()?;
-    let runs: Vec<StageRun> = jobs.iter().zip(&workspaces).map(|(job, workspace)| StageRun::new(worker, job, workspace.path())).collect();
-    stages::make(&runs)?;
-    let seconds = begun.elapsed().as_secs_f64() / jobs.len() as f64;
-    let mut records = Vec::new();
-    for run in &runs {
-        let record = Record {
-            format: RECORD_FORMAT,
-            key: run.job.key,
-            name: run.job.name.clone(),
-            parts: run.job.parts.clone(),
-            outputs: worker.store.store_outputs(run.workspace)?,
-            started: started.clone(),
-            seconds,
-            machine: Machine {
-                host: hello.host.clone(),
-                device: hello.device_name.clone(),
-                threads: hello.threads,
-                surgcam: hello.surgcam.clone(),
-                libtorch: hello.libtorch.clone(),
-            },
-        };
-        worker.store.write_record(&record)?;
-        run.forget_partial();
-        records.push(record);
-    }
-    Ok(records)
-}
-
-/// Speed stages hold the machine for themselves; all others share it.
-fn machine_lock(is_alone: bool) -> Result<File> {
-    let path = std::env::temp_dir().join("surgcam-machine.lock");
-    // Another user's file can be locked too, though not written.
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .read(true)
-        .open(&path)
-        .or_else(|_| File::open(&path))
-        .at_path("open the machine's lock", &path)?;
-    if is_alone { file.lock() } else { file.lock_shared() }.at_path("wait for the machine", &path)?;
-    Ok(file)
 }

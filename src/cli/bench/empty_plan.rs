@@ -47,7 +47,8 @@ impl Reporter for Silent {
     fn event(&mut self, _plan: &Plan, _event: &Event) {}
 }
 
-/// Plans, looks at the store, and runs what is not there; a worker is started, and waited for, before the time counts.
+/// Plans, looks at the store, and runs what is not there. The time contains the worker's start, about half a second, which it
+/// shares among all stages.
 pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
     let store = context.store()?;
     let devices = WorkerCommand::for_devices(&context.settings)?;

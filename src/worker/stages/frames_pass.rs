@@ -73,9 +73,7 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         ahead = batches.peek().map(|rows| pass.glance(&frames, rows)).transpose()?;
         pass.extract(rows, work)?;
         done += rows.len();
-        for sibling in &pass.siblings {
-            sibling.stage.progress(done, frames.usable.len(), "frames")?;
-        }
+        first.progress(done, frames.usable.len(), "frames")?;
         if batches.peek().is_none_or(|next| frames.frames[next[0]].sequence != *sequence) {
             pass.siblings.iter_mut().try_for_each(|sibling| sibling.finish_sequence(sequence))?;
         }

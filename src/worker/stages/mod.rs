@@ -115,7 +115,7 @@ impl<'a> StageRun<'a> {
         Ok(folder)
     }
 
-    /// Tells how far it is; an error if the runner wants no more.
+    /// Tells how far it is, and with it all stages that are made in the same pass; an error if the runner wants no more.
     pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
         if self.worker.stopping.load(Ordering::Relaxed) {
             return Err(Error::interrupted("interrupted"));
@@ -124,7 +124,7 @@ impl<'a> StageRun<'a> {
         let is_due = self.last_progress.get().is_none_or(|last| now - last > PROGRESS_INTERVAL);
         if is_due || done == total {
             self.last_progress.set(Some(now));
-            (self.worker.say)(&FromWorker::Progress { key: self.job.key, done: done as u64, total: total as u64, unit: unit.into() });
+            (self.worker.say)(&FromWorker::Progress { done: done as u64, total: total as u64, unit: unit.into() });
         }
         Ok(())
     }

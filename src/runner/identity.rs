@@ -1,0 +1,73 @@
+//! What a device says of itself, remembered in the store, so that planning need not load libtorch each time.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::visible_gpus;
+use super::worker_process::{Heard, WorkerCommand, WorkerProcess};
+use crate::error::{AtPath, Result};
+use crate::protocol::{FromWorker, Hello};
+use crate::store::digest::Digest;
+use crate::store::{Store, read_json, write_json};
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    from: SaidBy,
+    hello: Hello,
+}
+
+/// What would say something else if it were another.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct SaidBy {
+    /// The worker program: another build may be linked to another libtorch.
+    worker: String,
+    driver: Option<String>,
+}
+
+impl SaidBy {
+    fn now(command: &WorkerCommand) -> Result<Self> {
+        let metadata = command.program.metadata().at_path("read", &command.program)?;
+        let worker = format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok());
+        Ok(SaidBy { worker, driver: visible_gpus::driver() })
+    }
+}
+
+/// One for each device that a worker may find where it is told to look.
+fn path(command: &WorkerCommand, store: &Store) -> PathBuf {
+    let visible = command.visible_gpu.clone().or_else(visible_gpus::preset);
+    let visible = visible.map_or("any".to_string(), |visible| Digest::of_bytes(visible.as_bytes()).short());
+    store.device_path(&format!("{}-{}-{visible}-{}", host(), command.device, command.threads))
+}
+
+/// What a device said of itself, if it would say the same today.
+pub fn remembered(command: &WorkerCommand, store: &Store) -> Result<Option<Hello>> {
+    let remembered: Option<Remembered> = read_json(&path(command, store)).ok();
+    let now = SaidBy::now(command)?;
+    Ok(remembered.filter(|remembered| remembered.from == now).map(|remembered| remembered.hello))
+}
+
+/// What a device says of itself, asked if it is not remembered.
+pub fn of(command: &WorkerCommand, store: &Store) -> Result<Hello> {
+    if let Some(hello) = remembered(command, store)? {
+        return Ok(hello);
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
+    let mut process = WorkerProcess::start(command, store, log_folder.path(), 0, sender)?;
+    let hello = match receiver.recv().map_or(Heard::Gone, |message| message.heard) {
+        Heard::Message(message) => match *message {
+            FromWorker::Hello(hello) => hello,
+            _ => return Err(process.obituary()),
+        },
+        Heard::OtherBuild(error) | Heard::Nonsense(error) => return Err(error),
+        Heard::Gone => return Err(process.obituary()),
+    };
+    write_json(&path(command, store), &Remembered { from: SaidBy::now(command)?, hello: hello.clone() })?;
+    Ok(hello)
+}
+
+/// The machine's name.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
+}

@@ -1,0 +1,79 @@
+//! Which GPUs there are for us: what CUDA_VISIBLE_DEVICES leaves of them, read as CUDA reads it.
+
+use std::path::Path;
+
+/// Names the GPUs that a process sees, by number or UUID; it counts them anew from 0.
+pub const VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// In which order CUDA numbers GPUs: by speed, unless this says otherwise.
+pub const ORDER: &str = "CUDA_DEVICE_ORDER";
+/// The order in which the driver's own tool numbers them.
+pub const DRIVERS_ORDER: &str = "PCI_BUS_ID";
+
+/// The variable as the user set it.
+pub fn preset() -> Option<String> {
+    std::env::var(VARIABLE).ok()
+}
+
+/// What names the GPU that a process with this preset sees as number `position`; `None` if it sees no such.
+pub fn entry(position: usize, preset: Option<&str>) -> Option<String> {
+    match preset {
+        None => Some(position.to_string()),
+        Some(preset) => entries(preset).nth(position).map(String::from),
+    }
+}
+
+/// Every GPU that the user left visible, as `cuda:N`.
+pub fn all(preset: Option<&str>) -> Vec<String> {
+    let count = preset.map_or_else(installed, |preset| entries(preset).count());
+    (0..count).map(|position| format!("cuda:{position}")).collect()
+}
+
+/// CUDA sees nothing of what comes after an entry that names no GPU.
+fn entries(preset: &str) -> impl Iterator<Item = &str> {
+    preset.split(',').map(str::trim).take_while(|entry| !entry.is_empty() && !entry.starts_with('-'))
+}
+
+/// How many the driver has, which costs less to ask than to load CUDA.
+fn installed() -> usize {
+    Path::new("/proc/driver/nvidia/gpus").read_dir().map_or(0, |folders| folders.count())
+}
+
+/// What the driver says of its version; `None` on a machine without one.
+pub fn driver() -> Option<String> {
+    std::fs::read_to_string("/proc/driver/nvidia/version").ok()
+}
+
+/// The GPU's name and its driver's version, from the driver's own tool: libtorch's C interface does not tell them.
+pub fn name(position: usize) -> String {
+    let Some(entry) = entry(position, preset().as_deref()) else { return format!("cuda:{position}") };
+    let output = std::process::Command::new("nvidia-smi")
+        .args(["--query-gpu=name,driver_version", "--format=csv,noheader", &format!("--id={entry}")])
+        .output();
+    match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().replace(", ", ", driver "),
+        _ => format!("GPU {entry}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_counted_among_those_that_the_user_left_visible() {
+        assert_eq!(entry(1, None).as_deref(), Some("1"));
+        assert_eq!(entry(1, Some("4, 7")).as_deref(), Some("7"));
+        assert_eq!(entry(0, Some("GPU-5ae3,GPU-77b1")).as_deref(), Some("GPU-5ae3"));
+        assert_eq!(entry(2, Some("4,7")), None);
+        assert_eq!(entry(0, Some("")), None, "none is visible");
+        assert_eq!(entry(0, Some("-1")), None);
+        assert_eq!(entry(1, Some("0,-1,1")), None, "CUDA stops at what is none");
+    }
+
+    #[test]
+    fn all_are_those_that_the_user_left_visible() {
+        assert_eq!(all(Some("GPU-5ae3, 7")), ["cuda:0", "cuda:1"]);
+        assert!(all(Some("")).is_empty());
+    }
+}

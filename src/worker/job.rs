@@ -1,0 +1,146 @@
+//! Makes the stages of a job: under their locks, in one pass where they allow it, each told of once.
+
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use surgcam::error::{AtPath, Class, Error, Result};
+use surgcam::protocol::{FromWorker, Hello, Job, StageJob};
+use surgcam::store::lock::StageLock;
+use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
+
+use crate::stages::{self, StageRun, Worker};
+
+/// A stage that is to be made, and the right to make it: given back as soon as the stage is recorded or has failed.
+type Held<'a> = (&'a StageJob, StageLock);
+
+/// Makes what of a job is not in the store once its locks are held, and reports on each stage.
+pub fn make(worker: &Worker, hello: &Hello, job: Job) {
+    let mut held: Vec<Held> = Vec::new();
+    for stage in &job.stages {
+        let wait = |holder: &str| {
+            let holder = format!("{holder}, which makes the same stage");
+            (worker.say)(&FromWorker::Waiting { key: stage.key, holder });
+        };
+        match worker.store.lock(&stage.key, wait) {
+            Ok(lock) => match worker.store.record(&stage.parts.kind, &stage.key) {
+                Some(record) => (worker.say)(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: false }),
+                None => held.push((stage, lock)),
+            },
+            Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
+        }
+    }
+    if !held.is_empty() {
+        make_together(worker, hello, held);
+    }
+}
+
+/// Makes stages in one pass; what of them is not recorded after it is tried by itself, so that one that cannot be made takes no
+/// other with it.
+fn make_together(worker: &Worker, hello: &Hello, mut held: Vec<Held>) {
+    let count = held.len();
+    let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, &mut held)));
+    let made = made.unwrap_or_else(|panic| {
+        Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it"))
+    });
+    let Err(error) = made else { return };
+    if count > 1 && error.class() != Class::Interrupted {
+        tracing::warn!("of {count} stages together {} failed, each is tried by itself: {error}", held.len());
+        held.into_iter().for_each(|stage| make_together(worker, hello, vec![stage]));
+        return;
+    }
+    for (stage, lock) in held {
+        tracing::error!("{}: {error}", stage.name);
+        // Whoever hears of it may try again at once.
+        drop(lock);
+        (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() });
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+    text.unwrap_or_default().lines().next().unwrap_or_default().to_string()
+}
+
+/// Makes stages in one pass and takes from `held` each that is recorded and told of. An error of one that is not.
+fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()> {
+    let stages: Vec<&StageJob> = held.iter().map(|(stage, _)| *stage).collect();
+    let machine = machine_lock(worker, &stages)?;
+    (worker.say)(&FromWorker::Begun { keys: stages.iter().map(|stage| stage.key).collect() });
+    let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let begun = Instant::now();
+    let workspaces = stages.iter().map(|stage| worker.store.workspace(&stage.key)).collect::<Result<Vec<_>>>()?;
+    let runs: Vec<StageRun> =
+        stages.iter().zip(&workspaces).map(|(stage, workspace)| StageRun::new(worker, stage, workspace.path())).collect();
+    stages::make(&runs)?;
+    let stored: Vec<Result<_>> = runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
+    let seconds = begun.elapsed().as_secs_f64() / stages.len() as f64;
+    // Whoever hears that a stage is finished may want the machine at once.
+    drop(machine);
+    let (mut records, mut all_recorded) = (Vec::new(), Ok(()));
+    for (run, outputs) in runs.iter().zip(stored) {
+        let recorded = outputs.and_then(|outputs| {
+            let record = Record {
+                format: RECORD_FORMAT,
+                key: run.job.key,
+                name: run.job.name.clone(),
+                parts: run.job.parts.clone(),
+                outputs,
+                started: started.clone(),
+                seconds,
+                machine: machine_of(hello),
+            };
+            worker.store.write_record(&record).map(|()| record)
+        });
+        match recorded {
+            Ok(record) => {
+                run.forget_partial();
+                records.push(record);
+            }
+            Err(error) => all_recorded = all_recorded.and(Err(error)),
+        }
+    }
+    drop(runs);
+    // They are removed while the locks are held.
+    drop(workspaces);
+    for record in records {
+        held.retain(|(stage, _)| stage.key != record.key);
+        (worker.say)(&FromWorker::Finished { key: record.key, record: Box::new(record), executed: true });
+    }
+    all_recorded
+}
+
+fn machine_of(hello: &Hello) -> Machine {
+    Machine {
+        host: hello.host.clone(),
+        device: hello.device_name.clone(),
+        threads: hello.threads,
+        surgcam: hello.surgcam.clone(),
+        libtorch: hello.libtorch.clone(),
+    }
+}
+
+/// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so.
+fn machine_lock(worker: &Worker, stages: &[&StageJob]) -> Result<File> {
+    let is_alone = stages.iter().any(|stage| stages::is_alone(&stage.parts.kind));
+    let path = std::env::temp_dir().join("surgcam-machine.lock");
+    // Another user's file can be locked too, though not written.
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .open(&path)
+        .or_else(|_| File::open(&path))
+        .at_path("open the machine's lock", &path)?;
+    let at_once = if is_alone { file.try_lock() } else { file.try_lock_shared() };
+    if at_once.is_err() {
+        let holder = if is_alone { "other stages on this machine" } else { "a stage that has the machine for itself" };
+        // Of a pass one speaks for all.
+        if let Some(first) = stages.first() {
+            (worker.say)(&FromWorker::Waiting { key: first.key, holder: holder.into() });
+        }
+        if is_alone { file.lock() } else { file.lock_shared() }.at_path("wait for the machine", &path)?;
+    }
+    Ok(file)
+}
