@@ -273,6 +273,7 @@ fn make_held(worker: &Worker, hello: &Hello, jobs: &[&StageJob]) -> Result<Vec<R
                 libtorch: hello.libtorch.clone(),
             },
         };
+        run.tell_difference(&record);
         worker.store.write_record(&record)?;
         run.forget_partial();
         records.push(record);
