@@ -12,12 +12,15 @@ use crate::plan::{Plan, StageId};
 use crate::store::history::EVENTS_FILE;
 use crate::store::key::StageKey;
 
+/// The event of a stage that turned out to be in the store: nothing happened to it, but the run needs it.
+pub const CACHED: &str = "cached";
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// RFC 3339, UTC.
     pub time: String,
     pub stage: String,
-    /// started, note, waiting, finished, found, retrying, failed, blocked.
+    /// started, note, waiting, finished, found, cached, retrying, failed, blocked.
     pub event: String,
     /// Of stages that began or are made: what a killed run leaves is known by these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +71,8 @@ fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
         Event::Waiting { id, holder } => (name(id), "waiting", Some(format!("for {holder}")), None),
         Event::Note { id, text } => (name(id), "note", Some(text.clone()), None),
         Event::Finished { id, seconds, executed: true, .. } => (name(id), "finished", None, Some(*seconds)),
-        Event::Finished { id, .. } | Event::Cached { id, .. } => (name(id), "found", None, None),
+        Event::Finished { id, .. } => (name(id), "found", None, None),
+        Event::Cached { id, .. } => (name(id), CACHED, None, None),
         Event::Retrying { id, attempt, error } => (name(id), "retrying", Some(format!("attempt {attempt}, after: {error}")), None),
         Event::Failed { id, error } => (name(id), "failed", Some(error.to_string()), None),
         Event::Blocked { id, by } => (name(id), "blocked", Some(format!("needs {}", name(by))), None),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 use walkdir::{DirEntry, WalkDir};
@@ -19,6 +19,9 @@ pub enum Durability {
     /// Whole or absent for every process from now on; a power failure may take it.
     Remade,
 }
+
+/// Work of so long is worth waiting for the disk; shorter work, waited for each time, would take longer than it does.
+pub const WORTH_SYNCING: Duration = Duration::from_secs(30);
 
 /// How the names of files begin that are being written.
 const BEING_WRITTEN: &str = ".tmp";

@@ -142,12 +142,13 @@ impl Store {
         own.or_else(|| fs::read(record_path_in(self.shared.as_ref()?, kind, key)).ok())
     }
 
-    /// Writes the record: from here on the stage is finished. Not synced: its objects are, and a record that a power failure
-    /// took means that the stage is made again.
+    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced: its objects are, and a record
+    /// that a power failure took means that the stage is made again.
     pub fn write_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(&record.parts.kind, &record.key);
         let text = serde_json::to_vec(record).at_path("write", &path)?;
-        write_with(&path, &text, Durability::Remade)
+        let durability = if record.seconds > file::WORTH_SYNCING.as_secs_f64() { Durability::Synced } else { Durability::Remade };
+        write_with(&path, &text, durability)
     }
 
     /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,

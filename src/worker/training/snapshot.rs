@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use surgcam::error::{AtPath, Result};
 use surgcam::store::digest::Digest;
-use surgcam::store::file::{Durability, sync_folder, write_with};
+use surgcam::store::file::{Durability, WORTH_SYNCING, sync_folder, write_with};
 use surgcam::store::read_json;
 use tch::{Device, Tensor};
 
@@ -54,9 +54,6 @@ impl Groups {
         of_group.collect()
     }
 }
-
-/// Work of so long is worth waiting for the disk.
-const WORTH_SYNCING: Duration = Duration::from_secs(30);
 
 /// The snapshots of one training.
 #[derive(Debug)]
