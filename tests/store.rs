@@ -1,4 +1,4 @@
-//! Nothing a user has is lost: kills, full disks, flipped bytes, stores that are shared and copied.
+//! Nothing a user has is lost: kills, full disks, flipped bytes, stores that are shared, garbage that is none.
 
 mod common;
 
@@ -9,12 +9,20 @@ use std::time::{Duration, Instant};
 
 use common::Place;
 use common::experiments::{every_kind, small, sweep};
+use common::objects::{a_file_of, digest_of, flip_a_byte, object_path, objects};
 use rand::Rng;
 
-/// Takes the whole process group with it, as a batch system does.
+/// Takes the program and its workers, which are process groups of their own, at once: as a batch system does, or the power.
 fn kill_group(child: &mut Child) {
-    Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status().unwrap();
+    let groups = [child.id()].into_iter().chain(children_of(child.id())).map(|id| format!("-{id}"));
+    Command::new("kill").args(["-KILL", "--"]).args(groups).stderr(Stdio::null()).status().unwrap();
     child.wait().unwrap();
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()).collect()
 }
 
 /// How often the program is killed; 50 for the whole proof, which takes some minutes.
@@ -46,57 +54,6 @@ fn runs_killed_at_any_moment_end_with_the_same_tables() {
         place.run(&["store", "gc"], 0);
         assert_eq!(place.entries("tmp").len() + place.entries("locks").len() + place.entries("partial").len(), 0, "kill {kill}");
     }
-}
-
-/// The largest file of an object.
-fn a_file_of(object: &Path) -> PathBuf {
-    let files = walkdir::WalkDir::new(object).into_iter().flatten().filter(|entry| entry.file_type().is_file());
-    files.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().into_path()
-}
-
-/// Changes one byte and nothing else: not the size, not the time of modification. What a disk does, not a program.
-fn flip_a_byte(path: &Path) {
-    let before = std::fs::metadata(path).unwrap();
-    let mut permissions = before.permissions();
-    #[expect(clippy::permissions_set_readonly_false, reason = "a test's own file")]
-    permissions.set_readonly(false);
-    std::fs::set_permissions(path, permissions).unwrap();
-    let mut bytes = std::fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    if bytes.is_empty() {
-        bytes.push(1);
-    } else {
-        bytes[middle] ^= 1;
-    }
-    std::fs::write(path, bytes).unwrap();
-    std::fs::File::options().write(true).open(path).unwrap().set_modified(before.modified().unwrap()).unwrap();
-}
-
-/// Every output in the store, each object once: stage kind, output name, its place.
-fn objects(place: &Place) -> Vec<(String, String, PathBuf)> {
-    let mut found = Vec::new();
-    for kind in place.entries("records") {
-        for record in std::fs::read_dir(&kind).unwrap().flatten() {
-            let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
-            for (name, output) in record["outputs"].as_object().unwrap() {
-                let kind = record["parts"]["kind"].as_str().unwrap().to_string();
-                found.push((kind, name.clone(), object_path(place, &output["digest"].as_str().unwrap()["sha256:".len()..])));
-            }
-        }
-    }
-    found.sort_by(|a, b| a.2.cmp(&b.2));
-    found.dedup_by(|a, b| a.2 == b.2);
-    found
-}
-
-/// Of some output of a kind of stage.
-fn digest_of(place: &Place, kind: &str) -> String {
-    let object = objects(place).into_iter().find(|(of, _, _)| of == kind).unwrap().2;
-    object.file_name().unwrap().to_str().unwrap().to_string()
-}
-
-fn object_path(place: &Place, digest: &str) -> PathBuf {
-    place.path("store/objects").join(&digest[..2]).join(digest)
 }
 
 #[test]
@@ -180,6 +137,48 @@ fn gc_keeps_what_is_needed_and_frees_the_rest() {
 }
 
 #[test]
+fn gc_after_pictures_keeps_all_of_an_experiment_that_lies_elsewhere() {
+    let place = Place::new();
+    let file = small(&place, "");
+    place.run(&["run", &file], 0);
+    let picture = place.path("view.png");
+    for _ in 0..3 {
+        place.run(&["view", &file, "--out", picture.to_str().unwrap()], 0);
+    }
+    let said = place.run(&["store", "gc", "--keep-runs", "2"], 0);
+    assert!(said.out.contains("freed 0 of 14 finished stages"), "{}", said.out);
+    assert!(place.run(&["run", &file], 0).err.contains("nothing to run"));
+}
+
+#[test]
+fn gc_keeps_what_a_killed_run_finished_and_how_far_it_came() {
+    let place = Place::new();
+    let file = small(&place, "");
+    let endless = ["run", &file, "--set", "model.epochs=100000"];
+    let mut child = place.surgcam(&endless).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let has_snapshot = || place.entries("partial").iter().any(|folder| folder.join("newest.json").exists());
+    let begun = Instant::now();
+    while !has_snapshot() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no epoch was noted");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    kill_group(&mut child);
+    let kinds = place.entries("records").len();
+    assert!(kinds >= 3, "data were drawn, listed and packed");
+    let said = place.run(&["store", "gc", "--keep-runs", "1"], 0);
+    assert!(said.out.contains("freed 0 of"), "{}", said.out);
+    assert!(has_snapshot());
+    let said = place.run(&["plan", &file, "--set", "model.epochs=100000"], 0);
+    let packed = said.out.lines().find(|line| line.starts_with("pack ")).unwrap();
+    assert!(packed.ends_with("cached"), "{packed}");
+    // Once another run is the last one, nobody goes on from there.
+    place.run(&["run", &file], 0);
+    place.run(&["store", "gc", "--keep-runs", "1"], 0);
+    assert!(!has_snapshot());
+    assert!(place.run(&["run", &file], 0).err.contains("nothing to run"));
+}
+
+#[test]
 fn gc_waits_for_nobody_who_works() {
     let place = Place::new();
     let file = small(&place, "");
@@ -198,9 +197,7 @@ fn a_common_store_is_read_from_and_left_as_it_is() {
     let file = small(&place, "");
     place.run(&["run", &file], 0);
     std::fs::rename(place.path("store"), place.path("common")).unwrap();
-    let listing =
-        || walkdir::WalkDir::new(place.path("common")).sort_by_file_name().into_iter().flatten().map(|e| e.into_path()).collect::<Vec<_>>();
-    let before = listing();
+    let before = listing(&place.path("common"));
     let run = |arguments: &[&str]| {
         let output = place.surgcam(arguments).env("SURGCAM_SHARED_STORE", place.path("common")).output().unwrap();
         let said = common::Said::from(output);
@@ -210,113 +207,59 @@ fn a_common_store_is_read_from_and_left_as_it_is() {
     assert!(run(&["run", &file]).err.contains("nothing to run"));
     run(&["run", &file, "--set", "extraction.roi_threshold=0.5", "--set", "experiment.speed=false"]);
     assert!(!place.executed_kinds("small").contains(&"train".to_string()));
-    assert_eq!(listing(), before);
+    assert_eq!(listing(&place.path("common")), before);
     assert!(place.entries("objects").len() > 1);
 }
 
-#[test]
-fn what_is_pushed_to_a_folder_is_pulled_elsewhere() {
-    let place = Place::new();
-    let file = small(&place, "");
-    place.run(&["run", &file], 0);
-    transfer(&place, &file, place.path("remote").to_str().unwrap(), &[]);
-    // A copy that is broken there is not taken.
-    let digest = digest_of(&place, "train");
-    let copy = place.path("remote/objects").join(&digest[..2]).join(&digest);
-    std::fs::write(a_file_of(&copy), "another").unwrap();
-    std::fs::remove_dir_all(place.path("store")).unwrap();
-    let said = place.run(&["store", "pull", place.path("remote").to_str().unwrap()], 1);
-    assert!(said.err.contains("is not the object"), "{}", said.err);
-    place.run(&["store", "verify"], 0);
+/// Everything below a folder: path, size, time of modification.
+fn listing(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| {
+            let metadata = entry.metadata().unwrap();
+            (entry.into_path(), metadata.len(), metadata.modified().unwrap())
+        })
+        .collect()
 }
 
-/// Pushes, pushes again, forgets everything, pulls, and runs: nothing is left to run.
-fn transfer(place: &Place, file: &str, address: &str, variables: &[(&str, &str)]) {
-    let run = |arguments: &[&str]| {
-        let said = common::Said::from(place.surgcam(arguments).envs(variables.iter().copied()).output().unwrap());
-        assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
-        said
+fn change_mode(folder: &Path, mode: &str) {
+    assert!(Command::new("chmod").args(["-R", mode]).arg(folder).status().unwrap().success());
+}
+
+#[test]
+fn a_broken_object_in_a_common_store_is_made_anew_in_ones_own() {
+    let place = Place::new();
+    let file = small(&place, "");
+    // One thread: what is made anew has the same bits.
+    place.run(&["run", &file, "--threads", "1"], 0);
+    let is_checkpoint = |(kind, name, _): &(String, String, PathBuf)| kind == "train" && name == "checkpoint.safetensors";
+    let checkpoint = objects(&place).into_iter().find(is_checkpoint).unwrap().2;
+    let common = place.path("common");
+    std::fs::rename(place.path("store"), &common).unwrap();
+    let broken = common.join(checkpoint.strip_prefix(place.path("store")).unwrap());
+    flip_a_byte(&broken);
+    let broken_bytes = std::fs::read(&broken).unwrap();
+    change_mode(&common, "a-w");
+    let before = listing(&common);
+    let run = |more: &[&str], code: i32| {
+        let arguments = [&["run", &file, "--threads", "1", "--set", "experiment.speed=false"], more].concat();
+        let said = common::Said::from(place.surgcam(&arguments).env("SURGCAM_SHARED_STORE", &common).output().unwrap());
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        said.err
     };
-    assert!(run(&["store", "push", address]).out.contains("pushed 14 stages"));
-    assert!(run(&["store", "push", address, file]).out.contains("pushed 0 stages"));
-    let kept = place.path("kept");
-    std::fs::rename(place.path("store"), &kept).unwrap();
-    // What a device said of itself is this machine's, and not pulled.
-    assert!(run(&["store", "pull", address, file]).out.contains("pulled 14 stages"));
-    assert!(run(&["run", file]).err.contains("nothing to run"));
-    run(&["store", "verify"]);
-    std::fs::remove_dir_all(place.path("store")).unwrap();
-    std::fs::rename(kept, place.path("store")).unwrap();
-}
-
-/// A local server that speaks S3, ended when dropped; `None` with a message where none can be had.
-struct S3Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn s3_server() -> Option<S3Server> {
-    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3/bin/python");
-    let succeeds =
-        |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !succeeds(Command::new(&python).args(["-c", "import moto.server, flask"])) {
-        let folder = python.parent().unwrap().parent().unwrap();
-        let made = succeeds(Command::new("python3").args(["-m", "venv"]).arg(folder))
-            && succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet", "moto[s3,server]==5.1.*"]));
-        if !made {
-            eprintln!("skipped: no S3 server (moto) could be installed");
-            return None;
-        }
-    }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new(&python)
-        .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = S3Server { child, port };
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the S3 server does not answer");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Some(server)
-}
-
-#[test]
-fn what_is_pushed_to_s3_is_pulled_elsewhere() {
-    let Some(server) = s3_server() else { return };
-    let place = Place::new();
-    let file = small(&place, "");
-    place.run(&["run", &file], 0);
-    let endpoint = format!("http://127.0.0.1:{}", server.port);
-    make_bucket(server.port);
-    let variables = [
-        ("AWS_ENDPOINT", endpoint.as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_ACCESS_KEY_ID", "somebody"),
-        ("AWS_SECRET_ACCESS_KEY", "something"),
-        ("AWS_REGION", "us-east-1"),
-    ];
-    transfer(&place, &file, "s3://lab/stores/one", &variables);
-}
-
-/// `PUT /lab`: the server asks for no signature.
-fn make_bucket(port: u16) {
-    use std::io::{Read, Write};
-    let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    connection.write_all(b"PUT /lab HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let other_features = ["--set", "extraction.pool=32"];
+    let said = run(&other_features, 1);
+    assert!(said.contains("has changed since it was written") && said.contains("in your own store"), "{said}");
+    let said = run(&other_features, 0);
+    assert!(place.executed_kinds("small").contains(&"train".to_string()), "{said}");
+    // Its history tells how long each epoch took.
+    assert!(said.contains("train tiny: made again"), "{said}");
+    assert!(checkpoint.exists(), "the copy that is used now");
+    assert!(run(&other_features, 0).contains("nothing to run"));
+    place.run(&["store", "verify"], 0);
+    assert_eq!(listing(&common), before);
+    assert_eq!(std::fs::read(&broken).unwrap(), broken_bytes);
+    change_mode(&common, "u+w");
 }
 
 /// A small file system of its own, unmounted when dropped.

@@ -18,7 +18,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &Machine::default())?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
-        names = context.experiment_files().iter().map(|path| path.display().to_string()).collect();
+        names = context.experiment_files()?.iter().map(|path| path.display().to_string()).collect();
     }
     let mut wrong = 0;
     for name in &names {

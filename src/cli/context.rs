@@ -19,6 +19,7 @@ use crate::runner::Summary;
 use crate::runner::identity;
 use crate::runner::worker_process::WorkerCommand;
 use crate::store::Store;
+use crate::store::file::walked;
 
 pub struct Context {
     /// When the command began.
@@ -80,10 +81,15 @@ impl Context {
     }
 
     /// Every experiment of the project, by its file.
-    pub fn experiment_files(&self) -> Vec<PathBuf> {
-        let found = walkdir::WalkDir::new(self.project.join("experiments")).max_depth(1).sort_by_file_name();
-        let files = found.into_iter().flatten().map(|entry| entry.into_path());
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+    pub fn experiment_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in walked(walkdir::WalkDir::new(self.project.join("experiments")).max_depth(1).sort_by_file_name()) {
+            let path = entry?.into_path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+        }
+        Ok(files)
     }
 
     /// The plan for the experiment's own tables.

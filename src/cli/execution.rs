@@ -16,7 +16,7 @@ use crate::runner::journal::Journal;
 use crate::runner::worker_process::WorkerCommand;
 use crate::runner::{self, Options, Summary};
 use crate::store::digest::Digest;
-use crate::store::history::{Memory, Run};
+use crate::store::history::{Memory, Run, Scope};
 
 /// What a run made and left.
 pub struct Execution {
@@ -24,17 +24,32 @@ pub struct Execution {
     pub run: Run,
 }
 
-/// Runs whatever of the plan is not in the store. `live_tables`: the folder that results so far are written to.
-pub fn execute(context: &Context, planned: &mut Planned, keep_going: bool, live_tables: Option<&Path>) -> Result<Execution> {
+/// How a plan is run for a command.
+pub struct Manner<'a> {
+    /// Whether the plan is all of its experiment.
+    pub scope: Scope,
+    /// Whether stages that do not depend on a failed one are still made.
+    pub keep_going: bool,
+    /// The folder that results so far are written to.
+    pub live_tables: Option<&'a Path>,
+}
+
+impl Manner<'_> {
+    /// For what a picture or an export needs.
+    pub const PART: Manner<'static> = Manner { scope: Scope::Part, keep_going: true, live_tables: None };
+}
+
+/// Runs whatever of the plan is not in the store.
+pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Result<Execution> {
     let start = &context.start;
     let known = std::mem::take(&mut planned.known);
     announce(planned, &known);
     let summary = if known.to_run() == 0 {
         Summary { cached: planned.built.plan.ids().collect(), known, ..Summary::default() }
     } else {
-        run(context, planned, known, keep_going, live_tables)?
+        run(context, planned, known, manner)?
     };
-    let run = start.ended(&planned.experiment.name, write_plan(planned, &summary.known)?, &planned.built, &summary);
+    let run = start.ended(&planned.experiment.name, manner.scope, write_plan(planned, &summary.known)?, &planned.built, &summary);
     planned.store.write_run(&run)?;
     Ok(Execution { summary, run })
 }
@@ -55,16 +70,16 @@ fn announce(planned: &Planned, known: &Known) {
     });
 }
 
-fn run(context: &Context, planned: &Planned, known: Known, keep_going: bool, live_tables: Option<&Path>) -> Result<Summary> {
+fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> Result<Summary> {
     let Planned { experiment, store, built, hello, .. } = planned;
     let devices = WorkerCommand::for_devices(&context.settings)?;
     let estimates = estimates(planned, &known);
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;
-    store.write_run(&context.start.running(&experiment.name, write_plan(planned, &known)?))?;
+    store.write_run(&context.start.running(&experiment.name, manner.scope, write_plan(planned, &known)?))?;
     let mut progress = progress::for_stderr(known.to_run());
     let mut journal = Journal::new(&open_run.folder);
-    let mut tables = live_tables.map(|folder| {
+    let mut tables = manner.live_tables.map(|folder| {
         let machine = hello.as_ref().map(measured_machine);
         LiveTables::new(TableSource { experiment, built, store, machine, folder })
     });
@@ -74,7 +89,7 @@ fn run(context: &Context, planned: &Planned, known: Known, keep_going: bool, liv
         processor: devices[0].without_device(),
         devices,
         jobs: context.settings.jobs.unwrap_or(1),
-        keep_going,
+        keep_going: manner.keep_going,
         log_folder: &open_run.folder,
         estimate: &|id| estimates[id.0],
     };

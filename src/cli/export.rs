@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::context::{Context, outcome};
-use super::{Machine, Overrides, execution};
+use super::execution::{self, Manner};
+use super::{Machine, Overrides};
 use crate::error::Result;
 use crate::pipeline::build::Goal;
 use crate::report::results::Results;
@@ -46,7 +47,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         What::Captioners => Goal::Heads,
     };
     let mut planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
-    let summary = execution::execute(&context, &mut planned, true, None)?.summary;
+    let summary = execution::execute(&context, &mut planned, &Manner::PART)?.summary;
     outcome(&summary, &planned.built.plan, "the same command")?;
     let results = Results::new(&planned.store, &summary.known);
     let write: fn(&crate::pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {

@@ -176,7 +176,9 @@ pub fn logs(arguments: &LogsArguments) -> Result<()> {
         Some(id) => vec![store.run(id)?.id],
         None => store.run_ids(),
     };
-    let is_meant = |entry: &journal::Entry| arguments.stage.as_ref().is_none_or(|name| entry.stage.starts_with(name.as_str()));
+    let is_meant = |entry: &journal::Entry| {
+        entry.event != journal::CACHED && arguments.stage.as_ref().is_none_or(|name| entry.stage.starts_with(name.as_str()))
+    };
     let mut known = BTreeSet::new();
     for id in ids {
         let folder = store.root().join("runs").join(&id);

@@ -4,12 +4,13 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine, outcome};
-use super::execution::{self, Execution};
+use super::execution::{self, Execution, Manner};
 use super::{Machine, Overrides};
 use crate::error::Result;
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
+use crate::store::history::Scope;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -34,7 +35,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = context.results_folder(&planned.experiment.name);
     let is_sweep = planned.built.cells.len() > 1;
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
-    let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, keep_going, Some(&folder))?);
+    let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder) };
+    let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
     write_results(&planned, &execution, &folder)?;
     let run = &execution.run;
     printer::message(&format!(

@@ -13,6 +13,7 @@ use crate::plan::status::Known;
 use crate::report::printer;
 use crate::store::digest::Digest;
 use crate::store::gc::{self, Keep};
+use crate::store::inventory;
 use crate::store::key::StageKey;
 use crate::store::record::Record;
 use crate::store::transfer::{Remote, Transferred};
@@ -51,7 +52,13 @@ enum Action {
     /// Tell what a digest or key (or its first digits) is: which stage made it, from what, and who uses it
     Why { digest: String },
     /// Copy finished stages to a folder or to s3://bucket/prefix
-    Push(Transfer),
+    Push {
+        #[command(flatten)]
+        transfer: Transfer,
+        /// Send everything anew, whatever is there: for a place whose copies are broken
+        #[arg(long)]
+        again: bool,
+    },
     /// Copy finished stages from a folder or from s3://bucket/prefix
     Pull(Transfer),
 }
@@ -75,17 +82,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         Action::Verify => verify(&Context::plain()?.store()?),
         Action::Gc { dry_run, keep_runs, younger_than } => collect(&Context::plain()?, *dry_run, *keep_runs, *younger_than),
         Action::Why { digest } => why(&Context::plain()?.store()?, digest),
-        Action::Push(transfer) => push(transfer),
+        Action::Push { transfer, again } => push(transfer, *again),
         Action::Pull(transfer) => pull(transfer),
     }
 }
 
-fn records(store: &Store) -> Vec<Record> {
-    store.records().filter_map(|(_, record)| record).collect()
+fn records(store: &Store) -> Result<Vec<Record>> {
+    Ok(store.records()?.into_iter().filter_map(|(_, record)| record).collect())
 }
 
 fn list(store: &Store, kind: Option<&str>) -> Result<()> {
-    let mut found = records(store);
+    let mut found = records(store)?;
     found.retain(|record| kind.is_none_or(|kind| record.parts.kind == kind));
     found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
     for record in &found {
@@ -107,7 +114,7 @@ fn list(store: &Store, kind: Option<&str>) -> Result<()> {
 fn size(store: &Store) -> Result<()> {
     let mut kinds: BTreeMap<String, (usize, u64)> = BTreeMap::new();
     let mut counted = HashSet::new();
-    for record in records(store) {
+    for record in records(store)? {
         let entry = kinds.entry(record.parts.kind).or_default();
         entry.0 += 1;
         // Stages that made the same content share its object.
@@ -116,7 +123,7 @@ fn size(store: &Store) -> Result<()> {
     for (kind, (count, bytes)) in &kinds {
         printer::data(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()));
     }
-    let all = gc::size(store.root());
+    let all = inventory::size(store.root());
     printer::data(&format!(
         "{:<12} {:>7} stages  {:>12} on disk",
         "all",
@@ -161,17 +168,21 @@ fn verify(store: &Store) -> Result<()> {
 fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64) -> Result<()> {
     let mut store = context.store()?;
     let mut keys = HashSet::new();
-    for file in context.experiment_files() {
+    for file in context.experiment_files()? {
         match context.plan(&file.display().to_string()) {
             Ok(planned) => keys.extend(planned.built.plan.ids().filter_map(|id| planned.known.key(id))),
-            // Its data are not here, perhaps: what its last run needed is kept in any case.
-            Err(error) => tracing::info!("{} cannot be planned: {error}", file.display()),
+            // Its data are not here, perhaps.
+            Err(error) => printer::message(&format!(
+                "warning: {} cannot be planned ({}): of what it needs, only that of its last run is kept",
+                file.display(),
+                error.what()
+            )),
         }
     }
     let younger_than = TimeDelta::try_seconds((younger_than * 86_400.0) as i64)
         .ok_or_else(|| Error::usage(format!("{younger_than} days are more than a calendar has")))?;
     let alone = store.use_alone()?;
-    let inventory = gc::inventory(&store)?;
+    let inventory = inventory::take(&store, &alone)?;
     let keep = Keep { runs: keep_runs, keys, younger_than };
     let garbage = gc::garbage(&inventory, &keep, Utc::now());
     for record in &garbage.records {
@@ -190,7 +201,7 @@ fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64
         printer::data(&format!("would free {summary}"));
         return Ok(());
     }
-    gc::remove_all(&garbage, &alone)?;
+    gc::remove_all(&store, &garbage, &alone)?;
     printer::data(&format!("freed {summary}"));
     Ok(())
 }
@@ -201,7 +212,7 @@ fn why(store: &Store, wanted: &str) -> Result<()> {
         return Err(Error::usage("too few digits to tell one from another").hint("give at least four"));
     }
     let is_meant = |digest: &Digest| digest.hex().starts_with(&wanted);
-    let all = records(store);
+    let all = records(store)?;
     let mut found = false;
     for record in &all {
         let outputs: Vec<&String> = record.outputs.iter().filter(|(_, output)| is_meant(&output.digest)).map(|(name, _)| name).collect();
@@ -247,13 +258,14 @@ fn add(total: &mut Transferred, part: Transferred) {
     total.records += part.records;
     total.objects += part.objects;
     total.bytes += part.bytes;
+    total.differing += part.differing;
 }
 
 fn said(done: &str, total: Transferred, address: &str) {
     printer::data(&format!("{done} {} stages, {} objects, {} ({address})", total.records, total.objects, HumanBytes(total.bytes)));
 }
 
-fn push(transfer: &Transfer) -> Result<()> {
+fn push(transfer: &Transfer, again: bool) -> Result<()> {
     let context = Context::new(transfer.experiment.as_deref(), &transfer.overrides, &transfer.machine)?;
     let remote = Remote::open(&transfer.address)?;
     let store = context.store()?;
@@ -265,13 +277,19 @@ fn push(transfer: &Transfer) -> Result<()> {
         }
         None => None,
     };
-    for record in records(&store).iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
+    for record in store.all_records()?.iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
         // A record whose objects are gone is not worth sending.
         if store.record_head(&record.parts.kind, &record.key).is_some() {
-            add(&mut total, remote.push(&store, record)?);
+            add(&mut total, remote.push(&store, record, again)?);
         }
     }
     said("pushed", total, &transfer.address);
+    if total.differing > 0 {
+        printer::message(&format!(
+            "{} stages are there with other outputs than here, and stay as they are: the first record of a stage wins (--again replaces it)",
+            total.differing
+        ));
+    }
     Ok(())
 }
 

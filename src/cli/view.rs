@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::context::{Context, outcome};
-use super::{Machine, Overrides, execution};
+use super::execution::{self, Manner};
+use super::{Machine, Overrides};
 use crate::artifacts::boxes;
 use crate::artifacts::heat_maps::{self, FrameHeat};
 use crate::dataset::index::{Frame, read_frames};
@@ -62,7 +63,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let first_model = experiment.cells[0].model.clone();
     experiment.cells.retain(|cell| cell.model == first_model);
     let mut planned = context.plan_for(experiment, &BTreeSet::from([Goal::Boxes]))?;
-    let summary = execution::execute(&context, &mut planned, true, None)?.summary;
+    let summary = execution::execute(&context, &mut planned, &Manner::PART)?.summary;
     outcome(&summary, &planned.built.plan, "the same command")?;
     let cell = planned.built.cells.iter().find(|cell| cell.stages.localize.is_some()).ok_or_else(|| {
         Error::usage("no extraction of the experiment localises").hint("add ln-fe, l-fe or sl-fe to the matrix's `extraction`")

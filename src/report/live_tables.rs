@@ -38,7 +38,7 @@ impl<'a> LiveTables<'a> {
 
 impl Reporter for LiveTables<'_> {
     fn event(&mut self, _plan: &Plan, event: &Event) {
-        self.has_news |= matches!(event, Event::Finished { .. });
+        self.has_news |= matches!(event, Event::Finished { .. } | Event::Cached { .. });
         if !self.has_news || self.last.elapsed() < INTERVAL.max(self.cost * SHARE) {
             return;
         }

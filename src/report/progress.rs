@@ -18,10 +18,10 @@ pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {
     let name = |id: &StageId| &plan.stage(*id).name;
     match event {
-        Event::Started { .. } | Event::Progress { .. } => None,
+        Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => None,
         Event::Waiting { id, holder } => Some(format!("{}: waits for {holder}", name(id))),
         Event::Note { id, text } => Some(format!("{}: {text}", name(id))),
-        Event::Finished { id, seconds, executed: true } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
+        Event::Finished { id, seconds, executed: true, .. } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
         Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),
         Event::Retrying { id, attempt, error } => Some(format!("again   {} (attempt {attempt}) after: {error}", name(id))),
         Event::Failed { id, error } => Some(format!("FAILED  {}: {error}", name(id))),
@@ -82,10 +82,10 @@ fn style(template: &str) -> ProgressStyle {
 impl Reporter for Bars {
     fn event(&mut self, plan: &Plan, event: &Event) {
         match event {
-            Event::Started { id } => self.start(plan, *id),
+            Event::Started { id, .. } => self.start(plan, *id),
             Event::Progress { id, done, total, unit } => self.advance(*id, *done, *total, unit),
             Event::Finished { id, .. } | Event::Failed { id, .. } => self.end(*id),
-            Event::Blocked { .. } => self.overall.inc(1),
+            Event::Cached { .. } | Event::Blocked { .. } => self.overall.inc(1),
             Event::Retrying { id, .. } => self.forget(*id),
             Event::Waiting { .. } | Event::Note { .. } | Event::Stopping => {}
         }
@@ -112,7 +112,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(20);
 impl Reporter for Lines {
     fn event(&mut self, plan: &Plan, event: &Event) {
         match event {
-            Event::Started { id } => {
+            Event::Started { id, .. } => {
                 self.last.insert(*id, Instant::now());
                 printer::message(&format!("start   {}", plan.stage(*id).name));
             }

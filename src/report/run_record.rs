@@ -19,7 +19,7 @@ use crate::runner::identity::host;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::file::{Durability, write_with};
-use crate::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, SnapshotStage};
+use crate::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
 
 /// When a run began, and the name it got from that.
 pub struct RunStart {
@@ -39,12 +39,13 @@ impl RunStart {
     }
 
     /// The run while it goes on.
-    pub fn running(&self, experiment: &str, plan: Digest) -> Run {
+    pub fn running(&self, experiment: &str, scope: Scope, plan: Digest) -> Run {
         Run {
             format: history::FORMAT,
             id: self.id.clone(),
             experiment: experiment.to_string(),
             command: std::env::args().collect(),
+            scope: Some(scope),
             started: self.started.clone(),
             seconds: 0.0,
             state: RunState::Running,
@@ -58,7 +59,7 @@ impl RunStart {
     }
 
     /// The run when it is over.
-    pub fn ended(&self, experiment: &str, plan: Digest, built: &Built, summary: &Summary) -> Run {
+    pub fn ended(&self, experiment: &str, scope: Scope, plan: Digest, built: &Built, summary: &Summary) -> Run {
         let stage = |id: crate::plan::StageId| built.plan.stage(id);
         let failed = summary.failed.iter().map(|(id, error)| FailedStage {
             stage: stage(*id).name.clone(),
@@ -89,7 +90,7 @@ impl RunStart {
                 .collect(),
             cached: summary.cached.len(),
             failed: failed.chain(blocked).collect(),
-            ..self.running(experiment, plan)
+            ..self.running(experiment, scope, plan)
         }
     }
 }

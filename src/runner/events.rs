@@ -3,11 +3,18 @@
 
 use crate::error::Error;
 use crate::plan::{Plan, StageId};
+use crate::store::key::StageKey;
 
 #[derive(Debug, Clone)]
 pub enum Event {
     Started {
         id: StageId,
+        key: StageKey,
+    },
+    /// Its inputs are there now, and with them it is in the store already.
+    Cached {
+        id: StageId,
+        key: StageKey,
     },
     /// Another process makes this stage, or has the machine that it needs; ours waits for it.
     Waiting {
@@ -27,6 +34,7 @@ pub enum Event {
     /// `executed`: false where it was in the store, or another process made it.
     Finished {
         id: StageId,
+        key: StageKey,
         seconds: f64,
         executed: bool,
     },

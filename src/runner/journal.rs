@@ -9,17 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::events::{Event, Reporter};
 use crate::error::{AtPath, Result};
 use crate::plan::{Plan, StageId};
+use crate::store::history::EVENTS_FILE;
+use crate::store::key::StageKey;
 
-/// The file's name in the run's folder.
-pub const FILE_NAME: &str = "events.jsonl";
+/// The event of a stage that turned out to be in the store: nothing happened to it, but the run needs it.
+pub const CACHED: &str = "cached";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// RFC 3339, UTC.
     pub time: String,
     pub stage: String,
-    /// started, note, waiting, finished, found, retrying, failed, blocked.
+    /// started, note, waiting, finished, found, cached, retrying, failed, blocked.
     pub event: String,
+    /// Of stages that began or are made: what a killed run leaves is known by these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<StageKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +39,7 @@ pub struct Journal {
 
 impl Journal {
     pub fn new(folder: &Path) -> Self {
-        Journal { path: folder.join(FILE_NAME), file: None }
+        Journal { path: folder.join(EVENTS_FILE), file: None }
     }
 
     fn write(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -61,24 +66,32 @@ impl Reporter for Journal {
 
 fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
     let name = |id: &StageId| plan.stage(*id).name.clone();
-    let (stage, event, text, seconds) = match event {
-        Event::Started { id } => (name(id), "started", None, None),
+    let (stage, name_of_event, text, seconds) = match event {
+        Event::Started { id, .. } => (name(id), "started", None, None),
         Event::Waiting { id, holder } => (name(id), "waiting", Some(format!("for {holder}")), None),
         Event::Note { id, text } => (name(id), "note", Some(text.clone()), None),
-        Event::Finished { id, seconds, executed: true } => (name(id), "finished", None, Some(*seconds)),
+        Event::Finished { id, seconds, executed: true, .. } => (name(id), "finished", None, Some(*seconds)),
         Event::Finished { id, .. } => (name(id), "found", None, None),
+        Event::Cached { id, .. } => (name(id), CACHED, None, None),
         Event::Retrying { id, attempt, error } => (name(id), "retrying", Some(format!("attempt {attempt}, after: {error}")), None),
         Event::Failed { id, error } => (name(id), "failed", Some(error.to_string()), None),
         Event::Blocked { id, by } => (name(id), "blocked", Some(format!("needs {}", name(by))), None),
         Event::Progress { .. } | Event::Stopping => return None,
     };
     let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    Some(Entry { time, stage, event: event.into(), text, seconds })
+    Some(Entry { time, stage, event: name_of_event.into(), key: key(event), text, seconds })
+}
+
+fn key(event: &Event) -> Option<StageKey> {
+    match event {
+        Event::Started { key, .. } | Event::Cached { key, .. } | Event::Finished { key, .. } => Some(*key),
+        _ => None,
+    }
 }
 
 /// A run's journal. A line that a kill cut short is left out.
 pub fn read(folder: &Path) -> Result<Vec<Entry>> {
-    let path = folder.join(FILE_NAME);
+    let path = folder.join(EVENTS_FILE);
     if !path.exists() {
         return Ok(Vec::new());
     }

@@ -179,8 +179,7 @@ impl Runner<'_> {
             return;
         }
         if self.known.ask_again(self.plan, self.store, id) {
-            self.summary.cached.push(id);
-            self.done(id);
+            self.cached(id);
         } else if self.known.key(id).is_some() {
             self.becomes_ready(id);
         } else {
@@ -190,6 +189,14 @@ impl Runner<'_> {
                     .hint("this is a defect of surgcam; please report it"),
             );
         }
+    }
+
+    fn cached(&mut self, id: StageId) {
+        self.summary.cached.push(id);
+        if let Some(key) = self.known.key(id) {
+            self.reporter.event(self.plan, &Event::Cached { id, key });
+        }
+        self.done(id);
     }
 
     fn done(&mut self, id: StageId) {
@@ -242,7 +249,7 @@ impl Runner<'_> {
             let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
             stages.push(StageJob { key, name: stage.name.clone(), parts, places: stage.places.clone() });
             self.states[id.0] = State::Running;
-            self.reporter.event(self.plan, &Event::Started { id });
+            self.reporter.event(self.plan, &Event::Started { id, key });
         }
         let timeouts: Option<Vec<Duration>> = by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
         let timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
@@ -312,14 +319,13 @@ impl Runner<'_> {
         }
         let head = record.into_head();
         self.known.made(id, head.clone());
-        self.reporter.event(self.plan, &Event::Finished { id, seconds, executed });
+        self.reporter.event(self.plan, &Event::Finished { id, key, seconds, executed });
         self.done(id);
         // Stages that turned out to have this very key are finished too.
         for twin in self.by_key.remove(&key).unwrap_or_default() {
             if self.states[twin.0] == State::Ready {
                 self.known.made(twin, head.clone());
-                self.summary.cached.push(twin);
-                self.done(twin);
+                self.cached(twin);
             }
         }
     }

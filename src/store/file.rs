@@ -1,21 +1,34 @@
-//! Files that are whole or absent: written beside their place and renamed.
+//! Files that are whole or absent: written beside their place and renamed, removed by a rename first.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
+use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{AtPath, Result};
 
 /// Whether a file must outlast a power failure, or may be lost with it because it can be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// On the disk before the call returns.
+    /// On the disk before the call returns, under its name.
     Synced,
     /// Whole or absent for every process from now on; a power failure may take it.
     Remade,
+}
+
+/// Work of so long is worth waiting for the disk; shorter work, waited for each time, would take longer than it does.
+pub const WORTH_SYNCING: Duration = Duration::from_secs(30);
+
+/// How the names of files begin that are being written.
+const BEING_WRITTEN: &str = ".tmp";
+
+/// Whether the name is that of a file that is being written, or was when its writer was killed.
+pub fn is_being_written(name: &str) -> bool {
+    name.starts_with(BEING_WRITTEN)
 }
 
 /// Writes a file so that a reader sees the old content or the new, never a part.
@@ -24,10 +37,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let new = || tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = || tempfile::Builder::new().prefix(BEING_WRITTEN).permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
     let mut file = match new() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             fs::create_dir_all(folder).at_path("create the folder", folder)?;
             new()
         }
@@ -39,7 +52,7 @@ pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<(
         file.as_file().sync_all().at_path("write", path)?;
     }
     file.persist(path).at_path("write", path)?;
-    Ok(())
+    if durability == Durability::Synced { sync_folder(folder) } else { Ok(()) }
 }
 
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
@@ -56,4 +69,73 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// Puts a folder's entries on the disk.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).at_path("open", folder)?.sync_all().at_path("write", folder)
+}
+
+/// Makes a folder, if it is not there, that a power failure does not take.
+pub fn create_synced_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).at_path("create the folder", folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Removes a file or a folder, if it is there. Whoever is killed meanwhile leaves all of it or nothing in its place: a folder is
+/// moved into `aside`, on the same disk, and is emptied there.
+pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() && path.parent() == Some(aside) => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+            let moved = aside.join(format!("removed-{}-{now}", std::process::id()));
+            fs::rename(path, &moved).and_then(|()| fs::remove_dir_all(&moved))
+        }
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.at_path("remove", path),
+    }
+}
+
+/// The entries of a walk. What vanishes meanwhile, or was never there, is left out; what cannot be read is an error, never
+/// taken for empty.
+pub fn walked(walk: WalkDir) -> impl Iterator<Item = Result<DirEntry>> {
+    walk.into_iter().filter_map(|entry| match entry {
+        Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => None,
+        Err(error) => {
+            let path = error.path().unwrap_or(Path::new("")).to_path_buf();
+            Some(Err(error).at_path("list", &path))
+        }
+        Ok(entry) => Some(Ok(entry)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_removed_whole_and_leaves_nothing_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let (aside, folder) = (place.path().join("tmp"), place.path().join("object"));
+        fs::create_dir(&aside).unwrap();
+        write_atomically(&folder.join("inner/file"), b"x").unwrap();
+        remove_whole(&folder, &aside).unwrap();
+        remove_whole(&folder, &aside).unwrap();
+        assert!(!folder.exists());
+        write_atomically(&aside.join("left-over/file"), b"x").unwrap();
+        remove_whole(&aside.join("left-over"), &aside).unwrap();
+        assert_eq!(fs::read_dir(&aside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_has_no_entries_and_one_that_cannot_be_read_is_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(walked(WalkDir::new(place.path().join("absent"))).count(), 0);
+        // A loop of links cannot be read, whatever rights one has.
+        std::os::unix::fs::symlink("loop", place.path().join("loop")).unwrap();
+        assert!(walked(WalkDir::new(place.path()).follow_links(true)).any(|entry| entry.is_err()));
+    }
 }

@@ -1,61 +1,22 @@
 //! Removing what nobody needs any more. What that is, is a pure function of an inventory, the keys that are asked for, and now.
 //!
 //! Kept: every record that one of the last runs, the last run of any experiment, or an experiment as it stands now needs, and
-//! the objects of these records. Runs themselves are small and stay. Work in progress is nobody's while nobody uses the store.
+//! the objects of these records. Runs of a whole experiment and those for one picture or export are counted apart, so that many of
+//! the latter make none of the former forgotten. A run that did not come to its end knows the keys of some of its stages only:
+//! beside it the last run that knows all of them is kept. Runs themselves are small and stay. Work in progress is nobody's while
+//! nobody uses the store; how far an interrupted stage came is kept as long as it is needed and not finished.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use walkdir::WalkDir;
 
 use super::Store;
 use super::digest::Digest;
+use super::file::remove_whole;
+use super::inventory::{Inventory, Leftover, ObjectEntry, RecordEntry};
 use super::key::StageKey;
 use super::lock::AloneLock;
-use crate::error::{AtPath, Result};
-
-/// What lies in a store.
-#[derive(Debug, Default)]
-pub struct Inventory {
-    pub records: Vec<RecordEntry>,
-    pub objects: Vec<ObjectEntry>,
-    /// The newest first.
-    pub runs: Vec<RunEntry>,
-    /// Work in progress, locks, states of interrupted stages, objects put aside.
-    pub leftovers: Vec<Leftover>,
-}
-
-#[derive(Debug, Clone)]
-pub struct RecordEntry {
-    pub path: PathBuf,
-    pub key: StageKey,
-    pub name: String,
-    pub made: Option<DateTime<Utc>>,
-    pub outputs: Vec<Digest>,
-}
-
-#[derive(Debug, Clone)]
-pub struct ObjectEntry {
-    pub digest: Digest,
-    pub path: PathBuf,
-    pub bytes: u64,
-}
-
-#[derive(Debug, Clone)]
-pub struct RunEntry {
-    pub experiment: String,
-    pub keys: Vec<StageKey>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Leftover {
-    pub path: PathBuf,
-    pub bytes: u64,
-    /// The interrupted stage that could go on from it.
-    pub of_stage: Option<StageKey>,
-}
+use crate::error::Result;
 
 #[derive(Debug, Clone)]
 pub struct Keep {
@@ -83,82 +44,51 @@ impl Garbage {
 
 /// What nobody needs.
 pub fn garbage(inventory: &Inventory, keep: &Keep, now: DateTime<Utc>) -> Garbage {
-    let mut needed = keep.keys.clone();
-    let mut experiments = HashSet::new();
-    for (position, run) in inventory.runs.iter().enumerate() {
-        let is_last_of_experiment = experiments.insert(&run.experiment);
-        if position < keep.runs || is_last_of_experiment {
-            needed.extend(&run.keys);
-        }
-    }
+    let needed = needed(inventory, keep);
     let is_young = |record: &RecordEntry| record.made.is_some_and(|made| now - made < keep.younger_than);
     let (kept, records): (Vec<&RecordEntry>, Vec<&RecordEntry>) =
         inventory.records.iter().partition(|record| needed.contains(&record.key) || is_young(record));
     let referenced: HashSet<Digest> = kept.iter().flat_map(|record| record.outputs.iter().copied()).collect();
+    let finished: HashSet<StageKey> = kept.iter().filter(|record| record.is_whole).map(|record| record.key).collect();
+    let is_gone_on_from = |leftover: &Leftover| leftover.of_stage.is_some_and(|key| needed.contains(&key) && !finished.contains(&key));
     Garbage {
         records: records.into_iter().cloned().collect(),
         objects: inventory.objects.iter().filter(|object| !referenced.contains(&object.digest)).cloned().collect(),
-        leftovers: inventory.leftovers.iter().filter(|left| !left.of_stage.is_some_and(|key| needed.contains(&key))).cloned().collect(),
+        leftovers: inventory.leftovers.iter().filter(|leftover| !is_gone_on_from(leftover)).cloned().collect(),
     }
 }
 
-pub fn inventory(store: &Store) -> Result<Inventory> {
-    let mut inventory = Inventory::default();
-    for (path, record) in store.records() {
-        let Some(record) = record else { continue };
-        inventory.records.push(RecordEntry {
-            path,
-            key: record.key,
-            name: record.name,
-            made: DateTime::parse_from_rfc3339(&record.started).ok().map(|time| time.to_utc()),
-            outputs: record.outputs.values().map(|output| output.digest).collect(),
-        });
-    }
-    inventory.objects = store.objects().map(|(digest, path)| ObjectEntry { digest, bytes: size(&path), path }).collect();
-    let mut plans: HashMap<Digest, Vec<StageKey>> = HashMap::new();
-    for run in store.runs() {
-        let keys = plans.entry(run.plan).or_insert_with(|| {
-            let stages = store.plan_snapshot(&run.plan).map(|snapshot| snapshot.stages).unwrap_or_default();
-            stages.into_iter().filter_map(|stage| stage.key).collect()
-        });
-        let mut keys = keys.clone();
-        keys.extend(run.executed.iter().map(|executed| executed.key));
-        inventory.runs.push(RunEntry { experiment: run.experiment, keys });
-    }
-    for folder in ["tmp", "locks", "quarantine", "partial"] {
-        for entry in fs::read_dir(store.root().join(folder)).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let of_stage = (folder == "partial").then(|| format!("sha256:{name}").parse().ok().map(StageKey)).flatten();
-            inventory.leftovers.push(Leftover { bytes: size(&path), path, of_stage });
+/// The keys that are asked for, and those of the runs that count.
+fn needed(inventory: &Inventory, keep: &Keep) -> HashSet<StageKey> {
+    let mut needed = keep.keys.clone();
+    let mut counts = HashMap::new();
+    let (mut seen, mut seen_complete) = (HashSet::new(), HashSet::new());
+    for run in &inventory.runs {
+        let count: &mut usize = counts.entry(run.scope).or_default();
+        *count += 1;
+        let is_last = seen.insert((&run.experiment, run.scope));
+        let is_last_complete = run.is_complete && seen_complete.insert((&run.experiment, run.scope));
+        if *count <= keep.runs || is_last || is_last_complete {
+            needed.extend(&run.keys);
         }
     }
-    Ok(inventory)
+    needed
 }
 
 /// Removes it: records first, so that no record ever names an object that is gone.
-pub fn remove_all(garbage: &Garbage, _alone: &AloneLock) -> Result<()> {
+pub fn remove_all(store: &Store, garbage: &Garbage, _alone: &AloneLock) -> Result<()> {
+    let remove = |path| remove_whole(path, &store.tmp());
     garbage.records.iter().try_for_each(|record| remove(&record.path))?;
     garbage.objects.iter().try_for_each(|object| remove(&object.path))?;
     garbage.leftovers.iter().try_for_each(|leftover| remove(&leftover.path))
 }
 
-/// Bytes of a file, or of all files in a folder.
-pub fn size(path: &Path) -> u64 {
-    let files = WalkDir::new(path).into_iter().flatten().filter(|entry| entry.file_type().is_file());
-    files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
-pub(super) fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.at_path("remove", path),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use super::super::history::Scope;
+    use super::super::inventory::RunEntry;
     use super::*;
 
     fn key(name: &str) -> StageKey {
@@ -172,6 +102,7 @@ mod tests {
             name: name.into(),
             made: Some(now - TimeDelta::days(days_old)),
             outputs: vec![Digest::of_bytes(format!("{name} output").as_bytes()), Digest::of_bytes(b"common")],
+            is_whole: true,
         }
     }
 
@@ -179,23 +110,39 @@ mod tests {
         ObjectEntry { digest: Digest::of_bytes(content.as_bytes()), path: PathBuf::from(content), bytes: 10 }
     }
 
+    fn run(experiment: &str, names: &[&str]) -> RunEntry {
+        let keys = names.iter().map(|name| key(name)).collect();
+        RunEntry { experiment: experiment.into(), scope: Scope::Whole, keys, is_complete: true }
+    }
+
+    fn january() -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339("2026-01-31T00:00:00Z").unwrap().to_utc()
+    }
+
+    /// Names of the records that go, of nine days each, where so many runs are kept.
+    fn forgotten(names: &[&str], runs: Vec<RunEntry>, keep_runs: usize) -> Vec<String> {
+        let records = names.iter().map(|name| record(name, 9, january())).collect();
+        let keep = Keep { runs: keep_runs, keys: HashSet::new(), younger_than: TimeDelta::zero() };
+        let found = garbage(&Inventory { records, runs, ..Inventory::default() }, &keep, january());
+        found.records.into_iter().map(|record| record.name).collect()
+    }
+
     #[test]
     fn what_recent_runs_last_runs_and_experiments_need_stays() {
-        let now = DateTime::parse_from_rfc3339("2026-01-31T00:00:00Z").unwrap().to_utc();
+        let now = january();
         let names = ["new", "old", "other-experiment", "asked-for", "young"];
-        let run = |experiment: &str, name: &str| RunEntry { experiment: experiment.into(), keys: vec![key(name)] };
         let mut objects: Vec<ObjectEntry> = names.iter().map(|name| object(&format!("{name} output"))).collect();
         objects.extend([object("common"), object("nobody's")]);
         let inventory = Inventory {
             records: names.iter().map(|name| record(name, if *name == "young" { 0 } else { 9 }, now)).collect(),
             objects,
-            runs: vec![run("a", "new"), run("a", "old"), run("b", "other-experiment")],
+            runs: vec![run("a", &["new"]), run("a", &["old"]), run("b", &["other-experiment"])],
             leftovers: vec![
-                Leftover { path: "partial".into(), bytes: 1, of_stage: Some(key("new")) },
+                Leftover { path: "partial".into(), bytes: 1, of_stage: Some(key("unfinished")) },
                 Leftover { path: "tmp".into(), bytes: 1, of_stage: None },
             ],
         };
-        let keep = Keep { runs: 1, keys: HashSet::from([key("asked-for")]), younger_than: TimeDelta::days(1) };
+        let keep = Keep { runs: 1, keys: HashSet::from([key("asked-for"), key("unfinished")]), younger_than: TimeDelta::days(1) };
         let found = garbage(&inventory, &keep, now);
         let names = |records: &[RecordEntry]| records.iter().map(|record| record.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&found.records), ["old"]);
@@ -205,5 +152,37 @@ mod tests {
         assert_eq!(found.bytes(), 21);
         let keep = Keep { runs: 2, keys: HashSet::new(), younger_than: TimeDelta::zero() };
         assert_eq!(names(&garbage(&inventory, &keep, now).records), ["asked-for", "young"]);
+    }
+    #[test]
+    fn pictures_and_exports_make_no_run_forgotten() {
+        let view = || RunEntry { scope: Scope::Part, ..run("a", &["seen"]) };
+        let names = ["seen", "trained", "earlier", "other"];
+        let mut runs: Vec<RunEntry> = (0..12).map(|_| view()).collect();
+        runs.extend([run("a", &["seen", "trained"]), run("a", &["earlier"]), run("b", &["other"])]);
+        assert_eq!(forgotten(&names, runs.clone(), 1), ["earlier"]);
+        assert_eq!(forgotten(&names, runs, 2), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_killed_run_finished_stays_and_what_the_last_complete_one_made() {
+        let killed = RunEntry { is_complete: false, ..run("a", &["finished"]) };
+        let runs = vec![killed, run("a", &["all"]), run("a", &["older"])];
+        assert_eq!(forgotten(&["finished", "all", "older"], runs, 1), ["older"]);
+    }
+
+    #[test]
+    fn how_far_a_stage_came_stays_until_it_is_finished() {
+        let partial = |name: &str| Leftover { path: name.into(), bytes: 1, of_stage: Some(key(name)) };
+        let lost = RecordEntry { is_whole: false, ..record("lost", 9, january()) };
+        let inventory = Inventory {
+            records: vec![record("finished", 9, january()), lost],
+            runs: vec![run("a", &["finished", "lost", "training"])],
+            leftovers: vec![partial("finished"), partial("lost"), partial("training"), partial("nobody's")],
+            ..Inventory::default()
+        };
+        let keep = Keep { runs: 1, keys: HashSet::new(), younger_than: TimeDelta::zero() };
+        let found = garbage(&inventory, &keep, january());
+        let names: Vec<String> = found.leftovers.iter().map(|leftover| leftover.path.display().to_string()).collect();
+        assert_eq!(names, ["finished", "nobody's"]);
     }
 }

@@ -15,15 +15,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use walkdir::WalkDir;
 
 use super::Store;
 use super::digest::Digest;
-use super::file::{Durability, read_json, write_with};
+use super::file::{Durability, read_json, walked, write_with};
 use super::key::StageKey;
 use super::record::Record;
 use crate::error::{AtPath, Error, Result};
 
 pub const FORMAT: u32 = 1;
+
+/// What happened in a run, a line each; the runner's journal writes it. Lines about a stage whose key is known have a field `key`.
+pub const EVENTS_FILE: &str = "events.jsonl";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
@@ -32,6 +36,9 @@ pub struct Run {
     pub experiment: String,
     /// The command line.
     pub command: Vec<String>,
+    /// Absent in runs from before it was noted; see [`Run::scope`].
+    #[serde(default)]
+    pub scope: Option<Scope>,
     /// RFC 3339, UTC.
     pub started: String,
     pub seconds: f64,
@@ -45,10 +52,27 @@ pub struct Run {
 }
 
 impl Run {
+    pub fn scope(&self) -> Scope {
+        self.scope.unwrap_or(match self.command.get(1).map(String::as_str) {
+            Some("view" | "export") => Scope::Part,
+            _ => Scope::Whole,
+        })
+    }
+
     /// Stages that ran and failed; those that wait for one of them do not count.
     pub fn failures(&self) -> usize {
         self.failed.iter().filter(|failed| !failed.blocked).count()
     }
+}
+
+/// How much of its experiment a run asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All that its tables need: `surgcam run`.
+    Whole,
+    /// What a picture or an export needs.
+    Part,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,10 +192,20 @@ impl Store {
 
     /// Ids of all runs, the newest first.
     pub fn run_ids(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root().join("runs")).into_iter().flatten().flatten();
-        let mut ids: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        self.try_run_ids().unwrap_or_default()
+    }
+
+    /// As [`Store::run_ids`], for those who must not take what cannot be read for absent.
+    pub(super) fn try_run_ids(&self) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for entry in walked(WalkDir::new(self.root().join("runs")).min_depth(1).max_depth(1)) {
+            let entry = entry?;
+            if entry.file_type().is_dir() {
+                ids.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
         ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids
+        Ok(ids)
     }
 
     /// A run by its id; `latest`, or enough of an id that only one run has it, will do.
@@ -199,6 +233,28 @@ impl Store {
             run.state = RunState::Killed;
         }
         Ok(run)
+    }
+
+    /// A run by its whole id; `None` if it was killed before it wrote anything.
+    pub(super) fn try_run(&self, id: &str) -> Result<Option<Run>> {
+        let path = self.run_folder(id).join("run.json");
+        if path.try_exists().at_path("look for", &path)? { self.read_run(id).map(Some) } else { Ok(None) }
+    }
+
+    /// Keys of the stages that a run began, finished or found, as it went on: all that a killed run leaves of them.
+    pub(super) fn noted_keys(&self, id: &str) -> Result<Vec<StageKey>> {
+        #[derive(Deserialize)]
+        struct Noted {
+            key: Option<StageKey>,
+        }
+        let path = self.run_folder(id).join(EVENTS_FILE);
+        if !path.try_exists().at_path("look for", &path)? {
+            return Ok(Vec::new());
+        }
+        let text = fs::read(&path).at_path("read", &path)?;
+        // The last line may be cut short by the kill.
+        let notes = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Noted>(line).ok());
+        Ok(notes.filter_map(|note| note.key).collect())
     }
 
     /// All runs that can be read, the newest first.
@@ -250,4 +306,35 @@ impl<'a> Memory<'a> {
 fn keys_by_name(store: &Store, plan: &Digest) -> HashMap<String, (String, StageKey)> {
     let stages = store.plan_snapshot(plan).map(|snapshot| snapshot.stages).unwrap_or_default();
     stages.into_iter().filter_map(|stage| Some((stage.name, (stage.kind, stage.key?)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_from_before_scopes_were_noted_has_that_of_its_command() {
+        let text = |command: &str| {
+            let digest = Digest::of_bytes(b"");
+            format!(
+                r#"{{"format": 1, "id": "one", "experiment": "a", "command": ["surgcam", "{command}", "a"], "started": "", "seconds": 0,
+                "state": "done", "plan": "{digest}", "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": ""}}"#
+            )
+        };
+        let scope = |command: &str| serde_json::from_str::<Run>(&text(command)).unwrap().scope();
+        assert_eq!([scope("run"), scope("view"), scope("export")], [Scope::Whole, Scope::Part, Scope::Part]);
+    }
+
+    #[test]
+    fn a_killed_run_leaves_the_keys_that_it_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        assert_eq!(store.noted_keys("one").unwrap(), []);
+        let key = StageKey(Digest::of_bytes(b"train"));
+        let run = store.open_run("one").unwrap();
+        let lines =
+            format!("{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n{{\"event\": \"started\", \"key\": \"sha");
+        fs::write(run.folder.join(EVENTS_FILE), lines).unwrap();
+        assert_eq!(store.noted_keys("one").unwrap(), [key]);
+    }
 }

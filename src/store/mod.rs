@@ -9,42 +9,48 @@
 //!   locks/<key>.lock            held by the worker that makes the stage
 //!   tmp/                        work in progress; nothing in it is ever read as a result
 //!   quarantine/                 objects whose bytes were not what their names say
+//!   distrusted/<digest>         the common store's copy of this object was not what its name says
 //!   runs/<run>/                 every invocation: what it was, what happened, its workers' logs
 //!   plans/<digest>.json         what runs planned: resolved recipes, stages, keys
 //!   stat/                       digests of data files, remembered by size, time and inode
 //!   devices/                    what a device said of itself
 //! ```
 //!
-//! Promises: an object is complete or absent (written under tmp/, synced, renamed); a record is written last, so a stage that
+//! Promises: an object is complete or absent (written under tmp/, synced, renamed; removed by way of tmp/); a record is written last, so a stage that
 //! was interrupted leaves nothing that looks finished; a lock is held only by whoever writes; an object's bytes are compared
 //! with its name before a process first uses it. A file that is stored gets a fixed time of modification, so that planning
 //! sees at a glance whether somebody wrote to it since.
 //!
-//! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to.
+//! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to. A copy
+//! there that is broken is not used again.
 
 pub mod digest;
 pub mod file;
 pub mod gc;
 pub mod history;
+pub mod inventory;
 pub mod key;
 pub mod lock;
+mod objects;
 pub mod record;
 pub mod stat;
 pub mod transfer;
 pub mod tree;
 pub mod verify;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use walkdir::WalkDir;
+
 use crate::error::{AtPath, Error, Result};
 use digest::Digest;
-use file::{Durability, sync_folder, write_with};
+use file::{Durability, walked, write_with};
 pub use file::{read_json, write_atomically, write_json};
 use key::StageKey;
-use record::{Output, Record, RecordHead};
+use record::{Record, RecordHead};
 
 const LAYOUT: &str = "surgcam-store 1";
 const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
@@ -93,20 +99,13 @@ impl Store {
         self.in_use = None;
     }
 
-    /// Where the object lies: in this store, or in the common one; where it would be if it is in neither.
-    pub fn object_path(&self, digest: &Digest) -> PathBuf {
-        let own = object_path_in(&self.root, digest);
-        match &self.shared {
-            Some(shared) if !own.exists() => {
-                let common = object_path_in(shared, digest);
-                if common.exists() { common } else { own }
-            }
-            _ => own,
-        }
-    }
-
     fn record_path(&self, kind: &str, key: &StageKey) -> PathBuf {
         record_path_in(&self.root, kind, key)
+    }
+
+    /// Work in progress, and what is about to be removed.
+    fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     pub fn device_path(&self, device: &str) -> PathBuf {
@@ -127,20 +126,6 @@ impl Store {
         whole.then_some(head)
     }
 
-    /// Whether the object is there and, as far as a glance tells, as it was stored: a file that was written to since is read.
-    fn has_object(&self, digest: &Digest) -> bool {
-        let own = object_path_in(&self.root, digest);
-        match own.metadata() {
-            Ok(metadata) if metadata.is_dir() || tree::is_untouched(&metadata) => true,
-            Ok(_) => self.use_object(digest).is_ok_and(|path| {
-                // Copied here by other means, perhaps. The next glance shall be enough.
-                let _ = tree::mark_untouched(&path);
-                true
-            }),
-            Err(_) => self.shared.as_ref().is_some_and(|shared| object_path_in(shared, digest).exists()),
-        }
-    }
-
     /// As [`Store::record_head`], with all that the record says.
     pub fn record(&self, kind: &str, key: &StageKey) -> Option<Record> {
         self.record_head(kind, key)?;
@@ -157,120 +142,38 @@ impl Store {
         own.or_else(|| fs::read(record_path_in(self.shared.as_ref()?, kind, key)).ok())
     }
 
-    /// Writes the record: from here on the stage is finished. Not synced: its objects are, and a record that a power failure
-    /// took means that the stage is made again.
+    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced: its objects are, and a record
+    /// that a power failure took means that the stage is made again.
     pub fn write_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(&record.parts.kind, &record.key);
         let text = serde_json::to_vec(record).at_path("write", &path)?;
-        write_with(&path, &text, Durability::Remade)
+        let durability = if record.seconds > file::WORTH_SYNCING.as_secs_f64() { Durability::Synced } else { Durability::Remade };
+        write_with(&path, &text, durability)
     }
 
     /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,
     /// so whatever an earlier, killed worker left for this stage is nobody's and is removed.
     pub fn workspace(&self, key: &StageKey) -> Result<tempfile::TempDir> {
-        let (parent, name) = (self.root.join("tmp"), key.hex());
-        gc::remove(&parent.join(&name))?;
+        let (parent, name) = (self.tmp(), key.hex());
+        file::remove_whole(&parent.join(&name), &parent)?;
         tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(&parent).at_path("create a working folder", &parent)
     }
 
-    /// Moves everything in a workspace into the store: each file or folder at its top is one output, by name.
-    pub fn store_outputs(&self, workspace: &Path) -> Result<BTreeMap<String, Output>> {
-        let mut outputs = BTreeMap::new();
-        for entry in fs::read_dir(workspace).at_path("list", workspace)? {
-            let entry = entry.at_path("list", workspace)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            outputs.insert(name, self.store_object(&entry.path())?);
+    /// Every record of this store, the common one not included; `None` where it is no record that this program understands.
+    pub fn records(&self) -> Result<Vec<(PathBuf, Option<Record>)>> {
+        records_in(&self.root)
+    }
+
+    /// Every record of this store and of the common one, each key once: this store's come first.
+    pub fn all_records(&self) -> Result<Vec<Record>> {
+        let mut found = self.records()?;
+        if let Some(shared) = &self.shared {
+            found.extend(records_in(shared)?);
         }
-        Ok(outputs)
+        let mut keys = HashSet::new();
+        let records = found.into_iter().filter_map(|(_, record)| record);
+        Ok(records.filter(|record| keys.insert(record.key)).collect())
     }
-
-    fn store_object(&self, path: &Path) -> Result<Output> {
-        let (digest, bytes, form) = tree::digest_of(path)?;
-        let target = object_path_in(&self.root, &digest);
-        if !self.object_path(&digest).exists() {
-            tree::settle(path)?;
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder).at_path("create the folder", folder)?;
-                if let Err(error) = fs::rename(path, &target)
-                    // Another process may have stored the same content in the meantime.
-                    && !target.exists()
-                {
-                    return Err(error).at_path("move an object to", &target);
-                }
-                sync_folder(folder)?;
-            }
-        }
-        Ok(Output { digest, form, bytes })
-    }
-
-    /// The path of an object that is about to be read, its bytes compared with its name once in a process. One that is not
-    /// what its name says is put aside, so that the next run makes it again.
-    pub fn use_object(&self, digest: &Digest) -> Result<PathBuf> {
-        let path = self.object_path(digest);
-        if self.verified_set().contains(digest) {
-            return Ok(path);
-        }
-        if !path.exists() {
-            let aside = verify::quarantine_path(self, digest);
-            if aside.exists() {
-                return Err(changed(digest, &aside));
-            }
-            return Err(Error::failure(format!("the object {} is not in the store any more", digest.short()))
-                .at_path(&path)
-                .hint("run the experiment again: it is made anew"));
-        }
-        let (found, _, _) = tree::digest_of(&path)?;
-        self.check(digest, &found, path)
-    }
-
-    /// The bytes of an object that is a small file, checked like [`Store::use_object`].
-    pub fn read_object(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let path = self.object_path(digest);
-        match fs::read(&path) {
-            Ok(bytes) => self.check(digest, &Digest::of_bytes(&bytes), path).map(|_| bytes),
-            // It says what is wrong.
-            Err(_) => self.use_object(digest).and_then(|path| fs::read(&path).at_path("read", &path)),
-        }
-    }
-
-    fn check(&self, digest: &Digest, found: &Digest, path: PathBuf) -> Result<PathBuf> {
-        if found != digest {
-            let place = if path.starts_with(&self.root) { verify::quarantine(self, digest)? } else { path };
-            return Err(changed(digest, &place));
-        }
-        self.verified_set().insert(*digest);
-        Ok(path)
-    }
-
-    fn verified_set(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
-        self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Every record of this store, the common one not included; unreadable ones as errors of their files.
-    pub fn records(&self) -> impl Iterator<Item = (PathBuf, Option<Record>)> {
-        let files = walkdir::WalkDir::new(self.root.join("records")).sort_by_file_name().into_iter().flatten();
-        files.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "json")).map(
-            |entry| {
-                let record = read_json(entry.path()).ok();
-                (entry.into_path(), record)
-            },
-        )
-    }
-
-    /// Every object of this store, the common one not included.
-    pub fn objects(&self) -> impl Iterator<Item = (Digest, PathBuf)> {
-        let entries = walkdir::WalkDir::new(self.root.join("objects")).min_depth(2).max_depth(2).sort_by_file_name().into_iter().flatten();
-        entries.filter_map(|entry| {
-            let digest = format!("sha256:{}", entry.file_name().to_string_lossy()).parse().ok()?;
-            Some((digest, entry.into_path()))
-        })
-    }
-}
-
-fn changed(digest: &Digest, place: &Path) -> Error {
-    Error::failure(format!("the object {} has changed since it was written: its bytes are not what its name says", digest.short()))
-        .at_path(place)
-        .hint("it is put aside; run the same command again, and it is made anew (`surgcam store verify` looks for more)")
 }
 
 /// `false`: there is none yet.
@@ -284,14 +187,6 @@ fn is_of_our_format(root: &Path) -> Result<bool> {
     }
 }
 
-fn object_path_in(root: &Path, digest: &Digest) -> PathBuf {
-    let hex = digest.hex();
-    let mut path = root.join("objects");
-    path.push(&hex[..2]);
-    path.push(hex);
-    path
-}
-
 fn record_path_in(root: &Path, kind: &str, key: &StageKey) -> PathBuf {
     let mut path = root.join("records");
     path.push(kind);
@@ -299,13 +194,33 @@ fn record_path_in(root: &Path, kind: &str, key: &StageKey) -> PathBuf {
     path
 }
 
+fn records_in(root: &Path) -> Result<Vec<(PathBuf, Option<Record>)>> {
+    let mut records = Vec::new();
+    for entry in walked(WalkDir::new(root.join("records")).sort_by_file_name()) {
+        let path = entry?.into_path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        match fs::read(&path) {
+            // Somebody removed it just now.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).at_path("read", &path),
+            Ok(text) => records.push((path, serde_json::from_slice(&text).ok())),
+        }
+    }
+    Ok(records)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use key::KeyParts;
     use record::{Machine, RECORD_FORMAT};
 
-    fn record_of(store: &Store, content: &str) -> Record {
+    /// Of a stage that wrote a file and a folder; its objects are stored, itself is not.
+    pub(super) fn record_of(store: &Store, content: &str) -> Record {
         let parts =
             KeyParts { kind: "pack".into(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
         let key = parts.key();
@@ -409,7 +324,54 @@ mod tests {
         assert!(store.record("pack", &record.key).is_some());
         assert!(store.use_object(&record.outputs["frames"].digest).unwrap().starts_with(&common));
         record_of(&store, "abc");
-        assert_eq!(store.objects().count(), 0, "what the common store has is not stored twice");
+        assert_eq!(store.objects().unwrap().len(), 0, "what the common store has is not stored twice");
         assert!(Store::open(&own, Some(&folder.path().join("absent"))).is_err());
+    }
+    #[test]
+    fn a_broken_copy_in_the_common_store_is_not_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (common, own) = (folder.path().join("common"), folder.path().join("own"));
+        let record = {
+            let store = Store::open(&common, None).unwrap();
+            let record = record_of(&store, "abc");
+            store.write_record(&record).unwrap();
+            record
+        };
+        let digest = record.outputs["frames"].digest;
+        let store = Store::open(&own, Some(&common)).unwrap();
+        let broken = store.object_path(&digest);
+        fs::remove_file(&broken).unwrap();
+        fs::write(&broken, "abd").unwrap();
+        for _ in 0..2 {
+            let error = store.use_object(&digest).unwrap_err().to_string();
+            assert!(error.contains("has changed since it was written") && error.contains("your own store"), "{error}");
+        }
+        assert!(store.record("pack", &record.key).is_none(), "the stage must run");
+        let other = Store::open(&own, Some(&common)).unwrap();
+        assert!(other.record("pack", &record.key).is_none(), "other processes know it, too");
+        record_of(&store, "abc");
+        assert!(store.use_object(&digest).unwrap().starts_with(own.canonicalize().unwrap()));
+        assert!(store.record("pack", &record.key).is_some());
+        assert_eq!(fs::read_to_string(&broken).unwrap(), "abd", "nothing is written there");
+    }
+
+    #[test]
+    fn what_is_left_of_an_object_is_replaced_by_a_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = record_of(&Store::open(folder.path(), None).unwrap(), "abc");
+        // Another process finds it.
+        let store = Store::open(folder.path(), None).unwrap();
+        let digest = record.outputs["folder"].digest;
+        fs::remove_file(store.object_path(&digest).join("one")).unwrap();
+        record_of(&store, "abc");
+        assert!(store.use_object(&digest).unwrap().join("one").exists());
+    }
+
+    #[test]
+    fn records_that_cannot_be_listed_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        fs::create_dir_all(folder.path().join("records/pack/no-file.json")).unwrap();
+        assert!(store.records().is_err());
     }
 }

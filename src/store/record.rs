@@ -1,6 +1,6 @@
 //! The record of a finished stage: why it has its key, what came out, and how it was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// Names of outputs that are not what they were in another record of the same key.
+    pub fn outputs_unlike<'a>(&'a self, other: &'a Record) -> Vec<&'a str> {
+        let names = self.outputs.keys().chain(other.outputs.keys()).map(String::as_str).collect::<BTreeSet<_>>();
+        let digest = |record: &Record, name: &str| record.outputs.get(name).map(|output| output.digest);
+        names.into_iter().filter(|name| digest(self, name) != digest(other, name)).collect()
+    }
+
     pub fn into_head(self) -> RecordHead {
         RecordHead { format: self.format, key: self.key, outputs: self.outputs, seconds: self.seconds }
     }
@@ -62,4 +69,32 @@ pub struct Machine {
     pub threads: usize,
     pub surgcam: String,
     pub libtorch: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_are_not_what_they_were_are_named() {
+        let parts = KeyParts { kind: "train".into(), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
+        let record = |outputs: &[(&str, &str)]| Record {
+            format: RECORD_FORMAT,
+            key: parts.key(),
+            name: "train".into(),
+            parts: parts.clone(),
+            outputs: outputs
+                .iter()
+                .map(|(name, content)| {
+                    (name.to_string(), Output { digest: Digest::of_bytes(content.as_bytes()), form: Form::File, bytes: 1 })
+                })
+                .collect(),
+            started: String::new(),
+            seconds: 0.0,
+            machine: Machine::default(),
+        };
+        let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
+        assert_eq!(record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first), ["history", "last", "other"]);
+        assert_eq!(first.outputs_unlike(&first), [""; 0]);
+    }
 }

@@ -3,18 +3,19 @@
 //! The other place is laid out like a store. Objects go before the records that name them, so that whoever reads there sees
 //! whole results or none. What comes from there is compared with its name before it becomes an object here.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use object_store::path::Path as RemotePath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use url::Url;
 use walkdir::WalkDir;
 
 use super::digest::Digest;
-use super::file::{Durability, sync_folder, write_with};
+use super::file::{Durability, write_with};
 use super::key::StageKey;
 use super::record::{Form, Output, Record};
 use super::{Store, tree};
@@ -33,6 +34,15 @@ pub struct Transferred {
     pub records: usize,
     pub objects: usize,
     pub bytes: u64,
+    /// Records that are there already with other outputs.
+    pub differing: usize,
+}
+
+/// A file of an object here, and its place there.
+struct ObjectFile {
+    from: PathBuf,
+    to: RemotePath,
+    bytes: u64,
 }
 
 /// Files above this size go in parts, which bounds memory.
@@ -79,11 +89,16 @@ impl Remote {
             .hint("check the address, the AWS_* variables and the connection; what was transferred stays, the same command goes on")
     }
 
-    fn exists(&self, path: &RemotePath) -> Result<bool> {
-        match self.runtime.block_on(self.store.head(path)) {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.failed("look for", path, &error)),
+    /// The files of an object that are there, and their sizes.
+    fn sizes(&self, output: &Output) -> Result<BTreeMap<RemotePath, u64>> {
+        let place = self.object_parts(&output.digest, None);
+        match output.form {
+            Form::Tree => Ok(self.list(&place)?.into_iter().map(|entry| (entry.location, entry.size)).collect()),
+            Form::File => match self.runtime.block_on(self.store.head(&place)) {
+                Ok(entry) => Ok(BTreeMap::from([(entry.location, entry.size)])),
+                Err(object_store::Error::NotFound { .. }) => Ok(BTreeMap::new()),
+                Err(error) => Err(self.failed("look for", &place, &error)),
+            },
         }
     }
 
@@ -141,45 +156,65 @@ impl Remote {
         })
     }
 
-    fn list(&self, prefix: &RemotePath) -> Result<Vec<RemotePath>> {
+    fn list(&self, prefix: &RemotePath) -> Result<Vec<ObjectMeta>> {
         let found: Vec<_> = self.runtime.block_on(self.store.list(Some(prefix)).collect());
-        found.into_iter().map(|entry| entry.map(|entry| entry.location).map_err(|error| self.failed("list", prefix, &error))).collect()
+        found.into_iter().map(|entry| entry.map_err(|error| self.failed("list", prefix, &error))).collect()
     }
 
-    /// Sends a finished stage, unless it is there already.
-    pub fn push(&self, store: &Store, record: &Record) -> Result<Transferred> {
+    /// Sends what of a finished stage is not there, or is there in another size; all of it where it shall be sent `again`.
+    pub fn push(&self, store: &Store, record: &Record, again: bool) -> Result<Transferred> {
         let record_path = self.record_path(&record.parts.kind, &record.key);
         let mut sent = Transferred::default();
-        if self.exists(&record_path)? {
-            return Ok(sent);
+        let text = if again { None } else { self.read(&record_path)? };
+        let there: Option<Record> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        if there.as_ref().is_some_and(|there| there.outputs != record.outputs) {
+            return Ok(Transferred { differing: 1, ..sent });
         }
         for output in record.outputs.values() {
-            let path = store.use_object(&output.digest)?;
-            let mut files: Vec<(PathBuf, RemotePath)> = Vec::new();
-            if output.form == Form::File {
-                files.push((path, self.object_parts(&output.digest, None)));
-            } else {
-                for entry in WalkDir::new(&path).sort_by_file_name() {
-                    let entry = entry.at_path("list", &path)?;
-                    if entry.file_type().is_file() {
-                        let inner = entry.path().strip_prefix(&path).unwrap_or(entry.path());
-                        files.push((entry.path().to_path_buf(), self.object_parts(&output.digest, Some(inner))));
-                    }
-                }
+            if self.push_object(store, output, again)? {
+                sent.objects += 1;
+                sent.bytes += output.bytes;
             }
-            // The last file of a tree stands for all of it.
-            if files.last().is_some_and(|(_, last)| self.exists(last).unwrap_or(false)) {
-                continue;
-            }
-            files.iter().try_for_each(|(from, to)| self.upload(from, to))?;
-            sent.objects += 1;
-            sent.bytes += output.bytes;
         }
-        let text = serde_json::to_vec(record).map_err(|error| Error::failure(format!("cannot write the record: {error}")))?;
-        let put = self.runtime.block_on(self.store.put(&record_path, PutPayload::from(text)));
-        put.map_err(|error| self.failed("write", &record_path, &error))?;
-        sent.records = 1;
+        if there.is_none() {
+            let text = serde_json::to_vec(record).map_err(|error| Error::failure(format!("cannot write the record: {error}")))?;
+            let put = self.runtime.block_on(self.store.put(&record_path, PutPayload::from(text)));
+            put.map_err(|error| self.failed("write", &record_path, &error))?;
+            sent.records = 1;
+        }
         Ok(sent)
+    }
+
+    /// Tells whether there was anything to send.
+    fn push_object(&self, store: &Store, output: &Output, again: bool) -> Result<bool> {
+        let there = self.sizes(output)?;
+        let files = self.files(&store.object_path(&output.digest), output)?;
+        let is_whole = there.len() == files.len() && files.iter().all(|file| there.get(&file.to) == Some(&file.bytes));
+        if is_whole && !again {
+            return Ok(false);
+        }
+        store.use_object(&output.digest)?;
+        // A file too many makes it another tree.
+        let wanted: HashSet<&RemotePath> = files.iter().map(|file| &file.to).collect();
+        for path in there.keys().filter(|path| !wanted.contains(path)) {
+            self.runtime.block_on(self.store.delete(path)).map_err(|error| self.failed("remove", path, &error))?;
+        }
+        files.iter().try_for_each(|file| self.upload(&file.from, &file.to))?;
+        Ok(true)
+    }
+
+    fn files(&self, object: &Path, output: &Output) -> Result<Vec<ObjectFile>> {
+        let mut files = Vec::new();
+        for entry in WalkDir::new(object).sort_by_file_name() {
+            let entry = entry.at_path("list", object)?;
+            if entry.file_type().is_file() {
+                let inner = (output.form == Form::Tree).then(|| entry.path().strip_prefix(object).unwrap_or(entry.path()));
+                let to = self.object_parts(&output.digest, inner);
+                let bytes = entry.metadata().at_path("read", entry.path())?.len();
+                files.push(ObjectFile { to, bytes, from: entry.into_path() });
+            }
+        }
+        Ok(files)
     }
 
     /// Fetches a finished stage if it is there and not here.
@@ -203,14 +238,14 @@ impl Remote {
     }
 
     fn pull_object(&self, store: &Store, output: &Output) -> Result<()> {
-        let work = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
+        let work = tempfile::tempdir_in(store.tmp()).at_path("create a working folder", store.root())?;
         let target = work.path().join("object");
         let whole = self.object_parts(&output.digest, None);
         match output.form {
             Form::File => self.download(&whole, &target)?,
             Form::Tree => {
                 fs::create_dir(&target).at_path("create", &target)?;
-                for file in self.list(&whole)? {
+                for file in self.list(&whole)?.into_iter().map(|entry| entry.location) {
                     let inner: PathBuf = file.prefix_match(&whole).into_iter().flatten().map(|part| part.as_ref().to_string()).collect();
                     self.download(&file, &target.join(inner))?;
                 }
@@ -220,23 +255,16 @@ impl Remote {
         if found != output.digest {
             return Err(Error::failure(format!("what came is not the object {}: its digest is {found}", output.digest))
                 .at(&self.name)
-                .hint("the copy there is broken or incomplete; push it again from a good store"));
+                .hint("the copy there is broken or incomplete; push it again from a good store: `surgcam store push --again`"));
         }
-        tree::settle(&target)?;
-        let place = store.object_path(&output.digest);
-        if let Some(folder) = place.parent() {
-            fs::create_dir_all(folder).at_path("create the folder", folder)?;
-            fs::rename(&target, &place).at_path("move an object to", &place)?;
-            sync_folder(folder)?;
-        }
-        Ok(())
+        store.take_in(&target, &output.digest)
     }
 
     /// Kind and key of every record there.
     pub fn records(&self) -> Result<Vec<(String, StageKey)>> {
         let files = self.list(&self.at(&["records"]))?;
         let parsed = files.iter().filter_map(|file| {
-            let parts: Vec<String> = file.parts().map(|part| part.as_ref().to_string()).collect();
+            let parts: Vec<String> = file.location.parts().map(|part| part.as_ref().to_string()).collect();
             let [.., kind, name] = parts.as_slice() else { return None };
             let digest = format!("sha256:{}", name.strip_suffix(".json")?).parse().ok()?;
             Some((kind.clone(), StageKey(digest)))
@@ -257,4 +285,69 @@ fn folder_url(folder: &str) -> Result<Url> {
 fn write_probe(folder: &Path) -> Result<()> {
     let format = folder.join("FORMAT");
     if format.exists() { Ok(()) } else { write_with(&format, super::LAYOUT.as_bytes(), Durability::Synced) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::record_of;
+    use super::*;
+
+    #[test]
+    fn what_is_missing_there_is_sent_and_what_is_broken_is_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store"), None).unwrap();
+        let there = folder.path().join("there");
+        let remote = Remote::open(there.to_str().unwrap()).unwrap();
+        let record = record_of(&store, "abc");
+        let push = |again: bool| remote.push(&store, &record, again).unwrap();
+        let sent = push(false);
+        assert_eq!((sent.records, sent.objects), (1, 2));
+        assert_eq!(push(false), Transferred::default());
+        let place = |name: &str| {
+            let hex = record.outputs[name].digest.hex();
+            there.join("objects").join(&hex[..2]).join(&hex)
+        };
+        // Half a tree, and a file too many.
+        fs::remove_file(place("folder").join("one")).unwrap();
+        fs::write(place("folder").join("two"), "2").unwrap();
+        let sent = push(false);
+        assert_eq!((sent.records, sent.objects), (0, 1));
+        assert!(place("folder").join("one").exists() && !place("folder").join("two").exists());
+        // Of the right size only.
+        fs::write(place("frames"), "abd").unwrap();
+        assert_eq!(push(false).objects, 0);
+        assert_eq!(push(true).objects, 2);
+        assert_eq!(fs::read_to_string(place("frames")).unwrap(), "abc");
+        let elsewhere = Store::open(&folder.path().join("elsewhere"), None).unwrap();
+        assert_eq!(remote.pull(&elsewhere, "pack", &record.key).unwrap().objects, 2);
+        assert!(elsewhere.record("pack", &record.key).is_some());
+    }
+
+    #[test]
+    fn another_record_of_the_same_key_stays_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store"), None).unwrap();
+        let remote = Remote::open(folder.path().join("there").to_str().unwrap()).unwrap();
+        let first = record_of(&store, "abc");
+        remote.push(&store, &first, false).unwrap();
+        let remade = Record { outputs: record_of(&store, "abd").outputs, ..first.clone() };
+        assert_eq!(remote.push(&store, &remade, false).unwrap(), Transferred { differing: 1, ..Transferred::default() });
+        assert_eq!(remote.push(&store, &remade, true).unwrap().records, 1);
+        assert_eq!(remote.push(&store, &remade, false).unwrap(), Transferred::default());
+    }
+
+    #[test]
+    fn what_lies_in_the_common_store_alone_is_sent_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let common = folder.path().join("common");
+        {
+            let store = Store::open(&common, None).unwrap();
+            store.write_record(&record_of(&store, "abc")).unwrap();
+        }
+        let store = Store::open(&folder.path().join("own"), Some(&common)).unwrap();
+        let remote = Remote::open(folder.path().join("there").to_str().unwrap()).unwrap();
+        let records = store.all_records().unwrap();
+        assert_eq!(records.len(), 1);
+        assert_eq!(remote.push(&store, &records[0], false).unwrap().objects, 2);
+    }
 }

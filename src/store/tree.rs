@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::digest::Digest;
+use super::file::sync_folder;
 use super::record::Form;
 use crate::error::{AtPath, Result};
 
@@ -56,17 +57,19 @@ pub(super) fn mark_untouched(path: &Path) -> std::io::Result<()> {
     File::open(path)?.set_modified(untouched_time())
 }
 
-/// Puts an object's bytes on the disk and takes the right to write from its files.
+/// Takes the right to write from an object's files and puts it on the disk, names and all.
 pub(super) fn settle(path: &Path) -> Result<()> {
     for entry in WalkDir::new(path).contents_first(true) {
         let entry = entry.at_path("list", path)?;
-        if entry.file_type().is_file() {
+        if entry.file_type().is_dir() {
+            sync_folder(entry.path())?;
+        } else if entry.file_type().is_file() {
             let file = File::open(entry.path()).at_path("open", entry.path())?;
-            file.sync_all().at_path("write", entry.path())?;
             file.set_modified(untouched_time()).at_path("mark", entry.path())?;
             let mut permissions = file.metadata().at_path("read", entry.path())?.permissions();
             permissions.set_readonly(true);
-            std::fs::set_permissions(entry.path(), permissions).at_path("protect", entry.path())?;
+            file.set_permissions(permissions).at_path("protect", entry.path())?;
+            file.sync_all().at_path("write", entry.path())?;
         }
     }
     Ok(())

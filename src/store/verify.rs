@@ -31,7 +31,7 @@ impl Verified {
 
 /// Reads everything, on all cores. `progress` is told the bytes read so far.
 pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> {
-    let objects: Vec<(Digest, PathBuf)> = store.objects().collect();
+    let objects = store.objects()?;
     let read = AtomicU64::new(0);
     let found: Vec<(Digest, u64, bool)> = objects
         .par_iter()
@@ -44,9 +44,9 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
         .collect();
     let mut verified = Verified { objects: objects.len(), bytes: found.iter().map(|(_, bytes, _)| bytes).sum(), ..Verified::default() };
     for (digest, _, _) in found.iter().filter(|(_, _, same)| !same) {
-        verified.corrupt.push((*digest, quarantine(store, digest)?));
+        verified.corrupt.push((*digest, store.quarantine(digest)?));
     }
-    for (path, record) in store.records() {
+    for (path, record) in store.records()? {
         verified.records += 1;
         match record {
             Some(record) if record.parts.key() == record.key => {
@@ -61,27 +61,4 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
         }
     }
     Ok(verified)
-}
-
-/// Where an object is put aside.
-pub(super) fn quarantine_path(store: &Store, digest: &Digest) -> PathBuf {
-    store.root().join("quarantine").join(digest.hex())
-}
-
-/// Takes an object out of use, so that it is made again, and keeps it for whoever wants to know what happened.
-pub(super) fn quarantine(store: &Store, digest: &Digest) -> Result<PathBuf> {
-    let target = quarantine_path(store, digest);
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).at_path("create the folder", folder)?;
-    }
-    if target.exists() {
-        super::gc::remove(&target)?;
-    }
-    let path = super::object_path_in(store.root(), digest);
-    match fs::rename(&path, &target) {
-        // Another process was quicker.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(target),
-        Err(error) => Err(error).at_path("put aside", &path),
-        Ok(()) => Ok(target),
-    }
 }

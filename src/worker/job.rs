@@ -90,6 +90,7 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
                 seconds,
                 machine: machine_of(hello),
             };
+            run.tell_difference(&record);
             worker.store.write_record(&record).map(|()| record)
         });
         match recorded {

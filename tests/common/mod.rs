@@ -3,6 +3,7 @@
 
 pub mod experiments;
 mod formula;
+pub mod objects;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -27,6 +27,7 @@ use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage,
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
 use surgcam::store::Store;
+use surgcam::store::record::Record;
 use tch::Device;
 
 /// What a worker has: the same for all of its stages.
@@ -106,6 +107,20 @@ impl<'a> StageRun<'a> {
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!("cannot remove {}: {error}", folder.display());
+        }
+    }
+
+    /// The first record of a key wins, as long as its outputs are there. Where they are lost, and the stage is made again with
+    /// other bytes, the user is told. To be called before the new record is written.
+    pub fn tell_difference(&self, record: &Record) {
+        let Some(first) = self.worker.store.record_even_without_objects(&record.parts.kind, &record.key) else { return };
+        let differing = record.outputs_unlike(&first);
+        if !differing.is_empty() {
+            self.note(format!(
+                "made again, for outputs of it were lost; not as they were on {}: {}. What is made now counts from here on",
+                first.started,
+                differing.join(", ")
+            ));
         }
     }
 

@@ -22,6 +22,7 @@ use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::resume::{self, Progress};
 use crate::training::sgd::Sgd;
+use crate::training::snapshot::Snapshots;
 
 struct Trainer<'a> {
     stage: &'a StageRun<'a>,
@@ -45,8 +46,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
         trainer.resume(resumed.weights, resumed.momentum, resumed.schedule)?;
         (history, best) = (resumed.history, resumed.best);
     }
+    let mut snapshots = Snapshots::new(stage.partial_folder());
     for epoch in history.len() + 1..=parameters.epochs {
-        let begun = Instant::now();
         let line = trainer.epoch(epoch)?;
         // Without a positive label anywhere there is no mAP; the first epoch is as good as any.
         let map = line.mean_average_precision.unwrap_or(0.0);
@@ -59,7 +60,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
         ));
         history.push(line);
         if epoch < parameters.epochs {
-            trainer.progress(&history, best.as_ref()).write(&stage.partial_folder(), begun)?;
+            trainer.progress(&history, best.as_ref()).write(&mut snapshots)?;
         }
     }
     let (_, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;

@@ -10,7 +10,7 @@ use surgcam::random::stream;
 use tch::Tensor;
 
 use super::adam::Adam;
-use super::snapshot::{self, Groups};
+use super::snapshot::{self, Groups, Snapshots};
 use crate::model::parameters::Parameters;
 use crate::stages::StageRun;
 
@@ -63,6 +63,7 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
         best = state.best.map(|score| (score, Parameters::new(groups.group(BEST))));
         history = state.history;
     }
+    let mut snapshots = Snapshots::new(stage.partial_folder());
     let mut unsaved = Instant::now();
     for epoch in history.len() + 1..=epochs {
         let begun = Instant::now();
@@ -81,7 +82,7 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
         tracing::debug!("epoch {epoch}/{epochs}: train loss {train_loss:.4}, {score_name} {score:.4}");
         history.push(row);
         if epoch < epochs && unsaved.elapsed().as_secs_f64() > SNAPSHOT_SECONDS {
-            save(stage, head, &history, best.as_ref(), unsaved)?;
+            save(&mut snapshots, head, &history, best.as_ref())?;
             unsaved = Instant::now();
         }
     }
@@ -99,13 +100,7 @@ fn take_up(head: &mut dyn HeadInTraining, state: &State, groups: &Groups) -> Res
     Ok(())
 }
 
-fn save(
-    stage: &StageRun,
-    head: &mut dyn HeadInTraining,
-    history: &[HeadEpoch],
-    best: Option<&(f64, Parameters)>,
-    begun: Instant,
-) -> Result<()> {
+fn save(snapshots: &mut Snapshots, head: &mut dyn HeadInTraining, history: &[HeadEpoch], best: Option<&(f64, Parameters)>) -> Result<()> {
     let mut groups = Groups::default();
     groups.add(WEIGHTS, head.parameters().iter());
     let optimizer: Vec<(String, Tensor)> = head.optimizer().state();
@@ -114,7 +109,7 @@ fn save(
         groups.add(BEST, best.iter());
     }
     let state = State { optimizer_steps: head.optimizer().steps(), best: best.map(|(score, _)| *score), history: history.to_vec() };
-    snapshot::write(&stage.partial_folder(), history.len(), &state, &groups, begun)
+    snapshots.write(history.len(), &state, &groups)
 }
 
 /// The rows in an order of the epoch's own, in batches.

@@ -4,7 +4,6 @@
 //! Random draws need no state: each is seeded by the epoch and the sample (see [`surgcam::random`]).
 
 use std::path::Path;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use surgcam::artifacts::history::HistoryRow;
@@ -13,7 +12,7 @@ use tch::Tensor;
 
 use super::plateau::Schedule;
 use super::sgd::Sgd;
-use super::snapshot::{self, Groups};
+use super::snapshot::{self, Groups, Snapshots};
 use crate::model::parameters::Parameters;
 
 /// The part of the state that is no tensor.
@@ -47,8 +46,8 @@ const MOMENTUM: &str = "momentum";
 const BEST: &str = "best";
 
 impl Progress<'_> {
-    /// Writes the state into the folder, in place of the one that is there. `epoch_begun`: when the last epoch began.
-    pub fn write(&self, folder: &Path, epoch_begun: Instant) -> Result<()> {
+    /// Writes the state in place of the one before.
+    pub fn write(&self, snapshots: &mut Snapshots) -> Result<()> {
         let mut groups = Groups::default();
         groups.add(WEIGHTS, self.weights.iter());
         groups.add(MOMENTUM, &self.optimizer.buffers);
@@ -57,7 +56,7 @@ impl Progress<'_> {
         }
         let best = self.best.map(|(best, _)| *best);
         let state = State { schedule: self.schedule.clone(), best, history: self.history.to_vec() };
-        snapshot::write(folder, self.history.len(), &state, &groups, epoch_begun)
+        snapshots.write(self.history.len(), &state, &groups)
     }
 }
 
@@ -83,6 +82,7 @@ mod tests {
     #[test]
     fn every_number_comes_back_with_all_its_bits() {
         let folder = tempfile::tempdir().unwrap();
+        let mut snapshots = Snapshots::new(folder.path().to_path_buf());
         let weights = Parameters::new([("fc.bias".to_string(), Tensor::rand([3], (Kind::Float, Device::Cpu)))]);
         let optimizer = Sgd::new(&weights, 0.9, 1e-4);
         for place in 1..500 {
@@ -106,7 +106,7 @@ mod tests {
                 optimizer: &optimizer,
                 best: Some(&best),
             };
-            progress.write(folder.path(), Instant::now()).unwrap();
+            progress.write(&mut snapshots).unwrap();
             let read = read(folder.path()).unwrap();
             assert_eq!(read.best.map(|(best, _)| best), Some(number));
             assert_eq!((read.history, read.schedule), (vec![line], schedule));

@@ -1,23 +1,34 @@
-//! How far a training came: a JSON file and the tensors that belong to it, written after each epoch into the stage's partial folder
-//! and never half.
+//! How far a training came: a JSON file and the tensors that belong to it, written after an epoch into the stage's partial folder and
+//! never half.
+//!
+//! Waiting for the disk after each epoch would cost more than quick epochs do, so it is done once in a while: a power failure takes what
+//! was trained since. Until then the snapshot that is on the disk stays beside the newest one.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use surgcam::error::{AtPath, Result};
 use surgcam::store::digest::Digest;
-use surgcam::store::file::{Durability, write_with};
+use surgcam::store::file::{Durability, WORTH_SYNCING, sync_folder, write_with};
 use surgcam::store::read_json;
 use tch::{Device, Tensor};
 
 const FORMAT: u32 = 2;
-const STATE_FILE: &str = "state.json";
+/// The snapshot that is on the disk.
+const SYNCED_FILE: &str = "state.json";
+/// A newer one that may be on its way there.
+const NEWEST_FILE: &str = "newest.json";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct StateFile<S> {
     format: u32,
+    /// Absent where an earlier program wrote it.
+    #[serde(default)]
+    epochs: usize,
     /// Names the file of tensors: each epoch has its own, so that the one in use is never written to.
     tensors: String,
     digest: Digest,
@@ -44,43 +55,141 @@ impl Groups {
     }
 }
 
-/// An epoch that took so long is worth waiting for the disk.
-const WORTH_SYNCING: Duration = Duration::from_secs(30);
-
-/// Writes the state after so many epochs into the folder, in place of the one that is there. `epoch_begun`: when the last one began.
-pub fn write<S: Serialize>(folder: &Path, epochs: usize, state: &S, groups: &Groups, epoch_begun: Instant) -> Result<()> {
-    std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
-    let name = format!("epoch-{epochs}.safetensors");
-    let path = folder.join(&name);
-    Tensor::write_safetensors(&groups.0, &path).at_path("write", &path)?;
-    let durability = if epoch_begun.elapsed() > WORTH_SYNCING { Durability::Synced } else { Durability::Remade };
-    if durability == Durability::Synced {
-        std::fs::File::open(&path).and_then(|file| file.sync_all()).at_path("write", &path)?;
-    }
-    let state = StateFile { format: FORMAT, digest: Digest::of_file(&path)?, tensors: name.clone(), state };
-    let state_path = folder.join(STATE_FILE);
-    write_with(&state_path, &serde_json::to_vec(&state).at_path("write", &state_path)?, durability)?;
-    remove_others(folder, &name);
-    Ok(())
+/// The snapshots of one training.
+#[derive(Debug)]
+pub struct Snapshots {
+    folder: PathBuf,
+    /// What was trained before this is on the disk.
+    synced: Instant,
 }
 
-/// Tensors of earlier epochs.
-fn remove_others(folder: &Path, current: &str) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name != current && name != STATE_FILE {
-            // Left over, it takes room and nothing else.
-            let _ = std::fs::remove_file(entry.path());
+impl Snapshots {
+    /// To be made when the training begins or goes on.
+    pub fn new(folder: PathBuf) -> Self {
+        Snapshots { folder, synced: Instant::now() }
+    }
+
+    /// Writes the state after so many epochs, in place of the one before.
+    pub fn write<S: Serialize>(&mut self, epochs: usize, state: &S, groups: &Groups) -> Result<()> {
+        if self.synced.elapsed() < WORTH_SYNCING {
+            return self.write_with(epochs, state, groups, Durability::Remade);
+        }
+        self.write_with(epochs, state, groups, Durability::Synced)?;
+        self.synced = Instant::now();
+        Ok(())
+    }
+
+    fn write_with<S: Serialize>(&self, epochs: usize, state: &S, groups: &Groups, durability: Durability) -> Result<()> {
+        fs::create_dir_all(&self.folder).at_path("create the folder", &self.folder)?;
+        let tensors = format!("epoch-{epochs}.safetensors");
+        let path = self.folder.join(&tensors);
+        Tensor::write_safetensors(&groups.0, &path).at_path("write", &path)?;
+        let state_file = match durability {
+            Durability::Remade => NEWEST_FILE,
+            Durability::Synced => {
+                File::open(&path).and_then(|file| file.sync_all()).at_path("write", &path)?;
+                // The folder's own name.
+                self.folder.parent().map_or(Ok(()), sync_folder)?;
+                SYNCED_FILE
+            }
+        };
+        let state = StateFile { format: FORMAT, epochs, digest: Digest::of_file(&path)?, tensors, state };
+        let state_path = self.folder.join(state_file);
+        write_with(&state_path, &serde_json::to_vec(&state).at_path("write", &state_path)?, durability)?;
+        if durability == Durability::Synced {
+            forget(&self.folder.join(NEWEST_FILE));
+        }
+        self.forget_unnamed();
+        Ok(())
+    }
+
+    /// Tensors that no state names any more.
+    fn forget_unnamed(&self) {
+        let states = [SYNCED_FILE, NEWEST_FILE];
+        let named = states.iter().filter_map(|state| read_json::<StateFile<IgnoredAny>>(&self.folder.join(state)).ok());
+        let named: HashSet<String> = named.map(|state| state.tensors).collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !states.contains(&name.as_str()) && !named.contains(&name) {
+                forget(&entry.path());
+            }
         }
     }
 }
 
-/// The state in the folder; `None` if there is none that is whole.
+/// Left over, it takes room and nothing else.
+fn forget(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+/// The state in the folder, the newest that is whole; `None` if there is none.
 pub fn read<S: DeserializeOwned>(folder: &Path) -> Option<(S, Groups)> {
-    let file: StateFile<S> = read_json(&folder.join(STATE_FILE)).ok()?;
+    let states = [NEWEST_FILE, SYNCED_FILE].iter().filter_map(|state| read_json::<StateFile<S>>(&folder.join(state)).ok());
+    let mut states: Vec<StateFile<S>> = states.filter(|state| state.format == FORMAT).collect();
+    states.sort_by_key(|state| std::cmp::Reverse(state.epochs));
+    states.into_iter().find_map(|state| read_tensors(folder, state))
+}
+
+fn read_tensors<S>(folder: &Path, file: StateFile<S>) -> Option<(S, Groups)> {
     let path = folder.join(&file.tensors);
-    if file.format != FORMAT || Digest::of_file(&path).ok()? != file.digest {
+    if Digest::of_file(&path).ok()? != file.digest {
         return None;
     }
     Some((file.state, Groups(Tensor::read_safetensors(&path).ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    fn write(snapshots: &Snapshots, epochs: usize, durability: Durability) {
+        let mut groups = Groups::default();
+        groups.add("weights", [(&"w".to_string(), &Tensor::full([2], epochs as f64, (Kind::Float, Device::Cpu)))]);
+        snapshots.write_with(epochs, &epochs, &groups, durability).unwrap();
+    }
+
+    fn files(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_on_the_disk_stays_until_something_newer_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(folder.path().join("partial"));
+        let folder = snapshots.folder.as_path();
+        write(&snapshots, 1, Durability::Remade);
+        assert_eq!(files(folder), ["epoch-1.safetensors", NEWEST_FILE]);
+        write(&snapshots, 2, Durability::Synced);
+        write(&snapshots, 3, Durability::Remade);
+        write(&snapshots, 4, Durability::Remade);
+        assert_eq!(files(folder), ["epoch-2.safetensors", "epoch-4.safetensors", NEWEST_FILE, SYNCED_FILE]);
+        assert_eq!(read::<usize>(folder).unwrap().0, 4);
+        // What a power failure may leave of what was not synced.
+        fs::write(folder.join("epoch-4.safetensors"), "").unwrap();
+        let (epochs, groups) = read::<usize>(folder).unwrap();
+        assert_eq!((epochs, f64::try_from(groups.group("weights")["w"].sum(Kind::Double)).unwrap()), (2, 4.0));
+        fs::write(folder.join(NEWEST_FILE), "").unwrap();
+        assert_eq!(read::<usize>(folder).unwrap().0, 2);
+        write(&snapshots, 5, Durability::Synced);
+        assert_eq!(files(folder), ["epoch-5.safetensors", SYNCED_FILE]);
+        assert_eq!(read::<usize>(folder).unwrap().0, 5);
+    }
+
+    #[test]
+    fn quick_epochs_are_synced_once_in_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut snapshots = Snapshots::new(folder.path().join("partial"));
+        snapshots.write(1, &(), &Groups::default()).unwrap();
+        assert!(!snapshots.folder.join(SYNCED_FILE).exists());
+        snapshots.synced = Instant::now().checked_sub(WORTH_SYNCING).unwrap();
+        snapshots.write(2, &(), &Groups::default()).unwrap();
+        assert!(snapshots.folder.join(SYNCED_FILE).exists());
+        snapshots.write(3, &(), &Groups::default()).unwrap();
+        assert!(snapshots.folder.join(NEWEST_FILE).exists());
+    }
 }
