@@ -231,7 +231,8 @@ impl Perception {
             if part.is_empty() {
                 return Ok(features);
             }
-            let cut = self.cut_out(frames, &part);
+            let planes: Vec<&[u8]> = frames.iter().map(|(planes, _)| *planes).collect();
+            let cut = self.cut_out(&planes, &part);
             let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, [CROP_SIZE; 2], &CROP_NORMALIZATION, self.device);
             let maps = self.network.feature_maps(&images)?;
@@ -242,11 +243,11 @@ impl Perception {
         }
     }
 
-    /// [3, 224, 224] of each frame's box, in the order asked, which is that of the frames.
-    fn cut_out(&self, frames: &[(&[u8], &[Region])], wanted: &[(usize, Box2)]) -> Vec<Vec<u8>> {
+    /// [3, 224, 224] of each frame's box, in the order asked, which is that of the frames. `frames`: their [3, H, W] pixels.
+    pub fn cut_out(&self, frames: &[&[u8]], wanted: &[(usize, Box2)]) -> Vec<Vec<u8>> {
         let [height, width] = self.image_size;
         let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {
-            let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0].0), height, width);
+            let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0]), height, width);
             let crop = |(_, bounds): &(usize, Box2)| {
                 let mut planes = vec![0; 3 * (CROP_SIZE * CROP_SIZE) as usize];
                 picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), CROP_SIZE, CROP_SIZE), &mut planes);

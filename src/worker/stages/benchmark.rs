@@ -11,11 +11,12 @@ use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::artifacts::metrics::StepSpeed;
 use surgcam::dataset::augment::Augmentation;
 use surgcam::dataset::index::{Frame, OnBadFrame};
-use surgcam::dataset::pack::{Pack, Packing};
+use surgcam::dataset::pack::{self, Pack, Packing};
 use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
 use surgcam::store::write_json;
+use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
 use surgcam::vision::resize::resize;
@@ -55,17 +56,34 @@ pub fn make(stage: &StageRun) -> Result<()> {
         }
         steps.retain(|step| parameters.only.contains(&step.name));
     }
-    let count = steps.len();
-    let total = count * parameters.rounds;
     for round in 0..parameters.rounds {
-        for (number, step) in steps.iter_mut().enumerate() {
-            stage.progress(round * count + number, total, "steps")?;
-            let effort = Effort { warm_up: if round == 0 { 2 } else { 1 }, least: 2, most: 10_000, seconds: parameters.seconds };
-            step.times.0.extend(Times::measure(effort, &mut step.once, |_| Ok(()))?.0);
-        }
+        measure_in_turns(&mut steps, parameters.seconds, |done, of| stage.progress(round * of + done, parameters.rounds * of, "steps"))?;
     }
     let speeds: Vec<StepSpeed> = steps.iter().map(Step::speed).collect();
     write_json(&stage.output(output::METRICS), &speeds)
+}
+
+/// A step goes on for so many seconds before it is another's turn: a slow moment of the machine falls on several.
+const TURN: f64 = 0.1;
+
+/// Measures each step for so many seconds, one turn after the other.
+fn measure_in_turns(steps: &mut [Step], seconds: f64, progress: impl Fn(usize, usize) -> Result<()>) -> Result<()> {
+    let count = steps.len();
+    let mut measured = vec![0.0; count];
+    let mut waiting: Vec<usize> = (0..count).collect();
+    while !waiting.is_empty() {
+        for &place in &waiting {
+            progress(count - waiting.len(), count)?;
+            let step = &mut steps[place];
+            // What others did since its last turn is out of the caches after one that does not count.
+            let effort = Effort { warm_up: 1, least: 1, most: 10_000, seconds: TURN.min(seconds) };
+            let times = Times::measure(effort, &mut step.once, |_| Ok(()))?;
+            measured[place] += times.total();
+            step.times.0.extend(times.0);
+        }
+        waiting.retain(|&place| measured[place] < seconds);
+    }
+    Ok(())
 }
 
 /// Something to measure. `once` works on `batch` frames.
@@ -78,12 +96,12 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn speed(&self) -> StepSpeed {
-        let per_frame = |share| self.times.percentile(share) * 1e3 / self.batch as f64;
+        let per_frame = |seconds: f64| seconds * 1e3 / self.batch as f64;
         StepSpeed {
             step: self.name.clone(),
             batch: self.batch,
-            p50_milliseconds_per_frame: per_frame(0.5),
-            p95_milliseconds_per_frame: per_frame(0.95),
+            p50_milliseconds_per_frame: per_frame(self.times.median()),
+            p95_milliseconds_per_frame: per_frame(self.times.percentile(0.95)),
             repetitions: self.times.0.len(),
         }
     }
@@ -184,6 +202,10 @@ impl<'a> Bench<'a> {
                 Ok(())
             }));
             let many: Vec<PathBuf> = of_format.iter().cycle().take(PACKED).cloned().collect();
+            steps.push(step(&format!("decode and resize {format} to batches"), PACKED, {
+                let many = many.clone();
+                move |_| self.batches_of(&many)
+            }));
             steps.push(step(&format!("pack {format}"), PACKED, move |_| {
                 let folder = self.stage.workspace.join("pack-again");
                 // A run's pack replaces no other: to replace one would be to wait for the disk.
@@ -209,6 +231,18 @@ impl<'a> Bench<'a> {
             Ok(())
         }));
         steps
+    }
+
+    /// From picture files to normalised batches on the device, as a data loader hands them over.
+    fn batches_of(&self, pictures: &[PathBuf]) -> Result<()> {
+        let [height, width] = self.parameters.image_size;
+        for batch in pictures.chunks(self.parameters.batch) {
+            let decoded = batch.par_iter().map(|path| pack::decode(path, height, width)).collect::<Result<Vec<_>>>()?;
+            let planes: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
+            let _on_device = frames::images(&planes, self.parameters.image_size, &NORMALIZATION, self.device());
+        }
+        self.synchronize();
+        Ok(())
     }
 
     /// Whole passes, from packed pixels to maps or features on the CPU.
@@ -279,6 +313,26 @@ impl<'a> Bench<'a> {
             ),
             on_seen("heat maps, hot cells and pooling (sl-fe)", without_network(sl_fe.clone())),
             on_seen("heat maps, boxes and pooling (l-fe)", without_network(l_fe)),
+            step(&format!("boxes ({BOXES})"), 1, move |_| {
+                std::hint::black_box(self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes())));
+                Ok(())
+            }),
+            step(&format!("crops ({BOXES})"), 1, move |number| {
+                let regions = self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes()));
+                let wanted: Vec<(usize, Box2)> = regions.regions.iter().map(|region| (0, region.bounds)).collect();
+                std::hint::black_box(self.perception.cut_out(&self.rows(number, 1), &wanted));
+                Ok(())
+            }),
+            on_seen(&format!("pooling ({BOXES} boxes, l-fe)"), {
+                // Found once: what is measured is the pooling.
+                let heat = self.heat_with_boxes();
+                let settings = self.settings(Mode::LFe, self.all_classes());
+                Box::new(move |seen| {
+                    seen.fetch_cells(&settings);
+                    std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
+                    Ok(())
+                })
+            }),
             step("writing features", self.parameters.batch, move |_| {
                 let folder = self.stage.workspace.join("features");
                 std::fs::create_dir_all(&folder).at_path("create", &folder)?;
@@ -305,16 +359,20 @@ impl<'a> Bench<'a> {
     fn settings(&self, mode: Mode, present: Present) -> ExtractionSettings {
         ExtractionSettings {
             mode,
-            regions: Some(RegionSettings {
-                cam: self.cam(present),
-                roi_threshold: ROI_THRESHOLD,
-                minimum_area: Some(MINIMUM_AREA),
-                feature_layer: Some(FeatureLayer::Layer4),
-            }),
+            regions: Some(self.region_settings(present)),
             architecture: self.parameters.architecture,
             normalization: NORMALIZATION,
             pool: Pool::P512,
             precision: self.parameters.precision,
+        }
+    }
+
+    fn region_settings(&self, present: Present) -> RegionSettings {
+        RegionSettings {
+            cam: self.cam(present),
+            roi_threshold: ROI_THRESHOLD,
+            minimum_area: Some(MINIMUM_AREA),
+            feature_layer: Some(FeatureLayer::Layer4),
         }
     }
 

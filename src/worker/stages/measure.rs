@@ -76,7 +76,7 @@ pub fn speed(
     Ok(Some(Speed {
         frames: times.0.len(),
         frames_per_second: timed / times.total(),
-        p50_milliseconds: times.percentile(0.5) * 1e3,
+        p50_milliseconds: times.median() * 1e3,
         p95_milliseconds: times.percentile(0.95) * 1e3,
         forward_passes_per_frame: forward_passes as f64 / timed,
         regions_per_frame: regions as f64 / timed,
