@@ -28,6 +28,7 @@ pub mod gc;
 pub mod history;
 pub mod key;
 pub mod lock;
+pub mod memory;
 pub mod record;
 pub mod stat;
 pub mod transfer;
