@@ -324,9 +324,10 @@ fn runs_are_listed_compared_and_told() {
     assert!(said.out.contains("note: epoch 1/1") && said.out.contains("finished in"), "{}", said.out);
     let said = place.run(&["logs", "trian"], 2);
     assert!(said.err.contains("did you mean"), "{}", said.err);
-    for arguments in [&["show", "run", "1999"][..], &["show", "1999"], &["diff", "1999", "latest"], &["logs", "--run", "1999"]] {
+    for arguments in [&["show", "run", "nowhere"][..], &["show", "nowhere"], &["diff", "nowhere", "latest"], &["logs", "--run", "nowhere"]]
+    {
         let said = place.run(arguments, 2);
-        assert!(said.err.contains("there is no run `1999`") && said.err.contains("`surgcam runs` lists them"), "{}", said.err);
+        assert!(said.err.contains("there is no run `nowhere`") && said.err.contains("`surgcam runs` lists them"), "{}", said.err);
     }
     assert!(place.run(&["show"], 2).err.contains("Usage: surgcam show"));
 }

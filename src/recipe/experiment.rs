@@ -64,7 +64,7 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
     }
     if direct.is_dir() {
         return Err(Error::usage(format!("`{name}` is a folder, an experiment is a TOML file")).hint(match names_in(&direct).first() {
-            Some(first) => format!("name one of the files in it, as in {}", direct.join(first).with_extension("toml").display()),
+            Some(first) => format!("name one of the files in it, as in {}", direct.join(format!("{first}.toml")).display()),
             None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
         }));
     }
