@@ -40,10 +40,15 @@ fn an_interrupted_run_says_how_to_go_on_and_a_killed_one_goes_on() {
     let long = ["run", &file, "--set", "model.epochs=4000", "--set", "experiment.tables=[\"classification\"]"];
     for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
         let mut child = place.surgcam(&long).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_for_training(&mut child);
+        let rest = wait_for_training(&mut child);
         std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.code(), code);
+        if signal == "-INT" {
+            let said = rest.join().unwrap();
+            let line = said.iter().find_map(|line| line.strip_prefix("interrupted; go on with: ")).expect("a command");
+            assert_eq!(shlex::split(line).unwrap()[1..], long, "{line}");
+        }
     }
     // The killed runner's worker sees its stdin closed and ends; the stage's lock is free again.
     place.run(&["run", &file, "--set", "experiment.tables=[\"classification\"]"], 0);
@@ -55,14 +60,14 @@ fn an_interrupted_run_says_how_to_go_on_and_a_killed_one_goes_on() {
     assert_eq!(left(), 0);
 }
 
-/// Until the program says that an epoch is done.
-fn wait_for_training(child: &mut std::process::Child) {
+/// Until the program says that an epoch is done; gives what it says from then on.
+fn wait_for_training(child: &mut std::process::Child) -> std::thread::JoinHandle<Vec<String>> {
     use std::io::BufRead;
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut lines = stderr.lines();
     lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("/4000: train loss"))).expect("an epoch").unwrap();
     // Somebody must go on reading, or the program would stop at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || lines.map_while(Result::ok).collect())
 }
 
 #[test]
@@ -107,6 +112,34 @@ fn mistakes_are_refused_before_anything_runs() {
     }
     let said = place.run(&["run", "quickstrat"], 2);
     assert!(said.err.contains("did you mean `quickstart`?"), "{}", said.err);
+}
+
+#[test]
+fn wrong_places_are_told_before_anything_runs() {
+    let place = Place::new();
+    let file = small(&place, "");
+    place.write("blocked", "a file where a folder should be");
+    for variable in ["SURGCAM_RESULTS", "SURGCAM_STORE"] {
+        let said: common::Said = place.surgcam(&["run", &file]).env(variable, place.path("blocked/below")).output().unwrap().into();
+        assert_eq!(said.code, Some(2), "{variable}: {}", said.err);
+        assert!(said.err.starts_with("error: ") && said.err.contains("blocked/below") && said.err.contains(variable), "{}", said.err);
+        assert!(place.entries("records").is_empty(), "{variable}: something ran");
+    }
+    let folder = place.folder.path().to_str().unwrap();
+    let said = place.run(&["run", folder], 2);
+    assert!(said.err.contains("is a folder") && said.err.contains("small.toml"), "{}", said.err);
+    for arguments in [&["show", "latest"][..], &["diff", "latest", "latest"], &["logs", "--run", "latest"]] {
+        let said = place.run(arguments, 2);
+        assert!(said.err.contains("the store has none yet"), "{}", said.err);
+    }
+    assert!(place.run(&["logs"], 2).err.contains("no run has a journal"));
+    assert!(place.run(&["logs", "train"], 2).err.contains("no run has anything of `train`"));
+    assert!(place.run(&["runs", "small"], 0).err.contains("no run of `small`"));
+    let said = place.run(&["run", &file, "--set", "matrix.model=[tiny]"], 2);
+    assert!(said.err.contains("`[tiny]` is no value of TOML") && said.err.contains("single ones"), "{}", said.err);
+    let drawing = place.path("missing/folder/plan.svg");
+    place.run(&["graph", &file, "--format", "svg", "--out", drawing.to_str().unwrap()], 0);
+    assert!(drawing.is_file());
 }
 
 fn small_with(place: &Place, name: &str, more: &str) -> String {
@@ -297,6 +330,26 @@ fn every_shipped_experiment_is_free_of_mistakes() {
     let said = Place::new().run(&["check"], 0);
     assert_eq!(said.out.lines().filter(|line| line.contains("no mistake found")).count(), said.out.lines().count());
     assert!(said.out.contains("paper.toml") && said.out.contains("quickstart.toml"));
+}
+
+#[test]
+fn check_lists_every_mistake_of_an_experiment_and_of_recipes_that_nothing_uses() {
+    let place = Place::new();
+    let typos = "[data.mixed]\nadapter = \"mix\"\nparts = [\"drawn\", \"drwan\"]\n\
+                 [data.odd]\nextends = \"drawn\"\nadapter = \"endovis81\"\n\
+                 [model.tuned]\nextends = \"tiny\"\nfine_tune_from = \"tyni\"\n\
+                 [model.lost]\nextends = \"gc-z\"\n";
+    let file = small_with(&place, "typos.toml", typos);
+    let said = place.run(&["check", &file], 2);
+    let expected = ["did you mean `drawn`?", "adapter recipe `endovis81`", "did you mean `tiny`?", "no model recipe `gc-z`", "4 mistakes"];
+    for expected in expected {
+        assert!(said.err.contains(expected), "{expected}: {}", said.err);
+    }
+    assert!(!said.out.contains("typos.toml") && said.out.contains("recipes, no mistake found"), "{}", said.out);
+    let unreadable = place.write("unreadable.toml", "[modle.x]\n");
+    let said = place.run(&["check", unreadable.to_str().unwrap(), &small(&place, "")], 2);
+    assert!(said.err.contains("did you mean `model`?") && said.err.contains("1 mistake was found"), "{}", said.err);
+    assert!(said.out.contains("small.toml: 2 cells, no mistake found"), "{}", said.out);
 }
 
 #[test]

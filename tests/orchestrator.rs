@@ -50,6 +50,32 @@ fn a_plan_says_why_a_stage_will_run() {
 }
 
 #[test]
+fn what_is_lost_is_told_from_what_never_ran_after_a_run_that_did_nothing() {
+    let place = Place::new();
+    let file = sweep(&place, "again", "tables = [\"classification\"]", "[matrix]\nmodel = [\"tiny\"]");
+    place.run(&["run", &file], 0);
+    assert!(place.run(&["run", &file], 0).err.contains("nothing to run"));
+    std::fs::remove_dir_all(place.path("store/records/evaluate")).unwrap();
+    let said = place.run(&["plan", &file], 0);
+    assert!(line_of(&said.out, "evaluate tiny").ends_with("will run: output missing from the store"), "{}", said.out);
+}
+
+#[test]
+fn cells_of_a_sweep_over_data_have_reasons_of_their_own() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\n\"data.frames_per_sequence\" = [4, 6]";
+    let file = sweep(&place, "data", "tables = [\"classification\"]", matrix);
+    place.run(&["run", &file], 0);
+    let said = place.run(&["plan", &file, "--set", "data.drawn.seed=7"], 0);
+    for frames in [4, 6] {
+        let sample = format!("sample drawn data.frames_per_sequence={frames}");
+        assert!(line_of(&said.out, &sample).ends_with("will run: sample.seed 42 -> 7"), "{}", said.out);
+        let index = format!("index drawn endovis-11 data.frames_per_sequence={frames}");
+        assert!(line_of(&said.out, &index).ends_with(&format!("waits for {sample}")), "{}", said.out);
+    }
+}
+
+#[test]
 fn an_input_that_is_remade_bit_for_bit_reruns_nothing_behind_it() {
     let place = Place::new();
     let file = small(&place, "");
@@ -179,10 +205,10 @@ fn limits_end_a_stage_and_try_it_again() {
     assert!(said.err.contains("again   train tiny (attempt 2) after: it took longer than its limit of 5 s"), "{}", said.err);
     assert!(said.err.contains("goes on after epoch"), "a second attempt goes on where the first was: {}", said.err);
     assert!(said.err.contains("FAILED  train tiny: it took longer"), "{}", said.err);
-    let said = place.run(&["check", &file, "--set", "experiment.limits.trian.retries=1"], 0);
-    assert!(said.out.contains("no mistake"));
-    let said = place.run(&["plan", &file, "--set", "experiment.limits.trian.retries=1"], 2);
-    assert!(said.err.contains("did you mean `train`?"), "{}", said.err);
+    for command in ["check", "plan"] {
+        let said = place.run(&[command, &file, "--set", "experiment.limits.trian.retries=1"], 2);
+        assert!(said.err.contains("slow.toml: experiment.limits names") && said.err.contains("did you mean `train`?"), "{}", said.err);
+    }
 }
 
 /// The worker that a program started last.
@@ -409,11 +435,19 @@ fn runs_are_listed_compared_and_told() {
     assert!(place.run(&["diff", &runs[0], "latest"], 0).out.contains("no difference"));
     let said = place.run(&["show", "run", "latest"], 0);
     assert!(said.out.contains("batch_size = 2  # --set model.batch_size=2"), "{}", said.out);
+    assert_eq!(place.run(&["show", "latest"], 0).out, said.out);
+    assert!(place.run(&["show", &runs[1]], 0).out.contains(&format!("run         {}", runs[1])));
+    assert!(place.run(&["show", "gc-d"], 2).err.contains("surgcam show recipe gc-d"));
     let said = place.run(&["logs", "train tiny"], 0);
     assert!(said.out.contains("note: epoch 1/1") && said.out.contains("finished in"), "{}", said.out);
     let said = place.run(&["logs", "trian"], 2);
     assert!(said.err.contains("did you mean"), "{}", said.err);
-    place.run(&["show", "run", "1999"], 2);
+    for arguments in [&["show", "run", "nowhere"][..], &["show", "nowhere"], &["diff", "nowhere", "latest"], &["logs", "--run", "nowhere"]]
+    {
+        let said = place.run(arguments, 2);
+        assert!(said.err.contains("there is no run `nowhere`") && said.err.contains("`surgcam runs` lists them"), "{}", said.err);
+    }
+    assert!(place.run(&["show"], 2).err.contains("Usage: surgcam show"));
 }
 
 #[test]

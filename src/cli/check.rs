@@ -1,8 +1,14 @@
 //! `surgcam check`.
 
+use std::path::Path;
+
 use super::context::Context;
 use super::{Machine, Overrides};
 use crate::error::{Error, Result};
+use crate::pipeline::mistakes;
+use crate::recipe::experiment::{self, Experiment};
+use crate::recipe::file;
+use crate::recipe::library::Library;
 use crate::report::printer;
 
 #[derive(clap::Args)]
@@ -13,40 +19,62 @@ pub struct Arguments {
     overrides: Overrides,
 }
 
-/// Resolves every recipe of every cell. Data folders need not be there.
+/// Checks every recipe and each experiment, and prints all mistakes. Data folders and weights files need not be there.
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &Machine::default())?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
         names = context.experiment_files()?.iter().map(|path| path.display().to_string()).collect();
     }
-    let mut wrong = 0;
+    let folder = context.project.join("recipes");
+    let (library, unreadable) = Library::read(&folder);
+    let are_readable = unreadable.is_empty();
+    let mut found = if are_readable { recipes(&context, library, &folder) } else { told(unreadable) };
     for name in &names {
-        match check(&context, name) {
-            Ok(cells) => printer::data(&format!("{name}: {cells} cells, no mistake found")),
-            Err(error) => {
-                wrong += 1;
-                printer::error(&error);
-            }
-        }
+        found += if are_readable { experiment(&context, name) } else { told(file_alone(&context, name).err()) };
     }
-    if wrong > 0 {
-        return Err(Error::usage(format!("{wrong} of {} experiments have a mistake", names.len())));
+    if !are_readable {
+        printer::message("what experiments make of the recipes is checked once these can be read");
     }
-    Ok(())
+    match found {
+        0 => Ok(()),
+        1 => Err(Error::usage("1 mistake was found")),
+        several => Err(Error::usage(format!("{several} mistakes were found"))),
+    }
 }
 
-fn check(context: &Context, name: &str) -> Result<usize> {
-    let experiment = context.experiment(name)?;
-    for cell in &experiment.cells {
-        let model = experiment.model(cell, &cell.model)?;
-        for data in [Some(&model.value.data), model.value.validation.as_ref()].into_iter().flatten() {
-            experiment.data(cell, data)?;
-        }
-        if let Some(extraction) = &cell.extraction {
-            experiment.extraction(cell, extraction)?;
-        }
-        experiment.heads(cell)?;
+fn recipes(context: &Context, library: Library, folder: &Path) -> usize {
+    let library = Experiment::of_library(library);
+    let found = told(mistakes::of_recipes(&library, &context.project, |_| true));
+    if found == 0 {
+        printer::data(&format!("{}: {} recipes, no mistake found", folder.display(), library.library().recipes().count()));
     }
-    Ok(experiment.cells.len())
+    found
+}
+
+fn experiment(context: &Context, name: &str) -> usize {
+    let experiment = match context.experiment(name) {
+        Ok(experiment) => experiment,
+        Err(error) => return told([error]),
+    };
+    let found = told(mistakes::of_experiment(&experiment, &context.project));
+    if found == 0 {
+        printer::data(&format!("{name}: {} cells, no mistake found", experiment.cells.len()));
+    }
+    found
+}
+
+/// What can be said of an experiment's file without the recipes.
+fn file_alone(context: &Context, name: &str) -> Result<()> {
+    file::read(&experiment::find(&context.project, name)?).map(drop)
+}
+
+/// Prints mistakes and counts them.
+fn told(mistakes: impl IntoIterator<Item = Error>) -> usize {
+    let mut count = 0;
+    for mistake in mistakes {
+        printer::error(&mistake);
+        count += 1;
+    }
+    count
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::execution::Execution;
 use super::{Machine, Overrides};
 use crate::error::{Error, Result};
 use crate::pipeline::build::{self, Built, Goal};
@@ -15,7 +16,6 @@ use crate::recipe::overrides::{self, Override};
 use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
-use crate::runner::Summary;
 use crate::runner::identity;
 use crate::runner::worker_process::WorkerCommand;
 use crate::store::Store;
@@ -68,7 +68,11 @@ impl Context {
     pub fn store(&self) -> Result<Store> {
         let folder = self.settings.store.clone().unwrap_or_else(|| PathBuf::from(".surgcam/store"));
         let shared = self.settings.shared_store.as_ref().map(|shared| self.project.join(shared));
-        Store::open(&self.project.join(folder), shared.as_deref())
+        Store::open(&self.project.join(folder), shared.as_deref()).map_err(|error| {
+            error
+                .as_usage()
+                .hint("the store's folder is `store` in surgcam.toml or SURGCAM_STORE; one that may only be read is `shared_store`")
+        })
     }
 
     pub fn results_folder(&self, experiment: &str) -> PathBuf {
@@ -95,7 +99,7 @@ impl Context {
     /// The plan for the experiment's own tables.
     pub fn plan(&self, name: &str) -> Result<Planned> {
         let experiment = self.experiment(name)?;
-        let goals = experiment.recipe.tables.iter().map(|&table| Goal::from(table)).collect();
+        let goals = Goal::of(&experiment);
         self.plan_for(experiment, &goals)
     }
 
@@ -128,9 +132,10 @@ pub fn measured_machine(hello: &Hello) -> MeasuredMachine {
 }
 
 /// How a run ended, as the command's outcome.
-pub fn outcome(summary: &Summary, plan: &Plan, again: &str) -> Result<()> {
+pub fn outcome(execution: &Execution, plan: &Plan) -> Result<()> {
+    let summary = &execution.summary;
     if summary.interrupted {
-        printer::message(&format!("interrupted; go on with: {again}"));
+        printer::message(&format!("interrupted; go on with: {}", execution.run.command_line()));
         return Err(Error::interrupted("interrupted"));
     }
     match summary.failed.first() {

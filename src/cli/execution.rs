@@ -16,7 +16,8 @@ use crate::runner::journal::Journal;
 use crate::runner::worker_process::WorkerCommand;
 use crate::runner::{self, Options, Summary};
 use crate::store::digest::Digest;
-use crate::store::history::{Memory, Run, Scope};
+use crate::store::history::{Run, Scope};
+use crate::store::memory::Memory;
 
 /// What a run made and left.
 pub struct Execution {
@@ -99,10 +100,10 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
 /// Seconds that each stage took the last time; what never ran counts like the average of what did.
 fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
     let plan = &planned.built.plan;
-    let mut memory = Memory::of(&planned.store, &planned.experiment.name);
-    let mut remembered =
+    let memory = Memory::of(&planned.store, &planned.experiment.name);
+    let remembered =
         |id: StageId| (!known.is_made(id)).then(|| memory.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
-    let found: Vec<Option<f64>> = plan.ids().map(&mut remembered).collect();
+    let found: Vec<Option<f64>> = plan.ids().map(remembered).collect();
     let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
     let average = if known_seconds.is_empty() { 1.0 } else { known_seconds.iter().sum::<f64>() / known_seconds.len() as f64 };
     found.into_iter().map(|seconds| seconds.unwrap_or(average)).collect()

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::context::{Context, outcome};
+use super::ExperimentArguments;
+use super::context::outcome;
 use super::execution::{self, Manner};
-use super::{Machine, Overrides};
 use crate::error::Result;
 use crate::pipeline::build::Goal;
 use crate::report::results::Results;
@@ -28,28 +28,24 @@ enum What {
 #[derive(clap::Args)]
 pub struct Arguments {
     what: What,
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
+    let context = arguments.asked.context()?;
     let goal = match arguments.what {
         What::Localization | What::Crops => Goal::Boxes,
         What::Features => Goal::Features,
         What::Captioners => Goal::Heads,
     };
-    let mut planned = context.plan_for(context.experiment(&arguments.experiment)?, &BTreeSet::from([goal]))?;
-    let summary = execution::execute(&context, &mut planned, &Manner::PART)?.summary;
-    outcome(&summary, &planned.built.plan, "the same command")?;
-    let results = Results::new(&planned.store, &summary.known);
+    let mut planned = context.plan_for(context.experiment(&arguments.asked.experiment)?, &BTreeSet::from([goal]))?;
+    let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
+    outcome(&execution, &planned.built.plan)?;
+    let results = Results::new(&planned.store, &execution.summary.known);
     let write: fn(&crate::pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
         What::Localization => exports::localization,
         What::Crops => exports::crops,

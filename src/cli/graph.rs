@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::context::Context;
-use super::{Machine, Overrides};
+use super::ExperimentArguments;
 use crate::error::Result;
 use crate::plan::{drawing, status};
 use crate::report::printer;
-use crate::store::history::Memory;
+use crate::store::memory::Memory;
 use crate::store::write_atomically;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,8 +20,6 @@ enum Format {
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     /// mermaid and dot are for other programs; svg is a picture
     #[arg(long, default_value = "mermaid")]
     format: Format,
@@ -30,16 +27,14 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
-    let planned = context.plan(&arguments.experiment)?;
+    let context = arguments.asked.context()?;
+    let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let statuses = status::explain(plan, &planned.known, &mut Memory::of(&planned.store, &planned.experiment.name));
+    let statuses = status::explain(plan, &planned.known, &Memory::of(&planned.store, &planned.experiment.name));
     let text = match arguments.format {
         Format::Mermaid => drawing::mermaid(plan, &statuses),
         Format::Dot => drawing::dot(plan, &statuses),

@@ -25,7 +25,9 @@ pub struct RunsArguments {
 pub fn runs(arguments: &RunsArguments) -> Result<()> {
     let store = Context::plain()?.store()?;
     let is_meant = |run: &Run| arguments.experiment.as_ref().is_none_or(|name| run.experiment == *name);
+    let mut shown = 0;
     for run in store.runs().filter(is_meant).take(arguments.number) {
+        shown += 1;
         printer::data(&format!(
             "{}  {:<11} {:>9.1} s  {:>5} run {:>5} cached {:>4} failed  {}",
             run.id,
@@ -37,6 +39,10 @@ pub fn runs(arguments: &RunsArguments) -> Result<()> {
             run.experiment
         ));
     }
+    if shown == 0 {
+        let of = arguments.experiment.as_ref().map(|name| format!(" of `{name}`")).unwrap_or_default();
+        printer::message(&format!("no run{of} in {}", store.root().display()));
+    }
     Ok(())
 }
 
@@ -46,7 +52,7 @@ pub fn show_run(id: &str) -> Result<()> {
     let line = |name: &str, value: String| printer::data(&format!("{name:<11} {value}"));
     line("run", run.id.clone());
     line("experiment", run.experiment.clone());
-    line("command", run.command.join(" "));
+    line("command", run.command_line());
     line("state", run.state.name().to_string());
     line("started", format!("{} on {}, surgcam {}", run.started, run.host, run.surgcam));
     line("seconds", format!("{:.1}", run.seconds));
@@ -197,7 +203,11 @@ pub fn logs(arguments: &LogsArguments) -> Result<()> {
         worker_logs(&folder);
         return Ok(());
     }
-    let name = arguments.stage.as_deref().unwrap_or_default();
+    let Some(name) = arguments.stage.as_deref() else {
+        return Err(Error::usage("no run has a journal: none has done anything yet")
+            .at_path(store.root())
+            .hint("`surgcam runs` lists the runs"));
+    };
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
     Err(Error::usage(format!("no run has anything of `{name}`{suggestion}")).hint("`surgcam runs` lists the runs"))
 }

@@ -24,6 +24,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::{Class, Result};
 use crate::report::printer;
+use context::Context;
 
 /// Declarative experiments on gradient-based localised feature extraction for surgical vision.
 ///
@@ -68,7 +69,7 @@ enum Command {
     Check(check::Arguments),
     /// Tell what this machine has: libtorch, devices, store, disk
     Doctor(doctor::Arguments),
-    /// Measure what the orchestrator costs on this machine
+    /// Measure what extraction and the orchestrator cost on this machine
     Bench(bench::Arguments),
     /// Print the JSON Schema of recipes and experiments, for editors
     Schema,
@@ -98,6 +99,23 @@ struct Machine {
     /// Threads of a stage on the CPU
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+}
+
+/// What every command takes that is about an experiment.
+#[derive(Args, Clone)]
+struct ExperimentArguments {
+    /// The experiment: a file, or the name of one in experiments/
+    experiment: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+impl ExperimentArguments {
+    fn context(&self) -> Result<Context> {
+        Context::new(Some(&self.experiment), &self.overrides, &self.machine)
+    }
 }
 
 /// Runs the command line and gives the exit code.
@@ -137,5 +155,35 @@ fn execute(command: Command) -> Result<()> {
         Command::Schema => shell::schema(),
         Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
         Command::Man => shell::man(Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_accepted(line: &str) -> bool {
+        Cli::try_parse_from(std::iter::once("surgcam").chain(line.split(' '))).is_ok()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_is_shown_by_its_id_alone_and_a_recipe_by_the_word() {
+        for line in ["show latest", "show 20260131", "show run latest", "show recipe gc-d", "show recipe gc-d --set model.epochs=2"] {
+            assert!(is_accepted(line), "{line}");
+        }
+        for line in ["show", "show latest latest", "show latest recipe gc-d", "show recipe"] {
+            assert!(!is_accepted(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_an_experiment_may_stand_on_both_sides_of_it() {
+        assert!(is_accepted("run --set a.b=1 paper --devices cpu --jobs 2"));
+        assert!(is_accepted("export features --threads 1 paper --out x"));
     }
 }

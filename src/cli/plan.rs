@@ -2,32 +2,27 @@
 
 use serde_json::json;
 
-use super::context::Context;
-use super::{Machine, Overrides};
+use super::ExperimentArguments;
 use crate::error::{Error, Result};
 use crate::plan::status;
 use crate::report::printer;
-use crate::store::history::Memory;
+use crate::store::memory::Memory;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     /// Print it as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
-    let planned = context.plan(&arguments.experiment)?;
+    let context = arguments.asked.context()?;
+    let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let mut memory = Memory::of(&planned.store, &planned.experiment.name);
-    let statuses = status::explain(plan, &planned.known, &mut memory);
+    let memory = Memory::of(&planned.store, &planned.experiment.name);
+    let statuses = status::explain(plan, &planned.known, &memory);
     if arguments.json {
         let stages: Vec<serde_json::Value> = plan
             .ids()

@@ -3,10 +3,10 @@
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use super::context::{Context, Planned, measured_machine, outcome};
+use super::ExperimentArguments;
+use super::context::{Planned, measured_machine, outcome};
 use super::execution::{self, Execution, Manner};
-use super::{Machine, Overrides};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
@@ -14,8 +14,6 @@ use crate::store::history::Scope;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     /// After a stage failed, go on with those that do not need it (the default where there are several cells)
     #[arg(long, conflicts_with = "fail_fast")]
     keep_going: bool,
@@ -23,16 +21,15 @@ pub struct Arguments {
     #[arg(long)]
     fail_fast: bool,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
+    let context = arguments.asked.context()?;
     // A plan of ten thousand stages is given back to the system whole, at the program's end, not piece by piece.
-    let mut planned = ManuallyDrop::new(context.plan(&arguments.experiment)?);
+    let mut planned = ManuallyDrop::new(context.plan(&arguments.asked.experiment)?);
     let folder = context.results_folder(&planned.experiment.name);
+    FolderLock::check(&folder).map_err(Error::as_usage)?;
     let is_sweep = planned.built.cells.len() > 1;
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
     let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder) };
@@ -46,7 +43,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         run.failures(),
         folder.display()
     ));
-    outcome(&execution.summary, &planned.built.plan, &format!("surgcam run {}", arguments.experiment))
+    outcome(&execution, &planned.built.plan)
 }
 
 /// Tables as files and on the terminal, and run.json. One process at a time writes an experiment's folder.

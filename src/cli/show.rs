@@ -6,15 +6,19 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{Machine, Overrides, history};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::recipe::library::{Library, Resolved};
 use crate::recipe::schema::*;
 use crate::report::printer;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    /// A run, as after `run`: its id, enough of it, or `latest`
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
 }
 
 #[derive(clap::Subcommand)]
@@ -34,10 +38,23 @@ enum What {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    match &arguments.what {
-        What::Recipe { name, overrides } => show_recipe(name, overrides),
-        What::Run { id } => history::show_run(id),
+    match (&arguments.what, &arguments.run) {
+        (Some(What::Recipe { name, overrides }), _) => show_recipe(name, overrides),
+        (Some(What::Run { id }), _) => history::show_run(id),
+        (None, Some(wanted)) => show_bare(wanted),
+        (None, None) => Err(Error::usage("nothing to show is named").hint("write `surgcam show RUN` or `surgcam show recipe NAME`")),
     }
+}
+
+/// A run; whoever gives a recipe's name is told how recipes are shown.
+fn show_bare(wanted: &str) -> Result<()> {
+    history::show_run(wanted).map_err(|error| {
+        let is_recipe = || Library::load(&Context::plain()?.project.join("recipes")).and_then(|library| find(&library, wanted));
+        if error.class() == Class::Usage && is_recipe().is_ok() {
+            return Error::usage(format!("`{wanted}` is a recipe and no run")).hint(format!("write: surgcam show recipe {wanted}"));
+        }
+        error
+    })
 }
 
 fn show_recipe(name: &str, overrides: &Overrides) -> Result<()> {

@@ -1,24 +1,20 @@
 //! `surgcam table`.
 
-use super::context::{Context, Planned, measured_machine};
-use super::{Machine, Overrides};
+use super::ExperimentArguments;
+use super::context::{Planned, measured_machine};
 use crate::error::Result;
 use crate::report::table_files::TableSource;
 use crate::report::{printer, terminal_table};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(Some(&arguments.experiment), &arguments.overrides, &arguments.machine)?;
-    let Planned { experiment, store, built, known, hello } = &context.plan(&arguments.experiment)?;
+    let context = arguments.asked.context()?;
+    let Planned { experiment, store, built, known, hello } = &context.plan(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
     for table in (TableSource { experiment, built, store, machine, folder }).tables(known)? {
@@ -29,7 +25,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             "{} of {} stages are not in the store yet; what they would give is shown as `-` (surgcam run {})",
             known.to_run(),
             built.plan.stages.len(),
-            arguments.experiment
+            arguments.asked.experiment
         ));
     }
     Ok(())

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::context::{Context, outcome};
+use super::ExperimentArguments;
+use super::context::outcome;
 use super::execution::{self, Manner};
-use super::{Machine, Overrides};
 use crate::artifacts::boxes;
 use crate::artifacts::heat_maps::{self, FrameHeat};
 use crate::dataset::index::{Frame, read_frames};
@@ -21,8 +21,6 @@ use crate::vision::picture;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment: a file, or the name of one in experiments/
-    experiment: String,
     /// The frame, as in seq_1/frame067; the first validation frame if left out
     #[arg(long)]
     frame: Option<String>,
@@ -39,18 +37,16 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", default_value = "view.png")]
     out: PathBuf,
     #[command(flatten)]
-    overrides: Overrides,
-    #[command(flatten)]
-    machine: Machine,
+    asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let mut overrides = arguments.overrides.clone();
+    let mut asked = arguments.asked.clone();
     if let Some(threshold) = arguments.roi {
-        overrides.set.push(format!("matrix.extraction.roi_threshold=[{threshold}]"));
+        asked.overrides.set.push(format!("matrix.extraction.roi_threshold=[{threshold}]"));
     }
-    let context = Context::new(Some(&arguments.experiment), &overrides, &arguments.machine)?;
-    let mut experiment = context.experiment(&arguments.experiment)?;
+    let context = asked.context()?;
+    let mut experiment = context.experiment(&asked.experiment)?;
     if let Some(model) = &arguments.model {
         let known: Vec<String> = experiment.cells.iter().map(|cell| cell.model.clone()).collect();
         experiment.cells.retain(|cell| cell.model == *model);
@@ -63,12 +59,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let first_model = experiment.cells[0].model.clone();
     experiment.cells.retain(|cell| cell.model == first_model);
     let mut planned = context.plan_for(experiment, &BTreeSet::from([Goal::Boxes]))?;
-    let summary = execution::execute(&context, &mut planned, &Manner::PART)?.summary;
-    outcome(&summary, &planned.built.plan, "the same command")?;
+    let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
+    outcome(&execution, &planned.built.plan)?;
     let cell = planned.built.cells.iter().find(|cell| cell.stages.localize.is_some()).ok_or_else(|| {
         Error::usage("no extraction of the experiment localises").hint("add ln-fe, l-fe or sl-fe to the matrix's `extraction`")
     })?;
-    let results = Results::new(&planned.store, &summary.known);
+    let results = Results::new(&planned.store, &execution.summary.known);
     show(arguments, cell, &results)
 }
 

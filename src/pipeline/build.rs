@@ -15,7 +15,7 @@ use crate::plan::{Limits, Plan, Resource, Stage, StageId};
 use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, StageLimits};
+use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
 use crate::recipe::values::*;
 use crate::store::Store;
 use crate::store::digest::Digest;
@@ -32,6 +32,13 @@ pub enum Goal {
     Features,
     /// Heads, without speed.
     Heads,
+}
+
+impl Goal {
+    /// Those of the experiment's own tables.
+    pub fn of(experiment: &Experiment) -> BTreeSet<Goal> {
+        experiment.recipe.tables.iter().map(|&table| Goal::from(table)).collect()
+    }
 }
 
 impl From<Table> for Goal {
@@ -81,10 +88,19 @@ pub struct Built {
     pub cells: Vec<PlannedCell>,
 }
 
+/// Data folders and weights files, which no stage makes.
+#[derive(Clone, Copy)]
+pub(super) enum Outside<'a> {
+    /// They must be there and are read, with digests that the store remembers.
+    Read(&'a Store),
+    /// Whatever they are: a plan to find mistakes in recipes, not to be run.
+    Assumed,
+}
+
 pub(super) struct Builder<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) project: &'a Path,
-    pub(super) store: &'a Store,
+    pub(super) outside: Outside<'a>,
     pub(super) plan: Plan,
     pub(super) source_digests: HashMap<String, Digest>,
     goals: BTreeSet<Goal>,
@@ -101,33 +117,33 @@ pub fn build(
     goals: &BTreeSet<Goal>,
     machine: Option<&MeasuredMachine>,
 ) -> Result<Built> {
-    let mut builder = Builder {
-        experiment,
-        project,
-        store,
-        plan: Plan::default(),
-        source_digests: HashMap::new(),
-        goals: goals.clone(),
-        machine,
-        models: HashMap::new(),
-    };
-    let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>()?;
+    let at_experiment = |error: Error| error.at_path(&experiment.path);
+    if let Some(mistake) = unknown_kinds(&experiment.recipe.limits).into_iter().next() {
+        return Err(at_experiment(mistake));
+    }
+    let mut builder = Builder::new(experiment, project, Outside::Read(store), goals, machine);
+    let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>().map_err(at_experiment)?;
     let mut plan = builder.plan;
-    set_limits(&mut plan, &experiment.recipe.limits)?;
+    set_limits(&mut plan, &experiment.recipe.limits);
     Ok(Built { plan, cells })
 }
 
 /// The limits key that concerns every kind.
 const ALL_KINDS: &str = "all";
 
-fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) -> Result<()> {
+/// A mistake for each limit of a kind that no stage has.
+pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
     let known = || KINDS.into_iter().chain([ALL_KINDS]);
-    if let Some(unknown) = limits.keys().find(|kind| !known().any(|known| known == kind.as_str())) {
-        return Err(Error::usage(format!("experiment.limits names the stage kind `{unknown}`{}", did_you_mean(unknown, known())))
-            .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", "))));
-    }
+    let mistake = |unknown: &String| {
+        Error::usage(format!("experiment.limits names the stage kind `{unknown}`{}", did_you_mean(unknown, known())))
+            .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
+    };
+    limits.keys().filter(|kind| !known().any(|known| known == kind.as_str())).map(mistake).collect()
+}
+
+fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) {
     if limits.is_empty() {
-        return Ok(());
+        return;
     }
     for stage in &mut plan.stages {
         let found = limits.get(stage.kind).or(limits.get(ALL_KINDS)).copied().unwrap_or_default();
@@ -135,7 +151,27 @@ fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) -> Result
         let timeout = found.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.value()).ok());
         stage.limits = Limits { timeout, retries: found.retries };
     }
-    Ok(())
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        experiment: &'a Experiment,
+        project: &'a Path,
+        outside: Outside<'a>,
+        goals: &BTreeSet<Goal>,
+        machine: Option<&'a MeasuredMachine>,
+    ) -> Self {
+        Builder {
+            experiment,
+            project,
+            outside,
+            plan: Plan::default(),
+            source_digests: HashMap::new(),
+            goals: goals.clone(),
+            machine,
+            models: HashMap::new(),
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -143,7 +179,7 @@ impl Builder<'_> {
         goals.iter().any(|goal| self.goals.contains(goal))
     }
 
-    fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
+    pub(super) fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
         let model = self.remembered_model(cell)?;
         let extraction = cell.extraction.as_deref().map(|name| self.experiment.extraction(cell, name)).transpose()?;
         let mut stages = CellStages::default();
@@ -174,7 +210,7 @@ impl Builder<'_> {
 
     fn evaluate(&mut self, cell: &Cell, model: &ModelStages) -> StageId {
         let parameters = EvaluateStage { architecture: model.architecture, normalization: model.normalization };
-        let name = format!("evaluate {}{}", model.recipe.name, swept(cell, &["model.", "data."]));
+        let name = format!("evaluate {}{}", model.recipe.name, swept(cell, Section::Model));
         self.plan.add(on_frames(Stage::new(name, &parameters, Resource::Device), model))
     }
 
@@ -188,7 +224,7 @@ impl Builder<'_> {
         let recipe = &extraction.value;
         check_present(&recipe.present, model, &extraction.name)?;
         let name = format!("{} {}", model.recipe.name, extraction.name);
-        let all_axes = swept(cell, &["model.", "data.", "extraction."]);
+        let all_axes = swept(cell, Section::Extraction);
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
@@ -221,14 +257,15 @@ impl Builder<'_> {
 
     fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
         let name = &model.recipe.name;
-        let data_axes = swept(cell, &["model.", "data.", "extraction.present", "extraction.cam"]);
-        let heat_maps = self.heat_maps(model, cam_settings(recipe), &data_axes);
+        let is_of_heat = |section, key: &str| section == Section::Extraction && ["present", "cam", "cam_layer"].contains(&key);
+        let heat_axes = swept_where(cell, |section, key| section <= Section::Model || is_of_heat(section, key));
+        let heat_maps = self.heat_maps(model, cam_settings(recipe), &heat_axes);
         let localize = LocalizeStage {
             roi_threshold: recipe.roi_threshold.value(),
             minimum_area: recipe.minimum_area,
             image_size: model.frames.image_size,
         };
-        let place = format!("{name} at {}{data_axes}", recipe.roi_threshold);
+        let place = format!("{name} at {}{heat_axes}", recipe.roi_threshold);
         let localize = Stage::new(format!("localize {place}"), &localize, Resource::Processor);
         let localize = self.plan.add(localize.output_of(input::HEAT_MAPS, heat_maps, output::HEAT_MAPS));
         stages.heat_maps = Some(heat_maps);
@@ -254,10 +291,29 @@ pub(super) fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
         .output_of(input::INDEX, model.frames.index, output::INDEX)
 }
 
-/// What of the cell's swept values belongs into a stage's name: " model.epochs=3".
-pub(super) fn swept(cell: &Cell, prefixes: &[&str]) -> String {
-    let concerns = |axis: &str| prefixes.iter().any(|prefix| axis.starts_with(prefix));
+/// What of the cell's swept values belongs into the name of a stage that depends on recipes of this section and of those before it:
+/// " model.epochs=3".
+pub(super) fn swept(cell: &Cell, last: Section) -> String {
+    named(cell, |axis| section_and_rest(axis).is_some_and(|(section, _)| section <= last))
+}
+
+/// As [`swept`], for a stage that depends on some keys only; `concerns` is asked for section and key of each swept value.
+pub(super) fn swept_where(cell: &Cell, concerns: impl Fn(Section, &str) -> bool) -> String {
+    named(cell, |axis| {
+        let Some((section, rest)) = section_and_rest(axis) else { return false };
+        // `model.epochs`, or `model.gc-a.epochs`.
+        let key = rest.split('.').find(|part| section.has_key(part));
+        key.is_some_and(|key| concerns(section, key))
+    })
+}
+
+fn named(cell: &Cell, concerns: impl Fn(&str) -> bool) -> String {
     cell.assignment.iter().filter(|(axis, _)| concerns(axis)).map(|(axis, value)| format!(" {axis}={value}")).collect()
+}
+
+fn section_and_rest(axis: &str) -> Option<(Section, &str)> {
+    let (section, rest) = axis.split_once('.')?;
+    Some((Section::named(section)?, rest))
 }
 
 fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Resource, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ExtractionRecipe, HeadRecipe};
+use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
 use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode, Positive};
 
 /// A cell's features, found.
@@ -23,14 +23,14 @@ pub(super) struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn name(&self, task: &str, axes: &[&str]) -> String {
-        format!("{task} {} {}{}", self.model.recipe.name, self.extraction.name, swept(self.cell, axes))
+    fn name(&self, task: &str, last: Section) -> String {
+        format!("{task} {} {}{}", self.model.recipe.name, self.extraction.name, swept(self.cell, last))
     }
 
     /// The name of a head's stage; of heads that a matrix sweeps with the head's own.
     fn head_name(&self, task: &str, head: &Resolved<HeadRecipe>) -> String {
         let own = self.cell.head.iter().filter(|name| **name == head.name).map(|name| format!(" {name}")).collect::<String>();
-        self.name(task, &["model.", "data.", "extraction.", "head."]) + &own
+        self.name(task, Section::Head) + &own
     }
 }
 
@@ -134,7 +134,7 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let measure = Stage::new(found.name("measure", &["model.", "data.", "extraction."]), &speed, Resource::Alone);
+        let measure = Stage::new(found.name("measure", Section::Extraction), &speed, Resource::Alone);
         stages.measure = Some(self.plan.add(on_frames(measure, found.model)));
     }
 
@@ -149,7 +149,7 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let name = found.name("measure-tasks", &["model.", "data.", "extraction.", "head."]);
+        let name = found.name("measure-tasks", Section::Head);
         let mut stage = on_frames(Stage::new(name, &speed, Resource::Alone), found.model);
         for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
             if let Some(head) = head {
@@ -160,7 +160,8 @@ impl Builder<'_> {
     }
 }
 
-fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
+/// Whether the shape of a head that is trained makes sense.
+pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     let (width, heads) = (head.value.width.get(), head.value.attention_heads.get());
     if width.is_multiple_of(heads) && width.is_multiple_of(2) {
         return Ok(());

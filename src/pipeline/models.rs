@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::build::{Builder, swept};
+use super::build::{Builder, Outside, swept, swept_where};
 use super::sources::DataStages;
 use super::stages::*;
 use crate::error::{Error, Result};
 use crate::plan::{Resource, Source, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
-use crate::recipe::schema::ModelRecipe;
+use crate::recipe::schema::{ModelRecipe, Section};
 use crate::recipe::values::*;
+use crate::store::digest::Digest;
 use crate::store::stat;
 
 /// A model with the stages that make it.
@@ -32,8 +33,7 @@ pub(super) struct ModelStages {
 impl Builder<'_> {
     /// The cell's model; cells that differ only in how features are taken share it.
     pub(super) fn remembered_model(&mut self, cell: &Cell) -> Result<Rc<ModelStages>> {
-        let values = swept(cell, &["model.", "data.", "adapter.", "label_space."]);
-        let question = format!("{}{values}", cell.model);
+        let question = format!("{}{}", cell.model, swept(cell, Section::Model));
         if let Some(known) = self.models.get(&question) {
             return Ok(known.clone());
         }
@@ -43,7 +43,7 @@ impl Builder<'_> {
     }
 
     /// `descendants`: the models that are fine-tuned from this one, to find a circle.
-    fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
+    pub(super) fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
         let recipe = self.experiment.model(cell, name)?;
         let model = &recipe.value;
         if model.data.is_empty() {
@@ -64,7 +64,7 @@ impl Builder<'_> {
             std: model.std.unwrap_or(data.normalization.std),
         };
         let checkpoint = match model.train {
-            Training::None => self.imported(&recipe, architecture)?,
+            Training::None => self.imported(cell, &recipe, architecture)?,
             Training::Full => {
                 let start = self.start(cell, &recipe, descendants)?;
                 let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
@@ -105,13 +105,14 @@ impl Builder<'_> {
             Init::File(file) => {
                 let hint = format!("put the file there, or start without it: --set model.{}.init=random", recipe.name);
                 let parameters = ImportStage { backbone: model.backbone, classes: None };
-                let name = format!("import {}", file.file.display());
+                let axes = swept_where(cell, |section, key| section == Section::Model && key == "backbone");
+                let name = format!("import {}{axes}", file.file.display());
                 self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters).map(Some)
             }
         }
     }
 
-    fn imported(&mut self, recipe: &Resolved<ModelRecipe>, architecture: Architecture) -> Result<StageId> {
+    fn imported(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, architecture: Architecture) -> Result<StageId> {
         let model = &recipe.value;
         let Some(file) = &model.weights else {
             return Err(Error::usage(format!("model.{} is not trained and names no weights", recipe.name))
@@ -119,7 +120,9 @@ impl Builder<'_> {
         };
         let parameters = ImportStage { backbone: architecture.backbone, classes: Some(architecture.classes) };
         let hint = "check the path; it counts from the project's folder";
-        self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, format!("import {}", recipe.name), &parameters)
+        let axes = swept_where(cell, |_, key| ["backbone", "weights", "label_space", "classes"].contains(&key));
+        let name = format!("import {}{axes}", recipe.name);
+        self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, name, &parameters)
     }
 
     fn weights_file(
@@ -132,18 +135,19 @@ impl Builder<'_> {
         parameters: &ImportStage,
     ) -> Result<StageId> {
         let path: PathBuf = self.project.join(file);
-        if !path.is_file() {
-            return Err(Error::usage(format!("the weights file of model.{model} is not there")).at_path(&path).hint(hint));
-        }
-        let digest = stat::digest(self.store, &path).map_err(Error::as_usage)?;
-        if let Some(wanted) = wanted {
-            let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
-            if wanted.len() < 8 || !digest.hex().starts_with(&wanted) {
-                return Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {wanted}"))
-                    .at_path(&path)
-                    .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"));
+        let digest = match self.outside {
+            Outside::Assumed => Digest::of_bytes(path.as_os_str().as_encoded_bytes()),
+            Outside::Read(store) => {
+                if !path.is_file() {
+                    return Err(Error::usage(format!("the weights file of model.{model} is not there")).at_path(&path).hint(hint));
+                }
+                let digest = stat::digest(store, &path).map_err(Error::as_usage)?;
+                if let Some(wanted) = wanted {
+                    compare(model, &digest, wanted).map_err(|error| error.at_path(&path))?;
+                }
+                digest
             }
-        }
+        };
         let mut stage = Stage::new(stage_name, parameters, Resource::Processor).input(input::WEIGHTS, Source::External(digest));
         stage.places.insert(place::WEIGHTS.into(), path);
         Ok(self.plan.add(stage))
@@ -158,7 +162,7 @@ impl Builder<'_> {
         validation: &DataStages,
         start: Option<StageId>,
     ) -> StageId {
-        let mut stage = Stage::new(format!("train {name}{}", swept(cell, &["model.", "data."])), parameters, Resource::Device)
+        let mut stage = Stage::new(format!("train {name}{}", swept(cell, Section::Model)), parameters, Resource::Device)
             .output_of(input::VALIDATION_PACK, validation.pack, output::PACK)
             .output_of(input::VALIDATION_INDEX, validation.index, output::INDEX);
         for (part, data) in training.iter().enumerate() {
@@ -173,6 +177,16 @@ impl Builder<'_> {
         }
         self.plan.add(stage)
     }
+}
+
+/// Whether a weights file is the one that the recipe means.
+fn compare(model: &str, digest: &Digest, wanted: &str) -> Result<()> {
+    let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
+    if wanted.len() >= 8 && digest.hex().starts_with(&wanted) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {wanted}"))
+        .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"))
 }
 
 fn train_parameters(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::build::Builder;
+use super::build::{Builder, Outside, swept_where};
 use super::stages::*;
 use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
 use crate::dataset::sample::SampleData;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Resource, Source, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
-use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe};
+use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
 use crate::store::digest::Digest;
 use crate::store::{Store, stat};
 
@@ -29,7 +29,7 @@ pub struct DataStages {
 
 /// The recipe's name of drawn scenes, and of a mix of other recipes.
 const SAMPLE: &str = "sample";
-const MIX: &str = "mix";
+pub(super) const MIX: &str = "mix";
 
 impl Builder<'_> {
     /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it names one.
@@ -95,11 +95,14 @@ impl Builder<'_> {
         let image_size = recipe.image_size.height_width();
         let pack_parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
         // Models with another label space share everything but the index: it is named by both.
-        let index_stage = Stage::new(format!("index {} {space_name}", data.name), &index_parameters, Resource::Processor);
-        let pack_stage = Stage::new(format!("pack {}", data.name), &pack_parameters, Resource::Processor);
+        let index_axes = swept_data(cell, &["image_size", "mean", "std", "label_space"]);
+        let index_stage = Stage::new(format!("index {} {space_name}{index_axes}", data.name), &index_parameters, Resource::Processor);
+        let pack_axes = swept_data(cell, &["mean", "std"]);
+        let pack_stage = Stage::new(format!("pack {}{pack_axes}", data.name), &pack_parameters, Resource::Processor);
         let (index, pack) = if is_sample {
             let sample_parameters = SampleStage { sample: sample_data(recipe, &source) };
-            let sample = self.plan.add(Stage::new(format!("sample {}", data.name), &sample_parameters, Resource::Processor));
+            let axes = swept_data(cell, &["image_size", "mean", "std", "label_space", "classes", "on_bad_frame"]);
+            let sample = self.plan.add(Stage::new(format!("sample {}{axes}", data.name), &sample_parameters, Resource::Processor));
             let index = self.plan.add(index_stage.output_of(input::SAMPLE, sample, output::SAMPLE));
             (index, pack_stage.output_of(input::SAMPLE, sample, output::SAMPLE))
         } else {
@@ -149,6 +152,9 @@ impl Builder<'_> {
     }
 
     fn data_root(&self, data: &Resolved<DataRecipe>) -> Result<PathBuf> {
+        if matches!(self.outside, Outside::Assumed) {
+            return Ok(self.project.join(data.value.root.as_deref().unwrap_or(Path::new(""))));
+        }
         let hint = format!("set the folder with --set data.{}.root=..., or under [set] in surgcam.toml", data.name);
         let Some(root) = &data.value.root else {
             return Err(Error::usage(format!("data.{} has no root: where its pictures lie is not known", data.name)).hint(hint));
@@ -166,10 +172,18 @@ impl Builder<'_> {
         if let Some(digest) = self.source_digests.get(&memory_key) {
             return Ok(*digest);
         }
-        let digest = hash_folder(self.store, root, source)?;
+        let digest = match self.outside {
+            Outside::Read(store) => hash_folder(store, root, source)?,
+            Outside::Assumed => Digest::of_bytes(memory_key.as_bytes()),
+        };
         self.source_digests.insert(memory_key, digest);
         Ok(digest)
     }
+}
+
+/// The cell's swept values that change frames and labels, but for those of keys that a stage does not look at.
+fn swept_data(cell: &Cell, ignored: &[&str]) -> String {
+    swept_where(cell, |section, key| section <= Section::Data && !ignored.contains(&key))
 }
 
 fn hash_folder(store: &Store, root: &Path, source: &SourceLayout) -> Result<Digest> {
@@ -211,5 +225,51 @@ fn sample_data(recipe: &DataRecipe, source: &SourceLayout) -> SampleData {
         frames_per_sequence: recipe.frames_per_sequence.get() as u32,
         picture_size: recipe.picture_size.height_width(),
         seed: recipe.seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::pipeline::build::Goal;
+    use crate::recipe::experiment::Experiment;
+
+    /// Names of the stages of an experiment on drawn scenes.
+    fn names(matrix: &str) -> Vec<String> {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.toml");
+        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
+        std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n")).unwrap();
+        let experiment = Experiment::load(project, &path, &[]).unwrap();
+        let goals = BTreeSet::from([Goal::Classification]);
+        let mut builder = Builder::new(&experiment, project, Outside::Assumed, &goals, None);
+        experiment.cells.iter().for_each(|cell| drop(builder.cell(cell).unwrap()));
+        builder.plan.stages.into_iter().map(|stage| stage.name).collect()
+    }
+
+    #[test]
+    fn stages_of_data_are_named_by_the_swept_values_that_change_them() {
+        let found = names("model = ['tiny']\n'data.image_size' = [[64, 80], [96, 120]]");
+        let with = |name: &str| found.iter().filter(|found| found.starts_with(name)).cloned().collect::<Vec<_>>();
+        assert_eq!(with("sample"), ["sample sample-endovis18"]);
+        assert_eq!(with("index"), ["index sample-endovis18 endovis-11"]);
+        assert_eq!(with("pack"), [64, 96].map(|height| format!("pack sample-endovis18 data.image_size=[{height}, {}]", height * 5 / 4)));
+
+        let found = names("model = ['tiny']\n'data.sample-endovis18.seed' = [1, 2]\n'model.epochs' = [1, 2]");
+        let distinct: BTreeSet<&String> = found.iter().collect();
+        assert_eq!((found.len(), distinct.len()), (2 * (3 + 2 * 2), found.len()), "{found:?}");
+        assert!(found.contains(&"pack sample-endovis18 data.sample-endovis18.seed=2".to_string()), "{found:?}");
+    }
+
+    #[test]
+    fn weights_are_named_by_what_tells_them_apart() {
+        let found = names("model = ['given']\n'model.weights' = ['a.pth', 'b.pth']\n'model.seed' = [1, 2]");
+        assert_eq!(found.iter().filter(|name| name.starts_with("import given model.weights=")).count(), 2, "{found:?}");
+        let found = names("model = ['tiny']\n'model.init' = ['a.pth', 'b.pth']\n'model.epochs' = [1, 2]");
+        let imports: Vec<&String> = found.iter().filter(|name| name.starts_with("import")).collect();
+        assert_eq!(imports, ["import a.pth", "import b.pth"]);
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Plan, StageId};
 use crate::store::Store;
 use crate::store::digest::Digest;
-use crate::store::history::Memory;
 use crate::store::key::{KeyParts, StageKey};
+use crate::store::memory::Memory;
 use crate::store::record::{Output, RecordHead};
 
 /// Of each stage of a plan: its key once the content of its inputs is there, its record once it is made.
@@ -158,12 +158,12 @@ fn listed(changes: &[Change]) -> String {
 }
 
 /// The status of every stage, with reasons from the runs before.
-pub fn explain(plan: &Plan, known: &Known, memory: &mut Memory) -> Vec<Status> {
+pub fn explain(plan: &Plan, known: &Known, memory: &Memory) -> Vec<Status> {
     plan.ids().map(|id| explain_one(plan, known, memory, id)).collect()
 }
 
 /// The status of one stage.
-pub fn explain_one(plan: &Plan, known: &Known, memory: &mut Memory, id: StageId) -> Status {
+pub fn explain_one(plan: &Plan, known: &Known, memory: &Memory, id: StageId) -> Status {
     let stage = plan.stage(id);
     match known.key(id) {
         Some(key) if known.is_made(id) => Status::Cached { key },
@@ -179,7 +179,7 @@ pub fn explain_one(plan: &Plan, known: &Known, memory: &mut Memory, id: StageId)
     }
 }
 
-fn why(plan: &Plan, known: &Known, memory: &mut Memory, id: StageId, key: &StageKey) -> Why {
+fn why(plan: &Plan, known: &Known, memory: &Memory, id: StageId, key: &StageKey) -> Why {
     if memory.was_made(key) {
         return Why::OutputMissing;
     }

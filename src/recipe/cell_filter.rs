@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::did_you_mean;
-use super::matrix::{Assignment, flattened, number};
+use super::matrix::{Assignment, flattened};
+use super::range::number;
 use crate::error::{Error, Result};
 
 /// Axis -> value, or a list of which a cell has one. Axes may be nested tables or dotted names.

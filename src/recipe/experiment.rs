@@ -62,17 +62,28 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
     if shipped.is_file() {
         return Ok(shipped);
     }
-    let known: Vec<String> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some(entry.path().file_stem()?.to_string_lossy().into_owned()))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    if direct.is_dir() {
+        return Err(Error::usage(format!("`{name}` is a folder, an experiment is a TOML file")).hint(match names_in(&direct).first() {
+            Some(first) => format!("name one of the files in it, as in {}", direct.join(format!("{first}.toml")).display()),
+            None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
+        }));
+    }
+    let known = names_in(&folder);
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-    Err(Error::usage(format!("there is no file `{name}` and no experiment of that name in {}{suggestion}", folder.display()))
-        .hint(format!("the experiments there are: {}", known.join(", "))))
+    Err(Error::usage(format!("there is no file `{name}` and no experiment of that name in {}{suggestion}", folder.display())).hint(
+        match known.as_slice() {
+            [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md)".into(),
+            several => format!("the experiments there are: {}", several.join(", ")),
+        },
+    ))
+}
+
+/// Names of the TOML files in a folder, without their ends.
+fn names_in(folder: &Path) -> Vec<String> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let names: BTreeSet<String> = files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.into_iter().collect()
 }
 
 impl Experiment {
@@ -80,7 +91,7 @@ impl Experiment {
     pub fn load(project: &Path, path: &Path, outer: &[Override]) -> Result<Self> {
         let mut library = Library::load(&project.join("recipes"))?;
         let checked = file::read(path)?;
-        library.add(&checked)?;
+        library.add(&checked);
         let table = |name: &str| checked.table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
         let own = library.aim(&overrides::from_set(&checked, Rank::Experiment))?;
         let outer = library.aim(outer)?;
@@ -107,6 +118,27 @@ impl Experiment {
             outer,
             resolved: ResolvedRecipes::default(),
         })
+    }
+
+    /// The recipes alone, with no cell: to check them.
+    pub fn of_library(library: Library) -> Self {
+        Experiment {
+            path: PathBuf::new(),
+            name: String::new(),
+            recipe: ExperimentRecipe::default(),
+            axes: Vec::new(),
+            cells: Vec::new(),
+            library,
+            swept: BTreeMap::new(),
+            own: Vec::new(),
+            outer: Vec::new(),
+            resolved: ResolvedRecipes::default(),
+        }
+    }
+
+    /// The project's recipes with the experiment's own on top.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// All that was laid over the recipes, as text: two plans with the same text and the same keys are the same.
@@ -138,7 +170,7 @@ impl Experiment {
             all.push(AimedOverride { target: target.clone(), value: value.clone(), rank: Rank::Cell, origin: self.origin(axis, value) });
         }
         all.extend(self.outer.iter().cloned());
-        self.library.resolve(section, name, &all).map_err(|error| error.at_path(&self.path))
+        self.library.resolve(section, name, &all)
     }
 
     fn resolve<T>(&self, cell: &Cell, section: Section, name: &str) -> Result<Arc<Resolved<T>>>

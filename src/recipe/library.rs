@@ -57,42 +57,61 @@ pub struct Resolved<T> {
 const BUILT_IN: &str = "built-in";
 
 impl Library {
-    /// Every `*.toml` below `recipes/`. A name given by two files is an error: nobody could say which one holds.
+    /// Every `*.toml` below `recipes/`.
     pub fn load(recipes: &Path) -> Result<Self> {
+        let (library, mistakes) = Self::read(recipes);
+        match mistakes.into_iter().next() {
+            None => Ok(library),
+            Some(mistake) => Err(mistake),
+        }
+    }
+
+    /// As [`Library::load`], with the mistakes of all files that cannot be taken.
+    pub fn read(recipes: &Path) -> (Self, Vec<Error>) {
         let mut library = Library::default();
+        let mut mistakes = Vec::new();
         for entry in walkdir::WalkDir::new(recipes).sort_by_file_name() {
-            let entry = entry.at_path("list the recipes", recipes).map_err(Error::as_usage)?;
-            if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "toml") {
-                let before = library.recipes.clone();
-                let checked = file::read(entry.path())?;
-                library.add(&checked)?;
-                for (key, layers) in &library.recipes {
-                    if let Some(first) = before.get(key).and_then(|layers| layers.first())
-                        && layers.len() > 1
-                    {
-                        return Err(Error::usage(format!("`{}.{}` is already in {}", key.0.name(), key.1, first.origin))
-                            .at_path(entry.path())
-                            .hint("give one of the two another name"));
-                    }
+            match entry.at_path("list the recipes", recipes).map_err(Error::as_usage) {
+                Ok(entry) if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "toml") => {
+                    mistakes.extend(file::read(entry.path()).and_then(|checked| library.add_new(&checked)).err());
                 }
+                Ok(_) => {}
+                Err(mistake) => mistakes.push(mistake),
             }
         }
-        Ok(library)
+        (library, mistakes)
+    }
+
+    /// A name given by two files is an error: nobody could say which one holds.
+    fn add_new(&mut self, checked: &CheckedFile) -> Result<()> {
+        for (section, name, _) in recipes_of(checked) {
+            if let Some(first) = self.origin(section, name) {
+                return Err(Error::usage(format!("`{}.{name}` is already in {first}", section.name()))
+                    .at_path(&checked.path)
+                    .hint("give one of the two another name"));
+            }
+        }
+        self.add(checked);
+        Ok(())
     }
 
     /// Adds the recipes of one file on top of what is there.
-    pub fn add(&mut self, checked: &CheckedFile) -> Result<()> {
-        for section in Section::ALL {
-            let Some(toml::Value::Table(recipes)) = checked.table.get(section.name()) else {
-                continue;
-            };
-            for (name, recipe) in recipes {
-                let toml::Value::Table(table) = recipe else { continue };
-                let layer = Layer { origin: checked.path.display().to_string(), table: table.clone() };
-                self.recipes.entry((section, name.clone())).or_default().push(layer);
-            }
+    pub fn add(&mut self, checked: &CheckedFile) {
+        for (section, name, table) in recipes_of(checked) {
+            let layer = Layer { origin: checked.path.display().to_string(), table: table.clone() };
+            self.recipes.entry((section, name.clone())).or_default().push(layer);
         }
-        Ok(())
+    }
+
+    /// The file that said something of a recipe last.
+    fn origin(&self, section: Section, name: &str) -> Option<&str> {
+        let layers = self.recipes.get(&(section, name.to_string()))?;
+        layers.last().map(|layer| layer.origin.as_str())
+    }
+
+    /// Every recipe with the file that said something of it last.
+    pub fn recipes(&self) -> impl Iterator<Item = (Section, &str, &str)> {
+        self.recipes.iter().filter_map(|((section, name), layers)| Some((*section, name.as_str(), layers.last()?.origin.as_str())))
     }
 
     pub fn names(&self, section: Section) -> Vec<String> {
@@ -118,9 +137,11 @@ impl Library {
                 let known = self.names(section);
                 let suggestion = did_you_mean(current, known.iter().map(String::as_str));
                 let what = format!("there is no {} recipe `{current}`{suggestion}", section.name());
-                return Err(match chain.get(1) {
-                    Some(child) => Error::usage(format!("{what} (`{child}` extends it)")),
-                    None => Error::usage(what),
+                let Some(child) = chain.get(1) else { return Err(Error::usage(what)) };
+                let error = Error::usage(format!("{what} (`{child}` extends it)"));
+                return Err(match self.origin(section, child) {
+                    Some(file) => error.at(file),
+                    None => error,
                 });
             };
             let parent = layers.iter().rev().find_map(|layer| layer.table.get("extends")).and_then(toml::Value::as_str);
@@ -156,6 +177,14 @@ impl Library {
             section.keys().iter().filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
         Ok(Resolved { name: name.to_string(), value, origins })
     }
+}
+
+/// Section, name and table of each recipe in a file.
+fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, &String, &toml::Table)> {
+    Section::ALL.into_iter().flat_map(|section| {
+        let recipes = checked.table.get(section.name()).and_then(toml::Value::as_table);
+        recipes.into_iter().flatten().filter_map(move |(name, recipe)| Some((section, name, recipe.as_table()?)))
+    })
 }
 
 /// The overrides that concern a recipe, each as a layer. Of those of one rank, the wide ones come first.
@@ -203,7 +232,7 @@ mod tests {
     fn library(text: &str) -> Library {
         let checked = file::parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
         let mut library = Library::default();
-        library.add(&checked).unwrap();
+        library.add(&checked);
         library
     }
 

@@ -20,10 +20,11 @@ use super::cell_filter::CellFilter;
 use super::file::did_you_mean;
 use super::library::AimedOverride;
 use super::overrides::Target;
+use super::range::{is_range, range_values};
 use crate::error::{Error, Result};
 
 /// More cells than this are a mistake in a matrix.
-const MOST_CELLS: usize = 100_000;
+pub(super) const MOST_CELLS: usize = 100_000;
 /// Axes that name a recipe; the names that a row of a table starts with.
 const NAMING: [&str; 3] = ["model", "extraction", "head"];
 /// The name of the axis of named cases.
@@ -114,7 +115,12 @@ impl Matrix {
     fn check(&self) -> Result<()> {
         for axis in &self.axes {
             if axis.points.is_empty() {
-                return Err(Error::usage(format!("the matrix has no cell: its `{}` is an empty list", axis.names.join("`, `"))));
+                let what = if axis.names == [CASE] {
+                    "`cases` name none".into()
+                } else {
+                    format!("`{}` is an empty list", axis.names.join("`, `"))
+                };
+                return Err(Error::usage(format!("the matrix has no cell: its {what}")));
             }
         }
         let assigned = || self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys));
@@ -126,6 +132,10 @@ impl Matrix {
             }
         }
         for exclude in &self.excludes {
+            if *exclude == CellFilter::default() {
+                return Err(Error::usage("a [[matrix.exclude]] names no value, so it would leave no cell")
+                    .hint("write the values of the cells that it leaves out below it, or take it out"));
+            }
             exclude.check("the matrix excludes", assigned())?;
         }
         for (position, axis) in self.axes.iter().enumerate() {
@@ -150,9 +160,10 @@ impl Matrix {
 
     /// Every combination but the excluded ones, the first axis turning slowest.
     pub fn assignments(&self) -> Result<Vec<Assignment>> {
-        let size = self.axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.points.len())).unwrap_or(usize::MAX);
+        let size = self.axes.iter().fold(1_usize, |size, axis| size.saturating_mul(axis.points.len()));
         if size > MOST_CELLS {
-            return Err(Error::usage(format!("the matrix has {size} cells, at most {MOST_CELLS} are allowed")));
+            return Err(Error::usage(format!("the matrix has more than {MOST_CELLS} cells"))
+                .hint("sweep fewer values at once; cells that are excluded count, too"));
         }
         let mut assignments = vec![Assignment::new()];
         for axis in &self.axes {
@@ -169,14 +180,6 @@ impl Matrix {
             return Err(Error::usage("the matrix has no cell: its excludes leave none"));
         }
         Ok(assignments)
-    }
-}
-
-pub(super) fn number(value: &toml::Value) -> Option<f64> {
-    match value {
-        toml::Value::Integer(value) => Some(*value as f64),
-        toml::Value::Float(value) => Some(*value),
-        _ => None,
     }
 }
 
@@ -209,10 +212,6 @@ pub(super) fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
     leaves
 }
 
-fn is_range(table: &toml::Table) -> bool {
-    table.contains_key("from") || table.contains_key("to")
-}
-
 /// A list as it is, or a range as the list that it stands for.
 fn values(name: &str, value: &toml::Value) -> Result<Vec<toml::Value>> {
     match value {
@@ -223,42 +222,12 @@ fn values(name: &str, value: &toml::Value) -> Result<Vec<toml::Value>> {
     }
 }
 
-fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::Value>> {
-    let wrong = |what: &str| {
-        Error::usage(format!("the range of the matrix's `{name}` {what}"))
-            .hint("a range has from, to, and step or count: { from = 0.1, to = 0.9, step = 0.1 }")
-    };
-    if let Some(unknown) = range.keys().find(|key| !["from", "to", "step", "count"].contains(&key.as_str())) {
-        return Err(wrong(&format!("has a key `{unknown}`")));
-    }
-    let part = |key: &str| {
-        range
-            .get(key)
-            .map(|value| number(value).filter(|value| value.is_finite()).ok_or_else(|| wrong(&format!("has a `{key}` that is no number"))))
-            .transpose()
-    };
-    let (Some(from), Some(to)) = (part("from")?, part("to")?) else { return Err(wrong("has no `from` or no `to`")) };
-    let (step, count) = match (part("step")?, part("count")?) {
-        (Some(step), None) if step > 0.0 && to >= from => (step, ((to - from) / step + 1e-9).floor() + 1.0),
-        (Some(_), None) => return Err(wrong("never gets from `from` to `to`")),
-        (None, Some(count)) if count >= 2.0 && count.fract() == 0.0 => ((to - from) / (count - 1.0), count),
-        (None, Some(_)) => return Err(wrong("has a `count` that is no whole number of at least 2")),
-        _ => return Err(wrong("needs one of `step` and `count`")),
-    };
-    if count > MOST_CELLS as f64 {
-        return Err(wrong(&format!("has more than {MOST_CELLS} values")));
-    }
-    let is_whole = ["from", "to", "step"].iter().all(|key| range.get(*key).is_none_or(toml::Value::is_integer)) && step.fract() == 0.0;
-    let value = |position: usize| {
-        // Twelve digits: 0.1 + 2 * 0.1 is meant to be 0.3.
-        let exact = from + position as f64 * step;
-        let rounded = format!("{exact:.12}").parse().unwrap_or(exact);
-        if is_whole { toml::Value::Integer(rounded as i64) } else { toml::Value::Float(rounded) }
-    };
-    Ok((0..count as usize).map(value).collect())
-}
-
 fn zipped(table: &toml::Table) -> Result<Axis> {
+    if table.is_empty() {
+        return Err(
+            Error::usage("a [[matrix.zip]] names nothing that turns").hint("write its keys below, each with a list, or take it out")
+        );
+    }
     let lists = flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value)?, name))).collect::<Result<Vec<_>>>()?;
     let length = lists.first().map_or(0, |(values, _)| values.len());
     if let Some((values, name)) = lists.iter().find(|(values, _)| values.len() != length) {
@@ -288,7 +257,6 @@ mod tests {
     use super::super::library::Library;
     use super::super::overrides::{self, Override};
     use super::*;
-    use proptest::prelude::*;
 
     fn matrix(text: &str, arguments: &[&str]) -> Result<Vec<Assignment>> {
         let table: toml::Table = text.parse().unwrap();
@@ -355,21 +323,29 @@ mod tests {
             ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which the matrix does not sweep"),
             ("model = [\"a\"]\n[[exclude]]\nmodel = \"a\"", "its excludes leave none"),
             ("model = [\"a\"]\n[[zip]]\nmodel = [\"b\"]", "in two places"),
-            ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000"),
+            ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000 values"),
+            ("\"model.epochs\" = { from = 1, to = 3, step = 0 }", "never gets from"),
+            ("\"model.epochs\" = { from = 1, to = 3, step = -1 }", "never gets from"),
+            ("\"model.epochs\" = { from = 0, to = 1, count = 1000000000 }", "more than 100000 values"),
+            ("\"model.epochs\" = { from = 0, to = 1e308, step = 1e-308 }", "more than 100000 values"),
+            ("\"model.epochs\" = { from = -1e308, to = 1e308, count = 3 }", "ends that are too far apart"),
+            ("\"model.epochs\" = { from = 0, to = 1, count = 1 }", "no whole number of at least 2"),
+            ("\"model.epochs\" = { from = 1, to = 1, count = 3 }", "the same value twice"),
+            ("\"model.epochs\" = { from = 0, to = inf, step = 1 }", "a `to` that is no number"),
+            ("\"model.epochs\" = { from = 0, to = nan, count = 3 }", "a `to` that is no number"),
+            ("\"model.epochs\" = { from = 0, step = 1 }", "no `from` or no `to`"),
+            ("\"model.seed\" = { from = 9007199254740993, to = 9007199254740995, step = 1 }", "too large to count with"),
+            ("[[zip]]", "names nothing that turns"),
+            ("[[zip]]\n\"model.epochs\" = []\n\"model.seed\" = []", "`model.epochs`, `model.seed` is an empty list"),
+            ("[cases]", "`cases` name none"),
+            ("model = [\"a\"]\n[[exclude]]", "names no value"),
+            (
+                "\"model.epochs\" = { from = 1, to = 1000, step = 1 }\n\"model.seed\" = { from = 1, to = 1000, step = 1 }",
+                "more than 100000 cells",
+            ),
         ] {
             let error = matrix(text, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_range_stays_between_its_ends(from in -100.0..100.0_f64, length in 0.0..50.0_f64, step in 0.01..5.0_f64) {
-            let range: toml::Table = format!("from = {from:?}\nto = {:?}\nstep = {step:?}", from + length).parse().unwrap();
-            let values = range_values("x", &range).unwrap();
-            let last = values.last().and_then(number).unwrap();
-            prop_assert!(last <= from + length + 1e-6 && last > from + length - step - 1e-6);
-            prop_assert_eq!(number(&values[0]).map(|value| (value - from).abs() < 1e-9), Some(true));
         }
     }
 }

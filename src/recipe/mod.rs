@@ -4,7 +4,7 @@
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
 //! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
 //! * [`library`]: all recipes that are there, and layers merged for one of them.
-//! * [`matrix`]: what an experiment sweeps, expanded. [`experiment`]: an experiment with its cells and their recipes.
+//! * [`matrix`]: what an experiment sweeps, expanded, with its `range`s. [`experiment`]: an experiment with its cells and their recipes.
 //! * [`cell_filter`]: which of its cells are meant.
 //! * [`memory`]: resolved recipes, each distinct one once.
 //! * [`settings`]: what belongs to the machine: store, results, device.
@@ -20,6 +20,7 @@ pub mod library;
 pub mod matrix;
 pub mod memory;
 pub mod overrides;
+mod range;
 pub mod schema;
 pub mod settings;
 pub mod values;

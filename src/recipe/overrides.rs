@@ -35,40 +35,43 @@ impl Override {
     }
 }
 
-/// A TOML value; text that is none is taken as a string, so that quotes can be left out in a shell.
-fn value_of(text: &str) -> toml::Value {
+/// A TOML value; text that is none is taken as a string, so that quotes can be left out in a shell. A list that is none is a mistake.
+fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
     let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
-    parsed.unwrap_or_else(|| toml::Value::String(text.to_string()))
+    match parsed {
+        Some(value) => Ok(value),
+        None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!("`{text}` is no value of TOML"))
+            .at(origin)
+            .hint("strings in a list keep their quotes: in a shell, put all of it into single ones, as in --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
+        None => Ok(toml::Value::String(text.to_string())),
+    }
 }
 
 /// `a.b=VALUE`; a part of the path may be quoted, as in TOML.
 pub fn from_argument(argument: &str) -> Result<Override> {
-    let malformed =
-        || Error::usage(format!("`--set {argument}` has no value")).hint("write --set section.key=value, as in --set model.epochs=2");
-    let (path, value) = argument.split_once('=').ok_or_else(malformed)?;
+    let malformed = |what: &str| {
+        Error::usage(format!("`--set {argument}` has {what}")).hint("write --set section.key=value, as in --set model.epochs=2")
+    };
+    let (path, value) = argument.split_once('=').ok_or_else(|| malformed("no value"))?;
     let path = path.split('.').map(|part| part.trim().trim_matches(['"', '\'']).to_string()).collect::<Vec<_>>();
     if path.iter().any(String::is_empty) {
-        return Err(malformed());
+        return Err(malformed("no key before the `=`, or a part of it is empty"));
     }
-    Ok(Override { path, value: value_of(value.trim()), rank: Rank::CommandLine, origin: format!("--set {argument}") })
+    let origin = format!("--set {argument}");
+    Ok(Override { path, value: value_of(value.trim(), &origin)?, rank: Rank::CommandLine, origin })
 }
 
 /// Every `SURGCAM_SET__A__B=VALUE`, sorted by name; names of recipes are found whatever their case and with `_` for `-`.
-pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
+pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Override>> {
     let mut overrides: Vec<Override> = variables
         .into_iter()
         .filter_map(|(name, value)| {
-            let path = name.strip_prefix(VARIABLE_PREFIX)?;
-            Some(Override {
-                path: path.split("__").map(str::to_lowercase).collect(),
-                value: value_of(&value),
-                rank: Rank::Variable,
-                origin: name.clone(),
-            })
+            let path = name.strip_prefix(VARIABLE_PREFIX)?.split("__").map(str::to_lowercase).collect();
+            Some(value_of(&value, &name).map(|value| Override { path, value, rank: Rank::Variable, origin: name.clone() }))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     overrides.sort_by(|a, b| a.origin.cmp(&b.origin));
-    overrides
+    Ok(overrides)
 }
 
 /// A file's `[set]` table, flattened as far as it has tables that are not values.
@@ -177,7 +180,18 @@ mod tests {
         assert_eq!(from_argument("model.epochs=2").unwrap().value, toml::Value::Integer(2));
         assert_eq!(from_argument("model.init=random").unwrap().value, toml::Value::String("random".into()));
         assert!(from_argument("data.x.train=[1, 2]").unwrap().value.is_array());
-        assert!(from_argument("model.epochs").is_err());
+        assert!(from_argument("data.x.frames={sequence}/{frame}.png").unwrap().value.is_str());
+        for (argument, expected) in [
+            ("model.epochs", "has no value"),
+            ("=3", "has no key"),
+            ("model..epochs=3", "a part of it is empty"),
+            ("matrix.model=[gc-a]", "`[gc-a]` is no value of TOML"),
+            ("data.x.train=[1, 2", "`[1, 2` is no value of TOML"),
+            ("model.init='random", "is no value of TOML"),
+        ] {
+            let error = from_argument(argument).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("hint: "), "{argument}: {error}");
+        }
     }
 
     #[test]
@@ -204,7 +218,7 @@ mod tests {
 
     #[test]
     fn variables_give_paths() {
-        let found = from_variables([("SURGCAM_SET__MODEL__EPOCHS".to_string(), "3".to_string()), ("HOME".into(), "/".into())]);
+        let found = from_variables([("SURGCAM_SET__MODEL__EPOCHS".to_string(), "3".to_string()), ("HOME".into(), "/".into())]).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].dotted(), "model.epochs");
     }

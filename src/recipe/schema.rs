@@ -268,7 +268,7 @@ section! {
         extends: Option<String> = None,
         /// probe (labels, in closed form), caption, or interaction.
         task: HeadTask = HeadTask::Probe,
-        /// The penalty of the ridge probe, relative to the mean variance of a feature.
+        /// The penalty of the ridge probe on standardised features, relative to how many there are.
         ridge: Positive = Positive::new(1.0),
         /// Passes over the annotated train frames.
         epochs: Count = Count::new(50),
@@ -348,7 +348,7 @@ pub fn json_schema() -> serde_json::Value {
     schema
 }
 
-/// The tables that hold named recipes.
+/// The tables that hold named recipes, each after those that its recipes can depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     Adapter,

@@ -68,7 +68,7 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     }
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-    ));
+    )?);
     let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))

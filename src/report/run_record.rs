@@ -44,7 +44,7 @@ impl RunStart {
             format: history::FORMAT,
             id: self.id.clone(),
             experiment: experiment.to_string(),
-            command: std::env::args().collect(),
+            command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             scope: Some(scope),
             started: self.started.clone(),
             seconds: 0.0,

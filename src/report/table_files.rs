@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::ResultTable;
 use super::results::Results;
 use super::{render, tables};
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::Built;
 use crate::pipeline::stages::MeasuredMachine;
 use crate::plan::status::Known;
@@ -54,6 +54,12 @@ impl FolderLock {
         std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
         let path = folder.join(".lock");
         Ok((File::create(&path).at_path("create the lock", &path)?, path))
+    }
+
+    /// Whether the folder can be written to at all: asked before hours of work.
+    pub fn check(folder: &Path) -> Result<()> {
+        let hint = |error: Error| error.hint("results go to the folder that is `results` in surgcam.toml or SURGCAM_RESULTS");
+        Self::open(folder).map(|_| ()).map_err(hint)
     }
 
     pub fn wait(folder: &Path) -> Result<Self> {

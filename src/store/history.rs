@@ -9,7 +9,7 @@
 //! plans/<digest>.json      what it planned and what was there at its end; runs that found the same share it
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ use super::Store;
 use super::digest::Digest;
 use super::file::{Durability, read_json, walked, write_with};
 use super::key::StageKey;
-use super::record::Record;
 use crate::error::{AtPath, Error, Result};
 
 pub const FORMAT: u32 = 1;
+pub(super) const RUN_FILE: &str = "run.json";
 
 /// What happened in a run, a line each; the runner's journal writes it. Lines about a stage whose key is known have a field `key`.
 pub const EVENTS_FILE: &str = "events.jsonl";
@@ -57,6 +57,13 @@ impl Run {
             Some("view" | "export") => Scope::Part,
             _ => Scope::Whole,
         })
+    }
+
+    /// The command as a shell takes it.
+    pub fn command_line(&self) -> String {
+        let quoted = shlex::try_join(self.command.iter().map(String::as_str));
+        // No argument of a process can have a null character, the one that cannot be quoted.
+        quoted.unwrap_or_else(|_| self.command.join(" "))
     }
 
     /// Stages that ran and failed; those that wait for one of them do not count.
@@ -146,7 +153,7 @@ pub struct OpenRun {
 }
 
 impl Store {
-    fn run_folder(&self, id: &str) -> PathBuf {
+    pub(super) fn run_folder(&self, id: &str) -> PathBuf {
         self.root().join("runs").join(id)
     }
 
@@ -161,7 +168,7 @@ impl Store {
     }
 
     pub fn write_run(&self, run: &Run) -> Result<()> {
-        let path = self.run_folder(&run.id).join("run.json");
+        let path = self.run_folder(&run.id).join(RUN_FILE);
         let mut text = serde_json::to_vec(run).at_path("write", &path)?;
         text.push(b'\n');
         write_with(&path, &text, Durability::Remade)
@@ -212,7 +219,8 @@ impl Store {
     pub fn run(&self, wanted: &str) -> Result<Run> {
         let ids = self.run_ids();
         let found: Vec<&String> = match wanted {
-            "latest" => ids.first().into_iter().collect(),
+            // A run that was killed while it planned has a folder and nothing in it.
+            "latest" => ids.iter().find(|id| self.run_folder(id).join(RUN_FILE).exists()).into_iter().collect(),
             _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
         };
         let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
@@ -221,13 +229,16 @@ impl Store {
             (Some(id), _) if id.as_str() == wanted => self.read_run(id),
             (Some(_), several) => Err(Error::usage(format!("`{wanted}` is in the ids of {several} runs"))
                 .hint(format!("the newest are: {}", found.iter().take(3).map(|id| id.as_str()).collect::<Vec<_>>().join(", ")))),
+            (None, _) if ids.is_empty() => Err(Error::usage(format!("there is no run `{wanted}`: the store has none yet"))
+                .at_path(self.root())
+                .hint("`surgcam run EXPERIMENT` makes one; another store is named by SURGCAM_STORE")),
             (None, _) => Err(Error::usage(format!("there is no run `{wanted}`")).hint("`surgcam runs` lists them; `latest` is the newest")),
         }
     }
 
     fn read_run(&self, id: &str) -> Result<Run> {
         let folder = self.run_folder(id);
-        let mut run: Run = read_json(&folder.join("run.json"))?;
+        let mut run: Run = read_json(&folder.join(RUN_FILE))?;
         let is_free = || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
         if run.state == RunState::Running && is_free() {
             run.state = RunState::Killed;
@@ -263,54 +274,21 @@ impl Store {
     }
 }
 
-/// What earlier runs tell about stages by their names: for reasons, and for how long a stage may take.
-pub struct Memory<'a> {
-    store: &'a Store,
-    /// The newest runs: of the same experiment first.
-    runs: Vec<Run>,
-    plans: HashMap<Digest, HashMap<String, (String, StageKey)>>,
-}
-
-/// Runs further back than this are not asked.
-const LOOK_BACK: usize = 40;
-
-impl<'a> Memory<'a> {
-    pub fn of(store: &'a Store, experiment: &str) -> Self {
-        let mut runs: Vec<Run> = store.runs().take(LOOK_BACK).collect();
-        runs.sort_by_key(|run| run.experiment != experiment);
-        // The plan of a run that did nothing new is looked at once.
-        let mut seen = std::collections::HashSet::new();
-        runs.retain(|run| seen.insert(run.plan));
-        Memory { store, runs, plans: HashMap::new() }
-    }
-
-    /// The record that a stage of this name had when it was last made, its outputs perhaps gone by now.
-    pub fn last_made(&mut self, name: &str) -> Option<Record> {
-        for run in &self.runs {
-            let plan = self.plans.entry(run.plan).or_insert_with(|| keys_by_name(self.store, &run.plan));
-            if let Some((kind, key)) = plan.get(name)
-                && let Some(record) = self.store.record_even_without_objects(kind, key)
-            {
-                return Some(record);
-            }
-        }
-        None
-    }
-
-    /// Whether a run made the stage of this key once.
-    pub fn was_made(&self, key: &StageKey) -> bool {
-        self.runs.iter().any(|run| run.executed.iter().any(|executed| executed.key == *key))
-    }
-}
-
-fn keys_by_name(store: &Store, plan: &Digest) -> HashMap<String, (String, StageKey)> {
-    let stages = store.plan_snapshot(plan).map(|snapshot| snapshot.stages).unwrap_or_default();
-    stages.into_iter().filter_map(|stage| Some((stage.name, (stage.kind, stage.key?)))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_takes_it() {
+        let command = ["surgcam", "run", "it's.toml", "--set", "matrix.model=[\"a b\"]", ""].map(String::from).to_vec();
+        let run: Run = serde_json::from_value(serde_json::json!({
+            "format": FORMAT, "id": "1", "experiment": "a", "command": command, "started": "", "seconds": 0.0, "state": "done",
+            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
+        }))
+        .unwrap();
+        assert!(run.command_line().starts_with("surgcam run "), "{}", run.command_line());
+        assert_eq!(shlex::split(&run.command_line()), Some(command));
+    }
 
     #[test]
     fn a_run_from_before_scopes_were_noted_has_that_of_its_command() {

@@ -31,6 +31,7 @@ pub mod history;
 pub mod inventory;
 pub mod key;
 pub mod lock;
+pub mod memory;
 mod objects;
 pub mod record;
 pub mod stat;

@@ -59,7 +59,7 @@ impl RidgeSums {
         self.products_with_targets += x.tr().matmul(y);
     }
 
-    /// `penalty` counts relative to d, the trace of a standardised covariance.
+    /// `penalty` counts relative to d, the number of inputs: the trace of their correlations.
     pub fn solve(self, penalty: f64) -> Result<Ridge> {
         let origin = self.origin.ok_or_else(|| Error::failure("a regression needs rows"))?;
         let (mean, offset) = (self.inputs / self.rows, self.targets / self.rows);

@@ -60,12 +60,7 @@ fn transformed_inputs(d: [Lanes; INPUTS]) -> [Lanes; INPUTS] {
 fn transformed_outputs(m: [Lanes; INPUTS]) -> [Lanes; OUTPUTS] {
     let (sum, difference) = (m[1] + m[2], m[1] - m[2]);
     let (far_sum, far_difference) = (m[3] + m[4], m[3] - m[4]);
-    [
-        m[0] + sum + far_sum,
-        difference + 2.0 * far_difference,
-        sum + 4.0 * far_sum,
-        difference + 8.0 * far_difference + m[5],
-    ]
+    [m[0] + sum + far_sum, difference + 2.0 * far_difference, sum + 4.0 * far_sum, difference + 8.0 * far_difference + m[5]]
 }
 
 /// What is transformed: maps [N, height, width, channels] and their tiles.
@@ -212,9 +207,7 @@ impl End<'_> {
             for start in (0..channels).step_by(LANES) {
                 let load = |values: &[f32], place: usize| Lanes(values[place..].first_chunk::<LANES>().copied().unwrap_or_default());
                 let bias = load(self.bias, start);
-                let of_column = |x: usize| {
-                    transformed_outputs(std::array::from_fn(|y| load(tile, (y * INPUTS + x) * product + start)))
-                };
+                let of_column = |x: usize| transformed_outputs(std::array::from_fn(|y| load(tile, (y * INPUTS + x) * product + start)));
                 let sums: [[Lanes; OUTPUTS]; INPUTS] = std::array::from_fn(of_column);
                 for (y, row) in output.chunks_exact_mut(width * channels).enumerate() {
                     let found = transformed_outputs(std::array::from_fn(|x| sums[x][y]));
