@@ -4,8 +4,10 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::real_frames;
+use common::{Place, real_frames};
 use surgcam::dataset::annotations::caption_file;
+use surgcam::language::tokens::tokenize;
+use surgcam::language::vocabulary::Vocabulary;
 
 /// METHOD 2.
 const TRAIN: [u32; 11] = [2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15];
@@ -26,4 +28,60 @@ fn every_real_caption_belongs_to_a_frame_of_its_split() {
             assert!(found.frame.frame < 300 && found.caption.starts_with('A'), "{found:?}");
         }
     }
+}
+
+/// Words of the captions of a file.
+fn sentences(real: &std::path::Path, name: &str) -> Vec<Vec<String>> {
+    let captions = caption_file::read(&real.join("endovis18/captions").join(name), &mut Vec::new()).unwrap();
+    captions.iter().map(|found| tokenize(&found.caption)).collect()
+}
+
+#[test]
+fn every_real_caption_is_told_again_in_the_words_of_the_vocabulary() {
+    let Some(real) = real_frames() else { return };
+    let (train, validation) = (sentences(&real, "captions_train.json"), sentences(&real, "captions_val.json"));
+    let vocabulary = Vocabulary::of(train.iter().map(Vec::as_slice), 1);
+    for words in train.iter().chain(&validation) {
+        assert!((1..=20).contains(&words.len()), "{words:?} is longer than a captioner tells");
+        assert!(words.iter().all(|word| !word.is_empty() && word.chars().all(|letter| !letter.is_uppercase() && !letter.is_whitespace())));
+        let encoded = vocabulary.encode(words);
+        assert_eq!(encoded.len(), words.len() + 2, "with start and end");
+        assert_eq!(vocabulary.decode(&encoded[1..encoded.len() - 1]), *words);
+    }
+    let rare = Vocabulary::of(train.iter().map(Vec::as_slice), 50);
+    assert!(rare.len() < vocabulary.len());
+}
+
+#[test]
+fn every_real_caption_of_the_train_split_has_a_labelled_frame() {
+    let Some(real) = real_frames() else { return };
+    let captions = caption_file::read(&real.join("endovis18/captions/captions_train.json"), &mut Vec::new()).unwrap();
+    for sequence in TRAIN {
+        let text = std::fs::read_to_string(real.join(format!("endovis18/labels_all_train/seq_{sequence}.txt"))).unwrap();
+        let labelled: BTreeSet<u32> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+        let captioned = captions.iter().map(|found| found.frame).filter(|frame| frame.sequence == sequence);
+        for frame in captioned {
+            assert!(labelled.contains(&frame.frame), "{frame:?}");
+        }
+    }
+}
+
+/// The two real frames through the program: their captions arrive at their rows.
+#[test]
+fn real_captions_are_joined_to_their_frames() {
+    let Some(real) = real_frames() else { return };
+    let place = Place::new();
+    let text = format!(
+        "[experiment]\nname = \"real\"\ntables = [\"extraction\"]\nspeed = false\nheads = [\"caption-small\"]\n\
+         [data.real]\nextends = \"endovis18\"\nroot = {:?}\ntrain = [2]\nvalidation = [1]\nimage_size = [64, 80]\n\
+         [model.tiny]\nbackbone = \"resnet10\"\ndata = \"real\"\nepochs = 1\nbatch_size = 1\n\
+         [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n[set]\nhead.epochs = 2\n",
+        real.join("endovis18")
+    );
+    let file = place.write("real.toml", &text);
+    place.run(&["run", file.to_str().unwrap()], 0);
+    let rows = place.table("real", "extraction");
+    let (header, row) = rows.split_once('\n').unwrap();
+    let column = header.split(',').position(|name| name == "BLEU-4").unwrap();
+    assert!(!row.split(',').nth(column).unwrap().is_empty(), "{rows}");
 }

@@ -31,7 +31,7 @@ fn every_mode_and_the_control_get_a_caption_and_an_interaction_row() {
     for row in &rows {
         for column in TASK_COLUMNS {
             let value: f64 = row[column].parse().unwrap_or_else(|_| panic!("{column} of {}: {:?}", row["mode"], row[column]));
-            assert!(value >= 0.0);
+            assert!((0.0..=10.0).contains(&value), "{column}: {value}");
         }
         assert_eq!(row["FPS tasks"].is_empty(), row["mode"] == "shuffled-features");
     }
@@ -99,6 +99,8 @@ fn all_ways_of_training_are_swept() {
     let folder = |head: &str| out.join("tiny").join(format!("sl-fe_roi0.3_pool512_{head}"));
     let backbone = |head: &str| std::fs::read(folder(head).join("backbone.safetensors")).unwrap();
     assert_eq!(backbone("tiny-caption"), backbone("cog-tree"));
+    assert_ne!(backbone("tiny-caption"), backbone("joint"));
+    assert!(!folder("joint").join("interact").exists(), "a graph that was trained on another backbone's features");
     assert!(folder("cog-tree").join("interact/head.safetensors").is_file());
 }
 
@@ -163,12 +165,13 @@ fn mistakes_about_heads_are_refused_before_anything_runs() {
     let place = Place::new();
     let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\"]";
     let file = with_heads(&place, "wrong", BOTH, matrix);
-    let cases: [(&[&str], &[&str]); 6] = [
+    let cases: [(&[&str], &[&str]); 7] = [
         (&["--set", "experiment.heads=[\"capton\"]"], &["no head recipe `capton`", "did you mean `caption`?"]),
         (&["--set", "experiment.heads=[\"caption\", \"caption-small\"]"], &["two heads for the task caption"]),
         (&["--set", "experiment.heads_for={ modle = \"tiny\" }"], &["heads_for wants values of `modle`", "did you mean `model`?"]),
         (&["--set", "head.tiny-caption.attention_heads=3"], &["a width of 16 and 3 attention heads"]),
         (&["--set", "head.tiny-caption.joint_epochs=1"], &["learns with the backbone", "extraction.l-fe is another way"]),
+        (&["--set", "head.tiny-caption.self_critical_epochs=1", "--set", "head.tiny-caption.beam=1"], &["a beam of 1"]),
         (&["--set", "head.tiny-interaction.loss=crossentropy"], &["crossentropy", "cross-entropy"]),
     ];
     for (arguments, expected) in cases {

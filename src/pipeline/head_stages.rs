@@ -86,7 +86,7 @@ pub struct CaptionStage {
     pub self_critical: Option<SelfCritical>,
     pub joint: Option<JointTraining>,
 }
-stage!(CaptionStage, "caption", 2);
+stage!(CaptionStage, "caption", 3);
 
 /// The shape of the interaction graph.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ pub struct InteractStage {
     pub graph: GraphSettings,
     pub loss: InteractionLoss,
 }
-stage!(InteractStage, "interact", 2);
+stage!(InteractStage, "interact", 3);
 
 /// The speed from packed pixels to caption and graph, at batch 1. Inputs: `checkpoint`, `pack`, `index`, and `caption`, `interact`
 /// as far as there are such heads.
@@ -123,7 +123,7 @@ pub struct MeasureTasksStage {
     pub warm_up: usize,
     pub machine: MeasuredMachine,
 }
-stage!(MeasureTasksStage, "measure-tasks", 2);
+stage!(MeasureTasksStage, "measure-tasks", 3);
 
 /// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use crate::plan::{Resource, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
-use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode, Positive};
+use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode, Positive, Precision};
 
 /// A cell's features, found.
 pub(super) struct Found<'a> {
@@ -162,12 +162,20 @@ impl Builder<'_> {
 
 /// Whether the shape of a head that is trained makes sense.
 pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
-    let (width, heads) = (head.value.width.get(), head.value.attention_heads.get());
-    if width.is_multiple_of(heads) && width.is_multiple_of(2) {
-        return Ok(());
+    let recipe = &head.value;
+    let (width, heads) = (recipe.width.get(), recipe.attention_heads.get());
+    if !width.is_multiple_of(heads) || !width.is_multiple_of(2) {
+        return Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
+            .hint("choose an even width that is a multiple of attention_heads"));
     }
-    Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
-        .hint("choose an even width that is a multiple of attention_heads"))
+    if recipe.self_critical_epochs > 0 && recipe.beam.get() < 2 {
+        return Err(Error::usage(format!(
+            "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its beam's mean",
+            head.name
+        ))
+        .hint("set head.beam to 2 or more, or head.self_critical_epochs = 0"));
+    }
+    Ok(())
 }
 
 fn with_features(stage: Stage, found: &Found) -> Stage {
@@ -209,6 +217,15 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
             head.name, found.extraction.name
         ))
         .hint("sweep it over `extraction = [\"sl-fe\"]` alone, or set head.joint_epochs = 0"));
+    }
+    if extraction.precision != Precision::F32 {
+        return Err(Error::usage(format!(
+            "head.{} learns with the backbone, which is trained in f32; extraction.{} counts in {}",
+            head.name,
+            found.extraction.name,
+            extraction.precision.name()
+        ))
+        .hint("set extraction.precision = \"f32\", or head.joint_epochs = 0"));
     }
     Ok(Some(JointTraining {
         epochs: head.value.joint_epochs as usize,

@@ -13,5 +13,6 @@ pub mod results;
 pub mod run_record;
 pub mod table_files;
 pub mod tables;
+mod task_columns;
 pub mod terminal_table;
 pub mod view;

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
-use serde::de::DeserializeOwned;
 
 use super::layout::{Cells, ResultTable, TableColumn};
 use super::results::Results;
+use super::task_columns;
 use crate::artifacts::metrics::*;
 use crate::error::Result;
-use crate::pipeline::build::{Built, CellStages, PlannedCell};
+use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::plan::StageId;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
@@ -234,7 +233,7 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         columns.push(TableColumn::number("probe mAP", 3, probes.iter().map(map).collect()));
         notes.push("probe mAP: labels of the validation frames from the mean and maximum of the frame's region features, by ridge regression on the train frames".to_string());
     }
-    let tasks = task_columns(&cells, results)?;
+    let tasks = task_columns::of(&cells, results)?;
     columns.extend(tasks.columns);
     notes.extend(tasks.notes);
     if let Some(machine) = machine {
@@ -259,84 +258,6 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
 fn heads_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
     let heads: Vec<Option<String>> = cells.iter().map(|cell| cell.cell.head.clone()).collect();
     heads.iter().any(|head| *head != heads[0]).then(|| TableColumn::text("head", heads))
-}
-
-/// Columns, and what is to be said of them.
-#[derive(Default)]
-struct TaskColumns {
-    columns: Vec<TableColumn>,
-    notes: Vec<String>,
-}
-
-/// Captions, interactions, and the speed from frame to both; none where no cell has such a head.
-fn task_columns(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
-    let mut tasks = TaskColumns::default();
-    if cells.iter().any(|cell| cell.stages.caption.is_some()) {
-        tasks.add_captions(cells, results)?;
-    }
-    if cells.iter().any(|cell| cell.stages.interact.is_some()) {
-        tasks.add_interactions(cells, results)?;
-    }
-    if cells.iter().any(|cell| cell.stages.measure_tasks.is_some()) {
-        let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure_tasks).map(Option::flatten);
-        let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
-        let per_second = speeds.iter().map(|speed| speed.as_ref().map(|speed| speed.frames_per_second)).collect();
-        tasks.columns.push(TableColumn::number("FPS tasks", 1, per_second));
-        tasks.notes.push("FPS tasks: from packed pixels to caption (beam search) and interaction graph".into());
-    }
-    Ok(tasks)
-}
-
-impl TaskColumns {
-    /// Each cell's metrics; a note where stages are through and the data have no such annotations.
-    fn of_annotated<M: DeserializeOwned + Send>(
-        &mut self,
-        what: &str,
-        cells: &[&PlannedCell],
-        results: &Results,
-        stage: fn(&CellStages) -> Option<StageId>,
-    ) -> Result<Vec<Option<M>>> {
-        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<M>>(stage(&cell.stages));
-        let metrics: Vec<Option<Option<M>>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
-        if metrics.iter().any(|metrics| matches!(metrics, Some(None))) {
-            self.notes.push(format!("{what}: empty where the train or the validation frames have none"));
-        }
-        Ok(metrics.into_iter().map(Option::flatten).collect())
-    }
-
-    fn add_captions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let metrics: Vec<Option<CaptionMetrics>> = self.of_annotated("captions", cells, results, |stages| stages.caption)?;
-        let number = |value: &dyn Fn(&CaptionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
-        for order in 1..=4 {
-            let column = TableColumn::number(format!("BLEU-{order}"), 3, number(&|metrics| metrics.scores.bleu[order - 1]));
-            self.columns.push(if order < 4 { column.detail() } else { column });
-        }
-        self.columns.push(TableColumn::number("METEOR", 3, number(&|metrics| metrics.scores.meteor)));
-        self.columns.push(TableColumn::number("ROUGE-L", 3, number(&|metrics| metrics.scores.rouge_l)));
-        self.columns.push(TableColumn::number("CIDEr", 3, number(&|metrics| metrics.scores.cider)));
-        if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.captions).max() {
-            self.notes.push(format!(
-                "captions: of {most} validation frames, from the epoch with the best CIDEr on them; METEOR by exact and stem matches"
-            ));
-        }
-        Ok(())
-    }
-
-    fn add_interactions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let metrics: Vec<Option<InteractionMetrics>> = self.of_annotated("interactions", cells, results, |stages| stages.interact)?;
-        let number = |value: fn(&InteractionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
-        self.columns.push(TableColumn::number("interaction accuracy", 3, number(|metrics| metrics.accuracy)));
-        self.columns.push(TableColumn::number("interaction mAP", 3, number(|metrics| metrics.mean_average_precision)));
-        self.columns.push(TableColumn::number("interaction recall", 3, number(|metrics| metrics.recall)));
-        let missed = |metrics: &InteractionMetrics| metrics.without_region as f64 / metrics.edges.max(1) as f64;
-        self.columns.push(TableColumn::number("missed instruments", 3, number(missed)).detail());
-        if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.edges).max() {
-            self.notes.push(format!(
-                "interactions: of {most} annotated instruments in the validation frames, from the epoch with the best mAP on them; one that no region shows counts, too; mAP over 13 interactions (absent ones 0), recall over those that occur"
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// Beside each column that a publication gives values for: those values, and measured minus published.

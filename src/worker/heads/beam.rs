@@ -20,6 +20,8 @@ pub trait NextWords {
 pub struct Sentence {
     pub words: Vec<usize>,
     pub log_probability: f64,
+    /// Whether the end was chosen; else it was cut off at the greatest length.
+    pub has_ended: bool,
 }
 
 /// A beginning of a sentence, or a whole one.
@@ -33,8 +35,10 @@ struct Beginning {
 /// The best `beam` sentences of each frame, the best first; each has at most `longest` words. A beam of 1 takes the most probable
 /// word each time.
 pub fn search(model: &mut impl NextWords, frames: usize, beam: usize, longest: usize) -> Vec<Vec<Sentence>> {
-    let start =
-        |frame| Beginning { sentence: Sentence { words: Vec::new(), log_probability: 0.0 }, row: Some(Row { parent: frame, word: START }) };
+    let start = |frame| Beginning {
+        sentence: Sentence { words: Vec::new(), log_probability: 0.0, has_ended: false },
+        row: Some(Row { parent: frame, word: START }),
+    };
     let mut beginnings: Vec<Vec<Beginning>> = (0..frames).map(|frame| vec![start(frame)]).collect();
     for _ in 0..longest {
         let rows: Vec<Row> = beginnings.iter().flatten().filter_map(|beginning| beginning.row).collect();
@@ -64,6 +68,7 @@ fn longer<'a>(beginnings: Vec<Beginning>, next: &mut impl Iterator<Item = (usize
             let mut sentence = beginning.sentence.clone();
             sentence.log_probability += f64::from(log_probabilities[word]);
             let is_end = word == END;
+            sentence.has_ended = is_end;
             if !is_end {
                 sentence.words.push(word);
             }
@@ -122,7 +127,7 @@ mod tests {
         /// Every sentence of at most `longest` words, by brute force.
         fn all(&self, frame: usize, longest: usize) -> Vec<Sentence> {
             let mut done = Vec::new();
-            let mut open = vec![(Sentence { words: vec![], log_probability: 0.0 }, 0, START)];
+            let mut open = vec![(Sentence { words: vec![], log_probability: 0.0, has_ended: false }, 0, START)];
             for _ in 0..longest {
                 let mut longer = Vec::new();
                 for (sentence, before, last) in &open {
@@ -130,10 +135,10 @@ mod tests {
                         let mut words = sentence.words.clone();
                         let log_probability = sentence.log_probability + f64::from(log_probability);
                         if word == END {
-                            done.push(Sentence { words, log_probability });
+                            done.push(Sentence { words, log_probability, has_ended: true });
                         } else if log_probability.is_finite() {
                             words.push(word);
-                            longer.push((Sentence { words, log_probability }, *last, word));
+                            longer.push((Sentence { words, log_probability, has_ended: false }, *last, word));
                         }
                     }
                 }

@@ -48,12 +48,17 @@ impl Captioner {
         logits.flatten(0, 1).cross_entropy_loss(&wanted.flatten(0, 1), None::<&Tensor>, Reduction::Mean, PADDING as i64, label_smoothing)
     }
 
-    /// Self-critical: the mean over sentences of -(reward - baseline) times the sentence's log-probability. `sampled`: of each
-    /// frame several sentences (as words) with their rewards; the baseline is the mean reward of the frame's sentences.
-    pub fn self_critical_loss(&self, regions: &RegionBatch, sampled: &[Vec<(Vec<usize>, f64)>]) -> Tensor {
+    /// Self-critical: the mean over sentences of -(reward - baseline) times the sentence's log-probability, divided by the greatest
+    /// length, which is the same for all: a word counts as much in a short sentence as in a long one. `sampled`: of each frame several
+    /// sentences with their rewards; the baseline is the mean reward of the frame's sentences.
+    pub fn self_critical_loss(&self, regions: &RegionBatch, sampled: &[Vec<(Sentence, f64)>], longest: usize) -> Tensor {
         let device = regions.features.device();
-        let sentences = |(words, _): &(Vec<usize>, f64)| [&[START], words.as_slice(), &[END]].concat();
-        let captions: Vec<Vec<usize>> = sampled.iter().flatten().map(sentences).collect();
+        // The end of a sentence that was cut off was chosen by nobody.
+        let caption = |(sentence, _): &(Sentence, f64)| {
+            let end: &[usize] = if sentence.has_ended { &[END] } else { &[] };
+            [&[START], sentence.words.as_slice(), end].concat()
+        };
+        let captions: Vec<Vec<usize>> = sampled.iter().flatten().map(caption).collect();
         let frames: Vec<i64> = sampled.iter().enumerate().flat_map(|(frame, of_frame)| vec![frame as i64; of_frame.len()]).collect();
         let advantages: Vec<f32> = sampled.iter().flat_map(|of_frame| advantages(of_frame)).collect();
         let (given, wanted) = self.shifted(&captions, device);
@@ -61,7 +66,7 @@ impl Captioner {
         let logits = self.transformer.decode(&self.transformer.encode(&repeated, true), &given, true);
         let of_words = logits.log_softmax(-1, Kind::Float).gather(2, &wanted.unsqueeze(-1), false).squeeze_dim(-1);
         let is_word = wanted.ne(PADDING as i64).to_kind(Kind::Float);
-        let of_sentences = (of_words * &is_word).sum_dim_intlist(1, false, Kind::Float) / is_word.sum_dim_intlist(1, false, Kind::Float);
+        let of_sentences = (of_words * &is_word).sum_dim_intlist(1, false, Kind::Float) / longest.max(1) as f64;
         -(of_sentences * Tensor::from_slice(&advantages).to_device(device)).mean(Kind::Float)
     }
 
@@ -96,7 +101,7 @@ impl Captioner {
 }
 
 /// Of a frame's sentences: reward minus the mean reward.
-fn advantages(of_frame: &[(Vec<usize>, f64)]) -> Vec<f32> {
+fn advantages(of_frame: &[(Sentence, f64)]) -> Vec<f32> {
     let mean = of_frame.iter().map(|(_, reward)| reward).sum::<f64>() / of_frame.len().max(1) as f64;
     of_frame.iter().map(|(_, reward)| (reward - mean) as f32).collect()
 }
@@ -259,6 +264,44 @@ mod tests {
         assert!(f64::try_from((logits(0) - logits(8)).abs().max()).unwrap() > 1e-3);
     }
 
+    /// The loss by hand, from the log-probabilities that the sentences have: a cut-off one has no end.
+    #[test]
+    fn the_self_critical_loss_is_reward_over_the_mean_times_log_probability() {
+        let (captions, regions) = thirty();
+        let (captioner, _) = captioner(&captions, 6);
+        let batch = regions.batch(&[0], Device::Cpu);
+        let log_probability = |words: &[usize], has_ended: bool| {
+            let end: &[usize] = if has_ended { &[END] } else { &[] };
+            let (given, wanted) = captioner.shifted(&[[&[START], words, end].concat()], Device::Cpu);
+            let logits = captioner.transformer.decode(&captioner.transformer.encode(&batch, false), &given, false);
+            let of_words = logits.log_softmax(-1, Kind::Float).gather(2, &wanted.unsqueeze(-1), false).view([-1]);
+            f64::try_from(of_words.narrow(0, 0, (words.len() + end.len()) as i64).sum(Kind::Double).detach()).unwrap()
+        };
+        let sentence = |words: &[usize], has_ended| Sentence { words: words.to_vec(), log_probability: 0.0, has_ended };
+        let sampled = vec![vec![(sentence(&[5, 6, 7], false), 0.9), (sentence(&[8], true), 0.1)]];
+        let found = f64::try_from(captioner.self_critical_loss(&batch, &sampled, 3).detach()).unwrap();
+        let expected = -(0.4 * log_probability(&[5, 6, 7], false) / 3.0 - 0.4 * log_probability(&[8], true) / 3.0) / 2.0;
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+
+    /// With smoothing s each word's loss is (1 - s) of its own and s of the mean over all words; padding counts nothing.
+    #[test]
+    fn label_smoothing_mixes_in_the_mean_over_all_words() {
+        let (captions, regions) = thirty();
+        let (captioner, _) = captioner(&captions, 7);
+        let batch = regions.batch(&[0, 1], Device::Cpu);
+        let encoded = vec![vec![START, 5, END], vec![START, 6, 7, 8, END]];
+        let (given, wanted) = captioner.shifted(&encoded, Device::Cpu);
+        let logits = captioner.transformer.decode(&captioner.transformer.encode(&batch, false), &given, false);
+        let surprise = -logits.log_softmax(-1, Kind::Double);
+        let own = surprise.gather(2, &wanted.unsqueeze(-1), false).squeeze_dim(-1);
+        let smoothed = own * 0.8 + surprise.mean_dim([2i64].as_slice(), false, Kind::Double) * 0.2;
+        let counted = wanted.ne(PADDING as i64).to_kind(Kind::Double);
+        let expected = f64::try_from((smoothed * &counted).sum(Kind::Double) / counted.sum(Kind::Double)).unwrap();
+        let found = f64::try_from(captioner.loss(&batch, &encoded, 0.2).detach()).unwrap();
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+
     #[test]
     fn self_critical_training_makes_rewarded_words_more_probable() {
         let (captions, regions) = thirty();
@@ -266,7 +309,8 @@ mod tests {
         let mut adam = Adam::new(&parameters, AdamSettings::default());
         let batch = regions.batch(&[0, 1], Device::Cpu);
         let (good, bad) = (vec![5, 6], vec![7, 8]);
-        let sampled: Vec<Vec<(Vec<usize>, f64)>> = vec![vec![(good.clone(), 1.0), (bad.clone(), 0.0)]; 2];
+        let sentence = |words: &Vec<usize>| Sentence { words: words.clone(), log_probability: 0.0, has_ended: true };
+        let sampled = vec![vec![(sentence(&good), 1.0), (sentence(&bad), 0.0)]; 2];
         let preference = || {
             let loss = |words: &Vec<usize>| {
                 let caption = [&[START], words.as_slice(), &[END]].concat();
@@ -276,7 +320,7 @@ mod tests {
         };
         let before = preference();
         for _ in 0..10 {
-            let loss = captioner.self_critical_loss(&batch, &sampled);
+            let loss = captioner.self_critical_loss(&batch, &sampled, 4);
             adam.step(&loss, |_| 1e-3);
         }
         assert!(preference() > before + 0.5);

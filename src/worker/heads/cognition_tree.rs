@@ -1,78 +1,86 @@
 //! CogTree (Yu, Chai, Wang, Hu, Wu: "CogTree: Cognition Tree Loss for Unbiased Scene Graph Generation", IJCAI 2021, arXiv
-//! 2009.07526): a tree of interactions made from what a biased model confuses, and a loss on each level of it.
+//! 2009.07526): a tree of interactions made from what a biased model confuses, and a loss on each way from its root to an answer.
 //!
 //! For each interaction the biased model has a favourite: what it answers most often where this one is right. Interactions with
 //! one favourite are a concept, named after it; a favourite whose own favourite is another joins that one's concept (chains end
-//! where an interaction is its own favourite, and circles at their most frequent member). The root's children are the concepts, a
-//! concept's children its interactions. The loss asks on each level for the branch of the right answer among its siblings, and
-//! weighs branches by how rare they are; a branch scores the mean of its leaves' logits.
+//! where an interaction is its own favourite, and circles at their most frequent member). The root's branches are the concepts. A
+//! concept branches into its favourite, the coarse answer, and all finer ones; these branch into the interactions themselves. At
+//! each fork on the way to the right answer, cross-entropy asks for the right branch among its siblings. A branch scores the mean of
+//! its leaves' logits and weighs the mean of its leaves' weights by rarity, siblings together one each.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::interaction_loss::balanced_weights;
+use super::interaction_loss::rarity_weights;
+
+/// A node of the tree with more than one branch.
+#[derive(Debug, PartialEq)]
+struct Fork {
+    /// The leaves of each branch.
+    branches: Vec<Vec<usize>>,
+    /// Of each branch; their mean is 1.
+    weights: Vec<f64>,
+}
 
 pub struct CognitionTree {
-    /// The leaves of each branch, level by level: [levels][branches][leaves].
-    levels: Vec<Vec<Vec<usize>>>,
-    /// By level: of each leaf its branch and that branch's weight.
-    branch_of: Vec<Vec<usize>>,
-    weights: Vec<Vec<f64>>,
-    /// By level: of each branch those it is compared with, itself among them.
-    siblings: Vec<Vec<Vec<usize>>>,
+    forks: Vec<Fork>,
+}
+
+impl Fork {
+    /// `None` where there is nothing to choose from.
+    fn of(branches: Vec<Vec<usize>>, rarity: &[f64]) -> Option<Self> {
+        let branches: Vec<Vec<usize>> = branches.into_iter().filter(|leaves| !leaves.is_empty()).collect();
+        let mean = |leaves: &Vec<usize>| leaves.iter().map(|&leaf| rarity[leaf]).sum::<f64>() / leaves.len() as f64;
+        let raw: Vec<f64> = branches.iter().map(mean).collect();
+        let scale = branches.len() as f64 / raw.iter().sum::<f64>();
+        (branches.len() > 1).then(|| Fork { weights: raw.iter().map(|weight| weight * scale).collect(), branches })
+    }
+
+    /// The sum over those edges whose right answer lies behind this fork. Logits [edges, leaves], the right leaves [edges].
+    fn loss(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        let leaves = logits.size()[1] as usize;
+        let mut means = vec![0f32; leaves * self.branches.len()];
+        let mut branch_of = vec![0i64; leaves];
+        // An answer that does not lie behind this fork weighs nothing.
+        let mut weight_of = vec![0f32; leaves];
+        for (branch, of_branch) in self.branches.iter().enumerate() {
+            for &leaf in of_branch {
+                means[leaf * self.branches.len() + branch] = 1.0 / of_branch.len() as f32;
+                branch_of[leaf] = branch as i64;
+                weight_of[leaf] = self.weights[branch] as f32;
+            }
+        }
+        let device = logits.device();
+        let means = Tensor::from_slice(&means).view([leaves as i64, self.branches.len() as i64]).to_device(device);
+        let right = Tensor::from_slice(&branch_of).to_device(device).index_select(0, targets);
+        let weights = Tensor::from_slice(&weight_of).to_device(device).index_select(0, targets);
+        let log_probabilities = logits.matmul(&means).log_softmax(-1, Kind::Float);
+        -(log_probabilities.gather(1, &right.unsqueeze(1), false).squeeze_dim(1) * weights).sum(Kind::Float)
+    }
 }
 
 impl CognitionTree {
     /// `confusions[right][answered]`, counted on the train frames; `counts` of each interaction there.
     pub fn of(confusions: &[Vec<usize>], counts: &[usize]) -> Self {
         let concept_of = concepts(confusions, counts);
+        let rarity = rarity_weights(counts);
         let mut names = concept_of.clone();
         names.sort_unstable();
         names.dedup();
-        let members = |name: &usize| (0..counts.len()).filter(|&leaf| concept_of[leaf] == *name).collect::<Vec<usize>>();
-        let concepts: Vec<Vec<usize>> = names.iter().map(members).collect();
-        let leaves: Vec<Vec<usize>> = (0..counts.len()).map(|leaf| vec![leaf]).collect();
-        let place = |leaf: usize| names.iter().position(|&name| name == concept_of[leaf]).unwrap_or_default();
-        let sum = |branch: &Vec<usize>| branch.iter().map(|&leaf| counts[leaf]).sum();
-        let weights = vec![balanced_weights(&concepts.iter().map(sum).collect::<Vec<usize>>()), balanced_weights(counts)];
-        let siblings = vec![
-            vec![(0..concepts.len()).collect(); concepts.len()],
-            (0..counts.len()).map(|leaf| concepts[place(leaf)].clone()).collect(),
-        ];
-        CognitionTree {
-            branch_of: vec![(0..counts.len()).map(place).collect(), (0..counts.len()).collect()],
-            levels: vec![concepts, leaves],
-            weights,
-            siblings,
-        }
+        let members = |name: usize| (0..counts.len()).filter(|&leaf| concept_of[leaf] == name).collect::<Vec<usize>>();
+        let finer = |name: usize| members(name).into_iter().filter(|&leaf| leaf != name).collect::<Vec<usize>>();
+        let root = Fork::of(names.iter().map(|&name| members(name)).collect(), &rarity);
+        let below = names.iter().flat_map(|&name| {
+            let fine = finer(name).into_iter().map(|leaf| vec![leaf]).collect();
+            [Fork::of(vec![vec![name], finer(name)], &rarity), Fork::of(fine, &rarity)]
+        });
+        CognitionTree { forks: root.into_iter().chain(below.flatten()).collect() }
     }
 
-    /// Logits [edges, leaves] and the right leaves [edges] -> the mean over edges and levels.
+    /// Logits [edges, leaves] and the right leaves [edges] -> the mean over edges of the sum over the forks on the way.
     pub fn loss(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let device = logits.device();
-        let sum: Tensor = (0..self.levels.len()).map(|level| self.level_loss(level, logits, targets, device)).sum();
-        sum / self.levels.len() as f64
-    }
-
-    fn level_loss(&self, level: usize, logits: &Tensor, targets: &Tensor, device: Device) -> Tensor {
-        let (branches, leaves) = (self.levels[level].len(), logits.size()[1] as usize);
-        let mut means = vec![0f32; leaves * branches];
-        for (branch, of_branch) in self.levels[level].iter().enumerate() {
-            of_branch.iter().for_each(|&leaf| means[leaf * branches + branch] = 1.0 / of_branch.len() as f32);
-        }
-        let scores = logits.matmul(&Tensor::from_slice(&means).view([leaves as i64, branches as i64]).to_device(device));
-        let no_sibling: Vec<bool> = (0..leaves)
-            .flat_map(|leaf| {
-                let siblings = &self.siblings[level][self.branch_of[level][leaf]];
-                (0..branches).map(|branch| !siblings.contains(&branch)).collect::<Vec<_>>()
-            })
-            .collect();
-        let no_sibling = Tensor::from_slice(&no_sibling).view([leaves as i64, branches as i64]).to_device(device);
-        let of_leaves = |values: Vec<f32>| Tensor::from_slice(&values).to_device(device).index_select(0, targets);
-        let branch: Vec<i64> = self.branch_of[level].iter().map(|&branch| branch as i64).collect();
-        let right = Tensor::from_slice(&branch).to_device(device).index_select(0, targets);
-        let weights = of_leaves(self.branch_of[level].iter().map(|&branch| self.weights[level][branch] as f32).collect());
-        let among_siblings = scores.masked_fill(&no_sibling.index_select(0, targets), f64::NEG_INFINITY).log_softmax(-1, Kind::Float);
-        -(among_siblings.gather(1, &right.unsqueeze(1), false).squeeze_dim(1) * weights).mean(Kind::Float)
+        let nothing = Tensor::zeros([], (Kind::Float, logits.device()));
+        let sum = self.forks.iter().fold(nothing, |sum, fork| sum + fork.loss(logits, targets));
+        sum / targets.size()[0].max(1) as f64
     }
 }
 
@@ -115,26 +123,49 @@ mod tests {
     }
 
     #[test]
-    fn concepts_follow_the_chains_of_favourites() {
-        assert_eq!(tree().levels[0], [vec![0, 1, 2], vec![3, 4]]);
+    fn concepts_follow_the_chains_of_favourites_and_branch_into_coarse_and_fine() {
+        let branches: Vec<Vec<Vec<usize>>> = tree().forks.into_iter().map(|fork| fork.branches).collect();
+        assert_eq!(
+            branches,
+            [
+                vec![vec![0, 1, 2], vec![3, 4]], // the root's concepts, named after 0 and 4
+                vec![vec![0], vec![1, 2]],
+                vec![vec![1], vec![2]],
+                vec![vec![4], vec![3]],
+            ]
+        );
     }
 
-    /// By hand, with all weights 1: concepts score the means (0 and 1 of logits [1, -1, 0 | 2, 0]), leaves against their siblings.
+    /// By hand: logits [1, -1, 0 | 2, 0], so that concepts score 0 and 1.
     #[test]
-    fn the_loss_asks_for_the_branch_on_each_level() {
-        let mut tree = tree();
-        tree.weights = vec![vec![1.0; 2], vec![1.0; 5]];
+    fn the_loss_asks_for_the_branch_at_each_fork_on_the_way() {
+        let tree = tree();
+        let rarity = rarity_weights(&[9, 9, 4, 3, 11]);
+        let relative = |own: f64, other: f64| 2.0 * own / (own + other);
+        let concepts = [(rarity[0] + rarity[1] + rarity[2]) / 3.0, (rarity[3] + rarity[4]) / 2.0];
         let logits = Tensor::from_slice(&[1f32, -1.0, 0.0, 2.0, 0.0]).view([1, 5]);
-        let found = f64::try_from(tree.loss(&logits, &Tensor::from_slice(&[3i64]))).unwrap();
-        let level_one = -(1f64.exp() / (0f64.exp() + 1f64.exp())).ln();
-        let level_two = -(2f64.exp() / (2f64.exp() + 0f64.exp())).ln();
-        assert!((found - (level_one + level_two) / 2.0).abs() < 1e-6, "{found}");
+        let found = |leaf: i64| f64::try_from(tree.loss(&logits, &Tensor::from_slice(&[leaf]))).unwrap();
+        let cross_entropy = |own: f64, other: f64| -(own.exp() / (own.exp() + other.exp())).ln();
+        // To 3: its concept against the other, then itself against the coarse answer 4.
+        let expected =
+            relative(concepts[1], concepts[0]) * cross_entropy(1.0, 0.0) + relative(rarity[3], rarity[4]) * cross_entropy(2.0, 0.0);
+        assert!((found(3) - expected).abs() < 1e-6, "{} {expected}", found(3));
+        // To 2: its concept, the fine ones (scoring -0.5) against 0, itself against 1.
+        let fine = (rarity[1] + rarity[2]) / 2.0;
+        let expected = relative(concepts[0], concepts[1]) * cross_entropy(0.0, 1.0)
+            + relative(fine, rarity[0]) * cross_entropy(-0.5, 1.0)
+            + relative(rarity[2], rarity[1]) * cross_entropy(0.0, -1.0);
+        assert!((found(2) - expected).abs() < 1e-6, "{} {expected}", found(2));
+        // Of two edges the mean.
+        let both = tree.loss(&Tensor::cat(&[&logits, &logits], 0), &Tensor::from_slice(&[2i64, 3]));
+        assert!((f64::try_from(both).unwrap() - (found(2) + found(3)) / 2.0).abs() < 1e-6);
     }
 
     #[test]
     fn a_model_that_confuses_nothing_makes_every_interaction_a_concept() {
         let confusions: Vec<Vec<usize>> = (0..4).map(|right| (0..4).map(|answer| usize::from(answer == right)).collect()).collect();
         let tree = CognitionTree::of(&confusions, &[1, 1, 1, 0]);
-        assert_eq!(tree.levels[0].len(), 4);
+        assert_eq!(tree.forks.len(), 1);
+        assert_eq!(tree.forks[0].branches.len(), 4);
     }
 }

@@ -1,5 +1,6 @@
 //! From a frame's regions to its caption and its graph, with heads that are trained already.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use surgcam::artifacts::description::{Description, SeenInteraction};
@@ -9,7 +10,8 @@ use surgcam::pipeline::head_stages::{HeadUse, head_file};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;
-use super::interaction_graph::{GraphBatch, InteractionGraph};
+use super::interaction_graph::{Edge, InteractionGraph};
+use super::interaction_metrics::{highest, mean_scores};
 use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
 use crate::features::values_of;
 use crate::seen::{Extracted, SeenFrame};
@@ -54,14 +56,17 @@ impl Heads {
     }
 }
 
-/// What each seen instrument most probably does.
+/// What each seen instrument most probably does, asked as it was scored: an instrument is all nodes of its class.
 fn interactions(graph: &InteractionGraph, regions: &RegionBatch) -> Vec<SeenInteraction> {
     let batch = graph.batch(regions);
     let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
-    let of_edge = |(class, edge): (usize, super::interaction_graph::Edge)| {
-        let of_node = &scores[edge.node * INTERACTIONS.len()..][..INTERACTIONS.len()];
-        let best = (0..of_node.len()).fold(0, |best, place| if of_node[place] > of_node[best] { place } else { best });
-        SeenInteraction { class, interaction: INTERACTIONS[best].into(), probability: of_node[best] }
+    let nodes = scores.len() / INTERACTIONS.len();
+    let mut edges_of: BTreeMap<usize, Vec<Edge>> = BTreeMap::new();
+    batch.seen_edges(0).into_iter().for_each(|(class, edge)| edges_of.entry(class).or_default().push(edge));
+    let of_class = |(class, edges): (usize, Vec<Edge>)| {
+        let scores = mean_scores(&scores, nodes, &edges);
+        let best = highest(&scores);
+        SeenInteraction { class, interaction: INTERACTIONS[best].into(), probability: scores[best] as f32 }
     };
-    GraphBatch::seen_edges(&batch, 0).into_iter().map(of_edge).collect()
+    edges_of.into_iter().map(of_class).collect()
 }

@@ -19,7 +19,7 @@ pub enum LossFunction {
     ClassBalanced {
         weights: Tensor,
     },
-    /// Class-balanced cross-entropy, and on each level of a tree of interactions.
+    /// Class-balanced cross-entropy, and at each fork of a tree of interactions.
     CognitionTree {
         weights: Tensor,
         tree: CognitionTree,
@@ -47,10 +47,14 @@ fn weighted(logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Tensor {
     -(own * weights.to_device(targets.device()).index_select(0, targets)).mean(Kind::Float)
 }
 
-/// A weight for each interaction by how often it was annotated; their mean over the examples is 1. An interaction that never was
-/// has the weight of one that was once.
+/// One over the effective number of each interaction's examples. One that was never annotated counts like one that was once.
+pub fn rarity_weights(counts: &[usize]) -> Vec<f64> {
+    counts.iter().map(|&count| (1.0 - BETA) / (1.0 - BETA.powf(count.max(1) as f64))).collect()
+}
+
+/// The same, scaled so that their mean over the examples is 1.
 pub fn balanced_weights(counts: &[usize]) -> Vec<f64> {
-    let raw: Vec<f64> = counts.iter().map(|&count| (1.0 - BETA) / (1.0 - BETA.powf(count.max(1) as f64))).collect();
+    let raw = rarity_weights(counts);
     let total: f64 = counts.iter().sum::<usize>().max(1) as f64;
     let mean = counts.iter().zip(&raw).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / total;
     let mean = if mean > 0.0 { mean } else { 1.0 };

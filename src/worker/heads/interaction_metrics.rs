@@ -4,6 +4,8 @@ use surgcam::artifacts::metrics::{InteractionMetrics, OneInteraction};
 use surgcam::dataset::annotations::INTERACTIONS;
 use surgcam::vision::average_precision::label_average_precision;
 
+use super::interaction_graph::Edge;
+
 /// An annotated instrument: what is right, and the softmax scores of the 13 interactions, the mean over its nodes.
 #[derive(Debug, Clone)]
 pub struct JudgedEdge {
@@ -12,10 +14,21 @@ pub struct JudgedEdge {
 }
 
 impl JudgedEdge {
-    /// Of equals the first.
     pub fn answer(&self) -> usize {
-        (0..self.scores.len()).fold(0, |best, place| if self.scores[place] > self.scores[best] { place } else { best })
+        highest(&self.scores)
     }
+}
+
+/// The place of the highest score, of equals the first.
+pub fn highest(scores: &[f64]) -> usize {
+    (0..scores.len()).fold(0, |best, place| if scores[place] > scores[best] { place } else { best })
+}
+
+/// The mean over the nodes of one instrument. `scores` [frames, nodes, 13].
+pub fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
+    let of_edge = |edge: &Edge, interaction: usize| f64::from(scores[(edge.frame * nodes + edge.node) * INTERACTIONS.len() + interaction]);
+    let mean = |interaction| edges.iter().map(|edge| of_edge(edge, interaction)).sum::<f64>() / edges.len() as f64;
+    (0..INTERACTIONS.len()).map(mean).collect()
 }
 
 /// Accuracy by the highest score; mAP over all 13, an interaction without an example counts 0; recall is the mean over those with one.

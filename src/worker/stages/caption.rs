@@ -1,7 +1,8 @@
 //! `caption`: trains a captioner on the features of the train frames and scores it on the validation frames (METHOD 8).
 //!
 //! Three phases follow each other: cross-entropy; self-critical training, where the recipe asks for it; and epochs in which the
-//! backbone learns with the head, through SL-FE. The epoch with the best CIDEr over all of them is kept.
+//! backbone learns with the head, through SL-FE. Each goes on from the best epoch of the one before; of the last one the epoch with
+//! the best CIDEr is kept.
 
 use std::collections::HashMap;
 
@@ -22,6 +23,7 @@ use tch::Device;
 use super::StageRun;
 use crate::frames::FrameSet;
 use crate::generator;
+use crate::heads::beam::Sentence;
 use crate::heads::captioner::{Captioner, warm_up_factor};
 use crate::heads::joint::JointBackbone;
 use crate::heads::layers::TensorSource;
@@ -153,20 +155,20 @@ impl<'a> CaptionHead<'a> {
         let regions = self.regions_of(rows, phase);
         if phase == Phase::SelfCritical {
             let sentences = self.captioner.sentences(&regions, self.parameters.search);
-            let rewarded = |(row, sentences): (&usize, Vec<crate::heads::beam::Sentence>)| -> Vec<(Vec<usize>, f64)> {
+            let rewarded = |(row, sentences): (&usize, Vec<Sentence>)| -> Vec<(Sentence, f64)> {
                 let reference = std::slice::from_ref(&self.captions.of_row[row]);
-                let reward = |words: &[usize]| self.cider.score(&self.captioner.vocabulary.decode(words), reference);
-                sentences.into_iter().map(|sentence| (sentence.words.clone(), reward(&sentence.words))).collect()
+                let reward = |sentence: &Sentence| self.cider.score(&self.captioner.vocabulary.decode(&sentence.words), reference);
+                sentences.into_iter().map(|sentence| (sentence.clone(), reward(&sentence))).collect()
             };
-            return self.captioner.self_critical_loss(&regions, &rows.iter().zip(sentences).map(rewarded).collect::<Vec<_>>());
+            let rewarded: Vec<Vec<(Sentence, f64)>> = rows.iter().zip(sentences).map(rewarded).collect();
+            return self.captioner.self_critical_loss(&regions, &rewarded, self.parameters.search.longest);
         }
         let encoded: Vec<Vec<usize>> = rows.iter().map(|row| self.captioner.vocabulary.encode(&self.captions.of_row[row])).collect();
         self.captioner.loss(&regions, &encoded, self.parameters.label_smoothing)
     }
 
-    /// Of the head's parameters and of the backbone's, at this step.
-    fn learning_rates(&self, phase: Phase) -> (f64, f64) {
-        let step = self.optimizer.steps() + 1;
+    /// Of the head's parameters and of the backbone's, at this step, which counts through all phases.
+    fn learning_rates(&self, phase: Phase, step: i64) -> (f64, f64) {
         let warm =
             self.parameters.training.learning_rate * warm_up_factor(self.parameters.transformer.width, self.parameters.warm_up_steps, step);
         match phase {
@@ -247,6 +249,10 @@ impl HeadInTraining for CaptionHead<'_> {
         &mut self.optimizer
     }
 
+    fn renew_optimizer(&mut self) {
+        self.optimizer = Adam::new(&self.weights, OPTIMIZER);
+    }
+
     fn phase(&self, epoch: usize) -> &'static str {
         match self.phase_of(epoch) {
             Phase::CrossEntropy => "cross-entropy",
@@ -267,7 +273,7 @@ impl HeadInTraining for CaptionHead<'_> {
         for (step, rows) in batches.iter().enumerate() {
             let _kept = generator::seeded_step(training.seed, epoch, step);
             let loss = self.loss(rows, phase);
-            let (own, backbone) = self.learning_rates(phase);
+            let (own, backbone) = self.learning_rates(phase, ((epoch - 1) * batches.len() + step + 1) as i64);
             self.optimizer.step(&loss, |name| if name.starts_with(BACKBONE) { backbone } else { own });
             sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
             on_step(step + 1)?;

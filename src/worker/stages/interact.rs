@@ -17,7 +17,7 @@ use crate::generator;
 use crate::heads::cognition_tree::CognitionTree;
 use crate::heads::interaction_graph::{Edge, GraphBatch, InteractionGraph, of_edges};
 use crate::heads::interaction_loss::{LossFunction, balanced_weights};
-use crate::heads::interaction_metrics::{JudgedEdge, metrics};
+use crate::heads::interaction_metrics::{JudgedEdge, mean_scores, metrics};
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
 use crate::model::parameters::Parameters;
@@ -163,13 +163,6 @@ fn judged(graph: &InteractionGraph, interactions: &Interactions, regions: &Frame
     (edges, without_region)
 }
 
-/// Over the nodes of one instrument.
-fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
-    let of_edge = |edge: &Edge, interaction: usize| f64::from(scores[(edge.frame * nodes + edge.node) * INTERACTIONS.len() + interaction]);
-    let mean = |interaction| edges.iter().map(|edge| of_edge(edge, interaction)).sum::<f64>() / edges.len() as f64;
-    (0..INTERACTIONS.len()).map(mean).collect()
-}
-
 impl HeadInTraining for InteractionHead<'_> {
     fn parameters(&self) -> &Parameters {
         &self.weights
@@ -177,6 +170,10 @@ impl HeadInTraining for InteractionHead<'_> {
 
     fn optimizer(&mut self) -> &mut Adam {
         &mut self.optimizer
+    }
+
+    fn renew_optimizer(&mut self) {
+        self.optimizer = Adam::new(&self.weights, AdamSettings::default());
     }
 
     fn phase(&self, _epoch: usize) -> &'static str {

@@ -21,7 +21,10 @@ pub trait HeadInTraining {
 
     fn optimizer(&mut self) -> &mut Adam;
 
-    /// A phase's name for people, by epoch from 1.
+    /// A new one for a new phase: what the old one remembers is of another loss, and of fewer parameters.
+    fn renew_optimizer(&mut self);
+
+    /// A phase's name for people, by epoch from 1. Each phase goes on from the best epoch of the one before.
     fn phase(&self, epoch: usize) -> &'static str;
 
     /// One pass over the train frames; the mean of the batch losses. `on_step` is called after each of [`HeadInTraining::steps`].
@@ -42,7 +45,7 @@ struct State {
     history: Vec<HeadEpoch>,
 }
 
-/// What the epochs leave: the parameters of the best one, and all their rows.
+/// What the epochs leave: the parameters of the last phase's best one, and all their rows.
 pub struct Trained {
     pub best: Parameters,
     pub history: Vec<HeadEpoch>,
@@ -67,6 +70,9 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
     let mut unsaved = Instant::now();
     for epoch in history.len() + 1..=epochs {
         let begun = Instant::now();
+        if epoch > 1 && head.phase(epoch) != head.phase(epoch - 1) {
+            begin_phase(head, best.take())?;
+        }
         let steps = head.steps();
         let on_step = |step: usize| stage.progress((epoch - 1) * steps + step, epochs * steps, "steps");
         let train_loss = head.train(epoch, &on_step)?;
@@ -91,11 +97,25 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
     Ok(Trained { best, history })
 }
 
-fn take_up(head: &mut dyn HeadInTraining, state: &State, groups: &Groups) -> Result<()> {
-    for (name, tensor) in groups.group(WEIGHTS) {
-        let mut own = head.parameters().get(&name)?;
-        tch::no_grad(|| own.copy_(&tensor));
+/// From the best epoch of the phase before.
+fn begin_phase(head: &mut dyn HeadInTraining, best: Option<(f64, Parameters)>) -> Result<()> {
+    if let Some((_, best)) = best {
+        set_parameters(head, best.iter())?;
     }
+    head.renew_optimizer();
+    Ok(())
+}
+
+fn set_parameters<'a>(head: &dyn HeadInTraining, values: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<()> {
+    for (name, tensor) in values {
+        let mut own = head.parameters().get(name)?;
+        tch::no_grad(|| own.copy_(tensor));
+    }
+    Ok(())
+}
+
+fn take_up(head: &mut dyn HeadInTraining, state: &State, groups: &Groups) -> Result<()> {
+    set_parameters(head, &groups.group(WEIGHTS))?;
     head.optimizer().resume(state.optimizer_steps, &groups.group(OPTIMIZER));
     Ok(())
 }
