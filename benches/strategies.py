@@ -4,7 +4,7 @@ Makes a virtual environment below target/, installs the peers from the package i
 of its own that waits in between) take turns, round by round, so that a slow minute of the machine falls on both. Prints medians
 and ratios. Needs python3 with venv and pip; the peers take 6 GB on disk.
 
-    python3 benches/strategies.py [--rounds 5] [--seconds 1] [--json FILE]
+    python3 benches/strategies.py [--rounds 8] [--seconds 0.5] [--json FILE]
 """
 
 import argparse
@@ -27,19 +27,20 @@ MEAN, STD = [0.4084945, 0.25513682, 0.25353566], [0.22662906, 0.20201652, 0.1962
 ROI_THRESHOLD, MINIMUM_AREA = 0.3, 25
 
 # Of `surgcam bench strategies`: (step, batch) as it names them.
-OURS = ["forward", "sl-fe", "l-fe", "ln-fe, 7 boxes", "pack png", "pack jpg", "packed frames, augmented", "training step"]
+DECODE = "decode and resize {} to batches"
+OURS = ["forward", "sl-fe", "l-fe", "ln-fe, 7 boxes", DECODE.format("png"), DECODE.format("jpg"), "packed frames, augmented", "training step"]
 
 
 # The peers. Everything below runs in their own environment.
 
 
 class Peers:
-    def __init__(self, pictures):
+    def __init__(self, pictures, threads):
         import torch
         import torchvision
 
         self.torch, self.torchvision = torch, torchvision
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = threads
         torch.set_num_threads(self.threads)
         torch.manual_seed(1)
         self.model = torchvision.models.resnet50(num_classes=CLASSES).eval()
@@ -202,18 +203,27 @@ def timed(frames, once, seconds):
     """Milliseconds a frame, of several repetitions after one that does not count."""
     once()
     times, begun = [], time.perf_counter()
-    while len(times) < 2 or time.perf_counter() - begun < seconds:
+    while not times or time.perf_counter() - begun < seconds:
         start = time.perf_counter()
         once()
         times.append((time.perf_counter() - start) * 1e3 / frames)
     return times
 
 
-def serve(pictures, seconds):
+def encode_as_cameras_do(pictures):
+    """JPEG with colours at half the size, as stills of videos are."""
+    from PIL import Image
+
+    for path in sorted((pathlib.Path(pictures) / "jpeg").iterdir()):
+        Image.open(path).convert("RGB").save(path, quality=90, subsampling="4:2:0")
+
+
+def serve(pictures, seconds, threads):
     """A round for each line that comes in; the times of each step go out as JSON."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    steps = Peers(pictures).steps()
+    encode_as_cameras_do(pictures)
+    steps = Peers(pictures, threads).steps()
     print(json.dumps("ready"), file=answers, flush=True)
     for _ in sys.stdin:
         print(json.dumps({name: timed(frames, once, seconds) for name, (frames, once) in steps.items()}), file=answers, flush=True)
@@ -234,9 +244,9 @@ def environment():
 
 
 def surgcam(pictures, seconds):
-    """Milliseconds a frame of each step, as (name, batch)."""
+    """Milliseconds a frame of each step, as (name, batch). On the CPU, as the peers."""
     program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "debug" / "surgcam"
-    command = [program, "bench", "strategies", "--json", "--rounds", "1", "--seconds", str(seconds), "--pictures", pictures]
+    command = [program, "bench", "strategies", "--json", "--rounds", "1", "--seconds", str(seconds), "--pictures", pictures, "--device", "cpu"]
     command += ["--batch", str(BATCH), *(part for step in OURS for part in ("--only", step))]
     measured = json.loads(subprocess.run(command, check=True, cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout)
     return {f"{step['step']}, batch {step['batch']}": step["p50_milliseconds_per_frame"] for step in measured["steps"]}, measured
@@ -256,34 +266,35 @@ def ratios(ours, peers):
         ("L-FE, batch 1", ours[f"l-fe, {one}"], forward, "our forward pass"),
         ("L-FE, batch 1", ours[f"l-fe, {one}"], peers["authors' flow, L-FE of 3 classes"], "the authors' flow"),
         ("LN-FE, 7 boxes, batch 1", ours[f"ln-fe, 7 boxes, {one}"], forward, "our forward pass"),
+        ("LN-FE, 7 boxes, batch 1", ours[f"ln-fe, 7 boxes, {one}"], peers["authors' flow, LN-FE of 3 classes"], "the authors' flow"),
         ("forward, batch 1", forward, peers[f"ONNX Runtime forward, {one}"], "ONNX Runtime's forward pass"),
         (f"SL-FE, {many}", ours[f"sl-fe, {many}"], eager_many, "torchvision's forward pass"),
         (f"forward, {many}", ours[f"forward, {many}"], peers[f"ONNX Runtime forward, {many}"], "ONNX Runtime's forward pass"),
         ("training step", ours[f"training step, {many}"], peers["PyTorch training step"], "PyTorch eager's"),
     ]
-    packs = {name: value for name, value in ours.items() if name.startswith("pack ")}
     augmented = ours[f"packed frames, augmented, {many}"]
-    for name, value in packs.items():
-        kind = name.split(",")[0].removeprefix("pack ")
-        lines.append((f"decode and resize {kind}", value, peers[f"DataLoader, {kind}"], "PyTorch's DataLoader"))
+    for kind in ("png", "jpg"):
+        decoded = ours[f"{DECODE.format(kind)}, batch 64"]
+        lines.append((f"decode and resize {kind}", decoded, peers[f"DataLoader, {kind}"], "PyTorch's DataLoader"))
         lines.append(("packed frames, augmented", augmented, peers[f"DataLoader, {kind}, augmented"], f"PyTorch's DataLoader from {kind}"))
     return lines
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1, help="of each step in each round")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each step in each round")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there, too")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        return serve(arguments.serve, arguments.seconds)
+        return serve(arguments.serve, arguments.seconds, arguments.threads)
 
     with tempfile.TemporaryDirectory() as folder:
         pictures = os.path.join(folder, "pictures")
-        surgcam(pictures, 0.01)  # draws them
-        command = [environment(), __file__, "--serve", pictures, "--seconds", str(arguments.seconds)]
+        _, measured = surgcam(pictures, 0.01)  # draws them
+        command = [environment(), __file__, "--serve", pictures, "--seconds", str(arguments.seconds), "--threads", str(measured["threads"])]
         peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert peer.stdout.readline(), "the peers did not start; run them by hand to see why: " + " ".join(map(str, command))
         all_ours, all_peers = {}, {}
@@ -313,7 +324,8 @@ def main():
         print(f"  {what:26} {own / other:8.3f} of {of} ({other / own:.1f} times as fast)")
     if arguments.json:
         lines = [{"what": what, "to": of, "ratio": own / other} for what, own, other, of in compared]
-        arguments.json.write_text(json.dumps({"surgcam": ours, "peers": peers, "ratios": lines}, indent=2) + "\n")
+        machine = {name: measured[name] for name in ("device", "threads", "libtorch", "backbone", "image_size", "precision")}
+        arguments.json.write_text(json.dumps({**machine, "surgcam": ours, "peers": peers, "ratios": lines}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

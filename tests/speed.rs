@@ -19,7 +19,19 @@ fn a_benchmark_names_what_it_measured() {
     let measured: serde_json::Value = serde_json::from_str(&place.run(&arguments, 0).out).unwrap();
     assert_eq!((measured["threads"].as_u64(), measured["precision"].as_str()), (Some(1), Some("f32")));
     let steps = measured["steps"].as_array().unwrap();
-    for (step, batch) in [("forward", 1), ("sl-fe", 8), ("l-fe", 1), ("ln-fe, 7 boxes", 1), ("pack png", 64), ("training step", 8)] {
+    let wanted = [
+        ("forward", 1),
+        ("sl-fe", 8),
+        ("l-fe", 1),
+        ("ln-fe, 7 boxes", 1),
+        ("decode and resize jpg to batches", 64),
+        ("pack png", 64),
+        ("boxes (7)", 1),
+        ("crops (7)", 1),
+        ("pooling (7 boxes, l-fe)", 1),
+        ("training step", 8),
+    ];
+    for (step, batch) in wanted {
         let found = steps.iter().find(|found| found["step"] == step && found["batch"] == batch);
         let found = found.unwrap_or_else(|| panic!("no step {step} of batch {batch}: {measured}"));
         let (middle, late) = (found["p50_milliseconds_per_frame"].as_f64().unwrap(), found["p95_milliseconds_per_frame"].as_f64().unwrap());

@@ -1,6 +1,6 @@
 //! Boxes of all frames at one T_ROI: a Parquet file, sorted by row, class, box.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
@@ -17,9 +17,29 @@ pub struct BoxRow {
     pub scored: ScoredBox,
 }
 
-pub fn write(boxes: &[BoxRow], path: &Path) -> Result<()> {
+/// Takes boxes in their order, a part at a time.
+pub struct BoxWriter {
+    path: PathBuf,
+    rows: parquet::RowWriter,
+}
+
+impl BoxWriter {
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(BoxWriter { rows: parquet::RowWriter::create(path, &table_of(&[])?)?, path: path.to_path_buf() })
+    }
+
+    pub fn add(&mut self, boxes: &[BoxRow]) -> Result<()> {
+        self.rows.write(&table_of(boxes)?, &self.path)
+    }
+
+    pub fn finish(self) -> Result<()> {
+        self.rows.finish(&self.path)
+    }
+}
+
+fn table_of(boxes: &[BoxRow]) -> Result<DataFrame> {
     let integers = |name: &str, value: fn(&BoxRow) -> i64| Column::new(name.into(), boxes.iter().map(value).collect::<Vec<i64>>());
-    let mut frame = parquet::frame(vec![
+    parquet::frame(vec![
         integers("row", |b| b.row as i64),
         integers("class", |b| b.class as i64),
         integers("x1", |b| b.scored.bounds.x1),
@@ -27,8 +47,7 @@ pub fn write(boxes: &[BoxRow], path: &Path) -> Result<()> {
         integers("x2", |b| b.scored.bounds.x2),
         integers("y2", |b| b.scored.bounds.y2),
         Column::new("confidence".into(), boxes.iter().map(|b| b.scored.confidence).collect::<Vec<f32>>()),
-    ])?;
-    parquet::write(&mut frame, path)
+    ])
 }
 
 pub fn read(path: &Path) -> Result<Vec<BoxRow>> {
@@ -55,9 +74,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("boxes.parquet");
         let boxes = vec![BoxRow { row: 3, class: 1, scored: ScoredBox { bounds: Box2::from([1, 2, 3, 4]), confidence: 0.25 } }];
-        write(&boxes, &path).unwrap();
-        assert_eq!(read(&path).unwrap(), boxes);
-        write(&[], &path).unwrap();
+        let write = |parts: &[&[BoxRow]]| {
+            let mut writer = BoxWriter::create(&path).unwrap();
+            parts.iter().for_each(|part| writer.add(part).unwrap());
+            writer.finish().unwrap();
+        };
+        write(&[&boxes, &[], &boxes]);
+        assert_eq!(read(&path).unwrap(), [boxes.clone(), boxes].concat());
+        write(&[]);
         assert_eq!(read(&path).unwrap(), []);
     }
 }

@@ -4,8 +4,10 @@
 //! f32 [P, h, w]; frame `i` has the entries from `offsets[i]` to `offsets[i + 1]`.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{AtPath, Error, Result};
@@ -58,17 +60,28 @@ pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Re
     safetensors::serialize_to_file(views, None, &path).at_path("write", &path)
 }
 
-/// The sequences that a folder of heat maps has, sorted.
+/// The sequences that a folder of heat maps has, in the order of the index.
 pub fn sequences(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).at_path("list", folder)? {
         let path = entry.at_path("list", folder)?.path();
         if let Some(name) = path.file_stem() {
-            names.push(name.to_string_lossy().into_owned());
+            let name = name.to_string_lossy().into_owned();
+            found.push((first_row(&path)?, name));
         }
     }
-    names.sort();
-    Ok(names)
+    found.sort();
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Of its frames, without reading more.
+fn first_row(path: &Path) -> Result<Option<i64>> {
+    let file = File::open(path).at_path("open", path)?;
+    // SAFETY: objects of the store are read-only and never rewritten in place.
+    let content = unsafe { Mmap::map(&file) }.at_path("map", path)?;
+    let tensors = SafeTensors::deserialize(&content).at_path("understand", path)?;
+    let rows = tensors.tensor("rows").at_path("find a tensor in", path)?;
+    Ok(rows.data().first_chunk().map(|bytes| i64::from_le_bytes(*bytes)))
 }
 
 pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
@@ -131,6 +144,8 @@ mod tests {
         ];
         write_sequence(folder.path(), "seq_2", &frames).unwrap();
         assert_eq!(sequences(folder.path()).unwrap(), ["seq_2"]);
+        write_sequence(folder.path(), "seq_10", &[FrameHeat { row: 9, ..frames[0].clone() }]).unwrap();
+        assert_eq!(sequences(folder.path()).unwrap(), ["seq_2", "seq_10"], "as in the index, not by the alphabet");
         assert_eq!(read_sequence(folder.path(), "seq_2").unwrap(), frames);
     }
 }

@@ -211,7 +211,7 @@ pub struct EvaluateStage {
     pub architecture: Architecture,
     pub normalization: Normalization,
 }
-stage!(EvaluateStage, "evaluate", 2);
+stage!(EvaluateStage, "evaluate", 3);
 
 /// What heat maps depend on besides the network and the frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,7 +228,7 @@ pub struct HeatMapsStage {
     pub normalization: Normalization,
     pub cam: CamSettings,
 }
-stage!(HeatMapsStage, "heat-maps", 3);
+stage!(HeatMapsStage, "heat-maps", 4);
 
 /// Boxes at one T_ROI. Input: `heat-maps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -276,7 +276,7 @@ pub struct RegionSettings {
 pub struct ExtractStage {
     pub extraction: ExtractionSettings,
 }
-stage!(ExtractStage, "extract", 4);
+stage!(ExtractStage, "extract", 5);
 
 /// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -299,7 +299,7 @@ pub struct MeasureStage {
     /// Speed is the machine's: so the machine is part of the key.
     pub machine: MeasuredMachine,
 }
-stage!(MeasureStage, "measure", 2);
+stage!(MeasureStage, "measure", 3);
 
 /// Measures the steps of extraction and training on this machine; never kept in a store of its user's. Place: `root`, a folder of
 /// pictures.

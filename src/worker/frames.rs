@@ -54,11 +54,20 @@ pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Nor
         return Tensor::from_slice(&normalized(pictures, normalization)).view(size).permute([0, 3, 1, 2]);
     }
     let raw = Tensor::from_slice(&pictures.concat()).view([size[0], 3, size[1], size[2]]);
-    let channel = |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).view([3]);
-    // From pinned memory the GPU fetches it by itself, while it counts and the CPU goes on.
-    let raw = raw.f_pin_memory(device).unwrap_or(raw).to_device_(device, Kind::Uint8, true, false);
+    // Filled there: a copy would wait for all that the device has to do.
+    let channel = |values: [f64; 3]| Tensor::stack(&values.map(|value| Tensor::full([], value, (Kind::Float, device))), 0);
+    let raw = uploaded(&raw, device);
     let pixels = raw.permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
     ((pixels - channel(normalization.mean)) / channel(normalization.std)).permute([0, 3, 1, 2])
+}
+
+/// From pinned memory a GPU fetches it by itself, while it counts and the CPU goes on.
+fn uploaded(tensor: &Tensor, device: Device) -> Tensor {
+    let kind = tensor.kind();
+    match tensor.f_pin_memory(device) {
+        Ok(pinned) => pinned.to_device_(device, kind, true, false),
+        Err(_) => tensor.to_device(device),
+    }
 }
 
 /// [N, H, W, 3] of pictures of [3, H, W]. A channel has 256 values: each is computed once.
@@ -92,5 +101,6 @@ pub fn label_tensor<'a>(labels: impl IntoIterator<Item = &'a [usize]>, classes: 
         }
         count += 1;
     }
-    Tensor::from_slice(&values).view([count, classes as i64]).to_device(device)
+    let labels = Tensor::from_slice(&values).view([count, classes as i64]);
+    if device == Device::Cpu { labels } else { uploaded(&labels, device) }
 }

@@ -23,11 +23,31 @@ const TOGETHER: usize = 2 << 20;
 #[derive(Clone, Copy)]
 struct Lanes([f32; LANES]);
 
+impl Lanes {
+    const ZERO: Lanes = Lanes([0.0; LANES]);
+
+    /// Those from `start` on.
+    #[inline(always)]
+    fn of(values: &[f32], start: usize) -> Self {
+        let mut lanes = Lanes::ZERO;
+        lanes.0.copy_from_slice(&values[start..][..LANES]);
+        lanes
+    }
+
+    #[inline(always)]
+    fn with(mut self, other: Lanes, operation: impl Fn(f32, f32) -> f32) -> Self {
+        for lane in 0..LANES {
+            self.0[lane] = operation(self.0[lane], other.0[lane]);
+        }
+        self
+    }
+}
+
 impl std::ops::Add for Lanes {
     type Output = Lanes;
     #[inline(always)]
     fn add(self, other: Lanes) -> Lanes {
-        Lanes(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+        self.with(other, |a, b| a + b)
     }
 }
 
@@ -35,7 +55,7 @@ impl std::ops::Sub for Lanes {
     type Output = Lanes;
     #[inline(always)]
     fn sub(self, other: Lanes) -> Lanes {
-        Lanes(std::array::from_fn(|lane| self.0[lane] - other.0[lane]))
+        self.with(other, |a, b| a - b)
     }
 }
 
@@ -43,7 +63,7 @@ impl std::ops::Mul<Lanes> for f32 {
     type Output = Lanes;
     #[inline(always)]
     fn mul(self, other: Lanes) -> Lanes {
-        Lanes(other.0.map(|value| self * value))
+        other.with(Lanes::ZERO, |a, _| self * a)
     }
 }
 
@@ -156,20 +176,32 @@ fn transform_row(frame: &[f32], tile_row: usize, channels: usize, tiling: Tiling
     let nothing = vec![0f32; channels];
     for (tile_column, transformed) in transformed.chunks_exact_mut(PRODUCTS * channels).enumerate() {
         // Outside of the frame there are zeros.
-        let cells: [[&[f32]; INPUTS]; INPUTS] = std::array::from_fn(|y| {
-            std::array::from_fn(|x| match ((tile_row * OUTPUTS + y).checked_sub(1), (tile_column * OUTPUTS + x).checked_sub(1)) {
-                (Some(y), Some(x)) if y < tiling.height && x < tiling.width => &frame[(y * tiling.width + x) * channels..][..channels],
-                _ => &nothing[..],
-            })
-        });
+        let mut cells = [[nothing.as_slice(); INPUTS]; INPUTS];
+        for (y, row) in cells.iter_mut().enumerate() {
+            for (x, cell) in row.iter_mut().enumerate() {
+                if let (Some(y), Some(x)) = ((tile_row * OUTPUTS + y).checked_sub(1), (tile_column * OUTPUTS + x).checked_sub(1))
+                    && y < tiling.height
+                    && x < tiling.width
+                {
+                    *cell = &frame[(y * tiling.width + x) * channels..][..channels];
+                }
+            }
+        }
         for start in (0..channels).step_by(LANES) {
-            let load = |y: usize, x: usize| {
-                let lanes = cells[y][x][start..].first_chunk::<LANES>();
-                Lanes(lanes.copied().unwrap_or_default())
-            };
-            let columns: [[Lanes; INPUTS]; INPUTS] = std::array::from_fn(|x| transformed_inputs(std::array::from_fn(|y| load(y, x))));
+            let mut columns = [[Lanes::ZERO; INPUTS]; INPUTS];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let mut d = [Lanes::ZERO; INPUTS];
+                for (d, row) in d.iter_mut().zip(&cells) {
+                    *d = Lanes::of(row[x], start);
+                }
+                *column = transformed_inputs(d);
+            }
             for y in 0..INPUTS {
-                for (x, value) in transformed_inputs(std::array::from_fn(|x| columns[x][y])).into_iter().enumerate() {
+                let mut d = [Lanes::ZERO; INPUTS];
+                for (d, column) in d.iter_mut().zip(&columns) {
+                    *d = column[y];
+                }
+                for (x, value) in transformed_inputs(d).into_iter().enumerate() {
                     transformed[(y * INPUTS + x) * channels + start..][..LANES].copy_from_slice(&value.0);
                 }
             }
@@ -215,10 +247,10 @@ impl End<'_> {
                         let place = (tile_column * OUTPUTS + x) * channels + start;
                         let mut value = value + bias;
                         if let Some(residual) = residual {
-                            value = value + load(residual, y * width * channels + place);
+                            value = value + Lanes::of(residual, y * width * channels + place);
                         }
                         if self.relu {
-                            value = Lanes(value.0.map(|value| value.max(0.0)));
+                            value = value.with(Lanes::ZERO, f32::max);
                         }
                         row[place..][..LANES].copy_from_slice(&value.0);
                     }

@@ -64,13 +64,15 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         pass.add(stage, &weights, &frames)?;
     }
     let mut batches = batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
-    let mut ahead = batches.peek().map(|rows| pass.glance(&frames, rows)).transpose()?;
+    // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push this one out of its cache.
+    let looks_ahead = first.worker.device.is_cuda();
+    let mut ahead = None;
     let mut done = 0;
-    while let (Some(rows), Some(glanced)) = (batches.next(), ahead.take()) {
+    while let Some(rows) = batches.next() {
         let sequence = &frames.frames[rows[0]].sequence;
+        let glanced = ahead.take().map_or_else(|| pass.glance(&frames, rows), Ok)?;
         let work = pass.look(&frames, rows, &glanced);
-        // A GPU counts the next batch while the CPU makes features of this one.
-        ahead = batches.peek().map(|rows| pass.glance(&frames, rows)).transpose()?;
+        ahead = batches.peek().filter(|_| looks_ahead).map(|rows| pass.glance(&frames, rows)).transpose()?;
         pass.extract(rows, work)?;
         done += rows.len();
         first.progress(done, frames.usable.len(), "frames")?;

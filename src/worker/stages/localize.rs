@@ -1,7 +1,7 @@
-//! `localize`: heat maps to boxes at one T_ROI (METHOD 5), on all cores.
+//! `localize`: heat maps to boxes at one T_ROI (METHOD 5), on all cores, one sequence at a time.
 
 use rayon::prelude::*;
-use surgcam::artifacts::boxes::{self, BoxRow};
+use surgcam::artifacts::boxes::{BoxRow, BoxWriter};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
@@ -13,14 +13,15 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: LocalizeStage = stage.parameters()?;
     let folder = stage.input(input::HEAT_MAPS)?;
     let sequences = heat_maps::sequences(&folder)?;
-    let mut rows: Vec<BoxRow> = Vec::new();
+    let mut writer = BoxWriter::create(&stage.output(output::BOXES))?;
     for (done, sequence) in sequences.iter().enumerate() {
         stage.progress(done, sequences.len(), "sequences")?;
         let frames = heat_maps::read_sequence(&folder, sequence)?;
-        rows.par_extend(frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, &parameters)));
+        let mut rows: Vec<BoxRow> = frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, &parameters)).collect();
+        rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
+        writer.add(&rows)?;
     }
-    rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
-    boxes::write(&rows, &stage.output(output::BOXES))
+    writer.finish()
 }
 
 fn frame_boxes(frame: &FrameHeat, parameters: &LocalizeStage) -> Vec<BoxRow> {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::model::parameters::{Parameters, is_trained};
 
@@ -43,7 +43,8 @@ impl Sgd {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
         no_grad(|| {
-            let scalar = |value: f64| Tensor::from(value as f32).to_device(loss.device());
+            // Filled there: a copy would wait for all that the device has to do.
+            let scalar = |value: f64| Tensor::full([], value, (Kind::Float, loss.device()));
             let (decay, step) = (scalar(self.weight_decay), scalar(-learning_rate));
             for ((name, tensor), mut gradient) in self.trained.iter_mut().zip(gradients) {
                 if self.weight_decay > 0.0 {
