@@ -14,73 +14,46 @@ const OUTPUTS: usize = 4;
 const INPUTS: usize = OUTPUTS + 2;
 /// Products of matrices.
 const PRODUCTS: usize = INPUTS * INPUTS;
-/// Channels that are transformed together.
-const LANES: usize = 8;
+/// Channels that are transformed together, in loops that become vector instructions.
+const LANES: usize = 32;
+type Lanes = [f32; LANES];
 /// Numbers of transformed tiles that are worked on together: they shall stay in the cache between transformation and product.
 const TOGETHER: usize = 2 << 20;
 
-/// One number of each of several channels.
-#[derive(Clone, Copy)]
-struct Lanes([f32; LANES]);
-
-impl Lanes {
-    const ZERO: Lanes = Lanes([0.0; LANES]);
-
-    /// Those from `start` on.
-    #[inline(always)]
-    fn of(values: &[f32], start: usize) -> Self {
-        let mut lanes = Lanes::ZERO;
-        lanes.0.copy_from_slice(&values[start..][..LANES]);
-        lanes
-    }
-
-    #[inline(always)]
-    fn with(mut self, other: Lanes, operation: impl Fn(f32, f32) -> f32) -> Self {
-        for lane in 0..LANES {
-            self.0[lane] = operation(self.0[lane], other.0[lane]);
-        }
-        self
-    }
-}
-
-impl std::ops::Add for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn add(self, other: Lanes) -> Lanes {
-        self.with(other, |a, b| a + b)
-    }
-}
-
-impl std::ops::Sub for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn sub(self, other: Lanes) -> Lanes {
-        self.with(other, |a, b| a - b)
-    }
-}
-
-impl std::ops::Mul<Lanes> for f32 {
-    type Output = Lanes;
-    #[inline(always)]
-    fn mul(self, other: Lanes) -> Lanes {
-        other.with(Lanes::ZERO, |a, _| self * a)
-    }
-}
-
 /// Along one side of a tile: B^T d in the paper.
 #[inline(always)]
-fn transformed_inputs(d: [Lanes; INPUTS]) -> [Lanes; INPUTS] {
-    let (even, odd) = (d[4] - 4.0 * d[2], d[3] - 4.0 * d[1]);
-    let (near, far) = (d[4] - d[2], 2.0 * (d[3] - d[1]));
-    [4.0 * d[0] - 5.0 * d[2] + d[4], even + odd, even - odd, near + far, near - far, 4.0 * d[1] - 5.0 * d[3] + d[5]]
+fn transform_inputs(d: [&Lanes; INPUTS], transformed: &mut [Lanes; INPUTS]) {
+    for lane in 0..LANES {
+        let d = d.map(|lanes| lanes[lane]);
+        let (even, odd) = (d[4] - 4.0 * d[2], d[3] - 4.0 * d[1]);
+        let (near, far) = (d[4] - d[2], 2.0 * (d[3] - d[1]));
+        transformed[0][lane] = 4.0 * d[0] - 5.0 * d[2] + d[4];
+        transformed[1][lane] = even + odd;
+        transformed[2][lane] = even - odd;
+        transformed[3][lane] = near + far;
+        transformed[4][lane] = near - far;
+        transformed[5][lane] = 4.0 * d[1] - 5.0 * d[3] + d[5];
+    }
 }
 
 /// Along one side of a tile: A^T m in the paper.
 #[inline(always)]
-fn transformed_outputs(m: [Lanes; INPUTS]) -> [Lanes; OUTPUTS] {
-    let (sum, difference) = (m[1] + m[2], m[1] - m[2]);
-    let (far_sum, far_difference) = (m[3] + m[4], m[3] - m[4]);
-    [m[0] + sum + far_sum, difference + 2.0 * far_difference, sum + 4.0 * far_sum, difference + 8.0 * far_difference + m[5]]
+fn transform_outputs(m: [&Lanes; INPUTS], transformed: &mut [Lanes; OUTPUTS]) {
+    for lane in 0..LANES {
+        let m = m.map(|lanes| lanes[lane]);
+        let (sum, difference) = (m[1] + m[2], m[1] - m[2]);
+        let (far_sum, far_difference) = (m[3] + m[4], m[3] - m[4]);
+        transformed[0][lane] = m[0] + sum + far_sum;
+        transformed[1][lane] = difference + 2.0 * far_difference;
+        transformed[2][lane] = sum + 4.0 * far_sum;
+        transformed[3][lane] = difference + 8.0 * far_difference + m[5];
+    }
+}
+
+/// Channels from `start` on.
+#[inline(always)]
+fn lanes(values: &[f32], start: usize) -> &Lanes {
+    values[start..].first_chunk().unwrap_or_else(|| unreachable!("channels come in multiples of {LANES}"))
 }
 
 /// What is transformed: maps [N, height, width, channels] and their tiles.
@@ -188,21 +161,16 @@ fn transform_row(frame: &[f32], tile_row: usize, channels: usize, tiling: Tiling
             }
         }
         for start in (0..channels).step_by(LANES) {
-            let mut columns = [[Lanes::ZERO; INPUTS]; INPUTS];
+            // [x][y]: first along the columns, then along the rows.
+            let mut columns = [[[0f32; LANES]; INPUTS]; INPUTS];
             for (x, column) in columns.iter_mut().enumerate() {
-                let mut d = [Lanes::ZERO; INPUTS];
-                for (d, row) in d.iter_mut().zip(&cells) {
-                    *d = Lanes::of(row[x], start);
-                }
-                *column = transformed_inputs(d);
+                transform_inputs(cells.each_ref().map(|row| lanes(row[x], start)), column);
             }
+            let mut row = [[0f32; LANES]; INPUTS];
             for y in 0..INPUTS {
-                let mut d = [Lanes::ZERO; INPUTS];
-                for (d, column) in d.iter_mut().zip(&columns) {
-                    *d = column[y];
-                }
-                for (x, value) in transformed_inputs(d).into_iter().enumerate() {
-                    transformed[(y * INPUTS + x) * channels + start..][..LANES].copy_from_slice(&value.0);
+                transform_inputs(columns.each_ref().map(|column| &column[y]), &mut row);
+                for (x, values) in row.iter().enumerate() {
+                    transformed[(y * INPUTS + x) * channels + start..][..LANES].copy_from_slice(values);
                 }
             }
         }
@@ -237,25 +205,30 @@ impl End<'_> {
         for tile_column in 0..columns {
             let tile = &products[(number * columns + tile_column) * channels..];
             for start in (0..channels).step_by(LANES) {
-                let load = |values: &[f32], place: usize| Lanes(values[place..].first_chunk::<LANES>().copied().unwrap_or_default());
-                let bias = load(self.bias, start);
-                let of_column = |x: usize| transformed_outputs(std::array::from_fn(|y| load(tile, (y * INPUTS + x) * product + start)));
-                let sums: [[Lanes; OUTPUTS]; INPUTS] = std::array::from_fn(of_column);
+                let bias = lanes(self.bias, start);
+                let mut columns = [[[0f32; LANES]; OUTPUTS]; INPUTS];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let of_column = [0, 1, 2, 3, 4, 5].map(|y| lanes(tile, (y * INPUTS + x) * product + start));
+                    transform_outputs(of_column, column);
+                }
+                let mut found = [[0f32; LANES]; OUTPUTS];
                 for (y, row) in output.chunks_exact_mut(width * channels).enumerate() {
-                    let found = transformed_outputs(std::array::from_fn(|x| sums[x][y]));
-                    for (x, value) in found.into_iter().enumerate().take(width - tile_column * OUTPUTS) {
+                    transform_outputs(columns.each_ref().map(|column| &column[y]), &mut found);
+                    for (x, values) in found.iter().enumerate().take(width - tile_column * OUTPUTS) {
                         let place = (tile_column * OUTPUTS + x) * channels + start;
-                        let mut value = value + bias;
-                        if let Some(residual) = residual {
-                            value = value + Lanes::of(residual, y * width * channels + place);
-                        }
-                        if self.relu {
-                            value = value.with(Lanes::ZERO, f32::max);
-                        }
-                        row[place..][..LANES].copy_from_slice(&value.0);
+                        let added = residual.map(|residual| lanes(residual, y * width * channels + place));
+                        self.finish(values, bias, added, &mut row[place..][..LANES]);
                     }
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(&self, values: &Lanes, bias: &Lanes, residual: Option<&Lanes>, output: &mut [f32]) {
+        let lowest = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        for (lane, output) in output.iter_mut().enumerate().take(LANES) {
+            *output = (values[lane] + bias[lane] + residual.map_or(0.0, |residual| residual[lane])).max(lowest);
         }
     }
 }
@@ -311,7 +284,7 @@ mod tests {
     #[test]
     fn it_is_the_convolution_whatever_the_size() {
         let _kept = crate::generator::seeded(3);
-        for [count, channels, outputs, height, width] in [[1, 8, 16, 8, 12], [3, 16, 8, 7, 5], [2, 8, 8, 1, 3], [1, 64, 64, 13, 9]] {
+        for [count, channels, outputs, height, width] in [[1, 32, 64, 8, 12], [3, 64, 32, 7, 5], [2, 32, 32, 1, 3], [1, 64, 64, 13, 9]] {
             let input = channels_last(&Tensor::randn([count, channels, height, width], (Kind::Float, Device::Cpu)));
             let weight = Tensor::randn([outputs, channels, 3, 3], (Kind::Float, Device::Cpu));
             let bias = Tensor::randn([outputs], (Kind::Float, Device::Cpu));
