@@ -95,7 +95,6 @@ fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
 }
 
 /// `row_bytes`: of every row, before and after.
-#[inline(always)]
 fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = vec![0; taps.starts.len() * row_bytes];
     let mut sums = vec![0i32; row_bytes];

@@ -9,6 +9,8 @@ use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::Normalization;
 use tch::{Device, Kind, Tensor};
 
+use crate::features::numbers_mut;
+
 pub struct FrameSet {
     pub pack: Pack,
     pub frames: Vec<Frame>,
@@ -51,7 +53,9 @@ impl FrameSet {
 pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Normalization, device: Device) -> Tensor {
     let size = [pictures.len() as i64, i64::from(height), i64::from(width), 3];
     if device == Device::Cpu {
-        return Tensor::from_slice(&normalized(pictures, normalization)).view(size).permute([0, 3, 1, 2]);
+        let mut images = Tensor::empty(size, (Kind::Float, Device::Cpu));
+        normalize(pictures, normalization, numbers_mut(&mut images));
+        return images.permute([0, 3, 1, 2]);
     }
     let raw = Tensor::from_slice(&pictures.concat()).view([size[0], 3, size[1], size[2]]);
     // Filled there: a copy would wait for all that the device has to do.
@@ -70,15 +74,14 @@ fn uploaded(tensor: &Tensor, device: Device) -> Tensor {
     }
 }
 
-/// [N, H, W, 3] of pictures of [3, H, W]. A channel has 256 values: each is computed once.
-fn normalized(pictures: &[&[u8]], normalization: &Normalization) -> Vec<f32> {
+/// Pictures of [3, H, W] to [N, H, W, 3]. A channel has 256 values: each is computed once.
+fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f32]) {
     let table = |channel: usize| -> [f32; 256] {
         let (mean, std) = (normalization.mean[channel] as f32, normalization.std[channel] as f32);
         std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std)
     };
     let tables = [table(0), table(1), table(2)];
     let length = pictures.first().map_or(1, |picture| picture.len()).max(1);
-    let mut values = vec![0f32; length * pictures.len()];
     values.par_chunks_mut(length).zip(pictures).for_each(|(values, picture)| {
         let (red, rest) = picture.split_at(picture.len() / 3);
         let (green, blue) = rest.split_at(rest.len() / 2);
@@ -86,7 +89,6 @@ fn normalized(pictures: &[&[u8]], normalization: &Normalization) -> Vec<f32> {
             *pixel = [tables[0][usize::from(red)], tables[1][usize::from(green)], tables[2][usize::from(blue)]];
         }
     });
-    values
 }
 
 /// [N, classes] of 0 and 1.

@@ -86,8 +86,61 @@ fn two_rows(rows: [&[u8]; 2], starts: &[usize], quads: &[Quad], resized: [&mut [
     }
 }
 
-/// As [`super::resize_columns`], compiled for wider registers.
+/// Bytes of a row that are worked on together.
+const BLOCK: usize = 16;
+
+/// As [`super::resize_columns`], two rows at a time, sums kept in registers.
 #[target_feature(enable = "avx2")]
 pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
-    super::resize_columns(pixels, row_bytes, taps)
+    let mut resized = vec![0; taps.starts.len() * row_bytes];
+    let whole = row_bytes / BLOCK * BLOCK;
+    let targets = resized.chunks_exact_mut(row_bytes).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count));
+    for ((resized, &start), weights) in targets {
+        let rows = &pixels[start * row_bytes..];
+        // Filled up by zeros, weights may reach beyond the last row.
+        let weights = &weights[..weights.len().min(rows.len() / row_bytes)];
+        let (blocks, rest) = resized.split_at_mut(whole);
+        for (number, block) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            *block = one_block(&rows[number * BLOCK..], row_bytes, weights);
+        }
+        for (place, value) in rest.iter_mut().enumerate() {
+            let taken = rows[whole + place..].iter().step_by(row_bytes).zip(weights);
+            *value = super::rounded(taken.fold(HALF, |sum, (&value, &weight)| sum + i32::from(value) * weight));
+        }
+    }
+    resized
+}
+
+/// One weight for each of the rows, whose blocks begin `row_bytes` apart.
+#[target_feature(enable = "avx2")]
+fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
+    // SAFETY: an unaligned read of 16 bytes from what has so many.
+    let load = |bytes: &[u8; BLOCK]| unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    let row = |number: usize| rows[number * row_bytes..].first_chunk::<BLOCK>().map_or(_mm_setzero_si128(), load);
+    // Two 16-bit numbers side by side, as often as there is room.
+    let both = |[a, b]: [i32; 2]| _mm256_set1_epi32((b << 16) | (a & 0xffff));
+    let nothing = _mm256_setzero_si256();
+    // Of the first and the last eight bytes: sums with the upper parts of the weights, and with the lower ones.
+    let (mut high, mut low) = ([nothing; 2], [nothing; 2]);
+    for (pair, weights) in weights.chunks(2).enumerate() {
+        let (first, second) = (row(2 * pair), if weights.len() == 2 { row(2 * pair + 1) } else { _mm_setzero_si128() });
+        let weights = [weights[0], weights.get(1).copied().unwrap_or(0)];
+        let (upper, lower) = (both(weights.map(|weight| weight >> LOW_BITS)), both(weights.map(|weight| weight & ((1 << LOW_BITS) - 1))));
+        let halves = [_mm_unpacklo_epi8(first, second), _mm_unpackhi_epi8(first, second)].map(|bytes| _mm256_cvtepu8_epi16(bytes));
+        for half in 0..2 {
+            high[half] = _mm256_add_epi32(high[half], _mm256_madd_epi16(halves[half], upper));
+            low[half] = _mm256_add_epi32(low[half], _mm256_madd_epi16(halves[half], lower));
+        }
+    }
+    let sum = |half: usize| {
+        let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high[half]), low[half]);
+        _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)))
+    };
+    // Packing works on each half of a register by itself; the permutation puts the words in order.
+    let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(sum(0), sum(1)));
+    let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+    let mut block = [0; BLOCK];
+    // SAFETY: an unaligned write of 16 bytes to what has so many.
+    unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), bytes) };
+    block
 }

@@ -8,6 +8,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::team;
+use crate::features::{numbers, numbers_mut};
 
 /// Outputs of a tile along one side, and inputs.
 const OUTPUTS: usize = 4;
@@ -121,10 +122,10 @@ impl Winograd {
         for first in (0..count).step_by(together) {
             let frames = together.min(count - first);
             let part = |channels: usize| first * of_frame * channels..(first + frames) * of_frame * channels;
-            let products = self.products(&values(&input)[part(self.channels)], frames, tiling);
-            let residual = residual.as_ref().map(|residual| &values(residual)[part(outputs)]);
+            let products = self.products(&numbers(&input)[part(self.channels)], frames, tiling);
+            let residual = residual.as_ref().map(|residual| &numbers(residual)[part(outputs)]);
             let end = End { bias: &self.bias, relu, tiling };
-            end.untransformed(values(&products), residual, &mut values_mut(&mut output)[part(outputs)]);
+            end.untransformed(numbers(&products), residual, &mut numbers_mut(&mut output)[part(outputs)]);
         }
         output.permute([0, 3, 1, 2])
     }
@@ -134,7 +135,7 @@ impl Winograd {
         let tiles = (frames * tiling.tiles()) as i64;
         let mut transformed = Tensor::empty([tiles, PRODUCTS as i64, self.channels as i64], (Kind::Float, Device::Cpu));
         let channels = self.channels;
-        let rows = values_mut(&mut transformed).chunks_mut(PRODUCTS * channels * tiling.columns).collect();
+        let rows = numbers_mut(&mut transformed).chunks_mut(PRODUCTS * channels * tiling.columns).collect();
         team::for_each(rows, |place, row| {
             let frame = &input[place / tiling.rows * tiling.height * tiling.width * channels..];
             transform_row_fast(frame, place % tiling.rows, channels, tiling, row);
@@ -262,18 +263,6 @@ fn untransform_row_fast(end: &End, products: &[f32], number: usize, residual: Op
 /// [N, C, H, W] as [N, H, W, C], contiguous.
 fn in_memory(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous()
-}
-
-/// The numbers of a contiguous f32 tensor on the CPU.
-fn values(tensor: &Tensor) -> &[f32] {
-    // SAFETY: it has so many f32 in a row, which live as long as the tensor that is borrowed.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-/// As [`values`], of a tensor that was just made, so that nothing else looks at them.
-fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
-    // SAFETY: the same, and the only tensor with this memory is borrowed mutably.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
 #[cfg(test)]
