@@ -96,14 +96,18 @@ impl Winograd {
 
     /// `weight` [C', C, 3, 3] and `bias` [C'], f32 on the CPU.
     pub fn new(weight: &Tensor, bias: &Tensor) -> Self {
-        // G in the paper, from exact fractions.
-        let factors = [[6.0, 0.0, 0.0], [-4.0, -4.0, -4.0], [-4.0, 4.0, -4.0], [1.0, 2.0, 4.0], [1.0, -2.0, 4.0], [0.0, 0.0, 24.0]];
-        let factors = Tensor::from_slice2(&factors.map(|row| row.map(|value: f64| value / 24.0)));
-        let transformed = factors.matmul(&weight.to_kind(Kind::Double)).matmul(&factors.transpose(0, 1));
+        // G in the paper times 24; G w G^T for all kernels at once is one product with a matrix of 9 by 36.
+        let factors = [[6.0, 0.0, 0.0], [-4.0, -4.0, -4.0], [-4.0, 4.0, -4.0], [1.0, 2.0, 4.0], [1.0, -2.0, 4.0], [0.0, 0.0, 24.0f64]];
+        let both = |place: usize| {
+            let (y, x) = (place / 3, place % 3);
+            std::array::from_fn::<f64, PRODUCTS, _>(|product| factors[product / INPUTS][y] * factors[product % INPUTS][x] / 576.0)
+        };
+        let both = Tensor::from_slice2(&std::array::from_fn::<_, 9, _>(both));
         let channels = weight.size()[1];
+        let transformed = weight.to_kind(Kind::Double).permute([1, 0, 2, 3]).reshape([channels * weight.size()[0], 9]).matmul(&both);
         let size = [PRODUCTS as i64, channels, weight.size()[0]];
         Winograd {
-            weight: transformed.permute([2, 3, 1, 0]).contiguous().view(size).to_kind(Kind::Float),
+            weight: transformed.to_kind(Kind::Float).transpose(0, 1).contiguous().view(size),
             bias: Vec::try_from(bias).unwrap_or_default(),
             channels: channels as usize,
         }
