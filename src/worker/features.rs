@@ -26,17 +26,10 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
     values
 }
 
-/// The numbers of a contiguous f32 tensor on the CPU, where they lie.
-pub fn numbers(tensor: &Tensor) -> &[f32] {
-    assert!(tensor.is_contiguous() && tensor.kind() == Kind::Float && tensor.device() == Device::Cpu, "numbers in a row");
-    // SAFETY: it has so many f32 in a row, which live as long as the tensor that is borrowed.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
-}
-
-/// As [`numbers`], of a tensor that was just made, so that nothing else looks at them.
+/// The numbers of a contiguous f32 tensor on the CPU, where they lie; of one that was just made, so that nothing else looks at them.
 pub fn numbers_mut(tensor: &mut Tensor) -> &mut [f32] {
     assert!(tensor.is_contiguous() && tensor.kind() == Kind::Float && tensor.device() == Device::Cpu, "numbers in a row");
-    // SAFETY: the same, and the only tensor with this memory is borrowed mutably.
+    // SAFETY: it has so many f32 in a row, and the only tensor with this memory is borrowed mutably.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 

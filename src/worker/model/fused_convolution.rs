@@ -3,14 +3,13 @@
 //! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what follows the convolution is
 //! done while its numbers are still in the cache (`fused_convolution.cpp`). On a GPU the three are steps of their own.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 
 use surgcam::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::half_precision::counting_kind;
-use super::winograd::Winograd;
 
 /// What comes after the convolution.
 pub enum Then {
@@ -25,8 +24,6 @@ pub struct FusedConvolution {
     weight: Tensor,
     /// On the CPU, the same as oneDNN wants it for inputs that were seen.
     packed: RefCell<Vec<(PackedFor, Tensor)>>,
-    /// For inputs that take fewer multiplications so.
-    winograd: OnceCell<Winograd>,
     /// [C']
     bias: Tensor,
     stride: i64,
@@ -67,7 +64,7 @@ impl FusedConvolution {
         let rounded = |tensor: &Tensor| tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device));
         let (weight, bias) = (rounded(weight), rounded(bias));
         let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
-        FusedConvolution { weight, packed: RefCell::default(), winograd: OnceCell::new(), bias, stride, padding, kind }
+        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding, kind }
     }
 
     /// [N, C, H, W] -> [N, C', H', W'], both with their channels last in memory.
@@ -95,12 +92,6 @@ impl FusedConvolution {
         }
     }
 
-    /// In half precision the sums inside a transformed tile would be rounded, too.
-    fn is_winograd(&self, input: &Tensor) -> bool {
-        let [outputs, _, kernel, _] = self.weight.size()[..] else { return false };
-        kernel == 3 && self.stride == 1 && self.kind == Kind::Float && Winograd::is_quicker(&input.size(), outputs)
-    }
-
     /// The weights as this input wants them. Any form gives the same result; another's costs packing in every pass.
     fn packed_for(&self, input: &Tensor) -> Result<Tensor> {
         let size = input.size();
@@ -122,14 +113,6 @@ impl FusedConvolution {
     }
 
     fn forward_fused(&self, input: &Tensor, then: Then) -> Result<Tensor> {
-        if self.is_winograd(input) {
-            let winograd = self.winograd.get_or_init(|| Winograd::new(&self.weight, &self.bias));
-            return Ok(match then {
-                Then::Nothing => winograd.forward(input, None, false),
-                Then::Relu => winograd.forward(input, None, true),
-                Then::AddToAndRelu(residual) => winograd.forward(input, Some(&residual), true),
-            });
-        }
         let weight = self.packed_for(input)?;
         let residual = match &then {
             Then::AddToAndRelu(residual) => residual.as_ptr().cast(),

@@ -8,5 +8,3 @@ pub mod parameters;
 mod pickle;
 mod pytorch_file;
 pub mod resnet;
-mod team;
-mod winograd;
