@@ -242,6 +242,14 @@ mod tests {
         }
     }
 
+    /// A finished stage of a store that nobody has open.
+    fn recorded_in(root: &Path) -> Record {
+        let store = Store::open(root, None).unwrap();
+        let record = record_of(&store, "abc");
+        store.write_record(&record).unwrap();
+        record
+    }
+
     #[test]
     fn a_stage_is_finished_only_once_its_record_is_written() {
         let folder = tempfile::tempdir().unwrap();
@@ -315,12 +323,7 @@ mod tests {
     fn a_common_store_is_read_and_never_written() {
         let folder = tempfile::tempdir().unwrap();
         let (common, own) = (folder.path().join("common"), folder.path().join("own"));
-        let record = {
-            let store = Store::open(&common, None).unwrap();
-            let record = record_of(&store, "abc");
-            store.write_record(&record).unwrap();
-            record
-        };
+        let record = recorded_in(&common);
         let store = Store::open(&own, Some(&common)).unwrap();
         assert!(store.record("pack", &record.key).is_some());
         assert!(store.use_object(&record.outputs["frames"].digest).unwrap().starts_with(&common));
@@ -328,16 +331,12 @@ mod tests {
         assert_eq!(store.objects().unwrap().len(), 0, "what the common store has is not stored twice");
         assert!(Store::open(&own, Some(&folder.path().join("absent"))).is_err());
     }
+
     #[test]
     fn a_broken_copy_in_the_common_store_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let (common, own) = (folder.path().join("common"), folder.path().join("own"));
-        let record = {
-            let store = Store::open(&common, None).unwrap();
-            let record = record_of(&store, "abc");
-            store.write_record(&record).unwrap();
-            record
-        };
+        let record = recorded_in(&common);
         let digest = record.outputs["frames"].digest;
         let store = Store::open(&own, Some(&common)).unwrap();
         let broken = store.object_path(&digest);

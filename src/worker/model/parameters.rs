@@ -225,6 +225,15 @@ impl Parameters {
         Ok(tensor.shallow_clone())
     }
 
+    /// Writes values into the tensors that are there: networks and optimizers share them, and rely on their layout.
+    pub fn set<'a>(&self, values: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<()> {
+        for (name, tensor) in values {
+            let mut own = self.get(name)?;
+            tch::no_grad(|| own.copy_(tensor));
+        }
+        Ok(())
+    }
+
     pub fn to_device(&self, device: Device) -> Self {
         Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
     }

@@ -193,10 +193,7 @@ impl<'a> CaptionHead<'a> {
 
     /// Writes the best epoch's head, and what it says of the validation frames.
     fn finish(&mut self, stage: &StageRun, frames: &[Frame], trained: &Trained) -> Result<()> {
-        for (name, tensor) in trained.best.iter() {
-            let mut own = self.weights.get(name)?;
-            tch::no_grad(|| own.copy_(tensor));
-        }
+        self.weights.set(trained.best.iter())?;
         let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
         let (scores, judged) = self.scores(phase);
         let folder = stage.output(output::HEAD);

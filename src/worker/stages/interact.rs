@@ -68,10 +68,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
     }
     let mut head = InteractionHead::new(stage, &parameters, train, validation)?;
     let trained = head_epochs::run(stage, &mut head, parameters.training.epochs, "mAP")?;
-    for (name, tensor) in trained.best.iter() {
-        let mut own = head.weights.get(name)?;
-        tch::no_grad(|| own.copy_(tensor));
-    }
+    head.weights.set(trained.best.iter())?;
     head.graph.write(&head.weights, &stage.output(output::HEAD))?;
     head_history::write(&trained.history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))?;
     write_json(&stage.output(output::METRICS), &Some(head.validation_metrics()))

@@ -100,10 +100,7 @@ impl<'a> Trainer<'a> {
     /// Takes up where an interrupted training stopped. Weights are written into the tensors that are there, whose layout the
     /// network relies on.
     fn resume(&mut self, weights: Vec<(String, Tensor)>, momentum: Vec<(String, Tensor)>, schedule: Schedule) -> Result<()> {
-        for (name, tensor) in weights {
-            let mut own = self.weights.get(&name)?;
-            tch::no_grad(|| own.copy_(&tensor));
-        }
+        self.weights.set(weights.iter().map(|(name, tensor)| (name, tensor)))?;
         self.optimizer.resume(momentum);
         self.schedule = schedule;
         Ok(())

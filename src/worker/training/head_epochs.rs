@@ -100,22 +100,14 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
 /// From the best epoch of the phase before.
 fn begin_phase(head: &mut dyn HeadInTraining, best: Option<(f64, Parameters)>) -> Result<()> {
     if let Some((_, best)) = best {
-        set_parameters(head, best.iter())?;
+        head.parameters().set(best.iter())?;
     }
     head.renew_optimizer();
     Ok(())
 }
 
-fn set_parameters<'a>(head: &dyn HeadInTraining, values: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<()> {
-    for (name, tensor) in values {
-        let mut own = head.parameters().get(name)?;
-        tch::no_grad(|| own.copy_(tensor));
-    }
-    Ok(())
-}
-
 fn take_up(head: &mut dyn HeadInTraining, state: &State, groups: &Groups) -> Result<()> {
-    set_parameters(head, &groups.group(WEIGHTS))?;
+    head.parameters().set(&groups.group(WEIGHTS))?;
     head.optimizer().resume(state.optimizer_steps, &groups.group(OPTIMIZER));
     Ok(())
 }
