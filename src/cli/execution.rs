@@ -89,12 +89,19 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     let options = Options {
         processor: devices[0].without_device(),
         devices,
-        jobs: context.settings.jobs.unwrap_or(1),
+        jobs: context.settings.jobs.unwrap_or_else(usual_jobs),
         keep_going: manner.keep_going,
         log_folder: &open_run.folder,
         estimate: &|id| estimates[id.0],
     };
     runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))
+}
+
+/// A slot for each core, but no more than this by default: each has a worker of some hundred megabytes.
+const MOST_USUAL_JOBS: usize = 8;
+
+fn usual_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_JOBS)
 }
 
 /// Seconds that each stage took the last time; what never ran counts like the average of what did.

@@ -93,7 +93,7 @@ struct Machine {
     /// auto, cpu or cuda:N; several as in cuda:0,cuda:1, or all: one stage at a time on each
     #[arg(long, visible_alias = "devices")]
     device: Option<String>,
-    /// Stages side by side that need no device
+    /// Stages side by side that need no device, small heads among them; as many as cores, at most 8
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Threads of a stage on the CPU

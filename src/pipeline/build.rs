@@ -349,5 +349,6 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         normalization: model.frames.normalization,
         pool: recipe.pool,
         precision: recipe.precision,
+        crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
     }
 }

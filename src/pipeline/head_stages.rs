@@ -33,6 +33,10 @@ pub struct TransformerSettings {
     pub dropout: f64,
 }
 
+/// Heads up to this width are trained on one core, wherever their features come from: their steps are so many and so small that
+/// more threads, or a GPU, would mostly wait. Several of them are trained side by side instead.
+const ONE_CORE_WIDTH: usize = 128;
+
 /// How sentences are made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CaptionSearch {
@@ -88,6 +92,12 @@ pub struct CaptionStage {
 }
 stage!(CaptionStage, "caption", 3);
 
+impl CaptionStage {
+    pub fn needs_one_core(&self) -> bool {
+        self.transformer.width <= ONE_CORE_WIDTH && self.joint.is_none()
+    }
+}
+
 /// The shape of the interaction graph.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GraphSettings {
@@ -111,6 +121,12 @@ pub struct InteractStage {
     pub loss: InteractionLoss,
 }
 stage!(InteractStage, "interact", 3);
+
+impl InteractStage {
+    pub fn needs_one_core(&self) -> bool {
+        self.graph.width <= ONE_CORE_WIDTH
+    }
+}
 
 /// The speed from packed pixels to caption and graph, at batch 1. Inputs: `checkpoint`, `pack`, `index`, and `caption`, `interact`
 /// as far as there are such heads.

@@ -96,7 +96,8 @@ impl Builder<'_> {
             joint: joint(head, found)?,
         };
         let is_joint = parameters.joint.is_some();
-        let mut stage = with_annotations(Stage::new(found.head_name("caption", head), &parameters, Resource::Device), found);
+        let resource = resource(parameters.needs_one_core());
+        let mut stage = with_annotations(Stage::new(found.head_name("caption", head), &parameters, resource), found);
         if is_joint {
             stage = stage.output_of(input::CHECKPOINT, found.model.checkpoint, output::CHECKPOINT);
         }
@@ -114,11 +115,14 @@ impl Builder<'_> {
             image_size: found.model.frames.image_size,
         };
         let with_loss = |loss| InteractStage { training: training(recipe, found), graph, loss };
+        let stage_of = |name: String, loss| {
+            let parameters = with_loss(loss);
+            with_annotations(Stage::new(name, &parameters, resource(parameters.needs_one_core())), found)
+        };
         let name = found.head_name("interact", head);
-        let mut stage = with_annotations(Stage::new(name.clone(), &with_loss(recipe.loss), Resource::Device), found);
+        let mut stage = stage_of(name.clone(), recipe.loss);
         if recipe.loss == InteractionLoss::CogTree {
-            let biased = Stage::new(format!("{name} (biased)"), &with_loss(InteractionLoss::CrossEntropy), Resource::Device);
-            let biased = self.plan.add(with_annotations(biased, found));
+            let biased = self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy));
             stage = stage.output_of(input::BIASED, biased, output::HEAD);
         }
         self.plan.add(stage)
@@ -158,6 +162,10 @@ impl Builder<'_> {
         }
         stages.measure_tasks = Some(self.plan.add(stage));
     }
+}
+
+fn resource(needs_one_core: bool) -> Resource {
+    if needs_one_core { Resource::Processor } else { Resource::Device }
 }
 
 /// Whether the shape of a head that is trained makes sense.

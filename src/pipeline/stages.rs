@@ -258,6 +258,9 @@ pub struct ExtractionSettings {
     pub normalization: Normalization,
     pub pool: Pool,
     pub precision: Precision,
+    /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_size: Option<[u32; 2]>,
 }
 
 /// Where the regions of a localising mode are.

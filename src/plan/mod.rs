@@ -27,7 +27,7 @@ pub struct StageId(pub usize);
 /// What a stage occupies while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// One of the `--jobs` slots.
+    /// One of the `--jobs` slots: stages that need no device, and small heads, which need one core.
     Processor,
     /// The device, and all cores.
     Device,

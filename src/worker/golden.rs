@@ -87,6 +87,7 @@ impl Golden {
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
+            crop_size: mode.cuts_out().then_some([224, 224]),
         }
     }
 }

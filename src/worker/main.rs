@@ -13,6 +13,7 @@ mod golden;
 mod heads;
 mod job;
 mod model;
+mod one_thread;
 mod perception;
 mod ridge;
 mod seen;

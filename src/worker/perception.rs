@@ -21,8 +21,9 @@ use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
-/// Side of the pictures that LN-FE sends through the network.
-const CROP_SIZE: u32 = 224;
+/// `[height, width]` of the pictures that LN-FE sends through the network, as the authors have it: of a captioner that was exported
+/// before this was a setting.
+const USUAL_CROP_SIZE: [u32; 2] = [224; 2];
 /// LN-FE on [0, 1], not normalised.
 const CROP_NORMALIZATION: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
@@ -226,15 +227,16 @@ impl Perception {
         let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
         let mut wanted =
             frames.iter().enumerate().flat_map(|(frame, (_, regions))| regions.iter().map(move |region| (frame, region.bounds)));
+        let crop_size = settings.crop_size.unwrap_or(USUAL_CROP_SIZE);
         loop {
             let part: Vec<(usize, Box2)> = wanted.by_ref().take(crops_in_a_pass(self.device)).collect();
             if part.is_empty() {
                 return Ok(features);
             }
             let planes: Vec<&[u8]> = frames.iter().map(|(planes, _)| *planes).collect();
-            let cut = self.cut_out(&planes, &part);
+            let cut = self.cut_out(&planes, &part, crop_size);
             let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
-            let images = frames::images(&pictures, [CROP_SIZE; 2], &CROP_NORMALIZATION, self.device);
+            let images = frames::images(&pictures, crop_size, &CROP_NORMALIZATION, self.device);
             let maps = self.network.feature_maps(&images)?;
             let pooled = tch::no_grad(|| features::values_of(&features::pooled_batch(&maps.layer4.to_kind(Kind::Float), settings.pool)));
             for ((frame, _), pooled) in part.iter().zip(pooled.chunks(FEATURES)) {
@@ -243,14 +245,16 @@ impl Perception {
         }
     }
 
-    /// [3, 224, 224] of each frame's box, in the order asked, which is that of the frames. `frames`: their [3, H, W] pixels.
-    pub fn cut_out(&self, frames: &[&[u8]], wanted: &[(usize, Box2)]) -> Vec<Vec<u8>> {
+    /// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their [3, H, W] pixels; `crop_size`:
+    /// `[h, w]`.
+    pub fn cut_out(&self, frames: &[&[u8]], wanted: &[(usize, Box2)], crop_size: [u32; 2]) -> Vec<Vec<u8>> {
         let [height, width] = self.image_size;
         let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {
             let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0]), height, width);
             let crop = |(_, bounds): &(usize, Box2)| {
-                let mut planes = vec![0; 3 * (CROP_SIZE * CROP_SIZE) as usize];
-                picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), CROP_SIZE, CROP_SIZE), &mut planes);
+                let [crop_height, crop_width] = crop_size;
+                let mut planes = vec![0; 3 * (crop_height * crop_width) as usize];
+                picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), crop_height, crop_width), &mut planes);
                 planes
             };
             boxes.par_iter().map(crop).collect()

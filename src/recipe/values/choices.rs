@@ -54,6 +54,11 @@ impl Mode {
     pub fn is_localised(self) -> bool {
         matches!(self, Mode::LnFe | Mode::LFe | Mode::SlFe)
     }
+
+    /// Whether boxes are cut out of the picture and sent through the network.
+    pub fn cuts_out(self) -> bool {
+        matches!(self, Mode::LnFe | Mode::GroundTruthBoxes)
+    }
 }
 
 /// How channels weigh in a heat map (METHOD 4).

@@ -138,6 +138,7 @@ mod tests {
             normalization: Normalization { mean: [0.4; 3], std: [0.2; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
+            crop_size: None,
         }
     }
 

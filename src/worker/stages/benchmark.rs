@@ -40,6 +40,7 @@ const NORMALIZATION: Normalization =
 const BOXES: usize = 7;
 const ROI_THRESHOLD: f64 = 0.3;
 const MINIMUM_AREA: u32 = 25;
+const CROP_SIZE: [u32; 2] = [224; 2];
 const TRAINING_BATCH: usize = 8;
 /// Pictures of a pack.
 const PACKED: usize = 64;
@@ -325,7 +326,7 @@ impl<'a> Bench<'a> {
             step(&format!("crops ({BOXES})"), 1, move |number| {
                 let regions = self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes()));
                 let wanted: Vec<(usize, Box2)> = regions.regions.iter().map(|region| (0, region.bounds)).collect();
-                std::hint::black_box(self.perception.cut_out(&self.rows(number, 1), &wanted));
+                std::hint::black_box(self.perception.cut_out(&self.rows(number, 1), &wanted, CROP_SIZE));
                 Ok(())
             }),
             on_seen(&format!("pooling ({BOXES} boxes, l-fe)"), {
@@ -369,6 +370,7 @@ impl<'a> Bench<'a> {
             normalization: NORMALIZATION,
             pool: Pool::P512,
             precision: self.parameters.precision,
+            crop_size: mode.cuts_out().then_some(CROP_SIZE),
         }
     }
 

@@ -30,6 +30,7 @@ use crate::heads::layers::TensorSource;
 use crate::heads::regions::{FrameRegions, RegionBatch};
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
+use crate::one_thread::OneThread;
 use crate::training::adam::{Adam, AdamSettings};
 use crate::training::head_epochs::{self, HeadInTraining, Trained};
 
@@ -63,6 +64,7 @@ impl Captions {
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: CaptionStage = stage.parameters()?;
+    let _one = OneThread::if_wanted(parameters.needs_one_core());
     let frames = stage.frames()?;
     let captions = Captions::of(&frames, &annotations::read(&stage.input(input::ANNOTATIONS)?)?);
     if captions.train.is_empty() || captions.validation.is_empty() {

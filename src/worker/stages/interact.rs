@@ -21,6 +21,7 @@ use crate::heads::interaction_metrics::{JudgedEdge, mean_scores, metrics};
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
 use crate::model::parameters::Parameters;
+use crate::one_thread::OneThread;
 use crate::training::adam::{Adam, AdamSettings};
 use crate::training::head_epochs::{self, HeadInTraining};
 
@@ -59,6 +60,7 @@ impl Interactions {
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: InteractStage = stage.parameters()?;
+    let _one = OneThread::if_wanted(parameters.needs_one_core());
     let frames = stage.frames()?;
     let annotations = annotations::read(&stage.input(input::ANNOTATIONS)?)?;
     let train = Interactions::of(&frames, &annotations, |frame| frame.train);
