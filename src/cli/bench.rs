@@ -15,6 +15,7 @@ use super::context::Context;
 use crate::error::{AtPath, Error, Result};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
+use crate::runner::worker_process::cores;
 use empty_plan::Shape;
 
 #[derive(clap::Args)]
@@ -106,7 +107,7 @@ fn table(figures: &[Figure]) -> ResultTable {
     let text = |value: fn(&Figure) -> String| figures.iter().map(|figure| Some(value(figure))).collect();
     ResultTable {
         name: "orchestrator".into(),
-        title: format!("Orchestrator ({} cores)", std::thread::available_parallelism().map_or(1, usize::from)),
+        title: format!("Orchestrator ({} cores)", cores()),
         columns: vec![
             TableColumn::text("what", text(|figure| figure.what.clone())),
             TableColumn::number("value", 2, figures.iter().map(|figure| Some(figure.value)).collect()),

@@ -13,7 +13,7 @@ use crate::report::{printer, progress};
 use crate::runner::events::{Reporter, Together};
 use crate::runner::interrupt::Interrupt;
 use crate::runner::journal::Journal;
-use crate::runner::worker_process::WorkerCommand;
+use crate::runner::worker_process::{WorkerCommand, cores};
 use crate::runner::{self, Options, Summary};
 use crate::store::digest::Digest;
 use crate::store::history::{Run, Scope};
@@ -101,7 +101,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
 const MOST_USUAL_JOBS: usize = 8;
 
 fn usual_jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_JOBS)
+    cores().min(MOST_USUAL_JOBS)
 }
 
 /// Seconds that each stage took the last time; what never ran counts like the average of what did.

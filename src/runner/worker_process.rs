@@ -62,8 +62,7 @@ impl WorkerCommand {
         if !program.is_file() {
             return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = settings.threads.unwrap_or(cores).max(1);
+        let threads = settings.threads.unwrap_or_else(cores).max(1);
         let preset = visible_gpus::preset();
         let names = devices(&settings.device, preset.as_deref());
         if names.is_empty() {
@@ -98,6 +97,11 @@ impl WorkerCommand {
         command.env(TENSOR_FLOAT_32, "0");
         command
     }
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
