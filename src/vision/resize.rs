@@ -30,15 +30,18 @@ impl Taps {
             let center = (f64::from(target) + 0.5) * scale;
             let start = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(from as usize);
-            let triangle = |pixel: usize| (1.0 - ((pixel as f64 - center + 0.5) / support).abs()).max(0.0);
-            let total: f64 = (start..end).map(triangle).sum();
-            let fixed = |weight: f64| (weight / total * f64::from(1u32 << PRECISION_BITS) + 0.5) as i32;
-            (start, (start..end).map(|pixel| fixed(triangle(pixel))).collect::<Vec<i32>>())
+            (start..end, move |pixel: usize| (1.0 - ((pixel as f64 - center + 0.5) / support).abs()).max(0.0))
         };
-        let (starts, weights): (Vec<usize>, Vec<Vec<i32>>) = (0..to).map(of_pixel).unzip();
-        let count = weights.iter().map(Vec::len).max().unwrap_or(1);
-        let filled_up = |weights: Vec<i32>| weights.into_iter().chain(std::iter::repeat(0)).take(count);
-        Taps { starts, count, weights: weights.into_iter().flat_map(filled_up).collect() }
+        let count = (0..to).map(|target| of_pixel(target).0.len()).max().unwrap_or(1);
+        let mut weights = vec![0; to as usize * count];
+        for (target, weights) in weights.chunks_exact_mut(count).enumerate() {
+            let (pixels, triangle) = of_pixel(target as u32);
+            let total: f64 = pixels.clone().map(triangle).sum();
+            for (weight, pixel) in weights.iter_mut().zip(pixels) {
+                *weight = (triangle(pixel) / total * f64::from(1u32 << PRECISION_BITS) + 0.5) as i32;
+            }
+        }
+        Taps { starts: (0..to).map(|target| of_pixel(target).0.start).collect(), count, weights }
     }
 }
 
@@ -61,9 +64,11 @@ pub fn resize(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
 
 fn resize_rows_fast(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx2::resize_rows(pixels, from, taps) };
+    // SAFETY: the processor has what the function is compiled for.
+    if is_x86_feature_detected!("avx2")
+        && let Some(resized) = unsafe { avx2::resize_rows(pixels, from, taps) }
+    {
+        return resized;
     }
     resize_rows(pixels, from, taps)
 }

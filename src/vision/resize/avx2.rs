@@ -15,6 +15,11 @@ type Pair = [i16; 8];
 /// Weights of four pixels, two by two: the upper parts, then the lower ones.
 type Quad = [Pair; 4];
 
+/// Of one output pixel, filled up with zeros.
+fn quads<const QUADS: usize>(weights: &[i32]) -> [Quad; QUADS] {
+    std::array::from_fn(|number| quad(weights.get(4 * number..).unwrap_or_default()))
+}
+
 fn quad(weights: &[i32]) -> Quad {
     let pair = |first: usize, part: fn(i32) -> i32| {
         let [a, b] = [first, first + 1].map(|pixel| weights.get(pixel).map_or(0, |&weight| part(weight) as i16));
@@ -24,36 +29,56 @@ fn quad(weights: &[i32]) -> Quad {
     [pair(0, upper), pair(2, upper), pair(0, lower), pair(2, lower)]
 }
 
-/// As [`super::resize_rows`], two rows at a time.
+/// Rows that are worked on together: two in the halves of a register, twice.
+const ROWS: usize = 4;
+
+/// Of each output pixel at most so many fours of input pixels: shrinking by more than 8 is left to the plain pass.
+const MOST_QUADS: usize = 4;
+
+/// As [`super::resize_rows`], four rows at a time; `None` where an output pixel takes from too many.
 #[target_feature(enable = "avx2")]
-pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
-    let (row_bytes, resized_bytes) = (3 * from, 3 * taps.starts.len());
+pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Option<Vec<u8>> {
     let quads_of_pixel = taps.count.div_ceil(4);
-    let quads: Vec<Quad> = taps.weights.chunks(taps.count).flat_map(|weights| weights.chunks(4).map(quad)).collect();
-    // 16 bytes are read where 12 are meant, and taps are filled up to fours: what lies beyond a row weighs nothing, but must be there.
-    let reach = row_bytes + 12 * quads_of_pixel + 4;
+    // With their number known when compiled, the loop over them costs nothing: two thirds of the time.
+    match quads_of_pixel {
+        1 => Some(resize_rows_by::<1>(pixels, from, taps)),
+        2 => Some(resize_rows_by::<2>(pixels, from, taps)),
+        3 => Some(resize_rows_by::<3>(pixels, from, taps)),
+        MOST_QUADS => Some(resize_rows_by::<MOST_QUADS>(pixels, from, taps)),
+        _ => None,
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn resize_rows_by<const QUADS: usize>(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
+    let (row_bytes, resized_bytes) = (3 * from, 3 * taps.starts.len());
+    let quads: Vec<[Quad; QUADS]> = taps.weights.chunks(taps.count).map(quads).collect();
+    // Taps are filled up to fours: what lies beyond a row weighs nothing, but must be there.
+    let reach = row_bytes + reach::<QUADS>();
     let rows = pixels.len() / row_bytes;
-    // The last of an odd number of rows is its own neighbour.
-    let mut resized = vec![0; rows.next_multiple_of(2) * resized_bytes];
-    let mut below = pixels;
-    for resized in resized.chunks_exact_mut(2 * resized_bytes) {
-        let next = row_bytes.min(below.len() - row_bytes);
-        let (first, second) = resized.split_at_mut(resized_bytes);
-        if next + reach <= below.len() {
-            two_rows([below, &below[next..]], &taps.starts, &quads, [first, second]);
+    let mut resized = vec![0; rows.next_multiple_of(ROWS) * resized_bytes];
+    for (number, resized) in resized.chunks_exact_mut(ROWS * resized_bytes).enumerate() {
+        // Where fewer are left, the last of them stands for what is missing.
+        let starts: [usize; ROWS] = std::array::from_fn(|row| (ROWS * number + row).min(rows - 1) * row_bytes);
+        if starts[ROWS - 1] + reach <= pixels.len() {
+            four_rows(starts.map(|start| &pixels[start..][..reach]), &taps.starts, &quads, resized);
         } else {
-            let padded = [0, next].map(|start| [&below[start..][..row_bytes], &vec![0; reach - row_bytes]].concat());
-            two_rows([&padded[0], &padded[1]], &taps.starts, &quads, [first, second]);
+            let padded = starts.map(|start| [&pixels[start..][..row_bytes], &vec![0; reach - row_bytes]].concat());
+            four_rows(padded.each_ref().map(Vec::as_slice), &taps.starts, &quads, resized);
         }
-        below = &below[next + row_bytes..];
     }
     resized.truncate(rows * resized_bytes);
     resized
 }
 
-/// One row in the lower half of each register, the other in the upper half.
+/// Bytes that are read from where an output pixel's taps begin: 16 where the last four pixels are meant.
+const fn reach<const QUADS: usize>() -> usize {
+    12 * QUADS + 4
+}
+
+/// `resized`: the four rows, one behind the other.
 #[target_feature(enable = "avx2")]
-fn two_rows(rows: [&[u8]; 2], starts: &[usize], quads: &[Quad], resized: [&mut [u8]; 2]) {
+fn four_rows<const QUADS: usize>(rows: [&[u8]; ROWS], starts: &[usize], quads: &[[Quad; QUADS]], resized: &mut [u8]) {
     // Bytes of two pixels in a row, each widened by a zero, in the order of a Pair.
     let order = |a: i8, b: i8| {
         let of_row = _mm_setr_epi8(a, -1, b, -1, a + 1, -1, b + 1, -1, a + 2, -1, b + 2, -1, -1, -1, -1, -1);
@@ -61,27 +86,39 @@ fn two_rows(rows: [&[u8]; 2], starts: &[usize], quads: &[Quad], resized: [&mut [
     };
     let (first_pair, second_pair) = (order(0, 3), order(6, 9));
     // SAFETY: an unaligned read of 16 bytes from what has so many.
-    let load = |bytes: &[u8; 16]| unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
-    // SAFETY: the same.
     let weights = |pair: &Pair| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(pair.as_ptr().cast()) });
-    let [first, second] = resized.map(|row| row.as_chunks_mut::<3>().0.iter_mut());
-    for (((first, second), &start), quads) in first.zip(second).zip(starts).zip(quads.chunks_exact(quads.len() / starts.len())) {
-        let (mut high, mut low) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        let [of_first, of_second] = rows.map(|row| row[3 * start..].array_windows::<16>().step_by(12));
-        for ((of_first, of_second), quad) in of_first.zip(of_second).zip(quads) {
-            let values = _mm256_set_m128i(load(of_second), load(of_first));
-            let (one, two) = (_mm256_shuffle_epi8(values, first_pair), _mm256_shuffle_epi8(values, second_pair));
-            let madd = |a: &Pair, b: &Pair| _mm256_add_epi32(_mm256_madd_epi16(one, weights(a)), _mm256_madd_epi16(two, weights(b)));
-            high = _mm256_add_epi32(high, madd(&quad[0], &quad[1]));
-            low = _mm256_add_epi32(low, madd(&quad[2], &quad[3]));
+    let resized_bytes = 3 * starts.len();
+    // Checked once for all that the loop reads and writes.
+    let furthest = starts.iter().max().map_or(0, |start| 3 * start + reach::<QUADS>());
+    assert!(rows.iter().all(|row| row.len() >= furthest) && resized.len() == ROWS * resized_bytes);
+    let rows = rows.map(<[u8]>::as_ptr);
+    let resized = resized.as_mut_ptr();
+    for (pixel, (&start, quads)) in starts.iter().zip(quads).enumerate() {
+        let (mut high, mut low) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
+        for (number, quad) in quads.iter().enumerate() {
+            // SAFETY: 16 bytes that end within the furthest that each row has.
+            let load = |row: usize| unsafe { _mm_loadu_si128(rows[row].add(3 * start + 12 * number).cast()) };
+            let [upper_first, upper_second, lower_first, lower_second] = quad.each_ref().map(weights);
+            for two in 0..2 {
+                let values = _mm256_set_m128i(load(2 + two), load(two));
+                let (first, second) = (_mm256_shuffle_epi8(values, first_pair), _mm256_shuffle_epi8(values, second_pair));
+                let sum = |a: __m256i, b: __m256i| _mm256_add_epi32(_mm256_madd_epi16(first, a), _mm256_madd_epi16(second, b));
+                high[two] = _mm256_add_epi32(high[two], sum(upper_first, upper_second));
+                low[two] = _mm256_add_epi32(low[two], sum(lower_first, lower_second));
+            }
         }
-        let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high), low);
-        let rounded = _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)));
-        let words = _mm256_packs_epi32(rounded, rounded);
+        let rounded = |two: usize| {
+            let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high[two]), low[two]);
+            _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)))
+        };
+        let words = _mm256_packs_epi32(rounded(0), rounded(1));
         let bytes = _mm256_packus_epi16(words, words);
-        for (pixel, value) in [(first, _mm256_extract_epi32::<0>(bytes)), (second, _mm256_extract_epi32::<4>(bytes))] {
-            let [red, green, blue, _] = value.to_le_bytes();
-            *pixel = [red, green, blue];
+        // The pixels of the first two rows, then of the others.
+        let (upper, lower) = (_mm256_extract_epi64::<0>(bytes), _mm256_extract_epi64::<2>(bytes));
+        for (row, value) in [upper, upper >> 32, lower, lower >> 32].into_iter().enumerate() {
+            let [red, green, blue, ..] = value.to_le_bytes();
+            // SAFETY: `resized` has four rows of so many pixels.
+            unsafe { resized.add(row * resized_bytes + 3 * pixel).cast::<[u8; 3]>().write([red, green, blue]) };
         }
     }
 }
