@@ -8,7 +8,7 @@ use super::{Machine, Overrides, transient};
 use crate::artifacts::description::DescribedPicture;
 use crate::dataset::index::read_lines;
 use crate::error::{AtPath, Error, Result};
-use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file};
+use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
 use crate::pipeline::stages::{output, place};
 use crate::plan::{Plan, Resource, Stage};
 use crate::report::printer;
@@ -43,11 +43,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     stage.places.insert(place::CAPTIONER.into(), arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?);
     let (hello, described) = transient::make(&context, stage, output::DESCRIPTIONS, &mut Quiet)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
+    let heads = TrainedHeads::of(&arguments.checkpoint);
     for picture in &described {
         if arguments.json {
             printer::data(&line(picture, &captioner)?);
         } else {
-            printer::data(&text(picture, &captioner));
+            printer::data(&text(picture, &captioner, &heads));
         }
     }
     let broken = described.iter().filter(|picture| picture.problem.is_some()).count();
@@ -55,8 +56,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     times.sort_by(f64::total_cmp);
     if let Some(median) = times.get(times.len() / 2) {
         printer::message(&format!(
-            "{} pictures, median {median:.1} ms each from decoded picture to caption and graph; {}, {} threads",
+            "{} pictures, median {median:.1} ms each from decoded picture to {}; {}, {} threads",
             times.len(),
+            heads.made(),
             hello.device_name,
             hello.threads
         ));
@@ -64,6 +66,27 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     match broken {
         0 => Ok(()),
         several => Err(Error::failure(format!("{several} of {} pictures could not be read", described.len()))),
+    }
+}
+
+/// Which heads there are: what nobody annotated has none.
+struct TrainedHeads {
+    captioner: bool,
+    graph: bool,
+}
+
+impl TrainedHeads {
+    fn of(folder: &Path) -> Self {
+        let is_there = |part: &str| folder.join(part).join(head_file::SETTINGS).is_file();
+        TrainedHeads { captioner: is_there(captioner_file::CAPTION), graph: is_there(captioner_file::INTERACT) }
+    }
+
+    fn made(&self) -> &'static str {
+        match (self.captioner, self.graph) {
+            (true, false) => "caption",
+            (false, true) => "graph",
+            _ => "caption and graph",
+        }
     }
 }
 
@@ -99,7 +122,7 @@ fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
 }
 
 /// The picture's name and time, its caption, and its graph, an edge a line.
-fn text(described: &DescribedPicture, captioner: &CaptionerSettings) -> String {
+fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &TrainedHeads) -> String {
     let mut text = described.picture.clone();
     if let Some(problem) = &described.problem {
         let _ = write!(text, "\n  {problem}");
@@ -107,7 +130,10 @@ fn text(described: &DescribedPicture, captioner: &CaptionerSettings) -> String {
     }
     let _ = write!(text, "  ({:.1} ms)", described.milliseconds);
     if let Some(caption) = &described.description.caption {
-        let _ = write!(text, "\n  {caption}");
+        let _ = write!(text, "\n  {}", if caption.is_empty() { "(an empty caption)" } else { caption });
+    }
+    if heads.graph && described.description.interactions.is_empty() {
+        text.push_str("\n  (no instrument seen, so no graph)");
     }
     for edge in &described.description.interactions {
         let class = class_name(captioner, edge.class);

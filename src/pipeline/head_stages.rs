@@ -120,7 +120,7 @@ pub struct InteractStage {
     pub graph: GraphSettings,
     pub loss: InteractionLoss,
 }
-stage!(InteractStage, "interact", 3);
+stage!(InteractStage, "interact", 4);
 
 impl InteractStage {
     pub fn needs_one_core(&self) -> bool {
@@ -146,7 +146,7 @@ stage!(MeasureTasksStage, "measure-tasks", 3);
 pub struct DescribeStage {
     pub captioner: CaptionerSettings,
 }
-stage!(DescribeStage, "describe", 1);
+stage!(DescribeStage, "describe", 2);
 
 /// All that is needed to caption a picture beside the tensors: what an export writes as `captioner.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

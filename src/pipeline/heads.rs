@@ -153,7 +153,8 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let name = found.name("measure-tasks", Section::Head);
+        let head = found.cell.head.iter().map(|head| format!(" {head}")).collect::<String>();
+        let name = found.name("measure-tasks", Section::Head) + &head;
         let mut stage = on_frames(Stage::new(name, &speed, Resource::Alone), found.model);
         for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
             if let Some(head) = head {

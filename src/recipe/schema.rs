@@ -247,7 +247,7 @@ section! {
         /// Boxes of at most this many square pixels are dropped.
         minimum_area: u32 = 25,
         /// `[height, width]` of the pictures that boxes are cut out to, of ln-fe and ground-truth-boxes.
-        crop_size: ImageSize = ImageSize::new(224, 224),
+        crop_size: ImageSize = ImageSize::OF_CROPS,
         /// 512, 128 or 32 channels in the pooled region; always 512 numbers.
         pool: Pool = Pool::P512,
         /// SL-FE: the layer whose cells are taken, layer3 or layer4.

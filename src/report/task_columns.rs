@@ -66,7 +66,7 @@ impl TaskColumns {
         self.columns.push(TableColumn::number("CIDEr", 3, number(&|metrics| metrics.scores.cider)));
         if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.captions).max() {
             self.notes.push(format!(
-                "captions: of {most} validation frames, from the epoch with the best CIDEr on them; METEOR by exact and stem matches"
+                "captions: of {most} validation frames, from that of their last kind of epochs with the best CIDEr; METEOR by exact and stem matches"
             ));
         }
         Ok(())

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use surgcam::dataset::index::Frame;
 use surgcam::error::Result;
 use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Precision};
+use surgcam::recipe::values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
@@ -21,9 +21,6 @@ use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
-/// `[height, width]` of the pictures that LN-FE sends through the network, as the authors have it: of a captioner that was exported
-/// before this was a setting.
-const USUAL_CROP_SIZE: [u32; 2] = [224; 2];
 /// LN-FE on [0, 1], not normalised.
 const CROP_NORMALIZATION: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
@@ -227,7 +224,8 @@ impl Perception {
         let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
         let mut wanted =
             frames.iter().enumerate().flat_map(|(frame, (_, regions))| regions.iter().map(move |region| (frame, region.bounds)));
-        let crop_size = settings.crop_size.unwrap_or(USUAL_CROP_SIZE);
+        // A captioner that was exported before this was a setting does not say.
+        let crop_size = settings.crop_size.unwrap_or(ImageSize::OF_CROPS.height_width());
         loop {
             let part: Vec<(usize, Box2)> = wanted.by_ref().take(crops_in_a_pass(self.device)).collect();
             if part.is_empty() {

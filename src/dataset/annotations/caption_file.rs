@@ -32,7 +32,9 @@ pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>
 
 pub(super) fn captions_in(text: &str, path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
     let text = text.trim_start_matches('\u{feff}');
-    let entries: Vec<serde_json::Value> = serde_json::from_str(text).at_path("understand the captions", path)?;
+    let entries: Vec<serde_json::Value> = serde_json::from_str(text)
+        .at_path("understand the captions", path)
+        .map_err(|error| error.hint(r#"a list is expected: [{"id_path": "seq_1/.../frame000...", "caption": "..."}, ...]"#))?;
     let mut captions = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let place = format!("{}: entry {}", path.display(), index + 1);

@@ -16,7 +16,7 @@ impl Threshold {
         if (0.0..1.0).contains(&value) {
             Ok(Threshold(value))
         } else {
-            Err(format!("{value} is outside [0, 1): a threshold is at least 0 and less than 1"))
+            Err(format!("{value} is outside [0, 1): at least 0 and less than 1 is expected"))
         }
     }
 
@@ -148,12 +148,15 @@ impl From<NonNegative> for f64 {
 pub struct ImageSize([u32; 2]);
 
 impl ImageSize {
+    /// What the authors cut boxes out to.
+    pub const OF_CROPS: ImageSize = ImageSize::new(224, 224);
+
     pub const fn new(height: u32, width: u32) -> Self {
         assert!(height >= 32 && width >= 32, "a picture has at least 32x32 pixels");
         ImageSize([height, width])
     }
 
-    pub fn height_width(self) -> [u32; 2] {
+    pub const fn height_width(self) -> [u32; 2] {
         self.0
     }
 }

@@ -6,7 +6,8 @@
 //! where an interaction is its own favourite, and circles at their most frequent member). The root's branches are the concepts. A
 //! concept branches into its favourite, the coarse answer, and all finer ones; these branch into the interactions themselves. At
 //! each fork on the way to the right answer, cross-entropy asks for the right branch among its siblings. A branch scores the mean of
-//! its leaves' logits and weighs the mean of its leaves' weights by rarity, siblings together one each.
+//! its leaves' logits and weighs the mean of its leaves' weights by rarity, scaled so that the train examples that come by a fork weigh
+//! one each: neither a frequent interaction nor one that was never annotated takes from what the others weigh.
 
 use tch::{Kind, Tensor};
 
@@ -17,7 +18,7 @@ use super::interaction_loss::rarity_weights;
 struct Fork {
     /// The leaves of each branch.
     branches: Vec<Vec<usize>>,
-    /// Of each branch; their mean is 1.
+    /// Of each branch; their mean over the train examples that come by is 1.
     weights: Vec<f64>,
 }
 
@@ -27,11 +28,15 @@ pub struct CognitionTree {
 
 impl Fork {
     /// `None` where there is nothing to choose from.
-    fn of(branches: Vec<Vec<usize>>, rarity: &[f64]) -> Option<Self> {
+    fn of(branches: Vec<Vec<usize>>, rarity: &[f64], counts: &[usize]) -> Option<Self> {
         let branches: Vec<Vec<usize>> = branches.into_iter().filter(|leaves| !leaves.is_empty()).collect();
         let mean = |leaves: &Vec<usize>| leaves.iter().map(|&leaf| rarity[leaf]).sum::<f64>() / leaves.len() as f64;
         let raw: Vec<f64> = branches.iter().map(mean).collect();
-        let scale = branches.len() as f64 / raw.iter().sum::<f64>();
+        let examples = |leaves: &Vec<usize>| leaves.iter().map(|&leaf| counts[leaf]).sum::<usize>() as f64;
+        let all: f64 = branches.iter().map(examples).sum();
+        let weighed: f64 = branches.iter().zip(&raw).map(|(leaves, weight)| examples(leaves) * weight).sum();
+        // Without an example nothing comes by.
+        let scale = if weighed > 0.0 { all / weighed } else { 1.0 };
         (branches.len() > 1).then(|| Fork { weights: raw.iter().map(|weight| weight * scale).collect(), branches })
     }
 
@@ -68,10 +73,10 @@ impl CognitionTree {
         names.dedup();
         let members = |name: usize| (0..counts.len()).filter(|&leaf| concept_of[leaf] == name).collect::<Vec<usize>>();
         let finer = |name: usize| members(name).into_iter().filter(|&leaf| leaf != name).collect::<Vec<usize>>();
-        let root = Fork::of(names.iter().map(|&name| members(name)).collect(), &rarity);
+        let root = Fork::of(names.iter().map(|&name| members(name)).collect(), &rarity, counts);
         let below = names.iter().flat_map(|&name| {
             let fine = finer(name).into_iter().map(|leaf| vec![leaf]).collect();
-            [Fork::of(vec![vec![name], finer(name)], &rarity), Fork::of(fine, &rarity)]
+            [Fork::of(vec![vec![name], finer(name)], &rarity, counts), Fork::of(fine, &rarity, counts)]
         });
         CognitionTree { forks: root.into_iter().chain(below.flatten()).collect() }
     }
@@ -141,20 +146,21 @@ mod tests {
     fn the_loss_asks_for_the_branch_at_each_fork_on_the_way() {
         let tree = tree();
         let rarity = rarity_weights(&[9, 9, 4, 3, 11]);
-        let relative = |own: f64, other: f64| 2.0 * own / (own + other);
+        // A branch's weight and examples, and those of its sibling.
+        let relative = |(own, count): (f64, f64), (other, others): (f64, f64)| own * (count + others) / (own * count + other * others);
         let concepts = [(rarity[0] + rarity[1] + rarity[2]) / 3.0, (rarity[3] + rarity[4]) / 2.0];
         let logits = Tensor::from_slice(&[1f32, -1.0, 0.0, 2.0, 0.0]).view([1, 5]);
         let found = |leaf: i64| f64::try_from(tree.loss(&logits, &Tensor::from_slice(&[leaf]))).unwrap();
         let cross_entropy = |own: f64, other: f64| -(own.exp() / (own.exp() + other.exp())).ln();
         // To 3: its concept against the other, then itself against the coarse answer 4.
-        let expected =
-            relative(concepts[1], concepts[0]) * cross_entropy(1.0, 0.0) + relative(rarity[3], rarity[4]) * cross_entropy(2.0, 0.0);
+        let expected = relative((concepts[1], 14.0), (concepts[0], 22.0)) * cross_entropy(1.0, 0.0)
+            + relative((rarity[3], 3.0), (rarity[4], 11.0)) * cross_entropy(2.0, 0.0);
         assert!((found(3) - expected).abs() < 1e-6, "{} {expected}", found(3));
         // To 2: its concept, the fine ones (scoring -0.5) against 0, itself against 1.
         let fine = (rarity[1] + rarity[2]) / 2.0;
-        let expected = relative(concepts[0], concepts[1]) * cross_entropy(0.0, 1.0)
-            + relative(fine, rarity[0]) * cross_entropy(-0.5, 1.0)
-            + relative(rarity[2], rarity[1]) * cross_entropy(0.0, -1.0);
+        let expected = relative((concepts[0], 22.0), (concepts[1], 14.0)) * cross_entropy(0.0, 1.0)
+            + relative((fine, 13.0), (rarity[0], 9.0)) * cross_entropy(-0.5, 1.0)
+            + relative((rarity[2], 4.0), (rarity[1], 9.0)) * cross_entropy(0.0, -1.0);
         assert!((found(2) - expected).abs() < 1e-6, "{} {expected}", found(2));
         // Of two edges the mean.
         let both = tree.loss(&Tensor::cat(&[&logits, &logits], 0), &Tensor::from_slice(&[2i64, 3]));
@@ -167,5 +173,22 @@ mod tests {
         let tree = CognitionTree::of(&confusions, &[1, 1, 1, 0]);
         assert_eq!(tree.forks.len(), 1);
         assert_eq!(tree.forks[0].branches.len(), 4);
+    }
+
+    #[test]
+    fn however_unbalanced_the_examples_each_weighs_one_in_the_mean() {
+        let of_counts = |counts: &[usize]| {
+            let confusions: Vec<Vec<usize>> = (0..counts.len())
+                .map(|right| (0..counts.len()).map(|answer| if answer == right { counts[right] } else { 0 }).collect())
+                .collect();
+            CognitionTree::of(&confusions, counts).forks.remove(0).weights
+        };
+        let counts = [1400, 600, 80, 10];
+        let weights = of_counts(&counts);
+        let mean = counts.iter().zip(&weights).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / 2090.0;
+        assert!((mean - 1.0).abs() < 1e-9, "{mean}");
+        // Interactions that were never annotated take nothing from them.
+        let with_absent = of_counts(&[1400, 600, 80, 10, 0, 0, 0]);
+        assert!(weights.iter().zip(&with_absent).all(|(one, other)| (one - other).abs() < 1e-12), "{weights:?} {with_absent:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In each round the nodes send
 //! each other messages, weighted by attention that sees the edge; at last an attention over the edges tells the tissue what its
 //! instruments do, and each edge is read from its two nodes and its own place. An annotated instrument that no region shows
-//! is an edge to a node that knows nothing, so that a missed instrument counts, too.
+//! is an edge to a node without features of its own: its interaction is guessed from what else the frame shows.
 
 use std::path::Path;
 
@@ -120,7 +120,7 @@ impl GraphBatch {
         }
     }
 
-    /// The edges of an annotated instrument: to all nodes of its class, or to the one that knows nothing.
+    /// The edges of an annotated instrument: to all nodes of its class, or to the one that stands for what is unseen.
     pub fn edges_of(&self, frame: usize, label: &LabelledInteraction) -> Vec<Edge> {
         let nodes = self.instruments[frame].iter().enumerate().filter(|(_, class)| **class == label.class);
         let edges: Vec<Edge> = nodes.map(|(place, _)| Edge { frame, node: FIRST_REGION + place }).collect();

@@ -14,7 +14,7 @@ use surgcam::dataset::index::{Frame, OnBadFrame};
 use surgcam::dataset::pack::{self, Pack, Packing};
 use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::{CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
+use surgcam::recipe::values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use surgcam::store::write_json;
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
@@ -40,7 +40,7 @@ const NORMALIZATION: Normalization =
 const BOXES: usize = 7;
 const ROI_THRESHOLD: f64 = 0.3;
 const MINIMUM_AREA: u32 = 25;
-const CROP_SIZE: [u32; 2] = [224; 2];
+const CROP_SIZE: [u32; 2] = ImageSize::OF_CROPS.height_width();
 const TRAINING_BATCH: usize = 8;
 /// Pictures of a pack.
 const PACKED: usize = 64;

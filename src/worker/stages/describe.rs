@@ -6,7 +6,7 @@ use std::time::Instant;
 use surgcam::artifacts::description::{DescribedPicture, Description};
 use surgcam::dataset::index::{Frame, write_lines};
 use surgcam::error::{Error, Result};
-use surgcam::pipeline::head_stages::{DescribeStage, captioner_file};
+use surgcam::pipeline::head_stages::{DescribeStage, captioner_file, head_file};
 use surgcam::pipeline::stages::*;
 use surgcam::vision::picture;
 use surgcam::vision::resize::resize;
@@ -24,7 +24,17 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let device = stage.worker.device;
     let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
     let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
+    for head in [&caption, &interact].into_iter().flatten() {
+        if ![head_file::SETTINGS, head_file::NOTHING_ANNOTATED].iter().any(|name| head.join(name).is_file()) {
+            return Err(Error::failure("this head is not complete").at_path(head).hint("export it again: surgcam export captioners"));
+        }
+    }
     let heads = Heads::read(caption.as_deref(), interact.as_deref(), captioner.heads, device)?;
+    if heads.captioner.is_none() && heads.graph.is_none() {
+        return Err(Error::failure("there is no head here that was trained: neither a captioner nor a graph")
+            .at_path(&folder)
+            .hint("heads need captions or interactions in the train and in the validation frames"));
+    }
     let settings = &captioner.extraction;
     let weights = Parameters::new(checkpoint::read_safetensors(&folder.join(captioner_file::BACKBONE))?);
     let perception =
@@ -43,10 +53,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
         Ok((begun.elapsed().as_secs_f64() * 1e3, description))
     };
     let pictures = pictures(&stage.place(place::ROOT)?)?;
-    // The first pass packs the weights; it is no frame's time.
-    if let Some(first) = pictures.first() {
-        let _ = describe(first);
-    }
+    // The first pass packs the weights; it is no frame's time. A broken picture has none.
+    let _ = pictures.iter().find(|picture| describe(picture).is_ok());
     let mut described = Vec::new();
     for picture in &pictures {
         let name = picture.display().to_string();

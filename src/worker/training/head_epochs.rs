@@ -93,8 +93,22 @@ pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score
         }
     }
     let (score, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;
-    stage.note(format!("{epochs} epochs, best {score_name} {score:.3}"));
+    stage.note(summary(&history, score, score_name));
     Ok(Trained { best, history })
+}
+
+/// How it went. Where there are several kinds of epochs, whether the last, which is kept, is any better than those before.
+fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
+    let last = history.last().map_or("", |row| row.phase.as_str());
+    let before = history.iter().filter(|row| row.phase != last).map(|row| row.score).max_by(f64::total_cmp);
+    let epochs = history.len();
+    match before {
+        None => format!("{epochs} epochs, best {score_name} {best:.3}"),
+        Some(before) if before > best => {
+            format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept though {before:.3} was reached before")
+        }
+        Some(before) => format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, before {before:.3}"),
+    }
 }
 
 /// From the best epoch of the phase before.
