@@ -17,7 +17,7 @@ use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use crate::runner::identity;
-use crate::runner::worker_process::WorkerCommand;
+use crate::runner::worker_process::{WorkerCommand, check_devices};
 use crate::store::Store;
 use crate::store::file::walked;
 
@@ -50,6 +50,7 @@ impl Context {
         if let Some(device) = &machine.device {
             settings.device = device.clone();
         }
+        check_devices(&settings.device)?;
         settings.jobs = machine.jobs.or(settings.jobs);
         settings.threads = machine.threads.or(settings.threads);
         Ok(Context { start, project, settings, overrides: all })

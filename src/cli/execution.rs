@@ -1,5 +1,6 @@
 //! Running a plan for a command: with progress on the terminal, a journal, an entry in the history.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine};
@@ -89,7 +90,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     let options = Options {
         processor: devices[0].without_device(),
         devices,
-        jobs: context.settings.jobs.unwrap_or_else(usual_jobs),
+        jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
         keep_going: manner.keep_going,
         log_folder: &open_run.folder,
         estimate: &|id| estimates[id.0],

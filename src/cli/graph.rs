@@ -1,6 +1,6 @@
 //! `surgcam graph`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
@@ -18,11 +18,22 @@ enum Format {
     Svg,
 }
 
+impl Format {
+    fn by_name(path: Option<&Path>) -> Self {
+        let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
+        match extension {
+            Some("svg") => Format::Svg,
+            Some("dot" | "gv") => Format::Dot,
+            _ => Format::Mermaid,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// mermaid and dot are for other programs; svg is a picture
-    #[arg(long, default_value = "mermaid")]
-    format: Format,
+    /// mermaid and dot are for other programs; svg is a picture. By the file's name if left out, else mermaid
+    #[arg(long)]
+    format: Option<Format>,
     /// The file to write; printed if left out
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -35,7 +46,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
     let statuses = status::explain(plan, &planned.known, &Memory::of(&planned.store, &planned.experiment.name));
-    let text = match arguments.format {
+    let text = match arguments.format.unwrap_or_else(|| Format::by_name(arguments.out.as_deref())) {
         Format::Mermaid => drawing::mermaid(plan, &statuses),
         Format::Dot => drawing::dot(plan, &statuses),
         Format::Svg => drawing::svg(plan, &statuses),

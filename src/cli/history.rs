@@ -89,7 +89,7 @@ pub fn diff(arguments: &DiffArguments) -> Result<()> {
     let store = Context::plain()?.store()?;
     let runs = [store.run(&arguments.old)?, store.run(&arguments.new)?];
     let snapshots = [store.plan_snapshot(&runs[0].plan)?, store.plan_snapshot(&runs[1].plan)?];
-    printer::data(&format!("{:<44} {:<26} {}", "", runs[0].id, runs[1].id));
+    printer::data(&format!("{:<NAME_WIDTH$}  {:<OLD_WIDTH$}  {}", "", runs[0].id, runs[1].id));
     let mut differences = section("experiment", &[flat(&snapshots[0].experiment), flat(&snapshots[1].experiment)]);
     differences += section("recipes", &[recipe_values(&snapshots[0]), recipe_values(&snapshots[1])]);
     differences += section("stages", &[digests(&snapshots[0]), digests(&snapshots[1])]);
@@ -102,6 +102,21 @@ pub fn diff(arguments: &DiffArguments) -> Result<()> {
 
 type Values = BTreeMap<String, String>;
 
+/// Columns of a difference: names and old values have so much room, more where they are longer, up to the widest.
+const NAME_WIDTH: usize = 44;
+const OLD_WIDTH: usize = 26;
+const WIDEST: usize = 100;
+
+/// Two values that differ, with as many digits as tell them apart.
+fn shortened([old, new]: [&str; 2]) -> [String; 2] {
+    let short = |value: &str| match value.parse::<f64>() {
+        Ok(number) if value.len() > 10 => format!("{number:.6}"),
+        _ => value.to_string(),
+    };
+    let both = [short(old), short(new)];
+    if both[0] == both[1] { [old.to_string(), new.to_string()] } else { both }
+}
+
 /// Prints the values that differ, side by side; gives how many do.
 fn section(title: &str, [old, new]: &[Values; 2]) -> usize {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -109,9 +124,13 @@ fn section(title: &str, [old, new]: &[Values; 2]) -> usize {
     if !differing.is_empty() {
         printer::data(&format!("{title}:"));
     }
-    for name in &differing {
-        let shown = |values: &Values| values.get(*name).map_or("-", String::as_str).to_string();
-        printer::data(&format!("  {name:<42} {:<26} {}", shown(old), shown(new)));
+    let shown = |name: &String| shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)));
+    let lines: Vec<(&String, [String; 2])> = differing.iter().map(|name| (*name, shown(name))).collect();
+    let widest = |widths: &mut dyn Iterator<Item = usize>, least: usize| widths.max().unwrap_or(0).clamp(least, WIDEST);
+    let name_width = widest(&mut lines.iter().map(|(name, _)| name.chars().count()), NAME_WIDTH - 2);
+    let old_width = widest(&mut lines.iter().map(|(_, [old, _])| old.chars().count()), OLD_WIDTH);
+    for (name, [old, new]) in &lines {
+        printer::data(&format!("  {name:<name_width$}  {old:<old_width$}  {new}"));
     }
     differing.len()
 }

@@ -18,6 +18,7 @@ mod table;
 mod transient;
 mod view;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -75,8 +76,8 @@ enum Command {
     Schema,
     /// Print completions for a shell
     Completions(shell::CompletionsArguments),
-    /// Print the man page
-    Man,
+    /// Print the man page, or write those of all commands
+    Man(shell::ManArguments),
 }
 
 /// What every command that reads recipes takes.
@@ -95,10 +96,10 @@ struct Machine {
     device: Option<String>,
     /// Stages side by side that need no device, small heads among them; as many as cores, at most 8
     #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     /// Threads of a stage on the CPU
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
 }
 
 /// What every command takes that is about an experiment.
@@ -154,7 +155,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Bench(arguments) => bench::execute(&arguments),
         Command::Schema => shell::schema(),
         Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
-        Command::Man => shell::man(Cli::command()),
+        Command::Man(arguments) => shell::man(&arguments, Cli::command()),
     }
 }
 

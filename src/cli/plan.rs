@@ -1,10 +1,12 @@
 //! `surgcam plan`.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::ExperimentArguments;
 use crate::error::{Error, Result};
-use crate::plan::status;
+use crate::plan::{StageId, status};
 use crate::report::printer;
 use crate::store::memory::Memory;
 
@@ -28,7 +30,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             .ids()
             .map(|id| {
                 let stage = plan.stage(id);
-                let needs: Vec<&str> = plan.dependencies(id).map(|id| plan.stage(id).name.as_str()).collect();
+                let needs: BTreeSet<StageId> = plan.dependencies(id).collect();
+                let needs: Vec<&str> = needs.into_iter().map(|id| plan.stage(id).name.as_str()).collect();
                 json!({"stage": stage.name, "kind": stage.kind, "needs": needs, "pass": stage.pass, "state": statuses[id.0]})
             })
             .collect();

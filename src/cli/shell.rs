@@ -1,8 +1,10 @@
 //! `surgcam schema`, `surgcam completions`, `surgcam man`: what editors and shells want to know.
 
+use std::path::PathBuf;
+
 use clap_complete::Shell;
 
-use crate::error::{Error, Result};
+use crate::error::{AtPath, Error, Result};
 use crate::recipe::schema::json_schema;
 use crate::report::printer;
 
@@ -24,7 +26,20 @@ pub fn completions(arguments: &CompletionsArguments, command: &mut clap::Command
     Ok(())
 }
 
-pub fn man(command: clap::Command) -> Result<()> {
+#[derive(clap::Args)]
+pub struct ManArguments {
+    /// Write the pages of all commands into this folder: surgcam.1, surgcam-run.1, ...
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn man(arguments: &ManArguments, command: clap::Command) -> Result<()> {
+    if let Some(folder) = &arguments.out {
+        std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
+        clap_mangen::generate_to(command, folder).at_path("write the man pages into", folder)?;
+        printer::message(&format!("the man pages are in {}", folder.display()));
+        return Ok(());
+    }
     let mut text = Vec::new();
     clap_mangen::Man::new(command).render(&mut text).map_err(|error| Error::failure(format!("cannot print the man page: {error}")))?;
     printer::data(String::from_utf8_lossy(&text).trim_end());

@@ -8,8 +8,10 @@ use indicatif::{HumanBytes, ProgressBar};
 use super::context::Context;
 use super::{Machine, Overrides};
 use crate::error::{Error, Result};
+use crate::pipeline::stages::KINDS;
 use crate::plan::StageId;
 use crate::plan::status::Known;
+use crate::recipe::file::did_you_mean;
 use crate::report::printer;
 use crate::store::digest::Digest;
 use crate::store::gc::{self, Keep};
@@ -92,6 +94,10 @@ fn records(store: &Store) -> Result<Vec<Record>> {
 }
 
 fn list(store: &Store, kind: Option<&str>) -> Result<()> {
+    if let Some(unknown) = kind.filter(|kind| !KINDS.contains(kind)) {
+        return Err(Error::usage(format!("there is no kind of stages `{unknown}`{}", did_you_mean(unknown, KINDS)))
+            .hint(format!("the kinds are {}", KINDS.join(", "))));
+    }
     let mut found = records(store)?;
     found.retain(|record| kind.is_none_or(|kind| record.parts.kind == kind));
     found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
@@ -181,7 +187,7 @@ fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64
     }
     let younger_than = TimeDelta::try_seconds((younger_than * 86_400.0) as i64)
         .ok_or_else(|| Error::usage(format!("{younger_than} days are more than a calendar has")))?;
-    let alone = store.use_alone()?;
+    let alone = store.use_alone(|| printer::message("waits for runs that use the store"))?;
     let inventory = inventory::take(&store, &alone)?;
     let keep = Keep { runs: keep_runs, keys, younger_than };
     let garbage = gc::garbage(&inventory, &keep, Utc::now());

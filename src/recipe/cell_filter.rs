@@ -38,16 +38,26 @@ impl CellFilter {
         self.0.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|expected| is_same(value, expected))))
     }
 
-    /// Fails for an axis that is not among `swept`; `what` names the place in the message: "the matrix excludes".
-    pub fn check<'a>(&self, what: &str, swept: impl Iterator<Item = &'a String> + Clone) -> Result<()> {
-        for name in self.0.keys() {
-            if !swept.clone().any(|known| known == name) {
-                let suggestion = did_you_mean(name, swept.clone().map(String::as_str));
+    /// Fails for an axis, or a value of one, that is not among those that the matrix gives; `what` names the place in the message:
+    /// "the matrix excludes".
+    pub fn check(&self, what: &str, given: &[(String, toml::Value)]) -> Result<()> {
+        for (name, values) in &self.0 {
+            let of_axis: Vec<&toml::Value> = given.iter().filter(|(known, _)| known == name).map(|(_, value)| value).collect();
+            if of_axis.is_empty() {
+                let suggestion = did_you_mean(name, given.iter().map(|(name, _)| name.as_str()));
                 return Err(Error::usage(format!("{what} values of `{name}`, which the matrix does not sweep{suggestion}")));
+            }
+            if let Some(unknown) = values.iter().find(|value| !of_axis.iter().any(|known| is_same(known, value))) {
+                let suggestion = unknown.as_str().and_then(|name| did_you_mean_one(name, &of_axis)).unwrap_or_default();
+                return Err(Error::usage(format!("{what} `{name} = {unknown}`, a value that the matrix does not have{suggestion}")));
             }
         }
         Ok(())
     }
+}
+
+fn did_you_mean_one(name: &str, values: &[&toml::Value]) -> Option<String> {
+    Some(did_you_mean(name, values.iter().filter_map(|value| value.as_str())))
 }
 
 /// `1` and `1.0` are the same number.

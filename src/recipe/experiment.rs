@@ -101,7 +101,7 @@ impl Experiment {
             None => return Err(Error::usage("the experiment has no name").at_path(path).hint("add `name = \"...\"` under [experiment]")),
         };
         let matrix = Matrix::new(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
-        recipe.heads_for.check("experiment.heads_for wants", matrix.assigned_names()).map_err(|error| error.at_path(path))?;
+        matrix.check_filter(&recipe.heads_for, "experiment.heads_for wants").map_err(|error| error.at_path(path))?;
         let assignments = matrix.assignments().map_err(|error| error.at_path(path))?;
         let cells = assignments.into_iter().map(cell).collect::<Result<Vec<_>>>().map_err(|error| error.at_path(path))?;
         let swept = swept_keys(&matrix, &checked, &library)?;
@@ -291,6 +291,11 @@ fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Resu
             let path: Vec<String> = axis.split('.').map(String::from).collect();
             let place = checked.place_of("matrix", &path);
             let target = target(&path, &place, |section| library.names(section))?;
+            if !matches!(target, Target::Every { .. } | Target::One { .. }) {
+                return Err(Error::usage(format!("the matrix sweeps `{axis}`, which is no value of a recipe"))
+                    .at(place)
+                    .hint("sweep values of model, data, extraction, head, adapter or label_space recipes"));
+            }
             swept.insert(axis.clone(), SweptKey { target, place });
         }
     }

@@ -169,13 +169,40 @@ impl Library {
                 figment = figment.merge(layer.clone());
             }
         }
-        for layer in override_layers(section, &chain, overrides) {
+        for layer in self.override_layers(section, &chain, overrides) {
             figment = figment.merge(layer);
         }
         let value = figment.extract().map_err(|error| explained(error, section, name))?;
         let origins =
             section.keys().iter().filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
         Ok(Resolved { name: name.to_string(), value, origins })
+    }
+
+    /// The overrides that concern a recipe, each as a layer. Of those of one rank, the wide ones come first. One of an ancestor
+    /// reaches its children unless a recipe in between says otherwise itself.
+    fn override_layers(&self, section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
+        let says_otherwise = |descendants: &[String], key: &[String]| {
+            let tables = descendants.iter().filter_map(|name| self.recipes.get(&(section, name.clone()))).flatten();
+            tables.into_iter().any(|layer| says(&layer.table, key))
+        };
+        let mut layers = Vec::new();
+        for group in overrides.chunk_by(|a, b| a.rank == b.rank) {
+            let wide = group.iter().filter_map(|found| match &found.target {
+                Target::Every { section: of, key } if *of == section => Some((found, key)),
+                _ => None,
+            });
+            let named = chain.iter().enumerate().flat_map(|(place, ancestor)| {
+                group
+                    .iter()
+                    .filter_map(move |found| match &found.target {
+                        Target::One { section: of, recipe, key } if *of == section && recipe == ancestor => Some((found, key)),
+                        _ => None,
+                    })
+                    .filter(move |(_, key)| !says_otherwise(&chain[place + 1..], key))
+            });
+            layers.extend(wide.chain(named).map(|(found, key)| Layer { origin: found.origin.clone(), table: nested(key, &found.value) }));
+        }
+        layers
     }
 }
 
@@ -187,23 +214,12 @@ fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, &String, 
     })
 }
 
-/// The overrides that concern a recipe, each as a layer. Of those of one rank, the wide ones come first.
-fn override_layers(section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
-    let mut layers = Vec::new();
-    for group in overrides.chunk_by(|a, b| a.rank == b.rank) {
-        let wide = group.iter().filter_map(|found| match &found.target {
-            Target::Every { section: of, key } if *of == section => Some((found, key)),
-            _ => None,
-        });
-        let named = chain.iter().flat_map(|ancestor| {
-            group.iter().filter_map(move |found| match &found.target {
-                Target::One { section: of, recipe, key } if *of == section && recipe == ancestor => Some((found, key)),
-                _ => None,
-            })
-        });
-        layers.extend(wide.chain(named).map(|(found, key)| Layer { origin: found.origin.clone(), table: nested(key, &found.value) }));
+/// Whether a recipe's table has a value of this key.
+fn says(table: &toml::Table, key: &[String]) -> bool {
+    match table.get(&key[0]) {
+        Some(toml::Value::Table(inner)) if key.len() > 1 => says(inner, &key[1..]),
+        found => found.is_some(),
     }
-    layers
 }
 
 fn nested(key: &[String], value: &toml::Value) -> toml::Table {
@@ -259,6 +275,7 @@ mod tests {
         let arguments = ["model.parent.epochs=20", "model.epochs=10"];
         assert_eq!(resolve(&library, "parent", &arguments).unwrap().value.epochs.get(), 20);
         assert_eq!(resolve(&library, "child", &["model.parent.seed=5"]).unwrap().value.seed, 5);
+        assert_eq!(resolve(&library, "child", &["model.parent.epochs=20"]).unwrap().value.epochs.get(), 3, "it says so itself");
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! "model.backbone" = "resnet18"
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::cell_filter::CellFilter;
 use super::file::did_you_mean;
@@ -56,18 +56,21 @@ pub struct Matrix {
     axes: Vec<Axis>,
     /// Cells that one of these matches are left out.
     excludes: Vec<CellFilter>,
+    /// Every value of every axis, those among them that an outer override took the place of.
+    given: Vec<(String, toml::Value)>,
 }
 
 impl Matrix {
     /// Reads `[matrix]`. An outer override of a swept value takes the place of all its values.
     pub fn new(table: &toml::Table, outer: &[AimedOverride]) -> Result<Self> {
-        let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new() };
+        let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new(), given: Vec::new() };
         let mut lists = table.clone();
         let zips = lists.remove("zip");
         let excludes = lists.remove("exclude");
         let cases = lists.remove("cases");
         for (name, value) in flattened(&lists) {
             let values = values(&name, &value)?;
+            no_value_twice(&name, &values)?;
             matrix.axes.push(Axis::list(name, values));
         }
         for zip in tables("zip", zips.as_ref())? {
@@ -75,10 +78,22 @@ impl Matrix {
         }
         matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
         matrix.excludes = filters(excludes.as_ref())?;
+        matrix.note_values();
         outer.iter().try_for_each(|found| matrix.apply(found))?;
+        matrix.note_values();
         matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
         matrix.check()?;
         Ok(matrix)
+    }
+
+    fn note_values(&mut self) {
+        let values = self.axes.iter().flat_map(|axis| &axis.points).flatten();
+        self.given.extend(values.map(|(name, value)| (name.clone(), value.clone())));
+    }
+
+    /// Fails for a filter of cells that the matrix cannot have; `what` names the filter in the message.
+    pub fn check_filter(&self, filter: &CellFilter, what: &str) -> Result<()> {
+        filter.check(what, &self.given)
     }
 
     fn apply(&mut self, found: &AimedOverride) -> Result<()> {
@@ -136,7 +151,7 @@ impl Matrix {
                 return Err(Error::usage("a [[matrix.exclude]] names no value, so it would leave no cell")
                     .hint("write the values of the cells that it leaves out below it, or take it out"));
             }
-            exclude.check("the matrix excludes", assigned())?;
+            exclude.check("the matrix excludes", &self.given)?;
         }
         for (position, axis) in self.axes.iter().enumerate() {
             for name in axis.points.iter().flat_map(Assignment::keys) {
@@ -180,6 +195,15 @@ impl Matrix {
             return Err(Error::usage("the matrix has no cell: its excludes leave none"));
         }
         Ok(assignments)
+    }
+}
+
+/// A cell that is there twice is a mistake in the list.
+fn no_value_twice(name: &str, values: &[toml::Value]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match values.iter().find(|value| !seen.insert(value.to_string())) {
+        None => Ok(()),
+        Some(twice) => Err(Error::usage(format!("the matrix has `{name} = {twice}` twice"))),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `surgcam.toml` in the project's folder (git-ignored) < `SURGCAM_*` variables < command line flags.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -24,9 +25,9 @@ pub struct Settings {
     /// auto, cpu, cuda:N, several as in `cuda:0,cuda:1`, or all.
     pub device: String,
     /// Stages side by side that need no device.
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Threads of a stage on the CPU; all cores where absent.
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
     /// The program that runs stages; beside this one where absent.
     pub worker: Option<PathBuf>,
 }
@@ -45,8 +46,8 @@ struct SettingsFile {
     store: Option<PathBuf>,
     results: Option<PathBuf>,
     device: Option<String>,
-    jobs: Option<usize>,
-    threads: Option<usize>,
+    jobs: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
     worker: Option<PathBuf>,
     shared_store: Option<PathBuf>,
     set: Option<toml::Table>,

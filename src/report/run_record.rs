@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::results::Results;
 use crate::error::{AtPath, Result};
-use crate::pipeline::build::Built;
+use crate::pipeline::build::{Built, PlannedCell};
 use crate::plan::status::Known;
 use crate::protocol::Hello;
 use crate::recipe::experiment::Experiment;
@@ -112,6 +112,22 @@ impl Recipes {
     }
 }
 
+impl Recipes {
+    /// The places of the data recipes that a cell's model learns from and is validated on, of a mix its parts among them.
+    fn data_places(&mut self, experiment: &Experiment, cell: &PlannedCell) -> Result<Vec<usize>> {
+        let model = &cell.model.value;
+        let mut places = Vec::new();
+        for name in std::iter::once(&model.data).chain(&model.validation) {
+            let data = experiment.data(&cell.cell, name)?;
+            for part in &data.value.parts {
+                places.push(self.place("data", &experiment.data(&cell.cell, part)?));
+            }
+            places.push(self.place("data", &data));
+        }
+        Ok(places)
+    }
+}
+
 /// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on, without making it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
     let mut text = serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
@@ -136,10 +152,12 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         .iter()
         .map(|cell| {
             let stage = |id: Option<crate::plan::StageId>| id.map(|id| id.0);
-            json!({
+            Ok(json!({
                 "assignment": cell.cell.assignment,
                 "model": recipes.place("model", &cell.model),
                 "extraction": cell.extraction.as_ref().map(|extraction| recipes.place("extraction", extraction)),
+                "data": recipes.data_places(experiment, cell)?,
+                "heads": experiment.heads(&cell.cell)?.values().map(|head| recipes.place("head", head)).collect::<Vec<_>>(),
                 "label_space": cell.label_space,
                 "stages": {
                     "checkpoint": cell.checkpoint.0,
@@ -153,9 +171,9 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
                     "measure": stage(cell.stages.measure),
                     "measure-tasks": stage(cell.stages.measure_tasks),
                 },
-            })
+            }))
         })
-        .collect();
+        .collect::<Result<Vec<_>>>()?;
     let stages = plan.ids().map(|id| SnapshotStage {
         name: plan.stage(id).name.clone(),
         kind: plan.stage(id).kind.to_string(),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -62,12 +63,9 @@ impl WorkerCommand {
         if !program.is_file() {
             return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
         }
-        let threads = settings.threads.unwrap_or_else(cores).max(1);
+        let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let preset = visible_gpus::preset();
-        let names = devices(&settings.device, preset.as_deref());
-        if names.is_empty() {
-            return Err(Error::usage("no device is named").hint("write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all"));
-        }
+        let names = devices(&settings.device, preset.as_deref())?;
         let command = |name: String| {
             let visible_gpu = visible_gpu(&name, preset.as_deref())?;
             let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
@@ -105,13 +103,25 @@ pub fn cores() -> usize {
 }
 
 /// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
-fn devices(setting: &str, preset: Option<&str>) -> Vec<String> {
-    let names = setting.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let expanded = names.map(|name| match name {
-        "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
-        name => vec![name.to_string()],
-    });
-    expanded.flatten().collect()
+fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
+    const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
+    let mut devices: Vec<String> = Vec::new();
+    for name in setting.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
+        let named = match name {
+            "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
+            "auto" | "cpu" => vec![name.to_string()],
+            _ if is_gpu => vec![name.to_string()],
+            _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
+        };
+        devices.extend(named);
+    }
+    if devices.is_empty() { Err(Error::usage("no device is named").hint(KNOWN)) } else { Ok(devices) }
+}
+
+/// Whether a setting names devices at all; whether they are there, only their workers know.
+pub fn check_devices(setting: &str) -> Result<()> {
+    devices(setting, visible_gpus::preset().as_deref()).map(drop)
 }
 
 /// Which GPU `cuda:N` is: the Nth of those that the user left visible.
@@ -295,10 +305,12 @@ mod tests {
 
     #[test]
     fn all_is_every_visible_gpu_or_the_processor() {
+        let devices = |setting, preset| devices(setting, preset).unwrap_or_else(|error| vec![error.to_string()]);
         assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
         assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
         assert_eq!(devices("all", Some("")), ["auto"]);
-        assert!(devices(" ,", None).is_empty());
+        assert!(devices(" ,", None)[0].contains("no device is named"));
+        assert!(devices("cpu,gpu", None)[0].contains("`gpu` is no device"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
     /// Of a store that nobody has open.
     fn inventory(root: &Path) -> Result<Inventory> {
         let mut store = Store::open(root, None)?;
-        let alone = store.use_alone()?;
+        let alone = store.use_alone(|| ())?;
         take(&store, &alone)
     }
 

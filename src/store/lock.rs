@@ -49,12 +49,17 @@ impl Store {
     }
 
     /// Waits a while until nobody else uses the store, and keeps it so: for removing what nobody needs.
-    pub fn use_alone(&mut self) -> Result<AloneLock> {
+    /// `on_wait` is called once if somebody does.
+    pub fn use_alone(&mut self, on_wait: impl FnOnce()) -> Result<AloneLock> {
         let path = self.root().join(USE_LOCK);
         self.give_up_use();
         let file = File::options().read(true).write(true).open(&path).at_path("open the lock", &path)?;
         let begun = Instant::now();
+        let mut on_wait = Some(on_wait);
         while file.try_lock().is_err() {
+            if let Some(on_wait) = on_wait.take() {
+                on_wait();
+            }
             if begun.elapsed() > PATIENCE {
                 return Err(Error::failure("other runs use the store just now")
                     .at_path(self.root())

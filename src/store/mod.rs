@@ -72,6 +72,11 @@ impl Store {
     pub fn open(root: &Path, shared: Option<&Path>) -> Result<Self> {
         let format = root.join("FORMAT");
         if !is_of_our_format(root)? {
+            if has_other_things(root)? {
+                return Err(Error::usage("this folder is no store, and has other things in it")
+                    .at_path(root)
+                    .hint("name the store's folder, or an empty one to make it a store"));
+            }
             for folder in FOLDERS {
                 let folder = root.join(folder);
                 fs::create_dir_all(&folder).at_path("create the store's folder", &folder)?;
@@ -186,6 +191,17 @@ fn is_of_our_format(root: &Path) -> Result<bool> {
             .hint("name another folder with SURGCAM_STORE, or use the program that made this one")),
         Err(_) => Ok(false),
     }
+}
+
+/// Whether a folder has what no store has, not even one whose making was interrupted.
+fn has_other_things(root: &Path) -> Result<bool> {
+    for entry in walked(WalkDir::new(root).min_depth(1).max_depth(1)) {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !FOLDERS.contains(&name.as_str()) && name != lock::USE_LOCK && !file::is_being_written(&name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn record_path_in(root: &Path, kind: &str, key: &StageKey) -> PathBuf {

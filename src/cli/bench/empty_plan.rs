@@ -1,5 +1,6 @@
 //! Plans of stages that make nothing, through the real runner and worker.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::cli::context::Context;
@@ -57,7 +58,7 @@ pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
     let options = Options {
         processor: devices[0].without_device(),
         devices,
-        jobs: context.settings.jobs.unwrap_or(1),
+        jobs: context.settings.jobs.map_or(1, NonZeroUsize::get),
         keep_going: true,
         log_folder: logs.path(),
         estimate: &|_| 1.0,
