@@ -76,7 +76,16 @@ fn mistakes_are_refused_before_anything_runs() {
     let good = small(&place, "");
     let swept = std::fs::read_to_string(&good).unwrap().replace("[0.3]", "[0.3, 1.5]");
     place.write("e.toml", &swept);
-    let cases: [(&str, String, &[&str], &[&str]); 9] = [
+    let cases: [(&str, String, &[&str], &[&str]); 13] = [
+        ("no device", good.clone(), &["--devices", "cpu,gpu"], &["`gpu` is no device", "cuda:0"]),
+        ("no worker", good.clone(), &["--jobs", "0"], &["invalid value '0' for '--jobs <N>'"]),
+        ("an axis that is no recipe's", good.clone(), &["--set", "matrix.experiment.speed=[true]"], &["no value of a recipe"]),
+        (
+            "heads for a cell that is none",
+            good.clone(),
+            &["--set", "experiment.heads_for={ model = \"tyni\" }"],
+            &["a value that the matrix does not have", "did you mean `tiny`?"],
+        ),
         (
             "an unknown key",
             small_with(&place, "a.toml", "[model.other]\nbackbon = \"resnet18\""),
@@ -138,8 +147,12 @@ fn wrong_places_are_told_before_anything_runs() {
     let said = place.run(&["run", &file, "--set", "matrix.model=[tiny]"], 2);
     assert!(said.err.contains("`[tiny]` is no value of TOML") && said.err.contains("single ones"), "{}", said.err);
     let drawing = place.path("missing/folder/plan.svg");
-    place.run(&["graph", &file, "--format", "svg", "--out", drawing.to_str().unwrap()], 0);
-    assert!(drawing.is_file());
+    place.run(&["graph", &file, "--out", drawing.to_str().unwrap()], 0);
+    assert!(std::fs::read_to_string(&drawing).unwrap().starts_with("<svg"), "the form is that of the file's name");
+    let said: common::Said = place.surgcam(&["store", "gc"]).env("SURGCAM_STORE", place.folder.path()).output().unwrap().into();
+    assert_eq!(said.code, Some(2), "a folder of other things is made no store: {}", said.err);
+    assert!(said.err.contains("is no store") && !place.path("FORMAT").exists(), "{}", said.err);
+    assert!(place.run(&["store", "ls", "--kind", "trian"], 2).err.contains("did you mean `train`?"));
 }
 
 fn small_with(place: &Place, name: &str, more: &str) -> String {

@@ -433,6 +433,11 @@ fn runs_are_listed_compared_and_told() {
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["model.tiny.batch_size", "3", "2"]);
     assert!(said.out.contains("train tiny"), "{}", said.out);
     assert!(place.run(&["diff", &runs[0], "latest"], 0).out.contains("no difference"));
+    // Data recipes are in the history, too.
+    place.run(&["run", &file, "--set", "model.batch_size=2", "--set", "data.seed=9"], 0);
+    let said = place.run(&["diff", &runs[0], "latest"], 0);
+    assert!(said.out.lines().any(|line| line.split_whitespace().eq(["data.drawn.seed", "42", "9"])), "{}", said.out);
+    place.run(&["run", &file, "--set", "model.batch_size=2"], 0);
     let said = place.run(&["show", "run", "latest"], 0);
     assert!(said.out.contains("batch_size = 2  # --set model.batch_size=2"), "{}", said.out);
     assert_eq!(place.run(&["show", "latest"], 0).out, said.out);

@@ -105,11 +105,14 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     let width_of = |id: StageId| plan.stage(id).name.chars().count() as f64 * LETTER + 16.0;
     let mut left = vec![(0.0, 0.0); plan.stages.len()];
     let (mut x, mut tallest) = (MARGIN, 0);
+    let mut sides = Vec::with_capacity(columns.len());
     for column in &columns {
         for (row, id) in column.iter().enumerate() {
             left[id.0] = (x, MARGIN + LEGEND + row as f64 * ROW);
         }
-        x += column.iter().map(|id| width_of(*id)).fold(0.0, f64::max) + GAP;
+        let right = x + column.iter().map(|id| width_of(*id)).fold(0.0, f64::max);
+        sides.push((x, right));
+        x = right + GAP;
         tallest = tallest.max(column.len());
     }
     let (width, height) = (x - GAP + MARGIN, 2.0 * MARGIN + LEGEND + tallest as f64 * ROW);
@@ -125,15 +128,9 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
         legend += 40.0 + meaning.len() as f64 * LETTER;
     }
     for (from, to) in edges(plan) {
-        let (x1, y1) = (left[from.0].0 + width_of(from), left[from.0].1 + BOX / 2.0);
-        let (x2, y2) = (left[to.0].0, left[to.0].1 + BOX / 2.0);
-        let bend = (x2 - x1) / 2.0;
-        line!(
-            text,
-            "<path d=\"M{x1:.0} {y1:.0} C{:.0} {y1:.0} {:.0} {y2:.0} {x2:.0} {y2:.0}\" fill=\"none\" stroke=\"#9e9e9e\"/>",
-            x1 + bend,
-            x2 - bend
-        );
+        let start = (left[from.0].0 + width_of(from), left[from.0].1 + BOX / 2.0);
+        let path = route(start, left[to.0], &sides);
+        line!(text, "<path d=\"{path}\" fill=\"none\" stroke=\"#9e9e9e\"/>");
     }
     for id in plan.ids() {
         let ((x, y), (fill, stroke)) = (left[id.0], Look::of(&statuses[id.0]).colours());
@@ -148,6 +145,21 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     }
     text.push_str("</svg>\n");
     text
+}
+
+/// From a box's right side to another's left upper corner, behind no box: straight to the end of its column, bent only between
+/// columns, and past those on the way between two rows. `sides`: left and right of each column.
+fn route((x, y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) -> String {
+    let between_rows = top - (ROW - BOX) / 2.0;
+    let mut path = format!("M{x:.0} {y:.0}");
+    let mut y = y;
+    for (&(_, right), &(next, _)) in sides.iter().zip(&sides[1..]).filter(|((_, right), (next, _))| x <= *right && *next <= left) {
+        let next_y = if next == left { top + BOX / 2.0 } else { between_rows };
+        let middle = (right + next) / 2.0;
+        let _ = write!(path, " H{right:.0} C{middle:.0} {y:.0} {middle:.0} {next_y:.0} {next:.0} {next_y:.0}");
+        y = next_y;
+    }
+    path
 }
 
 /// The plan's levels, each ordered by the mean place of what its stages need: fewer lines cross.

@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn excluded_cells_are_left_out() {
-        let cells = matrix(&format!("{LISTS}\n[[exclude]]\nmodel = \"a\"\n\"extraction.roi_threshold\" = [0.3, 0.7]"), &[]).unwrap();
+        let cells = matrix(&format!("{LISTS}\n[[exclude]]\nmodel = \"a\"\n\"extraction.roi_threshold\" = [0.3]"), &[]).unwrap();
         assert_eq!(column(&cells, "model"), ["\"a\"", "\"b\"", "\"b\""]);
     }
 
@@ -345,6 +345,8 @@ mod tests {
             ("\"model.epochs\" = { from = 1, to = 3, stop = 1 }", "has a key `stop`"),
             ("[[zip]]\n\"model.epochs\" = [1, 2]\n\"model.seed\" = [1]", "`model.epochs` has 2 values and `model.seed` 1"),
             ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which the matrix does not sweep"),
+            ("model = [\"gc-a\", \"gc-b\"]\n[[exclude]]\nmodel = \"gc-c\"", "`model = \"gc-c\"`, a value that the matrix does not have"),
+            ("model = [\"a\", \"b\", \"a\"]", "`model = \"a\"` twice"),
             ("model = [\"a\"]\n[[exclude]]\nmodel = \"a\"", "its excludes leave none"),
             ("model = [\"a\"]\n[[zip]]\nmodel = [\"b\"]", "in two places"),
             ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000 values"),
