@@ -120,19 +120,23 @@ fn shortened([old, new]: [&str; 2]) -> [String; 2] {
 /// Prints the values that differ, side by side; gives how many do.
 fn section(title: &str, [old, new]: &[Values; 2]) -> usize {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differing: Vec<&String> = names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect();
-    if !differing.is_empty() {
+    let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    let shown = |name: &String| shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)));
+    let lines: Vec<(&String, [String; 2])> = differing.map(|name| (name, shown(name))).collect();
+    if !lines.is_empty() {
         printer::data(&format!("{title}:"));
     }
-    let shown = |name: &String| shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)));
-    let lines: Vec<(&String, [String; 2])> = differing.iter().map(|name| (*name, shown(name))).collect();
-    let widest = |widths: &mut dyn Iterator<Item = usize>, least: usize| widths.max().unwrap_or(0).clamp(least, WIDEST);
-    let name_width = widest(&mut lines.iter().map(|(name, _)| name.chars().count()), NAME_WIDTH - 2);
-    let old_width = widest(&mut lines.iter().map(|(_, [old, _])| old.chars().count()), OLD_WIDTH);
+    let name_width = widest(lines.iter().map(|(name, _)| name.as_str()), NAME_WIDTH - 2);
+    let old_width = widest(lines.iter().map(|(_, [old, _])| old.as_str()), OLD_WIDTH);
     for (name, [old, new]) in &lines {
         printer::data(&format!("  {name:<name_width$}  {old:<old_width$}  {new}"));
     }
-    differing.len()
+    lines.len()
+}
+
+/// Room for all of them: at least so much, at most [`WIDEST`].
+fn widest<'a>(texts: impl Iterator<Item = &'a str>, least: usize) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0).clamp(least, WIDEST)
 }
 
 /// Leaves of a JSON value by dotted path.

@@ -66,6 +66,7 @@ fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
             let other = reference.runs[order].get(run).copied().unwrap_or(0.0);
             weight.min(other) * other
         };
+        // From 0, for the sum of nothing is -0.
         let product: f64 = candidate.runs[order].iter().map(clipped).fold(0.0, |sum, part| sum + part);
         let norms = candidate.norms[order] * reference.norms[order];
         if norms > 0.0 { product / norms * penalty } else { product * penalty }

@@ -29,8 +29,17 @@ impl Found<'_> {
 
     /// The name of a head's stage; of heads that a matrix sweeps with the head's own.
     fn head_name(&self, task: &str, head: &Resolved<HeadRecipe>) -> String {
-        let own = self.cell.head.iter().filter(|name| **name == head.name).map(|name| format!(" {name}")).collect::<String>();
-        self.name(task, Section::Head) + &own
+        let own = self.cell.head.as_ref().filter(|name| **name == head.name);
+        self.name_with(task, own)
+    }
+
+    /// The name of a stage behind heads; `swept`: the one that a matrix gives the cell, where the stage depends on it.
+    fn name_with(&self, task: &str, swept: Option<&String>) -> String {
+        let name = self.name(task, Section::Head);
+        match swept {
+            Some(head) => format!("{name} {head}"),
+            None => name,
+        }
     }
 }
 
@@ -153,8 +162,7 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let head = found.cell.head.iter().map(|head| format!(" {head}")).collect::<String>();
-        let name = found.name("measure-tasks", Section::Head) + &head;
+        let name = found.name_with("measure-tasks", found.cell.head.as_ref());
         let mut stage = on_frames(Stage::new(name, &speed, Resource::Alone), found.model);
         for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
             if let Some(head) = head {

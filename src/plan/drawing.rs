@@ -149,10 +149,9 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
 
 /// From a box's right side to another's left upper corner, behind no box: straight to the end of its column, bent only between
 /// columns, and past those on the way between two rows. `sides`: left and right of each column.
-fn route((x, y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) -> String {
+fn route((x, mut y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) -> String {
     let between_rows = top - (ROW - BOX) / 2.0;
     let mut path = format!("M{x:.0} {y:.0}");
-    let mut y = y;
     for (&(_, right), &(next, _)) in sides.iter().zip(&sides[1..]).filter(|((_, right), (next, _))| x <= *right && *next <= left) {
         let next_y = if next == left { top + BOX / 2.0 } else { between_rows };
         let middle = (right + next) / 2.0;

@@ -40,24 +40,21 @@ impl CellFilter {
 
     /// Fails for an axis, or a value of one, that is not among those that the matrix gives; `what` names the place in the message:
     /// "the matrix excludes".
-    pub fn check(&self, what: &str, given: &[(String, toml::Value)]) -> Result<()> {
+    pub fn check<'a>(&self, what: &str, given: impl Iterator<Item = (&'a String, &'a toml::Value)> + Clone) -> Result<()> {
         for (name, values) in &self.0 {
-            let of_axis: Vec<&toml::Value> = given.iter().filter(|(known, _)| known == name).map(|(_, value)| value).collect();
+            let of_axis: Vec<&toml::Value> = given.clone().filter(|(known, _)| *known == name).map(|(_, value)| value).collect();
             if of_axis.is_empty() {
-                let suggestion = did_you_mean(name, given.iter().map(|(name, _)| name.as_str()));
+                let suggestion = did_you_mean(name, given.clone().map(|(name, _)| name.as_str()));
                 return Err(Error::usage(format!("{what} values of `{name}`, which the matrix does not sweep{suggestion}")));
             }
             if let Some(unknown) = values.iter().find(|value| !of_axis.iter().any(|known| is_same(known, value))) {
-                let suggestion = unknown.as_str().and_then(|name| did_you_mean_one(name, &of_axis)).unwrap_or_default();
+                let names = of_axis.iter().filter_map(|value| value.as_str());
+                let suggestion = unknown.as_str().map(|name| did_you_mean(name, names)).unwrap_or_default();
                 return Err(Error::usage(format!("{what} `{name} = {unknown}`, a value that the matrix does not have{suggestion}")));
             }
         }
         Ok(())
     }
-}
-
-fn did_you_mean_one(name: &str, values: &[&toml::Value]) -> Option<String> {
-    Some(did_you_mean(name, values.iter().filter_map(|value| value.as_str())))
 }
 
 /// `1` and `1.0` are the same number.

@@ -56,14 +56,14 @@ pub struct Matrix {
     axes: Vec<Axis>,
     /// Cells that one of these matches are left out.
     excludes: Vec<CellFilter>,
-    /// Every value of every axis, those among them that an outer override took the place of.
-    given: Vec<(String, toml::Value)>,
+    /// The axes as the file has them, before outer overrides.
+    written: Vec<Axis>,
 }
 
 impl Matrix {
     /// Reads `[matrix]`. An outer override of a swept value takes the place of all its values.
     pub fn new(table: &toml::Table, outer: &[AimedOverride]) -> Result<Self> {
-        let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new(), given: Vec::new() };
+        let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new(), written: Vec::new() };
         let mut lists = table.clone();
         let zips = lists.remove("zip");
         let excludes = lists.remove("exclude");
@@ -78,22 +78,17 @@ impl Matrix {
         }
         matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
         matrix.excludes = filters(excludes.as_ref())?;
-        matrix.note_values();
+        matrix.written = matrix.axes.clone();
         outer.iter().try_for_each(|found| matrix.apply(found))?;
-        matrix.note_values();
         matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
         matrix.check()?;
         Ok(matrix)
     }
 
-    fn note_values(&mut self) {
-        let values = self.axes.iter().flat_map(|axis| &axis.points).flatten();
-        self.given.extend(values.map(|(name, value)| (name.clone(), value.clone())));
-    }
-
     /// Fails for a filter of cells that the matrix cannot have; `what` names the filter in the message.
     pub fn check_filter(&self, filter: &CellFilter, what: &str) -> Result<()> {
-        filter.check(what, &self.given)
+        // A value that an override took the place of is no mistake of the filter's.
+        filter.check(what, self.written.iter().chain(&self.axes).flat_map(|axis| &axis.points).flatten())
     }
 
     fn apply(&mut self, found: &AimedOverride) -> Result<()> {
@@ -138,8 +133,7 @@ impl Matrix {
                 return Err(Error::usage(format!("the matrix has no cell: its {what}")));
             }
         }
-        let assigned = || self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys));
-        for name in assigned() {
+        for name in self.assigned_names() {
             if !name.contains('.') && !NAMING.contains(&name.as_str()) && name != CASE {
                 let suggestion = did_you_mean(name, NAMING);
                 return Err(Error::usage(format!("the matrix has an axis `{name}`{suggestion}"))
@@ -151,7 +145,7 @@ impl Matrix {
                 return Err(Error::usage("a [[matrix.exclude]] names no value, so it would leave no cell")
                     .hint("write the values of the cells that it leaves out below it, or take it out"));
             }
-            exclude.check("the matrix excludes", &self.given)?;
+            self.check_filter(exclude, "the matrix excludes")?;
         }
         for (position, axis) in self.axes.iter().enumerate() {
             for name in axis.points.iter().flat_map(Assignment::keys) {

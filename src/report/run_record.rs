@@ -110,9 +110,7 @@ impl Recipes {
             self.values.len() - 1
         })
     }
-}
 
-impl Recipes {
     /// The places of the data recipes that a cell's model learns from and is validated on, of a mix its parts among them.
     fn data_places(&mut self, experiment: &Experiment, cell: &PlannedCell) -> Result<Vec<usize>> {
         let model = &cell.model.value;

@@ -1,9 +1,9 @@
-//! Ctrl-C, or a terminal that is gone: once to stop in an orderly way, twice to stop at once.
+//! Ctrl-C: once to stop in an orderly way, twice to stop at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::error::{Class, Error, Result};
 
@@ -16,7 +16,7 @@ impl Interrupt {
     /// From here on the first Ctrl-C only sets a flag, and the second ends the program.
     pub fn listen() -> Result<Self> {
         let interrupt = Interrupt::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM] {
             // In this order: the shutdown looks at the flag before this signal has set it.
             signal_hook::flag::register_conditional_shutdown(
                 signal,

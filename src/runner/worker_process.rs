@@ -110,8 +110,7 @@ fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
         let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
         let named = match name {
             "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
-            "auto" | "cpu" => vec![name.to_string()],
-            _ if is_gpu => vec![name.to_string()],
+            _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
             _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
         };
         devices.extend(named);
