@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once.
 
 .DEFAULT_GOAL := help
-.PHONY: help libtorch build reproduce test bench bench-orchestrator lint format docs clean
+.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,9 @@ reproduce: build ## draw sample data, run experiments/quickstart.toml and print 
 
 test: libtorch ## build and run every test
 	@cargo test
+
+fuzz: libtorch ## try 20,000 mutated inputs of each kind (SURGCAM_FUZZ_CASES, SURGCAM_FUZZ_SEED)
+	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test fuzz
 
 bench: build ## measure extraction, decoding and training; then the peers beside them, in turns
 	@./scripts/run-built surgcam bench strategies
