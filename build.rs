@@ -1,13 +1,14 @@
-//! Lets `surgcam-worker` find libtorch at run time, links its CUDA half where it is there, and compiles what of the worker is
-//! in C++.
+//! Compiles what of the worker is in C++, and tells both programs which libtorch they were built with.
 //!
-//! Only the worker is touched: `surgcam` itself must start without libtorch.
+//! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker starts (`src/worker/cuda.rs`), so
+//! one program serves both. `surgcam` itself must start without libtorch; it tells workers which one to run with
+//! (`src/runner/libtorch.rs`).
 
 use std::env;
 use std::path::Path;
 
 /// Calls operators of libtorch that tch does not wrap.
-const FUSED_CONVOLUTION: &str = "src/worker/model/fused_convolution.cpp";
+const OPERATORS: &str = "src/worker/model/libtorch_operators.cpp";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -17,21 +18,16 @@ fn main() {
         return;
     };
     compile(Path::new(&libtorch));
-    let library_folder = Path::new(&libtorch).join("lib");
-    let library_folder = library_folder.canonicalize().unwrap_or(library_folder);
-    let for_worker = "cargo:rustc-link-arg-bin=surgcam-worker";
-    println!("{for_worker}=-Wl,-rpath,{}", library_folder.display());
-    if library_folder.join("libtorch_cuda.so").exists() {
-        // Nothing refers to a symbol of it, so the linker would leave it out and every GPU with it.
-        println!("{for_worker}=-Wl,--no-as-needed");
-        println!("{for_worker}=-ltorch_cuda");
-    }
+    let folder = Path::new(&libtorch).canonicalize().unwrap_or_else(|_| libtorch.clone().into());
+    println!("cargo:rustc-env=SURGCAM_BUILT_WITH_LIBTORCH={}", folder.display());
+    // For a worker that is started by hand, and for the tests of its own code.
+    println!("cargo:rustc-link-arg-bin=surgcam-worker=-Wl,-rpath,{}", folder.join("lib").display());
 }
 
 /// Linked into the worker alone.
 fn compile(libtorch: &Path) {
-    println!("cargo:rerun-if-changed={FUSED_CONVOLUTION}");
-    let library = "surgcam_fused_convolution";
+    println!("cargo:rerun-if-changed={OPERATORS}");
+    let library = "surgcam_libtorch_operators";
     cc::Build::new()
         .cpp(true)
         .std("c++17")
@@ -39,7 +35,7 @@ fn compile(libtorch: &Path) {
         .cargo_metadata(false)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .include(libtorch.join("include"))
-        .file(FUSED_CONVOLUTION)
+        .file(OPERATORS)
         .compile(library);
     let folder = env::var("OUT_DIR").unwrap_or_default();
     println!("cargo:rustc-link-arg-bin=surgcam-worker={folder}/lib{library}.a");

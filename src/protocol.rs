@@ -1,11 +1,12 @@
 //! What the runner and a worker say to each other: one JSON value a line, over the worker's stdin and stdout.
 //!
-//! The worker says [`FromWorker::Hello`] first. Then the runner sends one [`Job`] at a time and reads messages until
-//! [`FromWorker::JobDone`]. The worker's stdout carries nothing else (it points its descriptor 1 at stderr); it ends when its
+//! The worker says [`FromWorker::Hello`] first, or [`FromWorker::CannotStart`]. Then the runner sends one [`Job`] at a time and reads messages until
+//! [`FromWorker::JobDone`]. From its start on the worker says [`FromWorker::Alive`] every few seconds. The worker's stdout carries nothing else (it points its descriptor 1 at stderr); it ends when its
 //! stdin is closed, so a runner that dies leaves no worker behind.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,13 @@ use crate::store::key::{KeyParts, StageKey};
 use crate::store::record::Record;
 
 /// Both sides must have the same.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
+
+/// No message is longer, in bytes: whoever writes longer lines does not speak this protocol.
+pub const LONGEST_LINE: u64 = 64 << 20;
+
+/// How often a worker says that it is alive.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Stages that are made together: one, or the siblings of a pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +41,12 @@ pub struct StageJob {
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum FromWorker {
     Hello(Hello),
+    /// It cannot work at all, and ends. Instead of a hello.
+    CannotStart {
+        problem: Problem,
+    },
+    /// It is there, whatever it does: said every few seconds from its start on. A worker that is silent for long hangs.
+    Alive,
     /// Somebody else makes this stage just now, or has the machine that it needs.
     Waiting {
         key: StageKey,
@@ -78,7 +91,48 @@ pub struct Hello {
     /// "cpu" or the GPU's name.
     pub device_name: String,
     pub threads: usize,
-    pub cuda_devices: usize,
+    /// What there is of CUDA; absent where the processor alone was asked for.
+    pub cuda: Option<Cuda>,
+}
+
+/// What a GPU needs, and what of it a worker found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cuda {
+    /// The NVIDIA driver; where it is found, its version.
+    pub driver: Part,
+    /// CUDA's half of libtorch; where it is found, its path.
+    pub library: Part,
+    /// How many devices the two see.
+    pub devices: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    Found(String),
+    /// Why it is missing.
+    Missing(String),
+}
+
+impl Cuda {
+    /// What of driver, library and device is missing for a GPU; `None` where there is a device.
+    pub fn missing(&self) -> Option<Error> {
+        const DRIVER: &str = "install the NVIDIA driver; a container must be started with access to the GPUs";
+        const LIBRARY: &str =
+            "name the folder of a torch 2.11 with CUDA in SURGCAM_LIBTORCH, or activate the Python environment that has one";
+        match (&self.driver, &self.library) {
+            (Part::Missing(driver), Part::Missing(library)) => {
+                Some(Error::failure(format!("{driver}; and {library}")).hint(format!("{DRIVER}; then {LIBRARY}")))
+            }
+            (Part::Missing(why), _) => Some(Error::failure(why).hint(DRIVER)),
+            (_, Part::Missing(why)) => Some(Error::failure(why).hint(LIBRARY)),
+            _ if self.devices == 0 => Some(
+                Error::failure("driver and library are there, but they see no device")
+                    .hint("`nvidia-smi` lists the GPUs, CUDA_VISIBLE_DEVICES hides them; a driver older than libtorch's CUDA sees none"),
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// An [`Error`] on its way from the worker.

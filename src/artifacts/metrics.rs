@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::index::SkippedFrame;
 use crate::language::scores::CaptionScores;
+use crate::recipe::values::Precision;
 
 /// `index` and `pack`: frames that were left out because of `on_bad_frame = "skip"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,6 +107,19 @@ pub struct StepSpeed {
     pub p50_milliseconds_per_frame: f64,
     pub p95_milliseconds_per_frame: f64,
     pub repetitions: usize,
+}
+
+/// `self-test`: one comparison of many values with those of an independent implementation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelfTestCheck {
+    pub check: String,
+    pub precision: Precision,
+    /// How many values, vectors or boxes were compared.
+    pub compared: usize,
+    pub largest_difference: f64,
+    /// In words, for there are several forms.
+    pub tolerance: String,
+    pub passed: bool,
 }
 
 /// `extract`, beside its features.

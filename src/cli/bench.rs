@@ -15,7 +15,7 @@ use super::context::Context;
 use crate::error::{AtPath, Error, Result};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
-use crate::runner::worker_process::cores;
+use crate::runner::worker_command::cores;
 use empty_plan::Shape;
 
 #[derive(clap::Args)]

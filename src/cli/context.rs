@@ -17,7 +17,7 @@ use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use crate::runner::identity;
-use crate::runner::worker_process::{WorkerCommand, check_devices};
+use crate::runner::worker_command::{WorkerCommand, check_devices};
 use crate::store::Store;
 use crate::store::file::walked;
 

@@ -1,31 +1,134 @@
-//! `surgcam doctor`.
+//! `surgcam doctor`: what this machine has, and whether its device computes rightly.
+
+use serde::Serialize;
 
 use super::context::Context;
+use super::transient;
 use super::{Machine, Overrides};
-use crate::error::Result;
-use crate::report::printer;
+use crate::artifacts::metrics::SelfTestCheck;
+use crate::error::{Error, Result};
+use crate::pipeline::stages::{SelfTestStage, output};
+use crate::plan::{Resource, Stage};
+use crate::protocol::{Cuda, Hello, Part};
+use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::{printer, terminal_table};
+use crate::runner::events::Silent;
 use crate::runner::identity;
-use crate::runner::worker_process::WorkerCommand;
+use crate::runner::worker_command::WorkerCommand;
+use crate::store::read_json;
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Compare what the device computes with values that are compiled in: heat maps, boxes, features, training steps
+    #[arg(long)]
+    self_test: bool,
+    /// Print the self-test's result as JSON
+    #[arg(long, requires = "self_test")]
+    json: bool,
     #[command(flatten)]
     machine: Machine,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
+    if arguments.self_test {
+        return self_test(arguments);
+    }
     let context = Context::new(None, &Overrides::default(), &arguments.machine)?;
     let store = context.store()?;
-    let line = |name: &str, value: String| printer::data(&format!("{name:<10} {value}"));
-    line("surgcam", env!("CARGO_PKG_VERSION").to_string());
-    line("project", context.project.display().to_string());
-    line("store", store.root().display().to_string());
-    line("results", context.results_folder("").display().to_string());
+    line("surgcam", env!("CARGO_PKG_VERSION"));
+    line("project", context.project.display());
+    line("store", store.root().display());
+    line("results", context.results_folder("").display());
     let command = WorkerCommand::for_devices(&context.settings)?.remove(0);
-    line("worker", command.program.display().to_string());
-    let hello = identity::of(&command, &store)?;
-    line("libtorch", hello.libtorch);
+    line("worker", command.program.display());
+    let libtorch = command.libtorch.find()?;
+    line("libtorch", format!("{} in {} ({})", libtorch.version, libtorch.folder.display(), libtorch.found_by));
+    let hello = identity::ask(&command, &store)?;
     line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads));
-    line("CUDA", if hello.cuda_devices == 0 { "no device found".into() } else { format!("{} devices", hello.cuda_devices) });
+    match &hello.cuda {
+        Some(cuda) => tell_cuda(cuda),
+        None => line("CUDA", "not looked for: the device is cpu"),
+    }
     Ok(())
+}
+
+fn line(name: &str, value: impl std::fmt::Display) {
+    printer::data(&format!("{name:<10} {value}"));
+}
+
+fn tell_cuda(cuda: &Cuda) {
+    let part = |part: &Part| match part {
+        Part::Found(what) => format!("found: {what}"),
+        Part::Missing(why) => format!("missing: {why}"),
+    };
+    line("driver", part(&cuda.driver));
+    line("library", part(&cuda.library));
+    match cuda.missing() {
+        None => line("CUDA", format!("{} devices", cuda.devices)),
+        Some(missing) => {
+            let hint = missing.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
+            line("CUDA", format!("no device: {}{hint}", missing.what()));
+        }
+    }
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct SelfTest<'a> {
+    device: &'a str,
+    device_name: &'a str,
+    libtorch: &'a str,
+    passed: bool,
+    checks: &'a [SelfTestCheck],
+}
+
+/// In a store of its own, which is thrown away: an installed program is tested anywhere.
+fn self_test(arguments: &Arguments) -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
+    context.settings.store = Some(folder.path().join("store"));
+    context.settings.shared_store = None;
+    let stage = Stage::new("self-test".into(), &SelfTestStage {}, Resource::Device);
+    let (hello, found) = transient::make(&context, stage, output::METRICS, &mut Silent)?;
+    let checks: Vec<SelfTestCheck> = read_json(&found)?;
+    let failed = checks.iter().filter(|check| !check.passed).count();
+    if arguments.json {
+        let result = SelfTest {
+            device: &hello.device,
+            device_name: &hello.device_name,
+            libtorch: &hello.libtorch,
+            passed: failed == 0,
+            checks: &checks,
+        };
+        let text = serde_json::to_string_pretty(&result).map_err(|error| Error::failure(format!("cannot print the result: {error}")))?;
+        printer::data(&text);
+    } else {
+        printer::data(&terminal_table::draw(&table(&hello, &checks), printer::data_width()));
+        printer::data(if failed == 0 { "passed" } else { "failed" });
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Error::failure(format!("the self-test failed: {failed} of {} checks differ by more than they may", checks.len())).hint(format!(
+        "results of {} cannot be trusted; another driver or libtorch may help, and `--device cpu` is the reference",
+        hello.device
+    )))
+}
+
+fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {
+    let text = |value: fn(&SelfTestCheck) -> String| checks.iter().map(|check| Some(value(check))).collect();
+    ResultTable {
+        name: "self-test".into(),
+        title: format!("Self-test: {} ({}), libtorch {}", hello.device, hello.device_name, hello.libtorch),
+        columns: vec![
+            TableColumn::text("check", text(|check| check.check.clone())),
+            TableColumn::text("precision", text(|check| check.precision.name().into())),
+            TableColumn::count("compared", checks.iter().map(|check| Some(check.compared as i64)).collect()),
+            TableColumn::text("largest difference", text(|check| format!("{:.1e}", check.largest_difference))),
+            TableColumn::text("tolerance", text(|check| check.tolerance.clone())),
+            TableColumn::text("result", text(|check| if check.passed { "passed".into() } else { "failed".into() })),
+        ],
+        notes: vec!["the expected values are those of an independent implementation (tests/golden)".into()],
+        more_rows: 0,
+    }
 }

@@ -14,7 +14,8 @@ use crate::report::{printer, progress};
 use crate::runner::events::{Reporter, Together};
 use crate::runner::interrupt::Interrupt;
 use crate::runner::journal::Journal;
-use crate::runner::worker_process::{WorkerCommand, cores};
+use crate::runner::worker_command::{WorkerCommand, cores};
+use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options, Summary};
 use crate::store::digest::Digest;
 use crate::store::history::{Run, Scope};
@@ -92,7 +93,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
         devices,
         jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
         keep_going: manner.keep_going,
-        log_folder: &open_run.folder,
+        log_folder: LogFolder::Kept(&open_run.folder),
         estimate: &|id| estimates[id.0],
     };
     runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))

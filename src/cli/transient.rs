@@ -10,7 +10,8 @@ use crate::protocol::Hello;
 use crate::runner::events::Reporter;
 use crate::runner::identity;
 use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::WorkerCommand;
+use crate::runner::worker_command::WorkerCommand;
+use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options};
 
 /// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
@@ -27,7 +28,7 @@ pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Re
         devices,
         jobs: 1,
         keep_going: false,
-        log_folder: logs.path(),
+        log_folder: LogFolder::Temporary(logs.path()),
         estimate: &|_| 1.0,
     };
     let known = Known::of(&plan, &store);

@@ -314,6 +314,8 @@ pub struct BenchmarkStage {
     pub precision: Precision,
     /// Beside batch 1.
     pub batch: usize,
+    /// Frames of a training step.
+    pub training_batch: usize,
     /// Each figure is measured once in a round, so that a slow minute of the machine falls on all of them.
     pub rounds: usize,
     /// Of each figure in each round.
@@ -322,6 +324,11 @@ pub struct BenchmarkStage {
     pub only: Vec<String>,
 }
 stage!(BenchmarkStage, "benchmark", 1);
+
+/// Compares what the device computes with values that are compiled in; never kept in a store of its user's. No inputs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SelfTestStage {}
+stage!(SelfTestStage, "self-test", 1);
 
 /// Makes nothing: what the orchestrator itself costs is measured with it. Inputs: any.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! `surgcam.toml` in the project's folder (git-ignored) < `SURGCAM_*` variables < command line flags.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -30,11 +30,28 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
     /// The program that runs stages; beside this one where absent.
     pub worker: Option<PathBuf>,
+    /// The folder of the torch 2.11 that workers run with; looked for where absent.
+    pub libtorch: Option<PathBuf>,
+    /// A worker that says nothing for so many seconds is taken to hang.
+    pub silence_seconds: NonZeroU32,
 }
+
+/// Workers say every 5 seconds that they are alive.
+const SILENCE_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { store: None, shared_store: None, results: None, device: "auto".into(), jobs: None, threads: None, worker: None }
+        Settings {
+            store: None,
+            shared_store: None,
+            results: None,
+            device: "auto".into(),
+            jobs: None,
+            threads: None,
+            worker: None,
+            libtorch: None,
+            silence_seconds: SILENCE_SECONDS,
+        }
     }
 }
 
@@ -49,6 +66,8 @@ struct SettingsFile {
     jobs: Option<NonZeroUsize>,
     threads: Option<NonZeroUsize>,
     worker: Option<PathBuf>,
+    libtorch: Option<PathBuf>,
+    silence_seconds: Option<NonZeroU32>,
     shared_store: Option<PathBuf>,
     set: Option<toml::Table>,
 }
@@ -70,7 +89,7 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     )?);
-    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker"];
+    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "libtorch", "silence_seconds"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
         .merge(Env::prefixed("SURGCAM_").only(&keys))

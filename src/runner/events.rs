@@ -60,6 +60,13 @@ pub trait Reporter {
     fn event(&mut self, plan: &Plan, event: &Event);
 }
 
+/// Tells nobody.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&mut self, _plan: &Plan, _event: &Event) {}
+}
+
 /// Several reporters as one.
 pub struct Together<'a>(pub Vec<&'a mut dyn Reporter>);
 

@@ -1,11 +1,13 @@
 //! What a device says of itself, remembered in the store, so that planning need not load libtorch each time.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use serde::{Deserialize, Serialize};
 
 use super::visible_gpus;
-use super::worker_process::{Heard, WorkerCommand, WorkerProcess};
+use super::worker_command::WorkerCommand;
+use super::worker_process::{Heard, LogFolder, WorkerMessage, WorkerProcess};
 use crate::error::{AtPath, Result};
 use crate::protocol::{FromWorker, Hello};
 use crate::store::digest::Digest;
@@ -20,8 +22,10 @@ struct Remembered {
 /// What would say something else if it were another.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct SaidBy {
-    /// The worker program: another build may be linked to another libtorch.
+    /// The worker program.
     worker: String,
+    /// What decides which libtorch it runs with.
+    libtorch: String,
     driver: Option<String>,
 }
 
@@ -29,7 +33,7 @@ impl SaidBy {
     fn now(command: &WorkerCommand) -> Result<Self> {
         let metadata = command.program.metadata().at_path("read", &command.program)?;
         let worker = format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok());
-        Ok(SaidBy { worker, driver: visible_gpus::driver() })
+        Ok(SaidBy { worker, libtorch: command.libtorch.circumstances(), driver: visible_gpus::driver() })
     }
 }
 
@@ -52,19 +56,40 @@ pub fn of(command: &WorkerCommand, store: &Store) -> Result<Hello> {
     if let Some(hello) = remembered(command, store)? {
         return Ok(hello);
     }
-    let (sender, receiver) = std::sync::mpsc::channel();
+    ask(command, store)
+}
+
+/// What a device says of itself now. It is remembered.
+pub fn ask(command: &WorkerCommand, store: &Store) -> Result<Hello> {
+    let (sender, receiver) = channel();
     let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
-    let mut process = WorkerProcess::start(command, store, log_folder.path(), 0, sender)?;
-    let hello = match receiver.recv().map_or(Heard::Gone, |message| message.heard) {
-        Heard::Message(message) => match *message {
-            FromWorker::Hello(hello) => hello,
-            _ => return Err(process.obituary()),
-        },
-        Heard::OtherBuild(error) | Heard::Nonsense(error) => return Err(error),
-        Heard::Gone => return Err(process.obituary()),
-    };
+    let mut process = WorkerProcess::start(command, store, LogFolder::Temporary(log_folder.path()), 0, sender)?;
+    let hello = greeting(command, &receiver, &mut process)?;
     write_json(&path(command, store), &Remembered { from: SaidBy::now(command)?, hello: hello.clone() })?;
     Ok(hello)
+}
+
+fn greeting(command: &WorkerCommand, receiver: &Receiver<WorkerMessage>, process: &mut WorkerProcess) -> Result<Hello> {
+    loop {
+        let heard = match receiver.recv_timeout(command.silence) {
+            Ok(message) => message.heard,
+            Err(RecvTimeoutError::Disconnected) => Heard::Gone,
+            Err(RecvTimeoutError::Timeout) => {
+                process.kill();
+                return Err(command.hangs());
+            }
+        };
+        match heard {
+            Heard::Message(message) => match *message {
+                FromWorker::Hello(hello) => return Ok(hello),
+                FromWorker::CannotStart { problem } => return Err(problem.into()),
+                FromWorker::Alive => {}
+                _ => return Err(process.reason_of_its_end()),
+            },
+            Heard::OtherBuild(error) | Heard::Nonsense(error) => return Err(error),
+            Heard::Gone => return Err(process.reason_of_its_end()),
+        }
+    }
 }
 
 /// The machine's name.

@@ -9,14 +9,16 @@ pub mod events;
 pub mod identity;
 pub mod interrupt;
 pub mod journal;
+pub mod libtorch;
 mod ready;
 mod slot;
 pub mod visible_gpus;
+pub mod worker_command;
 pub mod worker_process;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::plan::status::Known;
@@ -29,7 +31,8 @@ use events::{Event, Reporter};
 use interrupt::Interrupt;
 use ready::ReadyQueue;
 use slot::{CurrentJob, Slot};
-use worker_process::{Heard, WorkerCommand, WorkerMessage};
+use worker_command::WorkerCommand;
+use worker_process::{Heard, LogFolder, WorkerMessage};
 
 /// How a plan is to be run.
 pub struct Options<'a> {
@@ -42,7 +45,7 @@ pub struct Options<'a> {
     /// Whether stages that do not depend on a failed one are still made.
     pub keep_going: bool,
     /// Where workers' logs go.
-    pub log_folder: &'a std::path::Path,
+    pub log_folder: LogFolder<'a>,
     /// Seconds that a stage took the last time, as far as is known.
     pub estimate: &'a dyn Fn(StageId) -> f64,
 }
@@ -140,6 +143,7 @@ pub fn run(
 
 impl Runner<'_> {
     fn run(&mut self, receiver: &Receiver<WorkerMessage>, interrupt: &Interrupt) -> Result<()> {
+        let mut last_turn = Instant::now();
         loop {
             if interrupt.is_requested() {
                 self.stop();
@@ -161,6 +165,10 @@ impl Runner<'_> {
             while let Ok(message) = receiver.try_recv() {
                 self.hear(message)?;
             }
+            // While this process itself is stopped, its workers cannot be heard: a turn counts as one second at most.
+            let turn = last_turn.elapsed().min(Duration::from_secs(1));
+            last_turn = Instant::now();
+            self.slots.iter_mut().for_each(|slot| slot.time_passes(turn));
             self.end_overdue();
         }
     }
@@ -264,6 +272,7 @@ impl Runner<'_> {
         if !self.slots[slot].is_from_current_worker(worker) {
             return Ok(());
         }
+        self.slots[slot].worker_was_heard();
         let message = match heard {
             Heard::Message(message) => message,
             Heard::OtherBuild(error) => return Err(error),
@@ -277,7 +286,9 @@ impl Runner<'_> {
             }
         };
         match *message {
-            FromWorker::Hello(_) => {}
+            FromWorker::Hello(_) => self.slots[slot].worker_greeted(),
+            FromWorker::Alive => {}
+            FromWorker::CannotStart { problem } => self.worker_died(slot, Some(problem.into())),
             FromWorker::Begun { keys } => self.slots[slot].work_begins(keys),
             FromWorker::Waiting { key, holder } => self.tell(slot, &key, |id| Event::Waiting { id, holder }),
             FromWorker::Progress { done, total, unit } => {
@@ -361,12 +372,12 @@ impl Runner<'_> {
 
     /// `why`: what the worker's end does not tell.
     fn worker_died(&mut self, slot: usize, why: Option<Error>) {
-        if let Some((unanswered, error)) = self.slots[slot].bury_worker(why) {
+        if let Some((unanswered, error)) = self.slots[slot].give_up_worker(why) {
             self.all_failed(unanswered, &error);
         }
     }
 
-    /// Ends workers whose job takes longer than it may.
+    /// Ends workers whose job takes longer than it may, and those that hang.
     fn end_overdue(&mut self) {
         for slot in 0..self.slots.len() {
             if let Some((unanswered, error)) = self.slots[slot].end_if_overdue() {

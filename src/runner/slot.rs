@@ -8,7 +8,8 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::Options;
-use super::worker_process::{WorkerCommand, WorkerId, WorkerMessage, WorkerProcess};
+use super::worker_command::WorkerCommand;
+use super::worker_process::{WorkerId, WorkerMessage, WorkerProcess};
 use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
 use crate::protocol::Job;
@@ -24,6 +25,8 @@ pub struct Slot {
     worker: Option<WorkerProcess>,
     /// Kept until the worker says that it is done with it.
     job: Option<CurrentJob>,
+    /// For how long the worker has said nothing, though it has a job.
+    silence: Duration,
 }
 
 /// A job that a worker was given.
@@ -58,6 +61,7 @@ pub fn slots(options: &Options, sender: &Sender<WorkerMessage>) -> Vec<Slot> {
         sender: sender.clone(),
         worker: None,
         job: None,
+        silence: Duration::ZERO,
     };
     devices.chain(processors).enumerate().map(slot).collect()
 }
@@ -78,6 +82,7 @@ impl Slot {
     /// Sends a job to the worker, which is started if there is none; `false` if it is gone.
     pub fn start(&mut self, store: &Store, options: &Options, job: &Job, current: CurrentJob) -> Result<bool> {
         self.job = Some(current);
+        self.silence = Duration::ZERO;
         if self.worker.is_none() {
             self.worker = Some(WorkerProcess::start(&self.command, store, options.log_folder, self.number, self.sender.clone())?);
         }
@@ -112,23 +117,56 @@ impl Slot {
         self.job.take().map(|job| job.unanswered.into_values().collect()).unwrap_or_default()
     }
 
-    /// What a worker that is gone, or cannot be understood any more, leaves unanswered; it ends. `why`: what its end does not tell.
-    pub fn bury_worker(&mut self, why: Option<Error>) -> Option<(Vec<StageId>, Error)> {
+    pub fn worker_greeted(&mut self) {
+        if let Some(worker) = &mut self.worker {
+            worker.greeted();
+        }
+    }
+
+    pub fn worker_was_heard(&mut self) {
+        self.silence = Duration::ZERO;
+    }
+
+    /// To be called after every message that came meanwhile was heard.
+    pub fn time_passes(&mut self, time: Duration) {
+        if self.job.is_some() {
+            self.silence += time;
+        }
+    }
+
+    /// Ends the worker, which is gone or of no use any more. What it leaves unanswered, and why: `why`, where its end does not tell.
+    pub fn give_up_worker(&mut self, why: Option<Error>) -> Option<(Vec<StageId>, Error)> {
         let mut worker = self.worker.take()?;
-        let error = why.unwrap_or_else(|| worker.obituary());
+        let error = match why {
+            Some(error) => {
+                worker.kill();
+                error
+            }
+            None => worker.reason_of_its_end(),
+        };
         Some((self.finish_job(), error))
     }
 
-    /// Kills the worker if its job takes longer than it may.
+    /// Kills the worker if its job takes longer than it may, or if it has been silent for too long.
     pub fn end_if_overdue(&mut self) -> Option<(Vec<StageId>, Error)> {
         let job = self.job.as_ref()?;
-        let begun = job.begun?;
-        let timeout = job.timeout.filter(|timeout| begun.elapsed() > *timeout)?;
+        let overdue = job.timeout.filter(|timeout| job.begun.is_some_and(|begun| begun.elapsed() > *timeout));
+        let error = match overdue {
+            Some(timeout) => Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
+                .hint("raise experiment.limits.KIND.timeout_seconds, or find out what held it up (surgcam logs)"),
+            None if self.silence > self.command.silence => self.hangs(),
+            None => return None,
+        };
         let mut worker = self.worker.take()?;
         worker.kill();
-        let error = Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
-            .hint("raise experiment.limits.KIND.timeout_seconds, or find out what held it up (surgcam logs)");
         Some((self.finish_job(), error))
+    }
+
+    fn hangs(&self) -> Error {
+        let log = self.worker.as_ref().and_then(WorkerProcess::hint_at_log);
+        let slow = "where the machine is so slow, raise silence_seconds in surgcam.toml";
+        let hint = log.map_or(slow.to_string(), |log| format!("{log}; {slow}"));
+        self.command.hangs().hint(hint)
     }
 
     pub fn ask_worker_to_end(&mut self) {
@@ -152,11 +190,18 @@ mod tests {
     }
 
     fn busy_slot(stages: usize) -> Slot {
-        let command = WorkerCommand { program: "worker".into(), device: "cpu".into(), threads: 1, visible_gpu: None };
+        let command = WorkerCommand {
+            program: "worker".into(),
+            device: "cpu".into(),
+            threads: 1,
+            visible_gpu: None,
+            libtorch: Default::default(),
+            silence: Duration::from_secs(60),
+        };
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();
         let job = Some(CurrentJob::new(stages, false, None));
-        Slot { number: 0, resource: Resource::Device, command, sender, worker: None, job }
+        Slot { number: 0, resource: Resource::Device, command, sender, worker: None, job, silence: Duration::ZERO }
     }
 
     #[test]

@@ -44,6 +44,13 @@ pub fn driver() -> Option<String> {
     std::fs::read_to_string("/proc/driver/nvidia/version").ok()
 }
 
+/// The driver's version, for example `580.65.06`; `None` on a machine without one.
+pub fn driver_version() -> Option<String> {
+    let text = driver()?;
+    let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
+    text.split_whitespace().find(is_version).map(String::from)
+}
+
 /// The GPU's name and its driver's version, from the driver's own tool: libtorch's C interface does not tell them.
 pub fn name(position: usize) -> String {
     let Some(entry) = entry(position, preset().as_deref()) else { return format!("cuda:{position}") };

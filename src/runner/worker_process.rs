@@ -1,21 +1,19 @@
 //! A worker process: started, spoken to, and stopped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::num::NonZeroUsize;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::visible_gpus;
+use super::worker_command::WorkerCommand;
 use crate::error::{AtPath, Error, Result};
-use crate::protocol::{FromWorker, Job, PROTOCOL_VERSION};
-use crate::recipe::settings::Settings;
+use crate::protocol::{FromWorker, Job, LONGEST_LINE, PROTOCOL_VERSION};
 use crate::store::Store;
 
 /// What the runner hears from a worker. After anything but a message it hears no more.
@@ -39,111 +37,23 @@ pub struct WorkerMessage {
     pub heard: Heard,
 }
 
-/// How workers are started.
-#[derive(Debug, Clone)]
-pub struct WorkerCommand {
-    pub program: PathBuf,
-    /// As the worker sees it.
-    pub device: String,
-    pub threads: usize,
-    /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
-    pub visible_gpu: Option<String>,
+/// Where a worker's log is, and whether a user still finds it there after the run.
+#[derive(Debug, Clone, Copy)]
+pub enum LogFolder<'a> {
+    Kept(&'a Path),
+    Temporary(&'a Path),
 }
-
-impl WorkerCommand {
-    /// One for each device of the settings. The program is that of the settings, or the one beside this program.
-    pub fn for_devices(settings: &Settings) -> Result<Vec<Self>> {
-        let program = match &settings.worker {
-            Some(program) => program.clone(),
-            None => {
-                let own = std::env::current_exe().map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
-                own.with_file_name("surgcam-worker")
-            }
-        };
-        if !program.is_file() {
-            return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
-        }
-        let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
-        let preset = visible_gpus::preset();
-        let names = devices(&settings.device, preset.as_deref())?;
-        let command = |name: String| {
-            let visible_gpu = visible_gpu(&name, preset.as_deref())?;
-            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
-            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu })
-        };
-        names.into_iter().map(command).collect()
-    }
-
-    /// For stages that need no device.
-    pub fn without_device(&self) -> Self {
-        WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
-    }
-
-    fn process(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
-        if let Some(gpu) = &self.visible_gpu {
-            command.env(visible_gpus::VARIABLE, gpu);
-            // A number of the user's own is meant as CUDA takes it; ours is the driver's.
-            if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
-                command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
-            }
-        }
-        if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
-            command.env(WAITING_TURNS, "20000");
-        }
-        command.env(TENSOR_FLOAT_32, "0");
-        command
-    }
-}
-
-/// Cores that this process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
-fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
-    const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
-    let mut devices: Vec<String> = Vec::new();
-    for name in setting.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
-        let named = match name {
-            "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
-            _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
-            _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
-        };
-        devices.extend(named);
-    }
-    if devices.is_empty() { Err(Error::usage("no device is named").hint(KNOWN)) } else { Ok(devices) }
-}
-
-/// Whether a setting names devices at all; whether they are there, only their workers know.
-pub fn check_devices(setting: &str) -> Result<()> {
-    devices(setting, visible_gpus::preset().as_deref()).map(drop)
-}
-
-/// Which GPU `cuda:N` is: the Nth of those that the user left visible.
-fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
-    let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
-    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu, cuda:N or all is expected")))?;
-    visible_gpus::entry(position, preset)
-        .map(Some)
-        .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
-}
-
-/// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
-/// in which the threads that look for boxes want those cores.
-const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
-
-/// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.
-const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
 
 pub struct WorkerProcess {
     pub id: WorkerId,
     child: Child,
     stdin: Option<ChildStdin>,
     log: PathBuf,
+    keeps_log: bool,
+    /// Whether it may have begun something that it must clean up.
+    has_greeted: bool,
+    /// When its stdin was closed.
+    closed: Option<Instant>,
 }
 
 /// How long a worker may take to clean up once it is told to stop.
@@ -153,11 +63,15 @@ static STARTED_WORKERS: AtomicU64 = AtomicU64::new(0);
 
 impl WorkerProcess {
     /// Starts a worker; `slot` is given back with whatever it says. The first message is a hello.
-    pub fn start(command: &WorkerCommand, store: &Store, log_folder: &Path, slot: usize, heard: Sender<WorkerMessage>) -> Result<Self> {
+    pub fn start(command: &WorkerCommand, store: &Store, logs: LogFolder, slot: usize, heard: Sender<WorkerMessage>) -> Result<Self> {
         let id = WorkerId(STARTED_WORKERS.fetch_add(1, Ordering::Relaxed));
+        let (log_folder, keeps_log) = match logs {
+            LogFolder::Kept(folder) => (folder, true),
+            LogFolder::Temporary(folder) => (folder, false),
+        };
         let log = log_folder.join(format!("worker-{slot}.log"));
         let stderr = File::options().create(true).append(true).open(&log).at_path("create the worker's log", &log)?;
-        let mut process = command.process();
+        let mut process = command.process()?;
         process.arg("--store").arg(store.root());
         if let Some(shared) = store.shared() {
             process.arg("--shared").arg(shared);
@@ -184,7 +98,7 @@ impl WorkerProcess {
                 }
             });
         }
-        Ok(WorkerProcess { id, child, stdin, log })
+        Ok(WorkerProcess { id, child, stdin, log, keeps_log, has_greeted: false, closed: None })
     }
 
     pub fn send(&mut self, job: &Job) -> Result<()> {
@@ -194,8 +108,13 @@ impl WorkerProcess {
         self.stdin.as_mut().ok_or_else(gone)?.write_all(line.as_bytes()).map_err(|_| gone())
     }
 
-    /// Why a worker that is gone is gone, with the last lines of its log.
-    pub fn obituary(&mut self) -> Error {
+    /// It said hello: from now on it is given time to clean up.
+    pub fn greeted(&mut self) {
+        self.has_greeted = true;
+    }
+
+    /// Waits until it is gone and says why, with the last lines of its log.
+    pub fn reason_of_its_end(&mut self) -> Error {
         let status = self.end();
         let what = match status.map(|status| (status.signal(), status.code())) {
             Some((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
@@ -204,22 +123,32 @@ impl WorkerProcess {
             Some((None, None)) => "the worker is gone".to_string(),
             None => "the worker said no more and did not end by itself".to_string(),
         };
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
+        let last = self.last_words();
+        let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
         let was_killed = status.is_some_and(|status| status.signal() == Some(9));
-        let hint = if was_killed {
-            format!("if memory ran out, lower model.batch_size; its log is {}", self.log.display())
-        } else {
-            format!("its log is {}", self.log.display())
-        };
-        let said = if last.is_empty() { String::new() } else { format!("; its last words: {}", last.join(" | ")) };
-        Error::failure(format!("{what}{said}")).hint(hint)
+        let memory = was_killed.then(|| "if memory ran out, lower model.batch_size".to_string());
+        let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
+        let error = Error::failure(format!("{what}{said}"));
+        if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
+    }
+
+    /// Where its log is, if it will still be there when the user looks.
+    pub fn hint_at_log(&self) -> Option<String> {
+        let has_text = self.log.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        (self.keeps_log && has_text).then(|| format!("its log is {}", self.log.display()))
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+        last.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
     /// Closes its stdin, on which it ends.
     pub fn close(&mut self) {
         drop(self.stdin.take());
+        self.closed.get_or_insert_with(Instant::now);
     }
 
     pub fn kill(&mut self) {
@@ -227,13 +156,16 @@ impl WorkerProcess {
         let _ = self.child.wait();
     }
 
-    /// Closes its stdin and waits; after a while it is killed. How it ended, if by itself.
+    /// Closes its stdin and waits; a while after that it is killed. How it ended, if by itself.
     fn end(&mut self) -> Option<ExitStatus> {
         self.close();
-        let begun = Instant::now();
-        while begun.elapsed() < GRACE {
+        let closed = self.closed.unwrap_or_else(Instant::now);
+        // One that never greeted has nothing to clean up. Where it is on its way out it is waited for, for its exit code.
+        let grace = if self.has_greeted { GRACE } else { GRACE / 5 };
+        loop {
             match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) if closed.elapsed() < grace => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) => break,
                 Ok(status) => return status,
                 Err(_) => return None,
             }
@@ -253,11 +185,11 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// The next whole line; `None` at the end, which may come within a line.
+/// The next whole line, or the start of one that is longer than any message; `None` at the end, which may come within a line.
 fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut line = Vec::new();
-    lines.read_until(b'\n', &mut line).ok()?;
-    line.ends_with(b"\n").then_some(line)
+    lines.take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
+    (line.ends_with(b"\n") || line.len() as u64 == LONGEST_LINE).then_some(line)
 }
 
 /// What a whole line of the worker's says.
@@ -276,13 +208,16 @@ fn understand(line: &[u8], program: &Path) -> Heard {
     }
 }
 
-const BUILD_ANEW: &str = "build both programs anew: `make build`";
+const BUILD_ANEW: &str = "build both programs again: `make build`";
 
 fn other_protocol(protocol: u32, program: &Path) -> Error {
     Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_ANEW)
 }
 
 fn nonsense(line: &[u8], program: &Path) -> Error {
+    if line.len() as u64 >= LONGEST_LINE {
+        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20)).at_path(program).hint(BUILD_ANEW);
+    }
     let start: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
     Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_ANEW)
 }
@@ -290,27 +225,6 @@ fn nonsense(line: &[u8], program: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_gpu_that_the_user_left_visible_is_pinned_and_no_other() {
-        let gpu = |device: &str, preset: Option<&str>| visible_gpu(device, preset).map_err(|error| error.to_string());
-        assert_eq!(gpu("cuda:1", None).unwrap().as_deref(), Some("1"));
-        assert_eq!(gpu("cuda:1", Some("4, 7")).unwrap().as_deref(), Some("7"));
-        assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
-        assert!(gpu("cuda:2", Some("4,7")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is `4,7`"));
-        assert!(gpu("cuda:0", Some("")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is ``"));
-        assert!(gpu("cuda:x", None).unwrap_err().contains("is no device"));
-    }
-
-    #[test]
-    fn all_is_every_visible_gpu_or_the_processor() {
-        let devices = |setting, preset| devices(setting, preset).unwrap_or_else(|error| vec![error.to_string()]);
-        assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
-        assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
-        assert_eq!(devices("all", Some("")), ["auto"]);
-        assert!(devices(" ,", None)[0].contains("no device is named"));
-        assert!(devices("cpu,gpu", None)[0].contains("`gpu` is no device"));
-    }
 
     #[test]
     fn a_line_of_another_build_is_told_from_nonsense() {
@@ -322,5 +236,14 @@ mod tests {
         assert!(matches!(heard(&same), Heard::Nonsense(_)));
         let Heard::Nonsense(error) = heard("warning: something\n") else { panic!("nonsense") };
         assert!(error.what().ends_with("does not understand: warning: something"));
+    }
+
+    #[test]
+    fn an_endless_line_is_read_up_to_a_limit() {
+        let mut endless = BufReader::new(std::io::repeat(b'x'));
+        let line = next_line(&mut endless).unwrap();
+        assert_eq!(line.len() as u64, LONGEST_LINE);
+        let Heard::Nonsense(error) = understand(&line, Path::new("worker")) else { panic!("nonsense") };
+        assert!(error.what().contains("a line of more than 64 MB"), "{error}");
     }
 }

@@ -78,6 +78,12 @@ fn side(low: i64, high: i64, picture: u32, map: usize) -> Range<usize> {
     }
 }
 
+/// The cells of a heat map that are hotter than T_ROI, in order.
+pub fn hotter_cells(heat: &HeatMap, roi_threshold: f64) -> Vec<usize> {
+    let threshold = roi_threshold as f32;
+    (0..heat.values.len()).filter(|&cell| heat.values[cell] > threshold).collect()
+}
+
 /// SL-FE: the hot cells of a map.
 #[derive(Debug, Clone)]
 pub struct HotCells {
@@ -89,26 +95,34 @@ pub struct HotCells {
 impl HotCells {
     /// `None` where no cell is hot. `heat` has the map's size.
     pub fn find(map: &CellMap, heat: &HeatMap, roi_threshold: f64) -> Option<Self> {
-        let threshold = roi_threshold as f32;
-        let cells: Vec<usize> = (0..heat.values.len()).filter(|&cell| heat.values[cell] > threshold).collect();
-        if cells.is_empty() {
-            return None;
-        }
+        let cells = hotter_cells(heat, roi_threshold);
         let mut sums = vec![0.0; map.channels];
         cells.iter().for_each(|&cell| add(&mut sums, map.cell(cell / map.width, cell % map.width)));
-        Some(HotCells { cells, sums })
+        Self::with_sums(cells, sums)
     }
 
-    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends 512 numbers.
-    pub fn pool(&self, map: &CellMap, pool: Pool, features: &mut Vec<f32>) {
+    /// For cells whose values were summed elsewhere, channel by channel. `None` where there is no cell.
+    pub fn with_sums(cells: Vec<usize>, sums: Vec<f32>) -> Option<Self> {
+        (!cells.is_empty()).then_some(HotCells { cells, sums })
+    }
+
+    /// Whether the sums are enough for pooling a map of so many channels: each number is the mean of whole channels.
+    pub fn pools_whole_channels(channels: usize, pool: Pool) -> bool {
+        channels.is_multiple_of(pool.shape().0 as usize)
+    }
+
+    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends 512 numbers. `map` is asked for only
+    /// where numbers are means of parts of channels.
+    pub fn pool<'m>(&self, map: impl Fn() -> CellMap<'m>, pool: Pool, features: &mut Vec<f32>) {
         let (p0, p1, p2) = pool.shape();
         let (bins, repeats) = (p0 as usize, (p1 * p2) as usize);
         for index in 0..bins {
-            let pooled = if map.channels.is_multiple_of(bins) {
+            let channels = self.sums.len();
+            let pooled = if Self::pools_whole_channels(channels, pool) {
                 // A part of the row is that of whole channels.
-                mean(&self.sums[bin(index, bins, map.channels)]) / self.cells.len() as f32
+                mean(&self.sums[bin(index, bins, channels)]) / self.cells.len() as f32
             } else {
-                self.mean_of_row(map, bin(index, bins, map.channels * self.cells.len()))
+                self.mean_of_row(&map(), bin(index, bins, channels * self.cells.len()))
             };
             features.extend(std::iter::repeat_n(pooled, repeats));
         }
@@ -157,7 +171,7 @@ mod tests {
                 let mut features = Vec::new();
                 pool_part(&map, 0..height, 0..width, pool, &mut features);
                 let heat = HeatMap { height, width, values: vec![1.0; height * width] };
-                HotCells::find(&map, &heat, 0.5).unwrap().pool(&map, pool, &mut features);
+                HotCells::find(&map, &heat, 0.5).unwrap().pool(|| map, pool, &mut features);
                 prop_assert_eq!(features.len(), 2 * FEATURES);
                 prop_assert!(features.iter().all(|feature| (feature - value).abs() < 1e-3));
                 prop_assert!(HotCells::find(&map, &heat, 1.0).is_none());

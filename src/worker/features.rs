@@ -3,7 +3,10 @@
 
 use surgcam::recipe::values::Pool;
 use surgcam::vision::pooling::{CellMap, FEATURES};
+use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
+
+use crate::model::libtorch_operators::{PinnedKind, pinned};
 
 /// [C, h, w] -> [512]: adaptive average pool to p1 x p2, channels last, and where C is not p0 another one over (p2, C).
 pub fn pooled(map: &Tensor, pool: Pool) -> Tensor {
@@ -26,11 +29,25 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
     values
 }
 
-/// The numbers of a contiguous f32 tensor on the CPU, where they lie; of one that was just made, so that nothing else looks at them.
-pub fn numbers_mut(tensor: &mut Tensor) -> &mut [f32] {
-    assert!(tensor.is_contiguous() && tensor.kind() == Kind::Float && tensor.device() == Device::Cpu, "numbers in a row");
-    // SAFETY: it has so many f32 in a row, and the only tensor with this memory is borrowed mutably.
+/// The values of a contiguous tensor on the CPU, where they lie; of one that was just made, so that nothing else looks at them.
+pub fn values_mut<T: Element>(tensor: &mut Tensor) -> &mut [T] {
+    assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu, "values in a row");
+    // SAFETY: it has so many values of this kind in a row, and the only tensor with this memory is borrowed mutably.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+/// The maps [N, C, h, w] of a batch as those of its frames, their channels last, brought to the CPU in one transfer.
+pub fn cell_maps_of_batch(maps: &Tensor) -> Vec<OwnedCellMap> {
+    let cells = maps.to_kind(Kind::Float).permute([0, 2, 3, 1]).contiguous();
+    let cells = downloaded(&cells);
+    (0..cells.size()[0]).map(|frame| OwnedCellMap::of_cells(cells.get(frame))).collect()
+}
+
+/// An f32 tensor's copy on the CPU. The device is waited for.
+pub fn downloaded(tensor: &Tensor) -> Tensor {
+    let mut on_the_cpu = pinned(&tensor.size(), PinnedKind::Float);
+    on_the_cpu.copy_(tensor);
+    on_the_cpu
 }
 
 /// A frame's feature map on the CPU, its channels last.
@@ -45,7 +62,11 @@ pub struct OwnedCellMap {
 impl OwnedCellMap {
     /// `map`: [1, C, h, w]. Nothing is copied where it already lies so.
     pub fn of(map: &Tensor) -> Self {
-        let cells = map.to_device(Device::Cpu).to_kind(Kind::Float).squeeze_dim(0).permute([1, 2, 0]).contiguous();
+        Self::of_cells(map.to_device(Device::Cpu).to_kind(Kind::Float).squeeze_dim(0).permute([1, 2, 0]).contiguous())
+    }
+
+    /// `cells`: [h, w, C], contiguous f32 on the CPU.
+    fn of_cells(cells: Tensor) -> Self {
         let size: Vec<usize> = cells.size().iter().map(|&side| side as usize).collect();
         OwnedCellMap { cells, height: size[0], width: size[1], channels: size[2] }
     }
@@ -88,7 +109,7 @@ mod tests {
                 for cell in [3, 11, 30] {
                     heat.values[cell] = 1.0;
                 }
-                HotCells::find(&cells.view(), &heat, 0.5).unwrap().pool(&cells.view(), pool, &mut found);
+                HotCells::find(&cells.view(), &heat, 0.5).unwrap().pool(|| cells.view(), pool, &mut found);
                 let expected = Tensor::cat(&[expected, hot_cells_in_tensors(&map, &[3, 11, 30], pool)], 0);
                 let worst = (Tensor::from_slice(&found) - expected).abs().max();
                 assert!(f64::try_from(worst).unwrap() < 1e-6, "{channels} channels, pool {size}");

@@ -6,39 +6,19 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use surgcam::dataset::index::Frame;
+use surgcam::artifacts::metrics::SelfTestCheck;
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::*;
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::fused_convolution::channels_last;
-use crate::model::parameters::{Parameters, is_trained, network_shape};
+use crate::model::parameters::{Parameters, is_trained};
 use crate::model::resnet::ResNet;
-use crate::perception::Perception;
-use crate::seen::{Heat, SeenFrame};
+use crate::self_test::frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
+use crate::self_test::golden_set::{GoldenSet, formula_weights, plain_frame};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
-
-#[path = "../../tests/common/formula.rs"]
-mod formula;
-
-fn formula_weights(architecture: Architecture, seed: u64) -> Parameters {
-    Parameters::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
-        let sides: Vec<usize> = size.iter().map(|&side| side as usize).collect();
-        let weight = Tensor::from_slice(&formula::formula_weight(&name, &sides, seed)).view(size.as_slice());
-        (name, weight)
-    }))
-}
-
-struct Golden {
-    expected: Value,
-    tensors: HashMap<String, Tensor>,
-    image_size: [u32; 2],
-    perception: Perception,
-}
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -48,66 +28,23 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-impl Golden {
-    fn open(folder: &Path) -> Self {
-        Golden::open_in(folder, Precision::F32)
-    }
-
-    fn open_in(folder: &Path, precision: Precision) -> Self {
-        let expected = read_json(&folder.join("expected.json"));
-        let backbone = match expected["architecture"].as_str().unwrap().split([' ', ',']).nth(1).unwrap() {
-            "resnet18" => Backbone::ResNet18,
-            _ => Backbone::ResNet50,
-        };
-        let architecture = Architecture { backbone, classes: expected["classes"].as_u64().unwrap() as usize };
-        let weights = formula_weights(architecture, expected["weight_seed"].as_u64().unwrap());
-        let image_size: [u32; 2] = serde_json::from_value(expected["image_hw"].clone()).unwrap();
-        let normalization: Normalization =
-            serde_json::from_value(serde_json::json!({"mean": expected["mean"], "std": expected["std"]})).unwrap();
-        let perception = Perception::new(architecture, &weights, normalization, image_size, Device::Cpu, precision).unwrap();
-        let tensors = Tensor::read_safetensors(folder.join("expected.safetensors")).unwrap().into_iter().collect();
-        Golden { expected, tensors, image_size, perception }
-    }
-
-    fn frames(&self) -> Vec<GoldenFrame> {
-        let frame = |value: &Value| {
-            let name = value["name"].as_str().unwrap().to_string();
-            let planes = Vec::<u8>::try_from(self.tensors[&format!("{name}/resized_u8")].flatten(0, 2)).unwrap();
-            GoldenFrame { planes, present: serde_json::from_value(value["present"].clone()).unwrap(), value: value.clone(), name }
-        };
-        self.expected["frames"].as_array().unwrap().iter().map(frame).collect()
-    }
-
-    fn settings(&self, mode: Mode, threshold: f64, pool: u64, present: &[usize], layer: FeatureLayer) -> ExtractionSettings {
-        let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(present.to_vec()) };
-        ExtractionSettings {
-            mode,
-            regions: Some(RegionSettings { cam, roi_threshold: threshold, minimum_area: Some(25), feature_layer: Some(layer) }),
-            architecture: Architecture { backbone: Backbone::ResNet50, classes: self.expected["classes"].as_u64().unwrap() as usize },
-            normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
-            pool: Pool::try_from(pool).unwrap(),
-            precision: Precision::F32,
-            crop_size: mode.cuts_out().then_some([224, 224]),
-        }
-    }
+/// Where the golden values are computed: `SURGCAM_TEST_DEVICE=cuda:0 cargo test golden` tries a GPU.
+fn device() -> Device {
+    let name = std::env::var("SURGCAM_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let cuda = crate::cuda::open(&name);
+    crate::choose_device(&name, cuda.as_ref()).unwrap()
 }
 
-struct GoldenFrame {
-    name: String,
-    planes: Vec<u8>,
-    present: Vec<usize>,
-    value: Value,
+fn open(folder: &Path, precision: Precision) -> GoldenSet {
+    let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let tensors = Tensor::read_safetensors(folder.join("expected.safetensors")).unwrap();
+    GoldenSet::new(&expected, tensors, device(), precision).unwrap()
 }
 
-fn plain_frame() -> Frame {
-    Frame {
-        sequence: "seq_1".into(),
-        name: "frame000".into(),
-        train: true,
-        validation: true,
-        labels: vec![],
-        boxes: None,
-        box_space: [0, 0],
+fn assert_passed(checks: &[SelfTestCheck]) {
+    for check in checks {
+        println!("{check:?}");
+        assert!(check.passed, "{check:?}");
     }
 }
 
@@ -120,146 +57,52 @@ fn assert_close(found: &Tensor, expected: &Tensor, relative: f64, absolute: f64,
     }
 }
 
-fn tensor_of(map: &HeatMap) -> Tensor {
-    Tensor::from_slice(&map.values).view([map.height as i64, map.width as i64])
-}
-
-fn look<'a>(golden: &Golden, frame: &'a GoldenFrame, plain: &'a Frame) -> (SeenFrame<'a>, Heat) {
-    let seen = golden.perception.look(&[(plain, frame.planes.as_slice())]).unwrap().remove(0);
-    let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(frame.present.clone()) };
-    let heat = golden.perception.heat(&seen, &cam);
-    (seen, heat)
-}
-
-fn check_frame(golden: &Golden, frame: &GoldenFrame) {
-    let plain = plain_frame();
-    let (seen, heat) = look(golden, frame, &plain);
-    let name = &frame.name;
-    assert_close(&Tensor::from_slice(&seen.logits), &golden.tensors[&format!("{name}/logits")], 1e-3, 1e-4, "logits");
-    let above_half: Vec<usize> = serde_json::from_value(frame.value["above_half"].clone()).unwrap();
-    let half =
-        CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Above(Threshold::new(0.5).unwrap()) };
-    assert_eq!(golden.perception.heat(&seen, &half).present, above_half);
-    for (&class, map) in heat.present.iter().zip(&heat.maps) {
-        for (key, [height, width]) in [
-            ("cam_input_size", golden.image_size.map(|side| side as usize)),
-            ("cam_layer3_size", golden.image_size.map(|side| side as usize / 16)),
-            ("cam_layer4_size", golden.image_size.map(|side| side as usize / 32)),
-        ] {
-            let expected = &golden.tensors[&format!("{name}/{key}/{class}")];
-            assert_close(&tensor_of(&map.resized(height, width)), expected, 0.0, 1e-4, &format!("{name}/{key}/{class}"));
-        }
+fn check_set(folder: &Path) {
+    let golden = open(folder, Precision::F32);
+    // The same values end to end, and mode by mode from the expected heat maps.
+    let own = in_full_precision(&golden, Heat::Own).unwrap();
+    assert_passed(&own);
+    assert!(own.iter().all(|check| check.compared > 15), "{own:?}");
+    let modes: usize = own.iter().filter(|check| check.check.contains("-FE")).map(|check| check.compared).sum();
+    assert!(modes > 50_000, "only {modes} golden values of features were compared");
+    assert_passed(&in_full_precision(&golden, Heat::Expected).unwrap());
+    for frame in golden.frames().unwrap() {
+        let plain = plain_frame();
+        let (seen, _) = golden.see(&frame, &plain).unwrap();
+        let above_half: Vec<usize> = serde_json::from_value(frame.value["above_half"].clone()).unwrap();
+        let half =
+            CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Above(Threshold::new(0.5).unwrap()) };
+        assert_eq!(golden.perception.heat(&seen, &half).present, above_half);
     }
-    check_features(golden, frame, &seen, &heat);
-}
-
-/// L-FE, LN-FE and SL-FE at every threshold, pool and class that the golden set has.
-fn check_features(golden: &Golden, frame: &GoldenFrame, seen: &SeenFrame, heat: &Heat) {
-    let mut checked = 0;
-    for threshold in ["0.1", "0.3", "0.5", "0.7"] {
-        for pool in [512u64, 128, 32] {
-            let extract = |mode, layer| {
-                let settings = golden.settings(mode, threshold.parse().unwrap(), pool, &frame.present, layer);
-                golden.perception.extract(seen, Some(heat), &settings).unwrap()
-            };
-            for (key, mode, layer) in [
-                ("l_fe".to_string(), Mode::LFe, FeatureLayer::Layer4),
-                ("ln_fe".to_string(), Mode::LnFe, FeatureLayer::Layer4),
-                ("sl_fe/layer3".to_string(), Mode::SlFe, FeatureLayer::Layer3),
-                ("sl_fe/layer4".to_string(), Mode::SlFe, FeatureLayer::Layer4),
-            ] {
-                let keyed = |class: usize| golden.tensors.get(&format!("{}/{key}/{threshold}/{pool}/{class}", frame.name));
-                if !frame.present.iter().any(|&class| keyed(class).is_some()) {
-                    continue;
-                }
-                let extracted = extract(mode, layer);
-                for &class in &frame.present {
-                    let Some(expected) = keyed(class) else {
-                        if mode == Mode::SlFe {
-                            assert!(!extracted.regions.iter().any(|region| region.class == class), "{key} {class} should have no region");
-                        }
-                        continue;
-                    };
-                    let expected = expected.view([-1, 512]);
-                    for (row, bounds) in
-                        expected_order(golden, frame, mode, threshold, class).into_iter().take(expected.size()[0] as usize).enumerate()
-                    {
-                        let ours = extracted
-                            .regions
-                            .iter()
-                            .position(|region| region.class == class && bounds.is_none_or(|bounds| region.bounds == bounds));
-                        let ours = ours.unwrap_or_else(|| panic!("{key} {threshold} {class}: no region {bounds:?}"));
-                        let ours = Tensor::from_slice(&extracted.features[512 * ours..][..512]);
-                        let what = format!("{}/{key}/{threshold}/{pool}/{class} row {row}", frame.name);
-                        assert_close(&ours, &expected.get(row as i64), 1e-3, 1e-4, &what);
-                        checked += 1;
-                    }
-                }
-            }
-        }
-    }
-    assert!(checked > 100, "only {checked} golden features were compared");
-}
-
-/// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE, which has one region a class.
-fn expected_order(golden: &Golden, frame: &GoldenFrame, mode: Mode, threshold: &str, class: usize) -> Vec<Option<Box2>> {
-    if mode == Mode::SlFe {
-        return vec![None];
-    }
-    let boxes: Vec<Box2> = serde_json::from_value(frame.value["boxes"][threshold][class.to_string()].clone()).unwrap();
-    let is_tissue = golden.expected["tissue_class"].as_u64() == Some(class as u64);
-    surgcam::vision::regions::used_regions(&boxes, is_tissue).into_iter().map(Some).collect()
 }
 
 #[test]
 fn resnet50_at_256x320_with_11_classes() {
-    let golden = Golden::open(&golden_folder());
-    golden.frames().iter().for_each(|frame| check_frame(&golden, frame));
+    check_set(&golden_folder());
 }
 
 #[test]
 fn resnet18_at_192x256_with_9_classes() {
-    let golden = Golden::open(&golden_folder().join("small"));
-    golden.frames().iter().for_each(|frame| check_frame(&golden, frame));
+    check_set(&golden_folder().join("small"));
 }
 
 /// What half precision costs: docs/performance.md has the figures that this prints.
 #[test]
 fn half_precision_stays_near() {
     for (precision, tolerance) in [(Precision::Bf16, 0.08), (Precision::F16, 0.01)] {
-        let golden = Golden::open_in(&golden_folder(), precision);
-        let (mut heat_difference, mut feature_difference) = (0f64, 0f64);
-        for frame in golden.frames() {
-            let plain = plain_frame();
-            let (seen, heat) = look(&golden, &frame, &plain);
-            for (&class, map) in heat.present.iter().zip(&heat.maps) {
-                let expected = &golden.tensors[&format!("{}/cam_layer4_size/{class}", frame.name)];
-                let difference = (tensor_of(&map.resized(map.height, map.width)) - expected).abs().max();
-                heat_difference = heat_difference.max(f64::try_from(difference).unwrap());
-            }
-            let settings = golden.settings(Mode::SlFe, 0.3, 512, &frame.present, FeatureLayer::Layer4);
-            let extracted = golden.perception.extract(&seen, Some(&heat), &settings).unwrap();
-            for (region, features) in extracted.regions.iter().zip(extracted.features.chunks(512)) {
-                let Some(expected) = golden.tensors.get(&format!("{}/sl_fe/layer4/0.3/512/{}", frame.name, region.class)) else { continue };
-                let expected = expected.flatten(0, -1);
-                let difference = f64::try_from((Tensor::from_slice(features) - &expected).norm()).unwrap();
-                feature_difference = feature_difference.max(difference / f64::try_from(expected.norm()).unwrap());
-            }
-        }
-        println!(
-            "{}: heat maps differ by at most {heat_difference:.4}, SL-FE features by {feature_difference:.4} of their length",
-            precision.name()
-        );
-        assert!(heat_difference > 0.0 && heat_difference < tolerance && feature_difference < tolerance, "{precision:?}");
+        let half = HalfPrecision { precision, heat: tolerance, features: tolerance };
+        let checks = in_half_precision(&open(&golden_folder(), precision), half, Heat::Own).unwrap();
+        assert_passed(&checks);
+        assert!(checks.iter().all(|check| check.largest_difference > 0.0), "nothing was rounded");
     }
 }
 
 #[test]
 fn heat_maps_of_layer3_come_from_autograd_and_agree_at_layer4() {
-    let golden = Golden::open(&golden_folder().join("small"));
-    let frame = &golden.frames()[0];
+    let golden = open(&golden_folder().join("small"), Precision::F32);
+    let frame = &golden.frames().unwrap()[0];
     let plain = plain_frame();
-    let (seen, _) = look(&golden, frame, &plain);
+    let (seen, _) = golden.see(frame, &plain).unwrap();
     let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer3, present: Present::Classes(frame.present.clone()) };
     let heat = golden.perception.heat(&seen, &cam);
     let [height, width] = golden.image_size.map(|side| side as usize / 16);

@@ -5,7 +5,9 @@
 //! no lock behind.
 
 mod cam;
+mod cuda;
 mod features;
+mod fetching;
 mod frames;
 mod generator;
 #[cfg(test)]
@@ -16,29 +18,25 @@ mod model;
 mod one_thread;
 mod perception;
 mod ridge;
+mod runner_link;
 mod seen;
+mod self_test;
 mod stages;
 mod timing;
 mod training;
 
-use std::fs::File;
-use std::io::{BufRead, Write};
-use std::os::fd::FromRawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use clap::Parser;
 use surgcam::error::{Error, Result};
-use surgcam::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION};
+use surgcam::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
 use surgcam::runner::identity::host;
-use surgcam::runner::visible_gpus;
+use surgcam::runner::{libtorch, visible_gpus};
 use surgcam::store::Store;
 use tch::Device;
 
+use runner_link::{RunnerLink, STOPPING};
 use stages::Worker;
 
 /// Makes stages of surgcam; started by surgcam, not by hand.
@@ -56,12 +54,29 @@ struct Arguments {
     shared: Option<PathBuf>,
 }
 
-static STOPPING: AtomicBool = AtomicBool::new(false);
-/// How long a stage may take to notice that it should stop.
-const GRACE: Duration = Duration::from_secs(4);
-
 fn main() -> ExitCode {
-    match run() {
+    keep_freed_memory();
+    allow_many_open_files();
+    // A log that cannot be written, on a full disk for example, must not end the worker: errors go to the runner as messages.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false).init();
+    let arguments = Arguments::parse();
+    let link = match RunnerLink::open() {
+        Ok(link) => link,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (setup, hello) = match set_up(&arguments) {
+        Ok(ready) => ready,
+        Err(error) => {
+            tracing::error!("{error}");
+            link.say(&FromWorker::CannotStart { problem: (&error).into() });
+            return ExitCode::FAILURE;
+        }
+    };
+    link.say(&FromWorker::Hello(hello.clone()));
+    match work(&setup, &hello, &link) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -70,13 +85,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
-    keep_freed_memory();
-    allow_many_open_files();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let arguments = Arguments::parse();
-    let mut protocol = take_over_stdout()?;
-    let device = choose_device(&arguments.device)?;
+/// What all jobs share.
+struct Setup {
+    store: Store,
+    device: Device,
+}
+
+fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
+    let libtorch = libtorch_version()?;
+    let cuda = cuda::open(&arguments.device);
+    let device = choose_device(&arguments.device, cuda.as_ref())?;
     let threads = arguments.threads.max(1);
     tch::set_num_threads(threads as i32);
     rayon::ThreadPoolBuilder::new()
@@ -84,16 +102,29 @@ fn run() -> Result<()> {
         .build_global()
         .map_err(|error| Error::failure(format!("cannot start threads: {error}")))?;
     let store = Store::open(&arguments.store, arguments.shared.as_deref())?;
-    let hello = hello(device, threads);
-    send(&mut protocol, &FromWorker::Hello(hello.clone()));
-    let protocol = Mutex::new(protocol);
-    let say = |message: &FromWorker| send(&mut *protocol.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), message);
-    let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say };
-    for job in listen() {
-        job::make(&worker, &hello, job);
+    Ok((Setup { store, device }, hello(device, threads, libtorch, cuda)))
+}
+
+/// Makes jobs until the runner has no more.
+fn work(setup: &Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
+    let say = |message: &FromWorker| link.say(message);
+    let worker = Worker { store: &setup.store, device: setup.device, stopping: &STOPPING, say: &say };
+    for job in link.listen() {
+        job::make(&worker, hello, job?);
         say(&FromWorker::JobDone);
     }
     Ok(())
+}
+
+/// What the libtorch says that this process runs with.
+fn libtorch_version() -> Result<String> {
+    let version = model::libtorch_operators::libtorch_version();
+    if libtorch::is_needed(&version) {
+        return Ok(version);
+    }
+    let needed = libtorch::NEEDED_VERSION;
+    Err(Error::failure(format!("the worker was started with libtorch {version}, and {needed} is needed"))
+        .hint("SURGCAM_LIBTORCH names the folder of another torch"))
 }
 
 /// Each pass frees its activations and the next asks for as many: memory that is given back to the system between the two is
@@ -120,53 +151,8 @@ fn allow_many_open_files() {
     }
 }
 
-/// Keeps the protocol's stream for ourselves and points descriptor 1 at stderr: libraries print.
-fn take_over_stdout() -> Result<File> {
-    // SAFETY: plain calls on descriptors that are open for the whole life of the process.
-    let duplicate = unsafe {
-        let duplicate = libc::dup(1);
-        if duplicate >= 0 {
-            libc::dup2(2, 1)
-        } else {
-            -1
-        };
-        duplicate
-    };
-    if duplicate < 0 {
-        return Err(Error::failure("cannot take over stdout"));
-    }
-    // SAFETY: the descriptor was just made and belongs to nobody else.
-    Ok(unsafe { File::from_raw_fd(duplicate) })
-}
-
-fn send(stream: &mut impl Write, message: &FromWorker) {
-    let Ok(mut line) = serde_json::to_string(message) else { return };
-    line.push('\n');
-    // A runner that is gone is noticed at stdin.
-    let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
-}
-
-/// Jobs as they come. When stdin closes, a running stage is asked to stop and then no longer waited for.
-fn listen() -> Receiver<Job> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let job = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-            let Some(job) = job else { break };
-            if sender.send(job).is_err() {
-                break;
-            }
-        }
-        STOPPING.store(true, Ordering::SeqCst);
-        drop(sender);
-        std::thread::sleep(GRACE);
-        std::process::exit(1);
-    });
-    receiver
-}
-
-fn choose_device(name: &str) -> Result<Device> {
-    let count = tch::Cuda::device_count().max(0) as usize;
+fn choose_device(name: &str, cuda: Option<&Cuda>) -> Result<Device> {
+    let count = cuda.map_or(0, |cuda| cuda.devices);
     match name {
         "cpu" => Ok(Device::Cpu),
         "auto" => Ok(if count > 0 { Device::Cuda(0) } else { Device::Cpu }),
@@ -174,14 +160,24 @@ fn choose_device(name: &str) -> Result<Device> {
             let number: Option<usize> = other.strip_prefix("cuda:").and_then(|number| number.parse().ok());
             match number {
                 Some(number) if number < count => Ok(Device::Cuda(number)),
-                Some(_) => Err(Error::failure(format!("there is no device {other}: {count} CUDA devices are seen"))),
+                Some(_) => Err(no_such_device(other, count, cuda)),
                 None => Err(Error::failure(format!("`{other}` is no device: auto, cpu or cuda:N is expected"))),
             }
         }
     }
 }
 
-fn hello(device: Device, threads: usize) -> Hello {
+fn no_such_device(name: &str, count: usize, cuda: Option<&Cuda>) -> Error {
+    let missing = cuda.and_then(Cuda::missing);
+    let why = missing.as_ref().map_or_else(|| format!("{count} CUDA devices are seen"), |missing| missing.what().to_string());
+    let error = Error::failure(format!("there is no device {name}: {why}"));
+    match missing.as_ref().and_then(Error::hint_text) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn hello(device: Device, threads: usize, libtorch: String, cuda: Option<Cuda>) -> Hello {
     let (device_text, device_name) = match device {
         Device::Cuda(number) => (format!("cuda:{number}"), visible_gpus::name(number)),
         _ => ("cpu".to_string(), "cpu".to_string()),
@@ -189,11 +185,11 @@ fn hello(device: Device, threads: usize) -> Hello {
     Hello {
         protocol: PROTOCOL_VERSION,
         surgcam: env!("CARGO_PKG_VERSION").into(),
-        libtorch: "2.11.0".into(),
+        libtorch,
         host: host(),
         device: device_text,
         device_name,
         threads,
-        cuda_devices: tch::Cuda::device_count().max(0) as usize,
+        cuda,
     }
 }

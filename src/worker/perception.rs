@@ -15,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::cam;
 use crate::features;
+use crate::fetching::{self, Look};
 use crate::frames;
 use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
@@ -150,6 +151,8 @@ impl Perception {
     pub fn extract_together(&self, looks: &[(&SeenFrame, Option<&Heat>)], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
         match (settings.mode, &settings.regions) {
             (Mode::SlFe | Mode::LFe, Some(_)) => {
+                let of_device: Vec<Look> = looks.iter().filter_map(|(seen, heat)| Some((*seen, (*heat)?))).collect();
+                self.fetch(&of_device, settings);
                 let of_frame = |(seen, heat): &(&SeenFrame, Option<&Heat>)| {
                     heat.map_or_else(Extracted::default, |heat| self.space().without_network(seen, heat, settings))
                 };
@@ -179,6 +182,11 @@ impl Perception {
             }
             _ => Ok(looks.iter().map(|(seen, _)| self.extract_whole(seen, settings)).collect()),
         }
+    }
+
+    /// Brings what L-FE and SL-FE need from the device.
+    pub fn fetch(&self, looks: &[Look], settings: &ExtractionSettings) {
+        fetching::fetch(looks, settings, self.device);
     }
 
     fn extract_whole(&self, seen: &SeenFrame, settings: &ExtractionSettings) -> Extracted {

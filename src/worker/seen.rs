@@ -11,8 +11,9 @@ use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, pool_part};
+use surgcam::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, hotter_cells, pool_part};
 use surgcam::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
+use tch::Tensor;
 
 use crate::features::OwnedCellMap;
 use crate::model::resnet::FeatureMaps;
@@ -39,6 +40,16 @@ impl<'a> SeenFrame<'a> {
         SeenFrame { frame, planes, maps, cells: Default::default(), logits }
     }
 
+    /// A layer's map that was brought to the CPU with those of its whole batch.
+    pub fn keep_cells(&self, layer: usize, cells: OwnedCellMap) {
+        // One that is there already has the same values.
+        let _ = self.cells[layer - 2].set(cells);
+    }
+
+    pub fn has_cells(&self, layer: usize) -> bool {
+        self.cells[layer - 2].get().is_some()
+    }
+
     /// Brings what [`FrameSpace::without_network`] needs to the CPU, so that it can be called from any thread.
     pub fn fetch_cells(&self, settings: &ExtractionSettings) {
         match (settings.mode, &settings.regions) {
@@ -52,14 +63,18 @@ impl<'a> SeenFrame<'a> {
         }
     }
 
-    /// A layer's map with its channels last, on the CPU.
-    fn cells_of(&self, layer: usize) -> CellMap<'_> {
-        let map = match layer {
+    /// [1, C, h, w]
+    pub fn map_of(&self, layer: usize) -> &Tensor {
+        match layer {
             2 => &self.maps.layer2,
             3 => &self.maps.layer3,
             _ => &self.maps.layer4,
-        };
-        self.cells[layer - 2].get_or_init(|| OwnedCellMap::of(map)).view()
+        }
+    }
+
+    /// A layer's map with its channels last, on the CPU.
+    fn cells_of(&self, layer: usize) -> CellMap<'_> {
+        self.cells[layer - 2].get_or_init(|| OwnedCellMap::of(self.map_of(layer))).view()
     }
 }
 
@@ -80,6 +95,20 @@ impl Heat {
     pub fn new(present: Vec<usize>, map_size: [usize; 2], maps: Vec<HeatMap>) -> Self {
         Heat { present, map_size, maps, full: OnceCell::new(), regions: RefCell::default(), hot_cells: RefCell::default() }
     }
+
+    /// The hot cells of each present class, at the size `[height, width]` of a layer's map.
+    pub fn hotter_cells(&self, [height, width]: [usize; 2], roi_threshold: f64) -> Vec<Vec<usize>> {
+        self.maps.iter().map(|own| hotter_cells(&own.resized(height, width), roi_threshold)).collect()
+    }
+
+    /// Keeps hot cells that the device summed.
+    pub fn keep_hot_cells(&self, layer: usize, roi_threshold: f64, found: FoundHotCells) {
+        remembered(&self.hot_cells, (layer, roi_threshold), || found);
+    }
+
+    pub fn has_hot_cells(&self, layer: usize, roi_threshold: f64) -> bool {
+        self.hot_cells.borrow().iter().any(|(question, _)| *question == (layer, roi_threshold))
+    }
 }
 
 /// Regions of all present classes, and how many of these have none.
@@ -89,7 +118,7 @@ pub struct FoundRegions {
 }
 
 /// Of each present class.
-type FoundHotCells = Vec<Option<HotCells>>;
+pub type FoundHotCells = Vec<Option<HotCells>>;
 
 /// Answers by their questions; a sweep asks few.
 type Remembered<Q, A> = RefCell<Vec<(Q, Arc<A>)>>;
@@ -126,7 +155,7 @@ pub struct Extracted {
 }
 
 /// Where SL-FE takes its cells: layer 3 or 4.
-fn hot_layer(regions: &RegionSettings) -> usize {
+pub fn hot_layer(regions: &RegionSettings) -> usize {
     if regions.feature_layer == Some(FeatureLayer::Layer3) { 3 } else { 4 }
 }
 
@@ -163,8 +192,8 @@ impl FrameSpace {
 
     fn of_hot_cells(&self, seen: &SeenFrame, heat: &Heat, regions: &RegionSettings, settings: &ExtractionSettings) -> Extracted {
         let layer = hot_layer(regions);
-        let map = seen.cells_of(layer);
         let found = remembered(&heat.hot_cells, (layer, regions.roi_threshold), || {
+            let map = seen.cells_of(layer);
             let of_class = |own: &HeatMap| HotCells::find(&map, &own.resized(map.height, map.width), regions.roi_threshold);
             heat.maps.iter().map(of_class).collect()
         });
@@ -173,7 +202,7 @@ impl FrameSpace {
             match hot {
                 Some(hot) => {
                     extracted.regions.push(Region { class, index: 0, bounds: self.whole_frame(), confidence: 1.0 });
-                    hot.pool(&map, settings.pool, &mut extracted.features);
+                    hot.pool(|| seen.cells_of(layer), settings.pool, &mut extracted.features);
                 }
                 None => extracted.empty_classes += 1,
             }

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod experiments;
-pub mod fuzzing;
+#[path = "../../src/worker/self_test/formula.rs"]
 mod formula;
+pub mod fuzzing;
 pub mod objects;
 
 use std::path::{Path, PathBuf};

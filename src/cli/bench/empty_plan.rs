@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::pipeline::stages::{EmptyStage, output};
 use crate::plan::status::Known;
 use crate::plan::{Plan, Resource, Stage};
-use crate::runner::events::{Event, Reporter};
+use crate::runner::events::Silent;
 use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::WorkerCommand;
+use crate::runner::worker_command::WorkerCommand;
+use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,12 +43,6 @@ fn plan(shape: Shape, stages: usize) -> Plan {
     plan
 }
 
-pub struct Silent;
-
-impl Reporter for Silent {
-    fn event(&mut self, _plan: &Plan, _event: &Event) {}
-}
-
 /// Plans, looks at the store, and runs what is not there. The time contains the worker's start, about half a second, which it
 /// shares among all stages.
 pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
@@ -60,7 +55,7 @@ pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
         devices,
         jobs: context.settings.jobs.map_or(1, NonZeroUsize::get),
         keep_going: true,
-        log_folder: logs.path(),
+        log_folder: LogFolder::Temporary(logs.path()),
         estimate: &|_| 1.0,
     };
     let begun = Instant::now();

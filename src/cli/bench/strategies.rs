@@ -6,7 +6,6 @@ use image::RgbImage;
 use rand::Rng;
 use serde::Serialize;
 
-use super::empty_plan::Silent;
 use crate::artifacts::metrics::StepSpeed;
 use crate::cli::context::Context;
 use crate::cli::{Machine, Overrides, transient};
@@ -20,6 +19,7 @@ use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
+use crate::runner::events::Silent;
 use crate::store::read_json;
 use crate::vision::picture;
 use crate::vision::resize::resize;
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Frames that are worked on together, beside one
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..))]
     batch: u16,
+    /// Frames of a training step
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..))]
+    training_batch: u16,
     /// Each step is measured once in a round; medians are over all rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -103,6 +106,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         image_size,
         precision: arguments.precision,
         batch: arguments.batch.into(),
+        training_batch: arguments.training_batch.into(),
         rounds: arguments.rounds.into(),
         seconds: arguments.seconds,
         only: arguments.only.clone(),

@@ -1,15 +1,16 @@
 //! A convolution that ends with its ReLU, or with a residual and a ReLU, for evaluation.
 //!
 //! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what follows the convolution is
-//! done while its numbers are still in the cache (`fused_convolution.cpp`). On a GPU the three are steps of their own.
+//! done while its numbers are still in the cache ([`super::libtorch_operators`]). On a GPU cuDNN does the three in one call, for
+//! at batch 1 a GPU waits for calls more than for numbers.
 
-use std::cell::RefCell;
-use std::ffi::{CStr, c_char, c_void};
+use std::cell::{Cell, RefCell};
 
 use surgcam::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::half_precision::counting_kind;
+use super::libtorch_operators::{first_line, fused_convolution};
 
 /// What comes after the convolution.
 pub enum Then {
@@ -30,6 +31,8 @@ pub struct FusedConvolution {
     padding: i64,
     /// Of inputs and outputs; the weights' own where the device counts in it ([`super::half_precision`]).
     kind: Kind,
+    /// Whether cuDNN has refused a fused call: then each step is a call of its own.
+    is_refused: Cell<bool>,
 }
 
 /// What the packed form depends on: how the loops are blocked for an input. A single picture is a case of its own; beyond that
@@ -44,33 +47,19 @@ struct PackedFor {
 /// Frames and crops, one and several of each: more forms are not kept, for each takes as much memory as the weights.
 const PACKED_FORMS: usize = 4;
 
-unsafe extern "C" {
-    fn surgcam_fused_convolution(
-        input: *const c_void,
-        weight: *const c_void,
-        bias: *const c_void,
-        residual: *const c_void,
-        stride: i64,
-        padding: i64,
-        relu: bool,
-        problem: *mut c_char,
-        problem_size: usize,
-    ) -> *mut c_void;
-}
-
 impl FusedConvolution {
     /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`.
     pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, device: Device, kind: Kind) -> Self {
         let rounded = |tensor: &Tensor| tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device));
         let (weight, bias) = (rounded(weight), rounded(bias));
         let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
-        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding, kind }
+        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding, kind, is_refused: Cell::new(false) }
     }
 
     /// [N, C, H, W] -> [N, C', H', W'], both with their channels last in memory.
     pub fn forward(&self, input: &Tensor, then: Then) -> Result<Tensor> {
         if self.bias.device() != Device::Cpu {
-            return Ok(self.forward_in_steps(input, then));
+            return Ok(self.forward_on_gpu(input, then));
         }
         if self.weight.kind() == self.kind {
             return self.forward_fused(input, then);
@@ -81,6 +70,32 @@ impl FusedConvolution {
             other => other,
         };
         Ok(self.forward_fused(&widened(input), then)?.to_kind(self.kind))
+    }
+
+    fn forward_on_gpu(&self, input: &Tensor, then: Then) -> Tensor {
+        if !self.is_refused.get() {
+            match self.forward_in_one_call(input, &then) {
+                Some(Ok(output)) => return output,
+                Some(Err(refusal)) => {
+                    tracing::warn!("cuDNN refuses a fused convolution, which is done in steps: {}", first_line(&refusal.to_string()));
+                    self.is_refused.set(true);
+                }
+                None => {}
+            }
+        }
+        self.forward_in_steps(input, then)
+    }
+
+    /// `None` where nothing follows the convolution.
+    fn forward_in_one_call(&self, input: &Tensor, then: &Then) -> Option<std::result::Result<Tensor, tch::TchError>> {
+        let (bias, stride, padding) = (Some(&self.bias), [self.stride; 2], [self.padding; 2]);
+        match then {
+            Then::Nothing => None,
+            Then::Relu => Some(input.f_cudnn_convolution_relu(&self.weight, bias, stride, padding, [1, 1], 1)),
+            Then::AddToAndRelu(residual) => {
+                Some(input.f_cudnn_convolution_add_relu(&self.weight, residual, 1.0, bias, stride, padding, [1, 1], 1))
+            }
+        }
     }
 
     fn forward_in_steps(&self, input: &Tensor, then: Then) -> Tensor {
@@ -115,37 +130,12 @@ impl FusedConvolution {
     fn forward_fused(&self, input: &Tensor, then: Then) -> Result<Tensor> {
         let weight = self.packed_for(input)?;
         let residual = match &then {
-            Then::AddToAndRelu(residual) => residual.as_ptr().cast(),
-            Then::Nothing | Then::Relu => std::ptr::null(),
+            Then::AddToAndRelu(residual) => Some(residual),
+            Then::Nothing | Then::Relu => None,
         };
-        let mut problem: [c_char; 512] = [0; 512];
-        // SAFETY: the pointers are those of tensors that outlive the call, which keeps none of them; `problem` has the size told.
-        let output = unsafe {
-            surgcam_fused_convolution(
-                input.as_ptr().cast(),
-                weight.as_ptr().cast(),
-                self.bias.as_ptr().cast(),
-                residual,
-                self.stride,
-                self.padding,
-                matches!(then, Then::Relu),
-                problem.as_mut_ptr(),
-                problem.len(),
-            )
-        };
-        if output.is_null() {
-            // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
-            let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
-            return Err(Error::failure(format!("libtorch cannot do a convolution: {}", first_line(&problem))));
-        }
-        // SAFETY: a new tensor that belongs to us alone.
-        Ok(unsafe { Tensor::from_ptr(output.cast()) })
+        let relu = matches!(then, Then::Relu);
+        fused_convolution(input, &weight, &self.bias, residual, [self.stride, self.padding], relu)
     }
-}
-
-/// Without libtorch's own stack.
-fn first_line(problem: &str) -> &str {
-    problem.lines().next().unwrap_or_default()
 }
 
 /// The same [N, C, H, W], laid out in memory as [N, H, W, C].

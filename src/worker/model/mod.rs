@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod fused_convolution;
 pub mod half_precision;
 pub mod inference;
+pub mod libtorch_operators;
 pub mod parameters;
 mod pickle;
 mod pytorch_file;

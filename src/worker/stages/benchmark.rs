@@ -3,6 +3,8 @@
 //! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where it does (the boxes of LN-FE)
 //! what it sees is set: one box for each of seven classes.
 
+mod training;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -20,18 +22,16 @@ use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
 use surgcam::vision::resize::resize;
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device};
 
 use super::StageRun;
-use crate::frames::{self, label_tensor};
-use crate::model::half_precision::kind_of;
+use crate::fetching::Look;
+use crate::frames;
 use crate::model::parameters::Parameters;
-use crate::model::resnet::ResNet;
-use crate::perception::Perception;
+use crate::perception::{Glance, Perception};
 use crate::seen::{Extracted, Heat, SeenFrame};
 use crate::timing::{Effort, Times};
-use crate::training::multi_label_soft_margin;
-use crate::training::sgd::Sgd;
+use training::Trainer;
 
 /// METHOD 4's, of extraction.
 const NORMALIZATION: Normalization =
@@ -41,7 +41,6 @@ const BOXES: usize = 7;
 const ROI_THRESHOLD: f64 = 0.3;
 const MINIMUM_AREA: u32 = 25;
 const CROP_SIZE: [u32; 2] = ImageSize::OF_CROPS.height_width();
-const TRAINING_BATCH: usize = 8;
 /// Pictures of a pack.
 const PACKED: usize = 64;
 
@@ -92,17 +91,25 @@ fn measure_in_turns(steps: &mut [Step], seconds: f64, progress: impl Fn(usize, u
     Ok(())
 }
 
-/// Something to measure. `once` works on `batch` frames.
+/// Something to measure.
 struct Step<'a> {
     name: String,
+    /// Frames that are worked on together.
     batch: usize,
+    /// Frames that `once` works on: one batch or several.
+    frames: usize,
     once: Box<dyn FnMut(usize) -> Result<()> + 'a>,
     times: Times,
 }
 
 impl Step<'_> {
+    /// Where `once` works on several batches.
+    fn working_on(self, frames: usize) -> Self {
+        Step { frames, ..self }
+    }
+
     fn speed(&self) -> StepSpeed {
-        let per_frame = |seconds: f64| seconds * 1e3 / self.batch as f64;
+        let per_frame = |seconds: f64| seconds * 1e3 / self.frames as f64;
         StepSpeed {
             step: self.name.clone(),
             batch: self.batch,
@@ -127,11 +134,6 @@ struct Bench<'a> {
     trainer: RefCell<Trainer>,
 }
 
-struct Trainer {
-    network: ResNet,
-    optimizer: Sgd,
-}
-
 impl<'a> Bench<'a> {
     fn prepare(stage: &'a StageRun<'a>, parameters: &'a BenchmarkStage) -> Result<Self> {
         let root = stage.place(place::ROOT)?;
@@ -143,9 +145,6 @@ impl<'a> Bench<'a> {
         let device = stage.worker.device;
         let perception =
             Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
-        let trained = weights.for_training(device);
-        let network = ResNet::new(parameters.architecture, &trained)?.counting_in(kind_of(parameters.precision));
-        let trainer = Trainer { optimizer: Sgd::new(&trained, 0.9, 1e-4), network };
         let frame = Frame {
             sequence: "seq_1".into(),
             name: "frame000".into(),
@@ -155,6 +154,7 @@ impl<'a> Bench<'a> {
             boxes: None,
             box_space: parameters.image_size,
         };
+        let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
         Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, perception, trainer: RefCell::new(trainer) })
     }
 
@@ -181,7 +181,7 @@ impl<'a> Bench<'a> {
         steps.extend(self.parts_of_extraction());
         // In f16 a loss would have to be scaled, so nothing is trained in it.
         if self.parameters.precision != Precision::F16 {
-            steps.push(step("training step", TRAINING_BATCH, |number| self.train(number)));
+            steps.extend(training::steps(&self.trainer));
         }
         steps
     }
@@ -258,8 +258,10 @@ impl<'a> Bench<'a> {
             self.synchronize();
             Ok(())
         });
-        let of_mode =
-            |name: &str, settings: ExtractionSettings| step(name, batch, move |number| self.extract(number, batch, &settings).map(|_| ()));
+        let of_mode = |name: &str, settings: ExtractionSettings| {
+            let mut ahead = None;
+            step(name, batch, move |number| self.extract(number, batch, &settings, &mut ahead).map(drop))
+        };
         let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
         vec![
             forward,
@@ -391,9 +393,31 @@ impl<'a> Bench<'a> {
         Ok(seen.into_iter().zip(heats).collect())
     }
 
-    fn extract(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
-        let looks = self.look(step, batch, settings)?;
-        let looks: Vec<(&SeenFrame, Option<&Heat>)> = looks.iter().map(|(seen, heat)| (seen, Some(heat))).collect();
+    /// As an extraction does it: with several frames together, a GPU begins with the next ones, which are left in `ahead`, while the CPU
+    /// makes features of these. A single frame is waited for to its end.
+    fn extract(
+        &self,
+        number: usize,
+        batch: usize,
+        settings: &ExtractionSettings,
+        ahead: &mut Option<(usize, Glance)>,
+    ) -> Result<Vec<Extracted>> {
+        let glance = match ahead.take() {
+            Some((begun, glance)) if begun == number => glance,
+            _ => self.perception.glance(&self.rows(number, batch))?,
+        };
+        let frames: Vec<(&Frame, &[u8])> = self.rows(number, batch).into_iter().map(|row| (&self.frame, row)).collect();
+        let seen = self.perception.seen(&frames, &glance);
+        let heats = settings
+            .regions
+            .as_ref()
+            .map_or_else(Vec::new, |regions| self.perception.heats(&seen.iter().collect::<Vec<_>>(), &regions.cam));
+        let looks: Vec<(&SeenFrame, Option<&Heat>)> = seen.iter().zip(heats.iter().map(Some)).collect();
+        let fetched: Vec<Look> = seen.iter().zip(&heats).collect();
+        self.perception.fetch(&fetched, settings);
+        if self.device().is_cuda() && batch > 1 {
+            *ahead = Some((number + 1, self.perception.glance(&self.rows(number + 1, batch))?));
+        }
         self.perception.extract_together(&looks, settings)
     }
 
@@ -407,23 +431,10 @@ impl<'a> Bench<'a> {
         };
         Heat::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
     }
-
-    fn train(&self, step: usize) -> Result<()> {
-        let mut trainer = self.trainer.borrow_mut();
-        let images = frames::images(&self.rows(step, TRAINING_BATCH), self.parameters.image_size, &NORMALIZATION, self.device());
-        let labels =
-            label_tensor((0..TRAINING_BATCH).map(|_| self.frame.labels.as_slice()), self.parameters.architecture.classes, self.device());
-        let layer4 = trainer.network.feature_maps(&images, true).layer4;
-        let loss: Tensor = multi_label_soft_margin(&trainer.network.logits(&layer4, 0.0, true), &labels);
-        trainer.optimizer.step(&loss, 1e-3);
-        // Asking for the loss waits for the device.
-        let loss = f64::try_from(&loss.to_kind(Kind::Double)).unwrap_or(f64::NAN);
-        if loss.is_finite() { Ok(()) } else { Err(Error::failure("the loss is no number any more")) }
-    }
 }
 
 fn step<'a>(name: &str, batch: usize, once: impl FnMut(usize) -> Result<()> + 'a) -> Step<'a> {
-    Step { name: name.into(), batch, once: Box::new(once), times: Times::default() }
+    Step { name: name.into(), batch, frames: batch, once: Box::new(once), times: Times::default() }
 }
 
 fn packing<'a>(pictures: &'a [PathBuf], parameters: &BenchmarkStage) -> Packing<'a> {

@@ -17,6 +17,7 @@ use surgcam::recipe::values::{Mode, Precision};
 use surgcam::store::write_json;
 
 use super::StageRun;
+use crate::fetching::Look;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::half_precision::{self, kind_of};
@@ -157,7 +158,8 @@ impl<'a> Pass<'a> {
             work.iter_mut().zip(heats).for_each(|(work, heat)| work.heats.push(heat));
         }
         for task in self.on_the_cpu() {
-            work.iter().for_each(|work| work.seen[task.looker].fetch_cells(&task.settings));
+            let looks: Vec<Look> = work.iter().map(|work| (&work.seen[task.looker], &work.heats[task.camera])).collect();
+            self.lookers[task.looker].1.fetch(&looks, &task.settings);
         }
         work
     }

@@ -30,6 +30,8 @@ use surgcam::store::Store;
 use surgcam::store::record::Record;
 use tch::Device;
 
+use crate::self_test;
+
 /// What a worker has: the same for all of its stages.
 pub struct Worker<'a> {
     pub store: &'a Store,
@@ -175,6 +177,7 @@ fn make_one(stage: &StageRun) -> Result<()> {
         MeasureTasksStage::KIND => measure_tasks::make(stage),
         DescribeStage::KIND => describe::make(stage),
         BenchmarkStage::KIND => benchmark::make(stage),
+        SelfTestStage::KIND => self_test::make(stage),
         EmptyStage::KIND => empty(stage),
         other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
     }

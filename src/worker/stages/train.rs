@@ -17,7 +17,7 @@ use crate::model::half_precision;
 use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
-use crate::training::batches::TrainFrames;
+use crate::training::batches::{Batching, TrainFrames};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::resume::{self, Progress};
@@ -136,7 +136,8 @@ impl<'a> Trainer<'a> {
         let Trainer { stage, parameters, device, frames, network, optimizer, .. } = self;
         let steps = frames.len().div_ceil(parameters.batch_size);
         let mut losses = Vec::with_capacity(steps);
-        frames.for_each_batch(parameters, epoch, |number, batch| {
+        let batching = Batching { seed: parameters.seed, batch_size: parameters.batch_size, augmentation: parameters.augmentation };
+        frames.for_each_batch(&batching, epoch, |number, batch| {
             let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, frames.image_size(), &parameters.normalization, *device);
             let labels = label_tensor(batch.labels, parameters.architecture.classes, *device);

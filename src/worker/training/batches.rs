@@ -4,8 +4,8 @@ use std::sync::mpsc::sync_channel;
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use surgcam::dataset::augment::Augmentation;
 use surgcam::error::Result;
-use surgcam::pipeline::stages::TrainStage;
 use surgcam::random::stream;
 
 use crate::frames::FrameSet;
@@ -15,6 +15,14 @@ pub struct TrainFrames {
     pub parts: Vec<FrameSet>,
     /// Of each frame its part and its row there.
     samples: Vec<(usize, usize)>,
+}
+
+/// How an epoch is cut into batches, and how their pictures are changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching {
+    pub seed: u64,
+    pub batch_size: usize,
+    pub augmentation: Augmentation,
 }
 
 /// One batch on the CPU.
@@ -44,30 +52,36 @@ impl TrainFrames {
         self.parts[0].image_size()
     }
 
+    /// The frames of one set, round and round: for measuring.
+    pub fn repeated(set: FrameSet, count: usize) -> Self {
+        let samples = set.usable.iter().cycle().take(count).map(|&row| (0, row)).collect();
+        TrainFrames { parts: vec![set], samples }
+    }
+
     /// Hands the batches of an epoch, in its own order of the frames, to `use_batch`, one after the other.
     pub fn for_each_batch<'a>(
         &'a self,
-        parameters: &TrainStage,
+        batching: &Batching,
         epoch: usize,
         mut use_batch: impl FnMut(usize, Batch<'a>) -> Result<()>,
     ) -> Result<()> {
         let mut order: Vec<usize> = (0..self.len()).collect();
-        order.shuffle(&mut stream(&format!("order/{}/{epoch}", parameters.seed)));
+        order.shuffle(&mut stream(&format!("order/{}/{epoch}", batching.seed)));
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
                 // When nobody receives any more, the epoch was given up.
-                let _ = order.chunks(parameters.batch_size).try_for_each(|batch| sender.send(self.batch(parameters, epoch, batch)));
+                let _ = order.chunks(batching.batch_size).try_for_each(|batch| sender.send(self.batch(batching, epoch, batch)));
             });
             receiver.into_iter().enumerate().try_for_each(|(number, batch)| use_batch(number, batch))
         })
     }
 
-    fn batch(&self, parameters: &TrainStage, epoch: usize, samples: &[usize]) -> Batch<'_> {
+    fn batch(&self, batching: &Batching, epoch: usize, samples: &[usize]) -> Batch<'_> {
         let [height, width] = self.image_size().map(|side| side as usize);
         let augmented = |&sample: &usize| {
             let (part, row) = self.samples[sample];
-            let draw = parameters.augmentation.draw(parameters.seed, epoch, sample);
+            let draw = batching.augmentation.draw(batching.seed, epoch, sample);
             draw.apply(self.parts[part].pack.row(row), height, width)
         };
         let labels = |&sample: &usize| {

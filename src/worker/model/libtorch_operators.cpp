@@ -1,8 +1,10 @@
-// libtorch's CPU convolutions that end with what follows them (a residual, a ReLU) while the numbers are still in the
-// cache. They are operators of libtorch, but not among those that tch wraps, so they are called by their names.
+// Operators of libtorch that tch does not wrap: the CPU's convolutions that end with what follows them (a residual, a ReLU)
+// while the numbers are still in the cache, which are called by their names; and what libtorch says of itself.
 
+#include <ATen/Version.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
 
 #include <cstring>
 #include <exception>
@@ -67,4 +69,21 @@ extern "C" at::Tensor *surgcam_fused_convolution(const at::Tensor *input, const 
     problem[problem_size - 1] = 0;
     return nullptr;
   }
+}
+
+// An empty tensor on the CPU in memory that a GPU reaches by itself; null where there is no such memory.
+extern "C" at::Tensor *surgcam_pinned(const int64_t *size, size_t dimensions, int kind) {
+  try {
+    const auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(kind)).pinned_memory(true);
+    return new at::Tensor(at::empty(at::IntArrayRef(size, dimensions), options));
+  } catch (const std::exception &) {
+    return nullptr;
+  }
+}
+
+// What libtorch was built as, several lines; ended by a 0, and cut where it is longer than `size`.
+extern "C" void surgcam_libtorch_description(char *description, size_t size) {
+  const std::string text = at::show_config();
+  std::strncpy(description, text.c_str(), size - 1);
+  description[size - 1] = 0;
 }

@@ -2,16 +2,22 @@
 
 use sha2::{Digest, Sha256};
 
-/// A weight from its name, as the golden values were made.
-pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
-    let state = u64::from_le_bytes(Sha256::digest(name.as_bytes())[..8].try_into().unwrap()) ^ seed;
-    let uniform = |i: u64| {
-        let mut x = state.wrapping_add(i).wrapping_add(0x9E37_79B9_7F4A_7C15);
+/// Numbers in [0, 1) that depend on the name, the seed and their place alone.
+pub fn uniform(name: &str, seed: u64) -> impl Fn(u64) -> f64 + use<> {
+    let digest = Sha256::digest(name.as_bytes());
+    let start = digest.iter().take(8).rev().fold(0u64, |state, &byte| state << 8 | u64::from(byte));
+    let state = start ^ seed;
+    move |place| {
+        let mut x = state.wrapping_add(place).wrapping_add(0x9E37_79B9_7F4A_7C15);
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         x ^= x >> 31;
         (x >> 40) as f64 / f64::from(1 << 24)
-    };
+    }
+}
+
+/// A weight from its name, as the golden values were made.
+pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
     let (scale, offset) = match size.len() {
         4 => {
             let bound = (6.0 / (size[1] * size[2] * size[3]) as f64).sqrt();
@@ -24,6 +30,7 @@ pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
         _ if name.contains(".bn3.") => (0.2, 0.3),
         _ => (0.4, 0.8),
     };
+    let uniform = uniform(name, seed);
     // (2u - 1) b as scale u + offset: the same but for the last bit of an f64.
-    (0..size.iter().product::<usize>() as u64).map(|i| (scale * uniform(i) + offset) as f32).collect()
+    (0..size.iter().product::<usize>() as u64).map(|place| (scale * uniform(place) + offset) as f32).collect()
 }

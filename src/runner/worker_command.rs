@@ -1,0 +1,189 @@
+//! How workers are started: which program, on which device, with which libtorch.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::libtorch::{self, Libtorch};
+use super::visible_gpus;
+use crate::error::{Error, Result};
+use crate::recipe::settings::Settings;
+
+/// How one slot's workers are started.
+#[derive(Debug, Clone)]
+pub struct WorkerCommand {
+    pub program: PathBuf,
+    /// As the worker sees it.
+    pub device: String,
+    pub threads: usize,
+    /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
+    pub visible_gpu: Option<String>,
+    /// Shared by all slots, so that it is looked for once.
+    pub libtorch: Arc<LibtorchChoice>,
+    /// A worker that says nothing for so long is taken to hang.
+    pub silence: Duration,
+}
+
+/// The libtorch of all workers, looked for when the first one is started: to ask Python takes longer than to plan.
+#[derive(Debug, Default)]
+pub struct LibtorchChoice {
+    setting: Option<PathBuf>,
+    found: OnceLock<Result<Libtorch>>,
+}
+
+impl LibtorchChoice {
+    pub fn new(setting: Option<PathBuf>) -> Self {
+        LibtorchChoice { setting, found: OnceLock::new() }
+    }
+
+    /// # Errors
+    /// Those of [`libtorch::find`].
+    pub fn find(&self) -> Result<&Libtorch> {
+        self.found.get_or_init(|| libtorch::find(self.setting.as_deref())).as_ref().map_err(Clone::clone)
+    }
+
+    /// Those of [`libtorch::circumstances`].
+    pub fn circumstances(&self) -> String {
+        libtorch::circumstances(self.setting.as_deref())
+    }
+}
+
+impl WorkerCommand {
+    /// One for each device of the settings. The program is that of the settings, or the one beside this program.
+    pub fn for_devices(settings: &Settings) -> Result<Vec<Self>> {
+        let program = match &settings.worker {
+            Some(program) => program.clone(),
+            None => {
+                let own = std::env::current_exe().map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
+                own.with_file_name("surgcam-worker")
+            }
+        };
+        if !program.is_file() {
+            return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
+        }
+        let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
+        let libtorch = Arc::new(LibtorchChoice::new(settings.libtorch.clone()));
+        let silence = Duration::from_secs(settings.silence_seconds.get().into());
+        let preset = visible_gpus::preset();
+        let names = devices(&settings.device, preset.as_deref())?;
+        let command = |name: String| {
+            let visible_gpu = visible_gpu(&name, preset.as_deref())?;
+            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
+            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu, libtorch: libtorch.clone(), silence })
+        };
+        names.into_iter().map(command).collect()
+    }
+
+    /// For stages that need no device.
+    pub fn without_device(&self) -> Self {
+        WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
+    }
+
+    /// What is wrong with a worker that has been silent for too long.
+    pub(super) fn hangs(&self) -> Error {
+        Error::failure(format!("the worker hangs: it has said nothing for {} s and was ended", self.silence.as_secs()))
+    }
+
+    /// The process, not yet started.
+    ///
+    /// # Errors
+    /// Where no libtorch is found.
+    pub(super) fn process(&self) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
+        command.env(LIBRARY_PATH, library_path(&self.libtorch.find()?.folder)?);
+        if let Some(gpu) = &self.visible_gpu {
+            command.env(visible_gpus::VARIABLE, gpu);
+            // A number of the user's own is meant as CUDA takes it; ours is the driver's.
+            if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
+                command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
+            }
+        }
+        if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
+            command.env(WAITING_TURNS, "20000");
+        }
+        command.env(TENSOR_FLOAT_32, "0");
+        Ok(command)
+    }
+}
+
+/// Where the system looks for shared libraries first.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
+/// in which the threads that look for boxes want those cores.
+const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
+
+/// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.
+const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
+
+/// The libraries of this libtorch, then what the user has.
+fn library_path(libtorch: &Path) -> Result<std::ffi::OsString> {
+    let of_user = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
+    let of_user = std::env::split_paths(&of_user).filter(|folder| !folder.as_os_str().is_empty());
+    std::env::join_paths(std::iter::once(libtorch.join("lib")).chain(of_user))
+        .map_err(|_| Error::usage("a colon in the path of libtorch cannot be told to the system").at_path(libtorch))
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
+fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
+    const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
+    let mut devices: Vec<String> = Vec::new();
+    for name in setting.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
+        let named = match name {
+            "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
+            _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
+            _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
+        };
+        devices.extend(named);
+    }
+    if devices.is_empty() { Err(Error::usage("no device is named").hint(KNOWN)) } else { Ok(devices) }
+}
+
+/// Whether a setting names devices at all; whether they are there, only their workers know.
+pub fn check_devices(setting: &str) -> Result<()> {
+    devices(setting, visible_gpus::preset().as_deref()).map(drop)
+}
+
+/// Which GPU `cuda:N` is: the Nth of those that the user left visible.
+fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
+    let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
+    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu, cuda:N or all is expected")))?;
+    visible_gpus::entry(position, preset)
+        .map(Some)
+        .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_the_user_left_visible_is_pinned_and_no_other() {
+        let gpu = |device: &str, preset: Option<&str>| visible_gpu(device, preset).map_err(|error| error.to_string());
+        assert_eq!(gpu("cuda:1", None).unwrap().as_deref(), Some("1"));
+        assert_eq!(gpu("cuda:1", Some("4, 7")).unwrap().as_deref(), Some("7"));
+        assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
+        assert!(gpu("cuda:2", Some("4,7")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is `4,7`"));
+        assert!(gpu("cuda:0", Some("")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is ``"));
+        assert!(gpu("cuda:x", None).unwrap_err().contains("is no device"));
+    }
+
+    #[test]
+    fn all_is_every_visible_gpu_or_the_processor() {
+        let devices = |setting, preset| devices(setting, preset).unwrap_or_else(|error| vec![error.to_string()]);
+        assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
+        assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
+        assert_eq!(devices("all", Some("")), ["auto"]);
+        assert!(devices(" ,", None)[0].contains("no device is named"));
+        assert!(devices("cpu,gpu", None)[0].contains("`gpu` is no device"));
+    }
+}

@@ -1,0 +1,96 @@
+//! What of libtorch tch does not wrap (`libtorch_operators.cpp`).
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use surgcam::error::{Error, Result};
+use tch::{Device, Kind, Tensor};
+
+unsafe extern "C" {
+    fn surgcam_fused_convolution(
+        input: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        residual: *const c_void,
+        stride: i64,
+        padding: i64,
+        relu: bool,
+        problem: *mut c_char,
+        problem_size: usize,
+    ) -> *mut c_void;
+    fn surgcam_pinned(size: *const i64, dimensions: usize, kind: c_int) -> *mut c_void;
+    fn surgcam_libtorch_description(description: *mut c_char, size: usize);
+}
+
+/// A convolution on the CPU, `weight` packed as oneDNN wants it. With a residual: relu(convolution + residual), in its place.
+///
+/// # Errors
+/// Where libtorch refuses it.
+pub fn fused_convolution(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: Option<&Tensor>,
+    [stride, padding]: [i64; 2],
+    relu: bool,
+) -> Result<Tensor> {
+    let mut problem: [c_char; 512] = [0; 512];
+    // SAFETY: the pointers are those of tensors that outlive the call, which keeps none of them; `problem` has the size told.
+    let output = unsafe {
+        surgcam_fused_convolution(
+            input.as_ptr().cast(),
+            weight.as_ptr().cast(),
+            bias.as_ptr().cast(),
+            residual.map_or(std::ptr::null(), |residual| residual.as_ptr().cast()),
+            stride,
+            padding,
+            relu,
+            problem.as_mut_ptr(),
+            problem.len(),
+        )
+    };
+    if output.is_null() {
+        // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
+        let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
+        return Err(Error::failure(format!("libtorch cannot do a convolution: {}", first_line(&problem))));
+    }
+    // SAFETY: a new tensor that belongs to us alone.
+    Ok(unsafe { Tensor::from_ptr(output.cast()) })
+}
+
+/// Without libtorch's own stack.
+pub fn first_line(problem: &str) -> &str {
+    problem.lines().next().unwrap_or_default()
+}
+
+/// What pinned tensors hold, with libtorch's own number of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinnedKind {
+    Uint8 = 0,
+    Float = 6,
+}
+
+/// A tensor on the CPU whose values are not set yet, in memory that a GPU reads and writes by itself, at its full speed and while the CPU
+/// goes on; in plain memory where there is no GPU.
+pub fn pinned(size: &[i64], kind: PinnedKind) -> Tensor {
+    // SAFETY: it reads as many sides as told, and keeps none of them.
+    let tensor = unsafe { surgcam_pinned(size.as_ptr(), size.len(), kind as c_int) };
+    if tensor.is_null() {
+        let kind = if kind == PinnedKind::Uint8 { Kind::Uint8 } else { Kind::Float };
+        return Tensor::empty(size, (kind, Device::Cpu));
+    }
+    // SAFETY: a new tensor that belongs to us alone.
+    unsafe { Tensor::from_ptr(tensor.cast()) }
+}
+
+/// The version of the libtorch that this process runs with, for example `2.11.0`; empty where it does not say.
+pub fn libtorch_version() -> String {
+    let mut description: [c_char; 8192] = [0; 8192];
+    // SAFETY: it writes no more than the size told, and a 0 at the end.
+    let description = unsafe {
+        surgcam_libtorch_description(description.as_mut_ptr(), description.len());
+        CStr::from_ptr(description.as_ptr())
+    };
+    let description = description.to_string_lossy();
+    let version = description.split("TORCH_VERSION=").nth(1).unwrap_or_default();
+    version.split([',', ' ', '\n']).next().unwrap_or_default().to_string()
+}

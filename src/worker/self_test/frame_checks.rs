@@ -1,0 +1,154 @@
+//! What a forward pass and the three modes make of a golden picture, against the expected values.
+
+use surgcam::artifacts::metrics::SelfTestCheck;
+use surgcam::error::{Error, Result};
+use surgcam::recipe::values::{FeatureLayer, Mode, Precision};
+use surgcam::vision::geometry::Box2;
+use surgcam::vision::heat_map::HeatMap;
+use surgcam::vision::pooling::FEATURES;
+use surgcam::vision::regions::{BoxRule, bounds_of_boxes};
+
+use super::comparison::{Comparison, Tolerance};
+use super::golden_set::{GoldenFrame, GoldenSet, POOLS, ROI_THRESHOLDS, malformed, part, plain_frame};
+use crate::seen::{self, SeenFrame};
+
+/// Of logits and features.
+const FEATURE_TOLERANCE: Tolerance = Tolerance::Relative { share: 1e-3, more: 1e-4 };
+
+/// A mode, and where the golden set has its features.
+const MODES: [(&str, &str, Mode, FeatureLayer); 4] = [
+    ("L-FE", "l_fe", Mode::LFe, FeatureLayer::Layer4),
+    ("LN-FE", "ln_fe", Mode::LnFe, FeatureLayer::Layer4),
+    ("SL-FE, layer 3", "sl_fe/layer3", Mode::SlFe, FeatureLayer::Layer3),
+    ("SL-FE, layer 4", "sl_fe/layer4", Mode::SlFe, FeatureLayer::Layer4),
+];
+
+/// Which heat maps the modes take their regions from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heat {
+    /// Our own, as in a run.
+    Own,
+    /// The expected ones: on another device a rounding may move the edge of a box.
+    Expected,
+}
+
+/// Every value of the set in f32, each stage at its own tolerance.
+pub fn in_full_precision(golden: &GoldenSet, heat_of_modes: Heat) -> Result<Vec<SelfTestCheck>> {
+    let mut logits = Comparison::new(FEATURE_TOLERANCE);
+    let mut heat_maps = Comparison::new(Tolerance::Absolute(1e-4));
+    let mut boxes = Comparison::new(Tolerance::Exact);
+    let mut modes = MODES.map(|_| Comparison::new(FEATURE_TOLERANCE));
+    let plain = plain_frame();
+    for frame in golden.frames()? {
+        let (seen, heat) = golden.see(&frame, &plain)?;
+        logits.values(&seen.logits, &golden.values(&format!("{}/logits", frame.name))?);
+        compare_heat_maps(golden, &frame, &heat, &mut heat_maps)?;
+        compare_boxes(golden, &frame, &mut boxes)?;
+        let heat = if heat_of_modes == Heat::Own { heat } else { golden.expected_heat(&frame)? };
+        for ((_, key, mode, layer), comparison) in MODES.iter().zip(&mut modes) {
+            compare_features(golden, &frame, (&seen, &heat), (key, *mode, *layer), comparison)?;
+        }
+    }
+    let of_passes = [(logits, "logits"), (heat_maps, "heat maps"), (boxes, "boxes")].into_iter();
+    let of_modes = modes.into_iter().zip(MODES.map(|(name, ..)| name));
+    Ok(of_passes.chain(of_modes).map(|(comparison, name)| comparison.into_check(name, Precision::F32)).collect())
+}
+
+/// How far roundings to half precision may take the results.
+#[derive(Debug, Clone, Copy)]
+pub struct HalfPrecision {
+    pub precision: Precision,
+    /// A value of a heat map, which is between 0 and 1.
+    pub heat: f64,
+    /// A feature vector, as a share of its length.
+    pub features: f64,
+}
+
+/// Heat maps and SL-FE in half precision.
+pub fn in_half_precision(golden: &GoldenSet, half: HalfPrecision, heat_of_modes: Heat) -> Result<Vec<SelfTestCheck>> {
+    let mut heat_maps = Comparison::new(Tolerance::Absolute(half.heat));
+    let mut sl_fe = Comparison::new(Tolerance::OfLength(half.features));
+    let plain = plain_frame();
+    for frame in golden.frames()? {
+        let (seen, heat) = golden.see(&frame, &plain)?;
+        for (class, map) in heat.present.iter().zip(&heat.maps) {
+            let expected = golden.values(&format!("{}/cam_layer4_size/{class}", frame.name))?;
+            heat_maps.values(&map.resized(map.height, map.width).values, &expected);
+        }
+        let heat = if heat_of_modes == Heat::Own { heat } else { golden.expected_heat(&frame)? };
+        let settings = golden.settings(Mode::SlFe, 0.3, 512, &frame.present, FeatureLayer::Layer4)?;
+        let extracted = golden.perception.extract(&seen, Some(&heat), &settings)?;
+        for (region, features) in extracted.regions.iter().zip(extracted.features.chunks(FEATURES)) {
+            let name = format!("{}/sl_fe/layer4/0.3/512/{}", frame.name, region.class);
+            if golden.tensors.contains_key(&name) {
+                sl_fe.values(features, &golden.values(&name)?);
+            }
+        }
+    }
+    Ok(vec![heat_maps.into_check("heat maps", half.precision), sl_fe.into_check("SL-FE, layer 4", half.precision)])
+}
+
+fn compare_heat_maps(golden: &GoldenSet, frame: &GoldenFrame, heat: &seen::Heat, comparison: &mut Comparison) -> Result<()> {
+    for (class, map) in heat.present.iter().zip(&heat.maps) {
+        for (key, divisor) in [("cam_input_size", 1), ("cam_layer3_size", 16), ("cam_layer4_size", 32)] {
+            let [height, width] = golden.image_size.map(|side| side as usize / divisor);
+            comparison.values(&map.resized(height, width).values, &golden.values(&format!("{}/{key}/{class}", frame.name))?);
+        }
+    }
+    Ok(())
+}
+
+/// Boxes of the expected heat maps, which must be equal.
+fn compare_boxes(golden: &GoldenSet, frame: &GoldenFrame, comparison: &mut Comparison) -> Result<()> {
+    let [height, width] = golden.image_size.map(|side| side as usize);
+    for class in &frame.present {
+        let values = golden.values(&format!("{}/cam_input_size/{class}", frame.name))?;
+        let map = HeatMap { height, width, values };
+        for threshold in ROI_THRESHOLDS {
+            let roi_threshold = threshold.parse().map_err(|_| malformed("threshold"))?;
+            let mut found: Vec<Box2> = bounds_of_boxes(&map, BoxRule { roi_threshold, minimum_area: 25 });
+            let mut expected: Vec<Box2> = part(&frame.value["boxes"][threshold], &class.to_string())?;
+            found.sort();
+            expected.sort();
+            comparison.equal(&found, &expected);
+        }
+    }
+    Ok(())
+}
+
+/// A mode at every threshold, pool and class that the set has.
+fn compare_features(
+    golden: &GoldenSet,
+    frame: &GoldenFrame,
+    (seen, heat): (&SeenFrame, &seen::Heat),
+    (key, mode, layer): (&str, Mode, FeatureLayer),
+    comparison: &mut Comparison,
+) -> Result<()> {
+    for (threshold, pool) in ROI_THRESHOLDS.iter().flat_map(|threshold| POOLS.map(|pool| (*threshold, pool))) {
+        let name = |class: usize| format!("{}/{key}/{threshold}/{pool}/{class}", frame.name);
+        if !frame.present.iter().any(|&class| golden.tensors.contains_key(&name(class))) {
+            continue;
+        }
+        let roi_threshold = threshold.parse().map_err(|_| malformed("threshold"))?;
+        let settings = golden.settings(mode, roi_threshold, pool, &frame.present, layer)?;
+        let extracted = golden.perception.extract(seen, Some(heat), &settings)?;
+        for &class in &frame.present {
+            let Some(expected) = golden.tensors.get(&name(class)) else {
+                let is_empty = !extracted.regions.iter().any(|region| region.class == class);
+                if mode == Mode::SlFe {
+                    comparison.equal(&is_empty, &true);
+                }
+                continue;
+            };
+            let expected = crate::features::values_of(expected);
+            let order = golden.expected_order(frame, mode, threshold, class)?;
+            for (bounds, expected) in order.into_iter().zip(expected.chunks(FEATURES)) {
+                let is_it = |bounds: &Option<Box2>, found: &Box2| bounds.is_none_or(|bounds| bounds == *found);
+                let row = extracted.regions.iter().position(|region| region.class == class && is_it(&bounds, &region.bounds));
+                let row = row.ok_or_else(|| Error::failure(format!("{} has no region {bounds:?}", name(class))))?;
+                comparison.values(&extracted.features[FEATURES * row..][..FEATURES], expected);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Golden values of an independent PyTorch and OpenCV implementation (tests/golden/README.md): pictures that it was given, and all
+//! that it made of them with a network whose weights are computed from their names.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use surgcam::dataset::index::Frame;
+use surgcam::error::{Error, Result};
+use surgcam::pipeline::stages::*;
+use surgcam::recipe::values::*;
+use surgcam::vision::geometry::Box2;
+use surgcam::vision::heat_map::HeatMap;
+use surgcam::vision::regions::used_regions;
+use tch::{Device, Tensor};
+
+use super::formula::formula_weight;
+use crate::features::values_of;
+use crate::model::parameters::{Parameters, network_shape};
+use crate::perception::Perception;
+use crate::seen::{Heat, SeenFrame};
+
+/// Features are there at these T_ROI and pools.
+pub const ROI_THRESHOLDS: [&str; 4] = ["0.1", "0.3", "0.5", "0.7"];
+pub const POOLS: [u64; 3] = [512, 128, 32];
+
+/// One set of expected values, and our network that should give them.
+pub struct GoldenSet {
+    pub expected: Value,
+    pub tensors: HashMap<String, Tensor>,
+    pub architecture: Architecture,
+    pub image_size: [u32; 2],
+    pub perception: Perception,
+}
+
+/// A picture of the set.
+pub struct GoldenFrame {
+    pub name: String,
+    /// [3, H, W], as the network takes them.
+    pub planes: Vec<u8>,
+    /// The classes that are to be taken as present.
+    pub present: Vec<usize>,
+    pub value: Value,
+}
+
+pub fn formula_weights(architecture: Architecture, seed: u64) -> Parameters {
+    Parameters::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
+        let sides: Vec<usize> = size.iter().map(|&side| side as usize).collect();
+        let weight = Tensor::from_slice(&formula_weight(&name, &sides, seed)).view(size.as_slice());
+        (name, weight)
+    }))
+}
+
+/// A value of the set that is not there, or not of the form that is expected.
+pub fn malformed(what: &str) -> Error {
+    Error::failure(format!("the golden values have no {what}")).hint("this is a defect of surgcam; please report it")
+}
+
+/// A part of the set's JSON as a type of ours.
+pub fn part<T: serde::de::DeserializeOwned>(value: &Value, name: &str) -> Result<T> {
+    serde_json::from_value(value[name].clone()).map_err(|_| malformed(name))
+}
+
+impl GoldenSet {
+    /// `expected`: the text of `expected.json`; `tensors`: those of `expected.safetensors`.
+    pub fn new(expected: &str, tensors: Vec<(String, Tensor)>, device: Device, precision: Precision) -> Result<Self> {
+        let expected: Value = serde_json::from_str(expected).map_err(|_| malformed("valid JSON"))?;
+        let named: String = part(&expected, "architecture")?;
+        let backbone = if named.contains("resnet18") { Backbone::ResNet18 } else { Backbone::ResNet50 };
+        let architecture = Architecture { backbone, classes: part(&expected, "classes")? };
+        let weights = formula_weights(architecture, part(&expected, "weight_seed")?);
+        let image_size: [u32; 2] = part(&expected, "image_hw")?;
+        let normalization = Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
+        let perception = Perception::new(architecture, &weights, normalization, image_size, device, precision)?;
+        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, perception })
+    }
+
+    pub fn frames(&self) -> Result<Vec<GoldenFrame>> {
+        let frame = |value: &Value| {
+            let name: String = part(value, "name")?;
+            let planes = self.tensor(&format!("{name}/resized_u8"))?.flatten(0, -1);
+            let planes = Vec::<u8>::try_from(planes).map_err(|_| malformed("pixels"))?;
+            Ok(GoldenFrame { planes, present: part(value, "present")?, value: value.clone(), name })
+        };
+        self.expected["frames"].as_array().ok_or_else(|| malformed("frames"))?.iter().map(frame).collect()
+    }
+
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| malformed(name))
+    }
+
+    pub fn values(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(values_of(self.tensor(name)?))
+    }
+
+    pub fn settings(&self, mode: Mode, threshold: f64, pool: u64, present: &[usize], layer: FeatureLayer) -> Result<ExtractionSettings> {
+        Ok(ExtractionSettings {
+            mode,
+            regions: Some(RegionSettings {
+                cam: cam_of(present),
+                roi_threshold: threshold,
+                minimum_area: Some(25),
+                feature_layer: Some(layer),
+            }),
+            architecture: self.architecture,
+            normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
+            pool: Pool::try_from(pool).map_err(|_| malformed("pool"))?,
+            precision: Precision::F32,
+            crop_size: mode.cuts_out().then_some([224, 224]),
+        })
+    }
+
+    /// The forward pass over a picture, and the heat maps of its present classes.
+    pub fn see<'a>(&self, frame: &'a GoldenFrame, plain: &'a Frame) -> Result<(SeenFrame<'a>, Heat)> {
+        let seen = self.perception.look(&[(plain, frame.planes.as_slice())])?.remove(0);
+        let heat = self.perception.heat(&seen, &cam_of(&frame.present));
+        Ok((seen, heat))
+    }
+
+    /// The heat maps that the set expects of the present classes.
+    pub fn expected_heat(&self, frame: &GoldenFrame) -> Result<Heat> {
+        let [height, width] = self.image_size.map(|side| side as usize / 32);
+        let map = |class: &usize| Ok(HeatMap { height, width, values: self.values(&format!("{}/cam_layer4_size/{class}", frame.name))? });
+        let maps = frame.present.iter().map(map).collect::<Result<_>>()?;
+        Ok(Heat::new(frame.present.clone(), [height, width], maps))
+    }
+
+    /// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE, which has one region a class.
+    pub fn expected_order(&self, frame: &GoldenFrame, mode: Mode, threshold: &str, class: usize) -> Result<Vec<Option<Box2>>> {
+        if mode == Mode::SlFe {
+            return Ok(vec![None]);
+        }
+        let boxes: Vec<Box2> = part(&frame.value["boxes"][threshold], &class.to_string())?;
+        let is_tissue = self.expected["tissue_class"].as_u64() == Some(class as u64);
+        Ok(used_regions(&boxes, is_tissue).into_iter().map(Some).collect())
+    }
+}
+
+/// Grad-CAM of layer 4.
+fn cam_of(present: &[usize]) -> CamSettings {
+    CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(present.to_vec()) }
+}
+
+/// A frame that nothing is known of but its picture.
+pub fn plain_frame() -> Frame {
+    Frame {
+        sequence: "seq_1".into(),
+        name: "frame000".into(),
+        train: true,
+        validation: true,
+        labels: vec![],
+        boxes: None,
+        box_space: [0, 0],
+    }
+}
