@@ -20,6 +20,7 @@
 //! * [`artifacts`]: the files that stages leave in the store and others read.
 //! * [`report`]: tables through polars, pictures, the run record; what a person sees while stages run.
 //! * [`protocol`]: what runner and worker say to each other.
+//! * [`regular_file`]: opens the files of others, without ever waiting for one.
 //!
 //! This library never names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
 
@@ -33,6 +34,7 @@ pub mod plan;
 pub mod protocol;
 pub mod random;
 pub mod recipe;
+pub mod regular_file;
 pub mod report;
 pub mod runner;
 pub mod store;

@@ -274,9 +274,9 @@ fn a_box_that_cannot_be_used_is_named_by_its_line_and_can_be_skipped() {
 }
 
 #[test]
-fn boxes_reach_over_the_picture_and_a_frame_without_pixels_is_scored_nowhere() {
+fn boxes_reach_a_little_over_the_picture_and_a_frame_without_pixels_is_scored_nowhere() {
     let place = Place::new();
-    let file = with_boxes(&place, "0,grasper,-20,-5,4000,40\n1,hook,100,100,200,200\n");
+    let file = with_boxes(&place, "0,grasper,-4,-3,84,40\n1,hook,79,63,80,64\n");
     place.run(&["run", &file], 0);
     assert_eq!(scored_frames(&place), "3");
 

@@ -7,12 +7,15 @@ use crate::language::scores::CaptionScores;
 use crate::recipe::values::Precision;
 
 /// `index` and `pack`: frames that were left out because of `on_bad_frame = "skip"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub skipped: Vec<SkippedFrame>,
     /// Captions and interactions, whose frames stay.
     #[serde(default)]
     pub skipped_annotations: Vec<SkippedFrame>,
+    /// Boxes that were cut at the edge of their picture, or that are listed twice; their frames stay, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mended_boxes: Vec<SkippedFrame>,
 }
 
 /// `evaluate`.

@@ -125,7 +125,7 @@ impl Gatherer<'_> {
                         Err(error) => self.problems.push(error),
                     }
                 }
-            } else if path.is_file() {
+            } else if path.exists() {
                 files.insert(path);
             }
         }
@@ -199,7 +199,7 @@ impl Gatherer<'_> {
         }
         let of_sequence = self.wanted.iter().filter(|frame| frame.sequence == sequence);
         let files = of_sequence.map(|&frame| (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame)))));
-        Ok(files.filter(|(_, file)| file.is_file()).collect())
+        Ok(files.filter(|(_, file)| file.exists()).collect())
     }
 
     fn name(&self, frame: FrameNumber) -> String {

@@ -1,11 +1,11 @@
 //! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of boxes (METHOD 2).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::boxes::{BoxesByFrame, RawBox, coordinate};
 use super::delimited::{self, Delimiter, Header, Row};
-use super::endovis18::{coordinate, label};
-use super::index::{RawBox, RawFrame, RawSequence};
+use super::endovis18::label;
+use super::index::{RawFrame, RawSequence};
 use super::labels::normalized;
 use crate::error::{Error, Result};
 use crate::vision::geometry::Box2;
@@ -21,7 +21,7 @@ pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, fra
 }
 
 fn read_tools(path: &Path, frame_step: u32, sequence: &mut RawSequence) -> Result<()> {
-    let mut rows = delimited::read(path, "tool file", Delimiter::Tab)?;
+    let mut rows = delimited::read(path, Delimiter::Tab)?;
     if rows.is_empty() {
         return Err(Error::failure("the tool file is empty").at_path(path));
     }
@@ -59,35 +59,29 @@ fn video_frame(text: &str) -> Result<u32> {
 
 /// `frame,tool,x1,y1,x2,y2`, several rows a frame, in pixels of the picture.
 fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let mut rows = delimited::read(path, "boxes", Delimiter::Comma)?;
+    let mut rows = delimited::read(path, Delimiter::Comma)?;
     let header = Header::take(&mut rows, path);
     let (frame, tool) = (header.column("frame")?, header.column("tool")?);
     let corners = [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
+    let mut boxes = BoxesByFrame::default();
     // A frame without a row shows no instrument: it is annotated all the same.
-    let mut boxes: BTreeMap<u32, Vec<RawBox>> = sequence.frames.iter().map(|frame| (frame.number, Vec::new())).collect();
-    let mut unreadable = BTreeSet::new();
+    sequence.frames.iter().for_each(|frame| boxes.annotate(frame.number));
     for row in rows {
-        let name = normalized(row.field(tool));
-        match box_of(&row, frame, corners) {
-            Ok((frame, bounds)) => boxes.entry(frame).or_default().push(RawBox { name, bounds, place: row.place }),
-            Err(error) => {
-                unreadable.extend(video_frame(row.field(frame)));
-                sequence.problems.push(error.at(row.place));
-            }
+        match video_frame(row.field(frame)) {
+            Ok(number) => boxes.add(number, box_of(&row, tool, corners).map(|found| vec![found])),
+            Err(error) => sequence.problems.push(error.at(row.place)),
         }
     }
-    // With a box less, such a frame would claim that an instrument is not there.
-    boxes.retain(|number, _| !unreadable.contains(number));
     sequence.boxes = Some(boxes);
     Ok(())
 }
 
-fn box_of(row: &Row, frame: usize, columns: [usize; 4]) -> Result<(u32, Box2)> {
+fn box_of(row: &Row, tool: usize, columns: [usize; 4]) -> Result<RawBox> {
     let mut corners = [0; 4];
     for (corner, column) in corners.iter_mut().zip(columns) {
-        *corner = coordinate(row.field(column))?;
+        *corner = coordinate(row.field(column)).map_err(|error| error.at(&row.place))?;
     }
-    Ok((video_frame(row.field(frame))?, Box2::from(corners)))
+    Ok(RawBox { name: normalized(row.field(tool)), bounds: Box2::from(corners), place: row.place.clone() })
 }
 
 #[cfg(test)]
@@ -124,7 +118,7 @@ mod tests {
         let (_folder, path) = write("b.csv", "frame,tool,x1,y1,x2,y2\n000030,grasper,5,2,316,312\n000030,hook,1,2,3,4\n");
         let mut sequence = RawSequence::default();
         read_boxes(&path, &mut sequence).unwrap();
-        assert_eq!(sequence.boxes.unwrap()[&30].len(), 2);
+        assert_eq!(sequence.boxes.unwrap().take(30).unwrap().unwrap().len(), 2);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::label_file::LABEL_FILE_BYTES;
 use super::labels::normalized;
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 
 /// Fields without the blanks around them.
 #[derive(Debug)]
@@ -39,10 +41,8 @@ impl Row {
     }
 }
 
-/// `what` says in an error what the file is.
-pub fn read(path: &Path, what: &str, delimiter: Delimiter) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).at_path(&format!("read the {what}"), path)?;
-    rows(&text, path, delimiter)
+pub fn read(path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
+    rows(&regular_file::read_to_string(path, LABEL_FILE_BYTES)?, path, delimiter)
 }
 
 /// All rows that are not empty, of whatever number of fields.

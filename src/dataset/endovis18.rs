@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use roxmltree::{Document, Node};
+
+use super::boxes::{BoxesByFrame, RawBox, coordinate};
 use super::delimited::{self, Delimiter, Row};
-use super::index::{RawBox, RawFrame, RawSequence};
+use super::index::{RawFrame, RawSequence};
+use super::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
 use super::labels::normalized;
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 use crate::vision::geometry::Box2;
 
 /// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the tissue behind them.
@@ -43,7 +48,7 @@ pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> 
 
 /// A header, then `NNN t1..t8`.
 fn read_tools(path: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let text = std::fs::read_to_string(path).at_path("read the tool file", path)?;
+    let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
     for (index, line) in text.lines().enumerate().skip(1) {
         if line.trim().is_empty() {
             continue;
@@ -87,27 +92,34 @@ pub fn frame_number(text: &str) -> Result<u32> {
     digits.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
 }
 
-/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent.
+/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent. Of two lines of a frame nobody knows which is right.
 fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let mut boxes = BTreeMap::new();
-    for row in delimited::read(path, "box file", Delimiter::Comma)? {
-        match box_row(&row) {
-            Ok((number, found)) => {
-                boxes.insert(number, found);
+    let mut boxes = BoxesByFrame::default();
+    let mut lines: BTreeMap<u32, String> = BTreeMap::new();
+    for row in delimited::read(path, Delimiter::Comma)? {
+        let number = match frame_number(row.field(0)) {
+            Ok(number) => number,
+            Err(error) => {
+                sequence.problems.push(error.at(row.place));
+                continue;
             }
-            Err(error) => sequence.problems.push(error.at(row.place)),
-        }
+        };
+        let found = match lines.get(&number) {
+            Some(first) => Err(Error::failure(format!("the boxes of {} are listed twice (first at {first})", row.field(0)))),
+            None => boxes_of(&row),
+        };
+        boxes.add(number, found.map_err(|error| error.at(&row.place)));
+        lines.entry(number).or_insert(row.place);
     }
     sequence.boxes = Some(boxes);
     Ok(())
 }
 
-fn box_row(row: &Row) -> Result<(u32, Vec<RawBox>)> {
+fn boxes_of(row: &Row) -> Result<Vec<RawBox>> {
     row.expect_columns(1 + 4 * (TOOLS.len() + 1))?;
-    let columns: Vec<&str> = row.fields().collect();
-    let number = frame_number(columns[0])?;
+    let columns: Vec<&str> = row.fields().skip(1).collect();
     let mut boxes = Vec::new();
-    for (name, corners) in TOOLS.iter().chain([&TISSUE]).zip(columns[1..].chunks(4)) {
+    for (name, corners) in TOOLS.iter().chain([&TISSUE]).zip(columns.chunks(4)) {
         let mut corner = [0; 4];
         for (value, text) in corner.iter_mut().zip(corners) {
             *value = coordinate(text)?;
@@ -116,32 +128,17 @@ fn box_row(row: &Row) -> Result<(u32, Vec<RawBox>)> {
             boxes.push(RawBox { name: name.to_string(), bounds: Box2::from(corner), place: row.place.clone() });
         }
     }
-    Ok((number, boxes))
-}
-
-/// A whole or decimal number of pixels, truncated.
-pub fn coordinate(text: &str) -> Result<i64> {
-    text.trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|value| value.is_finite())
-        .map(|value| value as i64)
-        .ok_or_else(|| Error::failure(format!("`{text}` is no coordinate")))
+    Ok(boxes)
 }
 
 /// `frameNNN.xml` files with repeated `<objects>`. A frame without a file has no annotation, so no boxes are claimed for it.
 fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
-    let mut boxes = BTreeMap::new();
-    for frame in &sequence.frames {
-        let path = folder.join(format!("frame{:03}.xml", frame.number));
-        if !path.is_file() {
-            continue;
-        }
-        match read_xml(&path) {
-            Ok(found) => {
-                boxes.insert(frame.number, found);
-            }
-            Err(error) => sequence.problems.push(error.at_path(&path)),
+    let mut boxes = BoxesByFrame::default();
+    let frames: BTreeSet<u32> = sequence.frames.iter().map(|frame| frame.number).collect();
+    for frame in frames {
+        let path = folder.join(format!("frame{frame:03}.xml"));
+        if path.exists() {
+            boxes.add(frame, read_xml(&path));
         }
     }
     sequence.boxes = Some(boxes);
@@ -149,28 +146,33 @@ fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
 }
 
 fn read_xml(path: &Path) -> Result<Vec<RawBox>> {
-    let text = std::fs::read_to_string(path).at_path("read the XML file", path)?;
-    let document = roxmltree::Document::parse(&text).at_path("understand the XML", path)?;
+    let text = regular_file::read_to_string(path, XML_FILE_BYTES)?;
+    let document = Document::parse(&text).at_path("understand the XML", path)?;
+    let mut lines = Lines::of(&text);
     let mut boxes = Vec::new();
     for object in document.descendants().filter(|node| node.has_tag_name("objects")) {
-        let text_of = |parent: roxmltree::Node, tag: &str| {
-            let node = parent.children().find(|node| node.has_tag_name(tag));
-            node.and_then(|node| node.text()).map(|text| text.trim().to_string()).ok_or_else(|| {
-                let line = document.text_pos_at(parent.range().start).row;
-                Error::failure(format!("an object has no <{tag}>")).at(format!("{}:{line}", path.display()))
-            })
-        };
-        let name = normalized(&text_of(object, "name")?);
-        let Some(bounds) = object.children().find(|node| node.has_tag_name("bndbox")) else {
-            continue;
-        };
-        let mut corners = [0; 4];
-        for (corner, tag) in corners.iter_mut().zip(["xmin", "ymin", "xmax", "ymax"]) {
-            *corner = coordinate(&text_of(bounds, tag)?)?;
-        }
-        boxes.push(RawBox { name, bounds: Box2::from(corners), place: path.display().to_string() });
+        let place = format!("{}:{}", path.display(), lines.at(object.range().start));
+        boxes.extend(box_of_object(object, &place).map_err(|error| error.at(&place))?);
     }
     Ok(boxes)
+}
+
+/// `None`: the object has no box.
+fn box_of_object(object: Node, place: &str) -> Result<Option<RawBox>> {
+    let name = normalized(child_text(object, "name")?);
+    let Some(bounds) = object.children().find(|node| node.has_tag_name("bndbox")) else {
+        return Ok(None);
+    };
+    let mut corners = [0; 4];
+    for (corner, tag) in corners.iter_mut().zip(["xmin", "ymin", "xmax", "ymax"]) {
+        *corner = coordinate(child_text(bounds, tag)?)?;
+    }
+    Ok(Some(RawBox { name, bounds: Box2::from(corners), place: place.to_string() }))
+}
+
+fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
+    let node = parent.children().find(|node| node.has_tag_name(tag));
+    node.and_then(|node| node.text()).map(str::trim).ok_or_else(|| Error::failure(format!("an object has no <{tag}>")))
 }
 
 #[cfg(test)]
@@ -193,15 +195,14 @@ mod tests {
         assert!(tool_line("010 1 1 0 0 0 0 1 x", "").unwrap_err().to_string().contains("`x` is no label"));
     }
 
-    fn box_rows(text: &str) -> Vec<Result<(u32, Vec<RawBox>)>> {
-        delimited::rows(text, Path::new(""), Delimiter::Comma).unwrap().iter().map(box_row).collect()
+    fn box_rows(text: &str) -> Vec<Result<Vec<RawBox>>> {
+        delimited::rows(text, Path::new(""), Delimiter::Comma).unwrap().iter().map(boxes_of).collect()
     }
 
     #[test]
     fn boxes_of_zeros_are_absent() {
         let line = format!("frame003, 1, 2, 3, 4{}, 5, 6, 7, 8", ", 0, 0, 0, 0".repeat(7));
-        let (number, boxes) = box_rows(&line).remove(0).unwrap();
-        assert_eq!(number, 3);
+        let boxes = box_rows(&line).remove(0).unwrap();
         let found: Vec<(&str, [i64; 4])> = boxes.iter().map(|found| (found.name.as_str(), found.bounds.into())).collect();
         assert_eq!(found, [("bipolar_forceps", [1, 2, 3, 4]), ("tissue", [5, 6, 7, 8])]);
     }
@@ -218,6 +219,8 @@ mod tests {
         .unwrap();
         let boxes = read_xml(&path).unwrap();
         assert_eq!((boxes[0].name.as_str(), boxes[0].bounds), ("kidney", Box2::from([1, 2, 3, 4])));
+        std::fs::write(&path, "<annotation>\n<objects/>\n</annotation>").unwrap();
+        assert!(read_xml(&path).unwrap_err().to_string().contains("frame000.xml:2: an object has no <name>"));
         std::fs::write(&path, "<annotation><objects>").unwrap();
         assert!(read_xml(&path).unwrap_err().to_string().contains("frame000.xml"));
     }

@@ -11,12 +11,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::annotations::{self, FrameAnnotation, FrameNumber};
+use super::boxes::{self, BoxesByFrame, RawBox};
 use super::labels::ClassMap;
 use super::source::{SourceLayout, first_existing};
-use super::{cholec80, endovis18};
+use super::{cholec80, endovis18, names};
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 use crate::store::digest::Digest;
 use crate::vision::geometry::Box2;
+use crate::vision::picture;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -43,8 +46,10 @@ pub struct LabelledBox {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
     /// `seq_2` or `video03`.
+    #[serde(deserialize_with = "names::deserialize")]
     pub sequence: String,
     /// `frame010` or `000030`.
+    #[serde(deserialize_with = "names::deserialize")]
     pub name: String,
     pub train: bool,
     pub validation: bool,
@@ -63,7 +68,7 @@ pub struct Picture {
     pub digest: Digest,
 }
 
-/// A frame that could not be used, and why.
+/// A frame that could not be used, and why; or what else is to be told of a place in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SkippedFrame {
     pub place: String,
@@ -90,20 +95,12 @@ pub struct RawFrame {
     pub place: String,
 }
 
-#[derive(Debug, Clone)]
-pub struct RawBox {
-    pub name: String,
-    pub bounds: Box2,
-    /// `file` or `file:line` of the box.
-    pub place: String,
-}
-
 /// What an adapter reads of one sequence. A line that cannot be used is an error in `problems`, not the end.
 #[derive(Debug, Default)]
 pub struct RawSequence {
     pub frames: Vec<RawFrame>,
-    /// By frame number; a frame that is not in it has no annotation. `None`: there is no box file.
-    pub boxes: Option<BTreeMap<u32, Vec<RawBox>>>,
+    /// `None`: there is no box file.
+    pub boxes: Option<BoxesByFrame>,
     /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or not.
     pub annotated: BTreeSet<String>,
     /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
@@ -118,6 +115,8 @@ pub struct Index {
     pub summary: IndexSummary,
     /// Captions and interactions that could not be used. Not in the summary: their frames are in the index all the same.
     pub skipped_annotations: Vec<SkippedFrame>,
+    /// Boxes that were cut at the edge of their picture, or that are listed twice.
+    pub mended_boxes: Vec<SkippedFrame>,
 }
 
 /// Reads labels, boxes and annotations and checks that each frame has a picture. Decodes nothing.
@@ -135,6 +134,7 @@ pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_fram
             annotations: Vec::new(),
             summary: IndexSummary::default(),
             skipped_annotations: Vec::new(),
+            mended_boxes: Vec::new(),
         },
     };
     for sequence in source.sequences() {
@@ -167,6 +167,7 @@ impl Builder<'_> {
         for name in &raw.annotated {
             self.annotated.extend(self.classes.class(name).map_err(|error| error.at_path(&self.root.join(&label_file)))?);
         }
+        let mut boxes = raw.boxes.take();
         let before = self.index.frames.len();
         let mut seen: BTreeMap<u32, String> = BTreeMap::new();
         for frame in &raw.frames {
@@ -176,7 +177,8 @@ impl Builder<'_> {
                 continue;
             }
             seen.insert(frame.number, frame.place.clone());
-            match self.frame(sequence, frame, &raw) {
+            let boxes_of_frame = boxes.as_mut().and_then(|boxes| boxes.take(frame.number));
+            match self.frame(sequence, frame, boxes_of_frame, raw.box_space) {
                 Ok((record, picture)) => {
                     self.annotated.extend(record.boxes.iter().flatten().map(|labelled| labelled.class));
                     self.index.frames.push(record);
@@ -186,6 +188,7 @@ impl Builder<'_> {
                 Err(error) => self.problems.push(error),
             }
         }
+        self.problems.extend(boxes.into_iter().flat_map(BoxesByFrame::into_problems));
         if self.index.frames.len() == before && self.problems.is_empty() {
             return Err(Error::failure(format!("{} has no frames", self.source.sequence_name(sequence)))
                 .at_path(&self.root.join(label_file))
@@ -194,36 +197,34 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn frame(&self, sequence: u32, raw: &RawFrame, of: &RawSequence) -> Result<(Frame, PathBuf)> {
-        let picture = PathBuf::from(self.source.frames.fill(sequence, raw.number));
-        let path = self.root.join(&picture);
+    fn frame(
+        &mut self,
+        sequence: u32,
+        raw: &RawFrame,
+        boxes: Option<Result<Vec<RawBox>>>,
+        box_space: Option<[u32; 2]>,
+    ) -> Result<(Frame, PathBuf)> {
+        let relative = PathBuf::from(self.source.frames.fill(sequence, raw.number));
+        let path = self.root.join(&relative);
         if !path.is_file() {
-            return Err(Error::failure(format!("the label at {} has no picture", raw.place)).at_path(&path));
+            let what = if path.exists() { "a picture that is not a regular file" } else { "no picture" };
+            return Err(Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path));
         }
         let mut labels = BTreeSet::from([self.classes.space.tissue()]);
         for tool in &raw.tools {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
         }
-        let boxes = match of.boxes.as_ref().and_then(|boxes| boxes.get(&raw.number)) {
-            None => None,
-            Some(raw_boxes) => {
-                let mut labelled = Vec::new();
-                for raw_box in raw_boxes {
-                    if let Some(class) = self.classes.class(&raw_box.name).map_err(|error| error.at(&raw_box.place))? {
-                        labelled.push(LabelledBox { class, bounds: raw_box.bounds });
-                    }
-                }
-                Some(labelled)
-            }
-        };
-        let box_space = match (of.box_space, &boxes) {
+        let boxes = boxes.transpose()?;
+        let box_space = match (box_space, &boxes) {
             (Some(space), _) => space,
-            (None, Some(_)) => {
-                let (width, height) = image::image_dimensions(&path).at_path("read the size of the picture", &path)?;
-                [width, height]
-            }
+            (None, Some(_)) => picture::dimensions(&path)?,
             (None, None) => [0, 0],
         };
+        let checked = boxes.map(|boxes| boxes::checked(boxes, self.classes, box_space)).transpose()?;
+        let boxes = checked.map(|checked| {
+            self.index.mended_boxes.extend(checked.mended.iter().map(skipped_frame));
+            checked.boxes
+        });
         let frame = Frame {
             sequence: self.source.sequence_name(sequence),
             name: self.source.frame_name(raw.number),
@@ -233,7 +234,7 @@ impl Builder<'_> {
             boxes,
             box_space,
         };
-        Ok((frame, picture))
+        Ok((frame, relative))
     }
 
     /// Annotations that cannot be used take no frame out of the index. Where labels have problems too, those are told first.
@@ -297,7 +298,7 @@ pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
 }
 
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let reader = BufReader::new(File::open(path).at_path("open", path)?);
+    let reader = BufReader::new(regular_file::open(path)?);
     reader.lines().map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path)).collect()
 }
 

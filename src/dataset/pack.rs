@@ -42,6 +42,11 @@ impl Manifest {
     pub fn row_bytes(&self) -> usize {
         3 * self.height as usize * self.width as usize
     }
+
+    /// Of all rows; `None` where no computer could hold them.
+    fn bytes(&self) -> Option<usize> {
+        [self.height as usize, self.width as usize, self.count].into_iter().try_fold(3, usize::checked_mul)
+    }
 }
 
 /// What to pack.
@@ -166,7 +171,7 @@ impl Pack {
         let file = File::open(&path).at_path("open", &path)?;
         // SAFETY: objects of the store are read-only and never rewritten in place.
         let pixels = unsafe { Mmap::map(&file) }.at_path("map", &path)?;
-        if pixels.len() != manifest.count * manifest.row_bytes() {
+        if Some(pixels.len()) != manifest.bytes() {
             return Err(Error::failure("the pack is cut short").at_path(&path).hint("delete this object; the next run makes it again"));
         }
         Ok(Pack { manifest, path, file, pixels })

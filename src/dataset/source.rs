@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::index::Layout;
+use super::names;
 use super::pattern::Pattern;
 use crate::error::{AtPath, Error, Result};
 
@@ -36,17 +37,11 @@ impl SourceLayout {
     }
 
     pub(super) fn sequence_name(&self, sequence: u32) -> String {
-        match self.layout {
-            Layout::EndoVis18 => format!("seq_{sequence}"),
-            Layout::Cholec80 => format!("video{sequence:02}"),
-        }
+        names::of_sequence(self.layout, sequence)
     }
 
     pub(super) fn frame_name(&self, frame: u32) -> String {
-        match self.layout {
-            Layout::EndoVis18 => format!("frame{frame:03}"),
-            Layout::Cholec80 => format!("{frame:06}"),
-        }
+        names::of_frame(self.layout, frame)
     }
 
     /// Every file below `root` that can change the index, the annotations or the pictures, sorted: what the data's digest covers.
@@ -90,10 +85,10 @@ pub(super) fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -
     patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| root.join(relative).exists())
 }
 
-/// A file, or the files of a folder (not of its folders), sorted.
+/// A file, or the files of a folder (not of its folders), sorted. What is neither is refused where it is hashed.
 fn list_files(root: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let path = root.join(relative);
-    if path.is_file() {
+    if !path.is_dir() {
         files.push(relative.to_path_buf());
         return Ok(());
     }

@@ -42,15 +42,20 @@ impl<'a> Results<'a> {
 
     /// Frames left out of an experiment's data, by what is wrong with them.
     pub fn skipped_frames(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.skipped(built, |left_out| left_out.skipped)
+        self.left_out(built, |left_out| left_out.skipped)
     }
 
     /// Captions and interactions left out.
     pub fn skipped_annotations(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.skipped(built, |left_out| left_out.skipped_annotations)
+        self.left_out(built, |left_out| left_out.skipped_annotations)
     }
 
-    fn skipped(&self, built: &Built, which: fn(LeftOut) -> Vec<SkippedFrame>) -> Result<Vec<SkippedFrame>> {
+    /// Boxes that were cut at the edge of their picture, or that are listed twice.
+    pub fn mended_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
+        self.left_out(built, |left_out| left_out.mended_boxes)
+    }
+
+    fn left_out(&self, built: &Built, which: fn(LeftOut) -> Vec<SkippedFrame>) -> Result<Vec<SkippedFrame>> {
         let mut skipped = Vec::new();
         let reads_frames = |id: &StageId| [IndexStage::KIND, PackStage::KIND].contains(&built.plan.stage(*id).kind);
         for id in built.plan.ids().filter(reads_frames) {

@@ -21,7 +21,11 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
     let mut wanted = experiment.recipe.tables.clone();
     wanted.sort();
     wanted.dedup();
-    let skipped = [("frames", results.skipped_frames(built)?), ("captions and interactions", results.skipped_annotations(built)?)];
+    let left_out = [
+        ("frames were skipped", results.skipped_frames(built)?),
+        ("captions and interactions were skipped", results.skipped_annotations(built)?),
+        ("boxes were cut or taken once", results.mended_boxes(built)?),
+    ];
     let mut tables = Vec::new();
     for table in wanted {
         let mut made = match table {
@@ -30,9 +34,9 @@ pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: O
             Table::Extraction => extraction(experiment, built, results, machine)?,
         };
         add_published(&mut made, &experiment.recipe.published, table);
-        for (things, skipped) in &skipped {
-            if let Some(first) = skipped.first() {
-                made.notes.push(format!("{} {things} were skipped, the first: {}: {}", skipped.len(), first.place, first.problem));
+        for (what, places) in &left_out {
+            if let Some(first) = places.first() {
+                made.notes.push(format!("{} {what}, the first: {}: {}", places.len(), first.place, first.problem));
             }
         }
         tables.push(made);

@@ -1,7 +1,6 @@
 //! The digest that names content: SHA-256, always written with its algorithm (`sha256:...`).
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -20,9 +20,9 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// Reads the file once, in pieces: memory does not grow with its size.
+    /// Reads the file once, in pieces: memory does not grow with its size. What is no regular file may never end: an error.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).at_path("open", path)?;
+        let mut file = regular_file::open(path)?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 18];
         loop {

@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use super::digest::Digest;
 use super::history::RUN_FILE;
 use super::key::StageKey;
 use super::record::Record;
+use crate::regular_file;
 
 /// So many different plans of the experiment are asked, the newest first, and then as many of others.
 const LOOK_BACK: usize = 40;
@@ -95,11 +95,19 @@ struct RunHead {
 /// Reads a run's file as far as the list of what it executed, which may be long; a file of another order is read as a whole.
 fn read_head(path: &Path) -> Option<RunHead> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(HEAD_BYTES).read_to_end(&mut bytes).ok()?;
+    let mut file = regular_file::open(path).ok()?;
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).ok()?;
+    head_in(&bytes).or_else(|| {
+        file.read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    })
+}
+
+fn head_in(bytes: &[u8]) -> Option<RunHead> {
     // No string of the file can hold this text: its quotes would be escaped.
-    let text = String::from_utf8_lossy(&bytes);
-    let head = text.split_once(",\"executed\":").and_then(|(head, _)| serde_json::from_str(&format!("{head}}}")).ok());
-    head.or_else(|| serde_json::from_slice(&fs::read(path).ok()?).ok())
+    let text = String::from_utf8_lossy(bytes);
+    let (head, _) = text.split_once(",\"executed\":")?;
+    serde_json::from_str(&format!("{head}}}")).ok()
 }
 
 /// Empty where the snapshot cannot be read.
@@ -131,6 +139,7 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
 
     use super::super::history::{ExecutedStage, FORMAT, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::super::key::KeyParts;

@@ -11,6 +11,7 @@ use super::digest::Digest;
 use super::file::sync_folder;
 use super::record::Form;
 use crate::error::{AtPath, Result};
+use crate::regular_file;
 
 /// Digest, size in bytes and form of a file or folder.
 pub fn digest_of(path: &Path) -> Result<(Digest, u64, Form)> {
@@ -64,7 +65,7 @@ pub(super) fn settle(path: &Path) -> Result<()> {
         if entry.file_type().is_dir() {
             sync_folder(entry.path())?;
         } else if entry.file_type().is_file() {
-            let file = File::open(entry.path()).at_path("open", entry.path())?;
+            let file = regular_file::open(entry.path())?;
             file.set_modified(untouched_time()).at_path("mark", entry.path())?;
             let mut permissions = file.metadata().at_path("read", entry.path())?.permissions();
             permissions.set_readonly(true);

@@ -1,22 +1,53 @@
 //! Pictures: decoding, planes, the stretch that crops are taken from, cut-outs.
 
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
-use image::{ImageReader, RgbImage};
+use image::{ImageReader, Limits, RgbImage};
 
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
+
+/// What a picture's file may have: without any compression, a frame of 8K with two bytes a channel has 200 MB.
+const FILE_BYTES: u64 = 256 << 20;
+/// What decoding may take: a frame of 8K has 100 MB. A header can claim any size.
+const DECODED_BYTES: u64 = 128 << 20;
+/// A frame of 8K is 7680 pixels wide.
+const LONGEST_SIDE: u32 = 1 << 14;
 
 /// Decodes a PNG or JPEG to RGB. A file that is broken or cut short is an error that names it.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).at_path("read the picture", path)?;
+    let bytes = regular_file::read(path, FILE_BYTES)?;
     if bytes.is_empty() {
         return Err(Error::failure("the picture is an empty file").at_path(path));
     }
-    let reader = ImageReader::new(std::io::Cursor::new(&bytes)).with_guessed_format().at_path("read the picture", path)?;
+    let reader = limited_reader(Cursor::new(&bytes), path)?;
     if reader.format() == Some(image::ImageFormat::Jpeg) && !ends_like_jpeg(&bytes) {
         return Err(Error::failure("the picture is cut short (a JPEG without its end marker)").at_path(path));
     }
     Ok(reader.decode().at_path("decode the picture", path)?.into_rgb8())
+}
+
+/// `[width, height]`, of which the file's first bytes tell.
+pub fn dimensions(path: &Path) -> Result<[u32; 2]> {
+    let file = regular_file::open(path)?;
+    // Of a JPEG the decoder reads all for it.
+    if file.metadata().at_path("read the picture", path)?.len() > FILE_BYTES {
+        return Err(Error::failure(format!("the picture is larger than {FILE_BYTES} bytes")).at_path(path));
+    }
+    let reader = limited_reader(BufReader::new(file), path)?;
+    let (width, height) = reader.into_dimensions().at_path("read the size of the picture", path)?;
+    Ok([width, height])
+}
+
+/// The format is that of the first bytes, whatever the file is called.
+fn limited_reader<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R>> {
+    let mut reader = ImageReader::new(bytes).with_guessed_format().at_path("read the picture", path)?;
+    let mut limits = Limits::no_limits();
+    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
+    limits.max_alloc = Some(DECODED_BYTES);
+    reader.limits(limits);
+    Ok(reader)
 }
 
 /// The decoder fills up what is missing with grey, silently: look for the end-of-image marker.
@@ -80,6 +111,32 @@ mod tests {
         let bytes = std::fs::read(&jpeg).unwrap();
         std::fs::write(&jpeg, &bytes[..bytes.len() / 2]).unwrap();
         assert!(read(&jpeg).unwrap_err().to_string().contains("short.jpg"));
+    }
+
+    /// The checksum of a PNG's chunk.
+    fn checksum(bytes: &[u8]) -> u32 {
+        let shift = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 };
+        !bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
+    }
+
+    #[test]
+    fn a_header_that_claims_a_huge_picture_is_refused_before_there_is_room_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge.png");
+        RgbImage::new(8, 8).save(&path).unwrap();
+        let small = std::fs::read(&path).unwrap();
+        // 12000 x 12000 is a side that could be, but too much in all.
+        for (side, what) in [(100_000u32, "cannot decode"), (12_000, "cannot decode"), (8, "")] {
+            let mut bytes = small.clone();
+            bytes[16..20].copy_from_slice(&side.to_be_bytes());
+            bytes[20..24].copy_from_slice(&side.to_be_bytes());
+            let sum = checksum(&bytes[12..29]);
+            bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+            std::fs::write(&path, bytes).unwrap();
+            let said = read(&path).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains(what) && said.is_empty() == what.is_empty(), "{side}: {said}");
+        }
+        assert_eq!(dimensions(&path).unwrap(), [8, 8]);
     }
 
     #[test]

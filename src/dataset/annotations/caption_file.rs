@@ -8,7 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{FrameNumber, frame_number, sequence_number};
+use crate::dataset::label_file::LABEL_FILE_BYTES;
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedCaption {
@@ -26,7 +28,7 @@ struct Entry {
 
 /// An entry that cannot be used is added to `problems`; a file that is no list is an error.
 pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
-    let text = std::fs::read_to_string(path).at_path("read the captions", path)?;
+    let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
     captions_in(&text, path, problems)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{frame_number, sequence_number};
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 
 #[derive(Debug, PartialEq)]
 pub struct InteractionFile {
@@ -32,12 +32,10 @@ impl InteractionFile {
 
 /// `is_of_one_sequence`: the file's path says which, so that the rows need not.
 pub fn read(path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
-    let text = std::fs::read_to_string(path).at_path("read the interactions", path)?;
-    interactions_in(&text, path, is_of_one_sequence, problems)
+    interactions_in(delimited::read(path, Delimiter::Comma)?, path, is_of_one_sequence, problems)
 }
 
-fn interactions_in(text: &str, path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
-    let mut rows = delimited::rows(text, path, Delimiter::Comma)?;
+fn interactions_in(mut rows: Vec<Row>, path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
     let header = Header::take(&mut rows, path);
     let columns = Columns::of(&header, is_of_one_sequence)
         .map_err(|error| error.hint("the columns are frame,tool,interaction, and sequence where one file is for all sequences"))?;
@@ -86,7 +84,9 @@ mod tests {
 
     fn rows_of(text: &str, is_of_one_sequence: bool, sequence: u32) -> Result<Vec<(u32, String, String)>> {
         let mut problems = Vec::new();
-        let file = interactions_in(text, Path::new("i.csv"), is_of_one_sequence, &mut problems)?;
+        let path = Path::new("i.csv");
+        let rows = delimited::rows(text, path, Delimiter::Comma)?;
+        let file = interactions_in(rows, path, is_of_one_sequence, &mut problems)?;
         if let Some(problem) = problems.pop() {
             return Err(problem);
         }
@@ -119,8 +119,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "(\\PC|\n){0,80}", line in ".{0,40}") {
-            let _ = interactions_in(&text, Path::new("x"), false, &mut Vec::new());
-            let _ = interactions_in(&format!("sequence,frame,tool,interaction\n{line}"), Path::new("x"), true, &mut Vec::new());
+            let _ = rows_of(&text, false, 1);
+            let _ = rows_of(&format!("sequence,frame,tool,interaction\n{line}"), true, 1);
         }
     }
 }

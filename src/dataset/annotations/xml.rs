@@ -9,8 +9,10 @@ use roxmltree::{Document, Node};
 
 use super::caption_file::evened;
 use super::{LabelledInteraction, labelled};
+use crate::dataset::label_file::{Lines, XML_FILE_BYTES};
 use crate::dataset::labels::ClassMap;
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 
 pub fn caption(path: &Path) -> Result<Option<String>> {
     caption_in(&read(path)?, path)
@@ -25,7 +27,7 @@ pub fn interactions(path: &Path, classes: &ClassMap, problems: &mut Vec<Error>) 
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).at_path("read the XML file", path)
+    regular_file::read_to_string(path, XML_FILE_BYTES)
 }
 
 pub(super) fn caption_in(text: &str, path: &Path) -> Result<Option<String>> {
@@ -53,6 +55,7 @@ pub(super) fn interactions_in(
 ) -> Result<Option<Vec<LabelledInteraction>>> {
     let document = Document::parse(text).at_path("understand the XML", path)?;
     let mut interactions = None;
+    let mut lines = Lines::of(text);
     for object in document.descendants().filter(|node| node.has_tag_name("objects")) {
         let Some(interaction) = child_text(object, "interaction") else {
             continue;
@@ -61,7 +64,7 @@ pub(super) fn interactions_in(
         let name = child_text(object, "name").ok_or_else(|| Error::failure("an object has no <name>"));
         match name.and_then(|name| labelled(name, interaction, classes)) {
             Ok(of_object) => found.extend(of_object),
-            Err(error) => problems.push(error.at(place(path, object))),
+            Err(error) => problems.push(error.at(format!("{}:{}", path.display(), lines.at(object.range().start)))),
         }
     }
     Ok(interactions)

@@ -34,14 +34,17 @@ pub fn index(stage: &StageRun) -> Result<()> {
     write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
     index::write_lines(&stage.output(output::PICTURES), &pictures)?;
     index::write_lines(&stage.output(output::ANNOTATIONS), &built.annotations)?;
-    let (frames, annotations) = (built.summary.skipped, built.skipped_annotations);
-    for (skipped, things) in [(&frames, "frames"), (&annotations, "captions and interactions")] {
-        if let Some(first) = skipped.first() {
-            stage.note(format!("{} {things} skipped, the first: {}", skipped.len(), first.problem));
+    let (skipped, skipped_annotations, mended_boxes) = (built.summary.skipped, built.skipped_annotations, built.mended_boxes);
+    for (found, what) in [
+        (&skipped, "frames skipped"),
+        (&skipped_annotations, "captions and interactions skipped"),
+        (&mended_boxes, "boxes cut or taken once"),
+    ] {
+        if let Some(first) = found.first() {
+            stage.note(format!("{} {what}, the first: {}", found.len(), first.problem));
         }
     }
-    write_json(&stage.output(output::METRICS), &LeftOut { skipped: frames, skipped_annotations: annotations })?;
-    Ok(())
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped, skipped_annotations, mended_boxes })
 }
 
 pub fn pack(stage: &StageRun) -> Result<()> {
@@ -53,7 +56,7 @@ pub fn pack(stage: &StageRun) -> Result<()> {
     let packing = Packing { root: &root, pictures: &paths, image_size: parameters.image_size, on_bad_frame: parameters.on_bad_frame };
     let manifest = packing.write(&stage.partial_folder(), &folder, |done| stage.progress(done, paths.len(), "frames"))?;
     let skipped = manifest.skipped.iter().map(|skipped| skipped.frame.clone()).collect();
-    write_json(&stage.output(output::METRICS), &LeftOut { skipped, skipped_annotations: Vec::new() })?;
+    write_json(&stage.output(output::METRICS), &LeftOut { skipped, ..LeftOut::default() })?;
     if !manifest.skipped.is_empty() {
         let first = &manifest.skipped[0].frame;
         stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));

@@ -1,0 +1,38 @@
+//! Files of labels: how large one may be, and on which line something stands.
+
+/// What a file of labels, boxes, captions or interactions may have: the largest known ones have a few MB.
+pub const LABEL_FILE_BYTES: u64 = 64 << 20;
+/// What the XML file of a single frame may have: real ones have some kB.
+pub const XML_FILE_BYTES: u64 = 1 << 20;
+
+/// Tells the lines of places in a text that come one after the other, and counts through the text once for all of them.
+pub struct Lines<'a> {
+    text: &'a str,
+    counted: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub fn of(text: &'a str) -> Self {
+        Lines { text, counted: 0, line: 1 }
+    }
+
+    /// The line of the byte at `place`, counted from 1; `place` is not before that of the last call.
+    pub fn at(&mut self, place: usize) -> usize {
+        let passed = self.text.as_bytes().get(self.counted..place).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.counted = self.counted.max(place);
+        self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_that_an_editor_shows() {
+        let mut lines = Lines::of("a\nb\r\n\nc");
+        assert_eq!([0, 1, 2, 2, 5, 6].map(|place| lines.at(place)), [1, 1, 2, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,96 @@
+//! Opens files that somebody else made: only regular ones, and without ever waiting.
+//!
+//! A pipe without a writer would hold its reader for ever, and a device such as `/dev/zero` never ends. Whoever reads a file
+//! as a whole says how large it may be.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::{AtPath, Error, Result};
+
+/// Opens it for reading. What is no regular file is an error at once.
+pub fn open(path: &Path) -> Result<File> {
+    // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    // A socket cannot be opened at all, but is told by its name.
+    let metadata = match &opened {
+        Ok(file) => file.metadata(),
+        Err(_) => path.metadata(),
+    };
+    if metadata.is_ok_and(|found| !found.is_file()) {
+        return Err(Error::failure("is not a regular file")
+            .at_path(path)
+            .hint("a file is expected here, not a folder, a pipe or a device"));
+    }
+    opened.at_path("open", path)
+}
+
+/// All its bytes. More than `limit` are an error, and are not read.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open(path)?;
+    let too_large = || Error::failure(format!("is larger than {limit} bytes, more than such a file may have")).at_path(path);
+    let length = file.metadata().at_path("read", path)?.len();
+    if length > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    // It may grow while it is read.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).at_path("read", path)?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// All its text. What is not UTF-8 is named by its line.
+pub fn read_to_string(path: &Path, limit: u64) -> Result<String> {
+    String::from_utf8(read(path, limit)?).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Error::failure("this line is not valid UTF-8")
+            .at(format!("{}:{line}", path.display()))
+            .hint("save the file with the encoding UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_none_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, socket) = (folder.path().join("pipe"), folder.path().join("socket"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [pipe.as_path(), socket.as_path(), folder.path(), Path::new("/dev/zero")] {
+            let error = open(path).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}: is not a regular file", path.display())), "{error}");
+        }
+        assert!(open(&folder.path().join("absent")).unwrap_err().to_string().contains("cannot open"));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        File::create(&path).unwrap().set_len(1 << 32).unwrap();
+        assert!(read(&path, 1 << 20).unwrap_err().to_string().contains("is larger than 1048576 bytes"));
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"four");
+        assert!(read(&path, 3).is_err());
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_named_by_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        std::fs::write(&path, b"one\ntwo\n\xFFthree\n").unwrap();
+        let error = read_to_string(&path, 100).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}:3: this line is not valid UTF-8", path.display())), "{error}");
+        std::fs::write(&path, "é\n").unwrap();
+        assert_eq!(read_to_string(&path, 100).unwrap(), "é\n");
+    }
+}

@@ -1,0 +1,443 @@
+//! Label files of other people: what cannot be meant is named by file and line, and nothing hangs or breaks.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::fuzzing::in_limited_process;
+use common::{Place, Said, picture, real_frames, write_endovis18};
+use surgcam::dataset::index::{self, Index, Layout, OnBadFrame};
+use surgcam::dataset::labels::{ClassMap, LabelSpace, normalized};
+use surgcam::dataset::pattern::Pattern;
+use surgcam::dataset::source::SourceLayout;
+use surgcam::vision::geometry::Box2;
+use surgcam::vision::picture as pictures;
+
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+}
+
+/// Where the usual adapters look for files.
+fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
+    let (frames, labels, boxes, step) = match layout {
+        Layout::EndoVis18 => (
+            "seq_{sequence}/left_frames/frame{frame:03}.png",
+            ["annotation_tool/train_dataset/seq_{sequence}.txt", "annotation_tool/test_dataset/seq_{sequence}.txt"],
+            ["gt_bbox/seq_{sequence}.txt", "seq_{sequence}/xml"],
+            1,
+        ),
+        Layout::Cholec80 => (
+            "frames/video{sequence:02}/{frame:06}.png",
+            ["tool_annotations/video{sequence:02}-tool.txt", "labels.txt"],
+            ["boxes/video{sequence:02}.csv", "boxes.csv"],
+            25,
+        ),
+    };
+    SourceLayout {
+        layout,
+        train: train.to_vec(),
+        validation: validation.to_vec(),
+        frames: Pattern::parse(frames).unwrap(),
+        labels: patterns(&labels),
+        boxes: patterns(&boxes),
+        captions: patterns(&["captions.json", "seq_{sequence}/xml"]),
+        interactions: patterns(&["interactions.csv", "seq_{sequence}/xml"]),
+        frame_step: step,
+    }
+}
+
+/// Each tool's name is a class, but for the tissue's other name.
+fn classes() -> ClassMap {
+    let tools = ["bipolar forceps", "prograsp forceps", "large needle driver", "monopolar curved scissors", "ultrasound probe"];
+    let more = ["suction", "clip applier", "stapler", "grasper", "bipolar", "hook", "scissors", "clipper", "irrigator", "specimenbag"];
+    let space: Vec<String> = tools.iter().chain(&more).chain(&["tissue"]).map(|class| class.to_string()).collect();
+    let names = space.iter().map(|class| (normalized(class), class.clone()));
+    let names = names.chain([("kidney".to_string(), "tissue".to_string())]).collect();
+    ClassMap { space: LabelSpace { classes: space }, names }
+}
+
+/// Three frames of one sequence with their labels, in either layout; all other files are a test's.
+struct Data {
+    folder: tempfile::TempDir,
+    layout: Layout,
+}
+
+impl Data {
+    fn new(layout: Layout) -> Self {
+        let data = Data { folder: tempfile::tempdir().unwrap(), layout };
+        match layout {
+            Layout::EndoVis18 => (0..3).for_each(|frame| {
+                write_endovis18(data.folder.path(), &[(2, frame, picture(frame), "1 0 0 0 0 1 0 0")]);
+            }),
+            Layout::Cholec80 => {
+                data.write("tool_annotations/video02-tool.txt", "Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n50\t1\t1\n");
+                let frames = data.folder.path().join("frames/video02");
+                std::fs::create_dir_all(&frames).unwrap();
+                (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame:06}.png"))).unwrap());
+            }
+        }
+        data
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn index(&self, on_bad_frame: OnBadFrame) -> surgcam::error::Result<Index> {
+        index::build(&source(self.layout, &[2], &[2]), self.folder.path(), &classes(), on_bad_frame)
+    }
+
+    fn failure(&self) -> String {
+        self.index(OnBadFrame::Fail).err().unwrap().to_string()
+    }
+}
+
+/// A line of a `gt_bbox` file with a first box and no other.
+fn box_line(frame: u32, first: &str) -> String {
+    format!("frame{frame:03}, {first}{}\n", ", 0, 0, 0, 0".repeat(8))
+}
+
+/// One `<objects>` of an XML file, on a line of its own.
+fn object(name: &str, corners: [&str; 4]) -> String {
+    let [x1, y1, x2, y2] = corners;
+    let bounds = format!("<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>");
+    format!("<objects><name>{name}</name><interaction>Idle</interaction><bndbox>{bounds}</bndbox></objects>\n")
+}
+
+const BAD_BOXES: [(&str, &str); 5] = [
+    ("40, 50, 20, 60", "is inverted"),
+    ("3000, 3000, 3100, 3100", "lies outside the picture"),
+    ("10, 10, 1e300, 40", "`1e300` is no coordinate"),
+    ("-900, 10, 40, 40", "runs off the picture"),
+    ("nan, 1, 2, 3", "`nan` is no coordinate"),
+];
+
+#[test]
+fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
+    for (corners, problem) in BAD_BOXES {
+        let data = Data::new(Layout::EndoVis18);
+        data.write("gt_bbox/seq_2.txt", [box_line(0, "1, 2, 3, 4"), box_line(1, corners)].concat());
+        let failure = data.failure();
+        assert!(failure.contains("gt_bbox/seq_2.txt:2: ") && failure.contains(problem), "{failure}");
+        let index = data.index(OnBadFrame::Skip).unwrap();
+        let names: Vec<&str> = index.frames.iter().map(|frame| frame.name.as_str()).collect();
+        assert_eq!((names, index.summary.skipped.len()), (vec!["frame000", "frame002"], 1));
+
+        let data = Data::new(Layout::EndoVis18);
+        let parts: Vec<&str> = corners.split(", ").collect();
+        let bad = object("suction", parts.try_into().unwrap());
+        let xml = format!("<annotation>\n{}{bad}</annotation>", object("kidney", ["0", "0", "1280", "1024"]));
+        data.write("seq_2/xml/frame001.xml", xml);
+        let failure = data.failure();
+        assert!(failure.contains("frame001.xml:3: ") && failure.contains(problem), "{failure}");
+        assert_eq!(data.index(OnBadFrame::Skip).unwrap().summary.skipped.len(), 1);
+
+        let data = Data::new(Layout::Cholec80);
+        let row = corners.replace(", ", ",");
+        let rows = format!("0,hook,1,2,3,4\n1,hook,5,5,9,9\n1,grasper,{row}\n1,hook,{row}\n");
+        data.write("boxes/video02.csv", format!("frame,tool,x1,y1,x2,y2\n{rows}"));
+        let failure = data.failure();
+        assert!(failure.contains("video02.csv:4: ") && failure.contains(problem), "{failure}");
+        assert!(!failure.contains("more frames"), "a frame counts once: {failure}");
+        let index = data.index(OnBadFrame::Skip).unwrap();
+        assert_eq!((index.frames.len(), index.summary.skipped.len()), (2, 1));
+    }
+}
+
+#[test]
+fn a_frame_whose_boxes_are_listed_twice_is_named_with_both_lines() {
+    let data = Data::new(Layout::EndoVis18);
+    data.write("gt_bbox/seq_2.txt", [box_line(1, "1, 2, 3, 4"), box_line(0, "1, 2, 3, 4"), box_line(1, "1, 2, 3, 9")].concat());
+    let failure = data.failure();
+    assert!(failure.contains("seq_2.txt:3: the boxes of frame001 are listed twice (first at "), "{failure}");
+    assert!(failure.contains("seq_2.txt:1)"), "{failure}");
+    assert_eq!(data.index(OnBadFrame::Skip).unwrap().frames.len(), 2);
+}
+
+#[test]
+fn a_box_that_is_listed_twice_in_a_frame_counts_once_and_is_told() {
+    let data = Data::new(Layout::Cholec80);
+    data.write("boxes/video02.csv", "frame,tool,x1,y1,x2,y2\n0,hook,1,2,3,4\n0,hook,1,2,3,4\n0,hook,1,2,3,5\n");
+    let index = data.index(OnBadFrame::Fail).unwrap();
+    assert_eq!((index.frames[0].boxes.as_ref().unwrap().len(), index.mended_boxes.len()), (2, 1));
+    assert!(index.mended_boxes[0].place.ends_with("video02.csv:3"), "{:?}", index.mended_boxes);
+}
+
+/// An experiment on EndoVis18 folders below `data`; boxes of the training sequence are `train`, of the validation `validation`.
+fn experiment(place: &Place, frames: u32, train: &str, validation: &str) -> String {
+    let root = place.path("data");
+    for frame in 0..frames {
+        write_endovis18(&root, &[(2, frame, picture(frame), "1 0 0 0 0 0 0 0")]);
+    }
+    for frame in 0..2 {
+        write_endovis18(&root, &[(1, frame, picture(frame + 50), "1 0 0 0 0 0 0 0")]);
+    }
+    place.write("data/gt_bbox/seq_2.txt", train);
+    place.write("data/gt_bbox/seq_1.txt", validation);
+    let text = format!(
+        "[experiment]\nname = \"boxes\"\nspeed = false\ntables = [\"localization\"]\n\
+         [data.mine]\nadapter = \"endovis18\"\nroot = {root:?}\ntrain = [2]\nvalidation = [1]\nimage_size = [64, 80]\n\
+         [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
+         [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n"
+    );
+    place.write("boxes.toml", &text).to_str().unwrap().to_string()
+}
+
+/// The notes below the localisation table.
+fn notes(place: &Place) -> String {
+    std::fs::read_to_string(place.path("results/boxes/tables/localization.md")).unwrap()
+}
+
+#[test]
+fn a_run_on_bad_boxes_fails_at_the_first_or_skips_and_counts_their_frames() {
+    let place = Place::new();
+    let bad: String = BAD_BOXES.iter().zip(2..).map(|((corners, _), frame)| box_line(frame, corners)).collect();
+    let good = [0, 1].map(|frame| box_line(frame, "1, 2, 300, 400")).concat();
+    let train = format!("{good}{bad}{}", box_line(7, "1, 2, 3, 4").repeat(2));
+    let file = experiment(&place, 8, &train, &box_line(0, "1, 2, 300, 400"));
+    let said = place.run(&["run", &file], 1);
+    assert!(said.err.contains("gt_bbox/seq_2.txt:3") && said.err.contains("is inverted"), "{}", said.err);
+    assert!(said.err.contains("5 more frames"), "{}", said.err);
+    place.run(&["run", &file, "--set", "data.on_bad_frame=skip"], 0);
+    assert_eq!(place.run_record("boxes")["skipped_frames"], 6);
+    let notes = notes(&place);
+    assert!(notes.contains("6 frames were skipped, the first: ") && notes.contains("seq_2.txt:3"), "{notes}");
+}
+
+#[test]
+fn a_box_that_runs_off_the_picture_by_a_little_is_cut_and_counted_in_the_notes() {
+    let place = Place::new();
+    let file = experiment(&place, 2, &box_line(0, "-3, 0, 1290, 900"), &box_line(1, "5, 5, 1280, 1075"));
+    place.run(&["run", &file], 0);
+    assert_eq!(place.run_record("boxes")["skipped_frames"], 0);
+    let notes = notes(&place);
+    assert!(notes.contains("2 boxes were cut or taken once, the first: ") && notes.contains("seq_1.txt:1"), "{notes}");
+    assert!(notes.contains("was cut to 5,5,1280,1024"), "{notes}");
+}
+
+#[test]
+fn a_box_is_cut_at_the_edge_of_its_picture() {
+    let data = Data::new(Layout::Cholec80);
+    data.write("boxes/video02.csv", "frame,tool,x1,y1,x2,y2\n0,hook,-4,0,84.9,66\n1,hook,0,0,80,64\n");
+    let index = data.index(OnBadFrame::Fail).unwrap();
+    let boxes = index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten());
+    let bounds: Vec<[i64; 4]> = boxes.map(|labelled| labelled.bounds.into()).collect();
+    assert_eq!((bounds, index.mended_boxes.len()), (vec![[0, 0, 80, 64], [0, 0, 80, 64]], 1));
+}
+
+/// Every real box that there is, and none is touched.
+#[test]
+fn real_boxes_are_taken_as_they_are() {
+    let Some(real) = real_frames() else { return };
+    let (labels, folder) = (real.join("endovis18-labels"), tempfile::tempdir().unwrap());
+    for name in ["annotation_tool", "gt_bbox"] {
+        std::os::unix::fs::symlink(labels.join(name), folder.path().join(name)).unwrap();
+    }
+    let endovis18 = source(Layout::EndoVis18, &[2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15], &[1, 5, 16]);
+    // There are no pictures of theirs, and none is looked into.
+    for sequence in endovis18.sequences() {
+        let frames = folder.path().join(format!("seq_{sequence}/left_frames"));
+        std::fs::create_dir_all(&frames).unwrap();
+        (0..300).for_each(|frame| drop(std::fs::File::create(frames.join(format!("frame{frame:03}.png"))).unwrap()));
+    }
+    let videos = real.join("m2cai16");
+    let mut m2cai16 = source(Layout::Cholec80, &[1, 2, 3, 4, 5, 6], &[7]);
+    m2cai16.frames = Pattern::parse("frames/video{sequence:02}/{frame:06}.jpg").unwrap();
+    for (source, root, frames, boxes) in [(endovis18, folder.path(), 2007, 6895), (m2cai16, videos.as_path(), 1873, 2783)] {
+        let index = index::build(&source, root, &classes(), OnBadFrame::Fail).unwrap();
+        assert_eq!(index.frames.len(), frames);
+        assert_eq!(index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten()).count(), boxes);
+        assert!(index.mended_boxes.is_empty(), "{:?}", index.mended_boxes[0]);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_named_by_its_line() {
+    let cases: [(Layout, &str, &[u8]); 5] = [
+        (Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", b"header\n\xFF\n"),
+        (Layout::EndoVis18, "gt_bbox/seq_2.txt", b"\n\xFF\n"),
+        (Layout::EndoVis18, "captions.json", b"[\n\xFF]\n"),
+        (Layout::EndoVis18, "interactions.csv", b"sequence,frame,tool,interaction\n\xFF\n"),
+        (Layout::Cholec80, "boxes/video02.csv", b"frame,tool,x1,y1,x2,y2\n1,\xFF,1,2,3,4\n"),
+    ];
+    for (layout, name, content) in cases {
+        let data = Data::new(layout);
+        data.write(name, content);
+        let failure = data.failure();
+        assert!(failure.contains(&format!("{name}:2: ")) && failure.contains("UTF-8"), "{failure}");
+    }
+    let data = Data::new(Layout::EndoVis18);
+    data.write("seq_2/xml/frame001.xml", b"<annotation>\n\n\xFF</annotation>");
+    assert!(data.failure().contains("frame001.xml:3: "), "{}", data.failure());
+}
+
+/// Runs it; a program that hangs fails the test.
+fn run_without_hanging(place: &Place, arguments: &[&str]) -> Said {
+    let mut child = place.spawn(arguments, Stdio::piped);
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("surgcam {arguments:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap().into()
+}
+
+fn replace_by_pipe(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn replace_by_endless_device(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+}
+
+#[test]
+fn a_label_file_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for() {
+    let files = [
+        "annotation_tool/train_dataset/seq_2.txt",
+        "gt_bbox/seq_2.txt",
+        "captions/captions.json",
+        "interactions.csv",
+        "interactions/seq_1.csv",
+    ];
+    for file in files {
+        for replace in [replace_by_pipe, replace_by_endless_device] {
+            let place = Place::new();
+            let experiment = experiment(&place, 2, &box_line(0, "1, 2, 3, 4"), "");
+            let path = place.path("data").join(file);
+            replace(&path);
+            let said = run_without_hanging(&place, &["run", &experiment]);
+            assert_eq!(said.code, Some(2), "{file}: {}", said.err);
+            assert!(said.err.contains(&format!("{}: is not a regular file", path.display())), "{}", said.err);
+        }
+    }
+}
+
+#[test]
+fn a_picture_or_an_xml_file_that_is_a_pipe_is_a_frame_that_cannot_be_used() {
+    for file in ["seq_2/left_frames/frame001.png", "seq_2/xml/frame001.xml"] {
+        let place = Place::new();
+        let experiment = experiment(&place, 3, "", "");
+        std::fs::remove_dir_all(place.path("data/gt_bbox")).unwrap();
+        replace_by_pipe(&place.path("data").join(file));
+        let said = run_without_hanging(&place, &["run", &experiment]);
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        assert!(said.err.contains("frame001.") && said.err.contains("not a regular file"), "{}", said.err);
+        let said = run_without_hanging(&place, &["run", &experiment, "--set", "data.on_bad_frame=skip"]);
+        assert_eq!((said.code, place.run_record("boxes")["skipped_frames"].as_i64()), (Some(0), Some(1)), "{}", said.err);
+    }
+}
+
+#[test]
+fn an_index_from_elsewhere_cannot_name_a_folder_above() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Data::new(Layout::EndoVis18);
+    let frames = data.index(OnBadFrame::Fail).unwrap().frames;
+    let path = folder.path().join(index::FRAMES_FILE);
+    index::write_lines(&path, &frames).unwrap();
+    assert_eq!(index::read_frames(folder.path()).unwrap(), frames);
+    for name in ["../../x", "/x", "..", "", "a\nb", "\u{1b}[31m"] {
+        let mut bad = frames.clone();
+        bad[1].sequence = name.to_string();
+        index::write_lines(&path, &bad).unwrap();
+        assert!(index::read_frames(folder.path()).unwrap_err().to_string().contains("is no name of a sequence or frame"), "{name:?}");
+        bad[1].sequence = "seq_2".to_string();
+        bad[1].name = name.to_string();
+        index::write_lines(&path, &bad).unwrap();
+        assert!(index::read_frames(folder.path()).is_err(), "{name:?}");
+    }
+}
+
+/// Whatever stands in `file`, an index is made of it or an error is told, and its boxes lie in their pictures.
+fn fuzz(test: &str, layout: Layout, file: &str, seeds: &[String]) {
+    let data = Data::new(layout);
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.clone().into_bytes()).collect();
+    in_limited_process(test, &seeds, |input| {
+        data.write(file, input);
+        for on_bad_frame in [OnBadFrame::Fail, OnBadFrame::Skip] {
+            let Ok(index) = data.index(on_bad_frame) else { continue };
+            assert_eq!(index.frames.len(), index.annotations.len());
+            for frame in &index.frames {
+                let [width, height] = frame.box_space.map(i64::from);
+                for labelled in frame.boxes.iter().flatten() {
+                    let Box2 { x1, y1, x2, y2 } = labelled.bounds;
+                    assert!(0 <= x1 && x1 <= x2 && x2 <= width && 0 <= y1 && y1 <= y2 && y2 <= height, "{labelled:?}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_endovis18_tool_files() {
+    let seed = format!("{}000 1 0 0 0 0 1 0 0\n001 0 0 0 0 0 0 0 1\nframe002 0 1 0 0 0 0 0 0\n", common::ENDOVIS18_HEADER);
+    fuzz("fuzz_endovis18_tool_files", Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", &[seed]);
+}
+
+#[test]
+fn fuzz_endovis18_box_lines() {
+    let seed = [box_line(0, "1, 2, 300, 400"), box_line(1, "5, 193, 247, 344"), box_line(2, "-3, 0, 1290, 1024")].concat();
+    fuzz("fuzz_endovis18_box_lines", Layout::EndoVis18, "gt_bbox/seq_2.txt", &[seed]);
+}
+
+#[test]
+fn fuzz_endovis18_xml() {
+    let objects = [object("kidney", ["0", "0", "1280", "1024"]), object("suction", ["5", "5", "9.5", "9"])].concat();
+    let seed = format!("<annotation><caption>A suction</caption>\n{objects}</annotation>\n");
+    let header = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}");
+    fuzz("fuzz_endovis18_xml", Layout::EndoVis18, "seq_2/xml/frame001.xml", &[seed, header]);
+}
+
+#[test]
+fn fuzz_captions() {
+    let entry = |frame: u32| format!("{{\"id_path\": \"seq_2/features/frame{frame:03}_features.npy\", \"caption\": \"A  suction\"}}");
+    let seed = format!("[{},\n{}]", entry(0), entry(2));
+    fuzz("fuzz_captions", Layout::EndoVis18, "captions.json", &[seed]);
+}
+
+#[test]
+fn fuzz_interactions() {
+    let seed = "sequence,frame,tool,interaction\n2,0,suction,Idle\nseq_2,frame001,bipolar_forceps,Suction\n2,2,\"stapler\",Staple\n";
+    fuzz("fuzz_interactions", Layout::EndoVis18, "interactions.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_cholec80_tool_files() {
+    let seed = "Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n30\t0\t1\n50\t1\t1\n";
+    fuzz("fuzz_cholec80_tool_files", Layout::Cholec80, "tool_annotations/video02-tool.txt", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_cholec80_boxes() {
+    let seed = "frame,tool,x1,y1,x2,y2\n000000,hook,1,2,30,40\n0,grasper,-3,-2,82.5,64\n2,SpecimenBag,5,5,5,5\n";
+    fuzz("fuzz_cholec80_boxes", Layout::Cholec80, "boxes/video02.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_pictures() {
+    let encoded = |format: image::ImageFormat| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture(1).write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let seeds = [encoded(image::ImageFormat::Png), encoded(image::ImageFormat::Jpeg)];
+    let data = Data::new(Layout::EndoVis18);
+    in_limited_process("fuzz_pictures", &seeds, |input| {
+        let path = data.write("picture", input);
+        let size = pictures::dimensions(&path);
+        if let Ok(decoded) = pictures::read(&path) {
+            assert_eq!(size.unwrap(), [decoded.width(), decoded.height()]);
+        }
+    });
+}
