@@ -33,6 +33,7 @@ pub mod plan;
 pub mod protocol;
 pub mod random;
 pub mod recipe;
+pub mod regular_file;
 pub mod report;
 pub mod runner;
 pub mod store;

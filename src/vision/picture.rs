@@ -5,10 +5,14 @@ use std::path::Path;
 use image::{ImageReader, RgbImage};
 
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
+
+/// Bytes of a picture's file. One of 8192x8192 pixels that does not compress has less.
+const LARGEST_FILE: u64 = 1 << 29;
 
 /// Decodes a PNG or JPEG to RGB. A file that is broken or cut short is an error that names it.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).at_path("read the picture", path)?;
+    let bytes = regular_file::read(path, LARGEST_FILE)?;
     if bytes.is_empty() {
         return Err(Error::failure("the picture is an empty file").at_path(path));
     }
