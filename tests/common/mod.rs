@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod experiments;
-pub mod fuzzing;
 mod formula;
+pub mod fuzzing;
 pub mod objects;
+pub mod pytorch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
