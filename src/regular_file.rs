@@ -3,28 +3,31 @@
 //! A pipe without a writer would hold its reader for ever, and a device such as `/dev/zero` never ends. Whoever reads a file
 //! as a whole says how large it may be.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::{AtPath, Error, Result};
 
-/// Opens it for reading. What is no regular file is an error at once.
+/// Opens a regular file, or what a link to one leads to, for reading. Anything else is an error at once.
 pub fn open(path: &Path) -> Result<File> {
+    // Asked first, for opening alone does something to some devices.
+    only_regular(path, &path.metadata().at_path("open", path)?)?;
     // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    // A socket cannot be opened at all, but is told by its name.
-    let metadata = match &opened {
-        Ok(file) => file.metadata(),
-        Err(_) => path.metadata(),
-    };
-    if metadata.is_ok_and(|found| !found.is_file()) {
-        return Err(Error::failure("is not a regular file")
-            .at_path(path)
-            .hint("a file is expected here, not a folder, a pipe or a device"));
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).at_path("open", path)?;
+    // Something else may have been put there meanwhile.
+    only_regular(path, &file.metadata().at_path("open", path)?)?;
+    Ok(file)
+}
+
+fn only_regular(path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.is_file() {
+        return Ok(());
     }
-    opened.at_path("open", path)
+    Err(Error::failure("is not a regular file")
+        .at_path(path)
+        .hint("a file is expected here, not a folder, a pipe or a device"))
 }
 
 /// All its bytes. More than `limit` are an error, and are not read.

@@ -8,9 +8,11 @@ use super::{Machine, Overrides, transient};
 use crate::artifacts::description::DescribedPicture;
 use crate::dataset::index::read_lines;
 use crate::error::{AtPath, Error, Result};
+use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
 use crate::pipeline::stages::{output, place};
 use crate::plan::{Plan, Resource, Stage};
+use crate::regular_file;
 use crate::report::printer;
 use crate::runner::events::{Event, Reporter};
 use crate::store::read_json;
@@ -34,6 +36,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let captioner = settings(&arguments.checkpoint)?;
     let found = arguments.pictures.canonicalize();
     let pictures = found.map_err(|_| Error::usage("there is no such picture or folder").at_path(&arguments.pictures))?;
+    if !pictures.is_dir() {
+        regular_file::open(&pictures).map_err(Error::as_usage)?;
+    }
     let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
     context.settings.store = Some(folder.path().join("store"));
@@ -90,10 +95,10 @@ impl TrainedHeads {
     }
 }
 
-fn settings(folder: &Path) -> Result<CaptionerSettings> {
+fn settings(folder: &Path) -> Result<Checked<CaptionerSettings>> {
     let file = folder.join(captioner_file::SETTINGS);
     if file.is_file() {
-        return read_json(&file).map_err(Error::as_usage);
+        return read_json(&file).map_err(|error| error.as_usage().hint("export it again: surgcam export captioners"));
     }
     let below = walkdir::WalkDir::new(folder).max_depth(3).sort_by_file_name().into_iter().flatten();
     let candidates: Vec<String> = below

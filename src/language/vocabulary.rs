@@ -16,17 +16,22 @@ pub const END: usize = 3;
 const SPECIAL: [&str; 4] = ["<padding>", "<unknown>", "<start>", "<end>"];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<String>", into = "Vec<String>")]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Vocabulary {
     words: Vec<String>,
     numbers: HashMap<String, usize>,
 }
 
-impl From<Vec<String>> for Vocabulary {
-    /// All words, the special tokens among them, by number.
-    fn from(words: Vec<String>) -> Self {
-        let numbers = words.iter().enumerate().map(|(number, word)| (word.clone(), number)).collect();
-        Vocabulary { words, numbers }
+impl TryFrom<Vec<String>> for Vocabulary {
+    type Error = String;
+
+    /// All words by number, the special tokens first.
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let starts_right = words.len() >= SPECIAL.len() && words.iter().zip(SPECIAL).all(|(word, special)| word == special);
+        if !starts_right {
+            return Err(format!("a vocabulary starts with {}", SPECIAL.join(", ")));
+        }
+        Ok(Vocabulary::numbered(words))
     }
 }
 
@@ -37,6 +42,11 @@ impl From<Vocabulary> for Vec<String> {
 }
 
 impl Vocabulary {
+    fn numbered(words: Vec<String>) -> Self {
+        let numbers = words.iter().enumerate().map(|(number, word)| (word.clone(), number)).collect();
+        Vocabulary { words, numbers }
+    }
+
     /// Words that occur at least so often, the most frequent first, of equals by the alphabet.
     pub fn of<'a>(captions: impl IntoIterator<Item = &'a [String]>, minimum_frequency: usize) -> Self {
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -46,7 +56,7 @@ impl Vocabulary {
         let mut frequent: Vec<(&str, usize)> = counts.into_iter().filter(|(_, count)| *count >= minimum_frequency).collect();
         frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         let words = frequent.into_iter().map(|(word, _)| word).filter(|word| !SPECIAL.contains(word));
-        Vocabulary::from(SPECIAL.into_iter().chain(words).map(String::from).collect::<Vec<_>>())
+        Vocabulary::numbered(SPECIAL.into_iter().chain(words).map(String::from).collect::<Vec<_>>())
     }
 
     /// With the special tokens.
@@ -86,6 +96,15 @@ mod tests {
         let words: Vec<String> = vocabulary(2).into();
         assert_eq!(words, ["<padding>", "<unknown>", "<start>", "<end>", "a", "hook", "idle", "is"]);
         assert_eq!(vocabulary(2).encode(&tokenize("a suction cuts")), [START, 4, UNKNOWN, UNKNOWN, END]);
+    }
+
+    #[test]
+    fn a_vocabulary_without_the_special_tokens_is_not_read() {
+        let wrong: [&[&str]; 3] = [&[], &["a", "hook", "is", "idle", "here"], &["<padding>", "<unknown>", "<start>"]];
+        for words in wrong {
+            let text = serde_json::to_string(words).unwrap();
+            assert!(serde_json::from_str::<Vocabulary>(&text).unwrap_err().to_string().contains("<padding>, <unknown>"), "{text}");
+        }
     }
 
     #[test]

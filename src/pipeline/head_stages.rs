@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checked::Checked;
 use super::stages::{ExtractionSettings, MeasuredMachine, StageParameters, stage};
 use crate::recipe::values::InteractionLoss;
 
@@ -31,6 +32,11 @@ pub struct TransformerSettings {
     /// Of each attention in the encoder; 0 for none.
     pub memory_slots: usize,
     pub dropout: f64,
+}
+
+/// Whether vectors of this width can be split among so many attention heads, and hold the sines and cosines of places.
+pub fn fits_attention_heads(width: usize, attention_heads: usize) -> bool {
+    attention_heads > 0 && width.is_multiple_of(attention_heads) && width.is_multiple_of(2)
 }
 
 /// Heads up to this width are trained on one core, wherever their features come from: their steps are so many and so small that
@@ -144,7 +150,7 @@ stage!(MeasureTasksStage, "measure-tasks", 3);
 /// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeStage {
-    pub captioner: CaptionerSettings,
+    pub captioner: Checked<CaptionerSettings>,
 }
 stage!(DescribeStage, "describe", 2);
 

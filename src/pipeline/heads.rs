@@ -181,7 +181,7 @@ fn resource(needs_one_core: bool) -> Resource {
 pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     let recipe = &head.value;
     let (width, heads) = (recipe.width.get(), recipe.attention_heads.get());
-    if !width.is_multiple_of(heads) || !width.is_multiple_of(2) {
+    if !fits_attention_heads(width, heads) {
         return Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
             .hint("choose an even width that is a multiple of attention_heads"));
     }

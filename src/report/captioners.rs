@@ -6,6 +6,7 @@ use super::exports::{Exported, model_folder, object};
 use super::results::Results;
 use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::{Built, PlannedCell};
+use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
 use crate::pipeline::stages::{ExtractStage, output};
 use crate::plan::Plan;
@@ -70,6 +71,7 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
         classes: cell.label_space.classes.clone(),
         heads,
     };
+    let settings = Checked::new(settings).map_err(|problem| Error::failure(format!("the captioner could not be used: {problem}")))?;
     crate::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
     Ok(copied.files + 1)
 }

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{AtPath, Result};
+use crate::regular_file;
 
 /// Whether a file must outlast a power failure, or may be lost with it because it can be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +62,11 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically(path, &text)
 }
 
+/// More than any JSON file of the store or of an export has, and less than a machine's memory.
+const LARGEST_JSON: u64 = 1 << 30;
+
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read(path).at_path("read", path)?;
+    let text = regular_file::read(path, LARGEST_JSON)?;
     serde_json::from_slice(&text).at_path("understand", path)
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use surgcam::error::{AtPath, Result};
 use surgcam::language::vocabulary::{END, PADDING, START, Vocabulary};
+use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
 use surgcam::store::{read_json, write_json};
 use tch::{Device, Kind, Reduction, Tensor};
@@ -30,7 +31,8 @@ impl Captioner {
     pub fn read(folder: &Path, device: Device) -> Result<Self> {
         let mut source = TensorSource::of_checkpoint(checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?, device);
         let vocabulary = read_json(&folder.join(head_file::VOCABULARY))?;
-        Captioner::new(&mut source, read_json(&folder.join(head_file::SETTINGS))?, vocabulary)
+        let settings: Checked<TransformerSettings> = read_json(&folder.join(head_file::SETTINGS))?;
+        Captioner::new(&mut source, *settings, vocabulary).map_err(|error| error.at_path(folder))
     }
 
     /// `parameters`: those of the transformer, perhaps of an earlier epoch.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use surgcam::artifacts::description::{Description, SeenInteraction};
 use surgcam::dataset::annotations::INTERACTIONS;
-use surgcam::error::Result;
+use surgcam::error::{Error, Result};
 use surgcam::pipeline::head_stages::{HeadUse, head_file};
 use tch::{Device, Kind};
 
@@ -25,12 +25,20 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// From the folders of heads; one whose task nobody annotated has no head in it.
-    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, used: HeadUse, device: Device) -> Result<Self> {
+    /// From the folders of heads; one whose task nobody annotated has no head in it. `classes`: of the regions that they will see.
+    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, classes: usize, used: HeadUse, device: Device) -> Result<Self> {
         let has_head = |folder: &&Path| folder.join(head_file::SETTINGS).is_file();
+        let graph_of = |folder: &Path| {
+            let graph = InteractionGraph::read(folder, device)?;
+            if graph.classes() != classes {
+                let problem = format!("the graph knows {} classes, the backbone {classes}", graph.classes());
+                return Err(Error::failure(problem).at_path(folder).hint("both must come from one export"));
+            }
+            Ok(graph)
+        };
         Ok(Heads {
             captioner: captioner.filter(has_head).map(|folder| Captioner::read(folder, device)).transpose()?,
-            graph: graph.filter(has_head).map(|folder| InteractionGraph::read(folder, device)).transpose()?,
+            graph: graph.filter(has_head).map(graph_of).transpose()?,
             used,
             device,
         })

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use surgcam::dataset::annotations::{INTERACTIONS, LabelledInteraction};
 use surgcam::error::{AtPath, Result};
+use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{GraphSettings, head_file};
 use surgcam::store::{read_json, write_json};
 use surgcam::vision::geometry::Box2;
@@ -212,7 +213,13 @@ impl InteractionGraph {
     /// From a folder that [`InteractionGraph::write`] wrote.
     pub fn read(folder: &Path, device: Device) -> Result<Self> {
         let mut source = TensorSource::of_checkpoint(checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?, device);
-        InteractionGraph::new(&mut source, read_json(&folder.join(head_file::SETTINGS))?)
+        let settings: Checked<GraphSettings> = read_json(&folder.join(head_file::SETTINGS))?;
+        InteractionGraph::new(&mut source, *settings).map_err(|error| error.at_path(folder))
+    }
+
+    /// Of its regions.
+    pub fn classes(&self) -> usize {
+        self.settings.classes
     }
 
     pub fn write(&self, parameters: &Parameters, folder: &Path) -> Result<()> {

@@ -41,7 +41,7 @@ impl TensorSource {
 
     pub fn take(&mut self, name: &str, size: &[i64], initial: Initial) -> Result<Tensor> {
         let tensor = match (self.given.remove(name), self.seed) {
-            (Some(given), _) if given.size() == size => given,
+            (Some(given), _) if given.size() == size => given.to_kind(Kind::Float),
             (Some(given), _) => {
                 return Err(Error::failure(format!("the head's tensor `{name}` has the shape {:?}, {size:?} is needed", given.size()))
                     .hint("is this the head that the recipe names?"));

@@ -1,29 +1,50 @@
 //! Weights files: safetensors of our own or torchvision's names, `.pth`, and the authors' `.pth.tar`.
 
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use surgcam::error::{AtPath, Error, Result};
+use surgcam::pipeline::stages::Architecture;
+use surgcam::regular_file;
 use tch::{Kind, Tensor};
 
 use super::parameters::Parameters;
-use super::pytorch_file;
+use super::pytorch_file::{self, ZIP_MAGIC};
+use super::safetensors_file::SafetensorsFile;
+use super::wanted::Wanted;
 
-/// Reads any weights file that is supported; a PyTorch file is read without executing anything in it.
-pub fn read(path: &Path) -> Result<Parameters> {
-    let mut start = [0u8; 9];
-    let mut file = std::fs::File::open(path).at_path("open the weights", path)?;
-    let is_long_enough = std::io::Read::read_exact(&mut file, &mut start).is_ok();
-    if !is_long_enough {
-        return Err(Error::failure("the weights file is empty or cut short").at_path(path));
-    }
-    let tensors = if start[8] == b'{' { read_safetensors(path)? } else { pytorch_file::read(path)? };
-    let named = tensors.into_iter().filter_map(|(name, tensor)| Some((torchvision_name(&name)?, tensor)));
-    Ok(Parameters::new(named))
+/// Reads a network's tensors from any weights file that is supported: a PyTorch file without executing anything in it, and of any
+/// file only what the network needs. `needs_head`: otherwise a head is neither needed nor kept.
+pub fn read(path: &Path, architecture: Architecture, needs_head: bool) -> Result<Parameters> {
+    let tensors = read_wanted(path, &Wanted::of(architecture, needs_head))?;
+    Parameters::new(tensors).checked(architecture, needs_head).map_err(|error| error.at_path(path))
 }
 
-/// Our own checkpoints.
+fn read_wanted(path: &Path, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
+    let file = regular_file::open(path)?;
+    let length = file.metadata().at_path("read the weights", path)?.len();
+    wanted_tensors(file, length, wanted).map_err(|error| error.at_path(path))
+}
+
+/// From the content of a file of any form, which has `length` bytes.
+pub(super) fn wanted_tensors(mut source: impl Read + Seek, length: u64, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
+    let mut start = [0; 9];
+    source.read_exact(&mut start).map_err(|_| Error::failure("the weights file is empty or cut short"))?;
+    source.rewind().map_err(|error| Error::failure(format!("cannot read the weights: {error}")))?;
+    if start[8] == b'{' {
+        SafetensorsFile::open(source, length)?.wanted(wanted)
+    } else if start.starts_with(&ZIP_MAGIC) {
+        pytorch_file::from_zip(source, length, wanted)
+    } else {
+        pytorch_file::from_legacy(source, length, wanted)
+    }
+}
+
+/// Every tensor of our own checkpoints and of heads.
 pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    Tensor::read_safetensors(path).at_path("read the weights", path)
+    let file = regular_file::open(path)?;
+    let length = file.metadata().at_path("read the weights", path)?.len();
+    SafetensorsFile::open(file, length).and_then(SafetensorsFile::all).map_err(|error| error.at_path(path))
 }
 
 pub fn write(parameters: &Parameters, path: &Path) -> Result<()> {
@@ -38,35 +59,17 @@ pub fn write(parameters: &Parameters, path: &Path) -> Result<()> {
     Tensor::write_safetensors(&tensors, path).at_path("write the checkpoint", path)
 }
 
-/// The authors' names to torchvision's: `module.layer1...`, `fc.1.weight` (a dropout stands before it). `None`: of no use here.
-fn torchvision_name(name: &str) -> Option<String> {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    if name.ends_with("num_batches_tracked") {
-        return None;
-    }
-    Some(match name.strip_prefix("fc.1.") {
-        Some(part) => format!("fc.{part}"),
-        None => name.to_string(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_authors_names_become_torchvisions() {
-        assert_eq!(torchvision_name("module.fc.1.weight").as_deref(), Some("fc.weight"));
-        assert_eq!(torchvision_name("module.layer1.0.conv1.weight").as_deref(), Some("layer1.0.conv1.weight"));
-        assert_eq!(torchvision_name("bn1.num_batches_tracked"), None);
-    }
-
     /// tests/weights has the same two tensors in both forms, one a transposed view, one in half precision, with the authors' names.
     #[test]
     fn both_forms_of_pytorchs_files_are_read() {
+        let wanted = Wanted::new(&[("layer1.0.conv1.weight", &[3, 2]), ("fc.bias", &[2])]);
         for name in ["zip.pth", "legacy.pth.tar"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(name);
-            let weights = read(&path).unwrap();
+            let weights = Parameters::new(read_wanted(&path, &wanted).unwrap());
             let convolution = Vec::<Vec<f32>>::try_from(weights.get("layer1.0.conv1.weight").unwrap()).unwrap();
             assert_eq!(convolution, [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]], "{name}");
             let bias = Vec::<f32>::try_from(weights.get("fc.bias").unwrap().to_kind(Kind::Float)).unwrap();
@@ -77,10 +80,22 @@ mod tests {
     #[test]
     fn an_empty_or_strange_file_is_refused_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        for content in [&b""[..], b"12345", b"neither of them, but long enough to be looked at"] {
+        let wanted = Wanted::new(&[("fc.bias", &[2])]);
+        for content in [&b""[..], b"12345", b"neither of them, but long enough to be looked at", b"PK\x03\x04 but no archive"] {
             let path = folder.path().join("weights.pth");
             std::fs::write(&path, content).unwrap();
-            assert!(read(&path).unwrap_err().to_string().contains("weights.pth"));
+            assert!(read_wanted(&path, &wanted).unwrap_err().to_string().contains("weights.pth"));
         }
+        assert!(read_wanted(Path::new("/dev/zero"), &wanted).unwrap_err().to_string().contains("not a regular file"));
+    }
+
+    #[test]
+    fn our_own_checkpoints_are_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        let parameters = Parameters::new([("bn1.running_mean".to_string(), Tensor::from_slice(&[1f32, 2.0]))]);
+        write(&parameters, &path).unwrap();
+        let names: Vec<String> = read_safetensors(&path).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert!(names.contains(&"bn1.running_mean".into()) && names.contains(&"bn1.num_batches_tracked".into()), "{names:?}");
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod fused_convolution;
+#[cfg(test)]
+mod fuzz;
 pub mod half_precision;
 pub mod inference;
 pub mod libtorch_operators;
@@ -9,3 +11,5 @@ pub mod parameters;
 mod pickle;
 mod pytorch_file;
 pub mod resnet;
+mod safetensors_file;
+mod wanted;

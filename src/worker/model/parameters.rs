@@ -10,6 +10,7 @@ use surgcam::recipe::values::Backbone;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::channels_last;
+use super::wanted::Wanted;
 use crate::generator;
 
 /// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at the end.
@@ -202,22 +203,10 @@ impl Parameters {
     }
 
     /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head is neither needed nor kept.
-    pub fn checked(mut self, architecture: Architecture, needs_head: bool) -> Result<Self> {
-        let mut kept = BTreeMap::new();
-        for (name, size) in network_shape(architecture).tensors() {
-            let is_head = name.starts_with("fc.");
-            if is_head && !needs_head {
-                continue;
-            }
-            let tensor = self.tensors.remove(&name).ok_or_else(|| {
-                Error::failure(format!("the weights have no tensor `{name}`")).hint("is this the backbone that the recipe names?")
-            })?;
-            if tensor.size() != size {
-                return Err(wrong_shape(&name, &tensor.size(), &size));
-            }
-            kept.insert(name, tensor.to_kind(Kind::Float));
-        }
-        Ok(Parameters { tensors: kept })
+    pub fn checked(self, architecture: Architecture, needs_head: bool) -> Result<Self> {
+        let offered = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let chosen = Wanted::of(architecture, needs_head).choose(offered, |tensor| tensor.size())?;
+        Ok(Parameters::new(chosen.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float)))))
     }
 
     pub fn get(&self, name: &str) -> Result<Tensor> {
@@ -248,15 +237,6 @@ impl Parameters {
     pub fn copied(&self) -> Self {
         tch::no_grad(|| Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))))
     }
-}
-
-fn wrong_shape(name: &str, found: &[i64], wanted: &[i64]) -> Error {
-    if name.starts_with("fc.") {
-        return Error::failure(format!("the weights have {} classes, the recipe's label space has {}", found[0], wanted[0]))
-            .hint("choose the label space of these weights (endovis-9 or endovis-11)");
-    }
-    Error::failure(format!("the tensor `{name}` has the shape {found:?}, {wanted:?} is needed"))
-        .hint("is this the backbone that the recipe names?")
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use surgcam::vision::resize::resize;
 use super::StageRun;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
 use crate::perception::Perception;
 
 pub fn make(stage: &StageRun) -> Result<()> {
@@ -29,14 +28,15 @@ pub fn make(stage: &StageRun) -> Result<()> {
             return Err(Error::failure("this head is not complete").at_path(head).hint("export it again: surgcam export captioners"));
         }
     }
-    let heads = Heads::read(caption.as_deref(), interact.as_deref(), captioner.heads, device)?;
+    let settings = &captioner.extraction;
+    let classes = settings.architecture.classes;
+    let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, captioner.heads, device)?;
     if heads.captioner.is_none() && heads.graph.is_none() {
         return Err(Error::failure("there is no head here that was trained: neither a captioner nor a graph")
             .at_path(&folder)
             .hint("heads need captions or interactions in the train and in the validation frames"));
     }
-    let settings = &captioner.extraction;
-    let weights = Parameters::new(checkpoint::read_safetensors(&folder.join(captioner_file::BACKBONE))?);
+    let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
     let perception =
         Perception::new(settings.architecture, &weights, settings.normalization, captioner.image_size, device, settings.precision)?;
     let describe = |picture: &Path| -> Result<(f64, Description)> {

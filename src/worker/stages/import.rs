@@ -8,8 +8,7 @@ use crate::model::checkpoint;
 
 pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: ImportStage = stage.parameters()?;
-    let file = stage.place(place::WEIGHTS)?;
     let architecture = Architecture { backbone: parameters.backbone, classes: parameters.classes.unwrap_or(0) };
-    let weights = checkpoint::read(&file)?.checked(architecture, parameters.classes.is_some()).map_err(|error| error.at_path(&file))?;
+    let weights = checkpoint::read(&stage.place(place::WEIGHTS)?, architecture, parameters.classes.is_some())?;
     checkpoint::write(&weights, &stage.output(output::CHECKPOINT))
 }

@@ -19,7 +19,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let folder = |name| stage.has_input(name).then(|| stage.input(name)).transpose();
     let (caption, interact) = (folder(input::CAPTION)?, folder(input::INTERACT)?);
     let device = stage.worker.device;
-    let heads = Heads::read(caption.as_deref(), interact.as_deref(), parameters.heads, device)?;
+    let classes = parameters.extraction.architecture.classes;
+    let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, parameters.heads, device)?;
     if heads.captioner.is_none() && heads.graph.is_none() {
         stage.note("nobody annotated a task, so there is none to measure".into());
         return write_json(&stage.output(output::METRICS), &None::<Speed>);
