@@ -1,7 +1,6 @@
 //! The digest that names content: SHA-256, always written with its algorithm (`sha256:...`).
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::file::open_file;
 use crate::error::{AtPath, Error, Result};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ impl Digest {
 
     /// Reads the file once, in pieces: memory does not grow with its size.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).at_path("open", path)?;
+        let (mut file, _) = open_file(path).at_path("open", path)?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
@@ -66,17 +66,29 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let malformed = || Error::failure(format!("`{text}` is not a digest of the form sha256:<64 hexadecimal digits>"));
+        let malformed = || {
+            let beginning: String = text.chars().take(80).collect();
+            Error::failure(format!("{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters small>"))
+        };
         let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        if hex.len() != 64 {
             return Err(malformed());
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| malformed())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| malformed())?;
+            let [high, low] = [pair[0], pair[1]].map(digit);
+            *byte = high.zip(low).map(|(high, low)| (high << 4) | low).ok_or_else(malformed)?;
         }
         Ok(Digest(bytes))
+    }
+}
+
+/// Of a hexadecimal digit its value. Only small letters: two texts, as two names of files, never mean one digest.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -107,7 +119,8 @@ mod tests {
 
     #[test]
     fn text_that_is_no_digest_is_refused() {
-        for text in ["", "sha256:", "sha256:zz", "md5:00", &format!("sha256:{}", "é".repeat(32))] {
+        let of = |pair: &str| format!("sha256:{}", pair.repeat(32));
+        for text in ["", "sha256:", "sha256:zz", "md5:00", &of("é"), &of("+f"), &of("AB"), &of("0g")] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is read before the first question, and a plan that is all in the store asks none. Of a run the head of its file is enough: it
 //! names the experiment and the plan. Which stages were there is in the plan's snapshot, so a run that executed nothing tells of them too.
+//! What cannot be read, or was made by a newer program, tells nothing: reasons and estimates are no results.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -14,8 +15,9 @@ use serde::de::IgnoredAny;
 
 use super::Store;
 use super::digest::Digest;
-use super::history::RUN_FILE;
+use super::history::{FORMAT, RUN_FILE};
 use super::key::StageKey;
+use super::name::PlainName;
 use super::record::Record;
 
 /// So many different plans of the experiment are asked, the newest first, and then as many of others.
@@ -38,7 +40,7 @@ struct PastPlan {
 #[derive(Default)]
 struct PastStages {
     /// Kind and key of each stage whose key was known.
-    by_name: HashMap<String, (String, StageKey)>,
+    by_name: HashMap<String, (PlainName, StageKey)>,
     /// Keys of those that were made when the run ended.
     made: HashSet<StageKey>,
 }
@@ -52,7 +54,7 @@ impl<'a> Memory<'a> {
     pub fn last_made(&self, name: &str) -> Option<Record> {
         self.stages().find_map(|stages| {
             let (kind, key) = stages.by_name.get(name)?;
-            self.store.record_even_without_objects(kind, key)
+            self.store.record_even_without_objects(kind, key).ok().flatten()
         })
     }
 
@@ -88,6 +90,7 @@ fn past_plans(store: &Store, experiment: &str) -> Vec<PastPlan> {
 /// What of a run matters here.
 #[derive(Debug, PartialEq, Deserialize)]
 struct RunHead {
+    format: u32,
     experiment: String,
     plan: Digest,
 }
@@ -99,7 +102,8 @@ fn read_head(path: &Path) -> Option<RunHead> {
     // No string of the file can hold this text: its quotes would be escaped.
     let text = String::from_utf8_lossy(&bytes);
     let head = text.split_once(",\"executed\":").and_then(|(head, _)| serde_json::from_str(&format!("{head}}}")).ok());
-    head.or_else(|| serde_json::from_slice(&fs::read(path).ok()?).ok())
+    let head: Option<RunHead> = head.or_else(|| serde_json::from_slice(&fs::read(path).ok()?).ok());
+    head.filter(|head| head.format == FORMAT)
 }
 
 /// Empty where the snapshot cannot be read.
@@ -107,18 +111,19 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
     #[derive(Deserialize)]
     struct Stage {
         name: String,
-        kind: String,
+        kind: PlainName,
         key: Option<StageKey>,
         /// There if it was made.
         seconds: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     struct Snapshot {
+        format: u32,
         stages: Vec<Stage>,
     }
     let snapshot = store.plan_text(plan).ok().and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
     let mut past = PastStages::default();
-    for stage in snapshot.into_iter().flat_map(|snapshot| snapshot.stages) {
+    for stage in snapshot.into_iter().filter(|snapshot| snapshot.format == FORMAT).flat_map(|snapshot| snapshot.stages) {
         let Some(key) = stage.key else { continue };
         past.by_name.insert(stage.name, (stage.kind, key));
         if stage.seconds.is_some() {
@@ -132,13 +137,18 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::history::{ExecutedStage, FORMAT, PlanSnapshot, Run, RunState, SnapshotStage};
+    use super::super::history::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::super::key::KeyParts;
     use super::super::record::{Machine, RECORD_FORMAT};
     use super::*;
 
     fn parts(batch_size: u32) -> KeyParts {
-        KeyParts { kind: "train".into(), version: 1, parameters: serde_json::json!({"batch_size": batch_size}), inputs: BTreeMap::new() }
+        KeyParts {
+            kind: PlainName::literal("train"),
+            version: 1,
+            parameters: serde_json::json!({"batch_size": batch_size}),
+            inputs: BTreeMap::new(),
+        }
     }
 
     /// Notes a run that found one stage made; runs of other ids with the same values share its plan.
@@ -220,7 +230,7 @@ mod tests {
         let (_folder, store) = store();
         let run = note_run(&store, 1, "a", "train a", 32, 1000);
         let path = store.run_folder(&run.id).join(RUN_FILE);
-        let expected = RunHead { experiment: "a".into(), plan: run.plan };
+        let expected = RunHead { format: FORMAT, experiment: "a".into(), plan: run.plan };
         assert_eq!(read_head(&path), Some(expected));
         // Whatever stands behind the head, it is not read.
         let text = fs::read_to_string(&path).unwrap();
@@ -231,5 +241,19 @@ mod tests {
         assert!(read_head(&path).is_some());
         fs::write(&path, "{\"format\":1").unwrap();
         assert_eq!(read_head(&path), None);
+    }
+
+    #[test]
+    fn a_run_or_plan_of_a_newer_format_tells_nothing() {
+        let (_folder, store) = store();
+        let run = note_run(&store, 1, "a", "train a", 32, 1);
+        assert!(Memory::of(&store, "a").was_made(&parts(32).key()));
+        let (run_path, plan_path) = (store.run_folder(&run.id).join(RUN_FILE), store.root().join(format!("plans/{}.json", run.plan.hex())));
+        for path in [run_path, plan_path] {
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).unwrap();
+            assert!(!Memory::of(&store, "a").was_made(&parts(32).key()));
+            fs::write(&path, text).unwrap();
+        }
     }
 }
