@@ -1,5 +1,5 @@
-//! Stores that somebody else made: another lab, a newer program, an attacker. Nothing of one's own is lost to them, and nothing is
-//! written beside the store.
+//! Stores that somebody else made: another lab, a newer program, an attacker. Nothing of one's own
+//! is lost to them, and nothing is written beside the store.
 
 mod common;
 
@@ -27,7 +27,7 @@ const PACK: PlainName = PlainName::literal("pack");
 /// A finished stage in the store of this folder, which nobody has open afterwards.
 fn finished(root: &Path, content: &str) -> Record {
     let store = Store::open(root, None).unwrap();
-    let parts = KeyParts { kind: PACK, version: 1, parameters: json!({"content": content}), inputs: [].into() };
+    let parts = KeyParts { kind: PACK, version: 1, parameters: json!({"content": content}), inputs: Default::default() };
     let key = parts.key();
     let workspace = store.workspace(&key).unwrap();
     fs::write(workspace.path().join("frames"), content).unwrap();
@@ -46,7 +46,8 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Writes a record for a stage of this kind, sound but for its kind, into the place of one of a pack.
+/// Writes a record for a stage of this kind, sound but for its kind, into the place of one of a
+/// pack.
 fn write_record_of_kind(root: &Path, sound: &Value, kind: &str) -> PathBuf {
     let key = key_of(kind, 1, "{}", std::iter::empty());
     let mut record = sound.clone();

@@ -92,7 +92,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The records that can be read. Whoever asks hears of those of a newer program; what is broken, `verify` finds.
+/// The records that can be read. Whoever asks hears of those of a newer program; what is broken,
+/// `verify` finds.
 fn readable(stored: Vec<StoredRecord>) -> Vec<Record> {
     let newer = stored.iter().filter(|stored| matches!(stored.record, Err(Misread::Newer(_)))).count();
     if newer > 0 {

@@ -83,7 +83,8 @@ impl FromStr for Digest {
     }
 }
 
-/// Of a hexadecimal digit its value. Only small letters: two texts, as two names of files, never mean one digest.
+/// Of a hexadecimal digit its value. Only small letters: two texts, as two names of files, never
+/// mean one digest.
 fn digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),

@@ -43,7 +43,8 @@ pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<(
     if durability == Durability::Synced { sync_folder(folder_of(path)) } else { Ok(()) }
 }
 
-/// Writes a file that outlasts a power failure unless there is one of its name, and tells whether it did.
+/// Writes a file that outlasts a power failure unless there is one of its name, and tells whether
+/// it did.
 pub fn write_if_absent(path: &Path, bytes: &[u8]) -> Result<bool> {
     match written_aside(path, bytes, Durability::Synced)?.persist_noclobber(path) {
         Ok(_) => sync_folder(folder_of(path)).map(|()| true),
@@ -81,7 +82,8 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically(path, &text)
 }
 
-/// Opens a file for reading and tells its length. A pipe or a device, which could keep its reader for ever, is refused.
+/// Opens a file for reading and tells its length. A pipe or a device, which could keep its reader
+/// for ever, is refused.
 pub fn open_file(path: &Path) -> io::Result<(File, u64)> {
     // Without this flag the opening of a pipe would wait for somebody who writes to it.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;

@@ -1,5 +1,5 @@
-//! Files of the store that say in which format they are written. What a newer program wrote is told from what is broken: the
-//! latter may be replaced, the former never.
+//! Files of the store that say in which format they are written. What a newer program wrote is told
+//! from what is broken: the latter may be replaced, the former never.
 
 use std::fmt::Display;
 
@@ -56,7 +56,8 @@ pub fn understand<T: Formatted>(text: &[u8]) -> Result<T, Misread> {
         Ok(value) => format!("it has the format {}, and this program reads {}", value.format(), T::FORMAT),
         Err(error) => error.to_string(),
     };
-    // A newer format may have other fields, or mean something else by the same ones: its number is all that can be read.
+    // A newer format may have other fields, or mean something else by the same ones: its number is
+    // all that can be read.
     match serde_json::from_slice::<Marked>(text) {
         Ok(marked) if marked.format > u64::from(T::FORMAT) => Err(Misread::Newer(marked.format)),
         _ => Err(Misread::Broken(problem)),

@@ -126,7 +126,8 @@ fn unknown_need(store: &Store, id: &str, error: Error) -> Error {
     ))
 }
 
-/// Walks a folder of the store for what is to be removed. A link in its place is not followed: what is there is somebody else's.
+/// Walks a folder of the store for what is to be removed. A link in its place is not followed: what
+/// is there is somebody else's.
 fn walk_folder(store: &Store, name: &str) -> WalkDir {
     WalkDir::new(store.root().join(name)).follow_root_links(false)
 }

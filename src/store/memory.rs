@@ -1,8 +1,9 @@
 //! What earlier runs tell about stages by their names: for the reasons in a plan, and for how long a stage may take.
 //!
-//! Nothing is read before the first question, and a plan that is all in the store asks none. Of a run the head of its file is enough: it
-//! names the experiment and the plan. Which stages were there is in the plan's snapshot, so a run that executed nothing tells of them too.
-//! What cannot be read, or was made by a newer program, tells nothing: reasons and estimates are no results.
+//! Nothing is read before the first question, and a plan that is all in the store asks none. Of a
+//! run the head of its file is enough: it names the experiment and the plan. Which stages were
+//! there is in the plan's snapshot, so a run that executed nothing tells of them too. What cannot
+//! be read, or was made by a newer program, tells nothing: reasons and estimates are no results.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};

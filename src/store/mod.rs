@@ -21,8 +21,9 @@
 //! with its name before a process first uses it. A file that is stored gets a fixed time of modification, so that planning
 //! sees at a glance whether somebody wrote to it since.
 //!
-//! What others made is not trusted: names that become files' names are plain ([`name`]), a record that is held as a whole has the
-//! key of its parts ([`record`]), and what a newer program wrote is refused and stays as it is ([`format`]).
+//! What others made is not trusted: names that become files' names are plain ([`name`]), a record
+//! that is held as a whole has the key of its parts ([`record`]), and what a newer program wrote is
+//! refused and stays as it is ([`mod@format`]).
 //!
 //! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to. A copy
 //! there that is broken is not used again.

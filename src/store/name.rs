@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// No name is longer than this.
 const LONGEST: usize = 100;
 
-/// A name that is safe as the name of a file: ASCII letters, digits, `-`, `_` and `.`, the first a letter or a digit. So no
-/// record that somebody else wrote can name a place outside its folder.
+/// A name that is safe as the name of a file: ASCII letters, digits, `-`, `_` and `.`, the first a
+/// letter or a digit. So no record that somebody else wrote can name a place outside its folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PlainName(Cow<'static, str>);

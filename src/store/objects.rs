@@ -56,7 +56,8 @@ impl Store {
         }
     }
 
-    /// Whether an object that is here has the form and the size that a record tells. Its bytes are not read.
+    /// Whether an object that is here has the form and the size that a record tells. Its bytes are
+    /// not read.
     pub(super) fn is_as_told(&self, output: &Output) -> Result<bool> {
         let path = self.object_path(&output.digest);
         let metadata = path.metadata().at_path("read", &path)?;

@@ -78,8 +78,8 @@ impl Record {
     }
 }
 
-/// What planning needs of a record: quick to read, for there may be thousands. It has no parts, so nothing of it can be other
-/// than its key says.
+/// What planning needs of a record: quick to read, for there may be thousands. It has no parts, so
+/// nothing of it can be other than its key says.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RecordHead {
     pub format: u32,

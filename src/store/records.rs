@@ -1,8 +1,9 @@
 //! Records of finished stages: where they lie, how they are found, written and listed.
 //!
-//! A record of the common store, which others write to, is read as a whole each time, and so its key is compared with its parts.
-//! Of one's own store planning reads the heads alone, without the parts: what lies there was made here or was compared when it
-//! was pulled, `verify` compares it again, and a plan of ten thousand stages has no time to hash the parts of each.
+//! A record of the common store, which others write to, is read as a whole each time, and so its
+//! key is compared with its parts. Of one's own store planning reads the heads alone, without the
+//! parts: what lies there was made here or was compared when it was pulled, `verify` compares it
+//! again, and a plan of ten thousand stages has no time to hash the parts of each.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -33,7 +34,8 @@ impl Store {
         record_path_in(self.root(), kind, key)
     }
 
-    /// The record of a finished stage whose outputs are all here; `None` if it must run. An error where a newer program made it.
+    /// The record of a finished stage whose outputs are all here; `None` if it must run. An error
+    /// where a newer program made it.
     pub fn record_head(&self, kind: &PlainName, key: &StageKey) -> Result<Option<RecordHead>> {
         let own: Option<RecordHead> = read_in(self.root(), kind, key)?;
         let head = match own {
@@ -70,8 +72,9 @@ impl Store {
         outputs.values().all(|output| self.has_object(&output.digest))
     }
 
-    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced: its objects are, and a record
-    /// that a power failure took means that the stage is made again. A newer program's record is not replaced.
+    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced:
+    /// its objects are, and a record that a power failure took means that the stage is made again.
+    /// A newer program's record is not replaced.
     pub fn write_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(&record.parts.kind, &record.key);
         let _replaced: Option<RecordHead> = read_in(self.root(), &record.parts.kind, &record.key)?;
@@ -84,7 +87,8 @@ impl Store {
         write_with(&path, &text, durability)
     }
 
-    /// Writes a record that was made elsewhere, unless there is one of its key, and tells whether it did.
+    /// Writes a record that was made elsewhere, unless there is one of its key, and tells whether
+    /// it did.
     pub(super) fn add_record(&self, record: &Record) -> Result<bool> {
         if self.own_record(&record.parts.kind, &record.key)?.is_some() {
             return Ok(false);
@@ -96,7 +100,8 @@ impl Store {
         write_if_absent(&path, &text)
     }
 
-    /// Every record of this store, the common one not included, and what else lies in the place of one.
+    /// Every record of this store, the common one not included, and what else lies in the place of
+    /// one.
     pub fn records(&self) -> Result<Vec<StoredRecord>> {
         records_in(self.root())
     }
@@ -151,7 +156,8 @@ fn records_in(root: &Path) -> Result<Vec<StoredRecord>> {
     Ok(records)
 }
 
-/// `None` where somebody removed it just now. A file that the system does not let us read is an error.
+/// `None` where somebody removed it just now. A file that the system does not let us read is an
+/// error.
 fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Record, Misread>>> {
     let text = match read_at_most(path, LONGEST_RECORD) {
         Ok(text) => text,

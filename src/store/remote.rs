@@ -1,7 +1,9 @@
-//! Another place that is laid out like a store: a folder, or a bucket that speaks S3. Its files, by their names there.
+//! Another place that is laid out like a store: a folder, or a bucket that speaks S3. Its files, by
+//! their names there.
 //!
-//! Whoever can write to such a place is not trusted: what is read has a limit to its length, and names become paths here only as
-//! plain parts below a folder that the reader chose. A place that is pulled from is never written to.
+//! Whoever can write to such a place is not trusted: what is read has a limit to its length, and
+//! names become paths here only as plain parts below a folder that the reader chose. A place that
+//! is pulled from is never written to.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -72,8 +74,9 @@ impl Address {
 }
 
 impl Remote {
-    /// A place to pull from: a folder, a `file://` address, or `s3://bucket/prefix` with the usual AWS_* variables. It must have
-    /// a store, or what is left of one: one that was copied without its FORMAT is known by its records.
+    /// A place to pull from: a folder, a `file://` address, or `s3://bucket/prefix` with the usual
+    /// AWS_* variables. It must have a store, or what is left of one: one that was copied without
+    /// its FORMAT is known by its records.
     pub fn source(address: &str) -> Result<Self> {
         let parsed = Address::parse(address)?;
         if let Address::Folder(folder) = &parsed
@@ -90,8 +93,8 @@ impl Remote {
         Ok(remote)
     }
 
-    /// A place to push to. A folder is made if it is not there. It says what it is, so that it can be pulled from, or be used as a
-    /// common store in front of one's own.
+    /// A place to push to. A folder is made if it is not there. It says what it is, so that it can
+    /// be pulled from, or be used as a common store in front of one's own.
     pub fn target(address: &str) -> Result<Self> {
         let parsed = Address::parse(address)?;
         if let Address::Folder(folder) = &parsed {
@@ -155,7 +158,8 @@ impl Remote {
         }
     }
 
-    /// Gives a file to `take` piece by piece, at most so many bytes, and tells their number; `None` if there is no file.
+    /// Gives a file to `take` piece by piece, at most so many bytes, and tells their number; `None`
+    /// if there is no file.
     fn fetch(&self, path: &RemotePath, limit: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Fetched<Option<u64>> {
         if self.is_no_file(path) {
             return Ok(None);
@@ -198,7 +202,8 @@ impl Remote {
         Ok(found.map(|_| text))
     }
 
-    /// Writes a file of at most so many bytes to a path here, making the folder that it lies in; their number.
+    /// Writes a file of at most so many bytes to a path here, making the folder that it lies in;
+    /// their number.
     pub(super) fn download(&self, from: &RemotePath, to: &Path, limit: u64) -> Fetched<u64> {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).at_path("create the folder", folder)?;

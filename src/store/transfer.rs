@@ -1,7 +1,8 @@
 //! Finished stages to and from another place.
 //!
-//! Objects go before the records that name them, so that whoever reads there sees whole results or none. What comes from there is
-//! compared with its name before it becomes an object or a record here: nobody vouches for the place.
+//! Objects go before the records that name them, so that whoever reads there sees whole results or
+//! none. What comes from there is compared with its name before it becomes an object or a record
+//! here: nobody vouches for the place.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -80,7 +81,8 @@ impl Remote {
         Ok(sent)
     }
 
-    /// The record that a push would replace. What cannot be understood is none; a newer program's is not replaced.
+    /// The record that a push would replace. What cannot be understood is none; a newer program's
+    /// is not replaced.
     fn record_there(&self, record: &Record) -> Result<Option<Record>> {
         let path = self.record_path(&record.parts.kind, &record.key);
         let Some(text) = self.read(&path, LONGEST_RECORD)? else { return Ok(None) };
@@ -123,8 +125,8 @@ impl Remote {
         Ok(files)
     }
 
-    /// Fetches a finished stage if it is there and not here. A record of one's own stays, even if its objects are lost: those are
-    /// fetched, if the record there names the same ones.
+    /// Fetches a finished stage if it is there and not here. A record of one's own stays, even if
+    /// its objects are lost: those are fetched, if the record there names the same ones.
     pub fn pull(&self, store: &Store, kind: &PlainName, key: &StageKey) -> Fetched<Transferred> {
         let mut fetched = Transferred::default();
         if store.record_head(kind, key).map_err(NotFetched::Refused)?.is_some() {
@@ -197,7 +199,8 @@ impl Remote {
         Ok(())
     }
 
-    /// Kind and key of every record there, by the names of their files; an error for each whose name is none of a record.
+    /// Kind and key of every record there, by the names of their files; an error for each whose
+    /// name is none of a record.
     pub fn records(&self) -> Result<Vec<Result<(PlainName, StageKey)>>> {
         let folder = self.at(&["records"]);
         let files = self.list(&folder)?.into_iter().map(|entry| entry.location);

@@ -20,7 +20,8 @@ pub struct Verified {
     pub corrupt: Vec<(Digest, PathBuf)>,
     /// Removed: they could not be read, or their key is not that of their parts or of their place.
     pub bad_records: Vec<PathBuf>,
-    /// Left as they are: a newer program made them, and this one cannot tell whether they are sound.
+    /// Left as they are: a newer program made them, and this one cannot tell whether they are
+    /// sound.
     pub newer_records: Vec<PathBuf>,
     /// Stages whose record is good but whose outputs are not all there: the next run makes them again.
     pub incomplete: Vec<String>,
