@@ -4,44 +4,60 @@
 //! as a whole says how large it may be.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 
 /// Opens a regular file, or what a link to one leads to, for reading. Anything else is an error at once.
 pub fn open(path: &Path) -> Result<File> {
-    // Asked first, for opening alone does something to some devices.
-    only_regular(path, &path.metadata().at_path("open", path)?)?;
-    // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).at_path("open", path)?;
-    // Something else may have been put there meanwhile.
-    only_regular(path, &file.metadata().at_path("open", path)?)?;
-    Ok(file)
-}
-
-fn only_regular(path: &Path, metadata: &Metadata) -> Result<()> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    Err(Error::failure("is not a regular file")
-        .at_path(path)
-        .hint("a file is expected here, not a folder, a pipe or a device"))
+    try_open(path).map_err(|error| named(error, "open", path))
 }
 
 /// All its bytes. More than `limit` are an error, and are not read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open(path)?;
-    let too_large = || Error::failure(format!("is larger than {limit} bytes, more than such a file may have")).at_path(path);
-    let length = file.metadata().at_path("read", path)?.len();
+    try_read(path, limit).map_err(|error| named(error, "read", path))
+}
+
+/// [`open`] for callers that tell apart why it fails. What is not a regular file is of the kind `InvalidInput`.
+pub fn try_open(path: &Path) -> io::Result<File> {
+    // Asked first, for opening alone does something to some devices.
+    only_regular(&path.metadata()?)?;
+    // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    // Something else may have been put there meanwhile.
+    only_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// [`read`] for callers that tell apart why it fails. What is too large is of the kind `FileTooLarge`.
+pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("is larger than {limit} bytes, more than such a file may have"));
+    let file = try_open(path)?;
+    let length = file.metadata()?.len();
     if length > limit {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(length as usize + 1);
     // It may grow while it is read.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).at_path("read", path)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn only_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidInput, "is not a regular file")) }
+}
+
+/// Our own refusals are whole sentences about the file; the system's say what could not be done.
+fn named(error: io::Error, action: &str, path: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::InvalidInput if error.get_ref().is_some() => {
+            Error::failure(error).at_path(path).hint("a file is expected here, not a folder, a pipe or a device")
+        }
+        ErrorKind::FileTooLarge if error.get_ref().is_some() => Error::failure(error).at_path(path),
+        _ => Error::failure(format!("cannot {action}: {error}")).at_path(path),
+    }
 }
 
 /// All its text. What is not UTF-8 is named by its line.

@@ -118,7 +118,7 @@ impl Context {
         }
         let machine = hello.as_ref().map(measured_machine);
         let built = build::build(&experiment, &self.project, &store, goals, machine.as_ref())?;
-        let known = Known::of(&built.plan, &store);
+        let known = Known::of(&built.plan, &store)?;
         Ok(Planned { experiment, store, built, known, hello })
     }
 }

@@ -24,10 +24,20 @@ pub struct RunsArguments {
 
 pub fn runs(arguments: &RunsArguments) -> Result<()> {
     let store = Context::plain()?.store()?;
-    let is_meant = |run: &Run| arguments.experiment.as_ref().is_none_or(|name| run.experiment == *name);
+    let is_meant = |run: &Result<Run>| match (run, &arguments.experiment) {
+        (Ok(run), Some(name)) => run.experiment == *name,
+        _ => true,
+    };
     let mut shown = 0;
     for run in store.runs().filter(is_meant).take(arguments.number) {
         shown += 1;
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                printer::message(&format!("warning: {error}"));
+                continue;
+            }
+        };
         printer::data(&format!(
             "{}  {:<11} {:>9.1} s  {:>5} run {:>5} cached {:>4} failed  {}",
             run.id,

@@ -9,17 +9,20 @@ use super::context::Context;
 use super::{Machine, Overrides};
 use crate::error::{Error, Result};
 use crate::pipeline::stages::KINDS;
-use crate::plan::StageId;
 use crate::plan::status::Known;
+use crate::plan::{Plan, StageId};
 use crate::recipe::file::did_you_mean;
 use crate::report::printer;
 use crate::store::digest::Digest;
+use crate::store::format::Misread;
 use crate::store::gc::{self, Keep};
 use crate::store::inventory;
 use crate::store::key::StageKey;
+use crate::store::name::PlainName;
 use crate::store::record::Record;
-use crate::store::transfer::{Remote, Transferred};
-use crate::store::{Store, verify};
+use crate::store::remote::{Fetched, NotFetched, Remote};
+use crate::store::transfer::Transferred;
+use crate::store::{Store, StoredRecord, verify};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -89,20 +92,32 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn records(store: &Store) -> Result<Vec<Record>> {
-    Ok(store.records()?.into_iter().filter_map(|(_, record)| record).collect())
+/// The records that can be read. Whoever asks hears of those of a newer program; what is broken,
+/// `verify` finds.
+fn readable(stored: Vec<StoredRecord>) -> Vec<Record> {
+    let newer = stored.iter().filter(|stored| matches!(stored.record, Err(Misread::Newer(_)))).count();
+    if newer > 0 {
+        printer::message(&format!("warning: {newer} records were made by a newer surgcam, and are left out"));
+    }
+    stored.into_iter().filter_map(|stored| stored.record.ok()).collect()
+}
+
+/// An error unless experiments have stages of this kind.
+fn check_kind(kind: &str) -> Result<()> {
+    if KINDS.contains(&kind) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("there is no kind of stages `{kind}`{}", did_you_mean(kind, KINDS)))
+        .hint(format!("the kinds are {}", KINDS.join(", "))))
 }
 
 fn list(store: &Store, kind: Option<&str>) -> Result<()> {
-    if let Some(unknown) = kind.filter(|kind| !KINDS.contains(kind)) {
-        return Err(Error::usage(format!("there is no kind of stages `{unknown}`{}", did_you_mean(unknown, KINDS)))
-            .hint(format!("the kinds are {}", KINDS.join(", "))));
-    }
-    let mut found = records(store)?;
+    kind.map_or(Ok(()), check_kind)?;
+    let mut found = readable(store.records()?);
     found.retain(|record| kind.is_none_or(|kind| record.parts.kind == kind));
     found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
     for record in &found {
-        let bytes: u64 = record.outputs.values().map(|output| output.bytes).sum();
+        let bytes = record.outputs.values().fold(0, |bytes: u64, output| bytes.saturating_add(output.bytes));
         printer::data(&format!(
             "{}  {:<10} {:>10}  {:>9.1} s  {}  {}",
             record.key.short(),
@@ -118,13 +133,14 @@ fn list(store: &Store, kind: Option<&str>) -> Result<()> {
 }
 
 fn size(store: &Store) -> Result<()> {
-    let mut kinds: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+    let mut kinds: BTreeMap<PlainName, (usize, u64)> = BTreeMap::new();
     let mut counted = HashSet::new();
-    for record in records(store)? {
+    for record in readable(store.records()?) {
         let entry = kinds.entry(record.parts.kind).or_default();
         entry.0 += 1;
         // Stages that made the same content share its object.
-        entry.1 += record.outputs.values().filter(|output| counted.insert(output.digest)).map(|output| output.bytes).sum::<u64>();
+        let new = record.outputs.values().filter(|output| counted.insert(output.digest));
+        entry.1 = new.fold(entry.1, |bytes, output| bytes.saturating_add(output.bytes));
     }
     for (kind, (count, bytes)) in &kinds {
         printer::data(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()));
@@ -149,6 +165,9 @@ fn verify(store: &Store) -> Result<()> {
     for path in &verified.bad_records {
         printer::data(&format!("bad record: {}, removed", path.display()));
     }
+    for path in &verified.newer_records {
+        printer::data(&format!("unknown record: {}, made by a newer surgcam, left as it is", path.display()));
+    }
     for name in &verified.incomplete {
         printer::data(&format!("incomplete: {name} has lost an output, the next run makes it anew"));
     }
@@ -160,11 +179,16 @@ fn verify(store: &Store) -> Result<()> {
         if verified.is_clean() {
             "all are what their names say".to_string()
         } else {
-            format!("{} are not", verified.corrupt.len() + verified.bad_records.len())
+            format!("{} are not", verified.corrupt.len() + verified.bad_records.len() + verified.newer_records.len())
         }
     ));
     if verified.is_clean() {
         return Ok(());
+    }
+    if verified.corrupt.is_empty() && verified.bad_records.is_empty() {
+        return Err(Error::failure("the store has records that were made by a newer surgcam, which this one cannot verify")
+            .at_path(store.root())
+            .hint("verify the store with the newer surgcam"));
     }
     Err(Error::failure("the store had broken parts")
         .at_path(store.root())
@@ -218,10 +242,10 @@ fn why(store: &Store, wanted: &str) -> Result<()> {
         return Err(Error::usage("too few digits to tell one from another").hint("give at least four"));
     }
     let is_meant = |digest: &Digest| digest.hex().starts_with(&wanted);
-    let all = records(store)?;
+    let all = readable(store.records()?);
     let mut found = false;
     for record in &all {
-        let outputs: Vec<&String> = record.outputs.iter().filter(|(_, output)| is_meant(&output.digest)).map(|(name, _)| name).collect();
+        let outputs: Vec<&PlainName> = record.outputs.iter().filter(|(_, output)| is_meant(&output.digest)).map(|(name, _)| name).collect();
         if is_meant(&record.key.0) {
             found = true;
             describe(record, &all);
@@ -263,7 +287,7 @@ fn describe(record: &Record, all: &[Record]) {
 fn add(total: &mut Transferred, part: Transferred) {
     total.records += part.records;
     total.objects += part.objects;
-    total.bytes += part.bytes;
+    total.bytes = total.bytes.saturating_add(part.bytes);
     total.differing += part.differing;
 }
 
@@ -273,7 +297,7 @@ fn said(done: &str, total: Transferred, address: &str) {
 
 fn push(transfer: &Transfer, again: bool) -> Result<()> {
     let context = Context::new(transfer.experiment.as_deref(), &transfer.overrides, &transfer.machine)?;
-    let remote = Remote::open(&transfer.address)?;
+    let remote = Remote::target(&transfer.address)?;
     let store = context.store()?;
     let mut total = Transferred::default();
     let wanted: Option<HashSet<StageKey>> = match &transfer.experiment {
@@ -283,9 +307,9 @@ fn push(transfer: &Transfer, again: bool) -> Result<()> {
         }
         None => None,
     };
-    for record in store.all_records()?.iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
+    for record in readable(store.all_records()?).iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
         // A record whose objects are gone is not worth sending.
-        if store.record_head(&record.parts.kind, &record.key).is_some() {
+        if store.record_head(&record.parts.kind, &record.key)?.is_some() {
             add(&mut total, remote.push(&store, record, again)?);
         }
     }
@@ -299,15 +323,37 @@ fn push(transfer: &Transfer, again: bool) -> Result<()> {
     Ok(())
 }
 
+/// What a pull has done so far.
+#[derive(Default)]
+struct Pulled {
+    total: Transferred,
+    refused: usize,
+}
+
+impl Pulled {
+    /// Counts what was fetched, and names what was refused: the rest of the place may be good.
+    fn count(&mut self, fetched: Fetched<Transferred>) -> Result<()> {
+        match fetched {
+            Ok(part) => add(&mut self.total, part),
+            Err(NotFetched::Refused(error)) => {
+                self.refused += 1;
+                printer::message(&format!("refused: {error}"));
+            }
+            Err(NotFetched::Failed(error)) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
 fn pull(transfer: &Transfer) -> Result<()> {
     let context = Context::new(transfer.experiment.as_deref(), &transfer.overrides, &transfer.machine)?;
-    let remote = Remote::open(&transfer.address)?;
-    let mut total = Transferred::default();
+    let remote = Remote::source(&transfer.address)?;
+    let mut pulled = Pulled::default();
     match &transfer.experiment {
         None => {
             let store = context.store()?;
-            for (kind, key) in remote.records()? {
-                add(&mut total, remote.pull(&store, &kind, &key)?);
+            for named in remote.records()? {
+                pulled.count(pull_named(&remote, &store, named))?;
             }
         }
         Some(name) => {
@@ -315,20 +361,36 @@ fn pull(transfer: &Transfer) -> Result<()> {
             let (plan, store, known) = (&planned.built.plan, &planned.store, &mut planned.known);
             // Inputs come first: what they are decides the keys of the stages behind them.
             for id in plan.ids() {
-                add(&mut total, pull_stage(&remote, plan, store, known, id)?);
+                pulled.count(pull_stage(&remote, plan, store, known, id))?;
             }
         }
     }
-    said("pulled", total, &transfer.address);
-    Ok(())
+    said("pulled", pulled.total, &transfer.address);
+    if pulled.total.differing > 0 {
+        printer::message(&format!(
+            "{} stages have other outputs there than here, and stay as they are: the first record of a stage wins",
+            pulled.total.differing
+        ));
+    }
+    if pulled.refused == 0 {
+        return Ok(());
+    }
+    Err(Error::failure(format!("{} stages there were refused", pulled.refused))
+        .at(&transfer.address)
+        .hint("nothing of them was taken; ask whoever keeps this place, what else it has can be used"))
 }
 
-fn pull_stage(remote: &Remote, plan: &crate::plan::Plan, store: &Store, known: &mut Known, id: StageId) -> Result<Transferred> {
-    if known.is_made(id) || known.ask_again(plan, store, id) {
-        return Ok(Transferred::default());
-    }
-    let Some(key) = known.key(id) else { return Ok(Transferred::default()) };
-    let pulled = remote.pull(store, plan.stage(id).kind, &key)?;
-    known.ask_again(plan, store, id);
+/// Fetches a stage by the name of its record there, if it is one of those that this program makes.
+fn pull_named(remote: &Remote, store: &Store, named: Result<(PlainName, StageKey)>) -> Fetched<Transferred> {
+    let (kind, key) = named.map_err(NotFetched::Refused)?;
+    check_kind(kind.as_str()).map_err(|error| NotFetched::Refused(error.at(format!("records/{kind}/{}.json", key.hex()))))?;
+    remote.pull(store, &kind, &key)
+}
+
+fn pull_stage(remote: &Remote, plan: &Plan, store: &Store, known: &mut Known, id: StageId) -> Fetched<Transferred> {
+    let is_here = known.is_made(id) || known.ask_again(plan, store, id).map_err(NotFetched::Refused)?;
+    let Some(key) = known.key(id).filter(|_| !is_here) else { return Ok(Transferred::default()) };
+    let pulled = remote.pull(store, &plan.stage(id).kind_name(), &key)?;
+    known.ask_again(plan, store, id)?;
     Ok(pulled)
 }

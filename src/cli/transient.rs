@@ -31,7 +31,7 @@ pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Re
         log_folder: LogFolder::Temporary(logs.path()),
         estimate: &|_| 1.0,
     };
-    let known = Known::of(&plan, &store);
+    let known = Known::of(&plan, &store)?;
     let interrupt = Interrupt::listen()?;
     let summary = runner::run(&plan, known, &store, &options, &interrupt, reporter)?;
     if let Some((_, error)) = summary.failed.into_iter().next() {

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::pipeline::stages::StageParameters;
 use crate::store::digest::Digest;
 use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
-use crate::store::record::Output;
+use crate::store::name::PlainName;
+use crate::store::record::Outputs;
 
 /// A stage's place in its plan; inputs come before the stages that use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +84,11 @@ impl Stage {
             pass: None,
             limits: Limits::default(),
         }
+    }
+
+    /// Its kind, as the store has it.
+    pub fn kind_name(&self) -> PlainName {
+        PlainName::literal(self.kind)
     }
 
     /// Its parameters, of the kind that it is.
@@ -150,29 +156,25 @@ impl Plan {
     }
 
     /// The digest of each input's content; `None` while one is not there. `outputs` gives those of a finished stage.
-    fn input_digests<'a>(
-        &'a self,
-        id: StageId,
-        outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>,
-    ) -> Option<Vec<(&'a str, Digest)>> {
+    fn input_digests<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<Vec<(&'a str, Digest)>> {
         let digest = |source: &Source| match source {
             Source::External(digest) => Some(*digest),
-            Source::Stage { id, output } => Some(outputs(*id)?.get(output)?.digest),
+            Source::Stage { id, output } => Some(outputs(*id)?.get(output.as_str())?.digest),
         };
         self.stage(id).inputs.iter().map(|(name, source)| Some((name.as_str(), digest(source)?))).collect()
     }
 
     /// The stage's key once every input's content is known; `None` before.
-    pub fn key<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>) -> Option<StageKey> {
+    pub fn key<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<StageKey> {
         let stage = self.stage(id);
         Some(key_of(stage.kind, stage.version, &stage.canonical, self.input_digests(id, outputs)?.into_iter()))
     }
 
     /// What the key is made of, once every input's content is known; `None` before.
-    pub fn key_parts<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a BTreeMap<String, Output>>) -> Option<KeyParts> {
+    pub fn key_parts<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<KeyParts> {
         let stage = self.stage(id);
         let inputs = self.input_digests(id, outputs)?.into_iter().map(|(name, digest)| (name.to_string(), digest)).collect();
-        Some(KeyParts { kind: stage.kind.to_string(), version: stage.version, parameters: stage.parameters.clone(), inputs })
+        Some(KeyParts { kind: stage.kind_name(), version: stage.version, parameters: stage.parameters.clone(), inputs })
     }
 
     /// The stages that a stage waits for.

@@ -1,6 +1,5 @@
 //! What is known of each stage: its key, its record, and why it must run.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use rayon::prelude::*;
@@ -8,11 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Plan, StageId};
+use crate::error::Result;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::key::{KeyParts, StageKey};
 use crate::store::memory::Memory;
-use crate::store::record::{Output, RecordHead};
+use crate::store::record::{Outputs, RecordHead};
 
 /// Of each stage of a plan: its key once the content of its inputs is there, its record once it is made.
 #[derive(Debug, Default)]
@@ -28,27 +28,29 @@ struct KnownStage {
 
 impl Known {
     /// Asks the store for every stage, on all cores.
-    pub fn of(plan: &Plan, store: &Store) -> Self {
+    pub fn of(plan: &Plan, store: &Store) -> Result<Self> {
         let mut known = Known { stages: vec![KnownStage::default(); plan.stages.len()] };
         for level in plan.levels() {
-            let found: Vec<(StageId, KnownStage)> =
-                level.par_iter().with_min_len(64).map(|&id| (id, known.find(plan, store, id))).collect();
-            for (id, stage) in found {
-                known.stages[id.0] = stage;
+            let found: Vec<Result<KnownStage>> = level.par_iter().with_min_len(64).map(|&id| known.find(plan, store, id)).collect();
+            for (id, stage) in level.into_iter().zip(found) {
+                known.stages[id.0] = stage?;
             }
         }
-        known
+        Ok(known)
     }
 
-    fn find(&self, plan: &Plan, store: &Store, id: StageId) -> KnownStage {
+    fn find(&self, plan: &Plan, store: &Store, id: StageId) -> Result<KnownStage> {
         let key = plan.key(id, |id| self.outputs(id));
-        KnownStage { record: key.and_then(|key| store.record_head(plan.stage(id).kind, &key)), key }
+        Ok(KnownStage { key, record: recorded(plan, store, id, key)? })
     }
 
     /// Asks again for one stage, after an input of it was made; tells whether it is made already.
-    pub fn ask_again(&mut self, plan: &Plan, store: &Store, id: StageId) -> bool {
-        self.stages[id.0] = self.find(plan, store, id);
-        self.is_made(id)
+    pub fn ask_again(&mut self, plan: &Plan, store: &Store, id: StageId) -> Result<bool> {
+        let key = plan.key(id, |id| self.outputs(id));
+        // Its key is known even where its record cannot be read.
+        self.stages[id.0] = KnownStage { key, record: None };
+        self.stages[id.0].record = recorded(plan, store, id, key)?;
+        Ok(self.is_made(id))
     }
 
     pub fn made(&mut self, id: StageId, record: RecordHead) {
@@ -63,7 +65,7 @@ impl Known {
         self.stages[id.0].record.as_ref()
     }
 
-    pub fn outputs(&self, id: StageId) -> Option<&BTreeMap<String, Output>> {
+    pub fn outputs(&self, id: StageId) -> Option<&Outputs> {
         self.record(id).map(|record| &record.outputs)
     }
 
@@ -79,6 +81,10 @@ impl Known {
     pub fn to_run(&self) -> usize {
         self.stages.len() - self.cached()
     }
+}
+
+fn recorded(plan: &Plan, store: &Store, id: StageId, key: Option<StageKey>) -> Result<Option<RecordHead>> {
+    key.map_or(Ok(None), |key| store.record_head(&plan.stage(id).kind_name(), &key))
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -228,11 +234,19 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::store::name::PlainName;
     use serde_json::json;
 
     fn parts(parameters: Value, input: &[u8]) -> KeyParts {
-        KeyParts { kind: "train".into(), version: 1, parameters, inputs: BTreeMap::from([("pack".into(), Digest::of_bytes(input))]) }
+        KeyParts {
+            kind: PlainName::literal("train"),
+            version: 1,
+            parameters,
+            inputs: BTreeMap::from([("pack".into(), Digest::of_bytes(input))]),
+        }
     }
 
     #[test]

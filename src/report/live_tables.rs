@@ -29,7 +29,7 @@ impl<'a> LiveTables<'a> {
     fn write(&mut self) -> Result<bool> {
         let begun = Instant::now();
         let Some(_lock) = FolderLock::at_once(self.source.folder)? else { return Ok(false) };
-        let known = Known::of(&self.source.built.plan, self.source.store);
+        let known = Known::of(&self.source.built.plan, self.source.store)?;
         self.source.write_unfinished(&self.source.tables(&known)?)?;
         self.cost = begun.elapsed();
         Ok(true)

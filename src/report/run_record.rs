@@ -183,7 +183,7 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         seconds: known.record(id).map(|record| record.seconds),
         outputs: known
             .outputs(id)
-            .map(|outputs| outputs.iter().map(|(name, output)| (name.clone(), output.digest)).collect())
+            .map(|outputs| outputs.iter().map(|(name, output)| (name.to_string(), output.digest)).collect())
             .unwrap_or_default(),
     });
     let snapshot = PlanSnapshot {

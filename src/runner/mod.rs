@@ -186,16 +186,15 @@ impl Runner<'_> {
         if self.states[id.0] != State::Waiting || !self.plan.dependencies(id).all(|dependency| self.known.is_made(dependency)) {
             return;
         }
-        if self.known.ask_again(self.plan, self.store, id) {
-            self.cached(id);
-        } else if self.known.key(id).is_some() {
-            self.becomes_ready(id);
-        } else {
-            self.failed(
+        match self.known.ask_again(self.plan, self.store, id) {
+            Ok(true) => self.cached(id),
+            Ok(false) if self.known.key(id).is_some() => self.becomes_ready(id),
+            Ok(false) => self.failed(
                 id,
                 Error::failure("a stage that it needs has not the output that it needs")
                     .hint("this is a defect of surgcam; please report it"),
-            );
+            ),
+            Err(error) => self.failed(id, error),
         }
     }
 

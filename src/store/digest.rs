@@ -66,17 +66,30 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let malformed = || Error::failure(format!("`{text}` is not a digest of the form sha256:<64 hexadecimal digits>"));
+        let malformed = || {
+            let beginning: String = text.chars().take(80).collect();
+            Error::failure(format!("{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters small>"))
+        };
         let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        if hex.len() != 64 {
             return Err(malformed());
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| malformed())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| malformed())?;
+            let [high, low] = [pair[0], pair[1]].map(digit);
+            *byte = high.zip(low).map(|(high, low)| (high << 4) | low).ok_or_else(malformed)?;
         }
         Ok(Digest(bytes))
+    }
+}
+
+/// Of a hexadecimal digit its value. Only small letters: two texts, as two names of files, never
+/// mean one digest.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -107,7 +120,8 @@ mod tests {
 
     #[test]
     fn text_that_is_no_digest_is_refused() {
-        for text in ["", "sha256:", "sha256:zz", "md5:00", &format!("sha256:{}", "é".repeat(32))] {
+        let of = |pair: &str| format!("sha256:{}", pair.repeat(32));
+        for text in ["", "sha256:", "sha256:zz", "md5:00", &of("é"), &of("+f"), &of("AB"), &of("0g")] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

@@ -1,12 +1,13 @@
 //! Files that are whole or absent: written beside their place and renamed, removed by a rename first.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{AtPath, Result};
@@ -38,7 +39,28 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = written_aside(path, bytes, durability)?;
+    file.persist(path).at_path("write", path)?;
+    if durability == Durability::Synced { sync_folder(folder_of(path)) } else { Ok(()) }
+}
+
+/// Writes a file that outlasts a power failure unless there is one of its name, and tells whether
+/// it did.
+pub fn write_if_absent(path: &Path, bytes: &[u8]) -> Result<bool> {
+    match written_aside(path, bytes, Durability::Synced)?.persist_noclobber(path) {
+        Ok(_) => sync_folder(folder_of(path)).map(|()| true),
+        Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(refused) => Err(refused.error).at_path("write", path),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What the file is to hold, beside its place.
+fn written_aside(path: &Path, bytes: &[u8], durability: Durability) -> Result<NamedTempFile> {
+    let folder = folder_of(path);
     let new = || tempfile::Builder::new().prefix(BEING_WRITTEN).permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
     let mut file = match new() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -52,8 +74,7 @@ pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<(
     if durability == Durability::Synced {
         file.as_file().sync_all().at_path("write", path)?;
     }
-    file.persist(path).at_path("write", path)?;
-    if durability == Durability::Synced { sync_folder(folder) } else { Ok(()) }
+    Ok(file)
 }
 
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
@@ -132,6 +153,30 @@ mod tests {
         write_atomically(&aside.join("left-over/file"), b"x").unwrap();
         remove_whole(&aside.join("left-over"), &aside).unwrap();
         assert_eq!(fs::read_dir(&aside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(read_at_most(&path, 3).unwrap(), b"abc");
+        assert_eq!(read_at_most(&path, 2).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        let pipe = place.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), place.path(), Path::new("/dev/zero")] {
+            assert_eq!(read_at_most(path, 3).unwrap_err().kind(), ErrorKind::InvalidInput, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_replaced_where_that_is_asked_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("folder/file");
+        assert!(write_if_absent(&path, b"one").unwrap());
+        assert!(!write_if_absent(&path, b"two").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        assert_eq!(fs::read_dir(place.path().join("folder")).unwrap().count(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +19,8 @@ use walkdir::WalkDir;
 
 use super::Store;
 use super::digest::Digest;
-use super::file::{Durability, read_json, walked, write_with};
+use super::file::{Durability, walked, write_with};
+use super::format::{Formatted, understand};
 use super::key::StageKey;
 use crate::error::{AtPath, Error, Result};
 
@@ -49,6 +50,15 @@ pub struct Run {
     pub failed: Vec<FailedStage>,
     pub surgcam: String,
     pub host: String,
+}
+
+impl Formatted for Run {
+    const WHAT: &'static str = "run";
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
 }
 
 impl Run {
@@ -134,6 +144,15 @@ pub struct PlanSnapshot {
     pub stages: Vec<SnapshotStage>,
 }
 
+impl Formatted for PlanSnapshot {
+    const WHAT: &'static str = "plan";
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotStage {
     pub name: String,
@@ -194,7 +213,7 @@ impl Store {
     }
 
     pub fn plan_snapshot(&self, digest: &Digest) -> Result<PlanSnapshot> {
-        read_json(&self.plan_path(digest))
+        read_formatted(&self.plan_path(digest))
     }
 
     /// Ids of all runs, the newest first.
@@ -238,7 +257,9 @@ impl Store {
 
     fn read_run(&self, id: &str) -> Result<Run> {
         let folder = self.run_folder(id);
-        let mut run: Run = read_json(&folder.join(RUN_FILE))?;
+        let mut run: Run = read_formatted(&folder.join(RUN_FILE))?;
+        // Its folder's name is what it goes by, whatever the file says: paths are made of it.
+        run.id = id.to_string();
         let is_free = || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
         if run.state == RunState::Running && is_free() {
             run.state = RunState::Killed;
@@ -248,7 +269,7 @@ impl Store {
 
     /// A run by its whole id; `None` if it was killed before it wrote anything.
     pub(super) fn try_run(&self, id: &str) -> Result<Option<Run>> {
-        let path = self.run_folder(id).join("run.json");
+        let path = self.run_folder(id).join(RUN_FILE);
         if path.try_exists().at_path("look for", &path)? { self.read_run(id).map(Some) } else { Ok(None) }
     }
 
@@ -268,10 +289,15 @@ impl Store {
         Ok(notes.filter_map(|note| note.key).collect())
     }
 
-    /// All runs that can be read, the newest first.
-    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
-        self.run_ids().into_iter().filter_map(|id| self.read_run(&id).ok())
+    /// All runs that wrote anything, the newest first; an error for each that cannot be read.
+    pub fn runs(&self) -> impl Iterator<Item = Result<Run>> + '_ {
+        self.run_ids().into_iter().filter_map(|id| self.try_run(&id).transpose())
     }
+}
+
+fn read_formatted<T: Formatted>(path: &Path) -> Result<T> {
+    let text = fs::read(path).at_path("read", path)?;
+    understand(&text).map_err(|misread| misread.into_error::<T>(path.display()))
 }
 
 #[cfg(test)]
@@ -301,6 +327,33 @@ mod tests {
         };
         let scope = |command: &str| serde_json::from_str::<Run>(&text(command)).unwrap().scope();
         assert_eq!([scope("run"), scope("view"), scope("export")], [Scope::Whole, Scope::Part, Scope::Part]);
+    }
+
+    #[test]
+    fn runs_and_plans_of_a_newer_format_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let digest = Digest::of_bytes(b"");
+        let newer = r#"{"format": 99, "id": "../elsewhere", "stages": []}"#;
+        store.write_plan(digest, || Ok(newer.into())).unwrap();
+        fs::write(store.open_run("one").unwrap().folder.join(RUN_FILE), newer).unwrap();
+        let errors =
+            [store.plan_snapshot(&digest).unwrap_err(), store.run("latest").unwrap_err(), store.runs().next().unwrap().unwrap_err()];
+        for error in errors {
+            assert!(error.to_string().contains("made by a newer surgcam"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_run_goes_by_the_name_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let run = serde_json::json!({
+            "format": FORMAT, "id": "../../elsewhere", "experiment": "a", "command": [], "started": "", "seconds": 0.0, "state": "done",
+            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
+        });
+        fs::write(store.open_run("one").unwrap().folder.join(RUN_FILE), run.to_string()).unwrap();
+        assert_eq!(store.run("latest").unwrap().id, "one");
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use walkdir::WalkDir;
 
-use super::Store;
 use super::digest::Digest;
 use super::file::{is_being_written, walked};
+use super::format::Misread;
 use super::history::{Run, RunState, Scope};
 use super::key::StageKey;
 use super::lock::AloneLock;
+use super::record::Record;
+use super::{Store, StoredRecord};
 use crate::error::{Error, Result};
 
 /// What lies in a store.
@@ -69,16 +71,25 @@ pub fn take(store: &Store, _alone: &AloneLock) -> Result<Inventory> {
 }
 
 fn records(store: &Store) -> Result<Vec<RecordEntry>> {
-    let understood = store.records()?.into_iter().filter_map(|(path, record)| Some((path, record?)));
-    let entry = |(path, record): (PathBuf, super::record::Record)| RecordEntry {
-        path,
-        key: record.key,
-        name: record.name,
-        made: DateTime::parse_from_rfc3339(&record.started).ok().map(|time| time.to_utc()),
-        outputs: record.outputs.values().map(|output| output.digest).collect(),
-        is_whole: record.outputs.values().all(|output| store.object_path(&output.digest).exists()),
-    };
-    Ok(understood.map(entry).collect())
+    let mut entries = Vec::new();
+    for StoredRecord { path, record } in store.records()? {
+        let record = match record {
+            Ok(record) => record,
+            // What it needs cannot be known.
+            Err(newer @ Misread::Newer(_)) => return Err(newer.into_error::<Record>(path.display())),
+            // No run can use it, and `verify` removes it.
+            Err(Misread::Broken(_)) => continue,
+        };
+        entries.push(RecordEntry {
+            path,
+            key: record.key,
+            made: DateTime::parse_from_rfc3339(&record.started).ok().map(|time| time.to_utc()),
+            outputs: record.outputs.values().map(|output| output.digest).collect(),
+            is_whole: record.outputs.values().all(|output| store.object_path(&output.digest).exists()),
+            name: record.name,
+        });
+    }
+    Ok(entries)
 }
 
 /// Keys of a plan, and whether they are all of them.
@@ -115,19 +126,24 @@ fn unknown_need(store: &Store, id: &str, error: Error) -> Error {
     ))
 }
 
+/// Walks a folder of the store for what is to be removed. A link in its place is not followed: what
+/// is there is somebody else's.
+fn walk_folder(store: &Store, name: &str) -> WalkDir {
+    WalkDir::new(store.root().join(name)).follow_root_links(false)
+}
+
 fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     for folder in ["tmp", "locks", "quarantine", "partial"] {
-        for entry in walked(WalkDir::new(store.root().join(folder)).min_depth(1).max_depth(1).sort_by_file_name()) {
+        for entry in walked(walk_folder(store, folder).min_depth(1).max_depth(1).sort_by_file_name()) {
             let entry = entry?;
             let stage = || format!("sha256:{}", entry.file_name().to_string_lossy()).parse().ok().map(StageKey);
             let of_stage = if folder == "partial" { stage() } else { None };
             leftovers.push(Leftover { bytes: size(entry.path()), of_stage, path: entry.into_path() });
         }
     }
-    let root = store.root();
-    let walks = ["records", "partial", "runs", "plans", "stat", "devices", "distrusted"].map(|folder| WalkDir::new(root.join(folder)));
-    for entry in walks.into_iter().chain([WalkDir::new(root).max_depth(1)]).flat_map(walked) {
+    let walks = ["records", "partial", "runs", "plans", "stat", "devices", "distrusted"].map(|folder| walk_folder(store, folder));
+    for entry in walks.into_iter().chain([WalkDir::new(store.root()).max_depth(1)]).flat_map(walked) {
         let entry = entry?;
         if entry.file_type().is_file() && is_being_written(&entry.file_name().to_string_lossy()) {
             leftovers.push(Leftover { bytes: size(entry.path()), of_stage: None, path: entry.into_path() });
@@ -136,9 +152,9 @@ fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
     Ok(leftovers)
 }
 
-/// Bytes of a file, or of all files in a folder.
+/// Bytes of a file, or of all files in a folder; of a link none.
 pub fn size(path: &Path) -> u64 {
-    let files = WalkDir::new(path).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    let files = WalkDir::new(path).follow_root_links(false).into_iter().flatten().filter(|entry| entry.file_type().is_file());
     files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
@@ -179,6 +195,36 @@ mod tests {
         fs::write(folder.path().join("runs/broken/run.json"), "{").unwrap();
         let error = inventory(folder.path()).unwrap_err().to_string();
         assert!(error.contains("remove its folder") && error.contains("broken"), "{error}");
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_no_leftover() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(elsewhere.path().join("thesis"), "").unwrap();
+        fs::write(elsewhere.path().join(".tmp-notes"), "").unwrap();
+        drop(Store::open(folder.path(), None).unwrap());
+        for name in ["tmp", "locks", "partial", "runs", "plans"] {
+            fs::remove_dir(folder.path().join(name)).unwrap();
+            std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("quarantine")).unwrap();
+        let found = inventory(folder.path()).unwrap().leftovers;
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn a_record_of_a_newer_format_is_an_error_and_a_broken_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let record = record_of(&store, "abc");
+        store.write_record(&record).unwrap();
+        let path = store.records().unwrap()[0].path.clone();
+        drop(store);
+        fs::write(&path, "{").unwrap();
+        assert!(inventory(folder.path()).unwrap().records.is_empty());
+        fs::write(&path, r#"{"format": 99}"#).unwrap();
+        let error = inventory(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("made by a newer surgcam"), "{error}");
     }
 
     #[test]

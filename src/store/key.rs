@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::digest::Digest;
+use super::name::PlainName;
 
 /// Raised when the form of a key itself changes.
 pub const KEY_FORMAT: u32 = 1;
@@ -32,7 +33,7 @@ pub const KEY_FORMAT: u32 = 1;
 /// What a key is made of; kept in the stage's record, so that a rerun can name the field that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyParts {
-    pub kind: String,
+    pub kind: PlainName,
     pub version: u32,
     pub parameters: Value,
     pub inputs: BTreeMap<String, Digest>,
@@ -61,7 +62,7 @@ impl fmt::Display for StageKey {
 impl KeyParts {
     pub fn key(&self) -> StageKey {
         let inputs = self.inputs.iter().map(|(name, digest)| (name.as_str(), *digest));
-        key_of(&self.kind, self.version, &canonical_json(&self.parameters), inputs)
+        key_of(self.kind.as_str(), self.version, &canonical_json(&self.parameters), inputs)
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
 
     fn parts() -> KeyParts {
         KeyParts {
-            kind: "train".into(),
+            kind: PlainName::literal("train"),
             version: 1,
             parameters: json!({"learning_rate": 0.001, "batch_size": 32, "nested": {"b": [1, 2], "a": null}}),
             inputs: BTreeMap::from([("pack".into(), Digest::of_bytes(b"pack"))]),

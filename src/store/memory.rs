@@ -1,7 +1,9 @@
 //! What earlier runs tell about stages by their names: for the reasons in a plan, and for how long a stage may take.
 //!
-//! Nothing is read before the first question, and a plan that is all in the store asks none. Of a run the head of its file is enough: it
-//! names the experiment and the plan. Which stages were there is in the plan's snapshot, so a run that executed nothing tells of them too.
+//! Nothing is read before the first question, and a plan that is all in the store asks none. Of a
+//! run the head of its file is enough: it names the experiment and the plan. Which stages were
+//! there is in the plan's snapshot, so a run that executed nothing tells of them too. What cannot
+//! be read, or was made by a newer program, tells nothing: reasons and estimates are no results.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -13,8 +15,9 @@ use serde::de::IgnoredAny;
 
 use super::Store;
 use super::digest::Digest;
-use super::history::RUN_FILE;
+use super::history::{FORMAT, RUN_FILE};
 use super::key::StageKey;
+use super::name::PlainName;
 use super::record::Record;
 use crate::regular_file;
 
@@ -38,7 +41,7 @@ struct PastPlan {
 #[derive(Default)]
 struct PastStages {
     /// Kind and key of each stage whose key was known.
-    by_name: HashMap<String, (String, StageKey)>,
+    by_name: HashMap<String, (PlainName, StageKey)>,
     /// Keys of those that were made when the run ended.
     made: HashSet<StageKey>,
 }
@@ -52,7 +55,7 @@ impl<'a> Memory<'a> {
     pub fn last_made(&self, name: &str) -> Option<Record> {
         self.stages().find_map(|stages| {
             let (kind, key) = stages.by_name.get(name)?;
-            self.store.record_even_without_objects(kind, key)
+            self.store.record_even_without_objects(kind, key).ok().flatten()
         })
     }
 
@@ -88,6 +91,7 @@ fn past_plans(store: &Store, experiment: &str) -> Vec<PastPlan> {
 /// What of a run matters here.
 #[derive(Debug, PartialEq, Deserialize)]
 struct RunHead {
+    format: u32,
     experiment: String,
     plan: Digest,
 }
@@ -97,10 +101,12 @@ fn read_head(path: &Path) -> Option<RunHead> {
     let mut bytes = Vec::new();
     let mut file = regular_file::open(path).ok()?;
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).ok()?;
-    head_in(&bytes).or_else(|| {
+    let head = head_in(&bytes).or_else(|| {
         file.read_to_end(&mut bytes).ok()?;
         serde_json::from_slice(&bytes).ok()
-    })
+    });
+    // What a newer surgcam wrote may mean something else.
+    head.filter(|head| head.format == FORMAT)
 }
 
 fn head_in(bytes: &[u8]) -> Option<RunHead> {
@@ -115,18 +121,19 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
     #[derive(Deserialize)]
     struct Stage {
         name: String,
-        kind: String,
+        kind: PlainName,
         key: Option<StageKey>,
         /// There if it was made.
         seconds: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     struct Snapshot {
+        format: u32,
         stages: Vec<Stage>,
     }
     let snapshot = store.plan_text(plan).ok().and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
     let mut past = PastStages::default();
-    for stage in snapshot.into_iter().flat_map(|snapshot| snapshot.stages) {
+    for stage in snapshot.into_iter().filter(|snapshot| snapshot.format == FORMAT).flat_map(|snapshot| snapshot.stages) {
         let Some(key) = stage.key else { continue };
         past.by_name.insert(stage.name, (stage.kind, key));
         if stage.seconds.is_some() {
@@ -141,13 +148,18 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use super::super::history::{ExecutedStage, FORMAT, PlanSnapshot, Run, RunState, SnapshotStage};
+    use super::super::history::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::super::key::KeyParts;
     use super::super::record::{Machine, RECORD_FORMAT};
     use super::*;
 
     fn parts(batch_size: u32) -> KeyParts {
-        KeyParts { kind: "train".into(), version: 1, parameters: serde_json::json!({"batch_size": batch_size}), inputs: BTreeMap::new() }
+        KeyParts {
+            kind: PlainName::literal("train"),
+            version: 1,
+            parameters: serde_json::json!({"batch_size": batch_size}),
+            inputs: BTreeMap::new(),
+        }
     }
 
     /// Notes a run that found one stage made; runs of other ids with the same values share its plan.
@@ -229,7 +241,7 @@ mod tests {
         let (_folder, store) = store();
         let run = note_run(&store, 1, "a", "train a", 32, 1000);
         let path = store.run_folder(&run.id).join(RUN_FILE);
-        let expected = RunHead { experiment: "a".into(), plan: run.plan };
+        let expected = RunHead { format: FORMAT, experiment: "a".into(), plan: run.plan };
         assert_eq!(read_head(&path), Some(expected));
         // Whatever stands behind the head, it is not read.
         let text = fs::read_to_string(&path).unwrap();
@@ -240,5 +252,19 @@ mod tests {
         assert!(read_head(&path).is_some());
         fs::write(&path, "{\"format\":1").unwrap();
         assert_eq!(read_head(&path), None);
+    }
+
+    #[test]
+    fn a_run_or_plan_of_a_newer_format_tells_nothing() {
+        let (_folder, store) = store();
+        let run = note_run(&store, 1, "a", "train a", 32, 1);
+        assert!(Memory::of(&store, "a").was_made(&parts(32).key()));
+        let (run_path, plan_path) = (store.run_folder(&run.id).join(RUN_FILE), store.root().join(format!("plans/{}.json", run.plan.hex())));
+        for path in [run_path, plan_path] {
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).unwrap();
+            assert!(!Memory::of(&store, "a").was_made(&parts(32).key()));
+            fs::write(&path, text).unwrap();
+        }
     }
 }

@@ -21,19 +21,27 @@
 //! with its name before a process first uses it. A file that is stored gets a fixed time of modification, so that planning
 //! sees at a glance whether somebody wrote to it since.
 //!
+//! What others made is not trusted: names that become files' names are plain ([`name`]), a record
+//! that is held as a whole has the key of its parts ([`record`]), and what a newer program wrote is
+//! refused and stays as it is ([`mod@format`]).
+//!
 //! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to. A copy
 //! there that is broken is not used again.
 
 pub mod digest;
 pub mod file;
+pub mod format;
 pub mod gc;
 pub mod history;
 pub mod inventory;
 pub mod key;
 pub mod lock;
 pub mod memory;
+pub mod name;
 mod objects;
 pub mod record;
+mod records;
+pub mod remote;
 pub mod stat;
 pub mod transfer;
 pub mod tree;
@@ -47,13 +55,18 @@ use std::sync::{Arc, Mutex};
 use walkdir::WalkDir;
 
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
 use digest::Digest;
-use file::{Durability, walked, write_with};
+use file::walked;
 pub use file::{read_json, write_atomically, write_json};
 use key::StageKey;
-use record::{Record, RecordHead};
+pub use records::StoredRecord;
 
 const LAYOUT: &str = "surgcam-store 1";
+/// Names the layout, in the store's root.
+const FORMAT_FILE: &str = "FORMAT";
+/// That file is no longer than so many bytes.
+const LONGEST_FORMAT: u64 = 4096;
 const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
 
 #[derive(Debug, Clone)]
@@ -70,7 +83,7 @@ pub struct Store {
 impl Store {
     /// Opens the store in a folder, making it if it is not there, with a common store in front of it if one is given.
     pub fn open(root: &Path, shared: Option<&Path>) -> Result<Self> {
-        let format = root.join("FORMAT");
+        let format = root.join(FORMAT_FILE);
         if !is_of_our_format(root)? {
             if has_other_things(root)? {
                 return Err(Error::usage("this folder is no store, and has other things in it")
@@ -105,56 +118,20 @@ impl Store {
         self.in_use = None;
     }
 
-    fn record_path(&self, kind: &str, key: &StageKey) -> PathBuf {
-        record_path_in(&self.root, kind, key)
-    }
-
     /// Work in progress, and what is about to be removed.
     fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
     pub fn device_path(&self, device: &str) -> PathBuf {
-        self.root.join("devices").join(format!("{}.json", device.replace(':', "-")))
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+        let name = device.replace(|character: char| !is_plain(character), "-");
+        self.root.join("devices").join(format!("{name}.json"))
     }
 
     /// Where a stage keeps how far it came, to go on after an interruption; for the holder of its lock.
     pub fn partial_folder(&self, key: &StageKey) -> PathBuf {
         self.root.join("partial").join(key.hex())
-    }
-
-    /// The record of a finished stage whose outputs are all here; `None` if it must run.
-    pub fn record_head(&self, kind: &str, key: &StageKey) -> Option<RecordHead> {
-        let text = self.record_text(kind, key)?;
-        let head: RecordHead = serde_json::from_slice(&text).ok()?;
-        let whole =
-            head.format == record::RECORD_FORMAT && head.key == *key && head.outputs.values().all(|output| self.has_object(&output.digest));
-        whole.then_some(head)
-    }
-
-    /// As [`Store::record_head`], with all that the record says.
-    pub fn record(&self, kind: &str, key: &StageKey) -> Option<Record> {
-        self.record_head(kind, key)?;
-        self.record_even_without_objects(kind, key)
-    }
-
-    /// What a stage was made of, even if its outputs are gone.
-    pub fn record_even_without_objects(&self, kind: &str, key: &StageKey) -> Option<Record> {
-        serde_json::from_slice(&self.record_text(kind, key)?).ok()
-    }
-
-    fn record_text(&self, kind: &str, key: &StageKey) -> Option<Vec<u8>> {
-        let own = fs::read(self.record_path(kind, key)).ok();
-        own.or_else(|| fs::read(record_path_in(self.shared.as_ref()?, kind, key)).ok())
-    }
-
-    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced: its objects are, and a record
-    /// that a power failure took means that the stage is made again.
-    pub fn write_record(&self, record: &Record) -> Result<()> {
-        let path = self.record_path(&record.parts.kind, &record.key);
-        let text = serde_json::to_vec(record).at_path("write", &path)?;
-        let durability = if record.seconds > file::WORTH_SYNCING.as_secs_f64() { Durability::Synced } else { Durability::Remade };
-        write_with(&path, &text, durability)
     }
 
     /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,
@@ -164,33 +141,29 @@ impl Store {
         file::remove_whole(&parent.join(&name), &parent)?;
         tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(&parent).at_path("create a working folder", &parent)
     }
-
-    /// Every record of this store, the common one not included; `None` where it is no record that this program understands.
-    pub fn records(&self) -> Result<Vec<(PathBuf, Option<Record>)>> {
-        records_in(&self.root)
-    }
-
-    /// Every record of this store and of the common one, each key once: this store's come first.
-    pub fn all_records(&self) -> Result<Vec<Record>> {
-        let mut found = self.records()?;
-        if let Some(shared) = &self.shared {
-            found.extend(records_in(shared)?);
-        }
-        let mut keys = HashSet::new();
-        let records = found.into_iter().filter_map(|(_, record)| record);
-        Ok(records.filter(|record| keys.insert(record.key)).collect())
-    }
 }
 
 /// `false`: there is none yet.
 fn is_of_our_format(root: &Path) -> Result<bool> {
-    match fs::read_to_string(root.join("FORMAT")) {
-        Ok(text) if text.trim() == LAYOUT => Ok(true),
-        Ok(text) => Err(Error::usage(format!("the store has the format `{}`, this program writes `{LAYOUT}`", text.trim()))
-            .at_path(root)
-            .hint("name another folder with SURGCAM_STORE, or use the program that made this one")),
+    match regular_file::try_read(&root.join(FORMAT_FILE), LONGEST_FORMAT) {
+        Ok(text) => check_layout(&text)
+            .map(|()| true)
+            .map_err(|error| error.at_path(root).hint("name another folder with SURGCAM_STORE, or use the program that made this one")),
         Err(_) => Ok(false),
     }
+}
+
+/// An error unless this is the text of the file FORMAT of a store that this program can use.
+fn check_layout(text: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(text);
+    let found = text.trim();
+    if found == LAYOUT {
+        return Ok(());
+    }
+    let number = |text: &str| text.strip_prefix("surgcam-store ")?.parse::<u64>().ok();
+    let by = if number(found) > number(LAYOUT) { ", made by a newer surgcam" } else { "" };
+    let beginning = found.lines().next().unwrap_or_default();
+    Err(Error::usage(format!("the store has the format `{}`{by}; this program writes `{LAYOUT}`", beginning.escape_debug())))
 }
 
 /// Whether a folder has what no store has, not even one whose making was interrupted.
@@ -204,42 +177,22 @@ fn has_other_things(root: &Path) -> Result<bool> {
     Ok(false)
 }
 
-fn record_path_in(root: &Path, kind: &str, key: &StageKey) -> PathBuf {
-    let mut path = root.join("records");
-    path.push(kind);
-    path.push(format!("{}.json", key.hex()));
-    path
-}
-
-fn records_in(root: &Path) -> Result<Vec<(PathBuf, Option<Record>)>> {
-    let mut records = Vec::new();
-    for entry in walked(WalkDir::new(root.join("records")).sort_by_file_name()) {
-        let path = entry?.into_path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        match fs::read(&path) {
-            // Somebody removed it just now.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).at_path("read", &path),
-            Ok(text) => records.push((path, serde_json::from_slice(&text).ok())),
-        }
-    }
-    Ok(records)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use key::KeyParts;
-    use record::{Machine, RECORD_FORMAT};
+    use name::PlainName;
+    use record::{Machine, RECORD_FORMAT, Record};
+
+    pub(super) fn pack() -> PlainName {
+        PlainName::literal("pack")
+    }
 
     /// Of a stage that wrote a file and a folder; its objects are stored, itself is not.
     pub(super) fn record_of(store: &Store, content: &str) -> Record {
-        let parts =
-            KeyParts { kind: "pack".into(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
+        let parts = KeyParts { kind: pack(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
         let key = parts.key();
         let workspace = store.workspace(&key).unwrap();
         fs::write(workspace.path().join("frames"), content).unwrap();
@@ -271,9 +224,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();
         let record = record_of(&store, "abc");
-        assert!(store.record("pack", &record.key).is_none());
+        assert!(store.record(&pack(), &record.key).unwrap().is_none());
         store.write_record(&record).unwrap();
-        let found = store.record("pack", &record.key).unwrap();
+        let found = store.record(&pack(), &record.key).unwrap().unwrap();
         let path = |name: &str| store.use_object(&found.outputs[name].digest).unwrap();
         assert_eq!(fs::read_to_string(path("frames")).unwrap(), "abc");
         assert!(path("folder").join("one").exists());
@@ -286,7 +239,7 @@ mod tests {
         let record = record_of(&store, "abc");
         store.write_record(&record).unwrap();
         fs::remove_file(store.object_path(&record.outputs["frames"].digest)).unwrap();
-        assert!(store.record("pack", &record.key).is_none());
+        assert!(store.record(&pack(), &record.key).unwrap().is_none());
     }
 
     #[test]
@@ -314,7 +267,8 @@ mod tests {
     fn a_store_of_another_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("FORMAT"), "surgcam-store 99").unwrap();
-        assert!(Store::open(folder.path(), None).unwrap_err().to_string().contains("surgcam-store 99"));
+        let error = Store::open(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("surgcam-store 99") && error.contains("made by a newer surgcam"), "{error}");
     }
 
     #[test]
@@ -331,7 +285,7 @@ mod tests {
             fs::write(&changed, "abd").unwrap();
             let error = store.use_object(&digest).unwrap_err().to_string();
             assert!(error.contains("has changed since it was written"), "{error}");
-            assert!(!path.exists() && store.record("pack", &record.key).is_none());
+            assert!(!path.exists() && store.record(&pack(), &record.key).unwrap().is_none());
         }
     }
 
@@ -341,7 +295,7 @@ mod tests {
         let (common, own) = (folder.path().join("common"), folder.path().join("own"));
         let record = recorded_in(&common);
         let store = Store::open(&own, Some(&common)).unwrap();
-        assert!(store.record("pack", &record.key).is_some());
+        assert!(store.record(&pack(), &record.key).unwrap().is_some());
         assert!(store.use_object(&record.outputs["frames"].digest).unwrap().starts_with(&common));
         record_of(&store, "abc");
         assert_eq!(store.objects().unwrap().len(), 0, "what the common store has is not stored twice");
@@ -362,12 +316,12 @@ mod tests {
             let error = store.use_object(&digest).unwrap_err().to_string();
             assert!(error.contains("has changed since it was written") && error.contains("your own store"), "{error}");
         }
-        assert!(store.record("pack", &record.key).is_none(), "the stage must run");
+        assert!(store.record(&pack(), &record.key).unwrap().is_none(), "the stage must run");
         let other = Store::open(&own, Some(&common)).unwrap();
-        assert!(other.record("pack", &record.key).is_none(), "other processes know it, too");
+        assert!(other.record(&pack(), &record.key).unwrap().is_none(), "other processes know it, too");
         record_of(&store, "abc");
         assert!(store.use_object(&digest).unwrap().starts_with(own.canonicalize().unwrap()));
-        assert!(store.record("pack", &record.key).is_some());
+        assert!(store.record(&pack(), &record.key).unwrap().is_some());
         assert_eq!(fs::read_to_string(&broken).unwrap(), "abd", "nothing is written there");
     }
 
@@ -381,13 +335,5 @@ mod tests {
         fs::remove_file(store.object_path(&digest).join("one")).unwrap();
         record_of(&store, "abc");
         assert!(store.use_object(&digest).unwrap().join("one").exists());
-    }
-
-    #[test]
-    fn records_that_cannot_be_listed_are_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), None).unwrap();
-        fs::create_dir_all(folder.path().join("records/pack/no-file.json")).unwrap();
-        assert!(store.records().is_err());
     }
 }

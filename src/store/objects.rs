@@ -3,7 +3,7 @@
 //! A broken object of this store is put aside. A broken copy in the common store cannot be, for nothing is written there: it is
 //! noted here, and from then on it counts as absent, so that the next run makes the object again and keeps it in this store.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,14 @@ use walkdir::WalkDir;
 
 use super::digest::Digest;
 use super::file::{Durability, create_synced_folder, remove_whole, sync_folder, walked, write_with};
-use super::record::Output;
+use super::name::PlainName;
+use super::record::{Form, Output, Outputs};
 use super::{Store, tree};
 use crate::error::{AtPath, Error, Result};
+use crate::regular_file;
+
+/// What is read into memory as a whole is no longer than so many bytes, whoever made it.
+const LONGEST_SMALL_OBJECT: u64 = 256 << 20;
 
 impl Store {
     /// Where the object lies: in this store, or in the common one; where it would be if it is in neither.
@@ -52,12 +57,23 @@ impl Store {
         }
     }
 
+    /// Whether an object that is here has the form and the size that a record tells. Its bytes are
+    /// not read.
+    pub(super) fn is_as_told(&self, output: &Output) -> Result<bool> {
+        let path = self.object_path(&output.digest);
+        let metadata = path.metadata().at_path("read", &path)?;
+        Ok(match output.form {
+            Form::File => metadata.is_file() && metadata.len() == output.bytes,
+            Form::Tree => metadata.is_dir() && tree::size_of(&path)? == output.bytes,
+        })
+    }
+
     /// Moves everything in a workspace into the store: each file or folder at its top is one output, by name.
-    pub fn store_outputs(&self, workspace: &Path) -> Result<BTreeMap<String, Output>> {
-        let mut outputs = BTreeMap::new();
+    pub fn store_outputs(&self, workspace: &Path) -> Result<Outputs> {
+        let mut outputs = Outputs::new();
         for entry in fs::read_dir(workspace).at_path("list", workspace)? {
             let entry = entry.at_path("list", workspace)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = PlainName::try_from(entry.file_name().to_string_lossy().into_owned())?;
             outputs.insert(name, self.store_object(&entry.path())?);
         }
         Ok(outputs)
@@ -117,10 +133,10 @@ impl Store {
     /// The bytes of an object that is a small file, checked like [`Store::use_object`].
     pub fn read_object(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.object_path(digest);
-        match fs::read(&path) {
+        match regular_file::try_read(&path, LONGEST_SMALL_OBJECT).at_path("read", &path) {
             Ok(bytes) => self.check(digest, &Digest::of_bytes(&bytes), path).map(|_| bytes),
-            // It says what is wrong.
-            Err(_) => self.use_object(digest).and_then(|path| fs::read(&path).at_path("read", &path)),
+            // Of an object that is not there, or not what its name says, this one tells more.
+            Err(error) => self.use_object(digest).and(Err(error)),
         }
     }
 

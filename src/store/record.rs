@@ -5,28 +5,70 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::format::Formatted;
 use super::key::{KeyParts, StageKey};
+use super::name::PlainName;
 
 pub const RECORD_FORMAT: u32 = 1;
 
+/// What a stage wrote, by its name.
+pub type Outputs = BTreeMap<PlainName, Output>;
+
+/// One that was read has the key of its parts: others cannot be read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedRecord")]
 pub struct Record {
     pub format: u32,
     pub key: StageKey,
     /// The name that the stage had when it was made ("train gc-b"): for people, not part of the key.
     pub name: String,
     pub parts: KeyParts,
-    pub outputs: BTreeMap<String, Output>,
+    pub outputs: Outputs,
     /// RFC 3339, UTC.
     pub started: String,
     pub seconds: f64,
     pub machine: Machine,
 }
 
+/// A record as it stands in its file.
+#[derive(Deserialize)]
+struct UncheckedRecord {
+    format: u32,
+    key: StageKey,
+    name: String,
+    parts: KeyParts,
+    outputs: Outputs,
+    started: String,
+    seconds: f64,
+    machine: Machine,
+}
+
+impl TryFrom<UncheckedRecord> for Record {
+    type Error = String;
+
+    fn try_from(read: UncheckedRecord) -> Result<Self, String> {
+        let UncheckedRecord { format, key, name, parts, outputs, started, seconds, machine } = read;
+        let key_of_parts = parts.key();
+        if key_of_parts != key {
+            return Err(format!("its key is {key}, but that of its parts is {key_of_parts}"));
+        }
+        Ok(Record { format, key, name, parts, outputs, started, seconds, machine })
+    }
+}
+
+impl Formatted for Record {
+    const WHAT: &'static str = "record";
+    const FORMAT: u32 = RECORD_FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
 impl Record {
     /// Names of outputs that are not what they were in another record of the same key.
     pub fn outputs_unlike<'a>(&'a self, other: &'a Record) -> Vec<&'a str> {
-        let names = self.outputs.keys().chain(other.outputs.keys()).map(String::as_str).collect::<BTreeSet<_>>();
+        let names = self.outputs.keys().chain(other.outputs.keys()).map(PlainName::as_str).collect::<BTreeSet<_>>();
         let digest = |record: &Record, name: &str| record.outputs.get(name).map(|output| output.digest);
         names.into_iter().filter(|name| digest(self, name) != digest(other, name)).collect()
     }
@@ -36,13 +78,23 @@ impl Record {
     }
 }
 
-/// What planning needs of a record: quick to read, for there may be thousands.
+/// What planning needs of a record: quick to read, for there may be thousands. It has no parts, so
+/// nothing of it can be other than its key says.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RecordHead {
     pub format: u32,
     pub key: StageKey,
-    pub outputs: BTreeMap<String, Output>,
+    pub outputs: Outputs,
     pub seconds: f64,
+}
+
+impl Formatted for RecordHead {
+    const WHAT: &'static str = "record";
+    const FORMAT: u32 = RECORD_FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
 }
 
 /// One object that a stage wrote.
@@ -77,7 +129,7 @@ mod tests {
 
     #[test]
     fn outputs_that_are_not_what_they_were_are_named() {
-        let parts = KeyParts { kind: "train".into(), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
+        let parts = KeyParts { kind: PlainName::literal("train"), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
         let record = |outputs: &[(&str, &str)]| Record {
             format: RECORD_FORMAT,
             key: parts.key(),
@@ -86,7 +138,10 @@ mod tests {
             outputs: outputs
                 .iter()
                 .map(|(name, content)| {
-                    (name.to_string(), Output { digest: Digest::of_bytes(content.as_bytes()), form: Form::File, bytes: 1 })
+                    (
+                        PlainName::try_from(name.to_string()).unwrap(),
+                        Output { digest: Digest::of_bytes(content.as_bytes()), form: Form::File, bytes: 1 },
+                    )
                 })
                 .collect(),
             started: String::new(),
@@ -96,5 +151,24 @@ mod tests {
         let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
         assert_eq!(record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first), ["history", "last", "other"]);
         assert_eq!(first.outputs_unlike(&first), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_whose_key_is_not_that_of_its_parts_cannot_be_read() {
+        let parts = KeyParts { kind: PlainName::literal("train"), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
+        let json = |kind: &str, version: u32, output: &str| {
+            let output = serde_json::json!({(output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}});
+            let parts_there = serde_json::json!({"kind": kind, "version": version, "parameters": {}, "inputs": {}});
+            let machine = Machine::default();
+            serde_json::json!({
+                "format": RECORD_FORMAT, "key": parts.key(), "name": "train", "parts": parts_there, "outputs": output,
+                "started": "", "seconds": 0.0, "machine": machine,
+            })
+        };
+        let problem = |json| serde_json::from_value::<Record>(json).unwrap_err().to_string();
+        assert!(serde_json::from_value::<Record>(json("train", 1, "last")).is_ok());
+        assert!(problem(json("train", 2, "last")).contains("that of its parts is"));
+        assert!(problem(json("../train", 1, "last")).contains("cannot be a name"));
+        assert!(problem(json("train", 1, "../last")).contains("cannot be a name"));
     }
 }

@@ -1,40 +1,32 @@
-//! Records and objects to and from another place: a folder, or a bucket that speaks S3.
+//! Finished stages to and from another place.
 //!
-//! The other place is laid out like a store. Objects go before the records that name them, so that whoever reads there sees
-//! whole results or none. What comes from there is compared with its name before it becomes an object here.
+//! Objects go before the records that name them, so that whoever reads there sees whole results or
+//! none. What comes from there is compared with its name before it becomes an object or a record
+//! here: nobody vouches for the place.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use futures_util::StreamExt;
 use object_store::path::Path as RemotePath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use url::Url;
 use walkdir::WalkDir;
 
 use super::digest::Digest;
-use super::file::{Durability, write_with};
+use super::format::{Misread, understand};
 use super::key::StageKey;
+use super::name::PlainName;
 use super::record::{Form, Output, Record};
+use super::records::LONGEST_RECORD;
+use super::remote::{Fetched, NotFetched, Remote, path_below};
 use super::{Store, tree};
 use crate::error::{AtPath, Error, Result};
-
-/// A place that stores are pushed to and pulled from.
-pub struct Remote {
-    store: Box<dyn ObjectStore>,
-    prefix: RemotePath,
-    name: String,
-    runtime: tokio::runtime::Runtime,
-}
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Transferred {
     pub records: usize,
     pub objects: usize,
     pub bytes: u64,
-    /// Records that are there already with other outputs.
+    /// Records whose stage was there already, on the other side, with other outputs.
     pub differing: usize,
 }
 
@@ -45,33 +37,9 @@ struct ObjectFile {
     bytes: u64,
 }
 
-/// Files above this size go in parts, which bounds memory.
-const PART: usize = 8 << 20;
-
 impl Remote {
-    /// A folder, a `file://` address, or `s3://bucket/prefix` with the usual AWS_* variables.
-    pub fn open(address: &str) -> Result<Self> {
-        let url = match Url::parse(address) {
-            Ok(url) if url.has_host() || url.scheme() == "file" => url,
-            _ => folder_url(address)?,
-        };
-        let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).map(|(name, value)| (name.to_lowercase(), value));
-        let (store, prefix) = object_store::parse_url_opts(&url, variables)
-            .map_err(|error| Error::usage(format!("cannot use `{address}`: {error}")).hint("name a folder, or s3://bucket/prefix"))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::failure(format!("cannot start the transfer: {error}")))?;
-        Ok(Remote { store, prefix, name: address.to_string(), runtime })
-    }
-
-    fn at(&self, parts: &[&str]) -> RemotePath {
-        let all = self.prefix.parts().map(|part| part.as_ref().to_string()).chain(parts.iter().map(|part| part.to_string()));
-        RemotePath::from_iter(all)
-    }
-
-    fn record_path(&self, kind: &str, key: &StageKey) -> RemotePath {
-        self.at(&["records", kind, &format!("{}.json", key.hex())])
+    fn record_path(&self, kind: &PlainName, key: &StageKey) -> RemotePath {
+        self.at(&["records", kind.as_str(), &format!("{}.json", key.hex())])
     }
 
     fn object_parts(&self, digest: &Digest, within: Option<&Path>) -> RemotePath {
@@ -83,106 +51,46 @@ impl Remote {
         self.at(&parts)
     }
 
-    fn failed(&self, action: &str, path: &RemotePath, error: &object_store::Error) -> Error {
-        Error::failure(format!("cannot {action}: {error}"))
-            .at(format!("{} ({path})", self.name))
-            .hint("check the address, the AWS_* variables and the connection; what was transferred stays, the same command goes on")
-    }
-
     /// The files of an object that are there, and their sizes.
     fn sizes(&self, output: &Output) -> Result<BTreeMap<RemotePath, u64>> {
         let place = self.object_parts(&output.digest, None);
         match output.form {
             Form::Tree => Ok(self.list(&place)?.into_iter().map(|entry| (entry.location, entry.size)).collect()),
-            Form::File => match self.runtime.block_on(self.store.head(&place)) {
-                Ok(entry) => Ok(BTreeMap::from([(entry.location, entry.size)])),
-                Err(object_store::Error::NotFound { .. }) => Ok(BTreeMap::new()),
-                Err(error) => Err(self.failed("look for", &place, &error)),
-            },
+            Form::File => Ok(self.size(&place)?.map(|size| (place, size)).into_iter().collect()),
         }
-    }
-
-    fn read(&self, path: &RemotePath) -> Result<Option<Vec<u8>>> {
-        let read = self.runtime.block_on(async { self.store.get(path).await?.bytes().await });
-        match read {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed("read", path, &error)),
-        }
-    }
-
-    fn upload(&self, from: &Path, to: &RemotePath) -> Result<()> {
-        let mut file = File::open(from).at_path("open", from)?;
-        let mut part = vec![0; PART];
-        let mut read_part = move || -> Result<Vec<u8>> {
-            let mut filled = 0;
-            while filled < part.len() {
-                match file.read(&mut part[filled..]).at_path("read", from)? {
-                    0 => break,
-                    count => filled += count,
-                }
-            }
-            Ok(part[..filled].to_vec())
-        };
-        let failed = |error: object_store::Error| self.failed("write", to, &error);
-        self.runtime.block_on(async {
-            let first = read_part()?;
-            if first.len() < PART {
-                return self.store.put(to, PutPayload::from(first)).await.map(|_| ()).map_err(failed);
-            }
-            let mut writer = WriteMultipart::new(self.store.put_multipart(to).await.map_err(failed)?);
-            let mut next = first;
-            while !next.is_empty() {
-                writer.wait_for_capacity(2).await.map_err(failed)?;
-                writer.write(&next);
-                next = read_part()?;
-            }
-            writer.finish().await.map(|_| ()).map_err(failed)
-        })
-    }
-
-    fn download(&self, from: &RemotePath, to: &Path) -> Result<()> {
-        let failed = |error: object_store::Error| self.failed("read", from, &error);
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).at_path("create the folder", folder)?;
-        }
-        let mut file = File::create(to).at_path("create", to)?;
-        self.runtime.block_on(async {
-            let mut chunks = self.store.get(from).await.map_err(failed)?.into_stream();
-            while let Some(chunk) = chunks.next().await {
-                file.write_all(&chunk.map_err(failed)?).at_path("write", to)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn list(&self, prefix: &RemotePath) -> Result<Vec<ObjectMeta>> {
-        let found: Vec<_> = self.runtime.block_on(self.store.list(Some(prefix)).collect());
-        found.into_iter().map(|entry| entry.map_err(|error| self.failed("list", prefix, &error))).collect()
     }
 
     /// Sends what of a finished stage is not there, or is there in another size; all of it where it shall be sent `again`.
     pub fn push(&self, store: &Store, record: &Record, again: bool) -> Result<Transferred> {
-        let record_path = self.record_path(&record.parts.kind, &record.key);
         let mut sent = Transferred::default();
-        let text = if again { None } else { self.read(&record_path)? };
-        let there: Option<Record> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let there = self.record_there(record)?.filter(|_| !again);
         if there.as_ref().is_some_and(|there| there.outputs != record.outputs) {
             return Ok(Transferred { differing: 1, ..sent });
         }
         for output in record.outputs.values() {
             if self.push_object(store, output, again)? {
                 sent.objects += 1;
-                sent.bytes += output.bytes;
+                sent.bytes = sent.bytes.saturating_add(output.bytes);
             }
         }
         if there.is_none() {
             let text = serde_json::to_vec(record).map_err(|error| Error::failure(format!("cannot write the record: {error}")))?;
-            let put = self.runtime.block_on(self.store.put(&record_path, PutPayload::from(text)));
-            put.map_err(|error| self.failed("write", &record_path, &error))?;
+            self.put(&self.record_path(&record.parts.kind, &record.key), text)?;
             sent.records = 1;
         }
         Ok(sent)
+    }
+
+    /// The record that a push would replace. What cannot be understood is none; a newer program's
+    /// is not replaced.
+    fn record_there(&self, record: &Record) -> Result<Option<Record>> {
+        let path = self.record_path(&record.parts.kind, &record.key);
+        let Some(text) = self.read(&path, LONGEST_RECORD)? else { return Ok(None) };
+        match understand::<Record>(&text) {
+            Ok(there) => Ok((there.key == record.key).then_some(there)),
+            Err(newer @ Misread::Newer(_)) => Err(newer.into_error::<Record>(self.place(&path))),
+            Err(Misread::Broken(_)) => Ok(None),
+        }
     }
 
     /// Tells whether there was anything to send.
@@ -197,7 +105,7 @@ impl Remote {
         // A file too many makes it another tree.
         let wanted: HashSet<&RemotePath> = files.iter().map(|file| &file.to).collect();
         for path in there.keys().filter(|path| !wanted.contains(path)) {
-            self.runtime.block_on(self.store.delete(path)).map_err(|error| self.failed("remove", path, &error))?;
+            self.delete(path)?;
         }
         files.iter().try_for_each(|file| self.upload(&file.from, &file.to))?;
         Ok(true)
@@ -217,79 +125,100 @@ impl Remote {
         Ok(files)
     }
 
-    /// Fetches a finished stage if it is there and not here.
-    pub fn pull(&self, store: &Store, kind: &str, key: &StageKey) -> Result<Transferred> {
+    /// Fetches a finished stage if it is there and not here. A record of one's own stays, even if
+    /// its objects are lost: those are fetched, if the record there names the same ones.
+    pub fn pull(&self, store: &Store, kind: &PlainName, key: &StageKey) -> Fetched<Transferred> {
         let mut fetched = Transferred::default();
-        if store.record_head(kind, key).is_some() {
+        if store.record_head(kind, key).map_err(NotFetched::Refused)?.is_some() {
             return Ok(fetched);
         }
-        let path = self.record_path(kind, key);
-        let Some(text) = self.read(&path)? else { return Ok(fetched) };
-        let record: Record = serde_json::from_slice(&text)
-            .map_err(|error| Error::failure(format!("cannot understand the record: {error}")).at(format!("{} ({path})", self.name)))?;
-        for output in record.outputs.values().filter(|output| !store.object_path(&output.digest).exists()) {
-            self.pull_object(store, output)?;
-            fetched.objects += 1;
-            fetched.bytes += output.bytes;
+        let Some(record) = self.record(kind, key)? else { return Ok(fetched) };
+        let own = store.own_record(kind, key).map_err(NotFetched::Refused)?;
+        if own.as_ref().is_some_and(|own| own.outputs != record.outputs) {
+            return Ok(Transferred { differing: 1, ..fetched });
         }
-        store.write_record(&record)?;
-        fetched.records = 1;
+        for output in record.outputs.values() {
+            if !store.object_path(&output.digest).exists() {
+                self.pull_object(store, output)?;
+                fetched.objects += 1;
+                fetched.bytes = fetched.bytes.saturating_add(output.bytes);
+            } else if !store.is_as_told(output)? {
+                let error = Error::failure(format!("this record tells another size of the object {} than it has here", output.digest));
+                return Err(NotFetched::Refused(error.at(self.place(&self.record_path(kind, key)))));
+            }
+        }
+        if own.is_none() && store.add_record(&record)? {
+            fetched.records = 1;
+        }
         Ok(fetched)
     }
 
-    fn pull_object(&self, store: &Store, output: &Output) -> Result<()> {
+    /// The record of a stage there: its key is the one asked for, and that of its parts.
+    fn record(&self, kind: &PlainName, key: &StageKey) -> Fetched<Option<Record>> {
+        let path = self.record_path(kind, key);
+        let Some(text) = self.read(&path, LONGEST_RECORD)? else { return Ok(None) };
+        let record: Record = understand(&text).map_err(|misread| NotFetched::Refused(misread.into_error::<Record>(self.place(&path))))?;
+        if record.key != *key || record.parts.kind != *kind {
+            let error =
+                Error::failure(format!("this record is of another stage than its name says, of {} {}", record.parts.kind, record.key));
+            return Err(NotFetched::Refused(error.at(self.place(&path))));
+        }
+        Ok(Some(record))
+    }
+
+    fn pull_object(&self, store: &Store, output: &Output) -> Fetched<()> {
         let work = tempfile::tempdir_in(store.tmp()).at_path("create a working folder", store.root())?;
         let target = work.path().join("object");
         let whole = self.object_parts(&output.digest, None);
         match output.form {
-            Form::File => self.download(&whole, &target)?,
-            Form::Tree => {
-                fs::create_dir(&target).at_path("create", &target)?;
-                for file in self.list(&whole)?.into_iter().map(|entry| entry.location) {
-                    let inner: PathBuf = file.prefix_match(&whole).into_iter().flatten().map(|part| part.as_ref().to_string()).collect();
-                    self.download(&file, &target.join(inner))?;
-                }
-            }
+            Form::File => self.download(&whole, &target, output.bytes).map(|_| ())?,
+            Form::Tree => self.download_tree(&whole, &target, output.bytes)?,
         }
-        let (found, _, _) = tree::digest_of(&target)?;
-        if found != output.digest {
-            return Err(Error::failure(format!("what came is not the object {}: its digest is {found}", output.digest))
-                .at(&self.name)
-                .hint("the copy there is broken or incomplete; push it again from a good store: `surgcam store push --again`"));
+        let found = tree::digest_of(&target)?;
+        if found != (output.digest, output.bytes, output.form) {
+            let (digest, bytes, _) = found;
+            let error = Error::failure(format!("what came is not the object {}: its digest is {digest}, of {bytes} bytes", output.digest));
+            return Err(NotFetched::Refused(
+                error
+                    .at(self.place(&whole))
+                    .hint("the copy there is broken or incomplete; push it again from a good store: `surgcam store push --again`"),
+            ));
         }
-        store.take_in(&target, &output.digest)
+        Ok(store.take_in(&target, &output.digest)?)
     }
 
-    /// Kind and key of every record there.
-    pub fn records(&self) -> Result<Vec<(String, StageKey)>> {
-        let files = self.list(&self.at(&["records"]))?;
-        let parsed = files.iter().filter_map(|file| {
-            let parts: Vec<String> = file.location.parts().map(|part| part.as_ref().to_string()).collect();
-            let [.., kind, name] = parts.as_slice() else { return None };
-            let digest = format!("sha256:{}", name.strip_suffix(".json")?).parse().ok()?;
-            Some((kind.clone(), StageKey(digest)))
-        });
-        Ok(parsed.collect())
+    /// Fetches the files of a folder, at most so many bytes in all.
+    fn download_tree(&self, folder: &RemotePath, target: &Path, bytes: u64) -> Fetched<()> {
+        fs::create_dir(target).at_path("create", target)?;
+        let mut left = bytes;
+        for file in self.list(folder)?.into_iter().map(|entry| entry.location) {
+            let inner = path_below(folder, &file)
+                .ok_or_else(|| NotFetched::Refused(Error::failure("this cannot be a file of an object").at(self.place(&file))))?;
+            left -= self.download(&file, &target.join(inner), left)?;
+        }
+        Ok(())
+    }
+
+    /// Kind and key of every record there, by the names of their files; an error for each whose
+    /// name is none of a record.
+    pub fn records(&self) -> Result<Vec<Result<(PlainName, StageKey)>>> {
+        let folder = self.at(&["records"]);
+        let files = self.list(&folder)?.into_iter().map(|entry| entry.location);
+        let named = files.filter(|file| file.extension() == Some("json"));
+        Ok(named.map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file)))).collect())
     }
 }
 
-fn folder_url(folder: &str) -> Result<Url> {
-    let path = Path::new(folder);
-    fs::create_dir_all(path).at_path("create the folder", path).map_err(Error::as_usage)?;
-    write_probe(path)?;
-    let absolute = path.canonicalize().at_path("find", path).map_err(Error::as_usage)?;
-    Url::from_directory_path(&absolute).map_err(|()| Error::usage("this folder cannot be an address").at_path(&absolute))
-}
-
-/// A folder laid out like a store can be used as a common store in front of one's own, so it says what it is.
-fn write_probe(folder: &Path) -> Result<()> {
-    let format = folder.join("FORMAT");
-    if format.exists() { Ok(()) } else { write_with(&format, super::LAYOUT.as_bytes(), Durability::Synced) }
+fn kind_and_key(folder: &RemotePath, file: &RemotePath) -> Result<(PlainName, StageKey)> {
+    let parts: Vec<String> = file.prefix_match(folder).into_iter().flatten().map(|part| part.as_ref().to_string()).collect();
+    let [kind, name] = parts.as_slice() else { return Err(Error::failure("a record lies in the folder of its kind, not here")) };
+    let key = format!("sha256:{}", name.strip_suffix(".json").unwrap_or(name)).parse()?;
+    Ok((PlainName::try_from(kind.clone())?, StageKey(key)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::record_of;
+    use super::super::tests::{pack, record_of};
     use super::*;
 
     #[test]
@@ -297,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store"), None).unwrap();
         let there = folder.path().join("there");
-        let remote = Remote::open(there.to_str().unwrap()).unwrap();
+        let remote = Remote::target(there.to_str().unwrap()).unwrap();
         let record = record_of(&store, "abc");
         let push = |again: bool| remote.push(&store, &record, again).unwrap();
         let sent = push(false);
@@ -319,15 +248,15 @@ mod tests {
         assert_eq!(push(true).objects, 2);
         assert_eq!(fs::read_to_string(place("frames")).unwrap(), "abc");
         let elsewhere = Store::open(&folder.path().join("elsewhere"), None).unwrap();
-        assert_eq!(remote.pull(&elsewhere, "pack", &record.key).unwrap().objects, 2);
-        assert!(elsewhere.record("pack", &record.key).is_some());
+        assert_eq!(remote.pull(&elsewhere, &pack(), &record.key).unwrap().objects, 2);
+        assert!(elsewhere.record(&pack(), &record.key).unwrap().is_some());
     }
 
     #[test]
     fn another_record_of_the_same_key_stays_there() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store"), None).unwrap();
-        let remote = Remote::open(folder.path().join("there").to_str().unwrap()).unwrap();
+        let remote = Remote::target(folder.path().join("there").to_str().unwrap()).unwrap();
         let first = record_of(&store, "abc");
         remote.push(&store, &first, false).unwrap();
         let remade = Record { outputs: record_of(&store, "abd").outputs, ..first.clone() };
@@ -345,9 +274,91 @@ mod tests {
             store.write_record(&record_of(&store, "abc")).unwrap();
         }
         let store = Store::open(&folder.path().join("own"), Some(&common)).unwrap();
-        let remote = Remote::open(folder.path().join("there").to_str().unwrap()).unwrap();
+        let remote = Remote::target(folder.path().join("there").to_str().unwrap()).unwrap();
         let records = store.all_records().unwrap();
         assert_eq!(records.len(), 1);
-        assert_eq!(remote.push(&store, &records[0], false).unwrap().objects, 2);
+        let record = records[0].record.as_ref().unwrap();
+        assert_eq!(remote.push(&store, record, false).unwrap().objects, 2);
+    }
+
+    /// A place with one stage pushed to it, and the record's file there.
+    fn pushed(folder: &Path) -> (Remote, Record, PathBuf) {
+        let store = Store::open(&folder.join("store"), None).unwrap();
+        let remote = Remote::target(folder.join("there").to_str().unwrap()).unwrap();
+        let record = record_of(&store, "abc");
+        remote.push(&store, &record, false).unwrap();
+        let path = folder.join(format!("there/records/pack/{}.json", record.key.hex()));
+        (remote, record, path)
+    }
+
+    fn refusal(pulled: Fetched<Transferred>) -> String {
+        match pulled {
+            Err(NotFetched::Refused(error)) => error.to_string(),
+            other => panic!("it is not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_not_what_its_name_says_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, record, path) = pushed(folder.path());
+        let store = Store::open(&folder.path().join("elsewhere"), None).unwrap();
+        let sound = fs::read_to_string(&path).unwrap();
+        let other_key = StageKey(Digest::of_bytes(b"other"));
+        let other_path = path.with_file_name(format!("{}.json", other_key.hex()));
+        fs::write(&other_path, &sound).unwrap();
+        assert!(refusal(remote.pull(&store, &pack(), &other_key)).contains("of another stage"));
+        let changes = [
+            (r#""version":1"#, r#""version":2"#, "that of its parts is"),
+            (r#""kind":"pack""#, r#""kind":"../../PWN""#, "cannot be a name"),
+            (r#""frames":"#, r#""../frames":"#, "cannot be a name"),
+            (r#""format":1"#, r#""format":99"#, "made by a newer surgcam"),
+            (r#""bytes":3"#, r#""bytes":2"#, "longer than the 2 bytes"),
+            (r#""bytes":3"#, r#""bytes":4"#, "is not the object"),
+        ];
+        for (old, new, problem) in changes {
+            let changed = sound.replacen(old, new, 1);
+            assert_ne!(changed, sound, "{old}");
+            fs::write(&path, changed).unwrap();
+            let refused = refusal(remote.pull(&store, &pack(), &record.key));
+            assert!(refused.contains(problem), "{new}: {refused}");
+            assert!(store.records().unwrap().is_empty());
+        }
+        fs::write(&path, sound).unwrap();
+        assert_eq!(remote.pull(&store, &pack(), &record.key).unwrap().records, 1);
+    }
+
+    #[test]
+    fn ones_own_record_stays_though_its_objects_are_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, record, path) = pushed(folder.path());
+        let store = Store::open(&folder.path().join("store"), None).unwrap();
+        store.write_record(&record).unwrap();
+        fs::remove_file(store.object_path(&record.outputs["frames"].digest)).unwrap();
+        let sound = fs::read_to_string(&path).unwrap();
+        fs::write(&path, sound.replacen("pack sample", "from elsewhere", 1)).unwrap();
+        let pulled = remote.pull(&store, &pack(), &record.key).unwrap();
+        assert_eq!((pulled.records, pulled.objects), (0, 1), "the object is brought back");
+        let own = store.record(&pack(), &record.key).unwrap().unwrap();
+        assert_eq!(own.name, "pack sample");
+        // With other outputs than one's own it is left where it is.
+        fs::remove_file(store.object_path(&record.outputs["frames"].digest)).unwrap();
+        let other = Digest::of_bytes(b"other").to_string();
+        fs::write(&path, sound.replacen(&record.outputs["frames"].digest.to_string(), &other, 1)).unwrap();
+        assert_eq!(remote.pull(&store, &pack(), &record.key).unwrap(), Transferred { differing: 1, ..Transferred::default() });
+        assert_eq!(store.own_record(&pack(), &record.key).unwrap().unwrap().outputs, record.outputs);
+    }
+
+    #[test]
+    fn a_newer_programs_record_is_not_pushed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, record, path) = pushed(folder.path());
+        let store = Store::open(&folder.path().join("store"), None).unwrap();
+        fs::write(&path, r#"{"format": 99}"#).unwrap();
+        for again in [false, true] {
+            let error = remote.push(&store, &record, again).unwrap_err().to_string();
+            assert!(error.contains("made by a newer surgcam"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"format": 99}"#);
     }
 }

@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 use super::digest::Digest;
 use super::file::sync_folder;
 use super::record::Form;
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Error, Result};
 use crate::regular_file;
 
 /// Digest, size in bytes and form of a file or folder.
@@ -31,6 +31,11 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
         let entry = entry.at_path("list", folder)?;
         if entry.file_type().is_file() {
             files.push((entry.metadata().at_path("read", entry.path())?.len(), entry.into_path()));
+        } else if entry.depth() > 0 && !entry.file_type().is_dir() {
+            // The digest would not tell of it.
+            return Err(Error::failure("a link or a device cannot be a part of an object")
+                .at_path(entry.path())
+                .hint("`surgcam store verify` puts such an object of your own store aside"));
         }
     }
     let digests: Vec<Digest> = match files.as_slice() {
@@ -39,10 +44,22 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
     };
     let mut listing = String::from("tree 1\n");
     for ((bytes, path), digest) in files.iter().zip(digests) {
-        let relative = path.strip_prefix(folder).unwrap_or(path);
-        listing.push_str(&format!("{digest} {bytes} {}\n", relative.display()));
+        let relative = path.strip_prefix(folder).unwrap_or(path).to_str().filter(|relative| !relative.contains('\n'));
+        // Such names could make the listing of one folder that of another.
+        let relative = relative.ok_or_else(|| Error::failure("this name cannot be one in an object").at_path(path))?;
+        listing.push_str(&format!("{digest} {bytes} {relative}\n"));
     }
     Ok((Digest::of_bytes(listing.as_bytes()), files.iter().map(|(bytes, _)| bytes).sum()))
+}
+
+/// Bytes of a file, or of all files in a folder, without reading them.
+pub(super) fn size_of(path: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in WalkDir::new(path) {
+        let metadata = entry.and_then(|entry| entry.metadata()).at_path("list", path)?;
+        bytes += if metadata.is_file() { metadata.len() } else { 0 };
+    }
+    Ok(bytes)
 }
 
 /// The time of modification of every stored file. Whoever writes to it changes that.
@@ -74,4 +91,27 @@ pub(super) fn settle(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_with_what_its_digest_cannot_tell_is_no_tree() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("tree");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("one"), "1").unwrap();
+        let (digest, bytes, form) = digest_of(&folder).unwrap();
+        assert_eq!((bytes, form, size_of(&folder).unwrap()), (1, Form::Tree, 1));
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("two")).unwrap();
+        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot be a part of an object"));
+        fs::remove_file(folder.join("two")).unwrap();
+        assert_eq!(digest_of(&folder).unwrap().0, digest);
+        fs::write(folder.join("two\nlines"), "").unwrap();
+        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot be one in an object"));
+    }
 }

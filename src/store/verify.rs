@@ -1,14 +1,15 @@
 //! Whether every object still is what its name says, and every record what its key says.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::digest::Digest;
+use super::file::remove_whole;
+use super::format::Misread;
 use super::{Store, tree};
-use crate::error::{AtPath, Result};
+use crate::error::Result;
 
 #[derive(Debug, Default)]
 pub struct Verified {
@@ -17,15 +18,18 @@ pub struct Verified {
     pub records: usize,
     /// Put aside, with the place that they are at now.
     pub corrupt: Vec<(Digest, PathBuf)>,
-    /// Removed: they could not be read, or their key is not that of their parts.
+    /// Removed: they could not be read, or their key is not that of their parts or of their place.
     pub bad_records: Vec<PathBuf>,
+    /// Left as they are: a newer program made them, and this one cannot tell whether they are
+    /// sound.
+    pub newer_records: Vec<PathBuf>,
     /// Stages whose record is good but whose outputs are not all there: the next run makes them again.
     pub incomplete: Vec<String>,
 }
 
 impl Verified {
     pub fn is_clean(&self) -> bool {
-        self.corrupt.is_empty() && self.bad_records.is_empty()
+        self.corrupt.is_empty() && self.bad_records.is_empty() && self.newer_records.is_empty()
     }
 }
 
@@ -46,17 +50,18 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
     for (digest, _, _) in found.iter().filter(|(_, _, same)| !same) {
         verified.corrupt.push((*digest, store.quarantine(digest)?));
     }
-    for (path, record) in store.records()? {
+    for stored in store.records()? {
         verified.records += 1;
-        match record {
-            Some(record) if record.parts.key() == record.key => {
+        match stored.record {
+            Ok(record) => {
                 if record.outputs.values().any(|output| !store.object_path(&output.digest).exists()) {
                     verified.incomplete.push(record.name);
                 }
             }
-            _ => {
-                fs::remove_file(&path).at_path("remove the record", &path)?;
-                verified.bad_records.push(path);
+            Err(Misread::Newer(_)) => verified.newer_records.push(stored.path),
+            Err(Misread::Broken(_)) => {
+                remove_whole(&stored.path, &store.tmp())?;
+                verified.bad_records.push(stored.path);
             }
         }
     }

@@ -24,8 +24,9 @@ pub fn make(worker: &Worker, hello: &Hello, job: Job) {
         };
         match worker.store.lock(&stage.key, wait) {
             Ok(lock) => match worker.store.record(&stage.parts.kind, &stage.key) {
-                Some(record) => (worker.say)(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: false }),
-                None => held.push((stage, lock)),
+                Ok(Some(record)) => (worker.say)(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: false }),
+                Ok(None) => held.push((stage, lock)),
+                Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
             },
             Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
         }
@@ -123,7 +124,7 @@ fn machine_of(hello: &Hello) -> Machine {
 
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so.
 fn machine_lock(worker: &Worker, stages: &[&StageJob]) -> Result<File> {
-    let is_alone = stages.iter().any(|stage| stages::is_alone(&stage.parts.kind));
+    let is_alone = stages.iter().any(|stage| stages::is_alone(stage.parts.kind.as_str()));
     let path = std::env::temp_dir().join("surgcam-machine.lock");
     // Another user's file can be locked too, though not written.
     let file = File::options()

@@ -59,7 +59,7 @@ pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
         estimate: &|_| 1.0,
     };
     let begun = Instant::now();
-    let known = Known::of(&plan, &store);
+    let known = Known::of(&plan, &store)?;
     let summary = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent)?;
     match summary.failed.into_iter().next() {
         Some((_, error)) => Err(error),

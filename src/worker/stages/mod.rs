@@ -115,7 +115,7 @@ impl<'a> StageRun<'a> {
     /// The first record of a key wins, as long as its outputs are there. Where they are lost, and the stage is made again with
     /// other bytes, the user is told. To be called before the new record is written.
     pub fn tell_difference(&self, record: &Record) {
-        let Some(first) = self.worker.store.record_even_without_objects(&record.parts.kind, &record.key) else { return };
+        let Ok(Some(first)) = self.worker.store.record_even_without_objects(&record.parts.kind, &record.key) else { return };
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
