@@ -19,7 +19,7 @@
 //! * [`language`]: captions as words, and how well they are told.
 //! * [`artifacts`]: the files that stages leave in the store and others read.
 //! * [`report`]: tables through polars, pictures, the run record; what a person sees while stages run.
-//! * [`protocol`]: what runner and worker say to each other.
+//! * [`protocol`]: what runner and worker say to each other. [`quote`]: how messages quote what a user wrote.
 //!
 //! This library never names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
 
@@ -31,6 +31,7 @@ pub mod language;
 pub mod pipeline;
 pub mod plan;
 pub mod protocol;
+pub mod quote;
 pub mod random;
 pub mod recipe;
 pub mod report;
