@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod experiments;
-pub mod fuzzing;
 mod formula;
+pub mod fuzzing;
 pub mod objects;
 
 use std::path::{Path, PathBuf};
