@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::quote::limited;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Decides the exit code of a command (docs/contract.md).
@@ -42,7 +44,7 @@ struct Parts {
 
 impl Error {
     fn new(class: Class, what: impl fmt::Display) -> Self {
-        Error(Box::new(Parts { class, what: what.to_string(), place: None, hint: None }))
+        Error(Box::new(Parts { class, what: limited(what.to_string()), place: None, hint: None }))
     }
 
     /// A mistake in a recipe or on the command line.
@@ -61,7 +63,7 @@ impl Error {
 
     /// Where: a file, `file:line`, or a stage. The innermost place that is known stays.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.0.place.get_or_insert_with(|| place.to_string());
+        self.0.place.get_or_insert_with(|| limited(place.to_string()));
         self
     }
 
@@ -71,7 +73,7 @@ impl Error {
 
     /// What to do about it.
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.0.hint.get_or_insert_with(|| hint.to_string());
+        self.0.hint.get_or_insert_with(|| limited(hint.to_string()));
         self
     }
 

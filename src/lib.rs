@@ -21,6 +21,7 @@
 //! * [`report`]: tables through polars, pictures, the run record; what a person sees while stages run.
 //! * [`protocol`]: what runner and worker say to each other.
 //! * [`regular_file`]: opens the files of others, without ever waiting for one.
+//! * [`quote`]: how messages quote what a user wrote.
 //!
 //! This library never names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
 
@@ -32,6 +33,7 @@ pub mod language;
 pub mod pipeline;
 pub mod plan;
 pub mod protocol;
+pub mod quote;
 pub mod random;
 pub mod recipe;
 pub mod regular_file;

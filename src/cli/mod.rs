@@ -124,6 +124,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SURGCAM_LOG").unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(printer::is_coloured())
         .init();
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,

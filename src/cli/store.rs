@@ -51,7 +51,7 @@ enum Action {
         #[arg(long, value_name = "N", default_value_t = 10)]
         keep_runs: usize,
         /// Keep whatever was made in the last DAYS days
-        #[arg(long, value_name = "DAYS", default_value_t = 0.0)]
+        #[arg(long, value_name = "DAYS", default_value_t = 0.0, value_parser = days)]
         younger_than: f64,
     },
     /// Tell what a digest or key (or its first digits) is: which stage made it, from what, and who uses it
@@ -66,6 +66,14 @@ enum Action {
     },
     /// Copy finished stages from a folder or from s3://bucket/prefix
     Pull(Transfer),
+}
+
+/// A hundred thousand years of them, which a calendar has.
+const MOST_DAYS: f64 = 36_500_000.0;
+
+fn days(text: &str) -> std::result::Result<f64, String> {
+    let days = text.parse::<f64>().ok().filter(|days| (0.0..=MOST_DAYS).contains(days));
+    days.ok_or_else(|| format!("a number of days from 0 to {MOST_DAYS} is expected"))
 }
 
 #[derive(clap::Args)]

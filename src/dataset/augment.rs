@@ -8,26 +8,33 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::random::stream;
+use crate::recipe::values::{Reach, Share, Whole};
 
 /// How far each draw may go.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// Factors are drawn from `[1 - x, 1 + x]`.
-    pub brightness: f64,
-    pub contrast: f64,
-    pub saturation: f64,
+    pub brightness: Reach,
+    pub contrast: Reach,
+    pub saturation: Reach,
     /// Turns of the colour circle, drawn from `[-x, x]`.
-    pub hue: f64,
-    pub flip_probability: f64,
+    pub hue: Share,
+    pub flip_probability: Share,
     /// Whole degrees, drawn from `[-x, x]`.
-    pub rotation: i64,
+    pub rotation: Whole<0, 360>,
 }
 
 impl Augmentation {
     /// METHOD 3's.
-    pub const PAPER: Augmentation =
-        Augmentation { brightness: 0.1, contrast: 0.1, saturation: 0.1, hue: 0.05, flip_probability: 0.5, rotation: 5 };
+    pub const PAPER: Augmentation = Augmentation {
+        brightness: Reach::new(0.1),
+        contrast: Reach::new(0.1),
+        saturation: Reach::new(0.1),
+        hue: Share::new(0.05),
+        flip_probability: Share::new(0.5),
+        rotation: Whole::new(5),
+    };
 }
 
 /// One sample's draws.
@@ -45,15 +52,16 @@ impl Augmentation {
     pub fn draw(&self, seed: u64, epoch: usize, sample: usize) -> Draw {
         let mut stream = stream(&format!("augment/{seed}/{epoch}/{sample}"));
         let mut around = |middle: f64, reach: f64| (middle + reach * stream.random_range(-1.0..=1.0)) as f32;
-        let (brightness, contrast) = (around(1.0, self.brightness), around(1.0, self.contrast));
-        let (saturation, hue) = (around(1.0, self.saturation), around(0.0, self.hue));
+        let (brightness, contrast) = (around(1.0, self.brightness.value()), around(1.0, self.contrast.value()));
+        let (saturation, hue) = (around(1.0, self.saturation.value()), around(0.0, self.hue.value()));
+        let degrees = i64::from(u32::from(self.rotation));
         Draw {
             brightness,
             contrast,
             saturation,
             hue,
-            flip: stream.random_bool(self.flip_probability),
-            rotation: stream.random_range(-self.rotation..=self.rotation),
+            flip: stream.random_bool(self.flip_probability.value()),
+            rotation: stream.random_range(-degrees..=degrees),
         }
     }
 }

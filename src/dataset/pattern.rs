@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 /// A path with numbers in it: `{sequence}` and `{frame}`, with an optional width to which zeros fill up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -32,7 +33,7 @@ impl Pattern {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (inside, behind) =
-                after.split_once('}').ok_or_else(|| Error::usage(format!("the pattern `{text}` has a `{{` without `}}`")))?;
+                after.split_once('}').ok_or_else(|| Error::usage(format!("the pattern `{}` has a `{{` without `}}`", shortened(text))))?;
             parts.push(Part::Text(before.to_string()));
             parts.push(parse_number(inside, text)?);
             rest = behind;
@@ -73,13 +74,13 @@ fn parse_number(inside: &str, text: &str) -> Result<Part> {
         "sequence" => Field::Sequence,
         "frame" => Field::Frame,
         _ => {
-            return Err(Error::usage(format!("the pattern `{text}` has `{{{name}}}`"))
+            return Err(Error::usage(format!("the pattern `{}` has `{{{}}}`", shortened(text), shortened(name)))
                 .hint("a pattern may name {sequence} and {frame}, with a width as in {frame:06}"));
         }
     };
     let is_width = |width: &usize| *width <= MAXIMUM_WIDTH;
     let width = width.parse().ok().filter(is_width).ok_or_else(|| {
-        Error::usage(format!("the pattern `{text}` has the width `{width}`"))
+        Error::usage(format!("the pattern `{}` has the width `{}`", shortened(text), shortened(width)))
             .hint(format!("a width is a number up to {MAXIMUM_WIDTH}, as in {{frame:06}}"))
     })?;
     Ok(Part::Number { field, width })

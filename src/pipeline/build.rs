@@ -12,6 +12,7 @@ use super::stages::*;
 use crate::dataset::labels::LabelSpace;
 use crate::error::{Error, Result};
 use crate::plan::{Limits, Plan, Resource, Stage, StageId};
+use crate::quote::shortened;
 use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
@@ -135,7 +136,7 @@ const ALL_KINDS: &str = "all";
 pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
     let known = || KINDS.into_iter().chain([ALL_KINDS]);
     let mistake = |unknown: &String| {
-        Error::usage(format!("experiment.limits names the stage kind `{unknown}`{}", did_you_mean(unknown, known())))
+        Error::usage(format!("experiment.limits names the stage kind `{}`{}", shortened(unknown), did_you_mean(unknown, known())))
             .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
     };
     limits.keys().filter(|kind| !known().any(|known| known == kind.as_str())).map(mistake).collect()
@@ -147,9 +148,8 @@ fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) {
     }
     for stage in &mut plan.stages {
         let found = limits.get(stage.kind).or(limits.get(ALL_KINDS)).copied().unwrap_or_default();
-        // More seconds than a duration can hold are no limit.
-        let timeout = found.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.value()).ok());
-        stage.limits = Limits { timeout, retries: found.retries };
+        let timeout = found.timeout_seconds.map(|seconds| Duration::from_secs_f64(seconds.value()));
+        stage.limits = Limits { timeout, retries: found.retries.into() };
     }
 }
 

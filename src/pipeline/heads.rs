@@ -11,7 +11,7 @@ use crate::plan::{Resource, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
-use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, Mode, Positive, Precision};
+use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
 
 /// A cell's features, found.
 pub(super) struct Found<'a> {
@@ -91,15 +91,15 @@ impl Builder<'_> {
                 layers: recipe.layers.get(),
                 attention_heads: recipe.attention_heads.get(),
                 feed_forward: recipe.feed_forward.get(),
-                memory_slots: recipe.memory_slots as usize,
+                memory_slots: recipe.memory_slots.get(),
                 dropout: recipe.dropout.value(),
             },
             warm_up_steps: recipe.warm_up_steps.get(),
             label_smoothing: recipe.label_smoothing.value(),
             minimum_frequency: recipe.minimum_frequency.get(),
             search: search(recipe),
-            self_critical: (recipe.self_critical_epochs > 0).then(|| SelfCritical {
-                epochs: recipe.self_critical_epochs as usize,
+            self_critical: (recipe.self_critical_epochs.get() > 0).then(|| SelfCritical {
+                epochs: recipe.self_critical_epochs.get(),
                 learning_rate: recipe.self_critical_learning_rate.value(),
             }),
             joint: joint(head, found)?,
@@ -173,6 +173,25 @@ impl Builder<'_> {
     }
 }
 
+/// A head with more weights takes 16 GB for its training alone.
+const MOST_WEIGHTS: usize = 1_000_000_000;
+
+/// About how many weights a head's network has: its matrices, of which a captioner's decoder has one gate for each pair of layers.
+fn weights(recipe: &HeadRecipe) -> usize {
+    let (width, layers) = (recipe.width.get(), recipe.layers.get());
+    let attention = 4 * width * width;
+    match recipe.task {
+        HeadTask::Probe => 0,
+        HeadTask::Interaction => layers * 2 * attention,
+        HeadTask::Caption => {
+            let feed_forward = 2 * width * recipe.feed_forward.get();
+            let encoder = attention + feed_forward + 2 * width * recipe.memory_slots.get();
+            let decoder = 2 * attention + feed_forward + layers * 2 * width * width;
+            layers * (encoder + decoder)
+        }
+    }
+}
+
 fn resource(needs_one_core: bool) -> Resource {
     if needs_one_core { Resource::Processor } else { Resource::Device }
 }
@@ -185,7 +204,11 @@ pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
         return Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
             .hint("choose an even width that is a multiple of attention_heads"));
     }
-    if recipe.self_critical_epochs > 0 && recipe.beam.get() < 2 {
+    if weights(recipe) > MOST_WEIGHTS {
+        return Err(Error::usage(format!("head.{} has {} weights, more than {MOST_WEIGHTS}", head.name, weights(recipe)))
+            .hint("choose a smaller width, or fewer layers"));
+    }
+    if recipe.self_critical_epochs.get() > 0 && recipe.beam.get() < 2 {
         return Err(Error::usage(format!(
             "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its beam's mean",
             head.name
@@ -215,7 +238,7 @@ fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
     HeadTraining {
         epochs: recipe.epochs.get(),
         batch_size: recipe.batch_size.get(),
-        learning_rate: recipe.learning_rate.map_or(usual, Positive::value),
+        learning_rate: recipe.learning_rate.map_or(usual, LearningRate::value),
         maximum_regions: recipe.maximum_regions.get(),
         shuffled: found.extraction.value.shuffled,
         seed: recipe.seed,
@@ -224,7 +247,7 @@ fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
 
 /// Epochs in which the backbone learns, too: only through SL-FE with heat maps in closed form does the gradient reach it.
 fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTraining>> {
-    if head.value.joint_epochs == 0 {
+    if head.value.joint_epochs.get() == 0 {
         return Ok(None);
     }
     let extraction = &found.extraction.value;
@@ -245,7 +268,7 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         .hint("set extraction.precision = \"f32\", or head.joint_epochs = 0"));
     }
     Ok(Some(JointTraining {
-        epochs: head.value.joint_epochs as usize,
+        epochs: head.value.joint_epochs.get(),
         learning_rate: head.value.joint_learning_rate.value(),
         extraction: found.settings.clone(),
     }))

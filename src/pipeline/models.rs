@@ -10,12 +10,16 @@ use super::sources::DataStages;
 use super::stages::*;
 use crate::error::{Error, Result};
 use crate::plan::{Resource, Source, Stage, StageId};
+use crate::quote::shortened;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ModelRecipe, Section};
 use crate::recipe::values::*;
 use crate::store::digest::Digest;
 use crate::store::stat;
+
+/// Models that are fine-tuned from each other, one behind the other, at most.
+const LONGEST_CHAIN: usize = 100;
 
 /// A model with the stages that make it.
 pub(super) struct ModelStages {
@@ -60,12 +64,13 @@ impl Builder<'_> {
         }
         let architecture = Architecture { backbone: model.backbone, classes: frames.label_space.len() };
         let own = |data: &DataStages| Normalization {
-            mean: model.mean.unwrap_or(data.normalization.mean),
-            std: model.std.unwrap_or(data.normalization.std),
+            mean: model.mean.map_or(data.normalization.mean, ChannelMeans::values),
+            std: model.std.map_or(data.normalization.std, ChannelDeviations::values),
         };
         let checkpoint = match model.train {
             Training::None => self.imported(cell, &recipe, architecture)?,
             Training::Full => {
+                check_sequences(&recipe, &training, &frames)?;
                 let start = self.start(cell, &recipe, descendants)?;
                 let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
                 self.train(cell, name, &parameters, &training, &frames, start)
@@ -87,6 +92,9 @@ impl Builder<'_> {
         let model = &recipe.value;
         if let Some(parent) = &model.fine_tune_from {
             descendants.push(recipe.name.clone());
+            if descendants.len() > LONGEST_CHAIN {
+                return Err(Error::usage(format!("model.{} is fine-tuned from more than {LONGEST_CHAIN} others", descendants[0])));
+            }
             if descendants.contains(parent) {
                 return Err(Error::usage(format!("model.{parent} is fine-tuned from itself ({})", descendants.join(" from "))));
             }
@@ -179,13 +187,28 @@ impl Builder<'_> {
     }
 }
 
+/// Fails for data that leave training nothing to learn from, or nothing to be judged by.
+fn check_sequences(recipe: &Resolved<ModelRecipe>, training: &[DataStages], validation: &DataStages) -> Result<()> {
+    let lacking = |data: &str, action: &str, key: &str| {
+        Err(Error::usage(format!("model.{} is {action} data.{data}, which names no {key} sequence", recipe.name))
+            .hint(format!("give data.{data} the sequences (or videos) to use, as in `{key} = [2, 3]`")))
+    };
+    if !training.iter().any(|part| part.has_train) {
+        return lacking(&training[0].name, "trained on", "train");
+    }
+    if !validation.has_validation {
+        return lacking(&validation.name, "validated on", "validation");
+    }
+    Ok(())
+}
+
 /// Whether a weights file is the one that the recipe means.
 fn compare(model: &str, digest: &Digest, wanted: &str) -> Result<()> {
     let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
     if wanted.len() >= 8 && digest.hex().starts_with(&wanted) {
         return Ok(());
     }
-    Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {wanted}"))
+    Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {}", shortened(wanted)))
         .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"))
 }
 
@@ -208,7 +231,7 @@ fn train_parameters(
         dropout: model.dropout.value(),
         plateau: Plateau {
             factor: model.plateau_factor.value(),
-            patience: model.plateau_patience,
+            patience: model.plateau_patience.into(),
             threshold: model.plateau_threshold.value(),
         },
         precision: model.precision,

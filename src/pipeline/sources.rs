@@ -10,6 +10,7 @@ use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
 use crate::error::{Error, Result};
 use crate::plan::{Resource, Source, Stage, StageId};
+use crate::quote::shortened;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
@@ -25,11 +26,15 @@ pub struct DataStages {
     pub label_space: LabelSpace,
     pub image_size: [u32; 2],
     pub normalization: Normalization,
+    pub has_train: bool,
+    pub has_validation: bool,
 }
 
 /// The recipe's name of drawn scenes, and of a mix of other recipes.
 const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
+/// More classes than this are a mistake in a label space.
+const MOST_CLASSES: usize = 1000;
 
 impl Builder<'_> {
     /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it names one.
@@ -117,9 +122,11 @@ impl Builder<'_> {
             name: data.name.clone(),
             index,
             pack,
-            label_space: LabelSpace { classes: space.value.classes.clone() },
+            label_space: classes_of(&space),
             image_size,
-            normalization: Normalization { mean: recipe.mean, std: recipe.std },
+            normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
+            has_train: !recipe.train.is_empty(),
+            has_validation: !recipe.validation.is_empty(),
         })
     }
 
@@ -135,20 +142,24 @@ impl Builder<'_> {
             return Err(Error::usage(format!("label_space.{} has fewer than two classes", space.name))
                 .hint("the tissue is the last class, instruments stand before it"));
         }
+        if space.value.classes.len() > MOST_CLASSES {
+            return Err(Error::usage(format!("label_space.{} has more than {MOST_CLASSES} classes", space.name)));
+        }
         let known = self.experiment.known_classes(cell)?;
         let mut names = BTreeMap::new();
         for (name, class) in adapter.classes.iter().chain(&data.value.classes) {
             if !known.contains(class) {
                 let suggestion = crate::recipe::file::did_you_mean(class, known.iter().map(String::as_str));
                 return Err(Error::usage(format!(
-                    "data.{} maps `{name}` to `{class}`, a class that no label space has{suggestion}",
-                    data.name
+                    "data.{} maps `{name}` to `{}`, a class that no label space has{suggestion}",
+                    data.name,
+                    shortened(class)
                 ))
                 .hint("label spaces are declared under [label_space.NAME]"));
             }
             names.insert(normalized(name), class.clone());
         }
-        Ok(ClassMap { space: LabelSpace { classes: space.value.classes.clone() }, names })
+        Ok(ClassMap { space: classes_of(space), names })
     }
 
     fn data_root(&self, data: &Resolved<DataRecipe>) -> Result<PathBuf> {
@@ -179,6 +190,10 @@ impl Builder<'_> {
         self.source_digests.insert(memory_key, digest);
         Ok(digest)
     }
+}
+
+fn classes_of(space: &Resolved<LabelSpaceRecipe>) -> LabelSpace {
+    LabelSpace { classes: space.value.classes.iter().map(|class| class.as_str().to_string()).collect() }
 }
 
 /// The cell's swept values that change frames and labels, but for those of keys that a stage does not look at.

@@ -9,6 +9,7 @@ use super::file::did_you_mean;
 use super::matrix::{Assignment, flattened};
 use super::range::number;
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 /// Axis -> value, or a list of which a cell has one. Axes may be nested tables or dotted names.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,11 @@ impl From<CellFilter> for toml::Table {
 }
 
 impl CellFilter {
+    /// How many it names.
+    pub fn values(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
     /// Whether the cell has, of every axis named here, one of the values. A filter that names none matches every cell.
     pub fn matches(&self, assignment: &Assignment) -> bool {
         self.0.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|expected| is_same(value, expected))))
@@ -45,11 +51,12 @@ impl CellFilter {
             let of_axis: Vec<&toml::Value> = given.clone().filter(|(known, _)| *known == name).map(|(_, value)| value).collect();
             if of_axis.is_empty() {
                 let suggestion = did_you_mean(name, given.clone().map(|(name, _)| name.as_str()));
-                return Err(Error::usage(format!("{what} values of `{name}`, which the matrix does not sweep{suggestion}")));
+                return Err(Error::usage(format!("{what} values of `{}`, which the matrix does not sweep{suggestion}", shortened(name))));
             }
             if let Some(unknown) = values.iter().find(|value| !of_axis.iter().any(|known| is_same(known, value))) {
                 let names = of_axis.iter().filter_map(|value| value.as_str());
                 let suggestion = unknown.as_str().map(|name| did_you_mean(name, names)).unwrap_or_default();
+                let unknown = shortened(unknown);
                 return Err(Error::usage(format!("{what} `{name} = {unknown}`, a value that the matrix does not have{suggestion}")));
             }
         }

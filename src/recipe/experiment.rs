@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use figment::Figment;
-use figment::providers::Serialized;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::file::{self, CheckedFile, did_you_mean};
+use super::layer::{self, Layer};
 use super::library::{AimedOverride, Library, Resolved};
 use super::matrix::{Assignment, Matrix};
 use super::memory::ResolvedRecipes;
@@ -16,6 +16,7 @@ use super::overrides::{self, Override, Rank, Target, target};
 use super::schema::*;
 use super::values::HeadTask;
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 #[derive(Debug, Clone)]
 pub struct Cell {
@@ -63,19 +64,20 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
         return Ok(shipped);
     }
     if direct.is_dir() {
-        return Err(Error::usage(format!("`{name}` is a folder, an experiment is a TOML file")).hint(match names_in(&direct).first() {
-            Some(first) => format!("name one of the files in it, as in {}", direct.join(format!("{first}.toml")).display()),
-            None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
-        }));
+        return Err(Error::usage(format!("`{}` is a folder, an experiment is a TOML file", shortened(name))).hint(
+            match names_in(&direct).first() {
+                Some(first) => format!("name one of the files in it, as in {}", direct.join(format!("{first}.toml")).display()),
+                None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
+            },
+        ));
     }
     let known = names_in(&folder);
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-    Err(Error::usage(format!("there is no file `{name}` and no experiment of that name in {}{suggestion}", folder.display())).hint(
-        match known.as_slice() {
-            [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md)".into(),
-            several => format!("the experiments there are: {}", several.join(", ")),
-        },
-    ))
+    let what = format!("there is no file `{}` and no experiment of that name in {}{suggestion}", shortened(name), folder.display());
+    Err(Error::usage(what).hint(match known.as_slice() {
+        [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md)".into(),
+        several => format!("the experiments there are: {}", several.join(", ")),
+    }))
 }
 
 /// Names of the TOML files in a folder, without their ends.
@@ -93,7 +95,7 @@ impl Experiment {
         let checked = file::read(path)?;
         library.add(&checked);
         let table = |name: &str| checked.table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        let own = library.aim(&overrides::from_set(&checked, Rank::Experiment))?;
+        let own = library.aim(&overrides::from_set(&checked, Rank::Experiment)?)?;
         let outer = library.aim(outer)?;
         let recipe = experiment_recipe(&checked, &own, &outer)?;
         let name = match &recipe.name {
@@ -148,7 +150,7 @@ impl Experiment {
     }
 
     fn origin(&self, axis: &str, value: &toml::Value) -> String {
-        format!("{} ({axis} = {value})", self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()))
+        format!("{} ({axis} = {})", self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()), shortened(value))
     }
 
     /// What of a cell's values is about a section's recipes.
@@ -265,23 +267,23 @@ impl Experiment {
     pub fn known_classes(&self, cell: &Cell) -> Result<BTreeSet<String>> {
         let mut known = BTreeSet::new();
         for name in self.library.names(Section::LabelSpace) {
-            known.extend(self.label_space(cell, &name)?.value.classes.iter().cloned());
+            known.extend(self.label_space(cell, &name)?.value.classes.iter().map(|class| class.as_str().to_string()));
         }
         Ok(known)
     }
 }
 
 fn experiment_recipe(checked: &CheckedFile, own: &[AimedOverride], outer: &[AimedOverride]) -> Result<ExperimentRecipe> {
-    let mut figment = Figment::from(Serialized::defaults(ExperimentRecipe::default()));
-    if let Some(table) = checked.table.get("experiment") {
-        figment = figment.merge(Serialized::globals(table));
+    let mut figment = Figment::from(Layer::of_defaults(&ExperimentRecipe::default(), "experiments")?);
+    if let Some(table) = checked.table.get("experiment").and_then(toml::Value::as_table) {
+        figment = figment.merge(Layer { origin: checked.path.display().to_string(), table: table.clone() });
     }
     for found in own.iter().chain(outer) {
         if let Target::Experiment { key } = &found.target {
-            figment = figment.merge(Serialized::global(&key.join("."), &found.value));
+            figment = figment.merge(Layer::of_value(&found.origin, key, &found.value));
         }
     }
-    figment.extract().map_err(|error| Error::usage(format!("[experiment] is wrong: {error}")).at_path(&checked.path))
+    figment.extract().map_err(|error| layer::explained(error, &["experiment"]).at_path(&checked.path))
 }
 
 fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Result<BTreeMap<String, SweptKey>> {
@@ -292,7 +294,7 @@ fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Resu
             let place = checked.place_of("matrix", &path);
             let target = target(&path, &place, |section| library.names(section))?;
             if !matches!(target, Target::Every { .. } | Target::One { .. }) {
-                return Err(Error::usage(format!("the matrix sweeps `{axis}`, which is no value of a recipe"))
+                return Err(Error::usage(format!("the matrix sweeps `{}`, which is no value of a recipe", shortened(axis)))
                     .at(place)
                     .hint("sweep values of model, data, extraction, head, adapter or label_space recipes"));
             }
@@ -306,7 +308,7 @@ fn cell(assignment: Assignment) -> Result<Cell> {
     let name = |axis: &str| match assignment.get(axis) {
         None => Ok(None),
         Some(toml::Value::String(name)) => Ok(Some(name.clone())),
-        Some(other) => Err(Error::usage(format!("the matrix's `{axis}` has {other}, the name of a recipe is expected"))),
+        Some(other) => Err(Error::usage(format!("the matrix's `{axis}` has {}, the name of a recipe is expected", shortened(other)))),
     };
     let Some(model) = name("model")? else {
         return Err(Error::usage("the matrix names no model, so it has no cell").hint("add `model = [\"gc-d\"]` under [matrix]"));

@@ -1,12 +1,27 @@
 //! One TOML file, checked by itself: a mistake is named with file, line and the nearest key there is.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
+use toml::de::DeTable;
 
 use super::schema::RecipeFile;
 use crate::error::{AtPath, Error, Result};
+use crate::quote::shortened;
+
+/// In bytes. The longest list that a matrix may have fits in.
+const LARGEST_FILE: u64 = 1 << 20;
+/// In bytes, of a key's name.
+const LONGEST_KEY: usize = 100;
+/// Tables within tables. No recipe has half as many.
+const DEEPEST_TABLE: usize = 16;
+/// Names longer than this are not like any other.
+const LONGEST_COMPARED: usize = 100;
 
 /// A file that is well-formed; its values are still TOML, to be merged.
 #[derive(Debug, Clone)]
@@ -14,39 +29,78 @@ pub struct CheckedFile {
     pub path: PathBuf,
     pub table: toml::Table,
     text: String,
+    /// Made when the first place is asked for.
+    keys: OnceLock<Keys>,
 }
 
 impl CheckedFile {
     /// `file:line` of a key, given as the parts of its path below a table; the keys of the file may be dotted themselves.
     pub fn place_of(&self, table: &str, path: &[String]) -> String {
-        let wanted: Vec<String> = std::iter::once(table.to_string()).chain(path.iter().cloned()).collect();
-        let line = toml::de::DeTable::parse(&self.text).ok().and_then(|document| {
-            let start = key_start(document.get_ref(), &wanted)?;
-            Some(self.text[..start].matches('\n').count() + 1)
-        });
-        match line {
+        let keys = self.keys.get_or_init(|| Keys::of(&self.text));
+        match keys.line(std::iter::once(table).chain(path.iter().map(String::as_str))) {
             Some(line) => format!("{}:{line}", self.path.display()),
             None => self.path.display().to_string(),
         }
     }
 }
 
-/// Where in the text a key starts, found through however many of the wanted parts each key of the file holds.
-fn key_start(table: &toml::de::DeTable, wanted: &[String]) -> Option<usize> {
-    table.iter().find_map(|(key, value)| {
-        let parts: Vec<&str> = key.get_ref().split('.').collect();
-        let rest = wanted.strip_prefix(parts.iter().map(|part| part.to_string()).collect::<Vec<_>>().as_slice())?;
-        match (rest, value.get_ref()) {
-            ([], _) => Some(key.span().start),
-            (rest, toml::de::DeValue::Table(inner)) => key_start(inner, rest),
-            _ => None,
+/// The lines of a file's keys, by the parts of their paths.
+#[derive(Debug, Clone, Default)]
+struct Keys {
+    /// (a key's number, a part behind it) -> number and line of the key behind it. The file itself is number 0.
+    below: HashMap<(usize, String), (usize, usize)>,
+}
+
+impl Keys {
+    fn of(text: &str) -> Self {
+        let mut keys = Keys::default();
+        let line_ends: Vec<usize> = text.match_indices('\n').map(|(end, _)| end).collect();
+        if let Ok(document) = DeTable::parse(text) {
+            keys.add(document.get_ref(), 0, &line_ends);
         }
-    })
+        keys
+    }
+
+    fn add(&mut self, table: &DeTable, above: usize, line_ends: &[usize]) {
+        for (key, value) in table {
+            let line = line_ends.partition_point(|end| *end < key.span().start) + 1;
+            let mut number = above;
+            for part in key.get_ref().split('.') {
+                let next = self.below.len() + 1;
+                number = self.below.entry((number, part.to_string())).or_insert((next, line)).0;
+            }
+            if let toml::de::DeValue::Table(inner) = value.get_ref() {
+                self.add(inner, number, line_ends);
+            }
+        }
+    }
+
+    fn line<'a>(&self, path: impl Iterator<Item = &'a str>) -> Option<usize> {
+        let mut found = (0, None);
+        for part in path {
+            let (number, line) = self.below.get(&(found.0, part.to_string()))?;
+            found = (*number, Some(*line));
+        }
+        found.1
+    }
 }
 
 pub fn read(path: &Path) -> Result<CheckedFile> {
-    let text = std::fs::read_to_string(path).at_path("read the recipe", path).map_err(Error::as_usage)?;
-    parse::<RecipeFile>(path, &text)
+    parse::<RecipeFile>(path, &read_text(path)?)
+}
+
+/// The text of a recipe or of settings.
+pub fn read_text(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).at_path("read it", path).map_err(Error::as_usage)?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).at_path("read it", path).map_err(Error::as_usage)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(Error::usage("it is larger than a megabyte, which no recipe is").at_path(path));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Error::usage("this line is not valid UTF-8").at(format!("{}:{line}", path.display())).hint("save the file in the encoding UTF-8")
+    })
 }
 
 /// Checks `text` against a type and returns it as a table.
@@ -54,7 +108,27 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<CheckedFile
     let located = |error: toml::de::Error| located(path, text, error.message(), error.span());
     toml::from_str::<T>(text).map_err(located)?;
     let table = text.parse::<toml::Table>().map_err(located)?;
-    Ok(CheckedFile { path: path.to_path_buf(), table, text: text.to_string() })
+    check_keys(&table, 1).map_err(|error| error.at_path(path))?;
+    Ok(CheckedFile { path: path.to_path_buf(), table, text: text.to_string(), keys: OnceLock::new() })
+}
+
+/// A path is as long as all keys above it together, so a few long or deep ones could make many long paths.
+fn check_keys(table: &toml::Table, depth: usize) -> Result<()> {
+    if depth > DEEPEST_TABLE {
+        return Err(Error::usage(format!("it has more than {DEEPEST_TABLE} tables within each other")));
+    }
+    if let Some(key) = table.keys().find(|key| key.len() > LONGEST_KEY) {
+        return Err(Error::usage(format!("its key `{}` is longer than {LONGEST_KEY} bytes", shortened(key))));
+    }
+    table.values().try_for_each(|value| check_keys_within(value, depth))
+}
+
+fn check_keys_within(value: &toml::Value, depth: usize) -> Result<()> {
+    match value {
+        toml::Value::Table(inner) => check_keys(inner, depth + 1),
+        toml::Value::Array(values) => values.iter().try_for_each(|value| check_keys_within(value, depth)),
+        _ => Ok(()),
+    }
 }
 
 fn located(path: &Path, text: &str, message: &str, span: Option<Range<usize>>) -> Error {
@@ -87,10 +161,14 @@ fn unknown_name(message: &str) -> Option<(String, Vec<String>)> {
     Some((unknown, quoted.collect()))
 }
 
-/// The name most like `unknown`, if any is like it at all.
+/// The other name most like `unknown`, if any is like it at all.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if unknown.len() > LONGEST_COMPARED {
+        return None;
+    }
     known
         .into_iter()
+        .filter(|name| *name != unknown && name.len() <= LONGEST_COMPARED)
         .map(|name| (strsim::normalized_damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(likeness, _)| *likeness >= 0.4)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -133,6 +211,22 @@ mod tests {
         assert_eq!(place("set", "extraction.pool"), "x.toml:2");
         assert_eq!(place("matrix", "extraction.roi_threshold"), "x.toml:4");
         assert_eq!(place("matrix", "head"), "x.toml");
+    }
+
+    #[test]
+    fn many_keys_are_found_at_once() {
+        let keys: String = (0..20_000).map(|number| format!("\"a.b\".k{number} = 1\n")).collect();
+        let checked = parse::<RecipeFile>(Path::new("x.toml"), &format!("[set]\n{keys}")).unwrap();
+        for number in 0..20_000 {
+            let path = ["a", "b", &format!("k{number}")].map(String::from);
+            assert_eq!(checked.place_of("set", &path), format!("x.toml:{}", number + 2));
+        }
+    }
+
+    #[test]
+    fn keys_that_would_make_endless_paths_are_refused() {
+        assert!(error_of(&format!("[set.{}]\nx = 1", "k".repeat(200))).contains("longer than 100 bytes"));
+        assert!(error_of(&format!("[set{}]\nx = 1", ".k".repeat(20))).contains("more than 16 tables"));
     }
 
     #[test]

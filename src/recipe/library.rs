@@ -3,32 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::Figment;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::file::{self, CheckedFile, did_you_mean};
+use super::layer::{self, Layer};
 use super::overrides::{Override, Rank, Target, target};
 use super::schema::*;
+use super::values::Name;
 use crate::error::{AtPath, Error, Result};
-
-/// One layer of one recipe: a table and where it came from.
-#[derive(Debug, Clone)]
-struct Layer {
-    origin: String,
-    table: toml::Table,
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
-    }
-
-    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
-        let dict = Value::serialize(&self.table)?.into_dict().unwrap_or_default();
-        Ok(Map::from([(Profile::Default, dict)]))
-    }
-}
+use crate::quote::shortened;
 
 /// An override together with what it is about.
 #[derive(Debug, Clone)]
@@ -42,7 +26,7 @@ pub struct AimedOverride {
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     /// Layers of each recipe as the files give them, in rising order.
-    recipes: BTreeMap<(Section, String), Vec<Layer>>,
+    recipes: BTreeMap<(Section, Name), Vec<Layer>>,
 }
 
 /// A recipe with every value, and where each came from.
@@ -54,7 +38,8 @@ pub struct Resolved<T> {
     pub origins: BTreeMap<String, String>,
 }
 
-const BUILT_IN: &str = "built-in";
+/// Recipes that extend each other, one behind the other, at most.
+const LONGEST_CHAIN: usize = 100;
 
 impl Library {
     /// Every `*.toml` below `recipes/`.
@@ -85,7 +70,7 @@ impl Library {
     /// A name given by two files is an error: nobody could say which one holds.
     fn add_new(&mut self, checked: &CheckedFile) -> Result<()> {
         for (section, name, _) in recipes_of(checked) {
-            if let Some(first) = self.origin(section, name) {
+            if let Some(first) = self.origin(section, name.as_str()) {
                 return Err(Error::usage(format!("`{}.{name}` is already in {first}", section.name()))
                     .at_path(&checked.path)
                     .hint("give one of the two another name"));
@@ -99,14 +84,18 @@ impl Library {
     pub fn add(&mut self, checked: &CheckedFile) {
         for (section, name, table) in recipes_of(checked) {
             let layer = Layer { origin: checked.path.display().to_string(), table: table.clone() };
-            self.recipes.entry((section, name.clone())).or_default().push(layer);
+            self.recipes.entry((section, name)).or_default().push(layer);
         }
+    }
+
+    /// What the files say of a recipe; `None` where there is none of this name.
+    fn layers(&self, section: Section, name: &str) -> Option<&Vec<Layer>> {
+        self.recipes.get(&(section, Name::try_from(name.to_string()).ok()?))
     }
 
     /// The file that said something of a recipe last.
     fn origin(&self, section: Section, name: &str) -> Option<&str> {
-        let layers = self.recipes.get(&(section, name.to_string()))?;
-        layers.last().map(|layer| layer.origin.as_str())
+        self.layers(section, name)?.last().map(|layer| layer.origin.as_str())
     }
 
     /// Every recipe with the file that said something of it last.
@@ -115,7 +104,7 @@ impl Library {
     }
 
     pub fn names(&self, section: Section) -> Vec<String> {
-        self.recipes.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.clone()).collect()
+        self.recipes.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.to_string()).collect()
     }
 
     pub fn aim(&self, overrides: &[Override]) -> Result<Vec<AimedOverride>> {
@@ -133,10 +122,10 @@ impl Library {
         let mut chain = vec![name.to_string()];
         loop {
             let current = &chain[0];
-            let Some(layers) = self.recipes.get(&(section, current.clone())) else {
+            let Some(layers) = self.layers(section, current) else {
                 let known = self.names(section);
                 let suggestion = did_you_mean(current, known.iter().map(String::as_str));
-                let what = format!("there is no {} recipe `{current}`{suggestion}", section.name());
+                let what = format!("there is no {} recipe `{}`{suggestion}", section.name(), shortened(current));
                 let Some(child) = chain.get(1) else { return Err(Error::usage(what)) };
                 let error = Error::usage(format!("{what} (`{child}` extends it)"));
                 return Err(match self.origin(section, child) {
@@ -148,6 +137,9 @@ impl Library {
             match parent {
                 Some(parent) if chain.iter().any(|name| name == parent) => {
                     return Err(Error::usage(format!("the {} recipe `{parent}` extends itself", section.name())));
+                }
+                Some(_) if chain.len() == LONGEST_CHAIN => {
+                    return Err(Error::usage(format!("the {} recipe `{name}` extends more than {LONGEST_CHAIN} others", section.name())));
                 }
                 Some(parent) => chain.insert(0, parent.to_string()),
                 None => return Ok(chain),
@@ -161,18 +153,16 @@ impl Library {
         T: Default + Serialize + DeserializeOwned,
     {
         let chain = self.chain(section, name)?;
-        let defaults = toml::Table::try_from(T::default())
-            .map_err(|error| Error::failure(format!("the defaults of {} recipes are no TOML: {error}", section.name())))?;
-        let mut figment = Figment::from(Layer { origin: BUILT_IN.into(), table: defaults });
+        let mut figment = Figment::from(Layer::of_defaults(&T::default(), &format!("{} recipes", section.name()))?);
         for ancestor in &chain {
-            for layer in self.recipes.get(&(section, ancestor.clone())).into_iter().flatten() {
+            for layer in self.layers(section, ancestor).into_iter().flatten() {
                 figment = figment.merge(layer.clone());
             }
         }
         for layer in self.override_layers(section, &chain, overrides) {
             figment = figment.merge(layer);
         }
-        let value = figment.extract().map_err(|error| explained(error, section, name))?;
+        let value = figment.extract().map_err(|error| layer::explained(error, &[section.name(), name]))?;
         let origins =
             section.keys().iter().filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
         Ok(Resolved { name: name.to_string(), value, origins })
@@ -182,7 +172,7 @@ impl Library {
     /// reaches its children unless a recipe in between says otherwise itself.
     fn override_layers(&self, section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
         let says_otherwise = |descendants: &[String], key: &[String]| {
-            let tables = descendants.iter().filter_map(|name| self.recipes.get(&(section, name.clone()))).flatten();
+            let tables = descendants.iter().filter_map(|name| self.layers(section, name)).flatten();
             tables.into_iter().any(|layer| says(&layer.table, key))
         };
         let mut layers = Vec::new();
@@ -200,17 +190,20 @@ impl Library {
                     })
                     .filter(move |(_, key)| !says_otherwise(&chain[place + 1..], key))
             });
-            layers.extend(wide.chain(named).map(|(found, key)| Layer { origin: found.origin.clone(), table: nested(key, &found.value) }));
+            layers.extend(wide.chain(named).map(|(found, key)| Layer::of_value(&found.origin, key, &found.value)));
         }
         layers
     }
 }
 
-/// Section, name and table of each recipe in a file.
-fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, &String, &toml::Table)> {
+/// Section, name and table of each recipe in a file, whose names were checked when it was read.
+fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, Name, &toml::Table)> {
     Section::ALL.into_iter().flat_map(|section| {
         let recipes = checked.table.get(section.name()).and_then(toml::Value::as_table);
-        recipes.into_iter().flatten().filter_map(move |(name, recipe)| Some((section, name, recipe.as_table()?)))
+        recipes
+            .into_iter()
+            .flatten()
+            .filter_map(move |(name, recipe)| Some((section, Name::try_from(name.clone()).ok()?, recipe.as_table()?)))
     })
 }
 
@@ -222,25 +215,9 @@ fn says(table: &toml::Table, key: &[String]) -> bool {
     }
 }
 
-fn nested(key: &[String], value: &toml::Value) -> toml::Table {
-    let mut value = value.clone();
-    for part in key.iter().skip(1).rev() {
-        value = toml::Value::Table(toml::Table::from_iter([(part.clone(), value)]));
-    }
-    toml::Table::from_iter([(key[0].clone(), value)])
-}
-
-fn explained(error: figment::Error, section: Section, name: &str) -> Error {
-    let path: Vec<String> = [section.name().to_string(), name.to_string()].into_iter().chain(error.path.clone()).collect();
-    let explained = file::explained(&format!("{} (in `{}`)", error.kind, path.join(".")));
-    match &error.metadata {
-        Some(metadata) => explained.at(metadata.name.as_ref()),
-        None => explained,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::layer::BUILT_IN;
     use super::super::overrides::from_argument;
     use super::super::values::Threshold;
     use super::*;
@@ -282,7 +259,7 @@ mod tests {
     fn a_bad_override_is_named_with_its_argument() {
         let library = library(TWO_MODELS);
         let error = resolve(&library, "child", &["model.epochs=0"]).unwrap_err().to_string();
-        assert!(error.starts_with("--set model.epochs=0:") && error.contains("above 0"), "{error}");
+        assert!(error.starts_with("--set model.epochs=0:") && error.contains("from 1 to 1000000"), "{error}");
     }
 
     #[test]

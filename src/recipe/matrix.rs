@@ -22,9 +22,18 @@ use super::library::AimedOverride;
 use super::overrides::Target;
 use super::range::{is_range, range_values};
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 /// More cells than this are a mistake in a matrix.
 pub(super) const MOST_CELLS: usize = 100_000;
+/// More values than this, of all axes together, cannot be those of a matrix with so many cells.
+const MOST_VALUES: usize = 2 * MOST_CELLS;
+/// More axes than this are a mistake in a matrix, too.
+const MOST_AXES: usize = 100;
+/// Values of all cells together: what they take of the memory.
+const MOST_ASSIGNED: usize = 20 * MOST_CELLS;
+/// Values that name the cells of a filter: each cell is compared with each of them.
+const MOST_FILTERED: usize = 5_000;
 /// Axes that name a recipe; the names that a row of a table starts with.
 const NAMING: [&str; 3] = ["model", "extraction", "head"];
 /// The name of the axis of named cases.
@@ -68,18 +77,20 @@ impl Matrix {
         let zips = lists.remove("zip");
         let excludes = lists.remove("exclude");
         let cases = lists.remove("cases");
+        let mut room = MOST_VALUES;
         for (name, value) in flattened(&lists) {
-            let values = values(&name, &value)?;
+            let values = values(&name, &value, &mut room)?;
             no_value_twice(&name, &values)?;
             matrix.axes.push(Axis::list(name, values));
         }
         for zip in tables("zip", zips.as_ref())? {
-            matrix.axes.push(zipped(zip)?);
+            matrix.axes.push(zipped(zip, &mut room)?);
         }
         matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
         matrix.excludes = filters(excludes.as_ref())?;
         matrix.written = matrix.axes.clone();
-        outer.iter().try_for_each(|found| matrix.apply(found))?;
+        outer.iter().try_for_each(|found| matrix.apply(found, &mut room))?;
+        matrix.check_size()?;
         matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
         matrix.check()?;
         Ok(matrix)
@@ -87,11 +98,14 @@ impl Matrix {
 
     /// Fails for a filter of cells that the matrix cannot have; `what` names the filter in the message.
     pub fn check_filter(&self, filter: &CellFilter, what: &str) -> Result<()> {
+        if filter.values() > MOST_FILTERED {
+            return Err(Error::usage(format!("{what} more than {MOST_FILTERED} values")));
+        }
         // A value that an override took the place of is no mistake of the filter's.
         filter.check(what, self.written.iter().chain(&self.axes).flat_map(|axis| &axis.points).flatten())
     }
 
-    fn apply(&mut self, found: &AimedOverride) -> Result<()> {
+    fn apply(&mut self, found: &AimedOverride, room: &mut usize) -> Result<()> {
         match &found.target {
             Target::Axis { name } if ["zip", "cases"].contains(&name.split('.').next().unwrap_or_default()) => {
                 Err(Error::usage(format!("matrix.{name} cannot be overridden"))
@@ -103,7 +117,7 @@ impl Matrix {
                 Ok(())
             }
             Target::Axis { name } => {
-                let values = values(name, &found.value).map_err(|error| error.at(&found.origin))?;
+                let values = values(name, &found.value, room).map_err(|error| error.at(&found.origin))?;
                 self.axes.retain(|axis| axis.names != [name.as_str()]);
                 self.axes.push(Axis::list(name.clone(), values));
                 Ok(())
@@ -122,6 +136,26 @@ impl Matrix {
         }
     }
 
+    /// Before anything is made of the combinations.
+    fn check_size(&self) -> Result<()> {
+        let cells = self.axes.iter().fold(1_usize, |cells, axis| cells.saturating_mul(axis.points.len()));
+        let of_a_cell: usize = self.axes.iter().map(|axis| axis.points.iter().map(Assignment::len).max().unwrap_or(0)).sum();
+        let too_many = |what: String| {
+            Err(Error::usage(format!("the matrix has more than {what}"))
+                .hint("sweep fewer values at once; cells that are excluded count, too"))
+        };
+        if cells > MOST_CELLS {
+            return too_many(format!("{MOST_CELLS} cells"));
+        }
+        if self.axes.len() > MOST_AXES {
+            return too_many(format!("{MOST_AXES} axes"));
+        }
+        if cells.saturating_mul(of_a_cell) > MOST_ASSIGNED {
+            return too_many(format!("{MOST_ASSIGNED} values in all its cells together"));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         for axis in &self.axes {
             if axis.points.is_empty() {
@@ -136,9 +170,12 @@ impl Matrix {
         for name in self.assigned_names() {
             if !name.contains('.') && !NAMING.contains(&name.as_str()) && name != CASE {
                 let suggestion = did_you_mean(name, NAMING);
-                return Err(Error::usage(format!("the matrix has an axis `{name}`{suggestion}"))
+                return Err(Error::usage(format!("the matrix has an axis `{}`{suggestion}", shortened(name)))
                     .hint("an axis is model, extraction, head, or a dotted key such as \"extraction.roi_threshold\""));
             }
+        }
+        if self.excludes.iter().map(CellFilter::values).sum::<usize>() > MOST_FILTERED {
+            return Err(Error::usage(format!("the matrix excludes more than {MOST_FILTERED} values")));
         }
         for exclude in &self.excludes {
             if *exclude == CellFilter::default() {
@@ -169,11 +206,6 @@ impl Matrix {
 
     /// Every combination but the excluded ones, the first axis turning slowest.
     pub fn assignments(&self) -> Result<Vec<Assignment>> {
-        let size = self.axes.iter().fold(1_usize, |size, axis| size.saturating_mul(axis.points.len()));
-        if size > MOST_CELLS {
-            return Err(Error::usage(format!("the matrix has more than {MOST_CELLS} cells"))
-                .hint("sweep fewer values at once; cells that are excluded count, too"));
-        }
         let mut assignments = vec![Assignment::new()];
         for axis in &self.axes {
             let extended = |assignment: &Assignment| {
@@ -197,7 +229,7 @@ fn no_value_twice(name: &str, values: &[toml::Value]) -> Result<()> {
     let mut seen = HashSet::new();
     match values.iter().find(|value| !seen.insert(value.to_string())) {
         None => Ok(()),
-        Some(twice) => Err(Error::usage(format!("the matrix has `{name} = {twice}` twice"))),
+        Some(twice) => Err(Error::usage(format!("the matrix has `{name} = {}` twice", shortened(twice)))),
     }
 }
 
@@ -230,23 +262,30 @@ pub(super) fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
     leaves
 }
 
-/// A list as it is, or a range as the list that it stands for.
-fn values(name: &str, value: &toml::Value) -> Result<Vec<toml::Value>> {
-    match value {
-        toml::Value::Array(values) => Ok(values.clone()),
-        toml::Value::Table(range) if is_range(range) => range_values(name, range),
-        other => Err(Error::usage(format!("the matrix's `{name}` is {other}, a list or a range is expected"))
-            .hint(format!("write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}"))),
-    }
+/// A list as it is, or a range as the list that it stands for. `room`: how many values the matrix may still have.
+fn values(name: &str, value: &toml::Value, room: &mut usize) -> Result<Vec<toml::Value>> {
+    let values = match value {
+        toml::Value::Array(values) => values.clone(),
+        toml::Value::Table(range) if is_range(range) => range_values(name, range)?,
+        other => {
+            return Err(Error::usage(format!("the matrix's `{name}` is {}, a list or a range is expected", shortened(other)))
+                .hint(format!("write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}")));
+        }
+    };
+    *room = room.checked_sub(values.len()).ok_or_else(|| {
+        Error::usage(format!("the axes of the matrix have more than {MOST_VALUES} values together"))
+            .hint(format!("sweep fewer values at once: a matrix has at most {MOST_CELLS} cells"))
+    })?;
+    Ok(values)
 }
 
-fn zipped(table: &toml::Table) -> Result<Axis> {
+fn zipped(table: &toml::Table, room: &mut usize) -> Result<Axis> {
     if table.is_empty() {
         return Err(
             Error::usage("a [[matrix.zip]] names nothing that turns").hint("write its keys below, each with a list, or take it out")
         );
     }
-    let lists = flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value)?, name))).collect::<Result<Vec<_>>>()?;
+    let lists = flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value, room)?, name))).collect::<Result<Vec<_>>>()?;
     let length = lists.first().map_or(0, |(values, _)| values.len());
     if let Some((values, name)) = lists.iter().find(|(values, _)| values.len() != length) {
         return Err(Error::usage(format!(
@@ -328,6 +367,12 @@ mod tests {
         assert_eq!(column(&cells, "model"), ["\"a\"", "\"b\"", "\"b\""]);
     }
 
+    /// Each with a range from 1.
+    fn nine_axes(to: &str, step: &str) -> String {
+        let axis = |number: usize| format!("\"head.h{number}.epochs\" = {{ from = 1, to = {to}, step = {step} }}\n");
+        (1..=9).map(axis).collect()
+    }
+
     #[test]
     fn mistakes_in_a_matrix_are_named() {
         for (text, expected) in [
@@ -363,6 +408,9 @@ mod tests {
                 "\"model.epochs\" = { from = 1, to = 1000, step = 1 }\n\"model.seed\" = { from = 1, to = 1000, step = 1 }",
                 "more than 100000 cells",
             ),
+            (nine_axes("10", "1").as_str(), "more than 100000 cells"),
+            (nine_axes("90000", "1").as_str(), "more than 200000 values together"),
+            (format!("[[zip]]\n{}", nine_axes("9", "1e-4")).as_str(), "more than 200000 values together"),
         ] {
             let error = matrix(text, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

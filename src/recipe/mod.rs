@@ -3,7 +3,7 @@
 //! * [`values`]: the types of single values. [`schema`]: the sections of a file, key by key.
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
 //! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
-//! * [`library`]: all recipes that are there, and layers merged for one of them.
+//! * [`library`]: all recipes that are there, and `layer`s merged for one of them.
 //! * [`matrix`]: what an experiment sweeps, expanded, with its `range`s. [`experiment`]: an experiment with its cells and their recipes.
 //! * [`cell_filter`]: which of its cells are meant.
 //! * [`memory`]: resolved recipes, each distinct one once.
@@ -16,6 +16,7 @@
 pub mod cell_filter;
 pub mod experiment;
 pub mod file;
+mod layer;
 pub mod library;
 pub mod matrix;
 pub mod memory;

@@ -3,8 +3,11 @@
 use super::file::{CheckedFile, did_you_mean};
 use super::schema::{ExperimentRecipe, Section};
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 pub const VARIABLE_PREFIX: &str = "SURGCAM_SET__";
+/// Of a key's path. No key of a recipe has half as many.
+const MOST_PARTS: usize = 16;
 
 /// The kinds of places that an override comes from, in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +43,7 @@ fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
     let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
     match parsed {
         Some(value) => Ok(value),
-        None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!("`{text}` is no value of TOML"))
+        None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!("`{}` is no value of TOML", shortened(text)))
             .at(origin)
             .hint("strings in a list keep their quotes: in a shell, put all of it into single ones, as in --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
         None => Ok(toml::Value::String(text.to_string())),
@@ -50,14 +53,15 @@ fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
 /// `a.b=VALUE`; a part of the path may be quoted, as in TOML.
 pub fn from_argument(argument: &str) -> Result<Override> {
     let malformed = |what: &str| {
-        Error::usage(format!("`--set {argument}` has {what}")).hint("write --set section.key=value, as in --set model.epochs=2")
+        Error::usage(format!("`--set {}` has {what}", shortened(argument)))
+            .hint("write --set section.key=value, as in --set model.epochs=2")
     };
     let (path, value) = argument.split_once('=').ok_or_else(|| malformed("no value"))?;
     let path = path.split('.').map(|part| part.trim().trim_matches(['"', '\'']).to_string()).collect::<Vec<_>>();
     if path.iter().any(String::is_empty) {
         return Err(malformed("no key before the `=`, or a part of it is empty"));
     }
-    let origin = format!("--set {argument}");
+    let origin = format!("--set {}", shortened(argument));
     Ok(Override { path, value: value_of(value.trim(), &origin)?, rank: Rank::CommandLine, origin })
 }
 
@@ -75,29 +79,40 @@ pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> 
 }
 
 /// A file's `[set]` table, flattened as far as it has tables that are not values.
-pub fn from_set(file: &CheckedFile, rank: Rank) -> Vec<Override> {
+pub fn from_set(file: &CheckedFile, rank: Rank) -> Result<Vec<Override>> {
     let mut overrides = Vec::new();
     if let Some(toml::Value::Table(table)) = file.table.get("set") {
-        flatten(table, &mut Vec::new(), &mut |path, value| {
-            let origin = file.place_of("set", &path);
-            overrides.push(Override { path, value, rank, origin });
-        });
+        flatten(table, &mut Vec::new(), &mut |path: &[String], value: &toml::Value| {
+            let origin = file.place_of("set", path);
+            check_length(path, &origin)?;
+            overrides.push(Override { path: path.to_vec(), value: value.clone(), rank, origin });
+            Ok(())
+        })?;
     }
-    overrides
+    Ok(overrides)
 }
 
 /// Calls `found` for each leaf. `present = { above = 0.5 }` comes out as `present.above`, which merges to the same. A key that
 /// is a dotted path itself (`"extraction.pool"`) is split.
-pub fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, toml::Value)) {
+fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut(&[String], &toml::Value) -> Result<()>) -> Result<()> {
     for (key, value) in table {
         let depth = prefix.len();
         prefix.extend(key.split('.').map(String::from));
         match value {
-            toml::Value::Table(inner) => flatten(inner, prefix, found),
-            leaf => found(prefix.clone(), leaf.clone()),
+            toml::Value::Table(inner) => flatten(inner, prefix, found)?,
+            leaf => found(prefix, leaf)?,
         }
         prefix.truncate(depth);
     }
+    Ok(())
+}
+
+/// Each part becomes a table in the one before, and tables that lie too deep in each other are more than a stack can hold.
+fn check_length(path: &[String], origin: &str) -> Result<()> {
+    if path.len() <= MOST_PARTS {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the key `{}` has more than {MOST_PARTS} parts", shortened(path.join(".")))).at(origin))
 }
 
 /// What an override is about.
@@ -115,6 +130,7 @@ pub enum Target {
 
 /// Finds what the path means among the recipes that there are; `names(section)` lists them.
 pub fn target(path: &[String], origin: &str, names: impl Fn(Section) -> Vec<String>) -> Result<Target> {
+    check_length(path, origin)?;
     let unknown = |what: String| Error::usage(what).at(origin);
     let (first, rest) = path.split_first().ok_or_else(|| unknown("an override without a path".into()))?;
     match first.as_str() {
@@ -122,18 +138,18 @@ pub fn target(path: &[String], origin: &str, names: impl Fn(Section) -> Vec<Stri
             let known = || ExperimentRecipe::KEYS.iter().map(|(name, _)| *name);
             match rest.first() {
                 Some(key) if known().any(|name| name == key) => Ok(Target::Experiment { key: rest.to_vec() }),
-                key => {
-                    let key = key.map(String::as_str).unwrap_or_default();
-                    Err(unknown(format!("`experiment` has no key `{key}`{}", did_you_mean(key, known()))))
-                }
+                Some(key) => Err(unknown(format!("`experiment` has no key `{}`{}", shortened(key), did_you_mean(key, known())))),
+                None => Err(unknown("`experiment` is a section; name one of its keys, as in experiment.name".into())),
             }
         }
-        "matrix" if !rest.is_empty() => Ok(Target::Axis { name: rest.join(".") }),
+        "matrix" if rest.is_empty() => Err(unknown("`matrix` is a section; name one of its axes, as in matrix.model".into())
+            .hint("write --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
+        "matrix" => Ok(Target::Axis { name: rest.join(".") }),
         _ => {
             let Some(section) = Section::named(first) else {
                 let sections = Section::ALL.map(Section::name).into_iter().chain(["experiment", "matrix"]);
                 let suggestion = did_you_mean(first, sections);
-                return Err(unknown(format!("`{}` starts with no section of a recipe{suggestion}", path.join("."))));
+                return Err(unknown(format!("`{}` starts with no section of a recipe{suggestion}", shortened(path.join(".")))));
             };
             section_target(section, rest, names(section)).map_err(unknown)
         }
@@ -153,13 +169,13 @@ fn section_target(section: Section, rest: &[String], names: Vec<String>) -> std:
             Some(key) if section.has_key(key) => Ok(Target::One { section, recipe: recipe.clone(), key: deeper.to_vec() }),
             Some(key) => {
                 let suggestion = did_you_mean(key, section.keys().iter().map(|(name, _)| *name));
-                Err(format!("`{}.{recipe}` has no key `{key}`{suggestion}", section.name()))
+                Err(format!("`{}.{recipe}` has no key `{}`{suggestion}", section.name(), shortened(key)))
             }
             None => Err(format!("`{}.{recipe}` is a recipe; name one of its keys", section.name())),
         };
     }
     let known = section.keys().iter().map(|(name, _)| *name).chain(names.iter().map(String::as_str));
-    Err(format!("`{}` has neither a key nor a recipe `{first}`{}", section.name(), did_you_mean(first, known)))
+    Err(format!("`{}` has neither a key nor a recipe `{}`{}", section.name(), shortened(first), did_you_mean(first, known)))
 }
 
 #[cfg(test)]
@@ -210,10 +226,18 @@ mod tests {
             ("model.gc-a.epoch=2", "did you mean `epochs`?"),
             ("model.gc-b.epochs=2", "did you mean `gc-a`?"),
             ("experiment.table=2", "did you mean `tables`?"),
+            ("matrix=2", "name one of its axes"),
+            ("experiment=2", "name one of its keys"),
         ] {
             let error = target_of(argument).unwrap_err().to_string();
             assert!(error.contains(suggestion), "{argument}: {error}");
         }
+    }
+
+    #[test]
+    fn a_path_without_an_end_is_refused() {
+        let error = target_of(&format!("model.epochs{}=1", ".a".repeat(100_000))).unwrap_err().to_string();
+        assert!(error.contains("more than 16 parts") && error.len() < 1000, "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::matrix::MOST_CELLS;
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 
 pub(super) fn is_range(table: &toml::Table) -> bool {
     table.contains_key("from") || table.contains_key("to")
@@ -25,7 +26,7 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
             .hint("a range has from, to, and step or count: { from = 0.1, to = 0.9, step = 0.1 }")
     };
     if let Some(unknown) = range.keys().find(|key| !["from", "to", "step", "count"].contains(&key.as_str())) {
-        return Err(wrong(&format!("has a key `{unknown}`")));
+        return Err(wrong(&format!("has a key `{}`", shortened(unknown))));
     }
     let part = |key: &str| {
         range

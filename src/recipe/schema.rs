@@ -64,11 +64,11 @@ section! {
         /// Only cells with these values (of a list, one) get the heads that are trained, as in [[matrix.exclude]]. The probe is for all.
         heads_for: CellFilter = CellFilter::default(),
         /// Frames that each speed stage times, at batch 1.
-        speed_frames: Count = Count::new(50),
+        speed_frames: Whole<1, 100_000> = Whole::new(50),
         /// A speed stage stops early after so many seconds, with at least five frames timed.
         speed_seconds: Positive = Positive::new(5.0),
         /// Frames run before the timing starts.
-        speed_warm_up: Count = Count::new(5),
+        speed_warm_up: Whole<1, 100_000> = Whole::new(5),
         /// Whether speed is measured; without it the extraction table has no FPS.
         speed: bool = true,
         /// Stage kind (or `all`) -> how long such a stage may take and how often it is tried again.
@@ -85,7 +85,7 @@ pub struct StageLimits {
     /// A stage that takes longer is ended and counts as failed.
     pub timeout_seconds: Option<Positive>,
     /// A stage that failed is tried again so often.
-    pub retries: u32,
+    pub retries: Whole<0, 1000>,
 }
 
 /// One number of a publication and the table row and column that it belongs to.
@@ -115,7 +115,7 @@ section! {
         /// Where interactions lie: a CSV file, of a sequence or of all, or a folder of XML files; of several the first that exists.
         interactions: Vec<Pattern> = Vec::new(),
         /// So many rows of the tool file are one frame in the folder.
-        frame_step: Count = Count::new(1),
+        frame_step: Whole<1, 1_000_000> = Whole::new(1),
         /// The data set's names of classes -> class names of the label spaces.
         classes: BTreeMap<String, String> = BTreeMap::new(),
     }
@@ -125,7 +125,7 @@ section! {
     /// `[label_space.NAME]`: the classes of a model's head, in order; the tissue last.
     LabelSpaceRecipe, LabelSpacePatch {
         /// Class names; the last is the tissue.
-        classes: Vec<String> = Vec::new(),
+        classes: Vec<ClassName> = Vec::new(),
     }
 }
 
@@ -149,9 +149,9 @@ section! {
         /// The classes, unless the model names its own label space.
         label_space: String = String::from("endovis-11"),
         /// Per channel, of frames in [0, 1]: for localisation and extraction, and for training where the model gives none.
-        mean: [f64; 3] = [0.4084945, 0.25513682, 0.25353566],
+        mean: ChannelMeans = ChannelMeans::OF_THE_AUTHORS,
         /// Per channel; see mean.
-        std: [f64; 3] = [0.22662906, 0.20201652, 0.1962526],
+        std: ChannelDeviations = ChannelDeviations::OF_THE_AUTHORS,
         /// A broken picture, a missing frame, a bad label line: fail, or skip the frame and count it.
         on_bad_frame: OnBadFrame = OnBadFrame::Fail,
         /// Instead of the adapter's.
@@ -165,13 +165,13 @@ section! {
         /// Instead of the adapter's.
         interactions: Option<Vec<Pattern>> = None,
         /// Instead of the adapter's.
-        frame_step: Option<Count> = None,
+        frame_step: Option<Whole<1, 1_000_000>> = None,
         /// Added to the adapter's.
         classes: BTreeMap<String, String> = BTreeMap::new(),
         /// `sample`: the adapter whose layout the drawn scenes are written in.
         layout: Option<String> = None,
         /// `sample`: scenes drawn for each sequence.
-        frames_per_sequence: Count = Count::new(24),
+        frames_per_sequence: Whole<1, 100_000> = Whole::new(24),
         /// `sample`: [height, width] of the drawn pictures.
         picture_size: ImageSize = ImageSize::new(256, 320),
         /// `sample`: another seed draws other scenes.
@@ -203,31 +203,31 @@ section! {
         /// The digest that `weights` must have, or its first digits.
         weights_sha256: Option<String> = None,
         /// Passes over the train frames.
-        epochs: Count = Count::new(200),
+        epochs: Whole<1, 1_000_000> = Whole::new(200),
         /// Frames a step.
-        batch_size: Count = Count::new(32),
+        batch_size: Whole<1, 65_536> = Whole::new(32),
         /// Of SGD, at the start.
-        learning_rate: Positive = Positive::new(1e-3),
+        learning_rate: LearningRate = LearningRate::new(1e-3),
         /// Of SGD.
-        momentum: NonNegative = NonNegative::new(0.9),
+        momentum: Share = Share::new(0.9),
         /// On all parameters.
-        weight_decay: NonNegative = NonNegative::new(1e-4),
+        weight_decay: Decay = Decay::new(1e-4),
         /// Before the linear layer; 0 for none.
         dropout: Threshold = Threshold::new(0.0).expect("0 is a threshold"),
         /// The learning rate is multiplied by it when the validation loss no longer falls.
-        plateau_factor: Positive = Positive::new(0.95),
+        plateau_factor: Factor = Factor::new(0.95),
         /// So many epochs without a better validation loss are waited for.
-        plateau_patience: u32 = 3,
+        plateau_patience: Whole<0, 1_000_000> = Whole::new(3),
         /// A loss is better when it is below the best by this share.
-        plateau_threshold: NonNegative = NonNegative::new(1e-4),
+        plateau_threshold: Share = Share::new(1e-4),
         /// What training counts in: f32, or bf16 for mixed precision ([what that changes](performance.md)).
         precision: TrainingPrecision = TrainingPrecision::F32,
         /// The training transform.
         augmentation: Augmentation = Augmentation::PAPER,
         /// Per channel, of frames in [0, 1], in training and evaluation; the data's where absent.
-        mean: Option<[f64; 3]> = None,
+        mean: Option<ChannelMeans> = None,
         /// Per channel; see mean.
-        std: Option<[f64; 3]> = None,
+        std: Option<ChannelDeviations> = None,
         /// Of every random draw.
         seed: u64 = 42,
     }
@@ -273,43 +273,43 @@ section! {
         /// The penalty of the ridge probe on standardised features, relative to how many there are.
         ridge: Positive = Positive::new(1.0),
         /// Passes over the annotated train frames.
-        epochs: Count = Count::new(50),
+        epochs: Whole<1, 1_000_000> = Whole::new(50),
         /// Frames a step.
-        batch_size: Count = Count::new(50),
+        batch_size: Whole<1, 65_536> = Whole::new(50),
         /// Of Adam; a captioner's is multiplied with its warm-up schedule. Where absent 1 for captions, 1e-3 for interactions.
-        learning_rate: Option<Positive> = None,
+        learning_rate: Option<LearningRate> = None,
         /// In the network's layers.
         dropout: Threshold = Threshold::new(0.1).expect("0.1 is a threshold"),
         /// Regions of a frame that a head sees: the most probable classes, then the most confident.
-        maximum_regions: Count = Count::new(6),
+        maximum_regions: Whole<1, 256> = Whole::new(6),
         /// Of the network's vectors; a multiple of attention_heads.
-        width: Count = Count::new(512),
+        width: Whole<1, 4096> = Whole::new(512),
         /// A captioner's encoder and decoder layers, a graph's rounds of messages.
-        layers: Count = Count::new(3),
+        layers: Whole<1, 64> = Whole::new(3),
         /// Of each attention.
-        attention_heads: Count = Count::new(8),
+        attention_heads: Whole<1, 256> = Whole::new(8),
         /// A captioner's inner width of its feed-forward layers.
-        feed_forward: Count = Count::new(2048),
+        feed_forward: Whole<1, 65_536> = Whole::new(2048),
         /// A captioner's memory slots in each attention of its encoder; 0 for none.
-        memory_slots: u32 = 40,
+        memory_slots: Whole<0, 4096> = Whole::new(40),
         /// A captioner's learning rate rises for so many steps.
-        warm_up_steps: Count = Count::new(10_000),
+        warm_up_steps: Whole<1, 1_000_000_000> = Whole::new(10_000),
         /// Of a captioner's cross-entropy; 0 for none.
         label_smoothing: Threshold = Threshold::new(0.0).expect("0 is a threshold"),
         /// Words that the train captions have less often are unknown.
-        minimum_frequency: Count = Count::new(1),
+        minimum_frequency: Whole<1, 1_000_000_000> = Whole::new(1),
         /// Sentences that are kept while a caption is searched.
-        beam: Count = Count::new(5),
+        beam: Whole<1, 100> = Whole::new(5),
         /// In words.
-        longest_caption: Count = Count::new(20),
+        longest_caption: Whole<1, 1000> = Whole::new(20),
         /// Further epochs of self-critical training, which raises CIDEr itself.
-        self_critical_epochs: u32 = 0,
+        self_critical_epochs: Whole<0, 1_000_000> = Whole::new(0),
         /// Of the self-critical epochs.
-        self_critical_learning_rate: Positive = Positive::new(5e-6),
+        self_critical_learning_rate: LearningRate = LearningRate::new(5e-6),
         /// Further epochs in which the backbone learns with the captioner, through SL-FE.
-        joint_epochs: u32 = 0,
+        joint_epochs: Whole<0, 1_000_000> = Whole::new(0),
         /// Of the backbone in those.
-        joint_learning_rate: Positive = Positive::new(1e-5),
+        joint_learning_rate: LearningRate = LearningRate::new(1e-5),
         /// A graph's: soft-margin, cross-entropy, class-balanced or cog-tree.
         loss: InteractionLoss = InteractionLoss::CrossEntropy,
         /// Of every random draw.
@@ -324,17 +324,17 @@ section! {
 pub struct RecipeFile {
     experiment: Option<ExperimentPatch>,
     #[serde(default)]
-    adapter: BTreeMap<String, AdapterPatch>,
+    adapter: BTreeMap<Name, AdapterPatch>,
     #[serde(default)]
-    label_space: BTreeMap<String, LabelSpacePatch>,
+    label_space: BTreeMap<Name, LabelSpacePatch>,
     #[serde(default)]
-    data: BTreeMap<String, DataPatch>,
+    data: BTreeMap<Name, DataPatch>,
     #[serde(default)]
-    model: BTreeMap<String, ModelPatch>,
+    model: BTreeMap<Name, ModelPatch>,
     #[serde(default)]
-    extraction: BTreeMap<String, ExtractionPatch>,
+    extraction: BTreeMap<Name, ExtractionPatch>,
     #[serde(default)]
-    head: BTreeMap<String, HeadPatch>,
+    head: BTreeMap<Name, HeadPatch>,
     /// What is swept: lists, ranges ({ from, to, step }), [[matrix.zip]], [[matrix.exclude]], [matrix.cases.NAME].
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     matrix: Option<toml::Table>,

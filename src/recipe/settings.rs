@@ -80,9 +80,8 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     let mut table = toml::Table::new();
     let mut found = Vec::new();
     if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::usage(format!("cannot read it: {error}")).at_path(&path))?;
-        let checked = file::parse::<SettingsFile>(&path, &text)?;
-        found.extend(overrides::from_set(&checked, Rank::Settings));
+        let checked = file::parse::<SettingsFile>(&path, &file::read_text(&path)?)?;
+        found.extend(overrides::from_set(&checked, Rank::Settings)?);
         table = checked.table;
         table.remove("set");
     }

@@ -1,8 +1,11 @@
 //! The values of a recipe: each checked once, where it is made, so that nothing behind this room can meet a bad one.
 //!
-//! [`numbers`] have bounds, [`choices`] are one of a few words; here is what has a form of its own.
+//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, [`names`] can name files; here is what has a form
+//! of its own.
 
+mod channels;
 mod choices;
+mod names;
 mod numbers;
 
 use std::borrow::Cow;
@@ -14,7 +17,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use channels::*;
 pub use choices::*;
+pub use names::*;
 pub use numbers::*;
 
 /// Which classes of a frame count as present.
@@ -156,36 +161,6 @@ impl<'de> Deserialize<'de> for Init {
     }
 }
 
-/// A name that is safe as a folder's: letters, digits, `-`, `_` and `.`, not starting with a dot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
-
-impl Name {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let allowed = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
-        if !text.is_empty() && text.chars().all(allowed) && !text.starts_with('.') {
-            Ok(Name(text))
-        } else {
-            Err(format!("`{text}` cannot name a folder: letters, digits, `-`, `_` and `.` are allowed"))
-        }
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> String {
-        name.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,8 +199,44 @@ mod tests {
     #[test]
     fn other_bad_values_say_what_is_expected() {
         assert!(read::<Pool>("64").unwrap_err().contains("512, 128 or 32"));
-        assert!(read::<Count>("0").unwrap_err().contains("above 0"));
         assert!(read::<ImageSize>("[8, 320]").unwrap_err().contains("[height, width]"));
         assert!(read::<Name>("\"../x\"").unwrap_err().contains("cannot name a folder"));
+        assert!(read::<Pool>("-1").is_err());
+    }
+
+    #[test]
+    fn a_number_out_of_bounds_is_told_them() {
+        for (error, expected) in [
+            (read::<Whole<1, 256>>("0").unwrap_err(), "0 is out of bounds: a whole number from 1 to 256 is expected"),
+            (read::<Whole<1, 256>>("-3").unwrap_err(), "-3 is out of bounds"),
+            (read::<Whole<1, 256>>("1000000000").unwrap_err(), "from 1 to 256"),
+            (read::<Whole<1, 256>>("1e9").unwrap_err(), "expected a whole number from 1 to 256"),
+            (read::<LearningRate>("1e308").unwrap_err(), "1e308 is out of bounds: a number above 0 and at most 1000 is expected"),
+            (read::<LearningRate>("0").unwrap_err(), "0.0 is out of bounds"),
+            (read::<Decay>("-inf").unwrap_err(), "from 0 to 1000"),
+            (read::<Share>("nan").unwrap_err(), "from 0 to 1"),
+            (read::<ChannelDeviations>("[1, 1, 0]").unwrap_err(), "0.0 is out of bounds: for each channel a number from 0.000001"),
+            (read::<ChannelDeviations>("[nan, 1, 1]").unwrap_err(), "NaN is out of bounds"),
+            (read::<ChannelMeans>("[0, 1e308, 1]").unwrap_err(), "from -1000 to 1000"),
+        ] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bounded_number_is_written_as_the_number_that_it_is() {
+        let json = |text: &str| serde_json::to_string(&read::<ChannelMeans>(text).unwrap()).unwrap();
+        assert_eq!(json("[0, 0.4084945, 1]"), "[0.0,0.4084945,1.0]");
+        assert_eq!(serde_json::to_string(&(Whole::<0, 9>::new(3), LearningRate::new(1e-3), Share::new(1.0))).unwrap(), "[3,0.001,1.0]");
+    }
+
+    #[test]
+    fn a_class_is_named_by_words_that_a_file_could_have() {
+        for text in ["bipolar forceps", "L-hook (left), 2.5 mm", "pince à biopsie"] {
+            assert!(read::<ClassName>(&format!("{text:?}")).is_ok(), "{text}");
+        }
+        for text in ["", " tissue", "tissue ", "../tissue", "a/b", "=1+1", "a\\nb", "<b>"] {
+            assert!(read::<ClassName>(&format!("\"{text}\"")).unwrap_err().contains("cannot name a class"), "{text}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::exports::{Exported, model_folder, object};
+use super::export_paths;
+use super::exports::{Exported, object};
 use super::results::Results;
 use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::{Built, PlannedCell};
@@ -23,11 +24,8 @@ pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exp
         if extraction.value.mode == Mode::GroundTruthBoxes || extraction.value.shuffled {
             continue;
         }
-        let mut name = format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels());
-        if let Some(head) = &cell.cell.head {
-            name = format!("{name}_{head}");
-        }
-        files += captioner(&built.plan, results, cell, &folder.join(model_folder(cell)).join(name))?;
+        let folder = folder.join(export_paths::model(cell)).join(export_paths::captioner(cell, extraction));
+        files += captioner(&built.plan, results, cell, &folder)?;
         cells += 1;
     }
     if cells == 0 {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use zip::write::SimpleFileOptions;
 
+use super::export_paths;
 use super::results::Results;
 use crate::artifacts::boxes::{self, BoxRow};
 use crate::artifacts::features::{self, WIDTH, write_npy};
@@ -27,38 +28,23 @@ pub struct Exported {
     pub files: usize,
 }
 
-/// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
-pub(super) fn model_folder(cell: &PlannedCell) -> String {
-    let swept: Vec<String> = cell
-        .cell
-        .assignment
-        .iter()
-        .filter(|(axis, _)| !axis.starts_with("extraction.roi_threshold") && !axis.starts_with("extraction.pool") && axis.contains('.'))
-        .map(|(axis, value)| format!("{axis}={}", value.to_string().replace(['"', ' ', '/'], "")))
-        .collect();
-    if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) }
-}
-
-fn roi_threshold(cell: &PlannedCell) -> String {
-    cell.extraction.as_ref().map(|extraction| extraction.value.roi_threshold.to_string()).unwrap_or_default()
-}
-
 /// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that find other boxes at one T_ROI have
 /// folders of their own.
 fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     let mut models: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
-        models.entry(model_folder(cell)).or_default().push(cell);
+        models.entry(export_paths::model(cell)).or_default().push(cell);
     }
     let mut folders: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for (model, cells) in models {
         let mut by_threshold = BTreeMap::new();
-        let differs =
-            |cell: &&PlannedCell| *by_threshold.entry(roi_threshold(cell)).or_insert(cell.stages.localize) != cell.stages.localize;
+        let differs = |cell: &&PlannedCell| {
+            *by_threshold.entry(export_paths::roi_threshold(cell)).or_insert(cell.stages.localize) != cell.stages.localize
+        };
         let is_ambiguous = cells.iter().any(differs);
         for cell in cells {
             let extraction = cell.extraction.as_ref().filter(|_| is_ambiguous);
-            let folder = extraction.map_or_else(|| model.clone(), |extraction| format!("{model}[{}]", extraction.name));
+            let folder = extraction.map_or_else(|| model.clone(), |extraction| export_paths::model_by_extraction(&model, extraction));
             let kept = folders.entry(folder).or_default();
             if !kept.iter().any(|other| other.stages.localize == cell.stages.localize) {
                 kept.push(cell);
@@ -104,7 +90,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
         let frames = Frames::of(results, first)?;
         let heat = heat_maps::read_all(&object(results, first.stages.heat_maps, output::HEAT_MAPS)?)?;
         let at_threshold: Vec<(String, HashMap<usize, Vec<BoxRow>>)> =
-            cells.iter().map(|cell| Ok((roi_threshold(cell), boxes_by_row(results, cell)?))).collect::<Result<_>>()?;
+            cells.iter().map(|cell| Ok((export_paths::roi_threshold(cell), boxes_by_row(results, cell)?))).collect::<Result<_>>()?;
         let rows = frames.rows();
         rows.par_iter().try_for_each(|&row| {
             let frame = &frames.frames[row];
@@ -126,7 +112,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
                 let confidence: Vec<f32> = boxes.iter().map(|found| found.scored.confidence).collect();
                 archive.add(&format!("confidence_{threshold}"), &[boxes.len()], &confidence)?;
             }
-            archive.write(&folder.join(&name).join(&frame.sequence).join(format!("{}.npz", frame.name)))
+            archive.write(&export_paths::frame(&folder.join(&name), frame, "", "npz"))
         })?;
         files += rows.len();
     }
@@ -148,7 +134,7 @@ pub fn crops(built: &Built, results: &Results, folder: &Path) -> Result<Exported
         let frames = Frames::of(results, cells[0])?;
         for cell in cells {
             let boxes = boxes_by_row(results, cell)?;
-            let folder = folder.join(&name).join(roi_threshold(cell));
+            let folder = folder.join(&name).join(export_paths::roi_threshold(cell));
             files += frames
                 .rows()
                 .par_iter()
@@ -168,8 +154,8 @@ fn frame_crops(frames: &Frames, row: usize, boxes: &[BoxRow], cell: &PlannedCell
         let class = of_class[0].class;
         let bounds: Vec<Box2> = of_class.iter().map(|found| found.scored.bounds).collect();
         for (index, bounds) in used_regions(&bounds, class == cell.label_space.tissue()).iter().enumerate() {
-            let path = folder.join(&frame.sequence).join(format!("{}_{class}_{index}_{}.png", frame.name, bounds.file_name_part()));
-            write_png(&picture::cut_out(&stretched, bounds), &path)?;
+            let region = format!("_{class}_{index}_{}", bounds.file_name_part());
+            write_png(&picture::cut_out(&stretched, bounds), &export_paths::frame(folder, frame, &region, "png"))?;
             written += 1;
         }
     }
@@ -189,17 +175,16 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
         let Some(extraction) = &cell.extraction else { continue };
         let features = object(results, cell.stages.extract, output::FEATURES)?;
         let frames = Frames::of(results, cell)?;
-        let name = format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels());
-        let folder = folder.join(model_folder(cell)).join(name);
+        let folder = folder.join(export_paths::model(cell)).join(export_paths::extraction(extraction));
         let mut without_region: Vec<bool> = (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
         features::for_each_frame(&features, |found| {
             let frame = &frames.frames[found.row];
             without_region[found.row] = false;
             for (place, region) in found.regions.iter().enumerate() {
-                let file = format!("{}_{}_{}_{}.npz", frame.name, region.class, region.index, region.bounds.file_name_part());
+                let of_region = format!("_{}_{}_{}", region.class, region.index, region.bounds.file_name_part());
                 let mut archive = Npz::default();
                 archive.add("feat", &[WIDTH], found.of_region(place))?;
-                archive.write(&folder.join("per_region").join(&frame.sequence).join(file))?;
+                archive.write(&export_paths::frame(&folder.join("per_region"), frame, &of_region, "npz"))?;
                 files += 1;
             }
             write_frame(&folder, frame, found.regions.len(), found.values)
@@ -213,7 +198,7 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
 }
 
 fn write_frame(folder: &Path, frame: &Frame, regions: usize, values: &[f32]) -> Result<()> {
-    let path = folder.join("per_frame").join(&frame.sequence).join(format!("{}.npy", frame.name));
+    let path = export_paths::frame(&folder.join("per_frame"), frame, "", "npy");
     let mut bytes = Vec::new();
     write_npy(&mut bytes, &[regions as u64, WIDTH as u64], values).at_path("write", &path)?;
     write_atomically_quick(&path, &bytes)

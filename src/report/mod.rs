@@ -3,6 +3,7 @@
 //! Everything here is a view: made from the plan and the store, always rebuildable, never an input of a stage.
 
 pub mod captioners;
+mod export_paths;
 pub mod exports;
 pub mod layout;
 pub mod live_tables;

@@ -21,6 +21,11 @@ pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Whether stderr may have colours: only where somebody watches it, and not where `NO_COLOR` says that they are not wanted.
+pub fn is_coloured() -> bool {
+    is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Columns of the terminal that stdout goes to; `None` where it is no terminal.
 pub fn data_width() -> Option<usize> {
     std::io::stdout().is_terminal().then(|| usize::from(console_width()))

@@ -1,0 +1,61 @@
+//! What a message quotes of a user's text: short enough to be read, and without what a terminal would obey.
+
+use std::fmt;
+
+/// In bytes. Longer messages and hints are cut, whatever they quote.
+const LONGEST_MESSAGE: usize = 1200;
+
+/// A user's value as a message quotes it: start and end of a long one, and control characters as `\u{1b}`.
+pub fn shortened(value: impl fmt::Display) -> String {
+    cut(escaped(value.to_string(), char::is_control), 120, 60)
+}
+
+/// A whole message, of which a part may be a value that nobody has shortened. Its line breaks stay.
+pub(crate) fn limited(message: String) -> String {
+    let message = escaped(message, |letter| letter.is_control() && letter != '\n');
+    if message.len() <= LONGEST_MESSAGE { message } else { cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3) }
+}
+
+fn escaped(text: String, is_dangerous: impl Fn(char) -> bool) -> String {
+    if !text.chars().any(&is_dangerous) {
+        return text;
+    }
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        if is_dangerous(letter) { escaped.extend(letter.escape_default()) } else { escaped.push(letter) }
+    }
+    escaped
+}
+
+/// So many characters of the start and of the end of a text that is longer.
+fn cut(text: String, start: usize, end: usize) -> String {
+    let letters = text.chars().count();
+    // What stands in for the middle takes room, too.
+    if letters <= start + end + 40 {
+        return text;
+    }
+    let left_out = letters - start - end;
+    let first: String = text.chars().take(start).collect();
+    let last: String = text.chars().skip(start + left_out).collect();
+    format!("{first}... ({left_out} characters left out) ...{last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_keeps_its_start_and_its_end() {
+        assert_eq!(shortened("gc-d"), "gc-d");
+        let long = format!("start{}end", "é".repeat(200_000));
+        let short = shortened(&long);
+        assert!(short.starts_with("starté") && short.ends_with("éend") && short.contains("199828 characters"), "{short}");
+        assert!(limited(long).len() < 3 * LONGEST_MESSAGE);
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing() {
+        assert_eq!(shortened("\u{1b}[31mred\n"), "\\u{1b}[31mred\\n");
+        assert_eq!(limited("one\ntwo\r\u{7}".into()), "one\ntwo\\r\\u{7}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where exported files lie below the folder that a person names: the one place where names become paths of an export.
+//!
+//! Names of recipes are checked where they are read, and so are those of frames. Yet a swept value can be any text, and so every
+//! part of a path goes through [`part`]: whatever it is made of, it is one name of a file and leads nowhere else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::index::Frame;
+use crate::pipeline::build::PlannedCell;
+use crate::recipe::library::Resolved;
+use crate::recipe::schema::ExtractionRecipe;
+use crate::store::digest::Digest;
+
+/// In bytes. File systems end at 255, and something may be put behind a part.
+const LONGEST: usize = 200;
+/// In bytes, of a text that has digits of its digest behind it: with them it is no longer than another.
+const LONGEST_START: usize = LONGEST - 14;
+
+/// A text as one part of a path. A name that is safe stays as it is; of another the unsafe letters are replaced and what is too
+/// long is cut off, and the first digits of its digest are put behind it, so that two texts stay two.
+pub(super) fn part(text: impl fmt::Display) -> String {
+    let text = text.to_string();
+    let is_unsafe = |letter: char| letter.is_control() || "/\\:*?\"<>|".contains(letter);
+    if !text.is_empty() && !text.starts_with('.') && text.len() <= LONGEST && !text.contains(is_unsafe) {
+        return text;
+    }
+    let start = text.char_indices().take_while(|(place, letter)| place + letter.len_utf8() <= LONGEST_START);
+    let safe: String = start.map(|(_, letter)| if is_unsafe(letter) { '_' } else { letter }).collect();
+    format!("_{safe}~{}", Digest::of_bytes(text.as_bytes()).short())
+}
+
+/// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
+pub(super) fn model(cell: &PlannedCell) -> String {
+    let swept: Vec<String> = cell
+        .cell
+        .assignment
+        .iter()
+        .filter(|(axis, _)| !axis.starts_with("extraction.roi_threshold") && !axis.starts_with("extraction.pool") && axis.contains('.'))
+        .map(|(axis, value)| format!("{axis}={}", value.to_string().replace(['"', ' ', '/'], "")))
+        .collect();
+    part(if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) })
+}
+
+/// The folder of a model where several extractions find other boxes at one T_ROI.
+pub(super) fn model_by_extraction(model: &str, extraction: &Resolved<ExtractionRecipe>) -> String {
+    part(format!("{model}[{}]", extraction.name))
+}
+
+pub(super) fn roi_threshold(cell: &PlannedCell) -> String {
+    cell.extraction.as_ref().map(|extraction| part(extraction.value.roi_threshold)).unwrap_or_default()
+}
+
+/// The folder of one way of extraction.
+pub(super) fn extraction(extraction: &Resolved<ExtractionRecipe>) -> String {
+    part(format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels()))
+}
+
+/// The folder of a captioner: of the extraction, and of the head where a matrix sweeps heads.
+pub(super) fn captioner(cell: &PlannedCell, of: &Resolved<ExtractionRecipe>) -> String {
+    match &cell.cell.head {
+        Some(head) => part(format!("{}_{head}", extraction(of))),
+        None => extraction(of),
+    }
+}
+
+/// A frame's file: in the folder of its sequence, with `more` behind its name.
+pub(super) fn frame(folder: &Path, frame: &Frame, more: &str, extension: &str) -> PathBuf {
+    folder.join(part(&frame.sequence)).join(format!("{}.{extension}", part(format!("{}{more}", frame.name))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn safe_names_stay_as_they_are() {
+        for name in ["gc-d", "sl-fe_roi0.3_pool512", "seq_1", "frame010_3_0_-4,2,30,40", "tiny[data.image_size=[64,80];model.epochs=3]"] {
+            assert_eq!(part(name), name);
+        }
+    }
+
+    #[test]
+    fn two_unsafe_names_stay_two() {
+        assert_ne!(part("a:b"), part("a*b"));
+        assert_ne!(part("x".repeat(300)), part("x".repeat(301)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_one_part_of_a_path(text in "(\\PC|[./\\\\\\x00-\\x1f]){0,300}") {
+            let made = part(&text);
+            let path = Path::new("folder").join(&made);
+            let parts: Vec<Component> = path.components().collect();
+            prop_assert_eq!(parts.len(), 2);
+            prop_assert!(matches!(parts[1], Component::Normal(_)) && made.len() < 255);
+            prop_assert_eq!(part(&made), made);
+        }
+    }
+}
