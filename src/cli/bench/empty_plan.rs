@@ -42,7 +42,7 @@ fn plan(shape: Shape, stages: usize) -> Plan {
     plan
 }
 
-pub struct Silent;
+struct Silent;
 
 impl Reporter for Silent {
     fn event(&mut self, _plan: &Plan, _event: &Event) {}

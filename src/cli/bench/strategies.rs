@@ -6,7 +6,6 @@ use image::RgbImage;
 use rand::Rng;
 use serde::Serialize;
 
-use super::empty_plan::Silent;
 use crate::artifacts::metrics::StepSpeed;
 use crate::cli::context::Context;
 use crate::cli::{Machine, Overrides, transient};
@@ -19,6 +18,7 @@ use crate::protocol::Hello;
 use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
 use crate::store::read_json;
 use crate::vision::picture;
@@ -119,18 +119,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             steps: &steps,
         };
         let text = serde_json::to_string_pretty(&measured).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
-        printer::data(&text);
+        printer::lines(&text)
     } else {
-        printer::data(&terminal_table::draw(&table(&stage, &hello, &steps), printer::data_width()));
+        printer::lines(&terminal_table::draw(&table(&stage, &hello, &steps), printer::data_width()))
     }
-    Ok(())
 }
 
 /// As a stage of its own.
 fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
     let mut planned = Stage::new("benchmark".into(), stage, Resource::Device);
     planned.places.insert(place::ROOT.into(), pictures.canonicalize().at_path("find the pictures in", pictures)?);
-    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut Silent)?;
+    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut OnlyWaiting)?;
     Ok((hello, read_json(&figures)?))
 }
 
