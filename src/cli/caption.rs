@@ -126,7 +126,7 @@ fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
 fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &TrainedHeads) -> String {
     let mut text = escape::line(&described.picture).into_owned();
     if let Some(problem) = &described.problem {
-        let _ = write!(text, "\n  {}", escape::line(problem));
+        let _ = write!(text, "\n  {problem}");
         return text;
     }
     let _ = write!(text, "  ({:.1} ms)", described.milliseconds);

@@ -30,11 +30,26 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
     /// The program that runs stages; beside this one where absent.
     pub worker: Option<PathBuf>,
+    /// How long a stage waits for the machine: a speed stage until it has the machine alone, another until one is measured.
+    /// After that it goes on, and a speed that is measured then is marked "not alone".
+    pub machine_wait_seconds: u64,
 }
+
+/// Most stages take less. One that trains may take hours, for which nobody wants to wait unasked.
+const USUAL_MACHINE_WAIT_SECONDS: u64 = 600;
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { store: None, shared_store: None, results: None, device: "auto".into(), jobs: None, threads: None, worker: None }
+        Settings {
+            store: None,
+            shared_store: None,
+            results: None,
+            device: "auto".into(),
+            jobs: None,
+            threads: None,
+            worker: None,
+            machine_wait_seconds: USUAL_MACHINE_WAIT_SECONDS,
+        }
     }
 }
 
@@ -50,6 +65,7 @@ struct SettingsFile {
     threads: Option<NonZeroUsize>,
     worker: Option<PathBuf>,
     shared_store: Option<PathBuf>,
+    machine_wait_seconds: Option<u64>,
     set: Option<toml::Table>,
 }
 
@@ -70,7 +86,7 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     )?);
-    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker"];
+    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "machine_wait_seconds"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
         .merge(Env::prefixed("SURGCAM_").only(&keys))

@@ -9,6 +9,8 @@ pub mod events;
 pub mod identity;
 pub mod interrupt;
 pub mod journal;
+mod lock_holders;
+pub mod machine_lock;
 mod ready;
 mod slot;
 pub mod visible_gpus;

@@ -152,7 +152,8 @@ mod tests {
     }
 
     fn busy_slot(stages: usize) -> Slot {
-        let command = WorkerCommand { program: "worker".into(), device: "cpu".into(), threads: 1, visible_gpu: None };
+        let (program, device) = ("worker".into(), "cpu".into());
+        let command = WorkerCommand { program, device, threads: 1, visible_gpu: None, machine_wait_seconds: 1 };
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();
         let job = Some(CurrentJob::new(stages, false, None));

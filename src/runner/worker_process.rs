@@ -48,6 +48,8 @@ pub struct WorkerCommand {
     pub threads: usize,
     /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
     pub visible_gpu: Option<String>,
+    /// How long its stages wait for the machine.
+    pub machine_wait_seconds: u64,
 }
 
 impl WorkerCommand {
@@ -69,7 +71,8 @@ impl WorkerCommand {
         let command = |name: String| {
             let visible_gpu = visible_gpu(&name, preset.as_deref())?;
             let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
-            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu })
+            let machine_wait_seconds = settings.machine_wait_seconds;
+            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu, machine_wait_seconds })
         };
         names.into_iter().map(command).collect()
     }
@@ -82,6 +85,7 @@ impl WorkerCommand {
     fn process(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
+        command.args(["--machine-wait-seconds", &self.machine_wait_seconds.to_string()]);
         if let Some(gpu) = &self.visible_gpu {
             command.env(visible_gpus::VARIABLE, gpu);
             // A number of the user's own is meant as CUDA takes it; ours is the driver's.

@@ -35,6 +35,7 @@ use clap::Parser;
 use surgcam::error::{Error, Result};
 use surgcam::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION};
 use surgcam::runner::identity::host;
+use surgcam::runner::machine_lock::MachineLock;
 use surgcam::runner::visible_gpus;
 use surgcam::store::Store;
 use tch::Device;
@@ -49,6 +50,9 @@ struct Arguments {
     device: String,
     #[arg(long)]
     threads: usize,
+    /// How long a stage waits for the machine
+    #[arg(long)]
+    machine_wait_seconds: u64,
     #[arg(long)]
     store: PathBuf,
     /// A common store, only read
@@ -88,7 +92,8 @@ fn run() -> Result<()> {
     send(&mut protocol, &FromWorker::Hello(hello.clone()));
     let protocol = Mutex::new(protocol);
     let say = |message: &FromWorker| send(&mut *protocol.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), message);
-    let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say };
+    let machine = MachineLock::new(&std::env::temp_dir(), Duration::from_secs(arguments.machine_wait_seconds));
+    let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say, machine };
     for job in listen() {
         job::make(&worker, &hello, job);
         say(&FromWorker::JobDone);

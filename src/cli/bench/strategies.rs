@@ -173,6 +173,13 @@ fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTa
         |step: &StepSpeed| is_mode(step).then(|| forward(step.batch)).flatten().map(|forward| step.p50_milliseconds_per_frame / forward);
     let number = |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
     let [height, width] = stage.image_size;
+    let mut notes = vec![
+        "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".to_string(),
+        "random weights; all classes present".to_string(),
+    ];
+    if steps.iter().any(|step| step.not_alone) {
+        notes.push("not alone: others used the machine meanwhile, so all times may be too long".to_string());
+    }
     ResultTable {
         name: "strategies".into(),
         title: format!(
@@ -190,10 +197,7 @@ fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTa
             TableColumn::number("frames/s", 1, number(|step| 1e3 / step.p50_milliseconds_per_frame)),
             TableColumn::number("to forward", 3, steps.iter().map(relative).collect()),
         ],
-        notes: vec![
-            "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".into(),
-            "random weights; all classes present".into(),
-        ],
+        notes,
         more_rows: 0,
     }
 }

@@ -65,7 +65,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
         }
         measure_in_turns(&mut steps, parameters.seconds, |done, of| stage.progress(round * of + done, parameters.rounds * of, "steps"))?;
     }
-    let speeds: Vec<StepSpeed> = steps.iter().map(Step::speed).collect();
+    let not_alone = !stage.machine.is_alone();
+    let speeds: Vec<StepSpeed> = steps.iter().map(|step| step.speed(not_alone)).collect();
     write_json(&stage.output(output::METRICS), &speeds)
 }
 
@@ -101,7 +102,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn speed(&self) -> StepSpeed {
+    fn speed(&self, not_alone: bool) -> StepSpeed {
         let per_frame = |seconds: f64| seconds * 1e3 / self.batch as f64;
         StepSpeed {
             step: self.name.clone(),
@@ -109,6 +110,7 @@ impl Step<'_> {
             p50_milliseconds_per_frame: per_frame(self.times.median()),
             p95_milliseconds_per_frame: per_frame(self.times.percentile(0.95)),
             repetitions: self.times.0.len(),
+            not_alone,
         }
     }
 }

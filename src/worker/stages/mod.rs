@@ -26,6 +26,7 @@ use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
+use surgcam::runner::machine_lock::{Hold, MachineLock};
 use surgcam::store::Store;
 use surgcam::store::record::Record;
 use tch::Device;
@@ -37,6 +38,7 @@ pub struct Worker<'a> {
     /// Set when the runner wants no more.
     pub stopping: &'a AtomicBool,
     pub say: &'a dyn Fn(&FromWorker),
+    pub machine: MachineLock,
 }
 
 /// One stage to make.
@@ -45,6 +47,8 @@ pub struct StageRun<'a> {
     pub job: &'a StageJob,
     /// Each file or folder at its top becomes an output of that name.
     pub workspace: &'a Path,
+    /// What it has of the machine.
+    pub machine: &'a Hold,
     last_progress: Cell<Option<Instant>>,
 }
 
@@ -52,8 +56,8 @@ pub struct StageRun<'a> {
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> StageRun<'a> {
-    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path) -> Self {
-        StageRun { worker, job, workspace, last_progress: Cell::new(None) }
+    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path, machine: &'a Hold) -> Self {
+        StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
     }
 
     pub fn parameters<P: StageParameters>(&self) -> Result<P> {
