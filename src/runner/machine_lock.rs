@@ -49,7 +49,7 @@ pub struct MachineLock {
 
 /// What a stage has of the machine; given back when dropped.
 #[derive(Debug)]
-pub struct Hold {
+pub struct MachineHold {
     /// Absent where the stage goes on without it.
     lock: Option<File>,
     want: Want,
@@ -68,7 +68,7 @@ impl MachineLock {
     }
 
     /// Takes the lock. `on_wait` hears once what is waited for; an error only where `is_stopping` says that nothing is wanted any more.
-    pub fn take(&self, want: Want, on_wait: impl FnOnce(&str), is_stopping: impl Fn() -> bool) -> Result<Hold> {
+    pub fn take(&self, want: Want, on_wait: impl FnOnce(&str), is_stopping: impl Fn() -> bool) -> Result<MachineHold> {
         let mut on_wait = Some(on_wait);
         for _ in 0..ATTEMPTS {
             let file = match open(&self.path) {
@@ -82,12 +82,15 @@ impl MachineLock {
                 }
                 Err(TryLockError::WouldBlock) => match self.wait(file, want, on_wait.take(), &is_stopping)? {
                     Waited::Granted(file) => file,
-                    Waited::InVain { why, late } => return Ok(self.without(want, &why, late)),
+                    Waited::InVain { why, late } => {
+                        leave_word(&self.path);
+                        return Ok(self.without(want, &why, late));
+                    }
                 },
             };
             if is_named(&file, &self.path) {
                 self.waited_in_vain.set(false);
-                return Ok(Hold::with(file, want));
+                return Ok(MachineHold::with(file, want));
             }
         }
         Ok(self.without(want, &format!("somebody replaces {} again and again", self.path.display()), None))
@@ -124,20 +127,19 @@ impl MachineLock {
                 Err(RecvTimeoutError::Timeout) if begun.elapsed() < self.patience => {}
                 Err(_) => {
                     self.waited_in_vain.set(true);
-                    leave_word(&self.path);
                     return Ok(Waited::InVain { why: format!("for {seconds} s the machine was in use by {users}"), late: Some(receiver) });
                 }
             }
         }
     }
 
-    fn without(&self, want: Want, why: &str, late: Option<Receiver<File>>) -> Hold {
+    fn without(&self, want: Want, why: &str, late: Option<Receiver<File>>) -> MachineHold {
         let note = match want {
             Want::Alone => Some(format!("not alone, and marked so: {why}")),
             Want::Shared if self.has_told.replace(true) => None,
             Want::Shared => Some(format!("goes on without the machine's lock: {why}")),
         };
-        Hold { lock: None, want, mark: None, _late: late, note }
+        MachineHold { lock: None, want, mark: None, _late: late, note }
     }
 }
 
@@ -147,11 +149,11 @@ enum Waited {
     InVain { why: String, late: Option<Receiver<File>> },
 }
 
-impl Hold {
+impl MachineHold {
     fn with(file: File, want: Want) -> Self {
         // Whoever may only read the file holds it without a name in it.
         let mark = (want == Want::Alone).then(|| format!("{MARK}{}", this_process())).filter(|mark| write(&file, mark).is_ok());
-        Hold { lock: Some(file), want, mark, _late: None, note: None }
+        MachineHold { lock: Some(file), want, mark, _late: None, note: None }
     }
 
     /// Whether nobody else has used the machine so far, as far as everybody keeps to the lock or leaves word.
@@ -161,7 +163,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for MachineHold {
     fn drop(&mut self) {
         if let (Some(file), Some(_)) = (&self.lock, &self.mark) {
             // An old name would only mislead whoever waits.
@@ -289,7 +291,7 @@ mod tests {
     }
 
     /// Takes it and tells what was waited for.
-    fn taken(lock: &MachineLock, want: Want) -> (Hold, Option<String>) {
+    fn taken(lock: &MachineLock, want: Want) -> (MachineHold, Option<String>) {
         let mut waited = None;
         let hold = lock.take(want, |what| waited = Some(what.to_string()), || false).unwrap();
         (hold, waited)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use surgcam::error::{Class, Error, Result};
 use surgcam::protocol::{FromWorker, Hello, Job, StageJob};
-use surgcam::runner::machine_lock::{Hold, Want};
+use surgcam::runner::machine_lock::{MachineHold, Want};
 use surgcam::store::lock::StageLock;
 use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
 
@@ -124,7 +124,7 @@ fn machine_of(hello: &Hello) -> Machine {
 
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so, and whoever goes on
 /// without it.
-fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<Hold> {
+fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
     let is_alone = stages.iter().any(|stage| stages::is_alone(&stage.parts.kind));
     let want = if is_alone { Want::Alone } else { Want::Shared };
     // Of a pass one speaks for all.

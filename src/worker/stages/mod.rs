@@ -26,7 +26,7 @@ use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
-use surgcam::runner::machine_lock::{Hold, MachineLock};
+use surgcam::runner::machine_lock::{MachineHold, MachineLock};
 use surgcam::store::Store;
 use surgcam::store::record::Record;
 use tch::Device;
@@ -48,7 +48,7 @@ pub struct StageRun<'a> {
     /// Each file or folder at its top becomes an output of that name.
     pub workspace: &'a Path,
     /// What it has of the machine.
-    pub machine: &'a Hold,
+    pub machine: &'a MachineHold,
     last_progress: Cell<Option<Instant>>,
 }
 
@@ -56,7 +56,7 @@ pub struct StageRun<'a> {
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> StageRun<'a> {
-    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path, machine: &'a Hold) -> Self {
+    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path, machine: &'a MachineHold) -> Self {
         StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
     }
 
