@@ -83,6 +83,17 @@ impl Error {
         self
     }
 
+    /// The same error with other texts: what, place and hint are changed one by one.
+    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        let Parts { class, what, place, hint } = &*self.0;
+        Error(Box::new(Parts {
+            class: *class,
+            what: change(what),
+            place: place.as_deref().map(&change),
+            hint: hint.as_deref().map(&change),
+        }))
+    }
+
     pub fn class(&self) -> Class {
         self.0.class
     }

@@ -18,6 +18,7 @@
 //! * [`dataset`], [`vision`]: frames, labels, boxes, heat maps; pure functions, used by the worker and by the reports.
 //! * [`language`]: captions as words, and how well they are told.
 //! * [`artifacts`]: the files that stages leave in the store and others read.
+//! * [`escape`]: what becomes of other people's texts on a terminal and in tables.
 //! * [`report`]: tables through polars, pictures, the run record; what a person sees while stages run.
 //! * [`protocol`]: what runner and worker say to each other.
 //! * [`regular_file`]: opens the files of others, without ever waiting for one.
@@ -29,6 +30,7 @@ pub mod artifacts;
 pub mod cli;
 pub mod dataset;
 pub mod error;
+pub mod escape;
 pub mod language;
 pub mod pipeline;
 pub mod plan;

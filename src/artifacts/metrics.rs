@@ -99,6 +99,9 @@ pub struct Speed {
     pub p95_milliseconds: f64,
     pub forward_passes_per_frame: f64,
     pub regions_per_frame: f64,
+    /// Whether others used the machine meanwhile, for it could not be had alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_alone: bool,
 }
 
 /// `benchmark`: one step, measured.
@@ -110,6 +113,9 @@ pub struct StepSpeed {
     pub p50_milliseconds_per_frame: f64,
     pub p95_milliseconds_per_frame: f64,
     pub repetitions: usize,
+    /// As in [`Speed`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_alone: bool,
 }
 
 /// `self-test`: one comparison of many values with those of an independent implementation.

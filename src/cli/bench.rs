@@ -70,8 +70,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::EmptyPlan { shape, stages, machine } => {
             let ran = empty_plan::run(&Context::new(None, &super::Overrides::default(), machine)?, *shape, *stages)?;
-            printer::data(&format!("{} stages, {} run, {:.3} s", stages, ran.executed, ran.time.as_secs_f64()));
-            Ok(())
+            printer::line(&format!("{} stages, {} run, {:.3} s", stages, ran.executed, ran.time.as_secs_f64()))
         }
         What::Strategies(arguments) => strategies::execute(arguments),
         What::Orchestrator { only, json } => orchestrator(only, *json),
@@ -96,11 +95,10 @@ fn orchestrator(only: &[Part], json: bool) -> Result<()> {
     }
     if json {
         let text = serde_json::to_string_pretty(&figures).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
-        printer::data(&text);
+        printer::lines(&text)
     } else {
-        printer::data(&terminal_table::draw(&table(&figures), printer::data_width()));
+        printer::lines(&terminal_table::draw(&table(&figures), printer::data_width()))
     }
-    Ok(())
 }
 
 fn table(figures: &[Figure]) -> ResultTable {

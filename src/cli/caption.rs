@@ -8,13 +8,14 @@ use super::{Machine, Overrides, transient};
 use crate::artifacts::description::DescribedPicture;
 use crate::dataset::index::read_lines;
 use crate::error::{AtPath, Error, Result};
+use crate::escape;
 use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
 use crate::pipeline::stages::{output, place};
-use crate::plan::{Plan, Resource, Stage};
+use crate::plan::{Resource, Stage};
 use crate::regular_file;
 use crate::report::printer;
-use crate::runner::events::{Event, Reporter};
+use crate::report::progress::OnlyWaiting;
 use crate::store::read_json;
 
 #[derive(clap::Args)]
@@ -46,14 +47,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut stage = Stage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, Resource::Device);
     stage.places.insert(place::ROOT.into(), pictures);
     stage.places.insert(place::CAPTIONER.into(), arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?);
-    let (hello, described) = transient::make(&context, stage, output::DESCRIPTIONS, &mut Quiet)?;
+    let (hello, described) = transient::make(&context, stage, output::DESCRIPTIONS, &mut OnlyWaiting)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     let heads = TrainedHeads::of(&arguments.checkpoint);
     for picture in &described {
         if arguments.json {
-            printer::data(&line(picture, &captioner)?);
+            printer::line(&line(picture, &captioner)?)?;
         } else {
-            printer::data(&text(picture, &captioner, &heads));
+            printer::lines(&text(picture, &captioner, &heads))?;
         }
     }
     let broken = described.iter().filter(|picture| picture.problem.is_some()).count();
@@ -128,28 +129,21 @@ fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
 
 /// The picture's name and time, its caption, and its graph, an edge a line.
 fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &TrainedHeads) -> String {
-    let mut text = described.picture.clone();
+    let mut text = escape::line(&described.picture).into_owned();
     if let Some(problem) = &described.problem {
         let _ = write!(text, "\n  {problem}");
         return text;
     }
     let _ = write!(text, "  ({:.1} ms)", described.milliseconds);
     if let Some(caption) = &described.description.caption {
-        let _ = write!(text, "\n  {}", if caption.is_empty() { "(an empty caption)" } else { caption });
+        let _ = write!(text, "\n  {}", escape::line(if caption.is_empty() { "(an empty caption)" } else { caption }));
     }
     if heads.graph && described.description.interactions.is_empty() {
         text.push_str("\n  (no instrument seen, so no graph)");
     }
     for edge in &described.description.interactions {
-        let class = class_name(captioner, edge.class);
-        let _ = write!(text, "\n  {class} -> tissue: {} ({:.2})", edge.interaction, edge.probability);
+        let (class, interaction) = (escape::line(class_name(captioner, edge.class)), escape::line(&edge.interaction));
+        let _ = write!(text, "\n  {class} -> tissue: {interaction} ({:.2})", edge.probability);
     }
     text
-}
-
-/// Captions are the answer; how they came about is nobody's question.
-struct Quiet;
-
-impl Reporter for Quiet {
-    fn event(&mut self, _plan: &Plan, _event: &Event) {}
 }

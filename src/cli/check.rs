@@ -29,9 +29,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = context.project.join("recipes");
     let (library, unreadable) = Library::read(&folder);
     let are_readable = unreadable.is_empty();
-    let mut found = if are_readable { recipes(&context, library, &folder) } else { told(unreadable) };
+    let mut found = if are_readable { recipes(&context, library, &folder)? } else { told(unreadable) };
     for name in &names {
-        found += if are_readable { experiment(&context, name) } else { told(file_alone(&context, name).err()) };
+        found += if are_readable { experiment(&context, name)? } else { told(file_alone(&context, name).err()) };
     }
     if !are_readable {
         printer::message("what experiments make of the recipes is checked once these can be read");
@@ -43,25 +43,25 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn recipes(context: &Context, library: Library, folder: &Path) -> usize {
+fn recipes(context: &Context, library: Library, folder: &Path) -> Result<usize> {
     let library = Experiment::of_library(library);
     let found = told(mistakes::of_recipes(&library, &context.project, |_| true));
     if found == 0 {
-        printer::data(&format!("{}: {} recipes, no mistake found", folder.display(), library.library().recipes().count()));
+        printer::line(&format!("{}: {} recipes, no mistake found", folder.display(), library.library().recipes().count()))?;
     }
-    found
+    Ok(found)
 }
 
-fn experiment(context: &Context, name: &str) -> usize {
+fn experiment(context: &Context, name: &str) -> Result<usize> {
     let experiment = match context.experiment(name) {
         Ok(experiment) => experiment,
-        Err(error) => return told([error]),
+        Err(error) => return Ok(told([error])),
     };
     let found = told(mistakes::of_experiment(&experiment, &context.project));
     if found == 0 {
-        printer::data(&format!("{name}: {} cells, no mistake found", experiment.cells.len()));
+        printer::line(&format!("{name}: {} cells, no mistake found", experiment.cells.len()))?;
     }
-    found
+    Ok(found)
 }
 
 /// What can be said of an experiment's file without the recipes.

@@ -12,7 +12,7 @@ use crate::plan::{Resource, Stage};
 use crate::protocol::{Cuda, Hello, Part};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
-use crate::runner::events::Silent;
+use crate::report::progress::OnlyWaiting;
 use crate::runner::identity;
 use crate::runner::worker_command::WorkerCommand;
 use crate::store::read_json;
@@ -35,34 +35,33 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     let context = Context::new(None, &Overrides::default(), &arguments.machine)?;
     let store = context.store()?;
-    line("surgcam", env!("CARGO_PKG_VERSION"));
-    line("project", context.project.display());
-    line("store", store.root().display());
-    line("results", context.results_folder("").display());
+    line("surgcam", env!("CARGO_PKG_VERSION"))?;
+    line("project", context.project.display())?;
+    line("store", store.root().display())?;
+    line("results", context.results_folder("").display())?;
     let command = WorkerCommand::for_devices(&context.settings)?.remove(0);
-    line("worker", command.program.display());
+    line("worker", command.program.display())?;
     let libtorch = command.libtorch.find()?;
-    line("libtorch", format!("{} in {} ({})", libtorch.version, libtorch.folder.display(), libtorch.found_by));
+    line("libtorch", format!("{} in {} ({})", libtorch.version, libtorch.folder.display(), libtorch.found_by))?;
     let hello = identity::ask(&command, &store)?;
-    line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads));
+    line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads))?;
     match &hello.cuda {
         Some(cuda) => tell_cuda(cuda),
         None => line("CUDA", "not looked for: the device is cpu"),
     }
-    Ok(())
 }
 
-fn line(name: &str, value: impl std::fmt::Display) {
-    printer::data(&format!("{name:<10} {value}"));
+fn line(name: &str, value: impl std::fmt::Display) -> Result<()> {
+    printer::line(&format!("{name:<10} {value}"))
 }
 
-fn tell_cuda(cuda: &Cuda) {
+fn tell_cuda(cuda: &Cuda) -> Result<()> {
     let part = |part: &Part| match part {
         Part::Found(what) => format!("found: {what}"),
         Part::Missing(why) => format!("missing: {why}"),
     };
-    line("driver", part(&cuda.driver));
-    line("library", part(&cuda.library));
+    line("driver", part(&cuda.driver))?;
+    line("library", part(&cuda.library))?;
     match cuda.missing() {
         None => line("CUDA", format!("{} devices", cuda.devices)),
         Some(missing) => {
@@ -89,7 +88,7 @@ fn self_test(arguments: &Arguments) -> Result<()> {
     context.settings.store = Some(folder.path().join("store"));
     context.settings.shared_store = None;
     let stage = Stage::new("self-test".into(), &SelfTestStage {}, Resource::Device);
-    let (hello, found) = transient::make(&context, stage, output::METRICS, &mut Silent)?;
+    let (hello, found) = transient::make(&context, stage, output::METRICS, &mut OnlyWaiting)?;
     let checks: Vec<SelfTestCheck> = read_json(&found)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     if arguments.json {
@@ -101,10 +100,10 @@ fn self_test(arguments: &Arguments) -> Result<()> {
             checks: &checks,
         };
         let text = serde_json::to_string_pretty(&result).map_err(|error| Error::failure(format!("cannot print the result: {error}")))?;
-        printer::data(&text);
+        printer::lines(&text)?;
     } else {
-        printer::data(&terminal_table::draw(&table(&hello, &checks), printer::data_width()));
-        printer::data(if failed == 0 { "passed" } else { "failed" });
+        printer::lines(&terminal_table::draw(&table(&hello, &checks), printer::data_width()))?;
+        printer::line(if failed == 0 { "passed" } else { "failed" })?;
     }
     if failed == 0 {
         return Ok(());

@@ -55,8 +55,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         Some(path) => {
             write_atomically(path, text.as_bytes())?;
             printer::message(&format!("{} stages in {}", plan.stages.len(), path.display()));
+            Ok(())
         }
-        None => printer::data(text.trim_end()),
+        None => printer::lines(text.trim_end()),
     }
-    Ok(())
 }

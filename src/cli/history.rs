@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::pipeline::stages::output;
 use crate::recipe::file::did_you_mean;
 use crate::report::printer;
@@ -38,7 +39,7 @@ pub fn runs(arguments: &RunsArguments) -> Result<()> {
                 continue;
             }
         };
-        printer::data(&format!(
+        printer::line(&format!(
             "{}  {:<11} {:>9.1} s  {:>5} run {:>5} cached {:>4} failed  {}",
             run.id,
             run.state.name(),
@@ -47,7 +48,7 @@ pub fn runs(arguments: &RunsArguments) -> Result<()> {
             run.cached,
             run.failures(),
             run.experiment
-        ));
+        ))?;
     }
     if shown == 0 {
         let of = arguments.experiment.as_ref().map(|name| format!(" of `{name}`")).unwrap_or_default();
@@ -59,28 +60,29 @@ pub fn runs(arguments: &RunsArguments) -> Result<()> {
 pub fn show_run(id: &str) -> Result<()> {
     let store = Context::plain()?.store()?;
     let run = store.run(id)?;
-    let line = |name: &str, value: String| printer::data(&format!("{name:<11} {value}"));
-    line("run", run.id.clone());
-    line("experiment", run.experiment.clone());
-    line("command", run.command_line());
-    line("state", run.state.name().to_string());
-    line("started", format!("{} on {}, surgcam {}", run.started, run.host, run.surgcam));
-    line("seconds", format!("{:.1}", run.seconds));
-    line("stages", format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failures()));
+    let line = |name: &str, value: String| printer::line(&format!("{name:<11} {value}"));
+    line("run", run.id.clone())?;
+    line("experiment", run.experiment.clone())?;
+    line("command", run.command_line())?;
+    line("state", run.state.name().to_string())?;
+    line("started", format!("{} on {}, surgcam {}", run.started, run.host, run.surgcam))?;
+    line("seconds", format!("{:.1}", run.seconds))?;
+    line("stages", format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failures()))?;
     for executed in &run.executed {
-        printer::data(&format!("  ran     {}  {:>8.1} s  {}", executed.key.short(), executed.seconds, executed.stage));
+        printer::line(&format!("  ran     {}  {:>8.1} s  {}", executed.key.short(), executed.seconds, executed.stage))?;
     }
     for failed in &run.failed {
-        printer::data(&format!("  FAILED  {}: {}", failed.stage, failed.problem));
+        // The problem has its hint on a line of its own.
+        printer::lines(&format!("  FAILED  {}: {}", escape::line(&failed.stage), failed.problem))?;
     }
     let snapshot = store.plan_snapshot(&run.plan)?;
     for recipe in &snapshot.recipes {
         let text = |key: &str| recipe[key].as_str().unwrap_or_default().to_string();
-        printer::data(&format!("[{}.{}]", text("section"), text("name")));
+        printer::line(&format!("[{}.{}]", text("section"), text("name")))?;
         for (key, value) in recipe["values"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             let origin = recipe["origins"][key].as_str().unwrap_or("built-in");
             if origin != "built-in" {
-                printer::data(&format!("  {key} = {value}  # {origin}"));
+                printer::line(&format!("  {key} = {value}  # {origin}"))?;
             }
         }
     }
@@ -99,13 +101,13 @@ pub fn diff(arguments: &DiffArguments) -> Result<()> {
     let store = Context::plain()?.store()?;
     let runs = [store.run(&arguments.old)?, store.run(&arguments.new)?];
     let snapshots = [store.plan_snapshot(&runs[0].plan)?, store.plan_snapshot(&runs[1].plan)?];
-    printer::data(&format!("{:<NAME_WIDTH$}  {:<OLD_WIDTH$}  {}", "", runs[0].id, runs[1].id));
-    let mut differences = section("experiment", &[flat(&snapshots[0].experiment), flat(&snapshots[1].experiment)]);
-    differences += section("recipes", &[recipe_values(&snapshots[0]), recipe_values(&snapshots[1])]);
-    differences += section("stages", &[digests(&snapshots[0]), digests(&snapshots[1])]);
-    differences += section("metrics", &[metrics(&store, &snapshots[0]), metrics(&store, &snapshots[1])]);
+    printer::line(&format!("{:<NAME_WIDTH$}  {:<OLD_WIDTH$}  {}", "", runs[0].id, runs[1].id))?;
+    let mut differences = section("experiment", &[flat(&snapshots[0].experiment), flat(&snapshots[1].experiment)])?;
+    differences += section("recipes", &[recipe_values(&snapshots[0]), recipe_values(&snapshots[1])])?;
+    differences += section("stages", &[digests(&snapshots[0]), digests(&snapshots[1])])?;
+    differences += section("metrics", &[metrics(&store, &snapshots[0]), metrics(&store, &snapshots[1])])?;
     if differences == 0 {
-        printer::data("no difference in recipes, digests or metrics");
+        printer::line("no difference in recipes, digests or metrics")?;
     }
     Ok(())
 }
@@ -128,20 +130,20 @@ fn shortened([old, new]: [&str; 2]) -> [String; 2] {
 }
 
 /// Prints the values that differ, side by side; gives how many do.
-fn section(title: &str, [old, new]: &[Values; 2]) -> usize {
+fn section(title: &str, [old, new]: &[Values; 2]) -> Result<usize> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
     let shown = |name: &String| shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)));
     let lines: Vec<(&String, [String; 2])> = differing.map(|name| (name, shown(name))).collect();
     if !lines.is_empty() {
-        printer::data(&format!("{title}:"));
+        printer::line(&format!("{title}:"))?;
     }
     let name_width = widest(lines.iter().map(|(name, _)| name.as_str()), NAME_WIDTH - 2);
     let old_width = widest(lines.iter().map(|(_, [old, _])| old.as_str()), OLD_WIDTH);
     for (name, [old, new]) in &lines {
-        printer::data(&format!("  {name:<name_width$}  {old:<old_width$}  {new}"));
+        printer::line(&format!("  {name:<name_width$}  {old:<old_width$}  {new}"))?;
     }
-    lines.len()
+    Ok(lines.len())
 }
 
 /// Room for all of them: at least so much, at most [`WIDEST`].
@@ -227,14 +229,14 @@ pub fn logs(arguments: &LogsArguments) -> Result<()> {
         if meant.is_empty() {
             continue;
         }
-        printer::data(&format!("run {id}"));
+        printer::line(&format!("run {id}"))?;
         for entry in &meant {
             let seconds = entry.seconds.map(|seconds| format!(" in {seconds:.1} s")).unwrap_or_default();
             let text = entry.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            printer::data(&format!("{}  {}  {}{seconds}{text}", entry.time, entry.stage, entry.event));
+            // An error's text has its hint on a line of its own.
+            printer::lines(&format!("{}  {}  {}{seconds}{text}", entry.time, escape::line(&entry.stage), entry.event))?;
         }
-        worker_logs(&folder);
-        return Ok(());
+        return worker_logs(&folder);
     }
     let Some(name) = arguments.stage.as_deref() else {
         return Err(Error::usage("no run has a journal: none has done anything yet")
@@ -245,12 +247,13 @@ pub fn logs(arguments: &LogsArguments) -> Result<()> {
     Err(Error::usage(format!("no run has anything of `{name}`{suggestion}")).hint("`surgcam runs` lists the runs"))
 }
 
-fn worker_logs(folder: &std::path::Path) {
+fn worker_logs(folder: &std::path::Path) -> Result<()> {
     for entry in walkdir::WalkDir::new(folder).max_depth(1).sort_by_file_name().into_iter().flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "log") {
-            printer::data(&format!("{}:", entry.path().display()));
+            printer::line(&format!("{}:", entry.path().display()))?;
             let bytes = std::fs::read(entry.path()).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).lines().for_each(|line| printer::data(&format!("  {line}")));
+            String::from_utf8_lossy(&bytes).lines().try_for_each(|line| printer::lines(&format!("  {line}")))?;
         }
     }
+    Ok(())
 }

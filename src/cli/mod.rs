@@ -123,10 +123,20 @@ impl ExperimentArguments {
 pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SURGCAM_LOG").unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(printer::is_coloured())
+        .with_ansi(false)
+        .with_writer(|| printer::Diagnostics)
         .init();
-    match execute(Cli::parse().command) {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => execute(cli.command),
+        // It quotes the command line, which may hold any file's name.
+        Err(mistake) if mistake.use_stderr() => {
+            printer::messages(mistake.render().to_string().trim_end());
+            return ExitCode::from(Class::Usage.exit_code());
+        }
+        // Help and the version are data, and all our own words: they keep their colours.
+        Err(asked) => printer::written(asked.print()),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if error.class() != Class::Interrupted {

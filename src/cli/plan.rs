@@ -36,19 +36,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             })
             .collect();
         let text = serde_json::to_string_pretty(&stages).map_err(|error| Error::failure(format!("cannot print the plan: {error}")))?;
-        printer::data(&text);
-        return Ok(());
+        return printer::lines(&text);
     }
     let width = plan.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0).min(70);
     for id in plan.ids() {
-        printer::data(&format!("{:<width$}  {}", plan.stage(id).name, statuses[id.0]));
+        printer::line(&format!("{:<width$}  {}", plan.stage(id).name, statuses[id.0]))?;
     }
-    printer::data(&format!(
+    printer::line(&format!(
         "{} stages for {} cells: {} cached, at most {} to run",
         plan.stages.len(),
         planned.built.cells.len(),
         planned.known.cached(),
         planned.known.to_run()
-    ));
-    Ok(())
+    ))
 }

@@ -7,6 +7,7 @@ use super::ExperimentArguments;
 use super::context::{Planned, measured_machine, outcome};
 use super::execution::{self, Execution, Manner};
 use crate::error::{Error, Result};
+use crate::report::layout::ResultTable;
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
@@ -34,7 +35,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
     let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder) };
     let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
-    write_results(&planned, &execution, &folder)?;
+    let tables = write_results(&planned, &execution, &folder)?;
+    // What happened is said and told by the exit code, even where the tables cannot be printed.
+    let printed = tables.iter().try_for_each(|table| printer::lines(&terminal_table::draw(table, printer::data_width())));
     let run = &execution.run;
     printer::message(&format!(
         "{} stages run, {} from the store, {} failed; tables and run.json are in {}",
@@ -43,21 +46,19 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         run.failures(),
         folder.display()
     ));
-    outcome(&execution, &planned.built.plan)
+    outcome(&execution, &planned.built.plan)?;
+    printed
 }
 
-/// Tables as files and on the terminal, and run.json. One process at a time writes an experiment's folder.
-fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<()> {
+/// Tables as files, and run.json. One process at a time writes an experiment's folder. Gives the tables to print: none after an
+/// interruption.
+fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<Vec<ResultTable>> {
     let _lock = FolderLock::wait(folder)?;
     let Planned { experiment, store, built, hello, .. } = planned;
     let known = &execution.summary.known;
     let machine = hello.as_ref().map(measured_machine);
     let source = TableSource { experiment, built, store, machine, folder };
     let tables = source.write_final(known, execution.run.plan)?;
-    if !execution.summary.interrupted {
-        for table in &tables {
-            printer::data(&terminal_table::draw(table, printer::data_width()));
-        }
-    }
-    run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())
+    run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())?;
+    Ok(if execution.summary.interrupted { Vec::new() } else { tables })
 }

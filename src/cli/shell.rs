@@ -10,8 +10,7 @@ use crate::report::printer;
 
 pub fn schema() -> Result<()> {
     let text = serde_json::to_string_pretty(&json_schema()).map_err(|error| Error::failure(format!("cannot print the schema: {error}")))?;
-    printer::data(&text);
-    Ok(())
+    printer::lines(&text)
 }
 
 #[derive(clap::Args)]
@@ -22,8 +21,7 @@ pub struct CompletionsArguments {
 pub fn completions(arguments: &CompletionsArguments, command: &mut clap::Command) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, command, "surgcam", &mut text);
-    printer::data(String::from_utf8_lossy(&text).trim_end());
-    Ok(())
+    printer::lines(String::from_utf8_lossy(&text).trim_end())
 }
 
 #[derive(clap::Args)]
@@ -42,6 +40,5 @@ pub fn man(arguments: &ManArguments, command: clap::Command) -> Result<()> {
     }
     let mut text = Vec::new();
     clap_mangen::Man::new(command).render(&mut text).map_err(|error| Error::failure(format!("cannot print the man page: {error}")))?;
-    printer::data(String::from_utf8_lossy(&text).trim_end());
-    Ok(())
+    printer::lines(String::from_utf8_lossy(&text).trim_end())
 }

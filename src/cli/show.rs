@@ -70,9 +70,8 @@ fn show_recipe(name: &str, overrides: &Overrides) -> Result<()> {
         Section::Extraction => lines(library.resolve::<ExtractionRecipe>(section, &name, &overrides)?),
         Section::Head => lines(library.resolve::<HeadRecipe>(section, &name, &overrides)?),
     }?;
-    printer::data(&format!("[{}.{name}]", section.name()));
-    lines.iter().for_each(|line| printer::data(line));
-    Ok(())
+    printer::line(&format!("[{}.{name}]", section.name()))?;
+    lines.iter().try_for_each(|line| printer::line(line))
 }
 
 fn find(library: &Library, wanted: &str) -> Result<(Section, String)> {

@@ -126,7 +126,7 @@ fn list(store: &Store, kind: Option<&str>) -> Result<()> {
     found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
     for record in &found {
         let bytes = record.outputs.values().fold(0, |bytes: u64, output| bytes.saturating_add(output.bytes));
-        printer::data(&format!(
+        printer::line(&format!(
             "{}  {:<10} {:>10}  {:>9.1} s  {}  {}",
             record.key.short(),
             record.parts.kind,
@@ -134,7 +134,7 @@ fn list(store: &Store, kind: Option<&str>) -> Result<()> {
             record.seconds,
             record.started,
             record.name
-        ));
+        ))?;
     }
     printer::message(&format!("{} finished stages in {}", found.len(), store.root().display()));
     Ok(())
@@ -151,16 +151,15 @@ fn size(store: &Store) -> Result<()> {
         entry.1 = new.fold(entry.1, |bytes, output| bytes.saturating_add(output.bytes));
     }
     for (kind, (count, bytes)) in &kinds {
-        printer::data(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()));
+        printer::line(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()))?;
     }
     let all = inventory::size(store.root());
-    printer::data(&format!(
+    printer::line(&format!(
         "{:<12} {:>7} stages  {:>12} on disk",
         "all",
         kinds.values().map(|(count, _)| count).sum::<usize>(),
         HumanBytes(all).to_string()
-    ));
-    Ok(())
+    ))
 }
 
 fn verify(store: &Store) -> Result<()> {
@@ -168,18 +167,18 @@ fn verify(store: &Store) -> Result<()> {
     let verified = verify::verify(store, |bytes| bar.set_message(format!("{} read", HumanBytes(bytes))))?;
     bar.finish_and_clear();
     for (digest, place) in &verified.corrupt {
-        printer::data(&format!("corrupt: {digest}, put aside as {}", place.display()));
+        printer::line(&format!("corrupt: {digest}, put aside as {}", place.display()))?;
     }
     for path in &verified.bad_records {
-        printer::data(&format!("bad record: {}, removed", path.display()));
+        printer::line(&format!("bad record: {}, removed", path.display()))?;
     }
     for path in &verified.newer_records {
-        printer::data(&format!("unknown record: {}, made by a newer surgcam, left as it is", path.display()));
+        printer::line(&format!("unknown record: {}, made by a newer surgcam, left as it is", path.display()))?;
     }
     for name in &verified.incomplete {
-        printer::data(&format!("incomplete: {name} has lost an output, the next run makes it anew"));
+        printer::line(&format!("incomplete: {name} has lost an output, the next run makes it anew"))?;
     }
-    printer::data(&format!(
+    printer::line(&format!(
         "{} objects ({}) and {} records read: {}",
         verified.objects,
         HumanBytes(verified.bytes),
@@ -189,7 +188,7 @@ fn verify(store: &Store) -> Result<()> {
         } else {
             format!("{} are not", verified.corrupt.len() + verified.bad_records.len() + verified.newer_records.len())
         }
-    ));
+    ))?;
     if verified.is_clean() {
         return Ok(());
     }
@@ -224,7 +223,7 @@ fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64
     let keep = Keep { runs: keep_runs, keys, younger_than };
     let garbage = gc::garbage(&inventory, &keep, Utc::now());
     for record in &garbage.records {
-        printer::data(&format!("{}  {}", record.key.short(), record.name));
+        printer::line(&format!("{}  {}", record.key.short(), record.name))?;
     }
     let summary = format!(
         "{} of {} finished stages, {} of {} objects, {} leftovers: {}",
@@ -236,12 +235,10 @@ fn collect(context: &Context, dry_run: bool, keep_runs: usize, younger_than: f64
         HumanBytes(garbage.bytes())
     );
     if dry_run {
-        printer::data(&format!("would free {summary}"));
-        return Ok(());
+        return printer::line(&format!("would free {summary}"));
     }
     gc::remove_all(&store, &garbage, &alone)?;
-    printer::data(&format!("freed {summary}"));
-    Ok(())
+    printer::line(&format!("freed {summary}"))
 }
 
 fn why(store: &Store, wanted: &str) -> Result<()> {
@@ -256,16 +253,16 @@ fn why(store: &Store, wanted: &str) -> Result<()> {
         let outputs: Vec<&PlainName> = record.outputs.iter().filter(|(_, output)| is_meant(&output.digest)).map(|(name, _)| name).collect();
         if is_meant(&record.key.0) {
             found = true;
-            describe(record, &all);
+            describe(record, &all)?;
         } else if !outputs.is_empty() {
             found = true;
             let names: Vec<&str> = outputs.iter().map(|name| name.as_str()).collect();
-            printer::data(&format!("output {} of:", names.join(", ")));
-            describe(record, &all);
+            printer::line(&format!("output {} of:", names.join(", ")))?;
+            describe(record, &all)?;
         }
         for (name, _) in record.parts.inputs.iter().filter(|(_, digest)| is_meant(digest)) {
             found = true;
-            printer::data(&format!("input {name} of {} ({})", record.name, record.key.short()));
+            printer::line(&format!("input {name} of {} ({})", record.name, record.key.short()))?;
         }
     }
     if found {
@@ -275,21 +272,21 @@ fn why(store: &Store, wanted: &str) -> Result<()> {
     }
 }
 
-fn describe(record: &Record, all: &[Record]) {
-    printer::data(&format!("{} ({}), version {}", record.name, record.parts.kind, record.parts.version));
-    printer::data(&format!("  key        {}", record.key));
-    printer::data(&format!(
+fn describe(record: &Record, all: &[Record]) -> Result<()> {
+    printer::line(&format!("{} ({}), version {}", record.name, record.parts.kind, record.parts.version))?;
+    printer::line(&format!("  key        {}", record.key))?;
+    printer::line(&format!(
         "  made       {} in {:.1} s on {} ({})",
         record.started, record.seconds, record.machine.host, record.machine.device
-    ));
+    ))?;
     for (name, digest) in &record.parts.inputs {
         let maker = all.iter().find(|other| other.outputs.values().any(|output| output.digest == *digest));
-        printer::data(&format!("  input      {name} = {} from {}", digest.short(), maker.map_or("outside", |maker| maker.name.as_str())));
+        printer::line(&format!("  input      {name} = {} from {}", digest.short(), maker.map_or("outside", |maker| maker.name.as_str())))?;
     }
     for (name, output) in &record.outputs {
-        printer::data(&format!("  output     {name} = {} ({})", output.digest.short(), HumanBytes(output.bytes)));
+        printer::line(&format!("  output     {name} = {} ({})", output.digest.short(), HumanBytes(output.bytes)))?;
     }
-    printer::data(&format!("  parameters {}", record.parts.parameters));
+    printer::line(&format!("  parameters {}", record.parts.parameters))
 }
 
 fn add(total: &mut Transferred, part: Transferred) {
@@ -299,8 +296,8 @@ fn add(total: &mut Transferred, part: Transferred) {
     total.differing += part.differing;
 }
 
-fn said(done: &str, total: Transferred, address: &str) {
-    printer::data(&format!("{done} {} stages, {} objects, {} ({address})", total.records, total.objects, HumanBytes(total.bytes)));
+fn said(done: &str, total: Transferred, address: &str) -> Result<()> {
+    printer::line(&format!("{done} {} stages, {} objects, {} ({address})", total.records, total.objects, HumanBytes(total.bytes)))
 }
 
 fn push(transfer: &Transfer, again: bool) -> Result<()> {
@@ -321,7 +318,7 @@ fn push(transfer: &Transfer, again: bool) -> Result<()> {
             add(&mut total, remote.push(&store, record, again)?);
         }
     }
-    said("pushed", total, &transfer.address);
+    said("pushed", total, &transfer.address)?;
     if total.differing > 0 {
         printer::message(&format!(
             "{} stages are there with other outputs than here, and stay as they are: the first record of a stage wins (--again replaces it)",
@@ -373,7 +370,7 @@ fn pull(transfer: &Transfer) -> Result<()> {
             }
         }
     }
-    said("pulled", pulled.total, &transfer.address);
+    said("pulled", pulled.total, &transfer.address)?;
     if pulled.total.differing > 0 {
         printer::message(&format!(
             "{} stages have other outputs there than here, and stay as they are: the first record of a stage wins",

@@ -18,7 +18,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
     for table in (TableSource { experiment, built, store, machine, folder }).tables(known)? {
-        printer::data(&terminal_table::draw(&table, printer::data_width()));
+        printer::lines(&terminal_table::draw(&table, printer::data_width()))?;
     }
     if known.to_run() > 0 {
         printer::message(&format!(

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::status::Status;
 use super::{Plan, StageId};
+use crate::escape;
 
 /// How a stage is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ macro_rules! line {
 pub fn mermaid(plan: &Plan, statuses: &[Status]) -> String {
     let mut text = String::from("flowchart LR\n");
     for id in plan.ids() {
-        let name = plan.stage(id).name.replace('"', "'");
+        let name = escape::line(&plan.stage(id).name).replace('"', "'");
         line!(text, "  s{}[\"{name}\"]:::{}", id.0, Look::of(&statuses[id.0]).name());
     }
     for (from, to) in edges(plan) {
@@ -81,7 +82,7 @@ pub fn dot(plan: &Plan, statuses: &[Status]) -> String {
     let mut text = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n");
     for id in plan.ids() {
         let (fill, stroke) = Look::of(&statuses[id.0]).colours();
-        let name = plan.stage(id).name.replace('\\', "\\\\").replace('"', "\\\"");
+        let name = escape::line(&plan.stage(id).name).replace('\\', "\\\\").replace('"', "\\\"");
         line!(text, "  s{} [label=\"{name}\", fillcolor=\"{fill}\", color=\"{stroke}\"];", id.0);
     }
     for (from, to) in edges(plan) {
@@ -179,5 +180,5 @@ fn ordered_columns(plan: &Plan) -> Vec<Vec<StageId>> {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    escape::line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -102,6 +102,25 @@ impl ResultTable {
         self
     }
 
+    /// The same table with other texts: title, column names, text cells and notes are changed one by one.
+    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        let changed = |column: &TableColumn| TableColumn {
+            name: change(&column.name),
+            cells: match &column.cells {
+                Cells::Text(values) => Cells::Text(values.iter().map(|value| value.as_deref().map(&change)).collect()),
+                numbers => numbers.clone(),
+            },
+            is_detail: column.is_detail,
+        };
+        ResultTable {
+            name: self.name.clone(),
+            title: change(&self.title),
+            columns: self.columns.iter().map(changed).collect(),
+            notes: self.notes.iter().map(|note| change(note)).collect(),
+            more_rows: self.more_rows,
+        }
+    }
+
     pub fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.name == name)
     }

@@ -1,24 +1,75 @@
-//! The one place that prints: data to stdout, everything else to stderr.
+//! The one place that prints: data to stdout, everything else to stderr. Whatever is printed goes through [`escape`], so that
+//! names, labels and paths of others cannot act on the terminal.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
-/// A line of data. A reader that has gone away (`| head`) is no error.
-pub fn data(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+use crate::error::{Error, Result};
+use crate::escape;
+
+/// A line of data.
+pub fn line(text: &str) -> Result<()> {
+    to_stdout(&escape::line(text))
+}
+
+/// Data of several lines that were composed here: their line breaks and tabs stay.
+pub fn lines(text: &str) -> Result<()> {
+    to_stdout(&escape::lines(text))
+}
+
+fn to_stdout(text: &str) -> Result<()> {
+    written(writeln!(io::stdout(), "{text}"))
+}
+
+/// How writing to stdout went. A reader that has gone away (`| head`) has what it wanted, so that is no error.
+pub fn written(outcome: io::Result<()>) -> Result<()> {
+    match outcome.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::failure(format!("cannot write to stdout: {error}"))
+            .hint("what was printed is not complete; run the same command again with its output where there is room")),
+        _ => Ok(()),
+    }
 }
 
 /// A line for the person at the terminal.
 pub fn message(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    to_stderr(&escape::line(text));
 }
 
-pub fn error(error: &crate::error::Error) {
-    message(&format!("error: {error}"));
+/// Several lines for the person at the terminal, composed here: their line breaks and tabs stay.
+pub fn messages(text: &str) {
+    to_stderr(&escape::lines(text));
+}
+
+fn to_stderr(text: &str) {
+    // Nobody is left to be told that this failed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+pub fn error(error: &Error) {
+    messages(&format!("error: {}", described(error)));
+}
+
+/// An error on one line, and its hint on a second one.
+pub fn described(error: &Error) -> String {
+    error.with_texts(|text| escape::line(text).into_owned()).to_string()
+}
+
+/// Where `tracing` writes its diagnostics, an event at a time.
+pub struct Diagnostics;
+
+impl Write for Diagnostics {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        messages(String::from_utf8_lossy(bytes).trim_end());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether somebody watches stderr, so that a bar makes sense.
 pub fn is_watched() -> bool {
-    std::io::stderr().is_terminal()
+    io::stderr().is_terminal()
 }
 
 /// Whether stderr may have colours: only where somebody watches it, and not where `NO_COLOR` says that they are not wanted.
@@ -28,7 +79,7 @@ pub fn is_coloured() -> bool {
 
 /// Columns of the terminal that stdout goes to; `None` where it is no terminal.
 pub fn data_width() -> Option<usize> {
-    std::io::stdout().is_terminal().then(|| usize::from(console_width()))
+    io::stdout().is_terminal().then(|| usize::from(console_width()))
 }
 
 fn console_width() -> u16 {

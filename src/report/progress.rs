@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::printer;
+use crate::escape;
 use crate::plan::{Plan, StageId};
 use crate::runner::events::{Event, Reporter};
 
@@ -14,17 +15,19 @@ pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
     if printer::is_watched() { Box::new(Bars::new(to_run)) } else { Box::new(Lines::default()) }
 }
 
-/// The outcome of an event in words; `None` for what only moves a bar.
+/// The outcome of an event in words; `None` for what only moves a bar. Only an error's hint has a line of its own.
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {
-    let name = |id: &StageId| &plan.stage(*id).name;
+    let name = |id: &StageId| escape::line(&plan.stage(*id).name);
     match event {
         Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => None,
-        Event::Waiting { id, holder } => Some(format!("{}: waits for {holder}", name(id))),
-        Event::Note { id, text } => Some(format!("{}: {text}", name(id))),
+        Event::Waiting { id, holder } => Some(format!("{}: waits for {}", name(id), escape::line(holder))),
+        Event::Note { id, text } => Some(format!("{}: {}", name(id), escape::line(text))),
         Event::Finished { id, seconds, executed: true, .. } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
         Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),
-        Event::Retrying { id, attempt, error } => Some(format!("again   {} (attempt {attempt}) after: {error}", name(id))),
-        Event::Failed { id, error } => Some(format!("FAILED  {}: {error}", name(id))),
+        Event::Retrying { id, attempt, error } => {
+            Some(format!("again   {} (attempt {attempt}) after: {}", name(id), printer::described(error)))
+        }
+        Event::Failed { id, error } => Some(format!("FAILED  {}: {}", name(id), printer::described(error))),
         Event::Blocked { id, by } => Some(format!("skipped {} (needs {})", name(id), name(by))),
         Event::Stopping => Some("stopping: finished stages are kept, the same command goes on from here (Ctrl-C again: at once)".into()),
     }
@@ -48,7 +51,7 @@ impl Bars {
     fn start(&mut self, plan: &Plan, id: StageId) {
         let bar = self.bars.insert_before(&self.overall, ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {msg} {elapsed}"));
-        bar.set_message(plan.stage(id).name.clone());
+        bar.set_message(escape::line(&plan.stage(id).name).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         self.running.insert(id, bar);
     }
@@ -126,7 +129,18 @@ impl Reporter for Lines {
             _ => {}
         }
         if let Some(text) = in_words(plan, event) {
-            printer::message(&text);
+            printer::messages(&text);
+        }
+    }
+}
+
+/// For commands whose answer is all that is asked for: says only that a stage waits, for that may take long.
+pub struct OnlyWaiting;
+
+impl Reporter for OnlyWaiting {
+    fn event(&mut self, plan: &Plan, event: &Event) {
+        if let (Event::Waiting { .. }, Some(text)) = (event, in_words(plan, event)) {
+            printer::messages(&text);
         }
     }
 }

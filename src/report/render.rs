@@ -7,6 +7,7 @@ use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
 use super::layout::{ResultTable, TableColumn};
 use crate::error::{AtPath, Error, Result};
+use crate::escape;
 use crate::store::file::{Durability, write_with};
 
 /// Whether all of a table's files are there.
@@ -14,16 +15,16 @@ pub fn has_files(table: &ResultTable, folder: &Path) -> bool {
     ["csv", "parquet", "md", "tex"].iter().all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
 }
 
-/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all.
+/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Parquet has every text as it is, the others as
+/// [`escape`] makes it fit for them.
 pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
-    let mut frame = table.to_frame()?;
     let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
     let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);
     let mut csv = Vec::new();
-    CsvWriter::new(&mut csv).finish(&mut frame).at_path("write", &path("csv"))?;
+    CsvWriter::new(&mut csv).finish(&mut table.with_texts(escape::csv).to_frame()?).at_path("write", &path("csv"))?;
     write(&path("csv"), &csv)?;
     let mut parquet = Vec::new();
-    ParquetWriter::new(&mut parquet).finish(&mut frame).at_path("write", &path("parquet"))?;
+    ParquetWriter::new(&mut parquet).finish(&mut table.to_frame()?).at_path("write", &path("parquet"))?;
     write(&path("parquet"), &parquet)?;
     write(&path("md"), markdown(table)?.as_bytes())?;
     write(&path("tex"), latex(table)?.as_bytes())
@@ -57,40 +58,28 @@ const LATEX: &str = "\
 {% endfor %}";
 
 fn markdown(table: &ResultTable) -> Result<String> {
-    fill(MARKDOWN, table, |text| text.replace('|', "\\|"))
+    fill(MARKDOWN, &table.with_texts(escape::markdown))
 }
 
 fn latex(table: &ResultTable) -> Result<String> {
-    fill(LATEX, table, escape_latex)
+    // Title and notes are comments there.
+    let comments = table.with_texts(|text| escape::line(text).into_owned());
+    fill(LATEX, &ResultTable { columns: table.with_texts(escape::latex).columns, ..comments })
 }
 
-fn escape_latex(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        match letter {
-            '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', letter]),
-            '\\' => escaped.push_str("\\textbackslash{}"),
-            '~' => escaped.push_str("\\textasciitilde{}"),
-            '^' => escaped.push_str("\\textasciicircum{}"),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-fn fill(template: &str, table: &ResultTable, escape: impl Fn(&str) -> String) -> Result<String> {
+/// The template with the table's texts as they are.
+fn fill(template: &str, table: &ResultTable) -> Result<String> {
     let columns: Vec<&TableColumn> = table.columns.iter().collect();
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    let rows: Vec<Vec<String>> = grid(&columns, table.rows()).iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
     environment
         .render_str(
             template,
             context! {
                 title => table.title,
-                names => columns.iter().map(|column| escape(&column.name)).collect::<Vec<_>>(),
+                names => columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
                 numbers => columns.iter().map(|column| column.is_number()).collect::<Vec<_>>(),
-                rows => rows,
+                rows => grid(&columns, table.rows()),
                 notes => table.notes,
             },
         )
@@ -127,5 +116,27 @@ mod tests {
         write_files(&table(), folder.path()).unwrap();
         let csv = std::fs::read_to_string(folder.path().join("example.csv")).unwrap();
         assert_eq!(csv, "variant,mAP,AP of a very long class name\ngc_a,0.12345,3\n50% & more,,12\n");
+    }
+
+    #[test]
+    fn a_foreign_name_stays_in_its_cell_in_every_form() {
+        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"].map(|name| Some(name.to_string()));
+        let table = ResultTable {
+            title: "Of \u{1b}[2J\nx".into(),
+            columns: vec![TableColumn::text("variant", names.to_vec())],
+            notes: vec!["of x\n\\input{x}".into()],
+            ..table()
+        };
+        let in_markdown = "## Of \\\\u001b[2J\\\\nx\n\n| variant |\n| --- |\n| =HYPERLINK(\"x\") |\n\
+                           | a\\|b\\\\n\\\\input{x}\\<img> |\n| -0.5 |\n\n- of x\\\\n\\\\input{x}";
+        assert_eq!(markdown(&table).unwrap().trim_end(), in_markdown);
+        let in_latex = latex(&table).unwrap();
+        assert!(in_latex.starts_with("% Of \\u001b[2J\\nx\n\\begin{tabular}"), "{in_latex}");
+        assert!(in_latex.contains("a|b\\textbackslash{}n\\textbackslash{}input\\{x\\}<img> \\\\\n"), "{in_latex}");
+        assert!(in_latex.trim_end().ends_with("\n% of x\\n\\input{x}"), "{in_latex}");
+        let folder = tempfile::tempdir().unwrap();
+        write_files(&table, folder.path()).unwrap();
+        let in_csv = std::fs::read_to_string(folder.path().join("example.csv")).unwrap();
+        assert_eq!(in_csv, "variant\n\"'=HYPERLINK(\"\"x\"\")\"\na|b\\n\\input{x}<img>\n-0.5\n");
     }
 }

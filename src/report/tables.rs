@@ -229,9 +229,11 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
     columns.push(TableColumn::number("FPS", 1, speed(|speed| speed.frames_per_second)));
     columns.push(TableColumn::number("p50 ms", 1, speed(|speed| speed.p50_milliseconds)));
     columns.push(TableColumn::number("p95 ms", 1, speed(|speed| speed.p95_milliseconds)));
+    let (timed, timed_note) = task_columns::timing("timed", &speeds).unzip();
+    columns.extend(timed);
     columns.push(TableColumn::number("passes/frame", 2, per_frame(|summary| summary.forward_passes)));
     columns.push(TableColumn::number("regions/frame", 2, per_frame(|summary| summary.regions)));
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = timed_note.into_iter().collect();
     if cells.iter().any(|cell| cell.stages.probe.is_some()) {
         let map = |probe: &Option<Probe>| probe.as_ref().and_then(|probe| probe.mean_average_precision);
         columns.push(TableColumn::number("probe mAP", 3, probes.iter().map(map).collect()));

@@ -33,8 +33,22 @@ pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
         let per_second = speeds.iter().map(|speed| speed.as_ref().map(|speed| speed.frames_per_second)).collect();
         tasks.columns.push(TableColumn::number("FPS tasks", 1, per_second));
         tasks.notes.push("FPS tasks: from packed pixels to caption (beam search) and interaction graph".into());
+        let (column, note) = timing("tasks timed", &speeds).unzip();
+        tasks.columns.extend(column);
+        tasks.notes.extend(note);
     }
     Ok(tasks)
+}
+
+/// A column that says which speeds were measured while others used the machine, and a note about it; none where none was.
+pub fn timing(name: &str, speeds: &[Option<Speed>]) -> Option<(TableColumn, String)> {
+    if !speeds.iter().flatten().any(|speed| speed.not_alone) {
+        return None;
+    }
+    let in_words = |speed: &Speed| if speed.not_alone { "not alone" } else { "alone" };
+    let column = TableColumn::text(name, speeds.iter().map(|speed| speed.as_ref().map(in_words).map(String::from)).collect());
+    let note = format!("{name}: not alone where others used the machine meanwhile (see machine_wait_seconds); such a speed may be too low");
+    Some((column, note))
 }
 
 impl TaskColumns {

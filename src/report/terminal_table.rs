@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Ta
 
 use super::layout::{Cells, ResultTable, TableColumn};
 use super::render::grid;
+use crate::escape;
 
 /// Blank to the left and right of a cell.
 const PADDING: usize = 2;
@@ -13,6 +14,8 @@ const BORDER: usize = 1;
 
 /// For a terminal of so many columns; `None`: as wide as it gets.
 pub fn draw(table: &ResultTable, width: Option<usize>) -> String {
+    // Before anything is measured: a character that is shown as an escape is wider than one.
+    let table = &table.with_texts(|text| escape::line(text).into_owned());
     let all: Vec<&TableColumn> = table.columns.iter().collect();
     let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
     let fits = |columns: &[&TableColumn]| width.is_none_or(|width| columns.iter().map(|column| wide(column)).sum::<usize>() <= width);
@@ -127,6 +130,14 @@ mod tests {
         insta::assert_snapshot!("wide", draw(&table(), None));
         insta::assert_snapshot!("without_details", draw(&table().head(2), Some(90)));
         insta::assert_snapshot!("in_blocks", draw(&table().head(2), Some(48)));
+    }
+
+    #[test]
+    fn a_foreign_name_stays_on_its_line() {
+        let names = ["\u{1b}[2J\nnothing to see", "gc_b"].map(|name| Some(name.to_string()));
+        let table = ResultTable { columns: vec![TableColumn::text("variant", names.to_vec())], ..table() };
+        let drawn = draw(&table, None);
+        assert!(drawn.contains(" \\u001b[2J\\nnothing to see \n") && !drawn.contains('\u{1b}'), "{drawn}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Makes the stages of a job: under their locks, in one pass where they allow it, each told of once.
 
-use std::fs::File;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use surgcam::error::{AtPath, Class, Error, Result};
+use surgcam::error::{Class, Error, Result};
 use surgcam::protocol::{FromWorker, Hello, Job, StageJob};
+use surgcam::runner::machine_lock::{MachineHold, Want};
 use surgcam::store::lock::StageLock;
 use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
 
@@ -66,18 +67,16 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// Makes stages in one pass and takes from `held` each that is recorded and told of. An error of one that is not.
 fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()> {
     let stages: Vec<&StageJob> = held.iter().map(|(stage, _)| *stage).collect();
-    let machine = machine_lock(worker, &stages)?;
+    let machine = hold_machine(worker, &stages)?;
     (worker.say)(&FromWorker::Begun { keys: stages.iter().map(|stage| stage.key).collect() });
     let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let begun = Instant::now();
     let workspaces = stages.iter().map(|stage| worker.store.workspace(&stage.key)).collect::<Result<Vec<_>>>()?;
     let runs: Vec<StageRun> =
-        stages.iter().zip(&workspaces).map(|(stage, workspace)| StageRun::new(worker, stage, workspace.path())).collect();
+        stages.iter().zip(&workspaces).map(|(stage, workspace)| StageRun::new(worker, stage, workspace.path(), &machine)).collect();
     stages::make(&runs)?;
     let stored: Vec<Result<_>> = runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
     let seconds = begun.elapsed().as_secs_f64() / stages.len() as f64;
-    // Whoever hears that a stage is finished may want the machine at once.
-    drop(machine);
     let (mut records, mut all_recorded) = (Vec::new(), Ok(()));
     for (run, outputs) in runs.iter().zip(stored) {
         let recorded = outputs.and_then(|outputs| {
@@ -105,6 +104,8 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     drop(runs);
     // They are removed while the locks are held.
     drop(workspaces);
+    // Whoever hears that a stage is finished may want the machine at once.
+    drop(machine);
     for record in records {
         held.retain(|(stage, _)| stage.key != record.key);
         (worker.say)(&FromWorker::Finished { key: record.key, record: Box::new(record), executed: true });
@@ -122,6 +123,7 @@ fn machine_of(hello: &Hello) -> Machine {
     }
 }
 
+<<<<<<< HEAD
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so.
 fn machine_lock(worker: &Worker, stages: &[&StageJob]) -> Result<File> {
     let is_alone = stages.iter().any(|stage| stages::is_alone(stage.parts.kind.as_str()));
@@ -141,8 +143,23 @@ fn machine_lock(worker: &Worker, stages: &[&StageJob]) -> Result<File> {
         // Of a pass one speaks for all.
         if let Some(first) = stages.first() {
             (worker.say)(&FromWorker::Waiting { key: first.key, holder: holder.into() });
+=======
+/// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so, and whoever goes on
+/// without it.
+fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
+    let is_alone = stages.iter().any(|stage| stages::is_alone(&stage.parts.kind));
+    let want = if is_alone { Want::Alone } else { Want::Shared };
+    // Of a pass one speaks for all.
+    let key = stages.first().map(|stage| stage.key);
+    let wait = |holder: &str| {
+        if let Some(key) = key {
+            (worker.say)(&FromWorker::Waiting { key, holder: holder.into() });
+>>>>>>> wt-printing
         }
-        if is_alone { file.lock() } else { file.lock_shared() }.at_path("wait for the machine", &path)?;
+    };
+    let hold = worker.machine.take(want, wait, || worker.stopping.load(Ordering::Relaxed))?;
+    if let (Some(key), Some(text)) = (key, hold.note.clone()) {
+        (worker.say)(&FromWorker::Note { key, text });
     }
-    Ok(file)
+    Ok(hold)
 }

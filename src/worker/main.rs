@@ -32,7 +32,12 @@ use clap::Parser;
 use surgcam::error::{Error, Result};
 use surgcam::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
 use surgcam::runner::identity::host;
+<<<<<<< HEAD
 use surgcam::runner::{libtorch, visible_gpus};
+=======
+use surgcam::runner::machine_lock::MachineLock;
+use surgcam::runner::visible_gpus;
+>>>>>>> wt-printing
 use surgcam::store::Store;
 use tch::Device;
 
@@ -47,6 +52,9 @@ struct Arguments {
     device: String,
     #[arg(long)]
     threads: usize,
+    /// How long a stage waits for the machine
+    #[arg(long)]
+    machine_wait_seconds: u64,
     #[arg(long)]
     store: PathBuf,
     /// A common store, only read
@@ -102,6 +110,7 @@ fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
         .build_global()
         .map_err(|error| Error::failure(format!("cannot start threads: {error}")))?;
     let store = Store::open(&arguments.store, arguments.shared.as_deref())?;
+<<<<<<< HEAD
     Ok((Setup { store, device }, hello(device, threads, libtorch, cuda)))
 }
 
@@ -111,6 +120,16 @@ fn work(setup: &Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
     let worker = Worker { store: &setup.store, device: setup.device, stopping: &STOPPING, say: &say };
     for job in link.listen() {
         job::make(&worker, hello, job?);
+=======
+    let hello = hello(device, threads);
+    send(&mut protocol, &FromWorker::Hello(hello.clone()));
+    let protocol = Mutex::new(protocol);
+    let say = |message: &FromWorker| send(&mut *protocol.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), message);
+    let machine = MachineLock::new(&std::env::temp_dir(), Duration::from_secs(arguments.machine_wait_seconds));
+    let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say, machine };
+    for job in listen() {
+        job::make(&worker, &hello, job);
+>>>>>>> wt-printing
         say(&FromWorker::JobDone);
     }
     Ok(())

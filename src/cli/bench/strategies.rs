@@ -18,6 +18,7 @@ use crate::protocol::Hello;
 use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
 use crate::runner::events::Silent;
 use crate::store::read_json;
@@ -123,18 +124,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             steps: &steps,
         };
         let text = serde_json::to_string_pretty(&measured).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
-        printer::data(&text);
+        printer::lines(&text)
     } else {
-        printer::data(&terminal_table::draw(&table(&stage, &hello, &steps), printer::data_width()));
+        printer::lines(&terminal_table::draw(&table(&stage, &hello, &steps), printer::data_width()))
     }
-    Ok(())
 }
 
 /// As a stage of its own.
 fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
     let mut planned = Stage::new("benchmark".into(), stage, Resource::Device);
     planned.places.insert(place::ROOT.into(), pictures.canonicalize().at_path("find the pictures in", pictures)?);
-    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut Silent)?;
+    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut OnlyWaiting)?;
     Ok((hello, read_json(&figures)?))
 }
 
@@ -178,6 +178,13 @@ fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTa
         |step: &StepSpeed| is_mode(step).then(|| forward(step.batch)).flatten().map(|forward| step.p50_milliseconds_per_frame / forward);
     let number = |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
     let [height, width] = stage.image_size;
+    let mut notes = vec![
+        "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".to_string(),
+        "random weights; all classes present".to_string(),
+    ];
+    if steps.iter().any(|step| step.not_alone) {
+        notes.push("not alone: others used the machine meanwhile, so all times may be too long".to_string());
+    }
     ResultTable {
         name: "strategies".into(),
         title: format!(
@@ -195,10 +202,7 @@ fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTa
             TableColumn::number("frames/s", 1, number(|step| 1e3 / step.p50_milliseconds_per_frame)),
             TableColumn::number("to forward", 3, steps.iter().map(relative).collect()),
         ],
-        notes: vec![
-            "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".into(),
-            "random weights; all classes present".into(),
-        ],
+        notes,
         more_rows: 0,
     }
 }

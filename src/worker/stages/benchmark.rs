@@ -64,7 +64,8 @@ pub fn make(stage: &StageRun) -> Result<()> {
         }
         measure_in_turns(&mut steps, parameters.seconds, |done, of| stage.progress(round * of + done, parameters.rounds * of, "steps"))?;
     }
-    let speeds: Vec<StepSpeed> = steps.iter().map(Step::speed).collect();
+    let not_alone = !stage.machine.is_alone();
+    let speeds: Vec<StepSpeed> = steps.iter().map(|step| step.speed(not_alone)).collect();
     write_json(&stage.output(output::METRICS), &speeds)
 }
 
@@ -103,6 +104,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+<<<<<<< HEAD
     /// Where `once` works on several batches.
     fn working_on(self, frames: usize) -> Self {
         Step { frames, ..self }
@@ -110,12 +112,17 @@ impl Step<'_> {
 
     fn speed(&self) -> StepSpeed {
         let per_frame = |seconds: f64| seconds * 1e3 / self.frames as f64;
+=======
+    fn speed(&self, not_alone: bool) -> StepSpeed {
+        let per_frame = |seconds: f64| seconds * 1e3 / self.batch as f64;
+>>>>>>> wt-printing
         StepSpeed {
             step: self.name.clone(),
             batch: self.batch,
             p50_milliseconds_per_frame: per_frame(self.times.median()),
             p95_milliseconds_per_frame: per_frame(self.times.percentile(0.95)),
             repetitions: self.times.0.len(),
+            not_alone,
         }
     }
 }

@@ -80,6 +80,7 @@ pub fn speed(
         p95_milliseconds: times.percentile(0.95) * 1e3,
         forward_passes_per_frame: forward_passes as f64 / timed,
         regions_per_frame: regions as f64 / timed,
+        not_alone: !stage.machine.is_alone(),
     }))
 }
 

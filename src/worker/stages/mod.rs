@@ -26,6 +26,7 @@ use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
+use surgcam::runner::machine_lock::{MachineHold, MachineLock};
 use surgcam::store::Store;
 use surgcam::store::record::Record;
 use tch::Device;
@@ -39,6 +40,7 @@ pub struct Worker<'a> {
     /// Set when the runner wants no more.
     pub stopping: &'a AtomicBool,
     pub say: &'a dyn Fn(&FromWorker),
+    pub machine: MachineLock,
 }
 
 /// One stage to make.
@@ -47,6 +49,8 @@ pub struct StageRun<'a> {
     pub job: &'a StageJob,
     /// Each file or folder at its top becomes an output of that name.
     pub workspace: &'a Path,
+    /// What it has of the machine.
+    pub machine: &'a MachineHold,
     last_progress: Cell<Option<Instant>>,
 }
 
@@ -54,8 +58,8 @@ pub struct StageRun<'a> {
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> StageRun<'a> {
-    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path) -> Self {
-        StageRun { worker, job, workspace, last_progress: Cell::new(None) }
+    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path, machine: &'a MachineHold) -> Self {
+        StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
     }
 
     pub fn parameters<P: StageParameters>(&self) -> Result<P> {

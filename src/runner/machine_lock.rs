@@ -1,0 +1,392 @@
+//! The lock on the machine: whoever measures speed has the machine alone, all other stages share it, whoever runs them.
+//!
+//! Its file lies in the folder for temporary files, where anybody may have put anything. So no symbolic link is followed, and
+//! only a plain file with a single name is used that is empty or that surgcam wrote. It is made so that everybody may use it,
+//! whatever the umask of the first who needs it; who may only read it can lock it all the same.
+//!
+//! No stage fails for the lock. Where it cannot be had, or not within the set time, work goes on without it, and a speed that
+//! is measured then is marked "not alone".
+
+use std::cell::Cell;
+use std::fs::{File, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::lock_holders::holders;
+use crate::error::{Error, Result};
+
+const NAME: &str = "surgcam-machine.lock";
+/// How whatever surgcam writes into the file begins.
+const MARK: &str = "surgcam: ";
+/// More is not read of what is in the file.
+const LONGEST_MARK: usize = 120;
+/// How often whoever waits looks whether the run was stopped meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+/// So often somebody may remove the file, or put another in its place, just while it is opened and locked.
+const ATTEMPTS: usize = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// To measure speed.
+    Alone,
+    Shared,
+}
+
+/// The lock as a worker sees it.
+#[derive(Debug)]
+pub struct MachineLock {
+    path: PathBuf,
+    /// How long a stage may wait for it.
+    patience: Duration,
+    /// After a stage waited in vain, the next ones do not wait before one of them has got it.
+    waited_in_vain: Cell<bool>,
+    /// Stages that share the machine say only once that they go on without the lock.
+    has_told: Cell<bool>,
+}
+
+/// What a stage has of the machine; given back when dropped.
+#[derive(Debug)]
+pub struct MachineHold {
+    /// Absent where the stage goes on without it.
+    lock: Option<File>,
+    want: Want,
+    /// What was written into the file by the stage that has the machine alone.
+    mark: Option<String>,
+    /// A lock that is granted after the stage has gone on without it is held in here, from then on.
+    _late: Option<Receiver<File>>,
+    /// Why it goes on without the lock, if the user should hear of it.
+    pub note: Option<String>,
+}
+
+impl MachineLock {
+    /// `folder`: the one for temporary files.
+    pub fn new(folder: &Path, patience: Duration) -> Self {
+        MachineLock { path: folder.join(NAME), patience, waited_in_vain: Cell::new(false), has_told: Cell::new(false) }
+    }
+
+    /// Takes the lock. `on_wait` hears once what is waited for; an error only where `is_stopping` says that nothing is wanted any more.
+    pub fn take(&self, want: Want, on_wait: impl FnOnce(&str), is_stopping: impl Fn() -> bool) -> Result<MachineHold> {
+        let mut on_wait = Some(on_wait);
+        for _ in 0..ATTEMPTS {
+            let file = match open(&self.path) {
+                Ok(file) => file,
+                Err(error) => return Ok(self.without(want, &format!("{}: {error}", self.path.display()), None)),
+            };
+            let file = match try_lock(&file, want) {
+                Ok(()) => file,
+                Err(TryLockError::Error(error)) => {
+                    return Ok(self.without(want, &format!("{} cannot be locked: {error}", self.path.display()), None));
+                }
+                Err(TryLockError::WouldBlock) => match self.wait(file, want, on_wait.take(), &is_stopping)? {
+                    Waited::Granted(file) => file,
+                    Waited::InVain { why, late } => {
+                        leave_word(&self.path);
+                        return Ok(self.without(want, &why, late));
+                    }
+                },
+            };
+            if is_named(&file, &self.path) {
+                self.waited_in_vain.set(false);
+                return Ok(MachineHold::with(file, want));
+            }
+        }
+        Ok(self.without(want, &format!("somebody replaces {} again and again", self.path.display()), None))
+    }
+
+    /// Waits at most the set time. The thread that waits is woken by the system as soon as the lock is free, which may be for a
+    /// moment only; it is left behind where that is too late.
+    fn wait(&self, file: File, want: Want, on_wait: Option<impl FnOnce(&str)>, is_stopping: &impl Fn() -> bool) -> Result<Waited> {
+        let users = users(&file);
+        if self.waited_in_vain.get() {
+            return Ok(Waited::InVain { why: format!("the machine is in use by {users}"), late: None });
+        }
+        let seconds = self.patience.as_secs_f64();
+        if let Some(on_wait) = on_wait {
+            on_wait(&format!("the machine, in use by {users}, for at most {seconds} s"));
+        }
+        let (sender, receiver) = channel();
+        let waiting = move || {
+            let granted = if want == Want::Alone { file.lock() } else { file.lock_shared() };
+            if granted.is_ok() {
+                // Nobody listens any more where the stage is made already: the lock is given back at once.
+                let _ = sender.send(file);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(waiting) {
+            return Ok(Waited::InVain { why: format!("cannot wait for the machine: {error}"), late: None });
+        }
+        let begun = Instant::now();
+        loop {
+            let left = self.patience.saturating_sub(begun.elapsed());
+            match receiver.recv_timeout(LOOK.min(left)) {
+                Ok(file) => return Ok(Waited::Granted(file)),
+                Err(RecvTimeoutError::Timeout) if is_stopping() => return Err(Error::interrupted("interrupted")),
+                Err(RecvTimeoutError::Timeout) if begun.elapsed() < self.patience => {}
+                Err(_) => {
+                    self.waited_in_vain.set(true);
+                    return Ok(Waited::InVain { why: format!("for {seconds} s the machine was in use by {users}"), late: Some(receiver) });
+                }
+            }
+        }
+    }
+
+    fn without(&self, want: Want, why: &str, late: Option<Receiver<File>>) -> MachineHold {
+        let note = match want {
+            Want::Alone => Some(format!("not alone, and marked so: {why}")),
+            Want::Shared if self.has_told.replace(true) => None,
+            Want::Shared => Some(format!("goes on without the machine's lock: {why}")),
+        };
+        MachineHold { lock: None, want, mark: None, _late: late, note }
+    }
+}
+
+/// How waiting ended.
+enum Waited {
+    Granted(File),
+    InVain { why: String, late: Option<Receiver<File>> },
+}
+
+impl MachineHold {
+    fn with(file: File, want: Want) -> Self {
+        // Whoever may only read the file holds it without a name in it.
+        let mark = (want == Want::Alone).then(|| format!("{MARK}{}", this_process())).filter(|mark| write(&file, mark).is_ok());
+        MachineHold { lock: Some(file), want, mark, _late: None, note: None }
+    }
+
+    /// Whether nobody else has used the machine so far, as far as everybody keeps to the lock or leaves word.
+    pub fn is_alone(&self) -> bool {
+        let is_untouched = |file: &File| self.mark.as_ref().is_none_or(|mark| read(file).is_ok_and(|text| text == *mark));
+        self.want == Want::Alone && self.lock.as_ref().is_some_and(is_untouched)
+    }
+}
+
+impl Drop for MachineHold {
+    fn drop(&mut self) {
+        if let (Some(file), Some(_)) = (&self.lock, &self.mark) {
+            // An old name would only mislead whoever waits.
+            let _ = file.set_len(0);
+        }
+    }
+}
+
+fn try_lock(file: &File, want: Want) -> std::result::Result<(), TryLockError> {
+    if want == Want::Alone { file.try_lock() } else { file.try_lock_shared() }
+}
+
+/// Opens the lock's file, and makes it where it is not there.
+fn open(path: &Path) -> io::Result<File> {
+    for _ in 0..ATTEMPTS {
+        match open_existing(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => match create(path) {
+                // Somebody else was quicker.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => return made,
+            },
+            opened => return checked(opened?),
+        }
+    }
+    Err(io::Error::other("somebody removes it again and again"))
+}
+
+/// To read and write, or to read alone: that is enough to lock it. Never by creating it: in a folder for all (`fs.protected_regular`)
+/// the system refuses that for another user's file.
+fn open_existing(path: &Path) -> io::Result<File> {
+    // A pipe of that name would wait for its other end.
+    let open = |write: bool| File::options().read(true).write(write).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let opened = match open(true) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => open(false),
+        opened => opened,
+    };
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
+        _ => error,
+    })
+}
+
+/// Made under another name and renamed, so that nobody meets it before it is for everybody. What is there is never replaced.
+fn create(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let made = tempfile::Builder::new().prefix(".surgcam-machine-").tempfile_in(folder)?;
+    made.as_file().set_permissions(Permissions::from_mode(FOR_ALL))?;
+    made.persist_noclobber(path).map_err(|error| error.error)
+}
+
+const FOR_ALL: u32 = 0o666;
+
+/// The file, if it can be surgcam's. Another one may be a user's own, planted there by a second name so that we write into it
+/// or open it to everybody.
+fn checked(file: File) -> io::Result<File> {
+    let metadata = file.metadata()?;
+    let is_ours = || read(&file).is_ok_and(|text| text.is_empty() || text.starts_with(MARK));
+    if !metadata.is_file() || metadata.nlink() > 1 || !is_ours() {
+        return Err(io::Error::other("it is no lock of surgcam's"));
+    }
+    if metadata.mode() & FOR_ALL != FOR_ALL {
+        // Made by an earlier surgcam under a strict umask. Only its owner can mend that.
+        let _ = file.set_permissions(Permissions::from_mode(FOR_ALL));
+    }
+    Ok(file)
+}
+
+/// Whether the open file is still the one that the path names.
+fn is_named(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+fn read(file: &File) -> io::Result<String> {
+    let mut bytes = [0; LONGEST_MARK];
+    let length = file.read_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
+fn write(file: &File, mark: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all_at(mark.as_bytes(), 0)
+}
+
+/// For the stage that measures speed just now, if one does: it is no longer alone.
+fn leave_word(path: &Path) {
+    if let Ok(file) = open(path) {
+        // Where it may not be written, nobody can be told.
+        let _ = write(&file, &format!("{MARK}gone on without the lock: {}", this_process()));
+    }
+}
+
+fn this_process() -> String {
+    format!("process {}", std::process::id())
+}
+
+/// Who holds the lock: as the system tells, or else as whoever has the machine alone wrote.
+fn users(file: &File) -> String {
+    let users = file.metadata().map(|metadata| holders(&metadata)).unwrap_or_default();
+    let written = read(file).ok().and_then(|text| text.strip_prefix(MARK).map(String::from));
+    match (users.len(), written.filter(|written| written.starts_with("process "))) {
+        (0, Some(written)) => written,
+        (0, None) => "other stages".into(),
+        (1..=3, _) => users.join(", "),
+        (several, _) => format!("{} and {} more", users[..2].join(", "), several - 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn lock_in(folder: &Path) -> MachineLock {
+        MachineLock::new(folder, Duration::from_millis(30))
+    }
+
+    /// Longer than any thread of these tests has the lock.
+    fn patient(folder: &Path) -> MachineLock {
+        MachineLock::new(folder, Duration::from_secs(60))
+    }
+
+    /// Takes it and tells what was waited for.
+    fn taken(lock: &MachineLock, want: Want) -> (MachineHold, Option<String>) {
+        let mut waited = None;
+        let hold = lock.take(want, |what| waited = Some(what.to_string()), || false).unwrap();
+        (hold, waited)
+    }
+
+    #[test]
+    fn everybody_may_use_the_file_and_an_old_one_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let mode = || path.metadata().unwrap().mode() & 0o777;
+        drop(taken(&lock_in(folder.path()), Want::Shared));
+        assert_eq!(mode(), FOR_ALL);
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        drop(taken(&lock_in(folder.path()), Want::Shared));
+        assert_eq!(mode(), FOR_ALL);
+        // Who may only read it can lock it.
+        let reading = File::open(&path).unwrap();
+        reading.lock().unwrap();
+        assert!(taken(&lock_in(folder.path()), Want::Shared).0.lock.is_none());
+    }
+
+    #[test]
+    fn sharing_goes_with_sharing_and_not_with_being_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = lock_in(folder.path());
+        let (shared, also) = (taken(&lock, Want::Shared), taken(&lock, Want::Shared));
+        assert!(shared.0.lock.is_some() && also.0.lock.is_some() && also.1.is_none());
+        let (hold, waited) = taken(&lock, Want::Alone);
+        assert!(waited.unwrap().starts_with("the machine, in use by "));
+        assert!(!hold.is_alone() && hold.note.as_ref().unwrap().starts_with("not alone"), "{:?}", hold.note);
+        // The next one does not wait in vain once more.
+        assert!(taken(&lock, Want::Alone).1.is_none());
+        drop((shared, also, hold));
+        let (hold, _) = taken(&patient(folder.path()), Want::Alone);
+        assert!(hold.is_alone() && hold.note.is_none());
+        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), format!("{MARK}{}", this_process()));
+        drop(hold);
+        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), "");
+    }
+
+    #[test]
+    fn whoever_goes_on_without_the_lock_spoils_the_measurement_that_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (measuring, _) = taken(&lock_in(folder.path()), Want::Alone);
+        assert!(measuring.is_alone());
+        let impatient = lock_in(folder.path());
+        let (working, waited) = taken(&impatient, Want::Shared);
+        assert!(waited.unwrap().contains(&this_process()), "the holder is named");
+        assert!(working.note.is_some());
+        assert!(taken(&impatient, Want::Shared).0.note.is_none(), "it is said once");
+        assert!(!measuring.is_alone());
+        // What comes late is held until the stage is made.
+        drop(measuring);
+        let is_free = || File::open(folder.path().join(NAME)).unwrap().try_lock().is_ok();
+        let begun = Instant::now();
+        while is_free() && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!is_free());
+        drop(working);
+        assert!(taken(&patient(folder.path()), Want::Alone).0.is_alone());
+    }
+
+    #[test]
+    fn nothing_that_was_planted_is_followed_or_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let secret = place.path().join("secret");
+        fs::write(&secret, "").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let text = place.path().join("text");
+        fs::write(&text, "a user's own").unwrap();
+        type Plant<'a> = &'a dyn Fn(&Path);
+        let plants: [(&str, Plant); 5] = [
+            ("it is a symbolic link", &|path| symlink(place.path().join("elsewhere"), path).unwrap()),
+            ("it is a symbolic link", &|path| symlink(&secret, path).unwrap()),
+            ("no lock of surgcam's", &|path| fs::hard_link(&secret, path).unwrap()),
+            ("no lock of surgcam's", &|path| assert!(fs::copy(&text, path).unwrap() > 0)),
+            ("", &|path| fs::create_dir(path).unwrap()),
+        ];
+        for (why, plant) in plants {
+            let folder = tempfile::tempdir().unwrap();
+            plant(&folder.path().join(NAME));
+            let (hold, waited) = taken(&lock_in(folder.path()), Want::Alone);
+            assert!(waited.is_none() && !hold.is_alone());
+            assert!(hold.note.as_ref().unwrap().contains(why), "{:?}", hold.note);
+        }
+        assert!(!place.path().join("elsewhere").exists());
+        assert_eq!(secret.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!((fs::read(&secret).unwrap(), fs::read_to_string(&text).unwrap()), (Vec::new(), "a user's own".to_string()));
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_waits_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let _holder = taken(&lock_in(folder.path()), Want::Alone);
+        assert_eq!(patient(folder.path()).take(Want::Shared, |_| {}, || true).unwrap_err().class(), crate::error::Class::Interrupted);
+    }
+}
