@@ -87,6 +87,7 @@ mod tests {
         for path in [pipe.as_path(), socket.as_path(), folder.path(), Path::new("/dev/zero")] {
             let error = open(path).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{}: is not a regular file", path.display())), "{error}");
+            assert_eq!(try_open(path).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         assert!(open(&folder.path().join("absent")).unwrap_err().to_string().contains("cannot open"));
     }
@@ -99,7 +100,7 @@ mod tests {
         assert!(read(&path, 1 << 20).unwrap_err().to_string().contains("is larger than 1048576 bytes"));
         std::fs::write(&path, "four").unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"four");
-        assert!(read(&path, 3).is_err());
+        assert_eq!(try_read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::pipeline::stages::{SelfTestStage, output};
 use crate::plan::{Resource, Stage};
 use crate::protocol::{Cuda, Hello, Part};
 use crate::report::layout::{ResultTable, TableColumn};
-use crate::report::{printer, terminal_table};
 use crate::report::progress::OnlyWaiting;
+use crate::report::{printer, terminal_table};
 use crate::runner::identity;
 use crate::runner::worker_command::WorkerCommand;
 use crate::store::read_json;
@@ -66,7 +66,7 @@ fn tell_cuda(cuda: &Cuda) -> Result<()> {
         None => line("CUDA", format!("{} devices", cuda.devices)),
         Some(missing) => {
             let hint = missing.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
-            line("CUDA", format!("no device: {}{hint}", missing.what()));
+            line("CUDA", format!("no device: {}{hint}", missing.what()))
         }
     }
 }

@@ -30,24 +30,20 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
     /// The program that runs stages; beside this one where absent.
     pub worker: Option<PathBuf>,
-<<<<<<< HEAD
     /// The folder of the torch 2.11 that workers run with; looked for where absent.
     pub libtorch: Option<PathBuf>,
     /// A worker that says nothing for so many seconds is taken to hang.
     pub silence_seconds: NonZeroU32,
-}
-
-/// Workers say every 5 seconds that they are alive.
-const SILENCE_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-=======
     /// How long a stage waits for the machine: a speed stage until it has the machine alone, another until one is measured.
     /// After that it goes on, and a speed that is measured then is marked "not alone".
     pub machine_wait_seconds: u64,
 }
 
+/// Workers say every 5 seconds that they are alive.
+const SILENCE_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
 /// Most stages take less. One that trains may take hours, for which nobody wants to wait unasked.
 const USUAL_MACHINE_WAIT_SECONDS: u64 = 600;
->>>>>>> wt-printing
 
 impl Default for Settings {
     fn default() -> Self {
@@ -59,12 +55,9 @@ impl Default for Settings {
             jobs: None,
             threads: None,
             worker: None,
-<<<<<<< HEAD
             libtorch: None,
             silence_seconds: SILENCE_SECONDS,
-=======
             machine_wait_seconds: USUAL_MACHINE_WAIT_SECONDS,
->>>>>>> wt-printing
         }
     }
 }
@@ -103,11 +96,8 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     found.extend(overrides::from_variables(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     )?);
-<<<<<<< HEAD
-    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "libtorch", "silence_seconds"];
-=======
-    let keys = ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "machine_wait_seconds"];
->>>>>>> wt-printing
+    let keys =
+        ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "libtorch", "silence_seconds", "machine_wait_seconds"];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
         .merge(Env::prefixed("SURGCAM_").only(&keys))

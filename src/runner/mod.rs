@@ -9,12 +9,9 @@ pub mod events;
 pub mod identity;
 pub mod interrupt;
 pub mod journal;
-<<<<<<< HEAD
 pub mod libtorch;
-=======
 mod lock_holders;
 pub mod machine_lock;
->>>>>>> wt-printing
 mod ready;
 mod slot;
 pub mod visible_gpus;

@@ -190,7 +190,6 @@ mod tests {
     }
 
     fn busy_slot(stages: usize) -> Slot {
-<<<<<<< HEAD
         let command = WorkerCommand {
             program: "worker".into(),
             device: "cpu".into(),
@@ -198,11 +197,8 @@ mod tests {
             visible_gpu: None,
             libtorch: Default::default(),
             silence: Duration::from_secs(60),
+            machine_wait_seconds: 1,
         };
-=======
-        let (program, device) = ("worker".into(), "cpu".into());
-        let command = WorkerCommand { program, device, threads: 1, visible_gpu: None, machine_wait_seconds: 1 };
->>>>>>> wt-printing
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();
         let job = Some(CurrentJob::new(stages, false, None));

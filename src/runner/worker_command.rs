@@ -24,6 +24,8 @@ pub struct WorkerCommand {
     pub libtorch: Arc<LibtorchChoice>,
     /// A worker that says nothing for so long is taken to hang.
     pub silence: Duration,
+    /// How long its stages wait for the machine.
+    pub machine_wait_seconds: u64,
 }
 
 /// The libtorch of all workers, looked for when the first one is started: to ask Python takes longer than to plan.
@@ -71,7 +73,9 @@ impl WorkerCommand {
         let command = |name: String| {
             let visible_gpu = visible_gpu(&name, preset.as_deref())?;
             let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
-            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu, libtorch: libtorch.clone(), silence })
+            let machine_wait_seconds = settings.machine_wait_seconds;
+            let (program, libtorch) = (program.clone(), libtorch.clone());
+            Ok(WorkerCommand { program, device, threads, visible_gpu, libtorch, silence, machine_wait_seconds })
         };
         names.into_iter().map(command).collect()
     }
@@ -93,6 +97,7 @@ impl WorkerCommand {
     pub(super) fn process(&self) -> Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
+        command.args(["--machine-wait-seconds", &self.machine_wait_seconds.to_string()]);
         command.env(LIBRARY_PATH, library_path(&self.libtorch.find()?.folder)?);
         if let Some(gpu) = &self.visible_gpu {
             command.env(visible_gpus::VARIABLE, gpu);

@@ -37,7 +37,6 @@ pub struct WorkerMessage {
     pub heard: Heard,
 }
 
-<<<<<<< HEAD
 /// Where a worker's log is, and whether a user still finds it there after the run.
 #[derive(Debug, Clone, Copy)]
 pub enum LogFolder<'a> {
@@ -45,112 +44,6 @@ pub enum LogFolder<'a> {
     Temporary(&'a Path),
 }
 
-=======
-/// How workers are started.
-#[derive(Debug, Clone)]
-pub struct WorkerCommand {
-    pub program: PathBuf,
-    /// As the worker sees it.
-    pub device: String,
-    pub threads: usize,
-    /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
-    pub visible_gpu: Option<String>,
-    /// How long its stages wait for the machine.
-    pub machine_wait_seconds: u64,
-}
-
-impl WorkerCommand {
-    /// One for each device of the settings. The program is that of the settings, or the one beside this program.
-    pub fn for_devices(settings: &Settings) -> Result<Vec<Self>> {
-        let program = match &settings.worker {
-            Some(program) => program.clone(),
-            None => {
-                let own = std::env::current_exe().map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
-                own.with_file_name("surgcam-worker")
-            }
-        };
-        if !program.is_file() {
-            return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
-        }
-        let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
-        let preset = visible_gpus::preset();
-        let names = devices(&settings.device, preset.as_deref())?;
-        let command = |name: String| {
-            let visible_gpu = visible_gpu(&name, preset.as_deref())?;
-            let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
-            let machine_wait_seconds = settings.machine_wait_seconds;
-            Ok(WorkerCommand { program: program.clone(), device, threads, visible_gpu, machine_wait_seconds })
-        };
-        names.into_iter().map(command).collect()
-    }
-
-    /// For stages that need no device.
-    pub fn without_device(&self) -> Self {
-        WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
-    }
-
-    fn process(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
-        command.args(["--machine-wait-seconds", &self.machine_wait_seconds.to_string()]);
-        if let Some(gpu) = &self.visible_gpu {
-            command.env(visible_gpus::VARIABLE, gpu);
-            // A number of the user's own is meant as CUDA takes it; ours is the driver's.
-            if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
-                command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
-            }
-        }
-        if [WAITING_TURNS, "OMP_WAIT_POLICY"].iter().all(|name| std::env::var_os(name).is_none()) {
-            command.env(WAITING_TURNS, "20000");
-        }
-        command.env(TENSOR_FLOAT_32, "0");
-        command
-    }
-}
-
-/// Cores that this process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
-fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
-    const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
-    let mut devices: Vec<String> = Vec::new();
-    for name in setting.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
-        let named = match name {
-            "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
-            _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
-            _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
-        };
-        devices.extend(named);
-    }
-    if devices.is_empty() { Err(Error::usage("no device is named").hint(KNOWN)) } else { Ok(devices) }
-}
-
-/// Whether a setting names devices at all; whether they are there, only their workers know.
-pub fn check_devices(setting: &str) -> Result<()> {
-    devices(setting, visible_gpus::preset().as_deref()).map(drop)
-}
-
-/// Which GPU `cuda:N` is: the Nth of those that the user left visible.
-fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
-    let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
-    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu, cuda:N or all is expected")))?;
-    visible_gpus::entry(position, preset)
-        .map(Some)
-        .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
-}
-
-/// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
-/// in which the threads that look for boxes want those cores.
-const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
-
-/// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.
-const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
-
->>>>>>> wt-printing
 pub struct WorkerProcess {
     pub id: WorkerId,
     child: Child,

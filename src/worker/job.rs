@@ -123,38 +123,16 @@ fn machine_of(hello: &Hello) -> Machine {
     }
 }
 
-<<<<<<< HEAD
-/// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so.
-fn machine_lock(worker: &Worker, stages: &[&StageJob]) -> Result<File> {
-    let is_alone = stages.iter().any(|stage| stages::is_alone(stage.parts.kind.as_str()));
-    let path = std::env::temp_dir().join("surgcam-machine.lock");
-    // Another user's file can be locked too, though not written.
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .read(true)
-        .open(&path)
-        .or_else(|_| File::open(&path))
-        .at_path("open the machine's lock", &path)?;
-    let at_once = if is_alone { file.try_lock() } else { file.try_lock_shared() };
-    if at_once.is_err() {
-        let holder = if is_alone { "other stages on this machine" } else { "a stage that has the machine for itself" };
-        // Of a pass one speaks for all.
-        if let Some(first) = stages.first() {
-            (worker.say)(&FromWorker::Waiting { key: first.key, holder: holder.into() });
-=======
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so, and whoever goes on
 /// without it.
 fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
-    let is_alone = stages.iter().any(|stage| stages::is_alone(&stage.parts.kind));
+    let is_alone = stages.iter().any(|stage| stages::is_alone(stage.parts.kind.as_str()));
     let want = if is_alone { Want::Alone } else { Want::Shared };
     // Of a pass one speaks for all.
     let key = stages.first().map(|stage| stage.key);
     let wait = |holder: &str| {
         if let Some(key) = key {
             (worker.say)(&FromWorker::Waiting { key, holder: holder.into() });
->>>>>>> wt-printing
         }
     };
     let hold = worker.machine.take(want, wait, || worker.stopping.load(Ordering::Relaxed))?;

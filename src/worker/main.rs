@@ -27,17 +27,14 @@ mod training;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use surgcam::error::{Error, Result};
 use surgcam::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
 use surgcam::runner::identity::host;
-<<<<<<< HEAD
-use surgcam::runner::{libtorch, visible_gpus};
-=======
 use surgcam::runner::machine_lock::MachineLock;
-use surgcam::runner::visible_gpus;
->>>>>>> wt-printing
+use surgcam::runner::{libtorch, visible_gpus};
 use surgcam::store::Store;
 use tch::Device;
 
@@ -84,7 +81,7 @@ fn main() -> ExitCode {
         }
     };
     link.say(&FromWorker::Hello(hello.clone()));
-    match work(&setup, &hello, &link) {
+    match work(setup, &hello, &link) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -97,6 +94,7 @@ fn main() -> ExitCode {
 struct Setup {
     store: Store,
     device: Device,
+    machine: MachineLock,
 }
 
 fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
@@ -110,26 +108,16 @@ fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
         .build_global()
         .map_err(|error| Error::failure(format!("cannot start threads: {error}")))?;
     let store = Store::open(&arguments.store, arguments.shared.as_deref())?;
-<<<<<<< HEAD
-    Ok((Setup { store, device }, hello(device, threads, libtorch, cuda)))
+    let machine = MachineLock::new(&std::env::temp_dir(), Duration::from_secs(arguments.machine_wait_seconds));
+    Ok((Setup { store, device, machine }, hello(device, threads, libtorch, cuda)))
 }
 
 /// Makes jobs until the runner has no more.
-fn work(setup: &Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
+fn work(setup: Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
     let say = |message: &FromWorker| link.say(message);
-    let worker = Worker { store: &setup.store, device: setup.device, stopping: &STOPPING, say: &say };
+    let worker = Worker { store: &setup.store, device: setup.device, stopping: &STOPPING, say: &say, machine: setup.machine };
     for job in link.listen() {
         job::make(&worker, hello, job?);
-=======
-    let hello = hello(device, threads);
-    send(&mut protocol, &FromWorker::Hello(hello.clone()));
-    let protocol = Mutex::new(protocol);
-    let say = |message: &FromWorker| send(&mut *protocol.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), message);
-    let machine = MachineLock::new(&std::env::temp_dir(), Duration::from_secs(arguments.machine_wait_seconds));
-    let worker = Worker { store: &store, device, stopping: &STOPPING, say: &say, machine };
-    for job in listen() {
-        job::make(&worker, &hello, job);
->>>>>>> wt-printing
         say(&FromWorker::JobDone);
     }
     Ok(())

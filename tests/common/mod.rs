@@ -6,6 +6,7 @@ pub mod experiments;
 mod formula;
 pub mod fuzzing;
 pub mod objects;
+pub mod pytorch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

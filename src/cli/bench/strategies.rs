@@ -20,7 +20,6 @@ use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
-use crate::runner::events::Silent;
 use crate::store::read_json;
 use crate::vision::picture;
 use crate::vision::resize::resize;

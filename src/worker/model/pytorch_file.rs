@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_vast_view_of_one_number_is_refused_by_its_shape() {
         let vast = Described { name: "fc.bias", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
-        let file = zip_form(&state_dict(&[vast.clone()]), &[("0", &[0; 4])]);
+        let file = zip_form(&state_dict(std::slice::from_ref(&vast)), &[("0", &[0; 4])]);
         assert!(problem(file, &[("fc.bias", &[2])]).contains("4294967296 classes"));
         let file = zip_form(&state_dict(&[Described { name: "conv1.weight", ..vast }]), &[("0", &[0; 4])]);
         assert!(problem(file, &[("conv1.weight", &[2])]).contains("`conv1.weight` has the shape [4294967296]"));

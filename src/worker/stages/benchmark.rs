@@ -104,18 +104,13 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-<<<<<<< HEAD
     /// Where `once` works on several batches.
     fn working_on(self, frames: usize) -> Self {
         Step { frames, ..self }
     }
 
-    fn speed(&self) -> StepSpeed {
-        let per_frame = |seconds: f64| seconds * 1e3 / self.frames as f64;
-=======
     fn speed(&self, not_alone: bool) -> StepSpeed {
-        let per_frame = |seconds: f64| seconds * 1e3 / self.batch as f64;
->>>>>>> wt-printing
+        let per_frame = |seconds: f64| seconds * 1e3 / self.frames as f64;
         StepSpeed {
             step: self.name.clone(),
             batch: self.batch,
