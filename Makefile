@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once.
 
 .DEFAULT_GOAL := help
-.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator lint format docs clean
+.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator gpu-check lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,13 +21,16 @@ test: libtorch ## build and run every test
 fuzz: libtorch ## try 20,000 mutated inputs of each kind (SURGCAM_FUZZ_CASES, SURGCAM_FUZZ_SEED)
 	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test fuzz
 
-bench: build ## measure extraction, decoding and training; then the peers beside them, in turns
+bench: build ## measure extraction, decoding and training; then the peers beside them, in turns, on a GPU where there is one
 	@./scripts/run-built surgcam bench strategies
 	@python3 benches/strategies.py
 
 bench-orchestrator: build ## measure plans, no-ops, sweeps; then DVC and Snakemake beside surgcam
 	@./scripts/run-built surgcam bench orchestrator
 	@python3 benches/orchestrators.py
+
+gpu-check: build ## prove surgcam on a GPU: self-test, speed beside the peers, training, tables (8 minutes)
+	@./scripts/gpu-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
 lint: libtorch ## formatting and clippy, as CI checks them
 	@cargo fmt --check

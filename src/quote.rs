@@ -2,29 +2,20 @@
 
 use std::fmt;
 
+use crate::escape;
+
 /// In bytes. Longer messages and hints are cut, whatever they quote.
 const LONGEST_MESSAGE: usize = 1200;
 
-/// A user's value as a message quotes it: start and end of a long one, and control characters as `\u{1b}`.
+/// A user's value as a message quotes it: start and end of a long one, and control characters as `\u001b`.
 pub fn shortened(value: impl fmt::Display) -> String {
-    cut(escaped(value.to_string(), char::is_control), 120, 60)
+    cut(escape::line(&value.to_string()).into_owned(), 120, 60)
 }
 
 /// A whole message, of which a part may be a value that nobody has shortened. Its line breaks stay.
 pub(crate) fn limited(message: String) -> String {
-    let message = escaped(message, |letter| letter.is_control() && letter != '\n');
+    let message = escape::lines(&message).into_owned();
     if message.len() <= LONGEST_MESSAGE { message } else { cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3) }
-}
-
-fn escaped(text: String, is_dangerous: impl Fn(char) -> bool) -> String {
-    if !text.chars().any(&is_dangerous) {
-        return text;
-    }
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        if is_dangerous(letter) { escaped.extend(letter.escape_default()) } else { escaped.push(letter) }
-    }
-    escaped
 }
 
 /// So many characters of the start and of the end of a text that is longer.
@@ -55,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_terminal_is_told_nothing() {
-        assert_eq!(shortened("\u{1b}[31mred\n"), "\\u{1b}[31mred\\n");
-        assert_eq!(limited("one\ntwo\r\u{7}".into()), "one\ntwo\\r\\u{7}");
+        assert_eq!(shortened("\u{1b}[31mred\n"), "\\u001b[31mred\\n");
+        assert_eq!(limited("one\ntwo\r\u{7}".into()), "one\ntwo\\r\\u0007");
     }
 }

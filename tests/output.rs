@@ -135,14 +135,22 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     let place = Place::new();
-    let classes = "[label_space.odd]\nclasses = [\"suction\", \"\\u001b[2Jodd|\\nname <b>\", \"tissue\"]";
-    let file = small(&place, classes);
+    let labels = |class: &str| small(&place, &format!("[label_space.odd]\nclasses = [\"suction\", \"{class}\", \"tissue\"]"));
+    for refused in ["\\u001b[2Jodd", "odd|", "odd\\nname", "odd <b>", "=odd"] {
+        let said = place.run(&["check", &labels(refused), "--set", "data.drawn.label_space=odd"], 2);
+        assert!(said.err.contains("cannot name a class") && !said.err.contains('\u{1b}'), "{}", said.err);
+    }
+    let file = labels("odd 5% & $x_1$ {~^} ![p](u)");
     let said = place.run(&[&["run", file.as_str(), "--set", "data.drawn.label_space=odd"], CLASSIFICATION.as_slice()].concat(), 0);
-    assert!(said.out.contains(" AP \\u001b[2Jodd|\\nname <b> "), "{}", said.out);
+    assert!(said.out.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{}", said.out);
     let table = |form: &str| fs::read_to_string(place.path("results/small/tables").join(format!("classification.{form}"))).unwrap();
-    assert!(table("csv").contains(",AP \\u001b[2Jodd|\\nname <b>,") && table("csv").lines().count() == 2, "{}", table("csv"));
-    assert!(table("md").contains("| AP \\\\u001b[2Jodd\\|\\\\nname \\<b> |"), "{}", table("md"));
-    assert!(table("tex").contains("& AP \\textbackslash{}u001b[2Jodd|\\textbackslash{}nname <b> &"), "{}", table("tex"));
+    assert!(table("csv").contains(",AP odd 5% & $x_1$ {~^} ![p](u),") && table("csv").lines().count() == 2, "{}", table("csv"));
+    assert!(table("md").contains("| AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{}", table("md"));
+    assert!(
+        table("tex").contains("& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} ![p](u) &"),
+        "{}",
+        table("tex")
+    );
     for text in [said.out, said.err, table("csv"), table("md"), table("tex")] {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }

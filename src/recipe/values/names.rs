@@ -92,7 +92,7 @@ impl TryFrom<String> for ClassName {
         } else {
             Err(format!(
                 "`{}` cannot name a class: at most {LONGEST} bytes that start with a letter or a digit, without any of {FORBIDDEN} \
-                 and without a line break, are allowed",
+                 and without control characters, are allowed",
                 shortened(text)
             ))
         }
