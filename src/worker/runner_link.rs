@@ -106,6 +106,18 @@ fn take_over_stdout() -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fuzz::fuzzing;
+
+    #[test]
+    fn fuzz_jobs() {
+        let key = format!("sha256:{}", "0".repeat(64));
+        let parts = "{\"kind\":\"empty\",\"version\":1,\"parameters\":{\"number\":1},\"inputs\":{}}";
+        let job = format!("{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n");
+        fuzzing::in_limited_process("runner_link::tests::fuzz_jobs", &[job.into_bytes()], |input| {
+            let mut lines = input;
+            while next_job(&mut lines).is_some() {}
+        });
+    }
 
     #[test]
     fn a_line_that_is_no_job_is_told_from_the_end() {

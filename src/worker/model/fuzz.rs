@@ -9,7 +9,7 @@ use super::pytorch_file::{from_legacy, from_zip};
 use super::wanted::Wanted;
 
 #[path = "../../../tests/common/fuzzing.rs"]
-mod fuzzing;
+pub mod fuzzing;
 #[path = "../../../tests/common/pytorch.rs"]
 pub mod pytorch;
 

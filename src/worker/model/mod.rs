@@ -3,7 +3,7 @@
 pub mod checkpoint;
 pub mod fused_convolution;
 #[cfg(test)]
-mod fuzz;
+pub mod fuzz;
 pub mod half_precision;
 pub mod inference;
 pub mod libtorch_operators;
