@@ -14,7 +14,8 @@ pub fn shortened(value: impl fmt::Display) -> String {
 
 /// A whole message, of which a part may be a value that nobody has shortened. Its line breaks stay.
 pub(crate) fn limited(message: String) -> String {
-    let message = escape::lines(&message).into_owned();
+    // A message has line breaks of its own and no tabs.
+    let message = escape::lines(&message).replace('\t', "\\t");
     if message.len() <= LONGEST_MESSAGE { message } else { cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3) }
 }
 
