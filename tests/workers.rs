@@ -93,7 +93,7 @@ fn worker_of(run: &Child) -> String {
         let found = std::fs::read_to_string(&children).unwrap();
         for child in found.split_whitespace() {
             let command = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            if command.starts_with(b"sleep\0600") {
+            if command.starts_with(b"sleep\x00600") {
                 return child.to_string();
             }
         }
