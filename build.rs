@@ -1,8 +1,8 @@
-//! Compiles what of the worker is in C++, and tells both programs which libtorch they were built with.
+//! Compiles what of the worker is in C++.
 //!
 //! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker starts (`src/worker/cuda.rs`), so
 //! one program serves both. `surgcam` itself must start without libtorch; it tells workers which one to run with
-//! (`src/runner/libtorch.rs`).
+//! (`src/machine/libtorch.rs`).
 
 use std::env;
 use std::path::Path;
@@ -19,7 +19,6 @@ fn main() {
     };
     compile(Path::new(&libtorch));
     let folder = Path::new(&libtorch).canonicalize().unwrap_or_else(|_| libtorch.clone().into());
-    println!("cargo:rustc-env=SURGCAM_BUILT_WITH_LIBTORCH={}", folder.display());
     // For a worker that is started by hand, and for the tests of its own code.
     println!("cargo:rustc-link-arg-bin=surgcam-worker=-Wl,-rpath,{}", folder.join("lib").display());
 }

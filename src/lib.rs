@@ -32,6 +32,7 @@ pub mod dataset;
 pub mod error;
 pub mod escape;
 pub mod language;
+pub mod machine;
 pub mod pipeline;
 pub mod plan;
 pub mod protocol;

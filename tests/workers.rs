@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::experiments::sweep;
@@ -19,7 +18,7 @@ use surgcam::plan::status::Known;
 use surgcam::plan::{Plan, Resource, Stage};
 use surgcam::runner::events::Silent;
 use surgcam::runner::interrupt::Interrupt;
-use surgcam::runner::worker_command::{LibtorchChoice, WorkerCommand};
+use surgcam::runner::worker_command::WorkerCommand;
 use surgcam::runner::worker_process::LogFolder;
 use surgcam::runner::{self, Options};
 use surgcam::store::Store;
@@ -216,9 +215,10 @@ fn fuzz_what_a_worker_says() {
         device: "cpu".into(),
         threads: 1,
         visible_gpu: None,
-        libtorch: Arc::new(LibtorchChoice::new(None)),
+        libtorch: None,
         silence: Duration::from_secs(4),
         machine_wait_seconds: 1,
+        memory_hint: "",
     };
     in_limited_process("fuzz_what_a_worker_says", &seeds, |input| {
         std::fs::write(&line, input).unwrap();

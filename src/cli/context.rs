@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::execution::Execution;
 use super::{Machine, Overrides};
@@ -17,7 +18,7 @@ use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use crate::runner::identity;
-use crate::runner::worker_command::{WorkerCommand, check_devices};
+use crate::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
 use crate::store::Store;
 use crate::store::file::walked;
 
@@ -76,6 +77,20 @@ impl Context {
         })
     }
 
+    /// How workers are started, one for each device.
+    pub fn workers(&self) -> Result<Vec<WorkerCommand>> {
+        let settings = &self.settings;
+        WorkerCommand::for_devices(&WorkerSettings {
+            program: settings.worker.clone(),
+            device: settings.device.clone(),
+            threads: settings.threads,
+            libtorch: LibtorchChoice::new(settings.libtorch.clone(), built_with_libtorch()),
+            silence: Duration::from_secs(settings.silence_seconds.get().into()),
+            machine_wait_seconds: settings.machine_wait_seconds,
+            memory_hint: "if memory ran out, lower model.batch_size",
+        })
+    }
+
     pub fn results_folder(&self, experiment: &str) -> PathBuf {
         let folder = self.settings.results.clone().unwrap_or_else(|| PathBuf::from("results"));
         self.project.join(folder).join(experiment)
@@ -108,7 +123,7 @@ impl Context {
         let store = self.store()?;
         let mut hello = None;
         if goals.contains(&Goal::Extraction) && experiment.recipe.speed {
-            let command = &WorkerCommand::for_devices(&self.settings)?[0];
+            let command = &self.workers()?[0];
             hello = identity::remembered(command, &store)?;
             if hello.is_none() {
                 // Mistakes in recipes first: they must not wait for a device to say who it is.
@@ -121,6 +136,12 @@ impl Context {
         let known = Known::of(&built.plan, &store)?;
         Ok(Planned { experiment, store, built, known, hello })
     }
+}
+
+/// Where libtorch lay when this program was built, and with it the worker (`.cargo/config.toml`).
+fn built_with_libtorch() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(option_env!("LIBTORCH")?);
+    Some(folder.canonicalize().unwrap_or(folder))
 }
 
 pub fn measured_machine(hello: &Hello) -> MeasuredMachine {

@@ -14,7 +14,6 @@ use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
 use crate::runner::identity;
-use crate::runner::worker_command::WorkerCommand;
 use crate::store::read_json;
 
 #[derive(clap::Args)]
@@ -39,10 +38,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("project", context.project.display())?;
     line("store", store.root().display())?;
     line("results", context.results_folder("").display())?;
-    let command = WorkerCommand::for_devices(&context.settings)?.remove(0);
+    let command = context.workers()?.remove(0);
     line("worker", command.program.display())?;
-    let libtorch = command.libtorch.find()?;
-    line("libtorch", format!("{} in {} ({})", libtorch.version, libtorch.folder.display(), libtorch.found_by))?;
+    if let Some(libtorch) = &command.libtorch {
+        let found = libtorch.find()?;
+        line("libtorch", format!("{} in {} ({})", found.version, found.folder.display(), found.found_by))?;
+    }
     let hello = identity::ask(&command, &store)?;
     line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads))?;
     match &hello.cuda {

@@ -14,7 +14,7 @@ use crate::report::{printer, progress};
 use crate::runner::events::{Reporter, Together};
 use crate::runner::interrupt::Interrupt;
 use crate::runner::journal::Journal;
-use crate::runner::worker_command::{WorkerCommand, cores};
+use crate::runner::worker_command::cores;
 use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options, Summary};
 use crate::store::digest::Digest;
@@ -75,7 +75,7 @@ fn announce(planned: &Planned, known: &Known) {
 
 fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> Result<Summary> {
     let Planned { experiment, store, built, hello, .. } = planned;
-    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let devices = context.workers()?;
     let estimates = estimates(planned, &known);
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;

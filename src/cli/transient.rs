@@ -10,7 +10,6 @@ use crate::protocol::Hello;
 use crate::runner::events::Reporter;
 use crate::runner::identity;
 use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_command::WorkerCommand;
 use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options};
 
@@ -18,7 +17,7 @@ use crate::runner::{self, Options};
 pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Reporter) -> Result<(Hello, PathBuf)> {
     let store = context.store()?;
     let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let devices = context.workers()?;
     let hello = identity::of(&devices[0], &store)?;
     let mut plan = Plan::default();
     let name = stage.name.clone();

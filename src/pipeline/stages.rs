@@ -4,7 +4,7 @@
 //! same parameters and inputs give another output than before. Inputs and outputs are named here once, so that planner and
 //! worker cannot disagree.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::head_stages::{CaptionStage, InteractStage, MeasureTasksStage};
 use crate::dataset::augment::Augmentation;
@@ -12,13 +12,8 @@ use crate::dataset::index::OnBadFrame;
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
+pub use crate::plan::StageParameters;
 use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
-
-/// Parameters of one kind of stage.
-pub trait StageParameters: Serialize + DeserializeOwned {
-    const KIND: &'static str;
-    const VERSION: u32;
-}
 
 /// Names of inputs.
 pub mod input {

@@ -12,14 +12,20 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::pipeline::stages::StageParameters;
 use crate::store::digest::Digest;
 use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
 use crate::store::name::PlainName;
 use crate::store::record::Outputs;
+
+/// Parameters of one kind of stage. Raise the version when the same parameters and inputs give another output than before.
+pub trait StageParameters: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+    const VERSION: u32;
+}
 
 /// A stage's place in its plan; inputs come before the stages that use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::results::Results;
 use crate::error::{AtPath, Result};
+use crate::machine::host;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::plan::status::Known;
 use crate::protocol::Hello;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::library::Resolved;
 use crate::runner::Summary;
-use crate::runner::identity::host;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::file::{Durability, write_with};

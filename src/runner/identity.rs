@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use serde::{Deserialize, Serialize};
 
-use super::visible_gpus;
 use super::worker_command::WorkerCommand;
 use super::worker_process::{Heard, LogFolder, WorkerMessage, WorkerProcess};
 use crate::error::{AtPath, Result};
+use crate::machine::{host, visible_gpus};
 use crate::protocol::{FromWorker, Hello};
 use crate::store::digest::Digest;
 use crate::store::{Store, read_json, write_json};
@@ -33,7 +33,7 @@ impl SaidBy {
     fn now(command: &WorkerCommand) -> Result<Self> {
         let metadata = command.program.metadata().at_path("read", &command.program)?;
         let worker = format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok());
-        Ok(SaidBy { worker, libtorch: command.libtorch.circumstances(), driver: visible_gpus::driver() })
+        Ok(SaidBy { worker, libtorch: command.circumstances(), driver: visible_gpus::driver() })
     }
 }
 
@@ -90,9 +90,4 @@ fn greeting(command: &WorkerCommand, receiver: &Receiver<WorkerMessage>, process
             Heard::Gone => return Err(process.reason_of_its_end()),
         }
     }
-}
-
-/// The machine's name.
-pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }

@@ -9,12 +9,8 @@ pub mod events;
 pub mod identity;
 pub mod interrupt;
 pub mod journal;
-pub mod libtorch;
-mod lock_holders;
-pub mod machine_lock;
 mod ready;
 mod slot;
-pub mod visible_gpus;
 pub mod worker_command;
 pub mod worker_process;
 

@@ -76,12 +76,23 @@ impl ReadyQueue {
 
 #[cfg(test)]
 mod tests {
+    use serde::{Deserialize, Serialize};
+
     use super::*;
-    use crate::pipeline::stages::{EmptyStage, output};
-    use crate::plan::Stage;
+    use crate::plan::{Stage, StageParameters};
+
+    #[derive(Serialize, Deserialize)]
+    struct Numbered {
+        number: usize,
+    }
+
+    impl StageParameters for Numbered {
+        const KIND: &'static str = "numbered";
+        const VERSION: u32 = 1;
+    }
 
     fn stage(number: usize) -> Stage {
-        Stage::new(format!("empty {number}"), &EmptyStage { number }, Resource::Processor)
+        Stage::new(format!("stage {number}"), &Numbered { number }, Resource::Processor)
     }
 
     #[test]
@@ -89,7 +100,7 @@ mod tests {
         let mut plan = Plan::default();
         let short = plan.add(stage(0));
         let start_of_chain = plan.add(stage(1));
-        let end_of_chain = plan.add(stage(2).output_of("before", start_of_chain, output::NOTHING));
+        let end_of_chain = plan.add(stage(2).output_of("before", start_of_chain, "out"));
         let long = plan.add(stage(3));
         let seconds = [1.0, 1.0, 4.0, 4.5];
         let mut queue = ReadyQueue::new(&plan, |id| seconds[id.0]);

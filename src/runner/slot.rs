@@ -195,9 +195,10 @@ mod tests {
             device: "cpu".into(),
             threads: 1,
             visible_gpu: None,
-            libtorch: Default::default(),
+            libtorch: None,
             silence: Duration::from_secs(60),
             machine_wait_seconds: 1,
+            memory_hint: "",
         };
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();

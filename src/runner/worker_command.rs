@@ -6,10 +6,25 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::libtorch::{self, Libtorch};
-use super::visible_gpus;
 use crate::error::{Error, Result};
-use crate::recipe::settings::Settings;
+use crate::machine::libtorch::{self, Libtorch};
+use crate::machine::visible_gpus;
+
+/// What a user may say of workers.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The program; `surgcam-worker` beside this one where absent.
+    pub program: Option<PathBuf>,
+    /// auto, cpu, cuda:N, several of them, or all.
+    pub device: String,
+    /// Threads of a stage on the CPU; all cores where absent.
+    pub threads: Option<NonZeroUsize>,
+    pub libtorch: LibtorchChoice,
+    pub silence: Duration,
+    pub machine_wait_seconds: u64,
+    /// What to do about a worker that the system killed.
+    pub memory_hint: &'static str,
+}
 
 /// How one slot's workers are started.
 #[derive(Debug, Clone)]
@@ -20,30 +35,33 @@ pub struct WorkerCommand {
     pub threads: usize,
     /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
     pub visible_gpu: Option<String>,
-    /// Shared by all slots, so that it is looked for once.
-    pub libtorch: Arc<LibtorchChoice>,
+    /// Shared by all slots, so that it is looked for once; absent for a worker that needs none.
+    pub libtorch: Option<Arc<LibtorchChoice>>,
     /// A worker that says nothing for so long is taken to hang.
     pub silence: Duration,
     /// How long its stages wait for the machine.
     pub machine_wait_seconds: u64,
+    pub memory_hint: &'static str,
 }
 
 /// The libtorch of all workers, looked for when the first one is started: to ask Python takes longer than to plan.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LibtorchChoice {
     setting: Option<PathBuf>,
+    built_with: Option<PathBuf>,
     found: OnceLock<Result<Libtorch>>,
 }
 
 impl LibtorchChoice {
-    pub fn new(setting: Option<PathBuf>) -> Self {
-        LibtorchChoice { setting, found: OnceLock::new() }
+    /// The folder that the user named, and the one that workers were built with.
+    pub fn new(setting: Option<PathBuf>, built_with: Option<PathBuf>) -> Self {
+        LibtorchChoice { setting, built_with, found: OnceLock::new() }
     }
 
     /// # Errors
     /// Those of [`libtorch::find`].
     pub fn find(&self) -> Result<&Libtorch> {
-        self.found.get_or_init(|| libtorch::find(self.setting.as_deref())).as_ref().map_err(Clone::clone)
+        self.found.get_or_init(|| libtorch::find(self.setting.as_deref(), self.built_with.as_deref())).as_ref().map_err(Clone::clone)
     }
 
     /// Those of [`libtorch::circumstances`].
@@ -54,8 +72,8 @@ impl LibtorchChoice {
 
 impl WorkerCommand {
     /// One for each device of the settings. The program is that of the settings, or the one beside this program.
-    pub fn for_devices(settings: &Settings) -> Result<Vec<Self>> {
-        let program = match &settings.worker {
+    pub fn for_devices(settings: &WorkerSettings) -> Result<Vec<Self>> {
+        let program = match &settings.program {
             Some(program) => program.clone(),
             None => {
                 let own = std::env::current_exe().map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
@@ -66,16 +84,15 @@ impl WorkerCommand {
             return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
         }
         let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
-        let libtorch = Arc::new(LibtorchChoice::new(settings.libtorch.clone()));
-        let silence = Duration::from_secs(settings.silence_seconds.get().into());
+        let libtorch = Some(Arc::new(settings.libtorch.clone()));
         let preset = visible_gpus::preset();
         let names = devices(&settings.device, preset.as_deref())?;
         let command = |name: String| {
             let visible_gpu = visible_gpu(&name, preset.as_deref())?;
             let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
-            let machine_wait_seconds = settings.machine_wait_seconds;
             let (program, libtorch) = (program.clone(), libtorch.clone());
-            Ok(WorkerCommand { program, device, threads, visible_gpu, libtorch, silence, machine_wait_seconds })
+            let WorkerSettings { silence, machine_wait_seconds, memory_hint, .. } = *settings;
+            Ok(WorkerCommand { program, device, threads, visible_gpu, libtorch, silence, machine_wait_seconds, memory_hint })
         };
         names.into_iter().map(command).collect()
     }
@@ -83,6 +100,11 @@ impl WorkerCommand {
     /// For stages that need no device.
     pub fn without_device(&self) -> Self {
         WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
+    }
+
+    /// What decides which libtorch it runs with.
+    pub(super) fn circumstances(&self) -> String {
+        self.libtorch.as_ref().map(|libtorch| libtorch.circumstances()).unwrap_or_default()
     }
 
     /// What is wrong with a worker that has been silent for too long.
@@ -98,7 +120,9 @@ impl WorkerCommand {
         let mut command = Command::new(&self.program);
         command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
         command.args(["--machine-wait-seconds", &self.machine_wait_seconds.to_string()]);
-        command.env(LIBRARY_PATH, library_path(&self.libtorch.find()?.folder)?);
+        if let Some(libtorch) = &self.libtorch {
+            command.env(LIBRARY_PATH, library_path(&libtorch.find()?.folder)?);
+        }
         if let Some(gpu) = &self.visible_gpu {
             command.env(visible_gpus::VARIABLE, gpu);
             // A number of the user's own is meant as CUDA takes it; ours is the driver's.

@@ -50,6 +50,7 @@ pub struct WorkerProcess {
     stdin: Option<ChildStdin>,
     log: PathBuf,
     keeps_log: bool,
+    memory_hint: &'static str,
     /// Whether it may have begun something that it must clean up.
     has_greeted: bool,
     /// When its stdin was closed.
@@ -98,7 +99,7 @@ impl WorkerProcess {
                 }
             });
         }
-        Ok(WorkerProcess { id, child, stdin, log, keeps_log, has_greeted: false, closed: None })
+        Ok(WorkerProcess { id, child, stdin, log, keeps_log, memory_hint: command.memory_hint, has_greeted: false, closed: None })
     }
 
     pub fn send(&mut self, job: &Job) -> Result<()> {
@@ -126,7 +127,7 @@ impl WorkerProcess {
         let last = self.last_words();
         let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
         let was_killed = status.is_some_and(|status| status.signal() == Some(9));
-        let memory = was_killed.then(|| "if memory ran out, lower model.batch_size".to_string());
+        let memory = was_killed.then(|| self.memory_hint.to_string());
         let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
         let error = Error::failure(format!("{what}{said}"));
         if hints.is_empty() { error } else { error.hint(hints.join("; ")) }

@@ -60,7 +60,7 @@ fn load(path: &Path) -> Part {
 /// The driver's own library, which comes with the driver and not with libtorch.
 fn driver() -> Part {
     match dynamic_library("libcuda.so.1", libc::RTLD_LAZY) {
-        Ok(()) => Part::Found(surgcam::runner::visible_gpus::driver_version().unwrap_or_else(|| "libcuda.so.1".into())),
+        Ok(()) => Part::Found(surgcam::machine::visible_gpus::driver_version().unwrap_or_else(|| "libcuda.so.1".into())),
         Err(_) => Part::Missing("the NVIDIA driver is missing: libcuda.so.1 is not found".into()),
     }
 }

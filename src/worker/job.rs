@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use surgcam::error::{Class, Error, Result};
 use surgcam::protocol::{FromWorker, Hello, Job, StageJob};
-use surgcam::runner::machine_lock::{MachineHold, Want};
+use surgcam::machine::lock::{MachineHold, Want};
 use surgcam::store::lock::StageLock;
 use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
 

@@ -31,10 +31,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use surgcam::error::{Error, Result};
+use surgcam::machine::lock::MachineLock;
+use surgcam::machine::{host, libtorch, visible_gpus};
 use surgcam::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
-use surgcam::runner::identity::host;
-use surgcam::runner::machine_lock::MachineLock;
-use surgcam::runner::{libtorch, visible_gpus};
 use surgcam::store::Store;
 use tch::Device;
 

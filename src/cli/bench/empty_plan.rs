@@ -10,7 +10,6 @@ use crate::plan::status::Known;
 use crate::plan::{Plan, Resource, Stage};
 use crate::runner::events::Silent;
 use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_command::WorkerCommand;
 use crate::runner::worker_process::LogFolder;
 use crate::runner::{self, Options};
 
@@ -47,7 +46,7 @@ fn plan(shape: Shape, stages: usize) -> Plan {
 /// shares among all stages.
 pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
     let store = context.store()?;
-    let devices = WorkerCommand::for_devices(&context.settings)?;
+    let devices = context.workers()?;
     let plan = plan(shape, stages);
     let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let options = Options {

@@ -26,7 +26,7 @@ use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
 use surgcam::protocol::{FromWorker, StageJob};
-use surgcam::runner::machine_lock::{MachineHold, MachineLock};
+use surgcam::machine::lock::{MachineHold, MachineLock};
 use surgcam::store::Store;
 use surgcam::store::record::Record;
 use tch::Device;

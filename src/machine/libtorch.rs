@@ -5,7 +5,7 @@
 //!
 //! 1. the setting `libtorch` (the variable `SURGCAM_LIBTORCH`): the folder of a torch, as Python installs it;
 //! 2. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on the PATH);
-//! 3. the libtorch that the worker was built with.
+//! 3. the libtorch that was there when the program was built.
 //!
 //! Only version 2.11 is accepted: another version may start and then lack kernels without a word. A setting that names another
 //! version is an error; another version in Python is passed over.
@@ -21,9 +21,6 @@ pub const NEEDED_VERSION: &str = "2.11";
 
 /// What a libtorch always has, below its folder.
 const LIBRARY: &str = "lib/libtorch_cpu.so";
-
-/// The folder that the worker was linked against (`build.rs`).
-const BUILT_WITH: Option<&str> = option_env!("SURGCAM_BUILT_WITH_LIBTORCH");
 
 const HOW_TO_GET: &str =
     "install it with `pip install torch==2.11.*` into the active Python, or name the folder of one in SURGCAM_LIBTORCH";
@@ -56,13 +53,12 @@ impl fmt::Display for FoundBy {
     }
 }
 
-/// Finds the libtorch for workers. `setting` is the folder that the user named.
+/// Finds the libtorch for workers. `setting` is the folder that the user named, `built_with` the one that workers were built with.
 ///
 /// # Errors
 /// Where the setting names no libtorch of the needed version, or where none is found at all.
-pub fn find(setting: Option<&Path>) -> Result<Libtorch> {
-    let python = || python_torch(&active_python());
-    choose(setting, python, BUILT_WITH.map(Path::new))
+pub fn find(setting: Option<&Path>, built_with: Option<&Path>) -> Result<Libtorch> {
+    choose(setting, || python_torch(&active_python()), built_with)
 }
 
 fn choose(setting: Option<&Path>, python: impl FnOnce() -> Option<PathBuf>, built_with: Option<&Path>) -> Result<Libtorch> {
