@@ -11,16 +11,16 @@ use common::Place;
 use common::experiments::small;
 use common::fuzzing::in_limited_process;
 use serde_json::{Value, json};
-use surgcam::runner::journal;
-use surgcam::store::Store;
-use surgcam::store::digest::Digest;
-use surgcam::store::history::EVENTS_FILE;
-use surgcam::store::inventory;
-use surgcam::store::key::{KeyParts, StageKey, key_of};
-use surgcam::store::memory::Memory;
-use surgcam::store::name::PlainName;
-use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
-use surgcam::store::remote::Remote;
+use surgcam_engine::runner::journal;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::history::EVENTS_FILE;
+use surgcam_engine::store::inventory;
+use surgcam_engine::store::key::{KeyParts, StageKey, key_of};
+use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::name::PlainName;
+use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_transfer::remote::Remote;
 
 const PACK: PlainName = PlainName::literal("pack");
 

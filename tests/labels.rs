@@ -88,7 +88,7 @@ impl Data {
         path
     }
 
-    fn index(&self, on_bad_frame: OnBadFrame) -> surgcam::error::Result<Index> {
+    fn index(&self, on_bad_frame: OnBadFrame) -> surgcam_engine::error::Result<Index> {
         index::build(&source(self.layout, &[2], &[2]), self.folder.path(), &classes(), on_bad_frame)
     }
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use common::experiments::{small, sweep};
 use common::fuzzing::{files_below, in_limited_process};
 use common::{Place, Said, project_folder, write_weights};
-use surgcam::error::Error;
 use surgcam::pipeline::mistakes;
 use surgcam::recipe::experiment::Experiment;
 use surgcam::recipe::file;
 use surgcam::recipe::library::Library;
 use surgcam::recipe::overrides;
+use surgcam_engine::error::Error;
 
 /// The small experiment with more behind it.
 fn small_and(place: &Place, more: &str) -> String {

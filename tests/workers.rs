@@ -14,14 +14,14 @@ use common::experiments::sweep;
 use common::fuzzing::in_limited_process;
 use common::{Place, Said};
 use surgcam::pipeline::stages::{EmptyStage, output};
-use surgcam::plan::status::Known;
-use surgcam::plan::{Plan, Resource, Stage};
-use surgcam::runner::events::Silent;
-use surgcam::runner::interrupt::Interrupt;
-use surgcam::runner::worker_command::WorkerCommand;
-use surgcam::runner::worker_process::LogFolder;
-use surgcam::runner::{self, Options};
-use surgcam::store::Store;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, Resource, Stage};
+use surgcam_engine::runner::events::Silent;
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::worker_command::WorkerCommand;
+use surgcam_engine::runner::worker_process::LogFolder;
+use surgcam_engine::runner::{self, Options};
+use surgcam_engine::store::Store;
 
 /// Three stages that make nothing.
 const EMPTY_PLAN: [&str; 4] = ["bench", "empty-plan", "--stages", "3"];

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::parquet;
-use crate::error::{AtPath, Result};
 use crate::vision::geometry::Box2;
 use crate::vision::regions::ScoredBox;
+use surgcam_engine::error::{AtPath, Result};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxRow {

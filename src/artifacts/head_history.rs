@@ -7,7 +7,7 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::parquet;
-use crate::error::{AtPath, Result};
+use surgcam_engine::error::{AtPath, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadEpoch {

@@ -6,7 +6,7 @@ use std::path::Path;
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 
-use crate::error::{AtPath, Error, Result};
+use surgcam_engine::error::{AtPath, Error, Result};
 
 pub fn write(frame: &mut DataFrame, path: &Path) -> Result<()> {
     let file = File::create(path).at_path("create", path)?;

@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::Machine;
 use super::context::Context;
-use crate::error::{AtPath, Error, Result};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
-use crate::runner::worker_command::cores;
 use empty_plan::Shape;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::runner::worker_command::cores;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -159,7 +159,7 @@ impl Bench {
     /// Whether and how often stages of a kind ran in the last run, and their seconds together.
     fn executed(&self, experiment: &str, kind: &str) -> Result<(usize, f64)> {
         let path = self.path().join("results").join(experiment).join("run.json");
-        let record: serde_json::Value = crate::store::read_json(&path)?;
+        let record: serde_json::Value = surgcam_engine::store::read_json(&path)?;
         let stages = record["executed"].as_array().into_iter().flatten().filter(|stage| stage["kind"] == kind);
         let seconds: Vec<f64> = stages.filter_map(|stage| stage["seconds"].as_f64()).collect();
         Ok((seconds.len(), seconds.iter().sum()))
@@ -240,11 +240,11 @@ fn index(files: usize) -> Result<Vec<Figure>> {
 impl Bench {
     /// Digests of all files of the data folder, with a memory of their own.
     fn hash_all(&self, name: &str) -> Result<()> {
-        let store = crate::store::Store::open(&self.path().join(name), None)?;
+        let store = surgcam_engine::store::Store::open(&self.path().join(name), None)?;
         let root = self.path().join(projects::DATA);
         let files = walkdir::WalkDir::new(&root).into_iter().flatten().filter(|entry| entry.file_type().is_file());
         let files: Vec<_> = files.filter_map(|entry| entry.path().strip_prefix(&root).ok().map(Path::to_path_buf)).collect();
-        crate::store::stat::digests(&store, &root, &files).map(|_| ())
+        surgcam_engine::store::stat::digests(&store, &root, &files).map(|_| ())
     }
 }
 

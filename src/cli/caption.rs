@@ -7,16 +7,16 @@ use super::context::Context;
 use super::{Machine, Overrides, transient};
 use crate::artifacts::description::DescribedPicture;
 use crate::dataset::index::read_lines;
-use crate::error::{AtPath, Error, Result};
-use crate::escape;
 use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
 use crate::pipeline::stages::{output, place};
-use crate::plan::{Resource, Stage};
-use crate::regular_file;
 use crate::report::printer;
 use crate::report::progress::OnlyWaiting;
-use crate::store::read_json;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::escape;
+use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::regular_file;
+use surgcam_engine::store::read_json;
 
 #[derive(clap::Args)]
 pub struct Arguments {

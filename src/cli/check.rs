@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{Machine, Overrides};
-use crate::error::{Error, Result};
 use crate::pipeline::mistakes;
 use crate::recipe::experiment::{self, Experiment};
 use crate::recipe::file;
 use crate::recipe::library::Library;
 use crate::report::printer;
+use surgcam_engine::error::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use super::execution::Execution;
 use super::{Machine, Overrides};
-use crate::error::{Error, Result};
 use crate::pipeline::build::{self, Built, Goal};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::plan::Plan;
-use crate::plan::status::Known;
-use crate::protocol::Hello;
 use crate::recipe::experiment::{self, Experiment};
 use crate::recipe::overrides::{self, Override};
 use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
-use crate::runner::identity;
-use crate::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
-use crate::store::Store;
-use crate::store::file::walked;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::Plan;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::runner::identity;
+use surgcam_engine::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
+use surgcam_engine::store::Store;
+use surgcam_engine::store::file::walked;
 
 pub struct Context {
     /// When the command began.

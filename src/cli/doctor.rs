@@ -6,15 +6,15 @@ use super::context::Context;
 use super::transient;
 use super::{Machine, Overrides};
 use crate::artifacts::metrics::SelfTestCheck;
-use crate::error::{Error, Result};
 use crate::pipeline::stages::{SelfTestStage, output};
-use crate::plan::{Resource, Stage};
-use crate::protocol::{Cuda, Hello, Part};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
-use crate::runner::identity;
-use crate::store::read_json;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::protocol::{Cuda, Hello, Part};
+use surgcam_engine::runner::identity;
+use surgcam_engine::store::read_json;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -4,22 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine};
-use crate::error::Result;
-use crate::plan::StageId;
-use crate::plan::status::Known;
 use crate::report::live_tables::LiveTables;
 use crate::report::run_record;
 use crate::report::table_files::TableSource;
 use crate::report::{printer, progress};
-use crate::runner::events::{Reporter, Together};
-use crate::runner::interrupt::Interrupt;
-use crate::runner::journal::Journal;
-use crate::runner::worker_command::cores;
-use crate::runner::worker_process::LogFolder;
-use crate::runner::{self, Options, Summary};
-use crate::store::digest::Digest;
-use crate::store::history::{Run, Scope};
-use crate::store::memory::Memory;
+use surgcam_engine::error::Result;
+use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::runner::events::{Reporter, Together};
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::journal::Journal;
+use surgcam_engine::runner::worker_command::cores;
+use surgcam_engine::runner::worker_process::LogFolder;
+use surgcam_engine::runner::{self, Options, Summary};
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::history::{Run, Scope};
+use surgcam_engine::store::memory::Memory;
 
 /// What a run made and left.
 pub struct Execution {

@@ -8,10 +8,10 @@ use clap::ValueEnum;
 use super::ExperimentArguments;
 use super::context::outcome;
 use super::execution::{self, Manner};
-use crate::error::Result;
 use crate::pipeline::build::Goal;
 use crate::report::results::Results;
 use crate::report::{captioners, exports, printer};
+use surgcam_engine::error::Result;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::ExperimentArguments;
-use crate::error::Result;
-use crate::plan::{drawing, status};
 use crate::report::printer;
-use crate::store::memory::Memory;
-use crate::store::write_atomically;
+use surgcam_engine::error::Result;
+use surgcam_engine::plan::{drawing, status};
+use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::write_atomically;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {

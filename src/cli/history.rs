@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::context::Context;
-use crate::error::{Error, Result};
-use crate::escape;
 use crate::pipeline::stages::output;
 use crate::recipe::file::did_you_mean;
 use crate::report::printer;
-use crate::runner::journal;
-use crate::store::Store;
-use crate::store::history::{PlanSnapshot, Run, SnapshotStage};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::escape;
+use surgcam_engine::runner::journal;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::history::{PlanSnapshot, Run, SnapshotStage};
 
 #[derive(clap::Args)]
 pub struct RunsArguments {

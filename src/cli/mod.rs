@@ -23,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::error::{Class, Result};
 use crate::report::printer;
 use context::Context;
+use surgcam_engine::error::{Class, Result};
 
 /// Declarative experiments on gradient-based localised feature extraction for surgical vision.
 ///

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::ExperimentArguments;
-use crate::error::{Error, Result};
-use crate::plan::{StageId, status};
 use crate::report::printer;
-use crate::store::memory::Memory;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{StageId, status};
+use surgcam_engine::store::memory::Memory;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -6,12 +6,12 @@ use std::path::Path;
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine, outcome};
 use super::execution::{self, Execution, Manner};
-use crate::error::{Error, Result};
 use crate::report::layout::ResultTable;
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
-use crate::store::history::Scope;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::history::Scope;
 
 #[derive(clap::Args)]
 pub struct Arguments {

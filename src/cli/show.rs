@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{Machine, Overrides, history};
-use crate::error::{Class, Error, Result};
 use crate::recipe::library::{Library, Resolved};
 use crate::recipe::schema::*;
 use crate::report::printer;
+use surgcam_engine::error::{Class, Error, Result};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]

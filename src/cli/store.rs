@@ -7,22 +7,22 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use super::context::Context;
 use super::{Machine, Overrides};
-use crate::error::{Error, Result};
 use crate::pipeline::stages::KINDS;
-use crate::plan::status::Known;
-use crate::plan::{Plan, StageId};
 use crate::recipe::file::did_you_mean;
 use crate::report::printer;
-use crate::store::digest::Digest;
-use crate::store::format::Misread;
-use crate::store::gc::{self, Keep};
-use crate::store::inventory;
-use crate::store::key::StageKey;
-use crate::store::name::PlainName;
-use crate::store::record::Record;
-use crate::store::remote::{Fetched, NotFetched, Remote};
-use crate::store::transfer::Transferred;
-use crate::store::{Store, StoredRecord, verify};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, StageId};
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::format::Misread;
+use surgcam_engine::store::gc::{self, Keep};
+use surgcam_engine::store::inventory;
+use surgcam_engine::store::key::StageKey;
+use surgcam_engine::store::name::PlainName;
+use surgcam_engine::store::record::Record;
+use surgcam_engine::store::{Store, StoredRecord, verify};
+use surgcam_transfer::remote::{Fetched, NotFetched, Remote};
+use surgcam_transfer::transfer::Transferred;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -2,9 +2,9 @@
 
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
-use crate::error::Result;
 use crate::report::table_files::TableSource;
 use crate::report::{printer, terminal_table};
+use surgcam_engine::error::Result;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use super::context::Context;
-use crate::error::{Error, Result};
-use crate::plan::status::Known;
-use crate::plan::{Plan, Stage};
-use crate::protocol::Hello;
-use crate::runner::events::Reporter;
-use crate::runner::identity;
-use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::LogFolder;
-use crate::runner::{self, Options};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, Stage};
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::runner::events::Reporter;
+use surgcam_engine::runner::identity;
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::worker_process::LogFolder;
+use surgcam_engine::runner::{self, Options};
 
 /// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
 pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Reporter) -> Result<(Hello, PathBuf)> {

@@ -10,7 +10,6 @@ use crate::artifacts::boxes;
 use crate::artifacts::heat_maps::{self, FrameHeat};
 use crate::dataset::index::{Frame, read_frames};
 use crate::dataset::pack::Pack;
-use crate::error::{Error, Result};
 use crate::pipeline::build::{Goal, PlannedCell};
 use crate::pipeline::stages::output;
 use crate::recipe::file::did_you_mean;
@@ -18,6 +17,7 @@ use crate::report::results::Results;
 use crate::report::view::{ClassBox, draw};
 use crate::report::{exports, printer};
 use crate::vision::picture;
+use surgcam_engine::error::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -69,7 +69,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 }
 
 fn show(arguments: &Arguments, cell: &PlannedCell, results: &Results) -> Result<()> {
-    let object = |id: Option<crate::plan::StageId>, name: &str| {
+    let object = |id: Option<surgcam_engine::plan::StageId>, name: &str| {
         let found = id.map(|id| results.output(id, name)).transpose()?;
         found.flatten().ok_or_else(|| Error::failure(format!("{name} is not in the store")))
     };

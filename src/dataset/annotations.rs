@@ -20,9 +20,9 @@ use super::index::read_lines;
 use super::labels::{ClassMap, normalized};
 use super::pattern::Pattern;
 use super::source::SourceLayout;
-use crate::error::{Error, Result};
 use caption_file::PlacedCaption;
 use interaction_file::InteractionFile;
+use surgcam_engine::error::{Error, Result};
 
 /// What an instrument may do to the tissue, in the order of the interaction graph's classes.
 pub const INTERACTIONS: [&str; 13] = [

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::index::LabelledBox;
 use super::labels::ClassMap;
-use crate::error::{Error, Result};
 use crate::vision::geometry::Box2;
+use surgcam_engine::error::{Error, Result};
 
 /// A box may run off its picture by one in so many parts of that side; then it is cut. It happens to people who drag a corner:
 /// in real files (m2cai16, CholecT50, EndoVis18) by up to 1.2 % of the side. Boxes that run off further rather count in the

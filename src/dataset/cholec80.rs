@@ -7,8 +7,8 @@ use super::delimited::{self, Delimiter, Header, Row};
 use super::endovis18::label;
 use super::index::{RawFrame, RawSequence};
 use super::labels::normalized;
-use crate::error::{Error, Result};
 use crate::vision::geometry::Box2;
+use surgcam_engine::error::{Error, Result};
 
 /// Paths are relative to `root`. `frame_step` rows of the video are one frame in the folder.
 pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, frame_step: u32) -> Result<RawSequence> {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::label_file::LABEL_FILE_BYTES;
 use super::labels::normalized;
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
 
 /// Fields without the blanks around them.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use super::delimited::{self, Delimiter, Row};
 use super::index::{RawFrame, RawSequence};
 use super::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
 use super::labels::normalized;
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
 use crate::vision::geometry::Box2;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
 
 /// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the tissue behind them.
 const TOOLS: [&str; 8] = [

@@ -15,11 +15,11 @@ use super::boxes::{self, BoxesByFrame, RawBox};
 use super::labels::ClassMap;
 use super::source::{SourceLayout, first_existing};
 use super::{cholec80, endovis18, names};
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
-use crate::store::digest::Digest;
 use crate::vision::geometry::Box2;
 use crate::vision::picture;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
+use surgcam_engine::store::digest::Digest;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -312,5 +312,5 @@ pub fn read_frames(index: &Path) -> Result<Vec<Frame>> {
 }
 
 pub fn read_summary(index: &Path) -> Result<IndexSummary> {
-    crate::store::read_json(&index.join(SUMMARY_FILE))
+    surgcam_engine::store::read_json(&index.join(SUMMARY_FILE))
 }

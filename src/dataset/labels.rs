@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 
 /// Box colours by class index, RGB (METHOD 1).
 pub const CLASS_COLOURS: [[u8; 3]; 11] = [

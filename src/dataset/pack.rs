@@ -14,10 +14,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::index::{OnBadFrame, SkippedFrame, skipped_frame};
-use crate::error::{AtPath, Error, Result};
-use crate::store::{read_json, write_json};
 use crate::vision::picture;
 use crate::vision::resize::resize;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::store::{read_json, write_json};
 
 pub const FORMAT: u32 = 1;
 const PIXELS_FILE: &str = "frames.u8";

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// A path with numbers in it: `{sequence}` and `{frame}`, with an optional width to which zeros fill up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

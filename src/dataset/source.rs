@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::index::Layout;
 use super::names;
 use super::pattern::Pattern;
-use crate::error::{AtPath, Error, Result};
+use surgcam_engine::error::{AtPath, Error, Result};
 
 /// Where things lie below a data set's root, and which of it is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

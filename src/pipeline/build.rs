@@ -10,16 +10,16 @@ use super::heads::Found;
 use super::models::ModelStages;
 use super::stages::*;
 use crate::dataset::labels::LabelSpace;
-use crate::error::{Error, Result};
-use crate::plan::{Limits, Plan, Resource, Stage, StageId};
-use crate::quote::shortened;
 use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
 use crate::recipe::values::*;
-use crate::store::Store;
-use crate::store::digest::Digest;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{Limits, Plan, Resource, Stage, StageId};
+use surgcam_engine::quote::shortened;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::digest::Digest;
 
 /// What is wanted of an experiment: its tables, or what an export needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

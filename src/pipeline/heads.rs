@@ -6,12 +6,12 @@ use super::build::{Builder, CellStages, Goal, on_frames, swept};
 use super::head_stages::*;
 use super::models::ModelStages;
 use super::stages::*;
-use crate::error::{Error, Result};
-use crate::plan::{Resource, Stage, StageId};
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
 use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{Resource, Stage, StageId};
 
 /// A cell's features, found.
 pub(super) struct Found<'a> {

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::build::{Builder, Outside, swept, swept_where};
 use super::sources::DataStages;
 use super::stages::*;
-use crate::error::{Error, Result};
-use crate::plan::{Resource, Source, Stage, StageId};
-use crate::quote::shortened;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ModelRecipe, Section};
 use crate::recipe::values::*;
-use crate::store::digest::Digest;
-use crate::store::stat;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{Resource, Source, Stage, StageId};
+use surgcam_engine::quote::shortened;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::stat;
 
 /// Models that are fine-tuned from each other, one behind the other, at most.
 const LONGEST_CHAIN: usize = 100;

@@ -8,14 +8,14 @@ use super::stages::*;
 use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
 use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
-use crate::error::{Error, Result};
-use crate::plan::{Resource, Source, Stage, StageId};
-use crate::quote::shortened;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
-use crate::store::digest::Digest;
-use crate::store::{Store, stat};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::{Resource, Source, Stage, StageId};
+use surgcam_engine::quote::shortened;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::{Store, stat};
 
 /// The stages that hold one data recipe's frames, and what a model must know of them.
 #[derive(Debug, Clone)]

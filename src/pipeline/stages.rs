@@ -1,6 +1,6 @@
 //! The kinds of stages: parameters, inputs, outputs, version.
 //!
-//! Parameters hold what changes the output and nothing else (see [`crate::store::key`]). Raise a kind's `VERSION` when the
+//! Parameters hold what changes the output and nothing else (see [`surgcam_engine::store::key`]). Raise a kind's `VERSION` when the
 //! same parameters and inputs give another output than before. Inputs and outputs are named here once, so that planner and
 //! worker cannot disagree.
 
@@ -12,8 +12,8 @@ use crate::dataset::index::OnBadFrame;
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
-pub use crate::plan::StageParameters;
 use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
+pub use surgcam_engine::plan::StageParameters;
 
 /// Names of inputs.
 pub mod input {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::file::did_you_mean;
 use super::matrix::{Assignment, flattened};
 use super::range::number;
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// Axis -> value, or a list of which a cell has one. Axes may be nested tables or dotted names.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -15,8 +15,8 @@ use super::memory::ResolvedRecipes;
 use super::overrides::{self, Override, Rank, Target, target};
 use super::schema::*;
 use super::values::HeadTask;
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 #[derive(Debug, Clone)]
 pub struct Cell {

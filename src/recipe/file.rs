@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::schema::RecipeFile;
-use crate::error::{AtPath, Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// In bytes. The longest list that a matrix may have fits in.
 const LARGEST_FILE: u64 = 1 << 20;

@@ -5,7 +5,7 @@ use figment::{Metadata, Profile, Provider};
 use serde::Serialize;
 
 use super::file;
-use crate::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 
 /// The origin of values that nobody gave.
 pub(super) const BUILT_IN: &str = "built-in";

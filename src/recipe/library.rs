@@ -11,8 +11,8 @@ use super::layer::{self, Layer};
 use super::overrides::{Override, Rank, Target, target};
 use super::schema::*;
 use super::values::Name;
-use crate::error::{AtPath, Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// An override together with what it is about.
 #[derive(Debug, Clone)]

@@ -21,8 +21,8 @@ use super::file::did_you_mean;
 use super::library::AimedOverride;
 use super::overrides::Target;
 use super::range::{is_range, range_values};
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// More cells than this are a mistake in a matrix.
 pub(super) const MOST_CELLS: usize = 100_000;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::library::Resolved;
 use super::schema::Section;
-use crate::error::Result;
+use surgcam_engine::error::Result;
 
 /// Section, name, and the cell's values that concern the section.
 type Question = (Section, String, String);

@@ -2,8 +2,8 @@
 
 use super::file::{CheckedFile, did_you_mean};
 use super::schema::{ExperimentRecipe, Section};
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 pub const VARIABLE_PREFIX: &str = "SURGCAM_SET__";
 /// Of a key's path. No key of a recipe has half as many.

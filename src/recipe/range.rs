@@ -4,8 +4,8 @@
 //! endless or too long is refused before anything is made of it.
 
 use super::matrix::MOST_CELLS;
-use crate::error::{Error, Result};
-use crate::quote::shortened;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 pub(super) fn is_range(table: &toml::Table) -> bool {
     table.contains_key("from") || table.contains_key("to")

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file;
 use super::overrides::{self, Override, Rank};
-use crate::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use super::export_paths;
 use super::exports::{Exported, object};
 use super::results::Results;
-use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
 use crate::pipeline::stages::{ExtractStage, output};
-use crate::plan::Plan;
 use crate::recipe::values::Mode;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::plan::Plan;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
 /// and `interact` (the latter not beside a captioner that learnt with its backbone). Ground-truth boxes and the control have none:
@@ -70,7 +70,7 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
         heads,
     };
     let settings = Checked::new(settings).map_err(|problem| Error::failure(format!("the captioner could not be used: {problem}")))?;
-    crate::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
+    surgcam_engine::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
     Ok(copied.files + 1)
 }
 

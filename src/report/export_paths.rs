@@ -10,7 +10,7 @@ use crate::dataset::index::Frame;
 use crate::pipeline::build::PlannedCell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::ExtractionRecipe;
-use crate::store::digest::Digest;
+use surgcam_engine::store::digest::Digest;
 
 /// In bytes. File systems end at 255, and something may be put behind a part.
 const LONGEST: usize = 200;

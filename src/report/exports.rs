@@ -15,13 +15,13 @@ use crate::artifacts::features::{self, WIDTH, write_npy};
 use crate::artifacts::heat_maps;
 use crate::dataset::index::{Frame, read_frames};
 use crate::dataset::pack::Pack;
-use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::output;
-use crate::plan::StageId;
 use crate::vision::geometry::Box2;
 use crate::vision::picture;
 use crate::vision::regions::used_regions;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::plan::StageId;
 
 /// How many files were written, and where.
 pub struct Exported {

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::table_files::{FolderLock, TableSource};
-use crate::error::Result;
-use crate::plan::Plan;
-use crate::plan::status::Known;
-use crate::runner::events::{Event, Reporter};
+use surgcam_engine::error::Result;
+use surgcam_engine::plan::Plan;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::runner::events::{Event, Reporter};
 
 pub struct LiveTables<'a> {
     source: TableSource<'a>,

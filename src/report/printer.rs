@@ -3,8 +3,8 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use crate::error::{Error, Result};
-use crate::escape;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::escape;
 
 /// A line of data.
 pub fn line(text: &str) -> Result<()> {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::printer;
-use crate::escape;
-use crate::plan::{Plan, StageId};
-use crate::runner::events::{Event, Reporter};
+use surgcam_engine::escape;
+use surgcam_engine::plan::{Plan, StageId};
+use surgcam_engine::runner::events::{Event, Reporter};
 
 /// The reporter that fits where stderr goes. `to_run`: at most so many stages will run.
 pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {

@@ -6,9 +6,9 @@ use minijinja::{Environment, context};
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
 use super::layout::{ResultTable, TableColumn};
-use crate::error::{AtPath, Error, Result};
-use crate::escape;
-use crate::store::file::{Durability, write_with};
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::escape;
+use surgcam_engine::store::file::{Durability, write_with};
 
 /// Whether all of a table's files are there.
 pub fn has_files(table: &ResultTable, folder: &Path) -> bool {

@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 
 use crate::artifacts::metrics::LeftOut;
 use crate::dataset::index::SkippedFrame;
-use crate::error::{AtPath, Result};
 use crate::pipeline::build::Built;
 use crate::pipeline::stages::{IndexStage, PackStage, StageParameters, output};
-use crate::plan::StageId;
-use crate::plan::status::Known;
-use crate::store::Store;
-use crate::store::record::Output;
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::record::Output;
 
 pub struct Results<'a> {
     store: &'a Store,

@@ -8,18 +8,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::results::Results;
-use crate::error::{AtPath, Result};
-use crate::machine::host;
 use crate::pipeline::build::{Built, PlannedCell};
-use crate::plan::status::Known;
-use crate::protocol::Hello;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::library::Resolved;
-use crate::runner::Summary;
-use crate::store::Store;
-use crate::store::digest::Digest;
-use crate::store::file::{Durability, write_with};
-use crate::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::machine::host;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::runner::Summary;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::file::{Durability, write_with};
+use surgcam_engine::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
 
 /// When a run began, and the name it got from that.
 pub struct RunStart {
@@ -60,7 +60,7 @@ impl RunStart {
 
     /// The run when it is over.
     pub fn ended(&self, experiment: &str, scope: Scope, plan: Digest, built: &Built, summary: &Summary) -> Run {
-        let stage = |id: crate::plan::StageId| built.plan.stage(id);
+        let stage = |id: surgcam_engine::plan::StageId| built.plan.stage(id);
         let failed = summary.failed.iter().map(|(id, error)| FailedStage {
             stage: stage(*id).name.clone(),
             problem: error.to_string(),
@@ -153,7 +153,7 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         .cells
         .iter()
         .map(|cell| {
-            let stage = |id: Option<crate::plan::StageId>| id.map(|id| id.0);
+            let stage = |id: Option<surgcam_engine::plan::StageId>| id.map(|id| id.0);
             Ok(json!({
                 "assignment": cell.cell.assignment,
                 "model": recipes.place("model", &cell.model),

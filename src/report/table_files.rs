@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::layout::ResultTable;
 use super::results::Results;
 use super::{render, tables};
-use crate::error::{AtPath, Error, Result};
 use crate::pipeline::build::Built;
 use crate::pipeline::stages::MeasuredMachine;
-use crate::plan::status::Known;
 use crate::recipe::experiment::Experiment;
-use crate::store::digest::Digest;
-use crate::store::{Store, read_json, write_json};
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::{Store, read_json, write_json};
 
 /// What tables are made from and where they go.
 pub struct TableSource<'a> {

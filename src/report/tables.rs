@@ -8,13 +8,13 @@ use super::layout::{Cells, ResultTable, TableColumn};
 use super::results::Results;
 use super::task_columns;
 use crate::artifacts::metrics::*;
-use crate::error::Result;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::MeasuredMachine;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
 use crate::recipe::values::Table;
+use surgcam_engine::error::Result;
 
 /// All tables that the experiment asks for, in a fixed order.
 pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: Option<&MeasuredMachine>) -> Result<Vec<ResultTable>> {

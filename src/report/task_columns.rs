@@ -7,9 +7,9 @@ use super::layout::TableColumn;
 use super::results::Results;
 use crate::artifacts::metrics::{CaptionMetrics, InteractionMetrics, OneInteraction, Speed};
 use crate::dataset::annotations::INTERACTIONS;
-use crate::error::Result;
 use crate::pipeline::build::{CellStages, PlannedCell};
-use crate::plan::StageId;
+use surgcam_engine::error::Result;
+use surgcam_engine::plan::StageId;
 
 /// Columns, and what is to be said of them.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Ta
 
 use super::layout::{Cells, ResultTable, TableColumn};
 use super::render::grid;
-use crate::escape;
+use surgcam_engine::escape;
 
 /// Blank to the left and right of a cell.
 const PADDING: usize = 2;

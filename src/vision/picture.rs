@@ -5,8 +5,8 @@ use std::path::Path;
 
 use image::{ImageReader, Limits, RgbImage};
 
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
 
 /// What a picture's file may have: without any compression, a frame of 8K with two bytes a channel has 200 MB.
 const FILE_BYTES: u64 = 256 << 20;

@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
-use surgcam::protocol::{Cuda, Part};
+use surgcam_engine::protocol::{Cuda, Part};
 
 /// Opens CUDA for a device that the user asked for: not for `cpu`; for `auto` only where there is a driver, for opening it takes a
 /// second.
@@ -60,7 +60,7 @@ fn load(path: &Path) -> Part {
 /// The driver's own library, which comes with the driver and not with libtorch.
 fn driver() -> Part {
     match dynamic_library("libcuda.so.1", libc::RTLD_LAZY) {
-        Ok(()) => Part::Found(surgcam::machine::visible_gpus::driver_version().unwrap_or_else(|| "libcuda.so.1".into())),
+        Ok(()) => Part::Found(surgcam_engine::machine::visible_gpus::driver_version().unwrap_or_else(|| "libcuda.so.1".into())),
         Err(_) => Part::Missing("the NVIDIA driver is missing: libcuda.so.1 is not found".into()),
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use surgcam::dataset::index::{Frame, read_frames};
 use surgcam::dataset::pack::Pack;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::Normalization;
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use crate::features::values_mut;

@@ -4,11 +4,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use surgcam::error::{Class, Error, Result};
-use surgcam::protocol::{FromWorker, Hello, Job, StageJob};
-use surgcam::machine::lock::{MachineHold, Want};
-use surgcam::store::lock::StageLock;
-use surgcam::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_engine::error::{Class, Error, Result};
+use surgcam_engine::machine::lock::{MachineHold, Want};
+use surgcam_engine::protocol::{FromWorker, Hello, Job, StageJob};
+use surgcam_engine::store::lock::StageLock;
+use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
 
 use crate::stages::{self, StageRun, Worker};
 

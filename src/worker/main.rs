@@ -1,5 +1,5 @@
 //! `surgcam-worker`: makes stages on a device, told by the runner over stdin, answering over stdout (see
-//! `surgcam::protocol`). Everything that touches a tensor is in this program.
+//! `surgcam_engine::protocol`). Everything that touches a tensor is in this program.
 //!
 //! It holds the lock of each stage that it makes, and ends when its stdin is closed: a runner that dies leaves no worker and
 //! no lock behind.
@@ -30,11 +30,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use surgcam::error::{Error, Result};
-use surgcam::machine::lock::MachineLock;
-use surgcam::machine::{host, libtorch, visible_gpus};
-use surgcam::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
-use surgcam::store::Store;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::machine::lock::MachineLock;
+use surgcam_engine::machine::{host, libtorch, visible_gpus};
+use surgcam_engine::protocol::{Cuda, FromWorker, Hello, PROTOCOL_VERSION};
+use surgcam_engine::store::Store;
 use tch::Device;
 
 use runner_link::{RunnerLink, STOPPING};

@@ -1,6 +1,6 @@
 //! Ridge regression in closed form, from sums that are gathered block by block: memory does not grow with the rows.
 
-use surgcam::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 /// Below this an input does not vary.

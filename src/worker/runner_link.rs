@@ -1,4 +1,4 @@
-//! The worker's end of its connection to the runner: JSON lines over stdin and stdout (`surgcam::protocol`).
+//! The worker's end of its connection to the runner: JSON lines over stdin and stdout (`surgcam_engine::protocol`).
 //!
 //! Stdout carries nothing but messages, for it is taken away from everything else in this process. From the start on the runner
 //! hears every few seconds that this process is alive.
@@ -11,8 +11,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use surgcam::error::{Error, Result};
-use surgcam::protocol::{FromWorker, Job, LONGEST_LINE, SIGN_OF_LIFE};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::protocol::{FromWorker, Job, LONGEST_LINE, SIGN_OF_LIFE};
 
 /// Set when the runner wants no more.
 pub static STOPPING: AtomicBool = AtomicBool::new(false);

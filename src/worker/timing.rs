@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use surgcam::error::Result;
+use surgcam_engine::error::Result;
 
 /// How long to go on.
 #[derive(Debug, Clone, Copy)]

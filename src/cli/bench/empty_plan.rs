@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::cli::context::Context;
-use crate::error::{Error, Result};
 use crate::pipeline::stages::{EmptyStage, output};
-use crate::plan::status::Known;
-use crate::plan::{Plan, Resource, Stage};
-use crate::runner::events::Silent;
-use crate::runner::interrupt::Interrupt;
-use crate::runner::worker_process::LogFolder;
-use crate::runner::{self, Options};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, Resource, Stage};
+use surgcam_engine::runner::events::Silent;
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::worker_process::LogFolder;
+use surgcam_engine::runner::{self, Options};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {

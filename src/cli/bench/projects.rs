@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::error::{AtPath, Result};
+use surgcam_engine::error::{AtPath, Result};
 
 /// The folder of [`many_files`].
 pub const DATA: &str = "data";

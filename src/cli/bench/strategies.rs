@@ -11,18 +11,18 @@ use crate::cli::context::Context;
 use crate::cli::{Machine, Overrides, transient};
 use crate::dataset::index::Layout;
 use crate::dataset::sample::{self, SampleData};
-use crate::error::{AtPath, Error, Result};
 use crate::pipeline::stages::{Architecture, BenchmarkStage, output, place};
-use crate::plan::{Resource, Stage};
-use crate::protocol::Hello;
 use crate::random::stream;
 use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
-use crate::store::read_json;
 use crate::vision::picture;
 use crate::vision::resize::resize;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::store::read_json;
 
 #[derive(clap::Args)]
 pub struct Arguments {

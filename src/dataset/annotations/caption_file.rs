@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{FrameNumber, frame_number, sequence_number};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedCaption {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{frame_number, sequence_number};
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
-use crate::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, PartialEq)]
 pub struct InteractionFile {

@@ -11,8 +11,8 @@ use super::caption_file::evened;
 use super::{LabelledInteraction, labelled};
 use crate::dataset::label_file::{Lines, XML_FILE_BYTES};
 use crate::dataset::labels::ClassMap;
-use crate::error::{AtPath, Error, Result};
-use crate::regular_file;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::regular_file;
 
 pub fn caption(path: &Path) -> Result<Option<String>> {
     caption_in(&read(path)?, path)

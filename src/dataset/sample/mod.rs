@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::index::Layout;
 use super::labels::normalized;
-use crate::error::{AtPath, Result};
 use instruments::Instrument;
 use scene::{DrawnInstrument, DrawnScene, Surroundings};
+use surgcam_engine::error::{AtPath, Result};
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::quote::shortened;
+use surgcam_engine::quote::shortened;
 
 /// In bytes. File systems end at 255, and several names may meet in one file's.
 const LONGEST: usize = 100;

@@ -2,7 +2,7 @@
 //! attend to beside the regions (Cornia, Stefanini, Baraldi, Cucchiara: "Meshed-Memory Transformer for Image Captioning", CVPR
 //! 2020, section 3.1).
 
-use surgcam::error::Result;
+use surgcam_engine::error::Result;
 use tch::{Kind, Tensor};
 
 use super::layers::{Initial, LayerNorm, Linear, TensorSource};

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use surgcam::error::{AtPath, Result};
 use surgcam::language::vocabulary::{END, PADDING, START, Vocabulary};
 use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
-use surgcam::store::{read_json, write_json};
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::store::{read_json, write_json};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::beam::{self, Sentence};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use surgcam::artifacts::description::{Description, SeenInteraction};
 use surgcam::dataset::annotations::INTERACTIONS;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::head_stages::{HeadUse, head_file};
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;

@@ -9,11 +9,11 @@
 use std::path::Path;
 
 use surgcam::dataset::annotations::{INTERACTIONS, LabelledInteraction};
-use surgcam::error::{AtPath, Result};
 use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{GraphSettings, head_file};
-use surgcam::store::{read_json, write_json};
 use surgcam::vision::geometry::Box2;
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::store::{read_json, write_json};
 use tch::{Device, Kind, Tensor};
 
 use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};

@@ -3,11 +3,11 @@
 //! Which cells are hot is decided without a gradient, as in extraction; what they hold is differentiable. Batch normalisations keep
 //! their statistics, so a frame's features depend on no other frame.
 
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::regions::{FEATURES, RegionBatch, most_certain};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use surgcam::error::{Error, Result};
 use surgcam::random::stream;
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::regions::Spread;

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use surgcam::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::half_precision::counting_kind;

@@ -1,9 +1,9 @@
 //! The network as evaluation and extraction run it: every batch normalisation folded into its convolution, convolutions fused
 //! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
 
-use surgcam::error::Result;
 use surgcam::pipeline::stages::Architecture;
 use surgcam::recipe::values::Precision;
+use surgcam_engine::error::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::{FusedConvolution, Then, channels_last};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use surgcam::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 unsafe extern "C" {

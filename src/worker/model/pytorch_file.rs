@@ -8,7 +8,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Display;
 use std::io::{self, BufReader, Read, Seek};
 
-use surgcam::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 use tch::Tensor;
 use zip::ZipArchive;
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{Read, Seek, SeekFrom};
 
 use safetensors::tensor::{Dtype, Metadata};
-use surgcam::error::{Error, Result};
+use surgcam_engine::error::{Error, Result};
 use tch::{Kind, Tensor};
 
 use super::wanted::Wanted;

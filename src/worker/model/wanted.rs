@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::Architecture;
+use surgcam_engine::error::{Error, Result};
 
 use super::parameters::network_shape;
 

@@ -7,10 +7,10 @@ pub mod frame_checks;
 pub mod golden_set;
 mod training_check;
 
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::output;
 use surgcam::recipe::values::Precision;
-use surgcam::store::write_json;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::write_json;
 use tch::{Device, Tensor};
 
 use frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};

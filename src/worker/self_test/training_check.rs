@@ -5,9 +5,9 @@
 
 use serde::Deserialize;
 use surgcam::artifacts::metrics::SelfTestCheck;
-use surgcam::error::Result;
 use surgcam::pipeline::stages::Architecture;
 use surgcam::recipe::values::{Backbone, Precision};
+use surgcam_engine::error::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::comparison::{Comparison, Tolerance};

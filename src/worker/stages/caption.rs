@@ -10,14 +10,14 @@ use surgcam::artifacts::head_history;
 use surgcam::artifacts::metrics::CaptionMetrics;
 use surgcam::dataset::annotations::{self, FrameAnnotation};
 use surgcam::dataset::index::{Frame, write_lines};
-use surgcam::error::Result;
 use surgcam::language::cider::Cider;
 use surgcam::language::scores::{CaptionScores, Judged, score};
 use surgcam::language::tokens::tokenize;
 use surgcam::language::vocabulary::Vocabulary;
 use surgcam::pipeline::head_stages::{CaptionStage, head_file};
 use surgcam::pipeline::stages::*;
-use surgcam::store::write_json;
+use surgcam_engine::error::Result;
+use surgcam_engine::store::write_json;
 use tch::Device;
 
 use super::StageRun;

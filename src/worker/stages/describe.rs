@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use surgcam::artifacts::description::{DescribedPicture, Description};
 use surgcam::dataset::index::{Frame, write_lines};
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::head_stages::{DescribeStage, captioner_file, head_file};
 use surgcam::pipeline::stages::*;
 use surgcam::vision::picture;
 use surgcam::vision::resize::resize;
+use surgcam_engine::error::{Error, Result};
 
 use super::StageRun;
 use crate::heads::describe::Heads;

@@ -11,10 +11,10 @@ use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::artifacts::metrics::ExtractionSummary;
 use surgcam::dataset::index::Frame;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::{Mode, Precision};
-use surgcam::store::write_json;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::write_json;
 
 use super::StageRun;
 use crate::fetching::Look;

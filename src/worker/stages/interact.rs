@@ -4,11 +4,11 @@ use surgcam::artifacts::head_history;
 use surgcam::artifacts::metrics::InteractionMetrics;
 use surgcam::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
 use surgcam::dataset::index::Frame;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::head_stages::{InteractStage, head_file};
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::InteractionLoss;
-use surgcam::store::write_json;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::write_json;
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

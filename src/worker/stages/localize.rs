@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use surgcam::artifacts::boxes::{BoxRow, BoxWriter};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
-use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
 use surgcam::vision::regions::{BoxRule, boxes as boxes_of};
+use surgcam_engine::error::Result;
 
 use super::StageRun;
 

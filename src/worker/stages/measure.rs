@@ -1,10 +1,10 @@
 //! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to features.
 
 use surgcam::artifacts::metrics::Speed;
-use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::Mode;
-use surgcam::store::write_json;
+use surgcam_engine::error::Result;
+use surgcam_engine::store::write_json;
 
 use super::StageRun;
 use crate::frames::FrameSet;

@@ -1,10 +1,10 @@
 //! `measure-tasks`: frames a second from packed pixels to caption and graph, at batch 1.
 
 use surgcam::artifacts::metrics::Speed;
-use surgcam::error::Result;
 use surgcam::pipeline::head_stages::{MeasureTasksStage, head_file};
 use surgcam::pipeline::stages::*;
-use surgcam::store::write_json;
+use surgcam_engine::error::Result;
+use surgcam_engine::store::write_json;
 
 use super::StageRun;
 use super::measure::{self, Timing};

@@ -22,13 +22,13 @@ use std::time::{Duration, Instant};
 
 use surgcam::dataset::index::{Frame, read_frames};
 use surgcam::dataset::pack::skipped_rows;
-use surgcam::error::{AtPath, Error, Result};
 use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 use surgcam::pipeline::stages::*;
-use surgcam::protocol::{FromWorker, StageJob};
-use surgcam::machine::lock::{MachineHold, MachineLock};
-use surgcam::store::Store;
-use surgcam::store::record::Record;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::machine::lock::{MachineHold, MachineLock};
+use surgcam_engine::protocol::{FromWorker, StageJob};
+use surgcam_engine::store::Store;
+use surgcam_engine::store::record::Record;
 use tch::Device;
 
 use crate::self_test;

@@ -4,9 +4,9 @@ use surgcam::artifacts::metrics::LeftOut;
 use surgcam::dataset::index::{self, FRAMES_FILE, Picture, SUMMARY_FILE};
 use surgcam::dataset::pack::Packing;
 use surgcam::dataset::sample as drawn;
-use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
-use surgcam::store::{stat, write_json};
+use surgcam_engine::error::Result;
+use surgcam_engine::store::{stat, write_json};
 
 use super::StageRun;
 

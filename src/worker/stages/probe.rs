@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use surgcam::artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam::artifacts::metrics::Probe;
 use surgcam::dataset::index::Frame;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
-use surgcam::store::write_json;
 use surgcam::vision::average_precision::mean;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::write_json;
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use surgcam::artifacts::boxes;
 use surgcam::artifacts::metrics::{Localization, LocalizationMetrics};
 use surgcam::dataset::index::read_summary;
-use surgcam::error::Result;
 use surgcam::pipeline::stages::*;
-use surgcam::store::write_json;
 use surgcam::vision::localization_metrics::{FrameBoxes, LocalizationScore, ScoredClasses, against_other_frames, score};
 use surgcam::vision::regions::ScoredBox;
+use surgcam_engine::error::Result;
+use surgcam_engine::store::write_json;
 
 use super::StageRun;
 

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use surgcam::artifacts::history::{self, HistoryRow};
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::*;
 use surgcam::recipe::values::{Precision, TrainingPrecision};
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

@@ -5,8 +5,8 @@ use std::sync::mpsc::sync_channel;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use surgcam::dataset::augment::Augmentation;
-use surgcam::error::Result;
 use surgcam::random::stream;
+use surgcam_engine::error::Result;
 
 use crate::frames::FrameSet;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use surgcam::artifacts::history::HistoryRow;
-use surgcam::error::Result;
+use surgcam_engine::error::Result;
 use tch::Tensor;
 
 use super::plateau::Schedule;

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use surgcam::error::{AtPath, Result};
-use surgcam::store::digest::Digest;
-use surgcam::store::file::{Durability, WORTH_SYNCING, sync_folder, write_with};
-use surgcam::store::read_json;
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::file::{Durability, WORTH_SYNCING, sync_folder, write_with};
+use surgcam_engine::store::read_json;
 use tch::{Device, Tensor};
 
 const FORMAT: u32 = 2;

@@ -6,8 +6,8 @@ use std::path::Path;
 use surgcam::dataset::augment::Augmentation;
 use surgcam::dataset::index::Frame;
 use surgcam::dataset::pack::Pack;
-use surgcam::error::{Error, Result};
 use surgcam::pipeline::stages::BenchmarkStage;
+use surgcam_engine::error::{Error, Result};
 use tch::{Device, Tensor};
 
 use super::{NORMALIZATION, Step, step};

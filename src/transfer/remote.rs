@@ -14,8 +14,8 @@ use object_store::path::Path as RemotePath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use url::Url;
 
-use super::{FORMAT_FILE, LAYOUT, LONGEST_FORMAT, check_layout};
-use crate::error::{AtPath, Error, Result};
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::store::{FORMAT_FILE, LAYOUT, LONGEST_FORMAT, check_layout};
 
 /// A place that stores are pushed to or pulled from.
 pub struct Remote {
@@ -109,6 +109,11 @@ impl Remote {
     }
 
     fn connect(name: &str, address: Address) -> Result<Self> {
+        if matches!(address, Address::Bucket(_)) && !cfg!(feature = "s3") {
+            return Err(Error::usage("this surgcam was built without S3")
+                .at(name)
+                .hint("build it with `cargo build -p surgcam --features s3`, or name a folder"));
+        }
         let (url, folder) = match address {
             Address::Bucket(url) => (url, None),
             Address::Folder(folder) => {

@@ -11,15 +11,14 @@ use std::path::{Path, PathBuf};
 use object_store::path::Path as RemotePath;
 use walkdir::WalkDir;
 
-use super::digest::Digest;
-use super::format::{Misread, understand};
-use super::key::StageKey;
-use super::name::PlainName;
-use super::record::{Form, Output, Record};
-use super::records::LONGEST_RECORD;
 use super::remote::{Fetched, NotFetched, Remote, path_below};
-use super::{Store, tree};
-use crate::error::{AtPath, Error, Result};
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::format::{Misread, understand};
+use surgcam_engine::store::key::StageKey;
+use surgcam_engine::store::name::PlainName;
+use surgcam_engine::store::record::{Form, Output, Record};
+use surgcam_engine::store::{LONGEST_RECORD, Store, tree};
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Transferred {
@@ -218,8 +217,27 @@ fn kind_and_key(folder: &RemotePath, file: &RemotePath) -> Result<(PlainName, St
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{pack, record_of};
+    use surgcam_engine::store::key::KeyParts;
+    use surgcam_engine::store::record::{Machine, RECORD_FORMAT};
+
     use super::*;
+
+    fn pack() -> PlainName {
+        PlainName::literal("pack")
+    }
+
+    /// Of a stage that wrote a file and a folder; its objects are stored, itself is not.
+    fn record_of(store: &Store, content: &str) -> Record {
+        let parts = KeyParts { kind: pack(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
+        let key = parts.key();
+        let workspace = store.workspace(&key).unwrap();
+        fs::write(workspace.path().join("frames"), content).unwrap();
+        fs::create_dir(workspace.path().join("folder")).unwrap();
+        fs::write(workspace.path().join("folder/one"), "1").unwrap();
+        let outputs = store.store_outputs(workspace.path()).unwrap();
+        let (started, machine) = (String::new(), Machine::default());
+        Record { format: RECORD_FORMAT, key, name: "pack sample".into(), parts, outputs, started, seconds: 0.0, machine }
+    }
 
     #[test]
     fn what_is_missing_there_is_sent_and_what_is_broken_is_sent_again() {

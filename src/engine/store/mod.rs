@@ -41,9 +41,7 @@ pub mod name;
 mod objects;
 pub mod record;
 mod records;
-pub mod remote;
 pub mod stat;
-pub mod transfer;
 pub mod tree;
 pub mod verify;
 
@@ -60,13 +58,13 @@ use digest::Digest;
 use file::walked;
 pub use file::{read_json, write_atomically, write_json};
 use key::StageKey;
-pub use records::StoredRecord;
+pub use records::{LONGEST_RECORD, StoredRecord};
 
-const LAYOUT: &str = "surgcam-store 1";
+pub const LAYOUT: &str = "surgcam-store 1";
 /// Names the layout, in the store's root.
-const FORMAT_FILE: &str = "FORMAT";
+pub const FORMAT_FILE: &str = "FORMAT";
 /// That file is no longer than so many bytes.
-const LONGEST_FORMAT: u64 = 4096;
+pub const LONGEST_FORMAT: u64 = 4096;
 const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
 
 #[derive(Debug, Clone)]
@@ -119,7 +117,7 @@ impl Store {
     }
 
     /// Work in progress, and what is about to be removed.
-    fn tmp(&self) -> PathBuf {
+    pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
@@ -154,7 +152,7 @@ fn is_of_our_format(root: &Path) -> Result<bool> {
 }
 
 /// An error unless this is the text of the file FORMAT of a store that this program can use.
-fn check_layout(text: &[u8]) -> Result<()> {
+pub fn check_layout(text: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(text);
     let found = text.trim();
     if found == LAYOUT {

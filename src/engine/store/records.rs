@@ -21,7 +21,7 @@ use crate::error::{AtPath, Result};
 use crate::regular_file;
 
 /// No record is longer than so many bytes.
-pub(super) const LONGEST_RECORD: u64 = 16 << 20;
+pub const LONGEST_RECORD: u64 = 16 << 20;
 
 /// What lies in the place of a record.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// This store's own record, even if its outputs are gone.
-    pub(super) fn own_record(&self, kind: &PlainName, key: &StageKey) -> Result<Option<Record>> {
+    pub fn own_record(&self, kind: &PlainName, key: &StageKey) -> Result<Option<Record>> {
         whole_record_in(self.root(), kind, key)
     }
 
@@ -90,7 +90,7 @@ impl Store {
 
     /// Writes a record that was made elsewhere, unless there is one of its key, and tells whether
     /// it did.
-    pub(super) fn add_record(&self, record: &Record) -> Result<bool> {
+    pub fn add_record(&self, record: &Record) -> Result<bool> {
         if self.own_record(&record.parts.kind, &record.key)?.is_some() {
             return Ok(false);
         }

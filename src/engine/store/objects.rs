@@ -59,7 +59,7 @@ impl Store {
 
     /// Whether an object that is here has the form and the size that a record tells. Its bytes are
     /// not read.
-    pub(super) fn is_as_told(&self, output: &Output) -> Result<bool> {
+    pub fn is_as_told(&self, output: &Output) -> Result<bool> {
         let path = self.object_path(&output.digest);
         let metadata = path.metadata().at_path("read", &path)?;
         Ok(match output.form {
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Moves a file or folder of this digest to the place that is an object's.
-    pub(super) fn take_in(&self, path: &Path, digest: &Digest) -> Result<()> {
+    pub fn take_in(&self, path: &Path, digest: &Digest) -> Result<()> {
         tree::settle(path)?;
         let target = object_path_in(&self.root, digest);
         let folder = target.parent().unwrap_or(&self.root);
