@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::index::SkippedFrame;
 use crate::language::scores::CaptionScores;
-use crate::recipe::values::Precision;
+use surgcam_values::Precision;
 
 /// `index` and `pack`: frames that were left out because of `on_bad_frame = "skip"`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::random::stream;
-use crate::recipe::values::{Reach, Share, Whole};
+use surgcam_values::{Reach, Share, Whole};
 
 /// How far each draw may go.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

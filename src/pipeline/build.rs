@@ -14,12 +14,12 @@ use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
-use crate::recipe::values::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Limits, Plan, Resource, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
+use surgcam_values::*;
 
 /// What is wanted of an experiment: its tables, or what an export needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

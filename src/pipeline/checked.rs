@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::head_stages::{CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads};
 use super::stages::{ExtractionSettings, Normalization};
-use crate::recipe::values::{ImageSize, Present, Threshold};
+use surgcam_values::{ImageSize, Present, Threshold};
 
 type Outcome = Result<(), String>;
 

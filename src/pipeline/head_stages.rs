@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checked::Checked;
 use super::stages::{ExtractionSettings, MeasuredMachine, StageParameters, stage};
-use crate::recipe::values::InteractionLoss;
+use surgcam_values::InteractionLoss;
 
 /// What every head is trained with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

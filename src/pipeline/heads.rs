@@ -9,9 +9,9 @@ use super::stages::*;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
-use crate::recipe::values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, Stage, StageId};
+use surgcam_values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
 
 /// A cell's features, found.
 pub(super) struct Found<'a> {

@@ -11,8 +11,8 @@ use super::sources::MIX;
 use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::matrix::Assignment;
 use crate::recipe::schema::{DataRecipe, Section};
-use crate::recipe::values::HeadTask;
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::HeadTask;
 
 /// Of an experiment: its limits, its cells, and the recipes in its own file that no cell uses.
 pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {

@@ -11,12 +11,12 @@ use super::stages::*;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{ModelRecipe, Section};
-use crate::recipe::values::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, Source, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::stat;
+use surgcam_values::*;
 
 /// Models that are fine-tuned from each other, one behind the other, at most.
 const LONGEST_CHAIN: usize = 100;

@@ -12,8 +12,8 @@ use crate::dataset::index::OnBadFrame;
 use crate::dataset::labels::ClassMap;
 use crate::dataset::sample::SampleData;
 use crate::dataset::source::SourceLayout;
-use crate::recipe::values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
 pub use surgcam_engine::plan::StageParameters;
+use surgcam_values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
 
 /// Names of inputs.
 pub mod input {

@@ -14,9 +14,9 @@ use super::matrix::{Assignment, Matrix};
 use super::memory::ResolvedRecipes;
 use super::overrides::{self, Override, Rank, Target, target};
 use super::schema::*;
-use super::values::HeadTask;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_values::HeadTask;
 
 #[derive(Debug, Clone)]
 pub struct Cell {

@@ -10,9 +10,9 @@ use super::file::{self, CheckedFile, did_you_mean};
 use super::layer::{self, Layer};
 use super::overrides::{Override, Rank, Target, target};
 use super::schema::*;
-use super::values::Name;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_values::Name;
 
 /// An override together with what it is about.
 #[derive(Debug, Clone)]
@@ -219,8 +219,8 @@ fn says(table: &toml::Table, key: &[String]) -> bool {
 mod tests {
     use super::super::layer::BUILT_IN;
     use super::super::overrides::from_argument;
-    use super::super::values::Threshold;
     use super::*;
+    use surgcam_values::Threshold;
 
     fn library(text: &str) -> Library {
         let checked = file::parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
@@ -276,7 +276,7 @@ mod tests {
             let found = library.aim(&[from_argument(argument).unwrap()]).unwrap();
             library.resolve::<ExtractionRecipe>(Section::Extraction, "x", &found).unwrap().value.present
         };
-        assert_eq!(resolve("extraction.present.above=0.2"), super::super::values::Present::Above(Threshold::new(0.2).unwrap()));
-        assert_eq!(resolve("extraction.present=[1]"), super::super::values::Present::Classes(vec![1]));
+        assert_eq!(resolve("extraction.present.above=0.2"), surgcam_values::Present::Above(Threshold::new(0.2).unwrap()));
+        assert_eq!(resolve("extraction.present=[1]"), surgcam_values::Present::Classes(vec![1]));
     }
 }

@@ -1,6 +1,6 @@
 //! Recipes: from TOML files, variables and `--set` to typed, validated values, each with its origin.
 //!
-//! * [`values`]: the types of single values. [`schema`]: the sections of a file, key by key.
+//! * [`schema`]: the sections of a file, key by key; the types of their values are `surgcam_values`'s.
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
 //! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
 //! * [`library`]: all recipes that are there, and `layer`s merged for one of them.
@@ -24,4 +24,3 @@ pub mod overrides;
 mod range;
 pub mod schema;
 pub mod settings;
-pub mod values;

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell_filter::CellFilter;
-use super::values::*;
 use crate::dataset::augment::Augmentation;
 use crate::dataset::index::{Layout, OnBadFrame};
 use crate::dataset::pattern::Pattern;
+use surgcam_values::*;
 
 macro_rules! section {
     (

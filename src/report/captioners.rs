@@ -9,9 +9,9 @@ use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
 use crate::pipeline::stages::{ExtractStage, output};
-use crate::recipe::values::Mode;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::Plan;
+use surgcam_values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
 /// and `interact` (the latter not beside a captioner that learnt with its backbone). Ground-truth boxes and the control have none:

@@ -13,8 +13,8 @@ use crate::pipeline::stages::MeasuredMachine;
 use crate::recipe::experiment::Experiment;
 use crate::recipe::matrix::CASE;
 use crate::recipe::schema::PublishedValue;
-use crate::recipe::values::Table;
 use surgcam_engine::error::Result;
+use surgcam_values::Table;
 
 /// All tables that the experiment asks for, in a fixed order.
 pub fn all(experiment: &Experiment, built: &Built, results: &Results, machine: Option<&MeasuredMachine>) -> Result<Vec<ResultTable>> {
@@ -140,7 +140,7 @@ fn classification(experiment: &Experiment, built: &Built, results: &Results) -> 
 fn trained_on(cell: &PlannedCell) -> String {
     let model = &cell.model.value;
     match (model.train, &model.fine_tune_from) {
-        (crate::recipe::values::Training::None, _) => "given weights".into(),
+        (surgcam_values::Training::None, _) => "given weights".into(),
         (_, Some(parent)) => format!("{parent}, then {}", model.data),
         _ => model.data.clone(),
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::geometry::Box2;
 use super::heat_map::HeatMap;
-use crate::recipe::values::Pool;
+use surgcam_values::Pool;
 
 /// Numbers in the features of a region.
 pub const FEATURES: usize = 512;

@@ -1,8 +1,8 @@
 //! From feature maps on a device to 512 numbers a region (METHOD 6): whole maps at once here, parts of a map on the CPU
 //! ([`surgcam::vision::pooling`]).
 
-use surgcam::recipe::values::Pool;
 use surgcam::vision::pooling::{CellMap, FEATURES};
+use surgcam_values::Pool;
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 

@@ -4,8 +4,8 @@
 //! map at all: the CPU says which cells are hot, and the device sums them, so that a class's sums come instead of a frame's map.
 
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
-use surgcam::recipe::values::{Mode, Pool};
 use surgcam::vision::pooling::HotCells;
+use surgcam_values::{Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
 use crate::features::{cell_maps_of_batch, downloaded, values_mut};
@@ -92,8 +92,8 @@ mod tests {
     use crate::seen::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
     use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
-    use surgcam::recipe::values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
     use surgcam::vision::heat_map::HeatMap;
+    use surgcam_values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };
 

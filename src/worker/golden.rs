@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use surgcam::artifacts::metrics::SelfTestCheck;
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::*;
+use surgcam_values::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::fused_convolution::channels_last;

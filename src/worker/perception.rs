@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam::recipe::values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
@@ -11,6 +10,7 @@ use surgcam::vision::pooling::FEATURES;
 use surgcam::vision::regions::used_regions;
 use surgcam::vision::resize::resize;
 use surgcam_engine::error::Result;
+use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use tch::{Device, Kind, Tensor};
 
 use crate::cam;

@@ -13,7 +13,6 @@ use crate::dataset::index::Layout;
 use crate::dataset::sample::{self, SampleData};
 use crate::pipeline::stages::{Architecture, BenchmarkStage, output, place};
 use crate::random::stream;
-use crate::recipe::values::{Backbone, Precision};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
@@ -23,6 +22,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::{Resource, Stage};
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::store::read_json;
+use surgcam_values::{Backbone, Precision};
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -4,10 +4,10 @@
 //! their statistics, so a frame's features depend on no other frame.
 
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
-use surgcam::recipe::values::{FeatureLayer, Mode, Pool};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
 use super::regions::{FEATURES, RegionBatch, most_certain};
@@ -125,7 +125,7 @@ mod tests {
     use surgcam::language::vocabulary::Vocabulary;
     use surgcam::pipeline::head_stages::TransformerSettings;
     use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
-    use surgcam::recipe::values::{Backbone, CamMethod, Precision, Present};
+    use surgcam_values::{Backbone, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];
 

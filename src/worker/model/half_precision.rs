@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use surgcam::recipe::values::Precision;
+use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
 pub fn kind_of(precision: Precision) -> Kind {

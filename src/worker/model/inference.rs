@@ -2,8 +2,8 @@
 //! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
 
 use surgcam::pipeline::stages::Architecture;
-use surgcam::recipe::values::Precision;
 use surgcam_engine::error::Result;
+use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::{FusedConvolution, Then, channels_last};
@@ -110,7 +110,7 @@ impl InferenceNetwork {
 mod tests {
     use super::*;
     use crate::model::resnet::ResNet;
-    use surgcam::recipe::values::Backbone;
+    use surgcam_values::Backbone;
 
     /// Statistics as a trained network's, so that folding has something to fold.
     fn parameters(architecture: Architecture) -> Parameters {

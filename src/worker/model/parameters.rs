@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rand::Rng;
 use surgcam::pipeline::stages::Architecture;
 use surgcam::random::stream;
-use surgcam::recipe::values::Backbone;
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::Backbone;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::channels_last;

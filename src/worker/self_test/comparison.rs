@@ -1,7 +1,7 @@
 //! How far found values are from expected ones, and whether that is within a tolerance.
 
 use surgcam::artifacts::metrics::SelfTestCheck;
-use surgcam::recipe::values::Precision;
+use surgcam_values::Precision;
 
 /// How much a value may differ from the expected one.
 #[derive(Debug, Clone, Copy)]

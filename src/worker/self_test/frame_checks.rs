@@ -1,12 +1,12 @@
 //! What a forward pass and the three modes make of a golden picture, against the expected values.
 
 use surgcam::artifacts::metrics::SelfTestCheck;
-use surgcam::recipe::values::{FeatureLayer, Mode, Precision};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::pooling::FEATURES;
 use surgcam::vision::regions::{BoxRule, bounds_of_boxes};
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::{FeatureLayer, Mode, Precision};
 
 use super::comparison::{Comparison, Tolerance};
 use super::golden_set::{GoldenFrame, GoldenSet, POOLS, ROI_THRESHOLDS, malformed, part, plain_frame};

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use serde_json::Value;
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::*;
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::regions::used_regions;
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::*;
 use tch::{Device, Tensor};
 
 use super::formula::formula_weight;

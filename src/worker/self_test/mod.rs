@@ -8,9 +8,9 @@ pub mod golden_set;
 mod training_check;
 
 use surgcam::pipeline::stages::output;
-use surgcam::recipe::values::Precision;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_values::Precision;
 use tch::{Device, Tensor};
 
 use frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};

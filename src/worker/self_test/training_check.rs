@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use surgcam::artifacts::metrics::SelfTestCheck;
 use surgcam::pipeline::stages::Architecture;
-use surgcam::recipe::values::{Backbone, Precision};
 use surgcam_engine::error::Result;
+use surgcam_values::{Backbone, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::comparison::{Comparison, Tolerance};

@@ -15,13 +15,13 @@ use surgcam::dataset::augment::Augmentation;
 use surgcam::dataset::index::{Frame, OnBadFrame};
 use surgcam::dataset::pack::{self, Pack, Packing};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use surgcam::vision::geometry::Box2;
 use surgcam::vision::heat_map::HeatMap;
 use surgcam::vision::picture;
 use surgcam::vision::resize::resize;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use tch::{Cuda, Device};
 
 use super::StageRun;

@@ -12,9 +12,9 @@ use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::artifacts::metrics::ExtractionSummary;
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::{Mode, Precision};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_values::{Mode, Precision};
 
 use super::StageRun;
 use crate::fetching::Look;

@@ -6,9 +6,9 @@ use surgcam::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, Labelle
 use surgcam::dataset::index::Frame;
 use surgcam::pipeline::head_stages::{InteractStage, head_file};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::InteractionLoss;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_values::InteractionLoss;
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

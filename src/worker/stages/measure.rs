@@ -2,9 +2,9 @@
 
 use surgcam::artifacts::metrics::Speed;
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::Mode;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
+use surgcam_values::Mode;
 
 use super::StageRun;
 use crate::frames::FrameSet;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use surgcam::artifacts::history::{self, HistoryRow};
 use surgcam::pipeline::stages::*;
-use surgcam::recipe::values::{Precision, TrainingPrecision};
 use surgcam_engine::error::{Error, Result};
+use surgcam_values::{Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;
