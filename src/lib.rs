@@ -28,10 +28,6 @@
 
 pub mod artifacts;
 pub mod cli;
-pub mod dataset;
-pub mod language;
 pub mod pipeline;
-pub mod random;
 pub mod recipe;
 pub mod report;
-pub mod vision;

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use common::objects::objects;
 use common::{Place, real_frames};
-use surgcam::dataset::annotations::caption_file;
-use surgcam::language::tokens::tokenize;
-use surgcam::language::vocabulary::Vocabulary;
+use surgcam_frames::dataset::annotations::caption_file;
+use surgcam_frames::language::tokens::tokenize;
+use surgcam_frames::language::vocabulary::Vocabulary;
 
 /// METHOD 2.
 const TRAIN: [u32; 11] = [2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15];

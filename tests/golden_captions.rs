@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use common::golden_folder;
 use serde::Deserialize;
-use surgcam::language::meteor::meteor;
-use surgcam::language::scores::{Judged, score};
-use surgcam::language::tokens::tokenize;
+use surgcam_frames::language::meteor::meteor;
+use surgcam_frames::language::scores::{Judged, score};
+use surgcam_frames::language::tokens::tokenize;
 
 #[derive(Deserialize)]
 struct Golden {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use surgcam::vision::average_precision::{detection_average_precision, label_average_precision, mean};
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::localization_metrics::{FrameBoxes, ScoredClasses, frame_ious};
-use surgcam::vision::picture;
-use surgcam::vision::regions::{BoxRule, ScoredBox, boxes};
-use surgcam::vision::resize::resize;
+use surgcam_frames::vision::average_precision::{detection_average_precision, label_average_precision, mean};
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::localization_metrics::{FrameBoxes, ScoredClasses, frame_ious};
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::regions::{BoxRule, ScoredBox, boxes};
+use surgcam_frames::vision::resize::resize;
 
 const RULE_AREA: i64 = 25;
 

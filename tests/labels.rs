@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use common::fuzzing::in_limited_process;
 use common::{Place, Said, picture, real_frames, write_endovis18};
-use surgcam::dataset::index::{self, Index, Layout, OnBadFrame};
-use surgcam::dataset::labels::{ClassMap, LabelSpace, normalized};
-use surgcam::dataset::pattern::Pattern;
-use surgcam::dataset::source::SourceLayout;
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::picture as pictures;
+use surgcam_frames::dataset::index::{self, Index, Layout, OnBadFrame};
+use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
+use surgcam_frames::dataset::pattern::Pattern;
+use surgcam_frames::dataset::source::SourceLayout;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::picture as pictures;
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()

@@ -40,7 +40,7 @@ fn runs_killed_at_any_moment_end_with_the_same_tables() {
     let whole = begun.elapsed();
     let expected = undisturbed.tables_without_speed("every-kind");
     // Other moments each time: a moment that breaks something shall be met some day.
-    let mut generator = surgcam::random::stream(&format!("kills/{}", std::process::id()));
+    let mut generator = surgcam_frames::random::stream(&format!("kills/{}", std::process::id()));
     for kill in 0..kills() {
         let place = Place::new();
         let file = every_kind(&place, 12);

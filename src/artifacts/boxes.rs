@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::parquet;
-use crate::vision::geometry::Box2;
-use crate::vision::regions::ScoredBox;
 use surgcam_engine::error::{AtPath, Result};
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::regions::ScoredBox;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxRow {

@@ -10,8 +10,8 @@ use npyz::WriterBuilder;
 use polars::prelude::*;
 
 use super::parquet;
-use crate::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_frames::vision::geometry::Box2;
 
 /// Numbers of a region.
 pub const WIDTH: usize = 512;

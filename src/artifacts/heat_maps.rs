@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::vision::heat_map::HeatMap;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_frames::vision::heat_map::HeatMap;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameHeat {

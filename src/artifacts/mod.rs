@@ -3,10 +3,8 @@
 //! Each has one writer and one reader, side by side, so that they cannot drift apart.
 
 pub mod boxes;
-pub mod description;
 pub mod features;
 pub mod head_history;
 pub mod heat_maps;
 pub mod history;
-pub mod metrics;
 mod parquet;

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::{Machine, Overrides, transient};
-use crate::artifacts::description::DescribedPicture;
-use crate::dataset::index::read_lines;
 use crate::pipeline::checked::Checked;
 use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
 use crate::pipeline::stages::{output, place};
@@ -17,6 +15,8 @@ use surgcam_engine::escape;
 use surgcam_engine::plan::{Resource, Stage};
 use surgcam_engine::regular_file;
 use surgcam_engine::store::read_json;
+use surgcam_frames::dataset::index::read_lines;
+use surgcam_frames::description::DescribedPicture;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -8,16 +8,16 @@ use super::context::outcome;
 use super::execution::{self, Manner};
 use crate::artifacts::boxes;
 use crate::artifacts::heat_maps::{self, FrameHeat};
-use crate::dataset::index::{Frame, read_frames};
-use crate::dataset::pack::Pack;
 use crate::pipeline::build::{Goal, PlannedCell};
 use crate::pipeline::stages::output;
 use crate::recipe::file::did_you_mean;
 use crate::report::results::Results;
 use crate::report::view::{ClassBox, draw};
 use crate::report::{exports, printer};
-use crate::vision::picture;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::dataset::index::{Frame, read_frames};
+use surgcam_frames::dataset::pack::Pack;
+use surgcam_frames::vision::picture;
 
 #[derive(clap::Args)]
 pub struct Arguments {

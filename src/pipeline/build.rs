@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::heads::Found;
 use super::models::ModelStages;
 use super::stages::*;
-use crate::dataset::labels::LabelSpace;
 use crate::recipe::experiment::{Cell, Experiment};
 use crate::recipe::file::did_you_mean;
 use crate::recipe::library::Resolved;
@@ -19,6 +18,7 @@ use surgcam_engine::plan::{Limits, Plan, Resource, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
+use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_values::*;
 
 /// What is wanted of an experiment: its tables, or what an export needs.

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::build::{Builder, Outside, swept_where};
 use super::stages::*;
-use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
-use crate::dataset::sample::SampleData;
-use crate::dataset::source::SourceLayout;
 use crate::recipe::experiment::Cell;
 use crate::recipe::library::Resolved;
 use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
@@ -16,6 +13,9 @@ use surgcam_engine::plan::{Resource, Source, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::{Store, stat};
+use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
+use surgcam_frames::dataset::sample::SampleData;
+use surgcam_frames::dataset::source::SourceLayout;
 
 /// The stages that hold one data recipe's frames, and what a model must know of them.
 #[derive(Debug, Clone)]

@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::head_stages::{CaptionStage, InteractStage, MeasureTasksStage};
-use crate::dataset::augment::Augmentation;
-use crate::dataset::index::OnBadFrame;
-use crate::dataset::labels::ClassMap;
-use crate::dataset::sample::SampleData;
-use crate::dataset::source::SourceLayout;
 pub use surgcam_engine::plan::StageParameters;
+use surgcam_frames::dataset::augment::Augmentation;
+use surgcam_frames::dataset::index::OnBadFrame;
+use surgcam_frames::dataset::labels::ClassMap;
+use surgcam_frames::dataset::sample::SampleData;
+use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present, TrainingPrecision};
 
 /// Names of inputs.

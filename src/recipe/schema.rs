@@ -10,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell_filter::CellFilter;
-use crate::dataset::augment::Augmentation;
-use crate::dataset::index::{Layout, OnBadFrame};
-use crate::dataset::pattern::Pattern;
+use surgcam_frames::dataset::augment::Augmentation;
+use surgcam_frames::dataset::index::{Layout, OnBadFrame};
+use surgcam_frames::dataset::pattern::Pattern;
 use surgcam_values::*;
 
 macro_rules! section {

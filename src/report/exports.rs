@@ -13,15 +13,15 @@ use super::results::Results;
 use crate::artifacts::boxes::{self, BoxRow};
 use crate::artifacts::features::{self, WIDTH, write_npy};
 use crate::artifacts::heat_maps;
-use crate::dataset::index::{Frame, read_frames};
-use crate::dataset::pack::Pack;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::output;
-use crate::vision::geometry::Box2;
-use crate::vision::picture;
-use crate::vision::regions::used_regions;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::StageId;
+use surgcam_frames::dataset::index::{Frame, read_frames};
+use surgcam_frames::dataset::pack::Pack;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::regions::used_regions;
 
 /// How many files were written, and where.
 pub struct Exported {

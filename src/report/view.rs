@@ -2,9 +2,9 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::dataset::labels::CLASS_COLOURS;
-use crate::vision::geometry::Box2;
-use crate::vision::heat_map::HeatMap;
+use surgcam_frames::dataset::labels::CLASS_COLOURS;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
 
 /// Pictures are shown this many times as large, so that lines and dashes can be told apart.
 const ENLARGED: u32 = 2;

@@ -4,7 +4,7 @@
 //! W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product and need no backward pass. For another
 //! layer, or another head, [`autograd_maps`] asks libtorch for the gradient; the two are tested against each other.
 
-use surgcam::vision::heat_map::{self, HeatMap};
+use surgcam_frames::vision::heat_map::{self, HeatMap};
 use surgcam_values::{CamMethod, Present};
 use tch::{Kind, Tensor};
 

@@ -1,7 +1,7 @@
 //! From feature maps on a device to 512 numbers a region (METHOD 6): whole maps at once here, parts of a map on the CPU
-//! ([`surgcam::vision::pooling`]).
+//! ([`surgcam_frames::vision::pooling`]).
 
-use surgcam::vision::pooling::{CellMap, FEATURES};
+use surgcam_frames::vision::pooling::{CellMap, FEATURES};
 use surgcam_values::Pool;
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
@@ -83,8 +83,8 @@ impl OwnedCellMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use surgcam::vision::heat_map::HeatMap;
-    use surgcam::vision::pooling::{HotCells, pool_part};
+    use surgcam_frames::vision::heat_map::HeatMap;
+    use surgcam_frames::vision::pooling::{HotCells, pool_part};
 
     /// The method's own words, in tensors.
     fn hot_cells_in_tensors(map: &Tensor, hot: &[i64], pool: Pool) -> Tensor {

@@ -4,7 +4,7 @@
 //! map at all: the CPU says which cells are hot, and the device sums them, so that a class's sums come instead of a frame's map.
 
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
-use surgcam::vision::pooling::HotCells;
+use surgcam_frames::vision::pooling::HotCells;
 use surgcam_values::{Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -92,7 +92,7 @@ mod tests {
     use crate::seen::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
     use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
-    use surgcam::vision::heat_map::HeatMap;
+    use surgcam_frames::vision::heat_map::HeatMap;
     use surgcam_values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };

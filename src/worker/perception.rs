@@ -1,15 +1,15 @@
 //! A look at frames: a forward pass whose maps serve every mode, and the modes that need further passes.
 
 use rayon::prelude::*;
-use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::picture;
-use surgcam::vision::pooling::FEATURES;
-use surgcam::vision::regions::used_regions;
-use surgcam::vision::resize::resize;
 use surgcam_engine::error::Result;
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::pooling::FEATURES;
+use surgcam_frames::vision::regions::used_regions;
+use surgcam_frames::vision::resize::resize;
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use tch::{Device, Kind, Tensor};
 

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use surgcam::random::{Stream, stream};
+use surgcam_frames::random::{Stream, stream};
 
 /// How many inputs each test tries in `make test`.
 const CASES: usize = 300;

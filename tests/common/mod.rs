@@ -2,8 +2,6 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod experiments;
-#[path = "../../src/worker/self_test/formula.rs"]
-mod formula;
 pub mod fuzzing;
 pub mod objects;
 pub mod pytorch;
@@ -12,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use safetensors::tensor::{Dtype, TensorView};
+use surgcam_frames::formula;
 
 pub fn project_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -6,22 +6,22 @@ use image::RgbImage;
 use rand::Rng;
 use serde::Serialize;
 
-use crate::artifacts::metrics::StepSpeed;
 use crate::cli::context::Context;
 use crate::cli::{Machine, Overrides, transient};
-use crate::dataset::index::Layout;
-use crate::dataset::sample::{self, SampleData};
 use crate::pipeline::stages::{Architecture, BenchmarkStage, output, place};
-use crate::random::stream;
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
-use crate::vision::picture;
-use crate::vision::resize::resize;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::{Resource, Stage};
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::store::read_json;
+use surgcam_frames::dataset::index::Layout;
+use surgcam_frames::dataset::sample::{self, SampleData};
+use surgcam_frames::metrics::StepSpeed;
+use surgcam_frames::random::stream;
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::resize::resize;
 use surgcam_values::{Backbone, Precision};
 
 #[derive(clap::Args)]

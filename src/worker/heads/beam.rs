@@ -1,6 +1,6 @@
 //! Beam search: the most probable sentences, found by keeping the best few beginnings of each frame.
 
-use surgcam::language::vocabulary::{END, START};
+use surgcam_frames::language::vocabulary::{END, START};
 
 /// One sentence that goes on: its row in the call before (at first: its frame), and the word it got there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +97,7 @@ fn best_words(log_probabilities: &[f32], count: usize) -> Vec<usize> {
 mod tests {
     use super::*;
     use rand::RngExt;
-    use surgcam::random::stream;
+    use surgcam_frames::random::stream;
 
     const WORDS: usize = 6;
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use surgcam::language::vocabulary::{END, PADDING, START, Vocabulary};
 use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::{read_json, write_json};
+use surgcam_frames::language::vocabulary::{END, PADDING, START, Vocabulary};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::beam::{self, Sentence};
@@ -122,10 +122,10 @@ mod tests {
     use super::*;
     use crate::training::adam::{Adam, AdamSettings};
     use rand::RngExt;
-    use surgcam::language::scores::{Judged, score};
-    use surgcam::language::tokens::tokenize;
-    use surgcam::random::stream;
-    use surgcam::vision::geometry::Box2;
+    use surgcam_frames::language::scores::{Judged, score};
+    use surgcam_frames::language::tokens::tokenize;
+    use surgcam_frames::random::stream;
+    use surgcam_frames::vision::geometry::Box2;
 
     const SMALL: TransformerSettings =
         TransformerSettings { width: 64, layers: 2, attention_heads: 4, feed_forward: 128, memory_slots: 8, dropout: 0.0 };

@@ -8,12 +8,12 @@
 
 use std::path::Path;
 
-use surgcam::dataset::annotations::{INTERACTIONS, LabelledInteraction};
 use surgcam::pipeline::checked::Checked;
 use surgcam::pipeline::head_stages::{GraphSettings, head_file};
-use surgcam::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::{read_json, write_json};
+use surgcam_frames::dataset::annotations::{INTERACTIONS, LabelledInteraction};
+use surgcam_frames::vision::geometry::Box2;
 use tch::{Device, Kind, Tensor};
 
 use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::training::adam::{Adam, AdamSettings};
     use rand::RngExt;
-    use surgcam::random::stream;
+    use surgcam_frames::random::stream;
 
     const SETTINGS: GraphSettings =
         GraphSettings { width: 32, rounds: 2, attention_heads: 4, dropout: 0.0, classes: 5, image_size: [64, 80] };

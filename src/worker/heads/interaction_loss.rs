@@ -1,6 +1,6 @@
 //! The losses of the interaction graph, over the annotated edges.
 
-use surgcam::dataset::annotations::INTERACTIONS;
+use surgcam_frames::dataset::annotations::INTERACTIONS;
 use tch::{Kind, Tensor};
 
 use super::cognition_tree::CognitionTree;

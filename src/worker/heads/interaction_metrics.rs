@@ -1,8 +1,8 @@
 //! How well a graph tells the annotated interactions (METHOD 8).
 
-use surgcam::artifacts::metrics::{InteractionMetrics, OneInteraction};
-use surgcam::dataset::annotations::INTERACTIONS;
-use surgcam::vision::average_precision::label_average_precision;
+use surgcam_frames::dataset::annotations::INTERACTIONS;
+use surgcam_frames::metrics::{InteractionMetrics, OneInteraction};
+use surgcam_frames::vision::average_precision::label_average_precision;
 
 use super::interaction_graph::Edge;
 

@@ -4,9 +4,9 @@
 //! their statistics, so a frame's features depend on no other frame.
 
 use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -120,11 +120,11 @@ mod tests {
     use crate::perception::Perception;
     use crate::training::adam::{Adam, AdamSettings};
     use image::{Rgb, RgbImage};
-    use surgcam::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
-    use surgcam::dataset::pack::Packing;
-    use surgcam::language::vocabulary::Vocabulary;
     use surgcam::pipeline::head_stages::TransformerSettings;
     use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
+    use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
+    use surgcam_frames::dataset::pack::Packing;
+    use surgcam_frames::language::vocabulary::Vocabulary;
     use surgcam_values::{Backbone, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use surgcam::random::stream;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::random::stream;
 use tch::{Device, Kind, Tensor};
 
 use super::regions::Spread;

@@ -6,9 +6,9 @@ use std::path::Path;
 use rand::seq::SliceRandom;
 pub use surgcam::artifacts::features::WIDTH as FEATURES;
 use surgcam::artifacts::features::{self, FrameFeatures};
-use surgcam::random::stream;
-use surgcam::vision::geometry::Box2;
 use surgcam_engine::error::Result;
+use surgcam_frames::random::stream;
+use surgcam_frames::vision::geometry::Box2;
 use tch::{Device, Tensor};
 
 /// One region of a frame.

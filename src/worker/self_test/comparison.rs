@@ -1,6 +1,6 @@
 //! How far found values are from expected ones, and whether that is within a tolerance.
 
-use surgcam::artifacts::metrics::SelfTestCheck;
+use surgcam_frames::metrics::SelfTestCheck;
 use surgcam_values::Precision;
 
 /// How much a value may differ from the expected one.

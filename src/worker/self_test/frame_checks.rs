@@ -1,11 +1,11 @@
 //! What a forward pass and the three modes make of a golden picture, against the expected values.
 
-use surgcam::artifacts::metrics::SelfTestCheck;
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::pooling::FEATURES;
-use surgcam::vision::regions::{BoxRule, bounds_of_boxes};
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::metrics::SelfTestCheck;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::pooling::FEATURES;
+use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes};
 use surgcam_values::{FeatureLayer, Mode, Precision};
 
 use super::comparison::{Comparison, Tolerance};

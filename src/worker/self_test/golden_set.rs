@@ -4,20 +4,20 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::regions::used_regions;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::regions::used_regions;
 use surgcam_values::*;
 use tch::{Device, Tensor};
 
-use super::formula::formula_weight;
 use crate::features::values_of;
 use crate::model::parameters::{Parameters, network_shape};
 use crate::perception::Perception;
 use crate::seen::{Heat, SeenFrame};
+use surgcam_frames::formula::formula_weight;
 
 /// Features are there at these T_ROI and pools.
 pub const ROI_THRESHOLDS: [&str; 4] = ["0.1", "0.3", "0.5", "0.7"];

@@ -2,7 +2,6 @@
 //! so that an installed program can test itself anywhere.
 
 mod comparison;
-pub mod formula;
 pub mod frame_checks;
 pub mod golden_set;
 mod training_check;

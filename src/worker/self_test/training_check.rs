@@ -4,20 +4,20 @@
 //! gradients are off by 0.2 % of their length, for a rounding decides on which side of 0 an activation falls.
 
 use serde::Deserialize;
-use surgcam::artifacts::metrics::SelfTestCheck;
 use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::Result;
+use surgcam_frames::metrics::SelfTestCheck;
 use surgcam_values::{Backbone, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::comparison::{Comparison, Tolerance};
-use super::formula::uniform;
 use super::golden_set::{formula_weights, malformed};
 use crate::features::values_of;
 use crate::model::fused_convolution::channels_last;
 use crate::model::resnet::ResNet;
 use crate::training::multi_label_soft_margin;
 use crate::training::sgd::Sgd;
+use surgcam_frames::formula::uniform;
 
 const LOSS_TOLERANCE: Tolerance = Tolerance::Relative { share: 1e-5, more: 0.0 };
 const LENGTH_TOLERANCE: Tolerance = Tolerance::Relative { share: 2e-3, more: 0.0 };

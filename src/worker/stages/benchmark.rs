@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use surgcam::artifacts::features::{FeatureWriter, RegionRow};
-use surgcam::artifacts::metrics::StepSpeed;
-use surgcam::dataset::augment::Augmentation;
-use surgcam::dataset::index::{Frame, OnBadFrame};
-use surgcam::dataset::pack::{self, Pack, Packing};
 use surgcam::pipeline::stages::*;
-use surgcam::vision::geometry::Box2;
-use surgcam::vision::heat_map::HeatMap;
-use surgcam::vision::picture;
-use surgcam::vision::resize::resize;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_frames::dataset::augment::Augmentation;
+use surgcam_frames::dataset::index::{Frame, OnBadFrame};
+use surgcam_frames::dataset::pack::{self, Pack, Packing};
+use surgcam_frames::metrics::StepSpeed;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::resize::resize;
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use tch::{Cuda, Device};
 

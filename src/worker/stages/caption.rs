@@ -7,17 +7,17 @@
 use std::collections::HashMap;
 
 use surgcam::artifacts::head_history;
-use surgcam::artifacts::metrics::CaptionMetrics;
-use surgcam::dataset::annotations::{self, FrameAnnotation};
-use surgcam::dataset::index::{Frame, write_lines};
-use surgcam::language::cider::Cider;
-use surgcam::language::scores::{CaptionScores, Judged, score};
-use surgcam::language::tokens::tokenize;
-use surgcam::language::vocabulary::Vocabulary;
 use surgcam::pipeline::head_stages::{CaptionStage, head_file};
 use surgcam::pipeline::stages::*;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
+use surgcam_frames::dataset::annotations::{self, FrameAnnotation};
+use surgcam_frames::dataset::index::{Frame, write_lines};
+use surgcam_frames::language::cider::Cider;
+use surgcam_frames::language::scores::{CaptionScores, Judged, score};
+use surgcam_frames::language::tokens::tokenize;
+use surgcam_frames::language::vocabulary::Vocabulary;
+use surgcam_frames::metrics::CaptionMetrics;
 use tch::Device;
 
 use super::StageRun;

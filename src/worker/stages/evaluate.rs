@@ -1,9 +1,9 @@
 //! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
 
 use surgcam::pipeline::stages::*;
-use surgcam::vision::average_precision::{label_average_precision, mean};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_frames::vision::average_precision::{label_average_precision, mean};
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
@@ -35,7 +35,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let score = score(&logits, &labels);
     write_json(
         &stage.output(output::METRICS),
-        &surgcam::artifacts::metrics::Classification {
+        &surgcam_frames::metrics::Classification {
             frames: rows.len(),
             accuracy: score.accuracy,
             mean_average_precision: score.mean_average_precision,

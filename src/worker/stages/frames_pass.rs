@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
-use surgcam::artifacts::metrics::ExtractionSummary;
-use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::metrics::ExtractionSummary;
 use surgcam_values::{Mode, Precision};
 
 use super::StageRun;

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use surgcam::artifacts::boxes::{BoxRow, BoxWriter};
 use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::pipeline::stages::*;
-use surgcam::vision::regions::{BoxRule, boxes as boxes_of};
 use surgcam_engine::error::Result;
+use surgcam_frames::vision::regions::{BoxRule, boxes as boxes_of};
 
 use super::StageRun;
 
@@ -27,7 +27,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
 fn frame_boxes(frame: &FrameHeat, parameters: &LocalizeStage) -> Vec<BoxRow> {
     let [height, width] = parameters.image_size.map(|side| side as usize);
     let rule = BoxRule { roi_threshold: parameters.roi_threshold, minimum_area: parameters.minimum_area.into() };
-    let of_class = |(&class, map): (&usize, &surgcam::vision::heat_map::HeatMap)| {
+    let of_class = |(&class, map): (&usize, &surgcam_frames::vision::heat_map::HeatMap)| {
         let found = boxes_of(&map.resized(height, width), rule);
         found.into_iter().map(move |scored| BoxRow { row: frame.row, class, scored })
     };

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use surgcam::artifacts::features::{self, FrameFeatures, WIDTH};
-use surgcam::artifacts::metrics::Probe;
-use surgcam::dataset::index::Frame;
 use surgcam::pipeline::stages::*;
-use surgcam::vision::average_precision::mean;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::metrics::Probe;
+use surgcam_frames::vision::average_precision::mean;
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

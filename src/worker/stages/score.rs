@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use surgcam::artifacts::boxes;
-use surgcam::artifacts::metrics::{Localization, LocalizationMetrics};
-use surgcam::dataset::index::read_summary;
 use surgcam::pipeline::stages::*;
-use surgcam::vision::localization_metrics::{FrameBoxes, LocalizationScore, ScoredClasses, against_other_frames, score};
-use surgcam::vision::regions::ScoredBox;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
+use surgcam_frames::dataset::index::read_summary;
+use surgcam_frames::metrics::{Localization, LocalizationMetrics};
+use surgcam_frames::vision::localization_metrics::{FrameBoxes, LocalizationScore, ScoredClasses, against_other_frames, score};
+use surgcam_frames::vision::regions::ScoredBox;
 
 use super::StageRun;
 

@@ -4,9 +4,9 @@ use std::sync::mpsc::sync_channel;
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use surgcam::dataset::augment::Augmentation;
-use surgcam::random::stream;
 use surgcam_engine::error::Result;
+use surgcam_frames::dataset::augment::Augmentation;
+use surgcam_frames::random::stream;
 
 use crate::frames::FrameSet;
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use surgcam::artifacts::head_history::HeadEpoch;
-use surgcam::random::stream;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::random::stream;
 use tch::Tensor;
 
 use super::adam::Adam;

@@ -1,7 +1,7 @@
 //! How far a training came: all that the next epoch depends on, written after each epoch, so that a training that is
 //! interrupted goes on from its last epoch and ends with the same bits as one that was not.
 //!
-//! Random draws need no state: each is seeded by the epoch and the sample (see [`surgcam::random`]).
+//! Random draws need no state: each is seeded by the epoch and the sample (see [`surgcam_frames::random`]).
 
 use std::path::Path;
 
