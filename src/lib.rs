@@ -26,7 +26,6 @@
 //!
 //! This library never names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
 
-pub mod artifacts;
 pub mod cli;
 pub mod pipeline;
 pub mod recipe;

@@ -10,11 +10,11 @@ use zip::write::SimpleFileOptions;
 
 use super::export_paths;
 use super::results::Results;
-use crate::artifacts::boxes::{self, BoxRow};
-use crate::artifacts::features::{self, WIDTH, write_npy};
-use crate::artifacts::heat_maps;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::output;
+use surgcam_artifacts::boxes::{self, BoxRow};
+use surgcam_artifacts::features::{self, WIDTH, write_npy};
+use surgcam_artifacts::heat_maps;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::StageId;
 use surgcam_frames::dataset::index::{Frame, read_frames};

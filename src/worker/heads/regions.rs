@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rand::seq::SliceRandom;
-pub use surgcam::artifacts::features::WIDTH as FEATURES;
-use surgcam::artifacts::features::{self, FrameFeatures};
+pub use surgcam_artifacts::features::WIDTH as FEATURES;
+use surgcam_artifacts::features::{self, FrameFeatures};
 use surgcam_engine::error::Result;
 use surgcam_frames::random::stream;
 use surgcam_frames::vision::geometry::Box2;

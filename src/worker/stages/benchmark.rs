@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use surgcam::artifacts::features::{FeatureWriter, RegionRow};
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::augment::Augmentation;

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use surgcam::artifacts::head_history;
 use surgcam::pipeline::head_stages::{CaptionStage, head_file};
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::head_history;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation};

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use surgcam::artifacts::features::{FeatureWriter, RegionRow};
-use surgcam::artifacts::heat_maps::{self, FrameHeat};
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::features::{FeatureWriter, RegionRow};
+use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::Frame;

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use surgcam::artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::Frame;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use surgcam::artifacts::boxes;
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::boxes;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::read_summary;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use surgcam::artifacts::history::{self, HistoryRow};
 use surgcam::pipeline::stages::*;
+use surgcam_artifacts::history::{self, HistoryRow};
 use surgcam_engine::error::{Error, Result};
 use surgcam_values::{Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};

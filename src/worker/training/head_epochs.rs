@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use surgcam::artifacts::head_history::HeadEpoch;
+use surgcam_artifacts::head_history::HeadEpoch;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::random::stream;
 use tch::Tensor;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use surgcam::artifacts::history::HistoryRow;
+use surgcam_artifacts::history::HistoryRow;
 use surgcam_engine::error::Result;
 use tch::Tensor;
 
