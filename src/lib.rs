@@ -28,5 +28,4 @@
 
 pub mod cli;
 pub mod pipeline;
-pub mod recipe;
 pub mod report;

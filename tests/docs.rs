@@ -1,6 +1,6 @@
 //! The documentation keeps up with the program.
 
-use surgcam::recipe::schema::{ExperimentRecipe, Section};
+use surgcam_recipe::schema::{ExperimentRecipe, Section};
 
 #[test]
 fn every_key_of_a_recipe_is_documented() {

@@ -10,11 +10,11 @@ use common::experiments::every_kind;
 use common::{Place, project_folder};
 use surgcam::pipeline::build::{self, Goal};
 use surgcam::pipeline::stages::{EmptyStage, MeasuredMachine, SelfTestStage};
-use surgcam::recipe::experiment::Experiment;
 use surgcam_engine::plan::{Plan, Resource, Source, Stage, StageId};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::record::{Form, Output, Outputs};
+use surgcam_recipe::experiment::Experiment;
 
 fn plan(place: &Place, file: &Path) -> Plan {
     let experiment = Experiment::load(&project_folder(), file, &[]).unwrap();

@@ -10,11 +10,11 @@ use common::experiments::{small, sweep};
 use common::fuzzing::{files_below, in_limited_process};
 use common::{Place, Said, project_folder, write_weights};
 use surgcam::pipeline::mistakes;
-use surgcam::recipe::experiment::Experiment;
-use surgcam::recipe::file;
-use surgcam::recipe::library::Library;
-use surgcam::recipe::overrides;
 use surgcam_engine::error::Error;
+use surgcam_recipe::experiment::Experiment;
+use surgcam_recipe::file;
+use surgcam_recipe::library::Library;
+use surgcam_recipe::overrides;
 
 /// The small experiment with more behind it.
 fn small_and(place: &Place, more: &str) -> String {

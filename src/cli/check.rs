@@ -5,11 +5,11 @@ use std::path::Path;
 use super::context::Context;
 use super::{Machine, Overrides};
 use crate::pipeline::mistakes;
-use crate::recipe::experiment::{self, Experiment};
-use crate::recipe::file;
-use crate::recipe::library::Library;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
+use surgcam_recipe::experiment::{self, Experiment};
+use surgcam_recipe::file;
+use surgcam_recipe::library::Library;
 
 #[derive(clap::Args)]
 pub struct Arguments {

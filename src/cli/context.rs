@@ -8,9 +8,6 @@ use super::execution::Execution;
 use super::{Machine, Overrides};
 use crate::pipeline::build::{self, Built, Goal};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::recipe::experiment::{self, Experiment};
-use crate::recipe::overrides::{self, Override};
-use crate::recipe::settings::{self, Settings};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
@@ -21,6 +18,9 @@ use surgcam_engine::runner::identity;
 use surgcam_engine::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::file::walked;
+use surgcam_recipe::experiment::{self, Experiment};
+use surgcam_recipe::overrides::{self, Override};
+use surgcam_recipe::settings::{self, Settings};
 
 pub struct Context {
     /// When the command began.

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::context::Context;
 use crate::pipeline::stages::output;
-use crate::recipe::file::did_you_mean;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 use surgcam_engine::runner::journal;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::history::{PlanSnapshot, Run, SnapshotStage};
+use surgcam_recipe::file::did_you_mean;
 
 #[derive(clap::Args)]
 pub struct RunsArguments {

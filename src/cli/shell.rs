@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use crate::recipe::schema::json_schema;
 use crate::report::printer;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_recipe::schema::json_schema;
 
 pub fn schema() -> Result<()> {
     let text = serde_json::to_string_pretty(&json_schema()).map_err(|error| Error::failure(format!("cannot print the schema: {error}")))?;

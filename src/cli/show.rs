@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{Machine, Overrides, history};
-use crate::recipe::library::{Library, Resolved};
-use crate::recipe::schema::*;
 use crate::report::printer;
 use surgcam_engine::error::{Class, Error, Result};
+use surgcam_recipe::library::{Library, Resolved};
+use surgcam_recipe::schema::*;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -85,7 +85,7 @@ fn find(library: &Library, wanted: &str) -> Result<(Section, String)> {
         [section] => Ok((*section, name.to_string())),
         [] => {
             let names: Vec<String> = Section::ALL.into_iter().flat_map(|section| library.names(section)).collect();
-            let suggestion = crate::recipe::file::did_you_mean(name, names.iter().map(String::as_str));
+            let suggestion = surgcam_recipe::file::did_you_mean(name, names.iter().map(String::as_str));
             Err(Error::usage(format!("there is no recipe `{name}`{suggestion}"))
                 .hint(format!("the recipes there are: {}", names.join(", "))))
         }

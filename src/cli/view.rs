@@ -8,7 +8,6 @@ use super::context::outcome;
 use super::execution::{self, Manner};
 use crate::pipeline::build::{Goal, PlannedCell};
 use crate::pipeline::stages::output;
-use crate::recipe::file::did_you_mean;
 use crate::report::results::Results;
 use crate::report::view::{ClassBox, draw};
 use crate::report::{exports, printer};
@@ -18,6 +17,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
+use surgcam_recipe::file::did_you_mean;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -9,16 +9,16 @@ use std::time::Duration;
 use super::heads::Found;
 use super::models::ModelStages;
 use super::stages::*;
-use crate::recipe::experiment::{Cell, Experiment};
-use crate::recipe::file::did_you_mean;
-use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Limits, Plan, Resource, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_frames::dataset::labels::LabelSpace;
+use surgcam_recipe::experiment::{Cell, Experiment};
+use surgcam_recipe::file::did_you_mean;
+use surgcam_recipe::library::Resolved;
+use surgcam_recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
 use surgcam_values::*;
 
 /// What is wanted of an experiment: its tables, or what an export needs.

@@ -6,11 +6,11 @@ use super::build::{Builder, CellStages, Goal, on_frames, swept};
 use super::head_stages::*;
 use super::models::ModelStages;
 use super::stages::*;
-use crate::recipe::experiment::Cell;
-use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, Stage, StageId};
+use surgcam_recipe::experiment::Cell;
+use surgcam_recipe::library::Resolved;
+use surgcam_recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
 use surgcam_values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
 
 /// A cell's features, found.

@@ -8,10 +8,10 @@ use std::path::Path;
 use super::build::{Builder, Goal, Outside, swept, unknown_kinds};
 use super::heads;
 use super::sources::MIX;
-use crate::recipe::experiment::{Cell, Experiment};
-use crate::recipe::matrix::Assignment;
-use crate::recipe::schema::{DataRecipe, Section};
 use surgcam_engine::error::{Error, Result};
+use surgcam_recipe::experiment::{Cell, Experiment};
+use surgcam_recipe::matrix::Assignment;
+use surgcam_recipe::schema::{DataRecipe, Section};
 use surgcam_values::HeadTask;
 
 /// Of an experiment: its limits, its cells, and the recipes in its own file that no cell uses.
@@ -106,7 +106,7 @@ fn each_once(mut mistakes: Vec<Error>) -> Vec<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::library::Library;
+    use surgcam_recipe::library::Library;
 
     fn project() -> &'static Path {
         Path::new(env!("CARGO_MANIFEST_DIR"))

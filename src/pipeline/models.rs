@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::build::{Builder, Outside, swept, swept_where};
 use super::sources::DataStages;
 use super::stages::*;
-use crate::recipe::experiment::Cell;
-use crate::recipe::library::Resolved;
-use crate::recipe::schema::{ModelRecipe, Section};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, Source, Stage, StageId};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::stat;
+use surgcam_recipe::experiment::Cell;
+use surgcam_recipe::library::Resolved;
+use surgcam_recipe::schema::{ModelRecipe, Section};
 use surgcam_values::*;
 
 /// Models that are fine-tuned from each other, one behind the other, at most.

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::build::{Builder, Outside, swept_where};
 use super::stages::*;
-use crate::recipe::experiment::Cell;
-use crate::recipe::library::Resolved;
-use crate::recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, Source, Stage, StageId};
 use surgcam_engine::quote::shortened;
@@ -16,6 +13,9 @@ use surgcam_engine::store::{Store, stat};
 use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
+use surgcam_recipe::experiment::Cell;
+use surgcam_recipe::library::Resolved;
+use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
 
 /// The stages that hold one data recipe's frames, and what a model must know of them.
 #[derive(Debug, Clone)]
@@ -149,7 +149,7 @@ impl Builder<'_> {
         let mut names = BTreeMap::new();
         for (name, class) in adapter.classes.iter().chain(&data.value.classes) {
             if !known.contains(class) {
-                let suggestion = crate::recipe::file::did_you_mean(class, known.iter().map(String::as_str));
+                let suggestion = surgcam_recipe::file::did_you_mean(class, known.iter().map(String::as_str));
                 return Err(Error::usage(format!(
                     "data.{} maps `{name}` to `{}`, a class that no label space has{suggestion}",
                     data.name,
@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::build::Goal;
-    use crate::recipe::experiment::Experiment;
+    use surgcam_recipe::experiment::Experiment;
 
     /// Names of the stages of an experiment on drawn scenes.
     fn names(matrix: &str) -> Vec<String> {

@@ -7,10 +7,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::pipeline::build::PlannedCell;
-use crate::recipe::library::Resolved;
-use crate::recipe::schema::ExtractionRecipe;
 use surgcam_engine::store::digest::Digest;
 use surgcam_frames::dataset::index::Frame;
+use surgcam_recipe::library::Resolved;
+use surgcam_recipe::schema::ExtractionRecipe;
 
 /// In bytes. File systems end at 255, and something may be put behind a part.
 const LONGEST: usize = 200;

@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 use super::results::Results;
 use crate::pipeline::build::{Built, PlannedCell};
-use crate::recipe::experiment::Experiment;
-use crate::recipe::library::Resolved;
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::machine::host;
 use surgcam_engine::plan::status::Known;
@@ -20,6 +18,8 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
 use surgcam_engine::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
+use surgcam_recipe::experiment::Experiment;
+use surgcam_recipe::library::Resolved;
 
 /// When a run began, and the name it got from that.
 pub struct RunStart {

@@ -10,11 +10,11 @@ use super::results::Results;
 use super::{render, tables};
 use crate::pipeline::build::Built;
 use crate::pipeline::stages::MeasuredMachine;
-use crate::recipe::experiment::Experiment;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::{Store, read_json, write_json};
+use surgcam_recipe::experiment::Experiment;
 
 /// What tables are made from and where they go.
 pub struct TableSource<'a> {

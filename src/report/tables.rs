@@ -9,11 +9,11 @@ use super::results::Results;
 use super::task_columns;
 use crate::pipeline::build::{Built, PlannedCell};
 use crate::pipeline::stages::MeasuredMachine;
-use crate::recipe::experiment::Experiment;
-use crate::recipe::matrix::CASE;
-use crate::recipe::schema::PublishedValue;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::*;
+use surgcam_recipe::experiment::Experiment;
+use surgcam_recipe::matrix::CASE;
+use surgcam_recipe::schema::PublishedValue;
 use surgcam_values::Table;
 
 /// All tables that the experiment asks for, in a fixed order.
