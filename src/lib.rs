@@ -27,5 +27,4 @@
 //! This library never names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
 
 pub mod cli;
-pub mod pipeline;
 pub mod report;

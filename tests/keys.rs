@@ -8,12 +8,12 @@ use std::path::Path;
 
 use common::experiments::every_kind;
 use common::{Place, project_folder};
-use surgcam::pipeline::build::{self, Goal};
-use surgcam::pipeline::stages::{EmptyStage, MeasuredMachine, SelfTestStage};
 use surgcam_engine::plan::{Plan, Resource, Source, Stage, StageId};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::record::{Form, Output, Outputs};
+use surgcam_pipeline::build::{self, Goal};
+use surgcam_pipeline::stages::{EmptyStage, MeasuredMachine, SelfTestStage};
 use surgcam_recipe::experiment::Experiment;
 
 fn plan(place: &Place, file: &Path) -> Plan {

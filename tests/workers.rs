@@ -13,7 +13,6 @@ use std::time::Duration;
 use common::experiments::sweep;
 use common::fuzzing::in_limited_process;
 use common::{Place, Said};
-use surgcam::pipeline::stages::{EmptyStage, output};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, Stage};
 use surgcam_engine::runner::events::Silent;
@@ -22,6 +21,7 @@ use surgcam_engine::runner::worker_command::WorkerCommand;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
 use surgcam_engine::store::Store;
+use surgcam_pipeline::stages::{EmptyStage, output};
 
 /// Three stages that make nothing.
 const EMPTY_PLAN: [&str; 4] = ["bench", "empty-plan", "--stages", "3"];

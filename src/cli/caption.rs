@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::{Machine, Overrides, transient};
-use crate::pipeline::checked::Checked;
-use crate::pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
-use crate::pipeline::stages::{output, place};
 use crate::report::printer;
 use crate::report::progress::OnlyWaiting;
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -17,6 +14,9 @@ use surgcam_engine::regular_file;
 use surgcam_engine::store::read_json;
 use surgcam_frames::dataset::index::read_lines;
 use surgcam_frames::description::DescribedPicture;
+use surgcam_pipeline::checked::Checked;
+use surgcam_pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
+use surgcam_pipeline::stages::{output, place};
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{Machine, Overrides};
-use crate::pipeline::mistakes;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
+use surgcam_pipeline::mistakes;
 use surgcam_recipe::experiment::{self, Experiment};
 use surgcam_recipe::file;
 use surgcam_recipe::library::Library;

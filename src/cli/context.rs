@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use super::execution::Execution;
 use super::{Machine, Overrides};
-use crate::pipeline::build::{self, Built, Goal};
-use crate::pipeline::stages::MeasuredMachine;
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
@@ -18,6 +16,8 @@ use surgcam_engine::runner::identity;
 use surgcam_engine::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::file::walked;
+use surgcam_pipeline::build::{self, Built, Goal};
+use surgcam_pipeline::stages::MeasuredMachine;
 use surgcam_recipe::experiment::{self, Experiment};
 use surgcam_recipe::overrides::{self, Override};
 use surgcam_recipe::settings::{self, Settings};

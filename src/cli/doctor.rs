@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::context::Context;
 use super::transient;
 use super::{Machine, Overrides};
-use crate::pipeline::stages::{SelfTestStage, output};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
@@ -15,6 +14,7 @@ use surgcam_engine::protocol::{Cuda, Hello, Part};
 use surgcam_engine::runner::identity;
 use surgcam_engine::store::read_json;
 use surgcam_frames::metrics::SelfTestCheck;
+use surgcam_pipeline::stages::{SelfTestStage, output};
 
 #[derive(clap::Args)]
 pub struct Arguments {

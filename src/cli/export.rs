@@ -8,10 +8,10 @@ use clap::ValueEnum;
 use super::ExperimentArguments;
 use super::context::outcome;
 use super::execution::{self, Manner};
-use crate::pipeline::build::Goal;
 use crate::report::results::Results;
 use crate::report::{captioners, exports, printer};
 use surgcam_engine::error::Result;
+use surgcam_pipeline::build::Goal;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
@@ -46,7 +46,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
     outcome(&execution, &planned.built.plan)?;
     let results = Results::new(&planned.store, &execution.summary.known);
-    let write: fn(&crate::pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
+    let write: fn(&surgcam_pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
         What::Localization => exports::localization,
         What::Crops => exports::crops,
         What::Features => exports::features,

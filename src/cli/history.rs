@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::context::Context;
-use crate::pipeline::stages::output;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 use surgcam_engine::runner::journal;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::history::{PlanSnapshot, Run, SnapshotStage};
+use surgcam_pipeline::stages::output;
 use surgcam_recipe::file::did_you_mean;
 
 #[derive(clap::Args)]

@@ -7,7 +7,6 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use super::context::Context;
 use super::{Machine, Overrides};
-use crate::pipeline::stages::KINDS;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
@@ -20,6 +19,7 @@ use surgcam_engine::store::key::StageKey;
 use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::record::Record;
 use surgcam_engine::store::{Store, StoredRecord, verify};
+use surgcam_pipeline::stages::KINDS;
 use surgcam_recipe::file::did_you_mean;
 use surgcam_transfer::remote::{Fetched, NotFetched, Remote};
 use surgcam_transfer::transfer::Transferred;

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use super::ExperimentArguments;
 use super::context::outcome;
 use super::execution::{self, Manner};
-use crate::pipeline::build::{Goal, PlannedCell};
-use crate::pipeline::stages::output;
 use crate::report::results::Results;
 use crate::report::view::{ClassBox, draw};
 use crate::report::{exports, printer};
@@ -17,6 +15,8 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
+use surgcam_pipeline::build::{Goal, PlannedCell};
+use surgcam_pipeline::stages::output;
 use surgcam_recipe::file::did_you_mean;
 
 #[derive(clap::Args)]

@@ -109,7 +109,7 @@ mod tests {
     use surgcam_recipe::library::Library;
 
     fn project() -> &'static Path {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
     }
 
     fn mistakes_of(text: &str) -> Vec<String> {

@@ -248,12 +248,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::pipeline::build::Goal;
+    use crate::build::Goal;
     use surgcam_recipe::experiment::Experiment;
 
     /// Names of the stages of an experiment on drawn scenes.
     fn names(matrix: &str) -> Vec<String> {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.toml");
         let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";

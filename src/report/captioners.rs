@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::export_paths;
 use super::exports::{Exported, object};
 use super::results::Results;
-use crate::pipeline::build::{Built, PlannedCell};
-use crate::pipeline::checked::Checked;
-use crate::pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
-use crate::pipeline::stages::{ExtractStage, output};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::Plan;
+use surgcam_pipeline::build::{Built, PlannedCell};
+use surgcam_pipeline::checked::Checked;
+use surgcam_pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
+use surgcam_pipeline::stages::{ExtractStage, output};
 use surgcam_values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`

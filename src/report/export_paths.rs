@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::build::PlannedCell;
 use surgcam_engine::store::digest::Digest;
 use surgcam_frames::dataset::index::Frame;
+use surgcam_pipeline::build::PlannedCell;
 use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::ExtractionRecipe;
 

@@ -10,8 +10,6 @@ use zip::write::SimpleFileOptions;
 
 use super::export_paths;
 use super::results::Results;
-use crate::pipeline::build::{Built, PlannedCell};
-use crate::pipeline::stages::output;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::features::{self, WIDTH, write_npy};
 use surgcam_artifacts::heat_maps;
@@ -22,6 +20,8 @@ use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::regions::used_regions;
+use surgcam_pipeline::build::{Built, PlannedCell};
+use surgcam_pipeline::stages::output;
 
 /// How many files were written, and where.
 pub struct Exported {

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
-use crate::pipeline::build::Built;
-use crate::pipeline::stages::{IndexStage, PackStage, StageParameters, output};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::plan::StageId;
 use surgcam_engine::plan::status::Known;
@@ -13,6 +11,8 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::record::Output;
 use surgcam_frames::dataset::index::SkippedFrame;
 use surgcam_frames::metrics::LeftOut;
+use surgcam_pipeline::build::Built;
+use surgcam_pipeline::stages::{IndexStage, PackStage, StageParameters, output};
 
 pub struct Results<'a> {
     store: &'a Store,

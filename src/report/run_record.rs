@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::results::Results;
-use crate::pipeline::build::{Built, PlannedCell};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::machine::host;
 use surgcam_engine::plan::status::Known;
@@ -18,6 +17,7 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
 use surgcam_engine::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
+use surgcam_pipeline::build::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::library::Resolved;
 

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::layout::ResultTable;
 use super::results::Results;
 use super::{render, tables};
-use crate::pipeline::build::Built;
-use crate::pipeline::stages::MeasuredMachine;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::{Store, read_json, write_json};
+use surgcam_pipeline::build::Built;
+use surgcam_pipeline::stages::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
 
 /// What tables are made from and where they go.

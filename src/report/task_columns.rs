@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 
 use super::layout::TableColumn;
 use super::results::Results;
-use crate::pipeline::build::{CellStages, PlannedCell};
 use surgcam_engine::error::Result;
 use surgcam_engine::plan::StageId;
 use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::metrics::{CaptionMetrics, InteractionMetrics, OneInteraction, Speed};
+use surgcam_pipeline::build::{CellStages, PlannedCell};
 
 /// Columns, and what is to be said of them.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 //! On the CPU the maps are there already. From a GPU, L-FE's three maps come in one transfer each for the whole batch. SL-FE needs no
 //! map at all: the CPU says which cells are hot, and the device sums them, so that a class's sums come instead of a frame's map.
 
-use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_frames::vision::pooling::HotCells;
+use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_values::{Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -91,8 +91,8 @@ mod tests {
     use crate::model::resnet::FeatureMaps;
     use crate::seen::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
-    use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
     use surgcam_frames::vision::heat_map::HeatMap;
+    use surgcam_pipeline::stages::{Architecture, CamSettings, Normalization};
     use surgcam_values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use surgcam::pipeline::stages::*;
 use surgcam_frames::metrics::SelfTestCheck;
+use surgcam_pipeline::stages::*;
 use surgcam_values::*;
 use tch::{Device, Kind, Tensor};
 

@@ -1,7 +1,6 @@
 //! A look at frames: a forward pass whose maps serve every mode, and the modes that need further passes.
 
 use rayon::prelude::*;
-use surgcam::pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
 use surgcam_engine::error::Result;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::geometry::Box2;
@@ -10,6 +9,7 @@ use surgcam_frames::vision::picture;
 use surgcam_frames::vision::pooling::FEATURES;
 use surgcam_frames::vision::regions::used_regions;
 use surgcam_frames::vision::resize::resize;
+use surgcam_pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use tch::{Device, Kind, Tensor};
 

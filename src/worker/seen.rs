@@ -6,12 +6,12 @@ use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, hotter_cells, pool_part};
 use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
+use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::Tensor;
 

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::cli::context::Context;
-use crate::pipeline::stages::{EmptyStage, output};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, Stage};
@@ -12,6 +11,7 @@ use surgcam_engine::runner::events::Silent;
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
+use surgcam_pipeline::stages::{EmptyStage, output};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {

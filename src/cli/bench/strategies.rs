@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::{Machine, Overrides, transient};
-use crate::pipeline::stages::{Architecture, BenchmarkStage, output, place};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
@@ -22,6 +21,7 @@ use surgcam_frames::metrics::StepSpeed;
 use surgcam_frames::random::stream;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
+use surgcam_pipeline::stages::{Architecture, BenchmarkStage, output, place};
 use surgcam_values::{Backbone, Precision};
 
 #[derive(clap::Args)]

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use surgcam::pipeline::checked::Checked;
-use surgcam::pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::{read_json, write_json};
 use surgcam_frames::language::vocabulary::{END, PADDING, START, Vocabulary};
+use surgcam_pipeline::checked::Checked;
+use surgcam_pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::beam::{self, Sentence};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use surgcam::pipeline::head_stages::{HeadUse, head_file};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::description::{Description, SeenInteraction};
+use surgcam_pipeline::head_stages::{HeadUse, head_file};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;

@@ -3,10 +3,10 @@
 //! Which cells are hot is decided without a gradient, as in extraction; what they hold is differentiable. Batch normalisations keep
 //! their statistics, so a frame's features depend on no other frame.
 
-use surgcam::pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -120,11 +120,11 @@ mod tests {
     use crate::perception::Perception;
     use crate::training::adam::{Adam, AdamSettings};
     use image::{Rgb, RgbImage};
-    use surgcam::pipeline::head_stages::TransformerSettings;
-    use surgcam::pipeline::stages::{Architecture, CamSettings, Normalization};
     use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
     use surgcam_frames::dataset::pack::Packing;
     use surgcam_frames::language::vocabulary::Vocabulary;
+    use surgcam_pipeline::head_stages::TransformerSettings;
+    use surgcam_pipeline::stages::{Architecture, CamSettings, Normalization};
     use surgcam_values::{Backbone, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];

@@ -1,9 +1,9 @@
 //! The Meshed-Memory Transformer (Cornia et al., CVPR 2020): an encoder of regions whose attention has memory slots, and a decoder
 //! of words that looks at every level of the encoder through gates of their own.
 
-use surgcam::pipeline::head_stages::TransformerSettings;
 use surgcam_engine::error::Result;
 use surgcam_frames::language::vocabulary::{PADDING, START};
+use surgcam_pipeline::head_stages::TransformerSettings;
 use tch::{Device, Kind, Tensor};
 
 use super::attention::{Attended, Attention, AttentionShape};

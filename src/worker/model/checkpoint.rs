@@ -3,9 +3,9 @@
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
+use surgcam_pipeline::stages::Architecture;
 use tch::{Kind, Tensor};
 
 use super::parameters::Parameters;

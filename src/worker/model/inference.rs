@@ -1,8 +1,8 @@
 //! The network as evaluation and extraction run it: every batch normalisation folded into its convolution, convolutions fused
 //! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
 
-use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::Result;
+use surgcam_pipeline::stages::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 

@@ -1,8 +1,8 @@
 //! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as torchvision has them: the
 //! differentiable form, for training. [`super::inference`] runs the same network faster.
 
-use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::Result;
+use surgcam_pipeline::stages::Architecture;
 use tch::{Kind, Tensor};
 
 use super::half_precision::counting_kind;

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::{Error, Result};
+use surgcam_pipeline::stages::Architecture;
 
 use super::parameters::network_shape;
 

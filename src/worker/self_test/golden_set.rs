@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::regions::used_regions;
+use surgcam_pipeline::stages::*;
 use surgcam_values::*;
 use tch::{Device, Tensor};
 

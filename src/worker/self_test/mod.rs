@@ -6,9 +6,9 @@ pub mod frame_checks;
 pub mod golden_set;
 mod training_check;
 
-use surgcam::pipeline::stages::output;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
+use surgcam_pipeline::stages::output;
 use surgcam_values::Precision;
 use tch::{Device, Tensor};
 

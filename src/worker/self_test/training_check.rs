@@ -4,9 +4,9 @@
 //! gradients are off by 0.2 % of their length, for a rounding decides on which side of 0 an activation falls.
 
 use serde::Deserialize;
-use surgcam::pipeline::stages::Architecture;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::SelfTestCheck;
+use surgcam_pipeline::stages::Architecture;
 use surgcam_values::{Backbone, Precision};
 use tch::{Device, Kind, Tensor};
 

@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::write_json;
@@ -21,6 +20,7 @@ use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
+use surgcam_pipeline::stages::*;
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use tch::{Cuda, Device};
 

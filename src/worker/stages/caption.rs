@@ -6,8 +6,6 @@
 
 use std::collections::HashMap;
 
-use surgcam::pipeline::head_stages::{CaptionStage, head_file};
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::head_history;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
@@ -18,6 +16,8 @@ use surgcam_frames::language::scores::{CaptionScores, Judged, score};
 use surgcam_frames::language::tokens::tokenize;
 use surgcam_frames::language::vocabulary::Vocabulary;
 use surgcam_frames::metrics::CaptionMetrics;
+use surgcam_pipeline::head_stages::{CaptionStage, head_file};
+use surgcam_pipeline::stages::*;
 use tch::Device;
 
 use super::StageRun;

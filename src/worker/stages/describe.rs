@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use surgcam::pipeline::head_stages::{DescribeStage, captioner_file, head_file};
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::{Frame, write_lines};
 use surgcam_frames::description::{DescribedPicture, Description};
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
+use surgcam_pipeline::head_stages::{DescribeStage, captioner_file, head_file};
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 use crate::heads::describe::Heads;

@@ -1,9 +1,9 @@
 //! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
 
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::vision::average_precision::{label_average_precision, mean};
+use surgcam_pipeline::stages::*;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::ExtractionSummary;
+use surgcam_pipeline::stages::*;
 use surgcam_values::{Mode, Precision};
 
 use super::StageRun;

@@ -1,7 +1,7 @@
 //! `import`: a weights file of any supported form to a checkpoint of ours.
 
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::Result;
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 use crate::model::checkpoint;

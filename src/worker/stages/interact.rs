@@ -1,13 +1,13 @@
 //! `interact`: trains an interaction graph on the features of the train frames and scores it on the validation frames (METHOD 8).
 
-use surgcam::pipeline::head_stages::{InteractStage, head_file};
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::head_history;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::InteractionMetrics;
+use surgcam_pipeline::head_stages::{InteractStage, head_file};
+use surgcam_pipeline::stages::*;
 use surgcam_values::InteractionLoss;
 use tch::{Device, Kind, Tensor};
 

@@ -1,11 +1,11 @@
 //! `localize`: heat maps to boxes at one T_ROI (METHOD 5), on all cores, one sequence at a time.
 
 use rayon::prelude::*;
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::boxes::{BoxRow, BoxWriter};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::Result;
 use surgcam_frames::vision::regions::{BoxRule, boxes as boxes_of};
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 

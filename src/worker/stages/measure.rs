@@ -1,9 +1,9 @@
 //! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to features.
 
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
 use surgcam_frames::metrics::Speed;
+use surgcam_pipeline::stages::*;
 use surgcam_values::Mode;
 
 use super::StageRun;

@@ -1,10 +1,10 @@
 //! `measure-tasks`: frames a second from packed pixels to caption and graph, at batch 1.
 
-use surgcam::pipeline::head_stages::{MeasureTasksStage, head_file};
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
 use surgcam_frames::metrics::Speed;
+use surgcam_pipeline::head_stages::{MeasureTasksStage, head_file};
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 use super::measure::{self, Timing};

@@ -20,8 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use surgcam::pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::machine::lock::{MachineHold, MachineLock};
 use surgcam_engine::protocol::{FromWorker, StageJob};
@@ -29,6 +27,8 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::record::Record;
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::skipped_rows;
+use surgcam_pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
+use surgcam_pipeline::stages::*;
 use tch::Device;
 
 use crate::self_test;

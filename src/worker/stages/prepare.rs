@@ -1,12 +1,12 @@
 //! `sample`, `index` and `pack`: from folders, or from nothing, to packed frames with labels.
 
-use surgcam::pipeline::stages::*;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::{stat, write_json};
 use surgcam_frames::dataset::index::{self, FRAMES_FILE, Picture, SUMMARY_FILE};
 use surgcam_frames::dataset::pack::Packing;
 use surgcam_frames::dataset::sample as drawn;
 use surgcam_frames::metrics::LeftOut;
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 

@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::Probe;
 use surgcam_frames::vision::average_precision::mean;
+use surgcam_pipeline::stages::*;
 use tch::{Device, Kind, Tensor};
 
 use super::StageRun;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::boxes;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::write_json;
@@ -10,6 +9,7 @@ use surgcam_frames::dataset::index::read_summary;
 use surgcam_frames::metrics::{Localization, LocalizationMetrics};
 use surgcam_frames::vision::localization_metrics::{FrameBoxes, LocalizationScore, ScoredClasses, against_other_frames, score};
 use surgcam_frames::vision::regions::ScoredBox;
+use surgcam_pipeline::stages::*;
 
 use super::StageRun;
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use surgcam::pipeline::stages::*;
 use surgcam_artifacts::history::{self, HistoryRow};
 use surgcam_engine::error::{Error, Result};
+use surgcam_pipeline::stages::*;
 use surgcam_values::{Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use surgcam::pipeline::stages::BenchmarkStage;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::dataset::pack::Pack;
+use surgcam_pipeline::stages::BenchmarkStage;
 use tch::{Device, Tensor};
 
 use super::{NORMALIZATION, Step, step};
