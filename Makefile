@@ -1,4 +1,5 @@
-# `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once.
+# `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once. Both programs are built by one
+# command: one of them alone has other features of its dependencies, which would be compiled again.
 
 .DEFAULT_GOAL := help
 .PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator gpu-check lint format docs clean
@@ -10,16 +11,16 @@ libtorch: ## find or fetch libtorch (into .libtorch)
 	@./scripts/libtorch
 
 build: libtorch ## build surgcam and surgcam-worker
-	@cargo build --bins
+	@cargo build -p surgcam -p surgcam-worker
 
 reproduce: build ## draw sample data, run experiments/quickstart.toml and print its tables
 	@./scripts/run-built surgcam run quickstart
 
-test: libtorch ## build and run every test
-	@cargo test
+test: build ## build and run every test
+	@cargo test --workspace
 
 fuzz: libtorch ## try 20,000 mutated inputs of each kind (SURGCAM_FUZZ_CASES, SURGCAM_FUZZ_SEED)
-	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test fuzz
+	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test --workspace fuzz
 
 bench: build ## measure extraction, decoding and training; then the peers beside them, in turns, on a GPU where there is one
 	@./scripts/run-built surgcam bench strategies
@@ -33,14 +34,14 @@ gpu-check: build ## prove surgcam on a GPU: self-test, speed beside the peers, t
 	@./scripts/gpu-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
 lint: libtorch ## formatting and clippy, as CI checks them
-	@cargo fmt --check
-	@cargo clippy --all-targets -- -D warnings
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
 
 format: ## format the code
-	@cargo fmt
+	@cargo fmt --all
 
 docs: libtorch ## the code's own documentation, in target/doc
-	@cargo doc --no-deps --document-private-items
+	@cargo doc --workspace --no-deps --document-private-items
 
 clean: ## remove what the build made (not results, store or libtorch)
 	@cargo clean

@@ -1,7 +1,7 @@
 //! Keys of stages, pinned. A key that changes unnoticed throws away what users have computed: a change here needs a reason and a
 //! line in the changelog.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -21,7 +21,7 @@ use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
 
 fn golden_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden")).to_path_buf()
 }
 
 fn read_json(path: &Path) -> Value {

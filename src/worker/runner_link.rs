@@ -106,7 +106,7 @@ fn take_over_stdout() -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fuzz::fuzzing;
+    use surgcam_testkit::fuzzing;
 
     #[test]
     fn fuzz_jobs() {

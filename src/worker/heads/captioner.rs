@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_captioner_learns_thirty_real_captions_by_heart() {
-        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/real/endovis18/captions"));
+        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/real/endovis18/captions"));
         let Ok(text) = std::fs::read(folder.join("captions_train.json")) else {
             eprintln!("skipped: the real captions are not beside this project");
             return;

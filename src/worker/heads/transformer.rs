@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn logits_are_those_of_an_independent_implementation() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/captioner.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/captioner.json");
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let shape = TransformerSettings { width: 8, layers: 2, attention_heads: 2, feed_forward: 12, memory_slots: 3, dropout: 0.0 };
         let mut drawn = TensorSource::random(1, Device::Cpu);

@@ -68,7 +68,7 @@ mod tests {
     fn both_forms_of_pytorchs_files_are_read() {
         let wanted = Wanted::new(&[("layer1.0.conv1.weight", &[3, 2]), ("fc.bias", &[2])]);
         for name in ["zip.pth", "legacy.pth.tar"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(name);
+            let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/weights")).join(name);
             let weights = Parameters::new(read_wanted(&path, &wanted).unwrap());
             let convolution = Vec::<Vec<f32>>::try_from(weights.get("layer1.0.conv1.weight").unwrap()).unwrap();
             assert_eq!(convolution, [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]], "{name}");

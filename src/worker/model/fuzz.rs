@@ -8,17 +8,12 @@ use super::pickle;
 use super::pytorch_file::{from_legacy, from_zip};
 use super::wanted::Wanted;
 
-#[path = "../../../tests/common/fuzzing.rs"]
-pub mod fuzzing;
-#[path = "../../../tests/common/pytorch.rs"]
-pub mod pytorch;
-
-use fuzzing::{files_below, in_limited_process};
-use pytorch::{Described, state_dict, zip_form};
+use surgcam_testkit::fuzzing::{files_below, in_limited_process};
+use surgcam_testkit::pytorch::{Described, state_dict, zip_form};
 
 /// A zip file and a legacy one.
 fn files() -> Vec<Vec<u8>> {
-    files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights"))
+    files_below(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/weights")))
 }
 
 /// Of [`files`], and of what is made here.

@@ -214,8 +214,8 @@ mod tests {
 
     use tch::Kind;
 
-    use super::super::fuzz::pytorch::{Described, state_dict, zip_form};
     use super::*;
+    use surgcam_testkit::pytorch::{Described, state_dict, zip_form};
 
     fn view<'a>(offset: i64, size: &[i64], stride: &[i64]) -> TensorView<'a> {
         let storage = StorageView { key: "0", kind: Some(Kind::Float), length: 6 };

@@ -29,6 +29,12 @@ pub fn small(place: &Place, more: &str) -> String {
     experiment(place, "small", "", &format!("{matrix}\n{more}"))
 }
 
+/// The small one under another name, with more behind it.
+pub fn small_with(place: &Place, name: &str, more: &str) -> String {
+    let text = std::fs::read_to_string(small(place, "")).unwrap();
+    place.write(name, &format!("{text}\n{more}\n")).to_str().unwrap().to_string()
+}
+
 /// The matrix is the caller's; no speed stages.
 pub fn sweep(place: &Place, name: &str, settings: &str, matrix: &str) -> String {
     experiment(place, name, &format!("speed = false\n{settings}"), matrix)

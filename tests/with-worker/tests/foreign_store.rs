@@ -1,7 +1,7 @@
 //! Stores that somebody else made: another lab, a newer program, an attacker. Nothing of one's own
 //! is lost to them, and nothing is written beside the store.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! What is pushed to a folder or a bucket is pulled elsewhere, whole or not at all.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! The experiment of docs/contract.md as it stands, on a folder made for it; its exports against the golden values, end to
 //! end from PNG pictures.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::collections::HashMap;
 use std::io::Read;

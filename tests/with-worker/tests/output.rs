@@ -1,7 +1,7 @@
 //! What others can reach: the terminal and the tables, by the names that they choose, and the lock in the folder for temporary
 //! files, which all users of a machine share.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,7 +12,9 @@ use common::experiments::small;
 use common::{Place, Said};
 
 const LOCK: &str = "temporary/surgcam-machine.lock";
+
 const EMPTY_PLAN: [&str; 4] = ["bench", "empty-plan", "--stages", "3"];
+
 const CLASSIFICATION: [&str; 2] = ["--set", "experiment.tables=[\"classification\"]"];
 
 /// With a folder for temporary files of its own.
@@ -154,21 +156,4 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     for text in [said.out, said.err, table("csv"), table("md"), table("tex")] {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
-}
-
-#[test]
-fn names_of_files_and_arguments_do_not_act_on_the_terminal() {
-    let place = Place::new();
-    let text = fs::read_to_string(small(&place, "")).unwrap();
-    let odd = place.write("odd\u{1b}[31m.toml", &text);
-    let said = place.run(&["check", odd.to_str().unwrap()], 0);
-    assert!(said.out.contains("odd\\u001b[31m.toml: 2 cells, no mistake found") && !said.out.contains('\u{1b}'), "{:?}", said.out);
-    let broken = place.write("broken\u{1b}[31m.toml", "[modle.x]\n");
-    let said = place.run(&["check", broken.to_str().unwrap()], 2);
-    assert!(said.err.contains("broken\\u001b[31m.toml:1") && !said.err.contains('\u{1b}'), "{:?}", said.err);
-    // Nor do they forge a line of their own.
-    let said = place.run(&["show", "recipe", "\u{1b}[31mred\nerror: none"], 2);
-    assert!(said.err.contains("`\\u001b[31mred\\nerror: none`") && said.err.lines().count() == 2, "{:?}", said.err);
-    let said = place.run(&["\u{1b}[31mrnu"], 2);
-    assert!(said.err.starts_with("error: ") && !said.err.contains('\u{1b}'), "{:?}", said.err);
 }

@@ -1,6 +1,6 @@
 //! What speed rests on, tested without a clock: benchmarks say what they measured, memory stays flat, precision is a setting.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

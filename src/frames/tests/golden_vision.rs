@@ -16,7 +16,7 @@ use surgcam_frames::vision::resize::resize;
 const RULE_AREA: i64 = 25;
 
 fn folders() -> [PathBuf; 2] {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let golden = surgcam_testkit::golden_folder();
     [golden.clone(), golden.join("small")]
 }
 

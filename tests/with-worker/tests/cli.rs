@@ -1,11 +1,11 @@
 //! The program as a user meets it: second runs, changed values, mistakes, interruptions.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::experiments::small;
+use common::experiments::{small, small_with};
 use common::{Place, picture, project_folder, real_frames, write_endovis18};
 
 #[test]
@@ -155,28 +155,6 @@ fn wrong_places_are_told_before_anything_runs() {
     assert!(place.run(&["store", "ls", "--kind", "trian"], 2).err.contains("did you mean `train`?"));
 }
 
-fn small_with(place: &Place, name: &str, more: &str) -> String {
-    let text = std::fs::read_to_string(small(place, "")).unwrap();
-    place.write(name, &format!("{text}\n{more}\n")).to_str().unwrap().to_string()
-}
-
-#[test]
-fn overrides_come_from_surgcam_toml_variables_and_the_command_line_in_rising_order() {
-    let place = Place::new();
-    let shown = |variable: Option<&str>, arguments: &[&str]| {
-        let mut command = place.surgcam(&[&["show", "recipe", "gc-d"], arguments].concat());
-        if let Some(value) = variable {
-            command.env("SURGCAM_SET__MODEL__EPOCHS", value);
-        }
-        let said: common::Said = command.output().unwrap().into();
-        said.out.lines().find(|line| line.starts_with("epochs")).unwrap().to_string()
-    };
-    assert!(shown(None, &[]).contains("= 200") && shown(None, &[]).contains("gc.toml"));
-    assert!(shown(Some("7"), &[]).contains("= 7") && shown(Some("7"), &[]).contains("# SURGCAM_SET__MODEL__EPOCHS"));
-    let both = shown(Some("7"), &["--set", "model.gc-d.epochs=9"]);
-    assert!(both.contains("= 9") && both.contains("# --set"), "{both}");
-}
-
 /// An experiment on a folder of three frames, with the second broken by `break_it`.
 fn broken(place: &Place, break_it: impl Fn(&std::path::Path)) -> String {
     let root = place.path("data");
@@ -314,55 +292,6 @@ fn a_checkpoint_with_another_class_count_is_refused_in_words() {
     let said = place.run(&["run", &file, "--set", "model.train=none", "--set", &weights], 1);
     assert!(said.err.contains("the weights have 9 classes, the recipe's label space has 11"), "{}", said.err);
     place.run(&["run", &file, "--set", "model.train=none", "--set", &weights, "--set", "data.label_space=endovis-9"], 0);
-}
-
-#[test]
-fn surgcam_itself_does_not_load_libtorch() {
-    let output = std::process::Command::new("ldd").arg(env!("CARGO_BIN_EXE_surgcam")).output();
-    let Ok(output) = output else {
-        eprintln!("skipped: ldd is not on this machine");
-        return;
-    };
-    let libraries = String::from_utf8(output.stdout).unwrap();
-    assert!(libraries.contains("libc.so") && !libraries.contains("torch"), "{libraries}");
-}
-
-#[test]
-fn help_and_version_are_what_they_were() {
-    let place = Place::new();
-    let help = place.run(&["--help"], 0).out;
-    for command in ["run", "plan", "graph", "table", "export", "view", "show", "runs", "diff", "logs", "store", "check", "doctor", "bench"]
-    {
-        assert!(help.contains(&format!("\n  {command}")), "{help}");
-    }
-    place.run(&["rnu"], 2);
-}
-
-#[test]
-fn every_shipped_experiment_is_free_of_mistakes() {
-    let said = Place::new().run(&["check"], 0);
-    assert_eq!(said.out.lines().filter(|line| line.contains("no mistake found")).count(), said.out.lines().count());
-    assert!(said.out.contains("paper.toml") && said.out.contains("quickstart.toml"));
-}
-
-#[test]
-fn check_lists_every_mistake_of_an_experiment_and_of_recipes_that_nothing_uses() {
-    let place = Place::new();
-    let typos = "[data.mixed]\nadapter = \"mix\"\nparts = [\"drawn\", \"drwan\"]\n\
-                 [data.odd]\nextends = \"drawn\"\nadapter = \"endovis81\"\n\
-                 [model.tuned]\nextends = \"tiny\"\nfine_tune_from = \"tyni\"\n\
-                 [model.lost]\nextends = \"gc-z\"\n";
-    let file = small_with(&place, "typos.toml", typos);
-    let said = place.run(&["check", &file], 2);
-    let expected = ["did you mean `drawn`?", "adapter recipe `endovis81`", "did you mean `tiny`?", "no model recipe `gc-z`", "4 mistakes"];
-    for expected in expected {
-        assert!(said.err.contains(expected), "{expected}: {}", said.err);
-    }
-    assert!(!said.out.contains("typos.toml") && said.out.contains("recipes, no mistake found"), "{}", said.out);
-    let unreadable = place.write("unreadable.toml", "[modle.x]\n");
-    let said = place.run(&["check", unreadable.to_str().unwrap(), &small(&place, "")], 2);
-    assert!(said.err.contains("did you mean `model`?") && said.err.contains("1 mistake was found"), "{}", said.err);
-    assert!(said.out.contains("small.toml: 2 cells, no mistake found"), "{}", said.out);
 }
 
 #[test]

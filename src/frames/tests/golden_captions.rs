@@ -1,6 +1,6 @@
 //! Caption scores against the figures of the COCO caption tools and of METEOR's own program (tests/golden/metrics.json).
 
-mod common;
+use surgcam_testkit as common;
 
 use std::collections::BTreeMap;
 

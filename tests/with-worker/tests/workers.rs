@@ -1,7 +1,7 @@
 //! Workers that cannot start, hang, say what nobody understands, or run where nothing can be written; and what `doctor` says of
 //! them. No run waits for such a worker without end, and the message names the cause.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -54,7 +54,7 @@ fn a_worker_that_says_nothing_is_a_hang_and_is_named_so() {
 #[test]
 fn a_worker_that_is_slow_but_alive_is_waited_for() {
     let place = Place::new();
-    let real = env!("CARGO_BIN_EXE_surgcam-worker");
+    let real = common::worker().display().to_string();
     // Three times as long as the silence that is a hang.
     let slow = format!("for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\nexec {real} \"$@\"");
     let said = run_with(&place, &script(&place, &slow), &EMPTY_PLAN);
@@ -102,7 +102,7 @@ fn worker_of(run: &Child) -> String {
 
 /// The real worker, started by hand.
 fn worker(place: &Place, device: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_surgcam-worker"));
+    let mut command = Command::new(common::worker());
     command.args(["--device", device, "--threads", "1", "--machine-wait-seconds", "1", "--store"]).arg(place.path("store"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -197,7 +197,7 @@ fn the_self_test_passes_on_the_cpu_away_from_the_project_and_leaves_nothing() {
 /// What a worker of this build says while it makes two stages.
 fn spoken(place: &Place) -> Vec<u8> {
     let heard = place.path("heard");
-    let real = env!("CARGO_BIN_EXE_surgcam-worker");
+    let real = common::worker().display().to_string();
     let listening = script(place, &format!("{real} \"$@\" | tee {}", heard.display()));
     assert_eq!(run_with(place, &listening, &["bench", "empty-plan", "--stages", "2"]).code, Some(0));
     std::fs::read(heard).unwrap()

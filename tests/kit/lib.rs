@@ -1,11 +1,11 @@
 //! What the tests share: a place of their own, the program, data folders and weights made for the occasion.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod experiments;
 pub mod fuzzing;
 pub mod objects;
 pub mod pytorch;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -13,11 +13,22 @@ use safetensors::tensor::{Dtype, TensorView};
 use surgcam_frames::formula;
 
 pub fn project_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap()
 }
 
 pub fn golden_folder() -> PathBuf {
     project_folder().join("tests/golden")
+}
+
+/// The program that a test is about: its package's own, which cargo builds before it runs the test.
+fn program() -> PathBuf {
+    let found = ["CARGO_BIN_EXE_surgcam-under-test", "CARGO_BIN_EXE_surgcam"].into_iter().find_map(std::env::var_os);
+    found.expect("cargo names the programs; run tests through it").into()
+}
+
+/// The worker; in a package without one, a program that is there and makes no stage.
+pub fn worker() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_surgcam-worker-under-test").map_or_else(|| std::env::current_exe().unwrap(), PathBuf::from)
 }
 
 /// A folder with a store and results of its own; gone when dropped.
@@ -26,6 +37,7 @@ pub struct Place {
 }
 
 impl Place {
+    #[expect(clippy::new_without_default, reason = "a folder is made")]
     pub fn new() -> Self {
         Place { folder: tempfile::tempdir().unwrap() }
     }
@@ -43,7 +55,9 @@ impl Place {
 
     /// The program, with this place's store and results and nothing of the user's own settings.
     pub fn surgcam(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_surgcam"));
+        let mut command = Command::new(program());
+        // As a user calls it: usage lines have the name.
+        command.arg0("surgcam");
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURGCAM_")) {
             command.env_remove(name);
         }
@@ -52,7 +66,7 @@ impl Place {
             .current_dir(project_folder())
             .env("SURGCAM_STORE", self.path("store"))
             .env("SURGCAM_RESULTS", self.path("results"))
-            .env("SURGCAM_WORKER", env!("CARGO_BIN_EXE_surgcam-worker"));
+            .env("SURGCAM_WORKER", worker());
         command
     }
 

@@ -1,6 +1,6 @@
 //! Captions and interaction graphs as a user gets them: rows of the table, sweeps, mistakes, and pictures that are described.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;

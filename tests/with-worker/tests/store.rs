@@ -1,6 +1,6 @@
 //! Nothing a user has is lost: kills, full disks, flipped bytes, stores that are shared, garbage that is none.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

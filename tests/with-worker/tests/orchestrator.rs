@@ -1,6 +1,6 @@
 //! Plans that explain themselves, sweeps, limits, interruptions: through the program.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +12,7 @@ use common::Place;
 use common::experiments::{every_kind, small, sweep};
 
 const CLASSIFICATION_ONLY: &str = "tables = [\"classification\"]";
+
 const CLASSIFICATION: [&str; 2] = ["--set", "experiment.tables=[\"classification\"]"];
 
 fn line_of<'a>(text: &'a str, start: &str) -> &'a str {
@@ -453,16 +454,4 @@ fn runs_are_listed_compared_and_told() {
         assert!(said.err.contains("there is no run `nowhere`") && said.err.contains("`surgcam runs` lists them"), "{}", said.err);
     }
     assert!(place.run(&["show"], 2).err.contains("Usage: surgcam show"));
-}
-
-#[test]
-fn the_schema_for_editors_is_the_one_that_is_shipped() {
-    let place = Place::new();
-    let schema = place.run(&["schema"], 0).out;
-    let shipped = common::project_folder().join("docs/recipe.schema.json");
-    assert_eq!(std::fs::read_to_string(shipped).unwrap(), schema, "write it anew: surgcam schema > docs/recipe.schema.json");
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(place.run(&["completions", shell], 0).out.contains("surgcam"));
-    }
-    assert!(place.run(&["man"], 0).out.contains(".SH SUBCOMMANDS"));
 }

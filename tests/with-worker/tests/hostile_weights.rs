@@ -1,6 +1,6 @@
 //! Weights, captioners and pictures of somebody else: what they claim is not believed, and what is no file is not waited for.
 
-mod common;
+use surgcam_testkit as common;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

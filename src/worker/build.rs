@@ -1,0 +1,34 @@
+//! Compiles what of the worker is in C++, and links it against libtorch.
+//!
+//! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker starts (`cuda.rs`), so one program
+//! serves both. Which libtorch a worker runs with is said by whoever starts it (`src/engine/machine/libtorch.rs`).
+
+use std::env;
+use std::path::Path;
+
+/// Calls operators of libtorch that tch does not wrap.
+const OPERATORS: &str = "model/libtorch_operators.cpp";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={OPERATORS}");
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let Some(libtorch) = env::var_os("LIBTORCH") else {
+        println!("cargo:warning=LIBTORCH is not set; run `make libtorch` first");
+        return;
+    };
+    let libtorch = Path::new(&libtorch);
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .include(libtorch.join("include"))
+        .file(OPERATORS)
+        .compile("surgcam_libtorch_operators");
+    // For a worker that is started by hand, and for the tests of its own code.
+    let libraries = libtorch.canonicalize().unwrap_or_else(|_| libtorch.into()).join("lib");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display());
+    // Told to the build scripts of packages that link the worker into programs of their own (DEP_SURGCAM_WORKER_LIBRARIES).
+    println!("cargo:libraries={}", libraries.display());
+}
