@@ -26,6 +26,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::report::printer;
 use context::Context;
 use surgcam_engine::error::{Class, Result};
+use surgcam_engine::machine;
 
 /// Declarative experiments on gradient-based localised feature extraction for surgical vision.
 ///
@@ -121,6 +122,7 @@ impl ExperimentArguments {
 
 /// Runs the command line and gives the exit code.
 pub fn main() -> ExitCode {
+    machine::fail_writes_beyond_a_limit();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SURGCAM_LOG").unwrap_or_else(|_| "warn".into()))
         .with_ansi(false)

@@ -342,7 +342,7 @@ impl Pulled {
             Ok(part) => add(&mut self.total, part),
             Err(NotFetched::Refused(error)) => {
                 self.refused += 1;
-                printer::message(&format!("refused: {error}"));
+                printer::messages(&format!("refused: {}", printer::described(&error)));
             }
             Err(NotFetched::Failed(error)) => return Err(error),
         }

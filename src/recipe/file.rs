@@ -1,8 +1,6 @@
 //! One TOML file, checked by itself: a mistake is named with file, line and the nearest key there is.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,8 +9,9 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::schema::RecipeFile;
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::regular_file;
 
 /// In bytes. The longest list that a matrix may have fits in.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -91,16 +90,7 @@ pub fn read(path: &Path) -> Result<CheckedFile> {
 
 /// The text of a recipe or of settings.
 pub fn read_text(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).at_path("read it", path).map_err(Error::as_usage)?;
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).at_path("read it", path).map_err(Error::as_usage)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Error::usage("it is larger than a megabyte, which no recipe is").at_path(path));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Error::usage("this line is not valid UTF-8").at(format!("{}:{line}", path.display())).hint("save the file in the encoding UTF-8")
-    })
+    regular_file::read_to_string(path, LARGEST_FILE).map_err(Error::as_usage)
 }
 
 /// Checks `text` against a type and returns it as a table.

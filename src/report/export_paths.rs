@@ -37,9 +37,17 @@ pub(super) fn model(cell: &PlannedCell) -> String {
         .assignment
         .iter()
         .filter(|(axis, _)| !axis.starts_with("extraction.roi_threshold") && !axis.starts_with("extraction.pool") && axis.contains('.'))
-        .map(|(axis, value)| format!("{axis}={}", value.to_string().replace(['"', ' ', '/'], "")))
+        .map(|(axis, value)| format!("{axis}={}", swept_value(value)))
         .collect();
     part(if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) })
+}
+
+/// A text as it stands, so that two texts stay two; of other values the form that they are written in, without its spaces.
+fn swept_value(value: &toml::Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_string(),
+        None => value.to_string().replace(['"', ' '], ""),
+    }
 }
 
 /// The folder of a model where several extractions find other boxes at one T_ROI.
@@ -82,6 +90,15 @@ mod tests {
         for name in ["gc-d", "sl-fe_roi0.3_pool512", "seq_1", "frame010_3_0_-4,2,30,40", "tiny[data.image_size=[64,80];model.epochs=3]"] {
             assert_eq!(part(name), name);
         }
+    }
+
+    #[test]
+    fn swept_values_stay_apart_and_keep_their_form() {
+        let value = |text: &str| toml::Value::from(text);
+        assert_ne!(part(swept_value(&value("w/a.pth"))), part(swept_value(&value("wa.pth"))));
+        assert_ne!(part(swept_value(&value("w a"))), part(swept_value(&value("wa"))));
+        assert_eq!(swept_value(&toml::Value::from(vec![64, 80])), "[64,80]");
+        assert_eq!(swept_value(&value("bf16")), "bf16");
     }
 
     #[test]

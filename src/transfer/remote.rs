@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use object_store::path::Path as RemotePath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use url::Url;
+use walkdir::WalkDir;
 
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::{FORMAT_FILE, LAYOUT, LONGEST_FORMAT, check_layout};
@@ -190,11 +191,11 @@ impl Remote {
         })
     }
 
-    /// Whether a pipe or a device lies there, which could keep its reader for ever.
+    /// Whether a pipe or a device lies there, which could keep its reader for ever, or a link, which could lead out of the store.
     fn is_no_file(&self, path: &RemotePath) -> bool {
         let inner = path_below(&self.prefix, path);
         let local = self.folder.as_ref().zip(inner).map(|(folder, inner)| folder.join(inner));
-        local.and_then(|path| path.metadata().ok()).is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+        local.and_then(|path| path.symlink_metadata().ok()).is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
     }
 
     /// A file of at most so many bytes; `None` if there is none.
@@ -258,14 +259,46 @@ impl Remote {
     }
 
     fn has_any(&self, prefix: &RemotePath) -> Result<bool> {
+        if let Some(folder) = self.local_folder(prefix) {
+            return Ok(WalkDir::new(folder).into_iter().flatten().any(|entry| entry.file_type().is_file()));
+        }
         let mut files = self.store.list(Some(prefix));
         let first = self.runtime.block_on(files.next());
         first.transpose().map(|first| first.is_some()).map_err(|error| self.failed("list", prefix, &error))
     }
 
-    pub(super) fn list(&self, prefix: &RemotePath) -> Result<Vec<ObjectMeta>> {
+    /// The folder on this machine, if the place is one.
+    fn local_folder(&self, prefix: &RemotePath) -> Option<PathBuf> {
+        let inner: PathBuf = prefix.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_string()).collect();
+        self.folder.as_ref().map(|folder| folder.join(inner))
+    }
+
+    /// The files below a place and their sizes. In a folder no link is followed: one could lead through the whole machine.
+    pub(super) fn list(&self, prefix: &RemotePath) -> Result<Vec<(RemotePath, u64)>> {
+        if let Some(folder) = self.local_folder(prefix) {
+            return self.list_folder(prefix, &folder);
+        }
         let found: Vec<_> = self.runtime.block_on(self.store.list(Some(prefix)).collect());
-        found.into_iter().map(|entry| entry.map_err(|error| self.failed("list", prefix, &error))).collect()
+        let entry = |entry: object_store::Result<ObjectMeta>| entry.map(|entry| (entry.location, entry.size));
+        found.into_iter().map(|found| entry(found).map_err(|error| self.failed("list", prefix, &error))).collect()
+    }
+
+    fn list_folder(&self, prefix: &RemotePath, folder: &Path) -> Result<Vec<(RemotePath, u64)>> {
+        let mut files = Vec::new();
+        if !folder.exists() {
+            return Ok(files);
+        }
+        for entry in WalkDir::new(folder).sort_by_file_name() {
+            let entry = entry.at_path("list", folder)?;
+            let inner = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            if entry.file_type().is_file()
+                && let Some(inner) = inner.to_str()
+            {
+                let location = Path::new(inner).iter().filter_map(|part| part.to_str()).fold(prefix.clone(), |path, part| path.join(part));
+                files.push((location, entry.metadata().at_path("read", entry.path())?.len()));
+            }
+        }
+        Ok(files)
     }
 }
 

@@ -54,7 +54,7 @@ impl Remote {
     fn sizes(&self, output: &Output) -> Result<BTreeMap<RemotePath, u64>> {
         let place = self.object_parts(&output.digest, None);
         match output.form {
-            Form::Tree => Ok(self.list(&place)?.into_iter().map(|entry| (entry.location, entry.size)).collect()),
+            Form::Tree => Ok(self.list(&place)?.into_iter().collect()),
             Form::File => Ok(self.size(&place)?.map(|size| (place, size)).into_iter().collect()),
         }
     }
@@ -190,7 +190,7 @@ impl Remote {
     fn download_tree(&self, folder: &RemotePath, target: &Path, bytes: u64) -> Fetched<()> {
         fs::create_dir(target).at_path("create", target)?;
         let mut left = bytes;
-        for file in self.list(folder)?.into_iter().map(|entry| entry.location) {
+        for file in self.list(folder)?.into_iter().map(|(location, _)| location) {
             let inner = path_below(folder, &file)
                 .ok_or_else(|| NotFetched::Refused(Error::failure("this cannot be a file of an object").at(self.place(&file))))?;
             left -= self.download(&file, &target.join(inner), left)?;
@@ -202,7 +202,7 @@ impl Remote {
     /// name is none of a record.
     pub fn records(&self) -> Result<Vec<Result<(PlainName, StageKey)>>> {
         let folder = self.at(&["records"]);
-        let files = self.list(&folder)?.into_iter().map(|entry| entry.location);
+        let files = self.list(&folder)?.into_iter().map(|(location, _)| location);
         let named = files.filter(|file| file.extension() == Some("json"));
         Ok(named.map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file)))).collect())
     }

@@ -100,19 +100,26 @@ fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f3
 }
 
 /// [N, classes] of 0 and 1.
-pub fn label_tensor<'a>(labels: impl IntoIterator<Item = &'a [usize]>, classes: usize, device: Device) -> Tensor {
+///
+/// # Errors
+/// Where a label is none of the classes, as an index can have it that somebody else made.
+pub fn label_tensor<'a>(labels: impl IntoIterator<Item = &'a [usize]>, classes: usize, device: Device) -> Result<Tensor> {
     let mut values = Vec::new();
     let mut count = 0;
     for present in labels {
         let start = values.len();
         values.resize(start + classes, 0f32);
         for &class in present {
-            values[start + class] = 1.0;
+            let Some(value) = values[start..].get_mut(class) else {
+                return Err(Error::failure(format!("a frame of the index has the label {class}, and there are {classes} classes"))
+                    .hint("the index was not made by this program; remove it from the store, and the next run makes it again"));
+            };
+            *value = 1.0;
         }
         count += 1;
     }
     let labels = if device == Device::Cpu { Tensor::from_slice(&values) } else { uploaded(&values, device) };
-    labels.view([count, classes as i64])
+    Ok(labels.view([count, classes as i64]))
 }
 
 #[cfg(test)]

@@ -153,8 +153,15 @@ impl WorkerProcess {
     }
 
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
+        self.kill_its_group();
         let _ = self.child.wait();
+    }
+
+    /// The worker, if it still runs, and whatever it has started: a script in its place would leave its children behind, which may go on
+    /// writing to its log.
+    fn kill_its_group(&self) {
+        // SAFETY: a plain signal to the process group that was made for this worker.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
     }
 
     /// Closes its stdin and waits; a while after that it is killed. How it ended, if by itself.
@@ -167,7 +174,10 @@ impl WorkerProcess {
             match self.child.try_wait() {
                 Ok(None) if closed.elapsed() < grace => std::thread::sleep(Duration::from_millis(5)),
                 Ok(None) => break,
-                Ok(status) => return status,
+                Ok(status) => {
+                    self.kill_its_group();
+                    return status;
+                }
                 Err(_) => return None,
             }
         }

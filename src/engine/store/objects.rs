@@ -90,7 +90,7 @@ impl Store {
 
     /// Moves a file or folder of this digest to the place that is an object's.
     pub fn take_in(&self, path: &Path, digest: &Digest) -> Result<()> {
-        tree::settle(path)?;
+        tree::settle(path, &self.root)?;
         let target = object_path_in(&self.root, digest);
         let folder = target.parent().unwrap_or(&self.root);
         create_synced_folder(folder)?;
@@ -134,7 +134,7 @@ impl Store {
     pub fn read_object(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.object_path(digest);
         match regular_file::try_read(&path, LONGEST_SMALL_OBJECT).at_path("read", &path) {
-            Ok(bytes) => self.check(digest, &Digest::of_bytes(&bytes), path).map(|_| bytes),
+            Ok(bytes) => self.check(digest, &tree::digest_of_bytes(&bytes), path).map(|_| bytes),
             // Of an object that is not there, or not what its name says, this one tells more.
             Err(error) => self.use_object(digest).and(Err(error)),
         }

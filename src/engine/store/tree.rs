@@ -1,6 +1,8 @@
 //! Digests of what lies in the store: of a file its bytes', of a folder that of the sorted list of its files.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -20,8 +22,28 @@ pub fn digest_of(path: &Path) -> Result<(Digest, u64, Form)> {
         let (digest, bytes) = tree_digest(path)?;
         Ok((digest, bytes, Form::Tree))
     } else {
-        Ok((Digest::of_file(path)?, metadata.len(), Form::File))
+        Ok((file_digest(path)?, metadata.len(), Form::File))
     }
+}
+
+/// The start of the list that a folder's digest is made of.
+const LISTING: &[u8] = b"tree 1\n";
+
+/// The digest of an object that is a file. A file that looks like the list of a folder must not have that folder's digest, or it
+/// could be put in the folder's place: it has one of its own.
+pub(super) fn digest_of_bytes(bytes: &[u8]) -> Digest {
+    if bytes.starts_with(LISTING) { apart_from_folders(Digest::of_bytes(bytes)) } else { Digest::of_bytes(bytes) }
+}
+
+fn file_digest(path: &Path) -> Result<Digest> {
+    let mut start = Vec::new();
+    regular_file::open(path)?.take(LISTING.len() as u64).read_to_end(&mut start).at_path("read", path)?;
+    let digest = Digest::of_file(path)?;
+    Ok(if start == LISTING { apart_from_folders(digest) } else { digest })
+}
+
+fn apart_from_folders(digest: Digest) -> Digest {
+    Digest::of_bytes(format!("file 1\n{digest}").as_bytes())
 }
 
 /// The digest of a folder: of the sorted list of its files' paths, digests and sizes. Files are hashed on all cores.
@@ -75,8 +97,10 @@ pub(super) fn mark_untouched(path: &Path) -> std::io::Result<()> {
     File::open(path)?.set_modified(untouched_time())
 }
 
-/// Takes the right to write from an object's files and puts it on the disk, names and all.
-pub(super) fn settle(path: &Path) -> Result<()> {
+/// Takes the right to write from an object's files and puts it on the disk, names and all. Whoever may read `store`, the folder of
+/// the store, may read the files, whatever rights their makers gave them.
+pub(super) fn settle(path: &Path, store: &Path) -> Result<()> {
+    let readable = store.metadata().at_path("read", store)?.permissions().mode() & 0o444;
     for entry in WalkDir::new(path).contents_first(true) {
         let entry = entry.at_path("list", path)?;
         if entry.file_type().is_dir() {
@@ -84,9 +108,7 @@ pub(super) fn settle(path: &Path) -> Result<()> {
         } else if entry.file_type().is_file() {
             let file = regular_file::open(entry.path())?;
             file.set_modified(untouched_time()).at_path("mark", entry.path())?;
-            let mut permissions = file.metadata().at_path("read", entry.path())?.permissions();
-            permissions.set_readonly(true);
-            file.set_permissions(permissions).at_path("protect", entry.path())?;
+            file.set_permissions(Permissions::from_mode(readable | 0o400)).at_path("protect", entry.path())?;
             file.sync_all().at_path("write", entry.path())?;
         }
     }
@@ -98,6 +120,35 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_lists_a_folder_is_not_taken_for_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, listing) = (place.path().join("tree"), place.path().join("file"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("one"), "1").unwrap();
+        let text = format!("tree 1\n{} 1 one\n", Digest::of_bytes(b"1"));
+        fs::write(&listing, &text).unwrap();
+        let of_folder = digest_of(&folder).unwrap().0;
+        assert_eq!(of_folder, Digest::of_bytes(text.as_bytes()), "the attack would work on plain digests");
+        assert_ne!(of_folder, digest_of(&listing).unwrap().0);
+        assert_eq!(digest_of(&listing).unwrap().0, digest_of_bytes(text.as_bytes()));
+    }
+
+    #[test]
+    fn stored_files_are_read_by_whoever_reads_the_store() {
+        let place = tempfile::tempdir().unwrap();
+        let (store, object) = (place.path().join("store"), place.path().join("object"));
+        fs::create_dir(&store).unwrap();
+        for (folder, file) in [(0o755, 0o444), (0o750, 0o440), (0o700, 0o400)] {
+            fs::set_permissions(&store, Permissions::from_mode(folder)).unwrap();
+            fs::write(&object, "").unwrap();
+            fs::set_permissions(&object, Permissions::from_mode(0o600)).unwrap();
+            settle(&object, &store).unwrap();
+            assert_eq!(object.metadata().unwrap().permissions().mode() & 0o777, file);
+            fs::remove_file(&object).unwrap();
+        }
+    }
 
     #[test]
     fn a_folder_with_what_its_digest_cannot_tell_is_no_tree() {

@@ -167,6 +167,11 @@ pub fn skipped_rows(folder: &Path) -> Result<HashSet<usize>> {
 impl Pack {
     pub fn open(folder: &Path) -> Result<Self> {
         let manifest: Manifest = read_manifest(folder)?;
+        if manifest.height == 0 || manifest.width == 0 {
+            return Err(Error::failure("the pack's pictures have no size")
+                .at_path(folder)
+                .hint("delete this object; the next run makes it again"));
+        }
         let path = folder.join(PIXELS_FILE);
         let file = File::open(&path).at_path("open", &path)?;
         // SAFETY: objects of the store are read-only and never rewritten in place.

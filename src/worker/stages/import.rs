@@ -1,7 +1,8 @@
 //! `import`: a weights file of any supported form to a checkpoint of ours.
 
-use surgcam_engine::error::Result;
+use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::stages::*;
+use tch::Tensor;
 
 use super::StageRun;
 use crate::model::checkpoint;
@@ -10,5 +11,15 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let parameters: ImportStage = stage.parameters()?;
     let architecture = Architecture { backbone: parameters.backbone, classes: parameters.classes.unwrap_or(0) };
     let weights = checkpoint::read(&stage.place(place::WEIGHTS)?, architecture, parameters.classes.is_some())?;
+    if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
+        return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
+            .at_path(&stage.place(place::WEIGHTS)?)
+            .hint("the training that wrote this file has diverged; choose an earlier checkpoint of it"));
+    }
     checkpoint::write(&weights, &stage.output(output::CHECKPOINT))
+}
+
+/// With such a value every prediction would be a number that means nothing.
+fn is_finite(tensor: &Tensor) -> bool {
+    !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

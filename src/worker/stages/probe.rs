@@ -40,7 +40,7 @@ pub fn make(stage: &StageRun) -> Result<()> {
     let mut sums = RidgeSums::new(2 * WIDTH, parameters.classes);
     let with_regions = train.for_each_block(|rows, x| {
         let labels = rows.iter().map(|&row| frames[row].labels.as_slice());
-        sums.add(x, &label_tensor(labels, parameters.classes, Device::Cpu).to_kind(Kind::Double));
+        sums.add(x, &label_tensor(labels, parameters.classes, Device::Cpu)?.to_kind(Kind::Double));
         Ok(())
     })?;
     let rule = sums.solve(parameters.ridge)?;

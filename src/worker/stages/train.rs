@@ -140,7 +140,7 @@ impl<'a> Trainer<'a> {
         frames.for_each_batch(&batching, epoch, |number, batch| {
             let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, frames.image_size(), &parameters.normalization, *device);
-            let labels = label_tensor(batch.labels, parameters.architecture.classes, *device);
+            let labels = label_tensor(batch.labels, parameters.architecture.classes, *device)?;
             let _kept = generator::seeded_step(parameters.seed, epoch, number);
             let layer4 = network.feature_maps(&images, true).layer4;
             let loss = multi_label_soft_margin(&network.logits(&layer4, parameters.dropout, true), &labels);
@@ -159,7 +159,7 @@ impl<'a> Trainer<'a> {
         let network = InferenceNetwork::new(self.parameters.architecture, &self.weights, self.device, Precision::F32)?;
         for batch in rows.chunks(self.parameters.batch_size) {
             let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
-            let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device);
+            let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device)?;
             let batch_logits = network.logits(&network.feature_maps(&images)?.layer4);
             losses.push(multi_label_soft_margin(&batch_logits, &labels));
             logits.push(batch_logits);

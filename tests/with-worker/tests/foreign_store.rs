@@ -106,6 +106,38 @@ fn a_pull_takes_what_is_sound_refuses_the_rest_and_leaves_ones_own() {
     place.run(&["store", "verify"], 0);
 }
 
+/// A folder's digest is that of a list, and a file may have that list for content.
+#[test]
+fn a_file_cannot_take_the_place_of_a_folder_that_one_will_make() {
+    let place = Place::new();
+    let (store, remote) = (place.path("store"), place.path("remote"));
+    let sound = finished(&remote, "sound");
+    let listing = format!("tree 1\n{} 3 seq_1.txt\n", Digest::of_bytes(b"abc"));
+    let folder = Digest::of_bytes(listing.as_bytes());
+    let object = remote.join("objects").join(&folder.hex()[..2]).join(folder.hex());
+    fs::create_dir_all(object.parent().unwrap()).unwrap();
+    fs::write(object, &listing).unwrap();
+    let mut record = read(&record_path(&remote, &sound.key));
+    record["outputs"]["listing"] = json!({"digest": folder, "form": "file", "bytes": listing.len()});
+    fs::write(record_path(&remote, &sound.key), record.to_string()).unwrap();
+    let said = place.run(&["store", "pull", remote.to_str().unwrap()], 1);
+    assert!(said.err.contains("what came is not the object"), "{}", said.err);
+    // A hint stands on a line of its own.
+    assert!(said.err.contains("\n  hint: ") && !said.err.contains("\\n"), "{}", said.err);
+    assert!(!store.join("objects").join(&folder.hex()[..2]).join(folder.hex()).exists());
+}
+
+#[test]
+fn links_in_a_place_that_is_pulled_from_are_not_followed() {
+    let place = Place::new();
+    let remote = place.path("remote");
+    finished(&remote, "sound");
+    std::os::unix::fs::symlink("/", remote.join("records/root")).unwrap();
+    std::os::unix::fs::symlink(".", remote.join("records/loop")).unwrap();
+    let said = place.run(&["store", "pull", remote.to_str().unwrap()], 0);
+    assert!(said.out.contains("pulled 1 stages, 1 objects"), "{}", said.out);
+}
+
 #[test]
 fn a_pull_from_a_place_that_is_no_store_is_an_error_and_makes_nothing() {
     let place = Place::new();

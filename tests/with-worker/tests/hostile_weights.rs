@@ -55,6 +55,22 @@ fn memo_bomb() -> Vec<u8> {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let place = Place::new();
+    let weights = place.path("given.safetensors");
+    common::write_weights(&weights, [1, 1, 1, 1], false, 11, 3);
+    let mut bytes = std::fs::read(&weights).unwrap();
+    // The last value of the file, whichever tensor it belongs to.
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&weights, bytes).unwrap();
+    let given = format!("[model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n");
+    let experiment = sweep(&place, "nan", "", &format!("{given}[matrix]\nmodel = [\"given\"]\nextraction = [\"sl-fe\"]\n"));
+    let said = run_limited(&place, &["run", &experiment], 1);
+    assert!(said.err.contains("has values that are not finite numbers") && said.err.contains("given.safetensors"), "{}", said.err);
+}
+
+#[test]
 fn weights_that_claim_more_than_they_are_fail_in_words_and_take_no_memory() {
     let place = Place::new();
     let weights = place.path("weights.pth");

@@ -85,6 +85,18 @@ fn an_interruption_ends_a_worker_that_hangs() {
     assert!(!Path::new(&format!("/proc/{hanging}")).exists(), "the worker is left behind");
 }
 
+#[test]
+fn what_a_worker_has_started_ends_with_it() {
+    let place = Place::new();
+    let pid = place.path("pid");
+    let said = run_with(&place, &script(&place, &format!("sleep 600 &\necho $! > {}\nwait", pid.display())), &EMPTY_PLAN);
+    assert!(said.err.contains("the worker hangs"), "{}", said.err);
+    let child = std::fs::read_to_string(&pid).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
+    // One that is dead may not have been collected yet.
+    assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+}
+
 /// The process of the first worker that a run starts.
 fn worker_of(run: &Child) -> String {
     let children = PathBuf::from(format!("/proc/{0}/task/{0}/children", run.id()));

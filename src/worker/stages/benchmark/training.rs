@@ -59,18 +59,18 @@ impl Trainer {
     fn step(&mut self) -> Result<()> {
         let (images, labels) = match self.ready.take() {
             Some(ready) => ready,
-            None => self.first_batch(),
+            None => self.first_batch()?,
         };
         let loss = self.step_on(&images, &labels);
         self.ready = Some((images, labels));
         wait_for(&loss)
     }
 
-    fn first_batch(&self) -> (Tensor, Tensor) {
+    fn first_batch(&self) -> Result<(Tensor, Tensor)> {
         let set = &self.frames.parts[0];
         let rows: Vec<usize> = (0..self.batch_size).map(|number| number % set.usable.len()).collect();
-        let labels = label_tensor(rows.iter().map(|&row| set.frames[row].labels.as_slice()), self.classes, self.device);
-        (set.images(&rows, &NORMALIZATION, self.device), labels)
+        let labels = label_tensor(rows.iter().map(|&row| set.frames[row].labels.as_slice()), self.classes, self.device)?;
+        Ok((set.images(&rows, &NORMALIZATION, self.device), labels))
     }
 
     /// Steps as a training makes them: batches are augmented ahead by other threads, uploaded and normalised.
@@ -81,7 +81,7 @@ impl Trainer {
         frames.for_each_batch(&batching, epoch, |_, batch| {
             let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, frames.image_size(), &NORMALIZATION, *device);
-            let labels = label_tensor(batch.labels, *classes, *device);
+            let labels = label_tensor(batch.labels, *classes, *device)?;
             last = Some(train(network, optimizer, &images, &labels));
             Ok(())
         })?;

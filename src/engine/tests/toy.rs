@@ -1,0 +1,170 @@
+//! The engine without any surgery: a kind of stage that adds numbers, in this one file, is planned, run by a worker, found in the
+//! store, and explained.
+//!
+//! This program is its own worker: the runner starts it again with `--device`.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::machine::host;
+use surgcam_engine::plan::status::{Known, explain};
+use surgcam_engine::plan::{Plan, Resource, Stage, StageId, StageParameters};
+use surgcam_engine::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION, StageJob};
+use surgcam_engine::runner::events::Silent;
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::worker_command::WorkerCommand;
+use surgcam_engine::runner::worker_process::LogFolder;
+use surgcam_engine::runner::{self, Options, Summary};
+use surgcam_engine::store::Store;
+use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+
+/// The sum of all inputs and of a number of its own. Output: `sum`.
+#[derive(Serialize, Deserialize)]
+struct Sum {
+    number: i64,
+}
+
+impl StageParameters for Sum {
+    const KIND: &'static str = "sum";
+    const VERSION: u32 = 1;
+}
+
+impl Sum {
+    fn stage(number: i64, of: &[StageId]) -> Stage {
+        let stage = Stage::new(format!("sum with {number}"), &Sum { number }, Resource::Processor);
+        of.iter().enumerate().fold(stage, |stage, (place, id)| stage.output_of(format!("part-{place}"), *id, "sum"))
+    }
+
+    /// Its code, in the worker.
+    fn make(store: &Store, stage: &StageJob, workspace: &Path) -> Result<()> {
+        let parameters: Sum = serde_json::from_value(stage.parts.parameters.clone()).map_err(Error::failure)?;
+        let mut sum = parameters.number;
+        for digest in stage.parts.inputs.values() {
+            let text = String::from_utf8(store.read_object(digest)?).map_err(Error::failure)?;
+            sum += text.parse::<i64>().map_err(Error::failure)?;
+        }
+        std::fs::write(workspace.join("sum"), sum.to_string()).map_err(Error::failure)
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().position(|argument| argument == "--store") {
+        Some(place) => work(Path::new(&arguments[place + 1])).unwrap(),
+        None => check_all(),
+    }
+}
+
+/// The worker.
+fn work(root: &Path) -> Result<()> {
+    let store = Store::open(root, None)?;
+    let say = |message: &FromWorker| {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{}", serde_json::to_string(message).unwrap()).and_then(|()| stdout.flush()).unwrap();
+    };
+    say(&FromWorker::Hello(Hello {
+        protocol: PROTOCOL_VERSION,
+        surgcam: "toy".into(),
+        libtorch: String::new(),
+        host: host(),
+        device: "cpu".into(),
+        device_name: "cpu".into(),
+        threads: 1,
+        cuda: None,
+    }));
+    for line in std::io::stdin().lock().lines() {
+        let job: Job = serde_json::from_str(&line.unwrap()).unwrap();
+        for stage in &job.stages {
+            say(&FromWorker::Begun { keys: vec![stage.key] });
+            let record = made(&store, stage)?;
+            say(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: true });
+        }
+        say(&FromWorker::JobDone);
+    }
+    Ok(())
+}
+
+fn made(store: &Store, stage: &StageJob) -> Result<Record> {
+    let workspace = store.workspace(&stage.key)?;
+    Sum::make(store, stage, workspace.path())?;
+    let record = Record {
+        format: RECORD_FORMAT,
+        key: stage.key,
+        name: stage.name.clone(),
+        parts: stage.parts.clone(),
+        outputs: store.store_outputs(workspace.path())?,
+        started: String::new(),
+        seconds: 0.0,
+        machine: Machine::default(),
+    };
+    store.write_record(&record)?;
+    Ok(record)
+}
+
+/// Two sums, and the sum of both.
+fn plan(first: i64) -> (Plan, StageId) {
+    let mut plan = Plan::default();
+    let parts = [plan.add(Sum::stage(first, &[])), plan.add(Sum::stage(20, &[]))];
+    let all = plan.add(Sum::stage(300, &parts));
+    (plan, all)
+}
+
+fn run(plan: &Plan, store: &Store, logs: &Path) -> Summary {
+    let command = WorkerCommand {
+        program: std::env::current_exe().unwrap(),
+        device: "cpu".into(),
+        threads: 1,
+        visible_gpu: None,
+        libtorch: None,
+        silence: Duration::from_secs(60),
+        machine_wait_seconds: 1,
+        memory_hint: "",
+    };
+    let options = Options {
+        devices: vec![command.clone()],
+        processor: command,
+        jobs: 2,
+        keep_going: true,
+        log_folder: LogFolder::Temporary(logs),
+        estimate: &|_| 1.0,
+    };
+    let known = Known::of(plan, store).unwrap();
+    let summary = runner::run(plan, known, store, &options, &Interrupt::default(), &mut Silent).unwrap();
+    assert!(summary.failed.is_empty(), "{:?}", summary.failed);
+    summary
+}
+
+fn statuses(plan: &Plan, store: &Store) -> Vec<String> {
+    let known = Known::of(plan, store).unwrap();
+    explain(plan, &known, &Memory::of(store, "toy")).iter().map(ToString::to_string).collect()
+}
+
+fn result(summary: &Summary, store: &Store, id: StageId) -> String {
+    let digest = summary.known.outputs(id).unwrap().values().next().unwrap().digest;
+    String::from_utf8(store.read_object(&digest).unwrap()).unwrap()
+}
+
+fn check_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), None).unwrap();
+
+    let (first, all) = plan(1);
+    assert_eq!(statuses(&first, &store), ["will run: never ran", "will run: never ran", "waits for sum with 1"]);
+    let summary = run(&first, &store, folder.path());
+    assert_eq!((summary.executed.len(), result(&summary, &store, all).as_str()), (3, "321"));
+
+    assert_eq!(statuses(&first, &store), ["cached"; 3]);
+    assert_eq!(run(&first, &store, folder.path()).executed.len(), 0, "nothing is made twice");
+
+    // Another number: its stage and what depends on it are made, and nothing else.
+    let (second, all) = plan(2);
+    let summary = run(&second, &store, folder.path());
+    assert_eq!((summary.executed.len(), result(&summary, &store, all).as_str()), (2, "322"));
+
+    println!("test a_kind_of_stage_in_one_file_is_planned_run_cached_and_explained ... ok");
+    println!("1 passed, 0 failed");
+}
