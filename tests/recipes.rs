@@ -47,6 +47,19 @@ fn classes_have_names_that_a_file_could_have() {
     }
 }
 
+#[test]
+fn a_class_that_is_named_twice_and_a_published_value_that_is_no_number_are_found_by_check() {
+    let place = Place::new();
+    let file = small_and(&place, "[label_space.twice]\nclasses = [\"hook\", \"Hook\", \"tissue\"]");
+    let said = place.run(&["check", &file, "--set", "data.drawn.label_space=twice"], 2);
+    assert!(said.err.contains("label_space.twice names the class `Hook` twice"), "{}", said.err);
+    for value in ["nan", "1e308"] {
+        let published = format!("[[experiment.published]]\ntable = \"classification\"\nrow = {{}}\ncolumn = \"mAP\"\nvalue = {value}");
+        let said = place.run(&["check", &small_and(&place, &published)], 2);
+        assert!(said.err.contains("a number from -1000000000 to 1000000000"), "{}", said.err);
+    }
+}
+
 const AUGMENTATION: &str = "brightness = 0.1, contrast = 0.1, saturation = 0.1, hue = 0.05";
 
 #[test]

@@ -89,12 +89,10 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     let mut reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
     reporters.extend(tables.as_mut().map(|tables| tables as &mut dyn Reporter));
     let options = Options {
-        processor: devices[0].without_device(),
-        devices,
         jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
         keep_going: manner.keep_going,
-        log_folder: LogFolder::Kept(&open_run.folder),
         estimate: &|id| estimates[id.0],
+        ..Options::local(devices, LogFolder::Kept(&open_run.folder))
     };
     runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))
 }

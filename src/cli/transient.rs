@@ -22,14 +22,7 @@ pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Re
     let mut plan = Plan::default();
     let name = stage.name.clone();
     let id = plan.add(stage);
-    let options = Options {
-        processor: devices[0].without_device(),
-        devices,
-        jobs: 1,
-        keep_going: false,
-        log_folder: LogFolder::Temporary(logs.path()),
-        estimate: &|_| 1.0,
-    };
+    let options = Options::local(devices, LogFolder::Temporary(logs.path()));
     let known = Known::of(&plan, &store)?;
     let interrupt = Interrupt::listen()?;
     let summary = runner::run(&plan, known, &store, &options, &interrupt, reporter)?;

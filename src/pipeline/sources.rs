@@ -1,6 +1,6 @@
 //! Data recipes to `sample`, `index` and `pack` stages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::build::{Builder, Outside, swept_where};
@@ -144,6 +144,11 @@ impl Builder<'_> {
         }
         if space.value.classes.len() > MOST_CLASSES {
             return Err(Error::usage(format!("label_space.{} has more than {MOST_CLASSES} classes", space.name)));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = space.value.classes.iter().find(|class| !seen.insert(normalized(class.as_str()))) {
+            return Err(Error::usage(format!("label_space.{} names the class `{}` twice", space.name, twice.as_str()))
+                .hint("each class has one name, and its place in the list is its number"));
         }
         let known = self.experiment.known_classes(cell)?;
         let mut names = BTreeMap::new();

@@ -96,7 +96,7 @@ pub struct PublishedValue {
     /// Column -> value, as the table prints them: the rows that have all of them.
     pub row: BTreeMap<String, String>,
     pub column: String,
-    pub value: f64,
+    pub value: Printed,
 }
 
 section! {

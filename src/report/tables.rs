@@ -280,7 +280,7 @@ fn add_published(table: &mut ResultTable, published: &[PublishedValue], which: T
             let matches = |published: &&&PublishedValue| {
                 published.row.iter().all(|(column, wanted)| table.column(column).is_some_and(|column| column.shown(row) == *wanted))
             };
-            of_table.iter().filter(|published| &published.column == name).find(matches).map(|published| published.value)
+            of_table.iter().filter(|published| &published.column == name).find(matches).map(|published| published.value.value())
         };
         let values: Vec<Option<f64>> = (0..measured.len()).map(value).collect();
         let differences = measured.iter().zip(&values).map(|(measured, published)| Some((*measured)? - (*published)?)).collect();
@@ -291,6 +291,8 @@ fn add_published(table: &mut ResultTable, published: &[PublishedValue], which: T
 
 #[cfg(test)]
 mod tests {
+    use surgcam_values::Printed;
+
     use super::*;
 
     #[test]
@@ -306,7 +308,7 @@ mod tests {
             more_rows: 0,
         };
         let row = BTreeMap::from([("variant".to_string(), "gc-d".to_string())]);
-        let published = PublishedValue { table: Table::Classification, row, column: "mAP".into(), value: 0.5 };
+        let published = PublishedValue { table: Table::Classification, row, column: "mAP".into(), value: Printed::new(0.5) };
         add_published(&mut table, &[published], Table::Classification);
         let shown: Vec<Vec<String>> = (0..2).map(|row| table.columns.iter().map(|column| column.shown(row)).collect()).collect();
         assert_eq!(shown, [["gc-a", "0.500", "-", "-"], ["gc-d", "0.750", "0.500", "0.250"]]);
@@ -328,7 +330,7 @@ mod tests {
             table: Table::Classification,
             row: BTreeMap::new(),
             column: column.into(),
-            value: 0.5,
+            value: Printed::new(0.5),
         });
         add_published(&mut table, &published, Table::Classification);
         assert_eq!(table.columns.len(), 6);

@@ -283,6 +283,13 @@ impl Remote {
         found.into_iter().map(|found| entry(found).map_err(|error| self.failed("list", prefix, &error))).collect()
     }
 
+    /// What lies below a place in a folder and is neither a file nor a folder. It is not read; an error names each.
+    pub(super) fn not_files(&self, prefix: &RemotePath) -> Vec<Error> {
+        let entries = self.local_folder(prefix).into_iter().flat_map(|folder| WalkDir::new(folder).sort_by_file_name()).flatten();
+        let strange = entries.filter(|entry| !entry.file_type().is_file() && !entry.file_type().is_dir());
+        strange.map(|entry| Error::failure("it is not a regular file, and is not read").at_path(entry.path())).collect()
+    }
+
     fn list_folder(&self, prefix: &RemotePath, folder: &Path) -> Result<Vec<(RemotePath, u64)>> {
         let mut files = Vec::new();
         if !folder.exists() {

@@ -199,12 +199,13 @@ impl Remote {
     }
 
     /// Kind and key of every record there, by the names of their files; an error for each whose
-    /// name is none of a record.
+    /// name is none of a record, and for each that is no file.
     pub fn records(&self) -> Result<Vec<Result<(PlainName, StageKey)>>> {
         let folder = self.at(&["records"]);
         let files = self.list(&folder)?.into_iter().map(|(location, _)| location);
         let named = files.filter(|file| file.extension() == Some("json"));
-        Ok(named.map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file)))).collect())
+        let named = named.map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file))));
+        Ok(named.chain(self.not_files(&folder).into_iter().map(Err)).collect())
     }
 }
 

@@ -174,6 +174,11 @@ bounded! {
     Positive: > 0.0, <= 1e9, "above 0 and at most 1000000000", { "exclusiveMinimum": 0, "maximum": 1_000_000_000 }
 }
 
+bounded! {
+    /// A number that was printed in a table.
+    Printed: >= -1e9, <= 1e9, "from -1000000000 to 1000000000", { "minimum": -1_000_000_000, "maximum": 1_000_000_000 }
+}
+
 /// A number in [0, 1): where a heat map or a probability counts as high.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]

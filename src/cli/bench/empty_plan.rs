@@ -49,14 +49,8 @@ pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
     let devices = context.workers()?;
     let plan = plan(shape, stages);
     let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let options = Options {
-        processor: devices[0].without_device(),
-        devices,
-        jobs: context.settings.jobs.map_or(1, NonZeroUsize::get),
-        keep_going: true,
-        log_folder: LogFolder::Temporary(logs.path()),
-        estimate: &|_| 1.0,
-    };
+    let jobs = context.settings.jobs.map_or(1, NonZeroUsize::get);
+    let options = Options { jobs, ..Options::local(devices, LogFolder::Temporary(logs.path())) };
     let begun = Instant::now();
     let known = Known::of(&plan, &store)?;
     let summary = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent)?;

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use serde::{Deserialize, Serialize};
 
+use super::slot::hang;
+use super::transport::Worker;
 use super::worker_command::WorkerCommand;
 use super::worker_process::{Heard, LogFolder, WorkerMessage, WorkerProcess};
 use crate::error::{AtPath, Result};
@@ -76,7 +78,7 @@ fn greeting(command: &WorkerCommand, receiver: &Receiver<WorkerMessage>, process
             Err(RecvTimeoutError::Disconnected) => Heard::Gone,
             Err(RecvTimeoutError::Timeout) => {
                 process.kill();
-                return Err(command.hangs());
+                return Err(hang(command.silence));
             }
         };
         match heard {

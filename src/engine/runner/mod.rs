@@ -11,6 +11,7 @@ pub mod interrupt;
 pub mod journal;
 mod ready;
 mod slot;
+pub mod transport;
 pub mod worker_command;
 pub mod worker_process;
 
@@ -29,24 +30,42 @@ use events::{Event, Reporter};
 use interrupt::Interrupt;
 use ready::ReadyQueue;
 use slot::{CurrentJob, Slot};
+use transport::Transport;
 use worker_command::WorkerCommand;
-use worker_process::{Heard, LogFolder, WorkerMessage};
+use worker_process::{Heard, LocalProcesses, LogFolder, WorkerMessage};
 
 /// How a plan is to be run.
 pub struct Options<'a> {
     /// One slot each.
-    pub devices: Vec<WorkerCommand>,
+    pub devices: Vec<Box<dyn Transport + 'a>>,
     /// How workers are started that need no device.
-    pub processor: WorkerCommand,
+    pub processor: Box<dyn Transport + 'a>,
     /// Slots for stages that need no device.
     pub jobs: usize,
     /// Whether stages that do not depend on a failed one are still made.
     pub keep_going: bool,
-    /// Where workers' logs go.
-    pub log_folder: LogFolder<'a>,
     /// Seconds that a stage took the last time, as far as is known.
     pub estimate: &'a dyn Fn(StageId) -> f64,
 }
+
+impl<'a> Options<'a> {
+    /// Workers as processes of this machine: a slot for each device, and one for stages that need none. Whatever does not depend on a
+    /// failed stage is made, and nothing is known of how long stages take.
+    pub fn local(devices: Vec<WorkerCommand>, logs: LogFolder<'a>) -> Self {
+        let on = |command: WorkerCommand| -> Box<dyn Transport + 'a> { Box::new(LocalProcesses { command, logs }) };
+        // There is always a device, and all differ in nothing but it.
+        let processor = devices[0].without_device();
+        Options {
+            processor: on(processor),
+            devices: devices.into_iter().map(on).collect(),
+            jobs: 1,
+            keep_going: true,
+            estimate: &EQUALLY_LONG,
+        }
+    }
+}
+
+static EQUALLY_LONG: fn(StageId) -> f64 = |_| 1.0;
 
 #[derive(Debug, Clone)]
 pub struct Executed {
@@ -91,18 +110,18 @@ struct Runner<'a> {
     ready: ReadyQueue,
     /// Ready and running stages by key: some may turn out to be the same.
     by_key: HashMap<StageKey, Vec<StageId>>,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<'a>>,
     summary: Summary,
 }
 
 /// Runs everything in the plan that is not in the store yet; `known`: what is.
-pub fn run(
-    plan: &Plan,
+pub fn run<'a>(
+    plan: &'a Plan,
     known: Known,
-    store: &Store,
-    options: &Options,
+    store: &'a Store,
+    options: &'a Options<'a>,
     interrupt: &Interrupt,
-    reporter: &mut dyn Reporter,
+    reporter: &'a mut dyn Reporter,
 ) -> Result<Summary> {
     let (sender, receiver) = channel();
     let mut dependents = vec![Vec::new(); plan.stages.len()];
@@ -259,7 +278,7 @@ impl Runner<'_> {
         let timeouts: Option<Vec<Duration>> = by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
         let timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
         let current = CurrentJob::new(by_key, self.plan.stage(id).resource == Resource::Alone, timeout);
-        if !self.slots[slot].start(self.store, self.options, &Job { stages }, current)? {
+        if !self.slots[slot].start(self.store, &Job { stages }, current)? {
             self.worker_died(slot, None);
         }
         Ok(())

@@ -8,21 +8,21 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::Options;
-use super::worker_command::WorkerCommand;
-use super::worker_process::{WorkerId, WorkerMessage, WorkerProcess};
+use super::transport::{Transport, Worker};
+use super::worker_process::{WorkerId, WorkerMessage};
 use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
 use crate::protocol::Job;
 use crate::store::Store;
 use crate::store::key::StageKey;
 
-pub struct Slot {
+pub struct Slot<'a> {
     number: usize,
     /// What its stages may occupy.
     pub resource: Resource,
-    command: WorkerCommand,
+    transport: &'a dyn Transport,
     sender: Sender<WorkerMessage>,
-    worker: Option<WorkerProcess>,
+    worker: Option<Box<dyn Worker>>,
     /// Kept until the worker says that it is done with it.
     job: Option<CurrentJob>,
     /// For how long the worker has said nothing, though it has a job.
@@ -51,13 +51,13 @@ impl CurrentJob {
 }
 
 /// The devices' slots first, then those without.
-pub fn slots(options: &Options, sender: &Sender<WorkerMessage>) -> Vec<Slot> {
-    let devices = options.devices.iter().map(|command| (Resource::Device, command));
-    let processors = std::iter::repeat_n((Resource::Processor, &options.processor), options.jobs.max(1));
-    let slot = |(number, (resource, command)): (usize, (Resource, &WorkerCommand))| Slot {
+pub fn slots<'a>(options: &'a Options<'a>, sender: &Sender<WorkerMessage>) -> Vec<Slot<'a>> {
+    let devices = options.devices.iter().map(|transport| (Resource::Device, &**transport));
+    let processors = std::iter::repeat_n((Resource::Processor, &*options.processor), options.jobs.max(1));
+    let slot = |(number, (resource, transport)): (usize, (Resource, &'a dyn Transport))| Slot {
         number,
         resource,
-        command: command.clone(),
+        transport,
         sender: sender.clone(),
         worker: None,
         job: None,
@@ -66,7 +66,12 @@ pub fn slots(options: &Options, sender: &Sender<WorkerMessage>) -> Vec<Slot> {
     devices.chain(processors).enumerate().map(slot).collect()
 }
 
-impl Slot {
+/// What is wrong with a worker that has been silent for so long.
+pub(super) fn hang(silence: Duration) -> Error {
+    Error::failure(format!("the worker hangs: it has said nothing for {} s and was ended", silence.as_secs()))
+}
+
+impl Slot<'_> {
     pub fn is_idle(&self) -> bool {
         self.job.is_none()
     }
@@ -76,15 +81,15 @@ impl Slot {
     }
 
     pub fn is_from_current_worker(&self, id: WorkerId) -> bool {
-        self.worker.as_ref().is_some_and(|worker| worker.id == id)
+        self.worker.as_ref().is_some_and(|worker| worker.id() == id)
     }
 
     /// Sends a job to the worker, which is started if there is none; `false` if it is gone.
-    pub fn start(&mut self, store: &Store, options: &Options, job: &Job, current: CurrentJob) -> Result<bool> {
+    pub fn start(&mut self, store: &Store, job: &Job, current: CurrentJob) -> Result<bool> {
         self.job = Some(current);
         self.silence = Duration::ZERO;
         if self.worker.is_none() {
-            self.worker = Some(WorkerProcess::start(&self.command, store, options.log_folder, self.number, self.sender.clone())?);
+            self.worker = Some(self.transport.start(self.number, store, self.sender.clone())?);
         }
         Ok(self.worker.as_mut().is_some_and(|worker| worker.send(job).is_ok()))
     }
@@ -154,7 +159,7 @@ impl Slot {
         let error = match overdue {
             Some(timeout) => Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
                 .hint("raise experiment.limits.KIND.timeout_seconds, or find out what held it up (surgcam logs)"),
-            None if self.silence > self.command.silence => self.hangs(),
+            None if self.silence > self.transport.silence() => self.hangs(),
             None => return None,
         };
         let mut worker = self.worker.take()?;
@@ -163,10 +168,10 @@ impl Slot {
     }
 
     fn hangs(&self) -> Error {
-        let log = self.worker.as_ref().and_then(WorkerProcess::hint_at_log);
+        let log = self.worker.as_ref().and_then(|worker| worker.hint_at_log());
         let slow = "where the machine is so slow, raise silence_seconds in surgcam.toml";
         let hint = log.map_or(slow.to_string(), |log| format!("{log}; {slow}"));
-        self.command.hangs().hint(hint)
+        hang(self.transport.silence()).hint(hint)
     }
 
     pub fn ask_worker_to_end(&mut self) {
@@ -189,21 +194,23 @@ mod tests {
         StageKey(Digest::of_bytes(&[number as u8]))
     }
 
-    fn busy_slot(stages: usize) -> Slot {
-        let command = WorkerCommand {
-            program: "worker".into(),
-            device: "cpu".into(),
-            threads: 1,
-            visible_gpu: None,
-            libtorch: None,
-            silence: Duration::from_secs(60),
-            machine_wait_seconds: 1,
-            memory_hint: "",
-        };
+    struct NoWorkers;
+
+    impl Transport for NoWorkers {
+        fn start(&self, _: usize, _: &Store, _: Sender<WorkerMessage>) -> Result<Box<dyn Worker>> {
+            Err(Error::failure("there are no workers here"))
+        }
+
+        fn silence(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+    }
+
+    fn busy_slot(stages: usize) -> Slot<'static> {
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();
         let job = Some(CurrentJob::new(stages, false, None));
-        Slot { number: 0, resource: Resource::Device, command, sender, worker: None, job, silence: Duration::ZERO }
+        Slot { number: 0, resource: Resource::Device, transport: &NoWorkers, sender, worker: None, job, silence: Duration::ZERO }
     }
 
     #[test]

@@ -107,11 +107,6 @@ impl WorkerCommand {
         self.libtorch.as_ref().map(|libtorch| libtorch.circumstances()).unwrap_or_default()
     }
 
-    /// What is wrong with a worker that has been silent for too long.
-    pub(super) fn hangs(&self) -> Error {
-        Error::failure(format!("the worker hangs: it has said nothing for {} s and was ended", self.silence.as_secs()))
-    }
-
     /// The process, not yet started.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::transport::{Transport, Worker};
 use super::worker_command::WorkerCommand;
 use crate::error::{AtPath, Error, Result};
 use crate::protocol::{FromWorker, Job, LONGEST_LINE, PROTOCOL_VERSION};
@@ -44,8 +45,24 @@ pub enum LogFolder<'a> {
     Temporary(&'a Path),
 }
 
+/// Workers as processes of this machine.
+pub struct LocalProcesses<'a> {
+    pub command: WorkerCommand,
+    pub logs: LogFolder<'a>,
+}
+
+impl Transport for LocalProcesses<'_> {
+    fn start(&self, slot: usize, store: &Store, heard: Sender<WorkerMessage>) -> Result<Box<dyn Worker>> {
+        Ok(Box::new(WorkerProcess::start(&self.command, store, self.logs, slot, heard)?))
+    }
+
+    fn silence(&self) -> Duration {
+        self.command.silence
+    }
+}
+
 pub struct WorkerProcess {
-    pub id: WorkerId,
+    id: WorkerId,
     child: Child,
     stdin: Option<ChildStdin>,
     log: PathBuf,
@@ -102,59 +119,11 @@ impl WorkerProcess {
         Ok(WorkerProcess { id, child, stdin, log, keeps_log, memory_hint: command.memory_hint, has_greeted: false, closed: None })
     }
 
-    pub fn send(&mut self, job: &Job) -> Result<()> {
-        let gone = || Error::failure("the worker does not listen any more");
-        let mut line = serde_json::to_string(job).map_err(|_| gone())?;
-        line.push('\n');
-        self.stdin.as_mut().ok_or_else(gone)?.write_all(line.as_bytes()).map_err(|_| gone())
-    }
-
-    /// It said hello: from now on it is given time to clean up.
-    pub fn greeted(&mut self) {
-        self.has_greeted = true;
-    }
-
-    /// Waits until it is gone and says why, with the last lines of its log.
-    pub fn reason_of_its_end(&mut self) -> Error {
-        let status = self.end();
-        let what = match status.map(|status| (status.signal(), status.code())) {
-            Some((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
-            Some((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
-            Some((None, Some(code))) => format!("the worker ended with exit code {code}"),
-            Some((None, None)) => "the worker is gone".to_string(),
-            None => "the worker said no more and did not end by itself".to_string(),
-        };
-        let last = self.last_words();
-        let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
-        let was_killed = status.is_some_and(|status| status.signal() == Some(9));
-        let memory = was_killed.then(|| self.memory_hint.to_string());
-        let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
-        let error = Error::failure(format!("{what}{said}"));
-        if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
-    }
-
-    /// Where its log is, if it will still be there when the user looks.
-    pub fn hint_at_log(&self) -> Option<String> {
-        let has_text = self.log.metadata().is_ok_and(|metadata| metadata.len() > 0);
-        (self.keeps_log && has_text).then(|| format!("its log is {}", self.log.display()))
-    }
-
     fn last_words(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
         last.into_iter().rev().collect::<Vec<_>>().join(" | ")
-    }
-
-    /// Closes its stdin, on which it ends.
-    pub fn close(&mut self) {
-        drop(self.stdin.take());
-        self.closed.get_or_insert_with(Instant::now);
-    }
-
-    pub fn kill(&mut self) {
-        self.kill_its_group();
-        let _ = self.child.wait();
     }
 
     /// The worker, if it still runs, and whatever it has started: a script in its place would leave its children behind, which may go on
@@ -183,6 +152,56 @@ impl WorkerProcess {
         }
         self.kill();
         None
+    }
+}
+
+impl Worker for WorkerProcess {
+    fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    fn send(&mut self, job: &Job) -> Result<()> {
+        let gone = || Error::failure("the worker does not listen any more");
+        let mut line = serde_json::to_string(job).map_err(|_| gone())?;
+        line.push('\n');
+        self.stdin.as_mut().ok_or_else(gone)?.write_all(line.as_bytes()).map_err(|_| gone())
+    }
+
+    fn greeted(&mut self) {
+        self.has_greeted = true;
+    }
+
+    fn reason_of_its_end(&mut self) -> Error {
+        let status = self.end();
+        let what = match status.map(|status| (status.signal(), status.code())) {
+            Some((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
+            Some((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
+            Some((None, Some(code))) => format!("the worker ended with exit code {code}"),
+            Some((None, None)) => "the worker is gone".to_string(),
+            None => "the worker said no more and did not end by itself".to_string(),
+        };
+        let last = self.last_words();
+        let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
+        let was_killed = status.is_some_and(|status| status.signal() == Some(9));
+        let memory = was_killed.then(|| self.memory_hint.to_string());
+        let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
+        let error = Error::failure(format!("{what}{said}"));
+        if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
+    }
+
+    fn hint_at_log(&self) -> Option<String> {
+        let has_text = self.log.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        (self.keeps_log && has_text).then(|| format!("its log is {}", self.log.display()))
+    }
+
+    fn close(&mut self) {
+        drop(self.stdin.take());
+        self.closed.get_or_insert_with(Instant::now);
+    }
+
+    fn kill(&mut self) {
+        self.kill_its_group();
+        let _ = self.child.wait();
     }
 }
 

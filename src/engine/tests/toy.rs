@@ -124,14 +124,7 @@ fn run(plan: &Plan, store: &Store, logs: &Path) -> Summary {
         machine_wait_seconds: 1,
         memory_hint: "",
     };
-    let options = Options {
-        devices: vec![command.clone()],
-        processor: command,
-        jobs: 2,
-        keep_going: true,
-        log_folder: LogFolder::Temporary(logs),
-        estimate: &|_| 1.0,
-    };
+    let options = Options { jobs: 2, ..Options::local(vec![command], LogFolder::Temporary(logs)) };
     let known = Known::of(plan, store).unwrap();
     let summary = runner::run(plan, known, store, &options, &Interrupt::default(), &mut Silent).unwrap();
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);

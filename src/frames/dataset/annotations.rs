@@ -19,7 +19,7 @@ use super::endovis18::frame_number;
 use super::index::read_lines;
 use super::labels::{ClassMap, normalized};
 use super::pattern::Pattern;
-use super::source::SourceLayout;
+use super::source::{SourceLayout, is_there};
 use caption_file::PlacedCaption;
 use interaction_file::InteractionFile;
 use surgcam_engine::error::{Error, Result};
@@ -125,7 +125,7 @@ impl Gatherer<'_> {
                         Err(error) => self.problems.push(error),
                     }
                 }
-            } else if path.exists() {
+            } else if is_there(&path) {
                 files.insert(path);
             }
         }
@@ -156,7 +156,7 @@ impl Gatherer<'_> {
         let mut files: BTreeMap<PathBuf, InteractionFile> = BTreeMap::new();
         for sequence in self.source.sequences() {
             let mut places = self.source.interactions.iter().map(|pattern| (pattern, self.root.join(pattern.fill(sequence, 0))));
-            let Some((pattern, path)) = places.find(|(_, path)| path.exists()) else {
+            let Some((pattern, path)) = places.find(|(_, path)| is_there(path)) else {
                 continue;
             };
             if path.is_dir() {
@@ -199,7 +199,7 @@ impl Gatherer<'_> {
         }
         let of_sequence = self.wanted.iter().filter(|frame| frame.sequence == sequence);
         let files = of_sequence.map(|&frame| (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame)))));
-        Ok(files.filter(|(_, file)| file.exists()).collect())
+        Ok(files.filter(|(_, file)| is_there(file)).collect())
     }
 
     fn name(&self, frame: FrameNumber) -> String {

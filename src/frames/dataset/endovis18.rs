@@ -10,6 +10,7 @@ use super::delimited::{self, Delimiter, Row};
 use super::index::{RawFrame, RawSequence};
 use super::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
 use super::labels::normalized;
+use super::source::is_there;
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
@@ -137,7 +138,7 @@ fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
     let frames: BTreeSet<u32> = sequence.frames.iter().map(|frame| frame.number).collect();
     for frame in frames {
         let path = folder.join(format!("frame{frame:03}.xml"));
-        if path.exists() {
+        if is_there(&path) {
             boxes.add(frame, read_xml(&path));
         }
     }

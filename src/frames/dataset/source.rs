@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::index::Layout;
+use super::label_file::LABEL_FILE_BYTES;
 use super::names;
 use super::pattern::Pattern;
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -53,7 +54,7 @@ impl SourceLayout {
                 list_files(root, &boxes, &mut files)?;
             }
             let captions = self.captions.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
-            let annotations = captions.filter(|relative| root.join(relative).exists());
+            let annotations = captions.filter(|relative| is_there(&root.join(relative)));
             for annotation in annotations.chain(first_existing(root, &self.interactions, sequence)) {
                 list_files(root, &annotation, &mut files)?;
             }
@@ -63,6 +64,7 @@ impl SourceLayout {
                 list_files(root, folder, &mut pictures)?;
             }
         }
+        files.iter().try_for_each(|file| check_size(&root.join(file)))?;
         files.append(&mut pictures);
         // The pictures of one folder after the other are sorted already, which this sort makes use of.
         files.sort();
@@ -80,9 +82,25 @@ impl SourceLayout {
     }
 }
 
+/// Whether anything lies there. A link that leads nowhere does: whoever made it meant something, and is told when it is read.
+pub(super) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Of several patterns the first whose file or folder exists, below `root`.
 pub(super) fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -> Option<PathBuf> {
-    patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| root.join(relative).exists())
+    patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| is_there(&root.join(relative)))
+}
+
+/// A file that is too large is refused before it is hashed, which would take minutes.
+fn check_size(file: &Path) -> Result<()> {
+    match file.metadata() {
+        Ok(metadata) if metadata.len() > LABEL_FILE_BYTES => {
+            Err(Error::failure(format!("is larger than {LABEL_FILE_BYTES} bytes, more than a label file may have")).at_path(file))
+        }
+        // Whoever reads it tells what is wrong with it.
+        _ => Ok(()),
+    }
 }
 
 /// A file, or the files of a folder (not of its folders), sorted. What is neither is refused where it is hashed.

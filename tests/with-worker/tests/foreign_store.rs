@@ -134,8 +134,13 @@ fn links_in_a_place_that_is_pulled_from_are_not_followed() {
     finished(&remote, "sound");
     std::os::unix::fs::symlink("/", remote.join("records/root")).unwrap();
     std::os::unix::fs::symlink(".", remote.join("records/loop")).unwrap();
-    let said = place.run(&["store", "pull", remote.to_str().unwrap()], 0);
+    let pipe = remote.join("records/pack/pipe.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = place.run(&["store", "pull", remote.to_str().unwrap()], 1);
     assert!(said.out.contains("pulled 1 stages, 1 objects"), "{}", said.out);
+    for path in [remote.join("records/root"), remote.join("records/loop"), pipe] {
+        assert!(said.err.contains(&format!("{}: it is not a regular file", path.display())), "{}", said.err);
+    }
 }
 
 #[test]

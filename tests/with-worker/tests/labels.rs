@@ -135,3 +135,20 @@ fn a_picture_or_an_xml_file_that_is_a_pipe_is_a_frame_that_cannot_be_used() {
         assert_eq!((said.code, place.run_record("boxes")["skipped_frames"].as_i64()), (Some(0), Some(1)), "{}", said.err);
     }
 }
+
+#[test]
+fn a_link_that_leads_nowhere_is_named_and_a_vast_file_is_not_read() {
+    let place = Place::new();
+    let file = experiment(&place, 2, &box_line(0, "1, 2, 300, 400"), &box_line(0, "1, 2, 300, 400"));
+    let boxes = place.path("data/gt_bbox/seq_1.txt");
+    std::fs::remove_file(&boxes).unwrap();
+    std::os::unix::fs::symlink(place.path("not-mounted"), &boxes).unwrap();
+    let said = Said::from(place.surgcam(&["run", &file]).output().unwrap());
+    assert!(said.code != Some(0) && said.err.contains("seq_1.txt"), "{:?} {}", said.code, said.err);
+    std::fs::remove_file(&boxes).unwrap();
+    // It takes no room on the disk, and would be hashed for a minute.
+    std::fs::File::create(&boxes).unwrap().set_len(20 << 30).unwrap();
+    let said = Said::from(place.surgcam(&["run", &file]).output().unwrap());
+    assert_ne!(said.code, Some(0));
+    assert!(said.err.contains("seq_1.txt: is larger than 67108864 bytes"), "{}", said.err);
+}

@@ -238,14 +238,7 @@ fn fuzz_what_a_worker_says() {
         let first = plan.add(Stage::new("empty 0".into(), &EmptyStage { number: 0 }, Resource::Processor));
         let second = Stage::new("empty 1".into(), &EmptyStage { number: 1 }, Resource::Processor);
         plan.add(second.output_of("before", first, output::NOTHING));
-        let options = Options {
-            devices: vec![command.clone()],
-            processor: command.clone(),
-            jobs: 1,
-            keep_going: true,
-            log_folder: LogFolder::Temporary(place.folder.path()),
-            estimate: &|_| 1.0,
-        };
+        let options = Options::local(vec![command.clone()], LogFolder::Temporary(place.folder.path()));
         let known = Known::of(&plan, &store).unwrap();
         // Whatever was said, the run ends, as a failure or with what a worker claims to have made.
         let _ = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent);
