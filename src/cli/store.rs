@@ -19,7 +19,7 @@ use surgcam_engine::store::key::StageKey;
 use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::record::Record;
 use surgcam_engine::store::{Store, StoredRecord, verify};
-use surgcam_pipeline::stages::KINDS;
+use surgcam_pipeline::stages::kind_names;
 use surgcam_recipe::file::did_you_mean;
 use surgcam_transfer::remote::{Fetched, NotFetched, Remote};
 use surgcam_transfer::transfer::Transferred;
@@ -112,11 +112,11 @@ fn readable(stored: Vec<StoredRecord>) -> Vec<Record> {
 
 /// An error unless experiments have stages of this kind.
 fn check_kind(kind: &str) -> Result<()> {
-    if KINDS.contains(&kind) {
+    if kind_names().any(|known| known == kind) {
         return Ok(());
     }
-    Err(Error::usage(format!("there is no kind of stages `{kind}`{}", did_you_mean(kind, KINDS)))
-        .hint(format!("the kinds are {}", KINDS.join(", "))))
+    Err(Error::usage(format!("there is no kind of stages `{kind}`{}", did_you_mean(kind, kind_names())))
+        .hint(format!("the kinds are {}", kind_names().collect::<Vec<_>>().join(", "))))
 }
 
 fn list(store: &Store, kind: Option<&str>) -> Result<()> {

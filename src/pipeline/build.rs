@@ -134,7 +134,7 @@ const ALL_KINDS: &str = "all";
 
 /// A mistake for each limit of a kind that no stage has.
 pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
-    let known = || KINDS.into_iter().chain([ALL_KINDS]);
+    let known = || kind_names().chain([ALL_KINDS]);
     let mistake = |unknown: &String| {
         Error::usage(format!("experiment.limits names the stage kind `{}`{}", shortened(unknown), did_you_mean(unknown, known())))
             .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
@@ -231,7 +231,7 @@ impl Builder<'_> {
         if self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
             let settings = extraction_settings(recipe, model);
             let extract = Stage::new(format!("extract {name}{all_axes}"), &ExtractStage { extraction: settings.clone() }, Resource::Device);
-            let extract = self.plan.add(on_frames(extract, model).in_pass(FRAMES_PASS));
+            let extract = self.plan.add(on_frames(extract, model));
             stages.extract = Some(extract);
             if self.wants(&[Goal::Extraction, Goal::Heads]) {
                 let found = Found { cell, model, extraction, settings: &settings, extract };
@@ -250,7 +250,7 @@ impl Builder<'_> {
         }
         let parameters = HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam.clone() };
         let stage = Stage::new(format!("heat-maps {}{axes}", model.recipe.name), &parameters, Resource::Device);
-        let id = self.plan.add(on_frames(stage, model).in_pass(FRAMES_PASS));
+        let id = self.plan.add(on_frames(stage, model));
         model.heat_maps.borrow_mut().push((cam, id));
         id
     }
@@ -280,9 +280,6 @@ impl Builder<'_> {
         }
     }
 }
-
-/// Heat maps and features of one checkpoint are made in one pass over its frames.
-const FRAMES_PASS: &str = "frames";
 
 pub(super) fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
     stage

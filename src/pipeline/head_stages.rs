@@ -145,7 +145,7 @@ pub struct MeasureTasksStage {
     pub warm_up: usize,
     pub machine: MeasuredMachine,
 }
-stage!(MeasureTasksStage, "measure-tasks", 3);
+stage!(MeasureTasksStage, "measure-tasks", 3, IS_ALONE: bool = true);
 
 /// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
 #[derive(Debug, Clone, Serialize, Deserialize)]

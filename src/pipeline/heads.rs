@@ -147,7 +147,7 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let measure = Stage::new(found.name("measure", Section::Extraction), &speed, Resource::Alone);
+        let measure = Stage::new(found.name("measure", Section::Extraction), &speed, Resource::Device);
         stages.measure = Some(self.plan.add(on_frames(measure, found.model)));
     }
 
@@ -163,7 +163,7 @@ impl Builder<'_> {
             machine: machine.clone(),
         };
         let name = found.name_with("measure-tasks", found.cell.head.as_ref());
-        let mut stage = on_frames(Stage::new(name, &speed, Resource::Alone), found.model);
+        let mut stage = on_frames(Stage::new(name, &speed, Resource::Device), found.model);
         for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
             if let Some(head) = head {
                 stage = stage.output_of(input, head, output::HEAD);

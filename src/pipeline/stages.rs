@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::head_stages::{CaptionStage, InteractStage, MeasureTasksStage};
+use super::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
 pub use surgcam_engine::plan::StageParameters;
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::dataset::index::OnBadFrame;
@@ -90,37 +90,70 @@ pub mod place {
     pub const CAPTIONER: &str = "captioner";
 }
 
-/// Gives parameters their stage's kind and version.
+/// Heat maps and features of one checkpoint are made in one pass over its frames.
+pub const FRAMES_PASS: &str = "frames";
+
+/// Gives parameters their stage's kind and version; then what else holds of all its stages.
 macro_rules! stage {
-    ($parameters:ty, $kind:literal, $version:literal) => {
+    ($parameters:ty, $kind:literal, $version:literal $(, $constant:ident: $type:ty = $value:expr)*) => {
         impl StageParameters for $parameters {
             const KIND: &'static str = $kind;
             const VERSION: u32 = $version;
+            $(const $constant: $type = $value;)*
         }
     };
 }
 
 pub(super) use stage;
 
+/// What holds of all stages of a kind, as the kind itself says.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    pub name: &'static str,
+    /// Whether its stages need the machine for themselves.
+    pub is_alone: bool,
+    /// The pass in which they are made together.
+    pub pass: Option<&'static str>,
+}
+
+impl Kind {
+    const fn of<P: StageParameters>() -> Self {
+        Kind { name: P::KIND, is_alone: P::IS_ALONE, pass: P::PASS }
+    }
+
+    /// Of all kinds, those included whose stages no store of a user's has.
+    pub fn named(name: &str) -> Option<Self> {
+        KINDS.into_iter().chain(KINDS_OF_COMMANDS).find(|kind| kind.name == name)
+    }
+}
+
 /// Every kind that an experiment's plan can have.
-pub const KINDS: [&str; 16] = [
-    SampleStage::KIND,
-    IndexStage::KIND,
-    PackStage::KIND,
-    ImportStage::KIND,
-    TrainStage::KIND,
-    EvaluateStage::KIND,
-    HeatMapsStage::KIND,
-    LocalizeStage::KIND,
-    ScoreStage::KIND,
-    ExtractStage::KIND,
-    ProbeStage::KIND,
-    CaptionStage::KIND,
-    InteractStage::KIND,
-    MeasureStage::KIND,
-    MeasureTasksStage::KIND,
-    EmptyStage::KIND,
+pub const KINDS: [Kind; 16] = [
+    Kind::of::<SampleStage>(),
+    Kind::of::<IndexStage>(),
+    Kind::of::<PackStage>(),
+    Kind::of::<ImportStage>(),
+    Kind::of::<TrainStage>(),
+    Kind::of::<EvaluateStage>(),
+    Kind::of::<HeatMapsStage>(),
+    Kind::of::<LocalizeStage>(),
+    Kind::of::<ScoreStage>(),
+    Kind::of::<ExtractStage>(),
+    Kind::of::<ProbeStage>(),
+    Kind::of::<CaptionStage>(),
+    Kind::of::<InteractStage>(),
+    Kind::of::<MeasureStage>(),
+    Kind::of::<MeasureTasksStage>(),
+    Kind::of::<EmptyStage>(),
 ];
+
+/// Those of commands that are no experiment.
+const KINDS_OF_COMMANDS: [Kind; 3] = [Kind::of::<DescribeStage>(), Kind::of::<BenchmarkStage>(), Kind::of::<SelfTestStage>()];
+
+/// The names of [`KINDS`].
+pub fn kind_names() -> impl Iterator<Item = &'static str> + Clone {
+    KINDS.into_iter().map(|kind| kind.name)
+}
 
 /// Draws the sample data. Inputs: none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -223,7 +256,7 @@ pub struct HeatMapsStage {
     pub normalization: Normalization,
     pub cam: CamSettings,
 }
-stage!(HeatMapsStage, "heat-maps", 4);
+stage!(HeatMapsStage, "heat-maps", 4, PASS: Option<&'static str> = Some(FRAMES_PASS));
 
 /// Boxes at one T_ROI. Input: `heat-maps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -274,7 +307,7 @@ pub struct RegionSettings {
 pub struct ExtractStage {
     pub extraction: ExtractionSettings,
 }
-stage!(ExtractStage, "extract", 5);
+stage!(ExtractStage, "extract", 5, PASS: Option<&'static str> = Some(FRAMES_PASS));
 
 /// How well a ridge regression tells the labels from the features. Inputs: `features`, `index`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -297,7 +330,7 @@ pub struct MeasureStage {
     /// Speed is the machine's: so the machine is part of the key.
     pub machine: MeasuredMachine,
 }
-stage!(MeasureStage, "measure", 3);
+stage!(MeasureStage, "measure", 3, IS_ALONE: bool = true);
 
 /// Measures the steps of extraction and training on this machine; never kept in a store of its user's. Place: `root`, a folder of
 /// pictures.
@@ -318,7 +351,7 @@ pub struct BenchmarkStage {
     /// Names of steps; all where empty.
     pub only: Vec<String>,
 }
-stage!(BenchmarkStage, "benchmark", 1);
+stage!(BenchmarkStage, "benchmark", 1, IS_ALONE: bool = true);
 
 /// Compares what the device computes with values that are compiled in; never kept in a store of its user's. No inputs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use surgcam_engine::machine::lock::{MachineHold, Want};
 use surgcam_engine::protocol::{FromWorker, Hello, Job, StageJob};
 use surgcam_engine::store::lock::StageLock;
 use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_pipeline::stages::Kind;
 
 use crate::stages::{self, StageRun, Worker};
 
@@ -126,7 +127,7 @@ fn machine_of(hello: &Hello) -> Machine {
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so, and whoever goes on
 /// without it.
 fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
-    let is_alone = stages.iter().any(|stage| stages::is_alone(stage.parts.kind.as_str()));
+    let is_alone = stages.iter().any(|stage| Kind::named(stage.parts.kind.as_str()).is_some_and(|kind| kind.is_alone));
     let want = if is_alone { Want::Alone } else { Want::Shared };
     // Of a pass one speaks for all.
     let key = stages.first().map(|stage| stage.key);

@@ -25,6 +25,10 @@ use crate::store::record::Outputs;
 pub trait StageParameters: Serialize + DeserializeOwned {
     const KIND: &'static str;
     const VERSION: u32;
+    /// Whether its stages need the machine for themselves, whatever resource a planner gives them.
+    const IS_ALONE: bool = false;
+    /// The pass in which its stages are made together with others that have the same inputs.
+    const PASS: Option<&'static str> = None;
 }
 
 /// A stage's place in its plan; inputs come before the stages that use them.
@@ -59,11 +63,12 @@ pub struct Stage {
     pub parameters: Value,
     /// The parameters as canonical JSON.
     canonical: String,
+    pass_name: Option<&'static str>,
     pub inputs: BTreeMap<String, Source>,
     /// Paths of this machine that it reads; never part of a key.
     pub places: BTreeMap<String, PathBuf>,
     pub resource: Resource,
-    /// Stages with equal passes have equal inputs and can be made in one pass over the frames.
+    /// Stages with equal passes have equal inputs and are made together. It is known once the stage is in a plan.
     pub pass: Option<String>,
     pub limits: Limits,
 }
@@ -82,11 +87,12 @@ impl Stage {
             name,
             kind: P::KIND,
             version: P::VERSION,
+            pass_name: P::PASS,
             canonical: canonical_json(&parameters),
             parameters,
             inputs: BTreeMap::new(),
             places: BTreeMap::new(),
-            resource,
+            resource: if P::IS_ALONE { Resource::Alone } else { resource },
             pass: None,
             limits: Limits::default(),
         }
@@ -115,12 +121,6 @@ impl Stage {
         self.input(name, Source::Stage { id, output: output.to_string() })
     }
 
-    /// May be made together with its siblings: stages of a pass that have the same inputs.
-    pub fn in_pass(mut self, pass: &str) -> Self {
-        self.pass = Some(format!("{pass} on {}", self.inputs_as_text()));
-        self
-    }
-
     fn inputs_as_text(&self) -> String {
         let mut text = String::new();
         for (name, source) in &self.inputs {
@@ -142,11 +142,13 @@ pub struct Plan {
 
 impl Plan {
     /// Adds a stage, or finds the equal one that is there already under whatever name.
-    pub fn add(&mut self, stage: Stage) -> StageId {
-        let identity = format!("{} {} {} {}", stage.kind, stage.version, stage.canonical, stage.inputs_as_text());
+    pub fn add(&mut self, mut stage: Stage) -> StageId {
+        let inputs = stage.inputs_as_text();
+        let identity = format!("{} {} {} {inputs}", stage.kind, stage.version, stage.canonical);
         if let Some(&id) = self.known.get(&identity) {
             return id;
         }
+        stage.pass = stage.pass_name.map(|pass| format!("{pass} on {inputs}"));
         let id = StageId(self.stages.len());
         self.known.insert(identity, id);
         self.stages.push(stage);

@@ -91,6 +91,21 @@ mod tests {
         const VERSION: u32 = 1;
     }
 
+    #[derive(Serialize, Deserialize)]
+    struct InPass {
+        number: usize,
+    }
+
+    impl StageParameters for InPass {
+        const KIND: &'static str = "in-pass";
+        const VERSION: u32 = 1;
+        const PASS: Option<&'static str> = Some("pass");
+    }
+
+    fn in_pass(number: usize) -> Stage {
+        Stage::new(format!("stage {number}"), &InPass { number }, Resource::Processor)
+    }
+
     fn stage(number: usize) -> Stage {
         Stage::new(format!("stage {number}"), &Numbered { number }, Resource::Processor)
     }
@@ -117,7 +132,7 @@ mod tests {
     #[test]
     fn a_wide_pass_is_cut_into_jobs_that_a_process_can_hold_open() {
         let mut plan = Plan::default();
-        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| plan.add(stage(number).in_pass("frames"))).collect();
+        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| plan.add(in_pass(number))).collect();
         let alone = plan.add(stage(ids.len()));
         let queue = ReadyQueue::new(&plan, |_| 1.0);
         let last = ids[ids.len() - 1];

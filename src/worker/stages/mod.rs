@@ -157,7 +157,7 @@ impl<'a> StageRun<'a> {
 
 /// Makes stages that were sent together: siblings of a pass, or a single one.
 pub fn make(stages: &[StageRun]) -> Result<()> {
-    let in_pass = |stage: &StageRun| [HeatMapsStage::KIND, ExtractStage::KIND].contains(&stage.job.parts.kind.as_str());
+    let in_pass = |stage: &StageRun| Kind::named(stage.job.parts.kind.as_str()).is_some_and(|kind| kind.pass == Some(FRAMES_PASS));
     if stages.iter().all(in_pass) {
         return frames_pass::make(stages);
     }
@@ -191,9 +191,4 @@ fn make_one(stage: &StageRun) -> Result<()> {
 fn empty(stage: &StageRun) -> Result<()> {
     let path = stage.output(output::NOTHING);
     std::fs::write(&path, "").at_path("write", &path)
-}
-
-/// Whether a stage must have the machine for itself.
-pub fn is_alone(key_kind: &str) -> bool {
-    [MeasureStage::KIND, MeasureTasksStage::KIND, BenchmarkStage::KIND].contains(&key_kind)
 }
