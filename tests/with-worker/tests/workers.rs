@@ -92,9 +92,15 @@ fn what_a_worker_has_started_ends_with_it() {
     let said = run_with(&place, &script(&place, &format!("sleep 600 &\necho $! > {}\nwait", pid.display())), &EMPTY_PLAN);
     assert!(said.err.contains("the worker hangs"), "{}", said.err);
     let child = std::fs::read_to_string(&pid).unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
-    // One that is dead may not have been collected yet.
-    assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+    // It was killed, and needs a moment to be gone. One that lives would need ten minutes.
+    for _ in 0..3000 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
+        if status.is_empty() || status.contains("State:\tZ") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the worker's child lives on");
 }
 
 /// The process of the first worker that a run starts.
