@@ -22,20 +22,26 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 
 /// [`open`] for callers that tell apart why it fails. What is not a regular file is of the kind `InvalidInput`.
 pub fn try_open(path: &Path) -> io::Result<File> {
+    opened(path).map(|(file, _)| file)
+}
+
+/// The open file and what the system says of it: whoever wants its length need not ask again, which planning does for every record.
+fn opened(path: &Path) -> io::Result<(File, Metadata)> {
     // Asked first, for opening alone does something to some devices.
     only_regular(&path.metadata()?)?;
     // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     // Something else may have been put there meanwhile.
-    only_regular(&file.metadata()?)?;
-    Ok(file)
+    let metadata = file.metadata()?;
+    only_regular(&metadata)?;
+    Ok((file, metadata))
 }
 
 /// [`read`] for callers that tell apart why it fails. What is too large is of the kind `FileTooLarge`.
 pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("is larger than {limit} bytes, more than such a file may have"));
-    let file = try_open(path)?;
-    let length = file.metadata()?.len();
+    let (file, metadata) = opened(path)?;
+    let length = metadata.len();
     if length > limit {
         return Err(too_large());
     }

@@ -14,6 +14,18 @@ pub struct Described<'a> {
     pub stride: &'a [i64],
 }
 
+/// A pickle of lists that hold the one before ten times: 10^levels values in some bytes, if they were copied.
+pub fn memo_bomb(levels: u8) -> Vec<u8> {
+    let mut bomb = b"\x80\x02]q\x00".to_vec();
+    for level in 0..levels {
+        bomb.extend_from_slice(b"](");
+        bomb.extend_from_slice(&[b'h', level].repeat(10));
+        bomb.extend_from_slice(&[b'e', b'q', level + 1]);
+    }
+    bomb.push(b'.');
+    bomb
+}
+
 /// A pickle of a state dict: `OrderedDict` of `_rebuild_tensor_v2` of storages.
 pub fn state_dict(tensors: &[Described]) -> Vec<u8> {
     let mut pickle = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();

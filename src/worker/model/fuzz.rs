@@ -9,7 +9,7 @@ use super::pytorch_file::{from_legacy, from_zip};
 use super::wanted::Wanted;
 
 use surgcam_testkit::fuzzing::{files_below, in_limited_process};
-use surgcam_testkit::pytorch::{Described, state_dict, zip_form};
+use surgcam_testkit::pytorch::{Described, memo_bomb, state_dict, zip_form};
 
 /// A zip file and a legacy one.
 fn files() -> Vec<Vec<u8>> {
@@ -30,22 +30,10 @@ fn pickled() -> Vec<u8> {
     ])
 }
 
-/// Lists that hold the one before ten times.
-fn memo_bomb() -> Vec<u8> {
-    let mut bomb = b"\x80\x02]q\x00".to_vec();
-    for level in 0..30u8 {
-        bomb.extend_from_slice(b"](");
-        bomb.extend_from_slice(&[b'h', level].repeat(10));
-        bomb.extend_from_slice(&[b'e', b'q', level + 1]);
-    }
-    bomb.push(b'.');
-    bomb
-}
-
 #[test]
 fn fuzz_pickles() {
     // The legacy file begins with pickles, one after the other.
-    let seeds = [files(), vec![pickled(), memo_bomb()]].concat();
+    let seeds = [files(), vec![pickled(), memo_bomb(30)]].concat();
     in_limited_process("model::fuzz::fuzz_pickles", &seeds, |input| {
         let mut stream = input;
         while let Ok(read) = pickle::read(&mut stream) {

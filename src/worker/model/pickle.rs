@@ -227,13 +227,7 @@ mod tests {
     /// Each list has the one before ten times: 10^60 values, if they were copied.
     #[test]
     fn shared_values_are_not_copied() {
-        let mut bomb = b"]q\x00".to_vec();
-        for level in 0..60u8 {
-            bomb.extend_from_slice(b"](");
-            bomb.extend_from_slice(&[b'h', level].repeat(10));
-            bomb.extend_from_slice(&[b'e', b'q', level + 1]);
-        }
-        bomb.push(b'.');
+        let bomb = surgcam_testkit::pytorch::memo_bomb(60);
         let begun = Instant::now();
         let pickle = read(&mut bomb.as_slice()).unwrap();
         assert_eq!(pickle.list(pickle.root()).unwrap().len(), 10);

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::experiments::{sweep, with_heads};
-use common::pytorch::{Described, state_dict, zip_form};
+use common::pytorch::{Described, memo_bomb, state_dict, zip_form};
 use common::{Place, Said, picture};
 use serde_json::{Value, json};
 
@@ -42,18 +42,6 @@ fn run_limited(place: &Place, arguments: &[&str], code: i32) -> Said {
     said
 }
 
-/// Lists that hold the one before ten times: 10^60 values in a kilobyte.
-fn memo_bomb() -> Vec<u8> {
-    let mut bomb = b"\x80\x02]q\x00".to_vec();
-    for level in 0..60u8 {
-        bomb.extend_from_slice(b"](");
-        bomb.extend_from_slice(&[b'h', level].repeat(10));
-        bomb.extend_from_slice(&[b'e', b'q', level + 1]);
-    }
-    bomb.push(b'.');
-    bomb
-}
-
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
     let place = Place::new();
@@ -82,7 +70,7 @@ fn weights_that_claim_more_than_they_are_fail_in_words_and_take_no_memory() {
     let vast = Described { name: "conv1.weight", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
     let tuples = [b"N".to_vec(), b"\x85".repeat(1_000_000), b".".to_vec()].concat();
     let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("a memo bomb", zip_form(&memo_bomb(), &[]), "it holds no dict of tensors"),
+        ("a memo bomb", zip_form(&memo_bomb(60), &[]), "it holds no dict of tensors"),
         ("a million tuples in each other", zip_form(&tuples, &[]), "nested deeper than"),
         ("4,294,967,296 views of one number", zip_form(&state_dict(&[vast]), &[("0", &[0; 4])]), "has the shape [4294967296]"),
         ("a header of a terabyte", [&(1u64 << 40).to_le_bytes()[..], b"{}"].concat(), "header claims 1099511627776 bytes"),
