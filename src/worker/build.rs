@@ -6,12 +6,12 @@
 use std::env;
 use std::path::Path;
 
-/// Calls operators of libtorch that tch does not wrap.
-const OPERATORS: &str = "model/libtorch_operators.cpp";
+/// Call what of libtorch tch does not wrap.
+const SOURCES: [&str; 3] = ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/streams.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={OPERATORS}");
+    SOURCES.iter().for_each(|source| println!("cargo:rerun-if-changed={source}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let Some(libtorch) = env::var_os("LIBTORCH") else {
         println!("cargo:warning=LIBTORCH is not set; run `make libtorch` first");
@@ -24,7 +24,7 @@ fn main() {
         .warnings(false)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .include(libtorch.join("include"))
-        .file(OPERATORS)
+        .files(SOURCES)
         .compile("surgcam_libtorch_operators");
     // For a worker that is started by hand, and for the tests of its own code.
     let libraries = libtorch.canonicalize().unwrap_or_else(|_| libtorch.into()).join("lib");

@@ -3,7 +3,9 @@
 //! On the CPU the maps are there already. From a GPU, L-FE's three maps come in one transfer each for the whole batch. SL-FE needs no
 //! map at all: the CPU says which cells are hot, and the device sums them, so that a class's sums come instead of a frame's map.
 
-use surgcam_frames::vision::pooling::HotCells;
+use rayon::prelude::*;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::pooling::{HotCells, hotter_cells};
 use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_values::{Mode, Pool};
 use tch::{Device, Kind, Tensor};
@@ -59,8 +61,14 @@ fn sum_hot_cells(looks: &[Look], layer: usize, roi_threshold: f64, device: Devic
         let maps = batch_of(looks, layer).to_kind(Kind::Float);
         let [frames, channels, height, width] = [0, 1, 2, 3].map(|dimension| maps.size()[dimension]);
         let cells = (height * width) as usize;
-        let hot: Vec<Vec<Vec<usize>>> =
-            looks.iter().map(|(_, heat)| heat.hotter_cells([height as usize, width as usize], roi_threshold)).collect();
+        let heat_maps: Vec<&[HeatMap]> = looks.iter().map(|(_, heat)| heat.maps.as_slice()).collect();
+        let hot_of = |map: &HeatMap| hotter_cells(&map.resized(height as usize, width as usize), roi_threshold);
+        let hot_of_frame = |maps: &&[HeatMap]| -> Vec<Vec<usize>> { maps.iter().map(hot_of).collect() };
+        // Waking another thread takes longer than one frame.
+        let hot: Vec<Vec<Vec<usize>>> = match heat_maps.as_slice() {
+            [maps] => vec![hot_of_frame(maps)],
+            maps => maps.par_iter().map(hot_of_frame).collect(),
+        };
         let classes = hot.iter().map(Vec::len).max().unwrap_or(0);
         if classes == 0 {
             return looks.iter().for_each(|(_, heat)| heat.keep_hot_cells(layer, roi_threshold, Vec::new()));
@@ -91,7 +99,6 @@ mod tests {
     use crate::model::resnet::FeatureMaps;
     use crate::seen::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
-    use surgcam_frames::vision::heat_map::HeatMap;
     use surgcam_pipeline::stages::{Architecture, CamSettings, Normalization};
     use surgcam_values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
 

@@ -31,7 +31,7 @@ fn read_json(path: &Path) -> Value {
 /// Where the golden values are computed: `SURGCAM_TEST_DEVICE=cuda:0 cargo test golden` tries a GPU.
 fn device() -> Device {
     let name = std::env::var("SURGCAM_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    let cuda = crate::cuda::open(&name);
+    let cuda = crate::cuda::library::open(&name);
     crate::choose_device(&name, cuda.as_ref()).unwrap()
 }
 

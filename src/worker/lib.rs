@@ -98,8 +98,9 @@ struct Setup {
 }
 
 fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
+    // First of all: whoever asks libtorch for its version asks it about CUDA, too.
+    let cuda = cuda::library::open(&arguments.device);
     let libtorch = libtorch_version()?;
-    let cuda = cuda::open(&arguments.device);
     let device = choose_device(&arguments.device, cuda.as_ref())?;
     let threads = arguments.threads.max(1);
     tch::set_num_threads(threads as i32);

@@ -14,6 +14,7 @@ use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use tch::{Device, Kind, Tensor};
 
 use crate::cam;
+use crate::cuda::streams::{Aside, Mark};
 use crate::features;
 use crate::fetching::{self, Look};
 use crate::frames;
@@ -47,6 +48,15 @@ pub struct Glance {
     maps: FeatureMaps,
     /// [N, classes]
     logits: Tensor,
+    /// Behind them, on a GPU.
+    mark: Option<Mark>,
+}
+
+impl Glance {
+    /// While the result lives, this thread uses what the glance left without waiting for what it asked the GPU for since.
+    pub fn aside(&self) -> Option<Aside> {
+        Aside::after(self.mark.as_ref())
+    }
 }
 
 pub struct Perception {
@@ -89,7 +99,7 @@ impl Perception {
     pub fn glance(&self, pictures: &[&[u8]]) -> Result<Glance> {
         let maps = self.forward(pictures)?;
         let logits = self.network.logits(&maps.layer4);
-        Ok(Glance { maps, logits })
+        Ok(Glance { maps, logits, mark: Mark::here(self.device) })
     }
 
     /// What `glance` shows of the frames that it was made of, once the device has counted it.

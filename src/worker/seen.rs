@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
-use surgcam_frames::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, hotter_cells, pool_part};
+use surgcam_frames::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, pool_part};
 use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
 use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
 use surgcam_values::{FeatureLayer, Mode, Pool};
@@ -94,11 +94,6 @@ pub struct Heat {
 impl Heat {
     pub fn new(present: Vec<usize>, map_size: [usize; 2], maps: Vec<HeatMap>) -> Self {
         Heat { present, map_size, maps, full: OnceCell::new(), regions: RefCell::default(), hot_cells: RefCell::default() }
-    }
-
-    /// The hot cells of each present class, at the size `[height, width]` of a layer's map.
-    pub fn hotter_cells(&self, [height, width]: [usize; 2], roi_threshold: f64) -> Vec<Vec<usize>> {
-        self.maps.iter().map(|own| hotter_cells(&own.resized(height, width), roi_threshold)).collect()
     }
 
     /// Keeps hot cells that the device summed.

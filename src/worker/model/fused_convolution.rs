@@ -4,7 +4,7 @@
 //! done while its numbers are still in the cache ([`super::libtorch_operators`]). On a GPU cuDNN does the three in one call, for
 //! at batch 1 a GPU waits for calls more than for numbers.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
@@ -25,6 +25,8 @@ pub struct FusedConvolution {
     weight: Tensor,
     /// On the CPU, the same as oneDNN wants it for inputs that were seen.
     packed: RefCell<Vec<(PackedFor, Tensor)>>,
+    /// On a GPU, the weight of [`FusedConvolution::forward_as_product`], once it was needed.
+    matrix: OnceCell<Tensor>,
     /// [C']
     bias: Tensor,
     stride: i64,
@@ -47,13 +49,26 @@ struct PackedFor {
 /// Frames and crops, one and several of each: more forms are not kept, for each takes as much memory as the weights.
 const PACKED_FORMS: usize = 4;
 
+/// From so many channels, and up to so many frames, a convolution of 3x3 in f32 is a matrix product on a GPU.
+const PRODUCT_CHANNELS: i64 = 256;
+const PRODUCT_FRAMES: i64 = 8;
+
 impl FusedConvolution {
     /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`.
     pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, device: Device, kind: Kind) -> Self {
         let rounded = |tensor: &Tensor| tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device));
         let (weight, bias) = (rounded(weight), rounded(bias));
         let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
-        FusedConvolution { weight, packed: RefCell::default(), bias, stride, padding, kind, is_refused: Cell::new(false) }
+        FusedConvolution {
+            weight,
+            packed: RefCell::default(),
+            matrix: OnceCell::new(),
+            bias,
+            stride,
+            padding,
+            kind,
+            is_refused: Cell::new(false),
+        }
     }
 
     /// [N, C, H, W] -> [N, C', H', W'], both with their channels last in memory.
@@ -73,6 +88,9 @@ impl FusedConvolution {
     }
 
     fn forward_on_gpu(&self, input: &Tensor, then: Then) -> Tensor {
+        if self.is_better_as_product(input) {
+            return self.forward_as_product(input, then);
+        }
         if !self.is_refused.get() {
             match self.forward_in_one_call(input, &then) {
                 Some(Ok(output)) => return output,
@@ -95,6 +113,37 @@ impl FusedConvolution {
             Then::AddToAndRelu(residual) => {
                 Some(input.f_cudnn_convolution_add_relu(&self.weight, residual, 1.0, bias, stride, padding, [1, 1], 1))
             }
+        }
+    }
+
+    /// Over few frames a deep layer has few places and long sums, 9 x C each. In f32 cuDNN gives a sum to one part of the card; a matrix
+    /// product of cuBLAS cuts sums into pieces, and takes a third of the time (docs/performance.md).
+    fn is_better_as_product(&self, input: &Tensor) -> bool {
+        let [frames, channels] = [0, 1].map(|dimension| input.size()[dimension]);
+        self.kind == Kind::Float && self.weight.size()[2] == 3 && channels >= PRODUCT_CHANNELS && frames <= PRODUCT_FRAMES
+    }
+
+    fn forward_as_product(&self, input: &Tensor, then: Then) -> Tensor {
+        let size = self.weight.size();
+        let (outputs, channels, side) = (size[0], size[1], size[2]);
+        // [k k C, C']
+        let weight = self.matrix.get_or_init(|| self.weight.permute([2, 3, 1, 0]).reshape([-1, outputs]));
+        let padded =
+            input.permute([0, 2, 3, 1]).constant_pad_nd([0, 0, self.padding, self.padding, self.padding, self.padding]).contiguous();
+        let ([frames, height, width], step) = ([0, 1, 2].map(|dimension| padded.size()[dimension]), padded.stride());
+        let [rows, columns] = [height, width].map(|length| (length - side) / self.stride + 1);
+        // What each place of the output sees, in a row. The rows overlap in memory until they are copied.
+        let seen = padded.as_strided(
+            [frames, rows, columns, side, side, channels],
+            [step[0], step[1] * self.stride, step[2] * self.stride, step[1], step[2], step[3]],
+            None,
+        );
+        let seen = seen.reshape([frames * rows * columns, side * side * channels]);
+        let mut output = self.bias.addmm(&seen, weight).view([frames, rows, columns, outputs]).permute([0, 3, 1, 2]);
+        match then {
+            Then::Nothing => output,
+            Then::Relu => output.relu_(),
+            Then::AddToAndRelu(residual) => output.g_add_(&residual).relu_(),
         }
     }
 
@@ -141,4 +190,30 @@ impl FusedConvolution {
 /// The same [N, C, H, W], laid out in memory as [N, H, W, C].
 pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_convolution_as_a_matrix_product_gives_what_it_gives_in_steps() {
+        let _kept = crate::generator::seeded(4);
+        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        for (stride, frames) in [(1, 1), (2, 3)] {
+            let convolution = FusedConvolution::new(&random(&[5, 4, 3, 3]), &random(&[5]), stride, 1, Device::Cpu, Kind::Float);
+            let input = channels_last(&random(&[frames, 4, 7, 9]));
+            let expected = convolution.forward_in_steps(&input, Then::Nothing);
+            let residual = || channels_last(&expected.ones_like());
+            let ends: [(&str, fn(Tensor) -> Then); 3] =
+                [("alone", |_| Then::Nothing), ("ReLU", |_| Then::Relu), ("residual", Then::AddToAndRelu)];
+            for (name, then) in ends {
+                let expected = convolution.forward_in_steps(&input, then(residual()));
+                let found = convolution.forward_as_product(&input, then(residual()));
+                assert_eq!(found.size(), expected.size());
+                let worst = f64::try_from((found - expected).abs().max()).unwrap();
+                assert!(worst < 1e-4, "stride {stride}, {frames} frames, {name}: {worst}");
+            }
+        }
+    }
 }

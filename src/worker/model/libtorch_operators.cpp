@@ -4,11 +4,14 @@
 #include <ATen/Version.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/empty.h>
 
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <vector>
 
 namespace {
 
@@ -78,6 +81,32 @@ extern "C" at::Tensor *surgcam_pinned(const int64_t *size, size_t dimensions, in
     return new at::Tensor(at::empty(at::IntArrayRef(size, dimensions), options));
   } catch (const std::exception &) {
     return nullptr;
+  }
+}
+
+// One step of SGD on all parameters together, in few calls: momentum = momentum x factor + gradient + decay x parameter;
+// parameter -= rate x momentum. The gradients are used up. False, and why in `problem`, where libtorch refuses it.
+extern "C" bool surgcam_sgd_step(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *momenta,
+                                 size_t count, double factor, double decay, double rate, char *problem, size_t problem_size) {
+  const auto list = [count](at::Tensor *const *tensors) {
+    std::vector<at::Tensor> list;
+    list.reserve(count);
+    for (size_t place = 0; place < count; place++)
+      list.push_back(*tensors[place]);
+    return list;
+  };
+  try {
+    const auto of_parameters = list(parameters), of_gradients = list(gradients), of_momenta = list(momenta);
+    if (decay > 0)
+      at::_foreach_add_(of_gradients, of_parameters, decay);
+    at::_foreach_mul_(of_momenta, factor);
+    at::_foreach_add_(of_momenta, of_gradients);
+    at::_foreach_add_(of_parameters, of_momenta, -rate);
+    return true;
+  } catch (const std::exception &error) {
+    std::strncpy(problem, error.what(), problem_size - 1);
+    problem[problem_size - 1] = 0;
+    return false;
   }
 }
 

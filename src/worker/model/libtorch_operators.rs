@@ -17,6 +17,17 @@ unsafe extern "C" {
         problem: *mut c_char,
         problem_size: usize,
     ) -> *mut c_void;
+    fn surgcam_sgd_step(
+        parameters: *const *mut c_void,
+        gradients: *const *mut c_void,
+        momenta: *const *mut c_void,
+        count: usize,
+        factor: f64,
+        decay: f64,
+        rate: f64,
+        problem: *mut c_char,
+        problem_size: usize,
+    ) -> bool;
     fn surgcam_pinned(size: *const i64, dimensions: usize, kind: c_int) -> *mut c_void;
     fn surgcam_libtorch_description(description: *mut c_char, size: usize);
 }
@@ -55,6 +66,50 @@ pub fn fused_convolution(
     }
     // SAFETY: a new tensor that belongs to us alone.
     Ok(unsafe { Tensor::from_ptr(output.cast()) })
+}
+
+/// What [`sgd_step`] counts with.
+#[derive(Debug, Clone, Copy)]
+pub struct SgdFactors {
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub learning_rate: f64,
+}
+
+/// One step of SGD with momentum on all parameters together: on a GPU a call for each of them costs more than its numbers. A parameter,
+/// its gradient (used up) and its momentum have the same place in the lists.
+///
+/// # Errors
+/// Where libtorch refuses it.
+pub fn sgd_step(parameters: &[&Tensor], gradients: &[Tensor], momenta: &[&Tensor], factors: SgdFactors) -> Result<()> {
+    let count = parameters.len();
+    assert!(gradients.len() == count && momenta.len() == count, "lists of the same length");
+    let pointers = |tensors: &mut dyn Iterator<Item = &Tensor>| -> Vec<*mut c_void> {
+        tensors.map(|tensor| tensor.as_ptr().cast_mut().cast()).collect()
+    };
+    let (of_parameters, of_gradients) = (pointers(&mut parameters.iter().copied()), pointers(&mut gradients.iter()));
+    let of_momenta = pointers(&mut momenta.iter().copied());
+    let mut problem: [c_char; 512] = [0; 512];
+    // SAFETY: the lists are of the length told, of tensors that outlive the call, which keeps none of them; `problem` has the size told.
+    let is_done = unsafe {
+        surgcam_sgd_step(
+            of_parameters.as_ptr(),
+            of_gradients.as_ptr(),
+            of_momenta.as_ptr(),
+            count,
+            factors.momentum,
+            factors.weight_decay,
+            factors.learning_rate,
+            problem.as_mut_ptr(),
+            problem.len(),
+        )
+    };
+    if is_done {
+        return Ok(());
+    }
+    // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
+    let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
+    Err(Error::failure(format!("libtorch cannot make a step: {}", first_line(&problem))))
 }
 
 /// Without libtorch's own stack.

@@ -8,8 +8,9 @@ use surgcam_values::Precision;
 pub enum Tolerance {
     /// By so much.
     Absolute(f64),
-    /// By a share of the expected value, and so much more.
-    Relative { share: f64, more: f64 },
+    /// By a share of the expected value, and so much more; and by a share of the root mean square of all values that belong together,
+    /// which is what the sums are made of that a small value is the end of.
+    Relative { share: f64, more: f64, of_all: f64 },
     /// A vector, by a share of the expected one's length.
     OfLength(f64),
     /// Not at all.
@@ -20,7 +21,8 @@ impl Tolerance {
     fn in_words(self) -> String {
         match self {
             Tolerance::Absolute(most) => format!("{most}"),
-            Tolerance::Relative { share, more } => format!("{share} of the value + {more}"),
+            Tolerance::Relative { share, more, of_all: 0.0 } => format!("{share} of the value + {more}"),
+            Tolerance::Relative { share, more, of_all } => format!("{share} of the value + {more} + {of_all} of all"),
             Tolerance::OfLength(share) => format!("{share} of the length"),
             Tolerance::Exact => "equal".into(),
         }
@@ -56,15 +58,24 @@ impl Comparison {
                 let length = squares(&mut expected.iter().map(|&value| f64::from(value)));
                 self.add(difference / length, difference / length / share);
             }
-            _ => found.iter().zip(expected).for_each(|(&found, &expected)| self.value(found.into(), expected.into())),
+            _ => {
+                let squares: f64 = expected.iter().map(|&value| f64::from(value).powi(2)).sum();
+                let size = (squares / expected.len().max(1) as f64).sqrt();
+                found.iter().zip(expected).for_each(|(&found, &expected)| self.value_among(found.into(), expected.into(), size));
+            }
         }
     }
 
     pub fn value(&mut self, found: f64, expected: f64) {
+        self.value_among(found, expected, 0.0);
+    }
+
+    /// `size`: the root mean square of the values that belong together.
+    fn value_among(&mut self, found: f64, expected: f64, size: f64) {
         let difference = (found - expected).abs();
         let most = match self.tolerance {
             Tolerance::Absolute(most) => most,
-            Tolerance::Relative { share, more } => expected.abs() * share + more,
+            Tolerance::Relative { share, more, of_all } => expected.abs() * share + more + size * of_all,
             Tolerance::OfLength(share) => expected.abs() * share,
             Tolerance::Exact => 0.0,
         };
@@ -111,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_largest_difference_decides() {
-        let tolerance = Tolerance::Relative { share: 0.1, more: 0.5 };
+        let tolerance = Tolerance::Relative { share: 0.1, more: 0.5, of_all: 0.0 };
         assert!(check(tolerance, &[10.0, 0.0], &[11.0, 0.5]).passed);
         let failed = check(tolerance, &[10.0, 0.0], &[11.0, 0.75]);
         assert!(!failed.passed);

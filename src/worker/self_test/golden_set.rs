@@ -30,6 +30,7 @@ pub struct GoldenSet {
     pub architecture: Architecture,
     pub image_size: [u32; 2],
     pub perception: Perception,
+    pub device: Device,
 }
 
 /// A picture of the set.
@@ -71,7 +72,7 @@ impl GoldenSet {
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
         let normalization = Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
         let perception = Perception::new(architecture, &weights, normalization, image_size, device, precision)?;
-        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, perception })
+        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, perception, device })
     }
 
     pub fn frames(&self) -> Result<Vec<GoldenFrame>> {

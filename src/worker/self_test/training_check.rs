@@ -19,8 +19,8 @@ use crate::training::multi_label_soft_margin;
 use crate::training::sgd::Sgd;
 use surgcam_frames::formula::uniform;
 
-const LOSS_TOLERANCE: Tolerance = Tolerance::Relative { share: 1e-5, more: 0.0 };
-const LENGTH_TOLERANCE: Tolerance = Tolerance::Relative { share: 2e-3, more: 0.0 };
+const LOSS_TOLERANCE: Tolerance = Tolerance::Relative { share: 1e-5, more: 0.0, of_all: 0.0 };
+const LENGTH_TOLERANCE: Tolerance = Tolerance::Relative { share: 2e-3, more: 0.0, of_all: 0.0 };
 const VALUE_TOLERANCE: Tolerance = Tolerance::OfLength(0.05);
 
 #[derive(Deserialize)]

@@ -25,7 +25,6 @@ use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, 
 use tch::{Cuda, Device};
 
 use super::StageRun;
-use crate::fetching::Look;
 use crate::frames;
 use crate::model::parameters::Parameters;
 use crate::perception::{Glance, Perception};
@@ -408,19 +407,24 @@ impl<'a> Bench<'a> {
             Some((begun, glance)) if begun == number => glance,
             _ => self.perception.glance(&self.rows(number, batch))?,
         };
+        if self.device().is_cuda() && batch > 1 {
+            *ahead = Some((number + 1, self.perception.glance(&self.rows(number + 1, batch))?));
+        }
+        let _aside = ahead.as_ref().and_then(|_| glance.aside());
         let frames: Vec<(&Frame, &[u8])> = self.rows(number, batch).into_iter().map(|row| (&self.frame, row)).collect();
         let seen = self.perception.seen(&frames, &glance);
         let heats = settings
             .regions
             .as_ref()
             .map_or_else(Vec::new, |regions| self.perception.heats(&seen.iter().collect::<Vec<_>>(), &regions.cam));
-        let looks: Vec<(&SeenFrame, Option<&Heat>)> = seen.iter().zip(heats.iter().map(Some)).collect();
-        let fetched: Vec<Look> = seen.iter().zip(&heats).collect();
-        self.perception.fetch(&fetched, settings);
-        if self.device().is_cuda() && batch > 1 {
-            *ahead = Some((number + 1, self.perception.glance(&self.rows(number + 1, batch))?));
+        if batch == 1 || !matches!(settings.mode, Mode::SlFe | Mode::LFe) {
+            let looks: Vec<(&SeenFrame, Option<&Heat>)> = seen.iter().zip(heats.iter().map(Some)).collect();
+            return self.perception.extract_together(&looks, settings);
         }
-        self.perception.extract_together(&looks, settings)
+        self.perception.fetch(&seen.iter().zip(&heats).collect::<Vec<_>>(), settings);
+        let space = self.perception.space();
+        let mut work: Vec<(SeenFrame, Heat)> = seen.into_iter().zip(heats).collect();
+        Ok(work.par_iter_mut().map(|(seen, heat)| space.without_network(seen, heat, settings)).collect())
     }
 
     /// A hot cell for each of some classes, at the size of layer 4: each becomes one box.

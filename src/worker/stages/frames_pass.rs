@@ -17,6 +17,7 @@ use surgcam_pipeline::stages::*;
 use surgcam_values::{Mode, Precision};
 
 use super::StageRun;
+use crate::cuda::streams::Aside;
 use crate::fetching::Look;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
@@ -72,8 +73,9 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
     while let Some(rows) = batches.next() {
         let sequence = &frames.frames[rows[0]].sequence;
         let glanced = ahead.take().map_or_else(|| pass.glance(&frames, rows), Ok)?;
-        let work = pass.look(&frames, rows, &glanced);
         ahead = batches.peek().filter(|_| looks_ahead).map(|rows| pass.glance(&frames, rows)).transpose()?;
+        let _aside = ahead.as_ref().and_then(|_| glanced.aside());
+        let work = pass.look(&frames, rows, &glanced);
         pass.extract(rows, work)?;
         done += rows.len();
         first.progress(done, frames.usable.len(), "frames")?;
@@ -94,6 +96,13 @@ fn batches(frames: &FrameSet, size: usize) -> Vec<&[usize]> {
 struct Glanced {
     planes: Vec<Vec<u8>>,
     glances: Vec<Glance>,
+}
+
+impl Glanced {
+    /// The lookers' passes were begun one after the other: who waits for the last waits for all.
+    fn aside(&self) -> Option<Aside> {
+        self.glances.last().and_then(Glance::aside)
+    }
 }
 
 impl<'a> Pass<'a> {

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::StageRun;
 use super::evaluate::{self, LabelScore};
-use crate::frames::{self, FrameSet, label_tensor};
+use crate::frames::{FrameSet, label_tensor};
 use crate::generator;
 use crate::model::checkpoint;
 use crate::model::half_precision;
@@ -136,10 +136,10 @@ impl<'a> Trainer<'a> {
         let Trainer { stage, parameters, device, frames, network, optimizer, .. } = self;
         let steps = frames.len().div_ceil(parameters.batch_size);
         let mut losses = Vec::with_capacity(steps);
-        let batching = Batching { seed: parameters.seed, batch_size: parameters.batch_size, augmentation: parameters.augmentation };
+        let batching =
+            Batching { seed: parameters.seed, batch_size: parameters.batch_size, augmentation: parameters.augmentation, device: *device };
         frames.for_each_batch(&batching, epoch, |number, batch| {
-            let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
-            let images = frames::images(&pictures, frames.image_size(), &parameters.normalization, *device);
+            let images = batch.pixels.images(&parameters.normalization, *device);
             let labels = label_tensor(batch.labels, parameters.architecture.classes, *device)?;
             let _kept = generator::seeded_step(parameters.seed, epoch, number);
             let layer4 = network.feature_maps(&images, true).layer4;

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use surgcam_engine::error::Result;
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::random::stream;
+use tch::Device;
 
-use crate::frames::FrameSet;
+use crate::frames::{FrameSet, Pixels};
 
 /// The train frames of all parts of a mix.
 pub struct TrainFrames {
@@ -23,12 +24,15 @@ pub struct Batching {
     pub seed: u64,
     pub batch_size: usize,
     pub augmentation: Augmentation,
+    /// Where they are used.
+    pub device: Device,
 }
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// Of each frame [3, H, W], augmented.
-    pub pictures: Vec<Vec<u8>>,
+    /// Of each frame, augmented. They lie where a GPU fetches them from: whoever uses the batch has nothing to copy, and would wait
+    /// for the threads that augment the next one.
+    pub pixels: Pixels,
     /// Of each frame the classes in it.
     pub labels: Vec<&'a [usize]>,
 }
@@ -79,15 +83,17 @@ impl TrainFrames {
 
     fn batch(&self, batching: &Batching, epoch: usize, samples: &[usize]) -> Batch<'_> {
         let [height, width] = self.image_size().map(|side| side as usize);
-        let augmented = |&sample: &usize| {
+        let augmented = |(&sample, values): (&usize, &mut [u8])| {
             let (part, row) = self.samples[sample];
             let draw = batching.augmentation.draw(batching.seed, epoch, sample);
-            draw.apply(self.parts[part].pack.row(row), height, width)
+            values.copy_from_slice(&draw.apply(self.parts[part].pack.row(row), height, width));
         };
         let labels = |&sample: &usize| {
             let (part, row) = self.samples[sample];
             self.parts[part].frames[row].labels.as_slice()
         };
-        Batch { pictures: samples.par_iter().map(augmented).collect(), labels: samples.iter().map(labels).collect() }
+        let mut pixels = Pixels::room_for(samples.len(), self.image_size(), batching.device);
+        samples.par_iter().zip(pixels.pictures_mut()).for_each(augmented);
+        Batch { pixels, labels: samples.iter().map(labels).collect() }
     }
 }

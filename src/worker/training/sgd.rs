@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::model::libtorch_operators::{SgdFactors, sgd_step};
 use crate::model::parameters::{Parameters, is_trained};
 
 pub struct Sgd {
@@ -42,6 +43,9 @@ impl Sgd {
     pub fn step(&mut self, loss: &Tensor, learning_rate: f64) {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
+        if loss.device() != Device::Cpu && self.buffers.len() == self.trained.len() {
+            return no_grad(|| self.step_together(&gradients, learning_rate));
+        }
         no_grad(|| {
             // Filled there: a copy would wait for all that the device has to do.
             let scalar = |value: f64| Tensor::full([], value, (Kind::Float, loss.device()));
@@ -61,5 +65,12 @@ impl Sgd {
                 let _ = tensor.addcmul_(buffer, &step);
             }
         });
+    }
+
+    fn step_together(&mut self, gradients: &[Tensor], learning_rate: f64) {
+        let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
+        let momenta: Vec<&Tensor> = self.trained.iter().filter_map(|(name, _)| self.buffers.get(name)).collect();
+        let factors = SgdFactors { momentum: self.momentum, weight_decay: self.weight_decay, learning_rate };
+        sgd_step(&parameters, gradients, &momenta, factors).unwrap_or_else(|problem| panic!("{problem}"));
     }
 }

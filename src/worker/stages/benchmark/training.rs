@@ -11,7 +11,7 @@ use surgcam_pipeline::stages::BenchmarkStage;
 use tch::{Device, Tensor};
 
 use super::{NORMALIZATION, Step, step};
-use crate::frames::{self, FrameSet, label_tensor};
+use crate::frames::{FrameSet, label_tensor};
 use crate::model::half_precision::kind_of;
 use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
@@ -75,12 +75,11 @@ impl Trainer {
 
     /// Steps as a training makes them: batches are augmented ahead by other threads, uploaded and normalised.
     fn steps_from_packs(&mut self, epoch: usize) -> Result<()> {
-        let batching = Batching { seed: 1, batch_size: self.batch_size, augmentation: Augmentation::PAPER };
+        let batching = Batching { seed: 1, batch_size: self.batch_size, augmentation: Augmentation::PAPER, device: self.device };
         let Trainer { network, optimizer, frames, classes, device, .. } = self;
         let mut last = None;
         frames.for_each_batch(&batching, epoch, |_, batch| {
-            let pictures: Vec<&[u8]> = batch.pictures.iter().map(Vec::as_slice).collect();
-            let images = frames::images(&pictures, frames.image_size(), &NORMALIZATION, *device);
+            let images = batch.pixels.images(&NORMALIZATION, *device);
             let labels = label_tensor(batch.labels, *classes, *device)?;
             last = Some(train(network, optimizer, &images, &labels));
             Ok(())
