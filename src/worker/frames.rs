@@ -93,7 +93,7 @@ impl Pixels {
             return self.images_on(normalization, device);
         }
         let length = self.length_of_one();
-        let size = <[u32; 2]>::from([self.0.size()[2] as u32, self.0.size()[3] as u32]);
+        let size = [2, 3].map(|dimension| self.0.size()[dimension] as u32);
         let pictures: Vec<&[u8]> = values_mut::<u8>(&mut self.0).chunks(length).collect();
         images(&pictures, size, normalization, device)
     }

@@ -132,7 +132,7 @@ fn three_training_steps() {
     for _ in 0..3 {
         let layer4 = network.feature_maps(&tensors["images"], true).layer4;
         let loss = multi_label_soft_margin(&network.logits(&layer4, 0.0, true), &tensors["labels"]);
-        optimizer.step(&loss, 0.01);
+        optimizer.step(&loss, 0.01).unwrap();
         losses.push(f64::try_from(&loss).unwrap());
     }
     let losses = Tensor::from_slice(&losses);
@@ -162,7 +162,7 @@ fn training_steps_do_not_depend_on_the_layout() {
         for _ in 0..3 {
             let logits = network.feature_maps(&images, true).layer4.mean_dim([2i64, 3].as_slice(), false, Kind::Double);
             let logits = logits.linear(&network.head_weight, Some(&network.head_bias));
-            optimizer.step(&multi_label_soft_margin(&logits, &labels), 0.01);
+            optimizer.step(&multi_label_soft_margin(&logits, &labels), 0.01).unwrap();
         }
         weights
     };

@@ -1,19 +1,15 @@
 //! The network as evaluation and extraction run it: every batch normalisation folded into its convolution, convolutions fused
 //! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
 
-use std::cell::RefCell;
-
 use surgcam_engine::error::Result;
 use surgcam_pipeline::stages::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use crate::cuda::graph::CudaGraph;
-use crate::cuda::streams::is_aside;
-
 use super::fused_convolution::{FusedConvolution, Then, channels_last};
 use super::half_precision::kind_of;
 use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
+use super::recorded_passes::RecordedPasses;
 use super::resnet::{FeatureMaps, NORM_EPSILON};
 
 struct Block {
@@ -29,35 +25,8 @@ pub struct InferenceNetwork {
     /// [classes], f32.
     head_bias: Tensor,
     kind: Kind,
-    recorded: RefCell<RecordedPasses>,
+    recorded: RecordedPasses,
 }
-
-/// Forward passes over few frames on a GPU, by the size of their images.
-#[derive(Default)]
-struct RecordedPasses {
-    passes: Vec<([i64; 4], Pass)>,
-    /// Whether one could not be recorded: then none is.
-    is_refused: bool,
-}
-
-enum Pass {
-    /// A size that comes once is not worth a recording.
-    SeenOnce,
-    Recorded(RecordedPass),
-}
-
-struct RecordedPass {
-    graph: CudaGraph,
-    /// Where the graph reads.
-    images: Tensor,
-    /// Where it writes.
-    maps: FeatureMaps,
-}
-
-/// Beyond it a card counts longer than it waits for calls (docs/performance.md).
-const MOST_RECORDED_FRAMES: i64 = 8;
-/// Each keeps the memory of a pass.
-const MOST_RECORDED_PASSES: usize = 4;
 
 /// Folds and places convolutions.
 struct Placing<'a> {
@@ -98,16 +67,6 @@ impl Block {
     }
 }
 
-impl RecordedPass {
-    /// The maps in memory of their own, for the next replay writes over the graph's.
-    fn replay(&self, images: &Tensor) -> Result<FeatureMaps> {
-        self.images.shallow_clone().copy_(images);
-        self.graph.replay()?;
-        let FeatureMaps { layer2, layer3, layer4 } = &self.maps;
-        Ok(FeatureMaps { layer2: layer2.copy(), layer3: layer3.copy(), layer4: layer4.copy() })
-    }
-}
-
 impl InferenceNetwork {
     pub fn new(architecture: Architecture, parameters: &Parameters, device: Device, precision: Precision) -> Result<Self> {
         tch::no_grad(|| {
@@ -121,7 +80,7 @@ impl InferenceNetwork {
                 head_weight: parameters.get("fc.weight")?.to_device(device),
                 head_bias: parameters.get("fc.bias")?.to_device(device),
                 kind,
-                recorded: RefCell::default(),
+                recorded: RecordedPasses::default(),
             })
         })
     }
@@ -130,65 +89,21 @@ impl InferenceNetwork {
     pub fn feature_maps(&self, images: &Tensor) -> Result<FeatureMaps> {
         tch::no_grad(|| {
             let images = channels_last(&images.to_kind(self.kind));
-            match images.device() {
-                // A recording has one memory: it cannot be replayed on two streams at once.
-                Device::Cuda(device) if images.size()[0] <= MOST_RECORDED_FRAMES && !is_aside() => {
-                    self.feature_maps_of_few(device, &images)
-                }
-                _ => self.pass(&images),
-            }
+            self.recorded.forward(&images, |images| self.pass(images))
         })
     }
 
-    fn feature_maps_of_few(&self, device: usize, images: &Tensor) -> Result<FeatureMaps> {
-        let mut recorded = self.recorded.borrow_mut();
-        let size = <[i64; 4]>::try_from(images.size()).unwrap_or_else(|_| unreachable!("images are of four dimensions"));
-        match recorded.passes.iter().position(|(of, _)| *of == size) {
-            _ if recorded.is_refused => self.pass(images),
-            None => {
-                if recorded.passes.len() == MOST_RECORDED_PASSES {
-                    drop(recorded.passes.remove(0));
-                }
-                recorded.passes.push((size, Pass::SeenOnce));
-                self.pass(images)
-            }
-            Some(place) => {
-                if matches!(recorded.passes[place].1, Pass::SeenOnce) {
-                    match self.record(device, images) {
-                        Ok(pass) => recorded.passes[place].1 = Pass::Recorded(pass),
-                        Err(problem) => {
-                            tracing::warn!("forward passes are not recorded: {problem}");
-                            recorded.is_refused = true;
-                        }
-                    }
-                }
-                match &recorded.passes[place].1 {
-                    Pass::Recorded(pass) => pass.replay(images),
-                    Pass::SeenOnce => self.pass(images),
-                }
-            }
-        }
-    }
-
-    fn record(&self, device: usize, images: &Tensor) -> Result<RecordedPass> {
-        let images = channels_last(&images.copy());
-        let (graph, maps) = CudaGraph::capture(device, || self.pass(&images))?;
-        Ok(RecordedPass { graph, images, maps })
-    }
-
     fn pass(&self, images: &Tensor) -> Result<FeatureMaps> {
-        {
-            let mut x = self.stem.forward(images, Then::Relu)?.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
-            let mut maps = Vec::with_capacity(self.layers.len());
-            for blocks in &self.layers {
-                // A block without a downsample writes over its input; the first of a layer leaves the map before alone.
-                x = blocks.iter().try_fold(x, |x, block| block.forward(x))?;
-                maps.push(x.shallow_clone());
-            }
-            let mut next = || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
-            let (layer4, layer3, layer2) = (next(), next(), next());
-            Ok(FeatureMaps { layer2, layer3, layer4 })
+        let mut x = self.stem.forward(images, Then::Relu)?.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let mut maps = Vec::with_capacity(self.layers.len());
+        for blocks in &self.layers {
+            // A block without a downsample writes over its input; the first of a layer leaves the map before alone.
+            x = blocks.iter().try_fold(x, |x, block| block.forward(x))?;
+            maps.push(x.shallow_clone());
         }
+        let mut next = || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
+        let (layer4, layer3, layer2) = (next(), next(), next());
+        Ok(FeatureMaps { layer2, layer3, layer4 })
     }
 
     /// [N, C4, h, w] -> [N, classes], f32.

@@ -110,9 +110,13 @@ extern "C" bool surgcam_sgd_step(at::Tensor *const *parameters, at::Tensor *cons
   }
 }
 
-// What libtorch was built as, several lines; ended by a 0, and cut where it is longer than `size`.
+// What libtorch was built as, several lines; ended by a 0, and cut where it is longer than `size`. Empty where it cannot say.
 extern "C" void surgcam_libtorch_description(char *description, size_t size) {
-  const std::string text = at::show_config();
+  std::string text;
+  try {
+    text = at::show_config();
+  } catch (const std::exception &) {
+  }
   std::strncpy(description, text.c_str(), size - 1);
   description[size - 1] = 0;
 }

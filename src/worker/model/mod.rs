@@ -10,6 +10,7 @@ pub mod libtorch_operators;
 pub mod parameters;
 mod pickle;
 mod pytorch_file;
+mod recorded_passes;
 pub mod resnet;
 mod safetensors_file;
 mod wanted;

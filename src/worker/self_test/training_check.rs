@@ -56,7 +56,7 @@ pub fn check(expected: &str, device: Device) -> Result<Vec<SelfTestCheck>> {
     for &expected_loss in &expected.losses {
         let layer4 = network.feature_maps(&images, true).layer4;
         let loss = multi_label_soft_margin(&network.logits(&layer4, 0.0, true), &labels);
-        optimizer.step(&loss, expected.learning_rate);
+        optimizer.step(&loss, expected.learning_rate)?;
         losses.value(values_of(&loss.detach().unsqueeze(0))[0].into(), expected_loss);
     }
     let (mut lengths, mut values) = (Comparison::new(LENGTH_TOLERANCE), Comparison::new(VALUE_TOLERANCE));

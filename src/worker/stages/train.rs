@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
             let _kept = generator::seeded_step(parameters.seed, epoch, number);
             let layer4 = network.feature_maps(&images, true).layer4;
             let loss = multi_label_soft_margin(&network.logits(&layer4, parameters.dropout, true), &labels);
-            optimizer.step(&loss, learning_rate);
+            optimizer.step(&loss, learning_rate)?;
             losses.push(loss.detach());
             stage.progress((epoch - 1) * steps + number + 1, parameters.epochs * steps, "steps")
         })?;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use surgcam_engine::error::Result;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::model::libtorch_operators::{SgdFactors, sgd_step};
@@ -40,7 +41,10 @@ impl Sgd {
 
     /// One step down the gradient of `loss`. Parameters are changed in place, and no memory is taken but that of the gradients:
     /// what a step costs beside the network's own passes is going through it.
-    pub fn step(&mut self, loss: &Tensor, learning_rate: f64) {
+    ///
+    /// # Errors
+    /// Where libtorch refuses it.
+    pub fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
         if loss.device() != Device::Cpu && self.buffers.len() == self.trained.len() {
@@ -64,13 +68,14 @@ impl Sgd {
                 };
                 let _ = tensor.addcmul_(buffer, &step);
             }
-        });
+            Ok(())
+        })
     }
 
-    fn step_together(&mut self, gradients: &[Tensor], learning_rate: f64) {
+    fn step_together(&mut self, gradients: &[Tensor], learning_rate: f64) -> Result<()> {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         let momenta: Vec<&Tensor> = self.trained.iter().filter_map(|(name, _)| self.buffers.get(name)).collect();
         let factors = SgdFactors { momentum: self.momentum, weight_decay: self.weight_decay, learning_rate };
-        sgd_step(&parameters, gradients, &momenta, factors).unwrap_or_else(|problem| panic!("{problem}"));
+        sgd_step(&parameters, gradients, &momenta, factors)
     }
 }

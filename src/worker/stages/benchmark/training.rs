@@ -61,7 +61,7 @@ impl Trainer {
             Some(ready) => ready,
             None => self.first_batch()?,
         };
-        let loss = self.step_on(&images, &labels);
+        let loss = self.step_on(&images, &labels)?;
         self.ready = Some((images, labels));
         wait_for(&loss)
     }
@@ -81,22 +81,22 @@ impl Trainer {
         frames.for_each_batch(&batching, epoch, |_, batch| {
             let images = batch.pixels.images(&NORMALIZATION, *device);
             let labels = label_tensor(batch.labels, *classes, *device)?;
-            last = Some(train(network, optimizer, &images, &labels));
+            last = Some(train(network, optimizer, &images, &labels)?);
             Ok(())
         })?;
         last.as_ref().map_or(Ok(()), wait_for)
     }
 
-    fn step_on(&mut self, images: &Tensor, labels: &Tensor) -> Tensor {
+    fn step_on(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
         train(&self.network, &mut self.optimizer, images, labels)
     }
 }
 
-fn train(network: &ResNet, optimizer: &mut Sgd, images: &Tensor, labels: &Tensor) -> Tensor {
+fn train(network: &ResNet, optimizer: &mut Sgd, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let layer4 = network.feature_maps(images, true).layer4;
     let loss = multi_label_soft_margin(&network.logits(&layer4, 0.0, true), labels);
-    optimizer.step(&loss, 1e-3);
-    loss.detach()
+    optimizer.step(&loss, 1e-3)?;
+    Ok(loss.detach())
 }
 
 /// Asking for the loss waits for the device.
