@@ -5,7 +5,7 @@
 //! * `spelling`: names that nobody knows, and the known name that was probably meant.
 //! * `range`, `assignment`, [`cell_filter`]: the values of a cell, and a choice among cells.
 //! * [`schema`]: the sections of a file with all their keys. `surgcam_values` has the types of most
-//!   values.
+//!   values. [`reference`] makes the tables of keys in docs/recipes.md from it.
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is found with its line.
 //! * [`overrides`]: `a.b = value` from `[set]`, from `SURGCAM_SET__` variables and from `--set`.
 //!   [`target`] finds out what an override is about.
@@ -32,6 +32,7 @@ pub mod matrix;
 pub mod memory;
 pub mod overrides;
 mod range;
+pub mod reference;
 pub mod schema;
 pub mod settings;
 mod spelling;
