@@ -12,6 +12,8 @@ use super::schema::RecipeFile;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
+pub use surgcam_engine::suggestion::did_you_mean;
+use surgcam_engine::suggestion::nearest;
 
 /// In bytes. The longest list that a matrix may have fits in.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -19,8 +21,6 @@ const LARGEST_FILE: u64 = 1 << 20;
 const LONGEST_KEY: usize = 100;
 /// Tables within tables. No recipe has half as many.
 const DEEPEST_TABLE: usize = 16;
-/// Names longer than this are not like any other.
-const LONGEST_COMPARED: usize = 100;
 
 /// A file that is well-formed; its values are still TOML, to be merged.
 #[derive(Debug, Clone)]
@@ -149,25 +149,6 @@ fn unknown_name(message: &str) -> Option<(String, Vec<String>)> {
     let mut quoted = message[start..].split('`').skip(1).step_by(2).map(String::from);
     let unknown = quoted.next()?;
     Some((unknown, quoted.collect()))
-}
-
-/// The other name most like `unknown`, if any is like it at all.
-pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if unknown.len() > LONGEST_COMPARED {
-        return None;
-    }
-    known
-        .into_iter()
-        .filter(|name| *name != unknown && name.len() <= LONGEST_COMPARED)
-        .map(|name| (strsim::normalized_damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= 0.4)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
-}
-
-/// ", did you mean `x`?" or nothing.
-pub fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(unknown, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]
