@@ -102,11 +102,11 @@ pub struct PublishedValue {
 section! {
     /// `[adapter.NAME]`: how a kind of folder is laid out.
     AdapterRecipe, AdapterPatch {
-        /// The reader: endovis18 or cholec80.
+        /// The reader: endovis18, cholec80 or table.
         layout: Layout = Layout::EndoVis18,
-        /// Where a frame's picture lies, with {sequence} and {frame}.
+        /// Where a frame's picture lies, with {sequence} and {frame}; of a table, the folder that its paths count from.
         frames: Option<Pattern> = None,
-        /// Where a sequence's tool file lies; of several the first that exists.
+        /// Where a sequence's tool file lies, or the table of frames; of several the first that exists.
         labels: Vec<Pattern> = Vec::new(),
         /// Where a sequence's boxes lie: a text or CSV file, or a folder of XML files; of several the first that exists.
         boxes: Vec<Pattern> = Vec::new(),
@@ -134,7 +134,7 @@ section! {
     DataRecipe, DataPatch {
         /// Another data recipe whose values hold where this one says nothing.
         extends: Option<String> = None,
-        /// An adapter's name (endovis18, cholec80), `sample` for drawn scenes, or `mix` of other data recipes.
+        /// An adapter's name (endovis18, cholec80, table), `sample` for drawn scenes, or `mix` of other data recipes.
         adapter: String = String::new(),
         /// The folder; relative paths count from the project's folder.
         root: Option<PathBuf> = None,
