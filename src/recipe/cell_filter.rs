@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::assignment::{Assignment, flattened};
 use super::range::number;
-use super::spelling::did_you_mean;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 
 /// For each axis that it names, the value that a cell must have, or a list of values of which a
 /// cell must have one. Axes are named by nested tables or by dotted keys.

@@ -16,10 +16,10 @@ use super::matrix::Matrix;
 use super::memory::ResolvedRecipes;
 use super::overrides::{self, Override, Rank};
 use super::schema::*;
-use super::spelling::did_you_mean;
 use super::target::{AimedOverride, Target, target};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 use surgcam_values::HeadTask;
 
 #[derive(Debug, Clone)]

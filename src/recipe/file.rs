@@ -15,7 +15,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-pub use super::spelling::did_you_mean;
+pub use surgcam_engine::suggestion::did_you_mean;
 
 /// The most bytes that a file may have. The longest list that a matrix may have fits in.
 const LARGEST_FILE: u64 = 1 << 20;

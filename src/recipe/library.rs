@@ -10,10 +10,10 @@ use super::file::{self, CheckedFile};
 use super::layer::{self, Layer};
 use super::overrides::Override;
 use super::schema::Section;
-use super::spelling::did_you_mean;
 use super::target::{AimedOverride, Target, target};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 use surgcam_values::Name;
 
 #[derive(Debug, Clone, Default)]

@@ -20,10 +20,10 @@ use std::collections::HashSet;
 use super::assignment::flattened;
 use super::axis::{Axis, MOST_CELLS, Room, values};
 use super::cell_filter::CellFilter;
-use super::spelling::did_you_mean;
 use super::target::{AimedOverride, Target};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 
 pub use super::assignment::Assignment;
 pub use super::axis::CASE;

@@ -14,9 +14,11 @@ section! {
     AdapterRecipe, AdapterPatch {
         /// The reader of the data set's files.
         layout: Layout = Layout::EndoVis18,
-        /// Where the picture of a frame lies, with `{sequence}` and `{frame}` for its numbers.
+        /// Where the picture of a frame lies, with `{sequence}` and `{frame}` for its numbers. For a
+        /// table, the folder that the paths in it count from.
         frames: Option<Pattern> = None,
-        /// Where the tool file of a sequence lies. The first of the files that exists is read.
+        /// Where the tool file of a sequence lies, or the table of all frames. The first of the files
+        /// that exists is read.
         labels: Vec<Pattern> = Vec::new(),
         /// Where the boxes of a sequence lie: a text file, a CSV file or a folder of XML files. The
         /// first of them that exists is read.
@@ -48,7 +50,7 @@ section! {
     DataRecipe, DataPatch {
         /// Another data recipe, whose values hold where this one gives none.
         extends: Option<String> = None,
-        /// The name of an adapter such as `endovis18` or `cholec80`, `sample` for drawn scenes, or
+        /// The name of an adapter such as `endovis18`, `cholec80` or `table`, `sample` for drawn scenes, or
         /// `mix` for a mix of other data recipes.
         adapter: String = String::new(),
         /// The folder of the data set. A relative path counts from the project's folder.
