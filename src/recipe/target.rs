@@ -3,7 +3,7 @@
 
 use super::overrides::{Rank, check_length};
 use super::schema::{ExperimentRecipe, Section};
-use super::spelling::did_you_mean;
+use surgcam_engine::suggestion::did_you_mean;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
