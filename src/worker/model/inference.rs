@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use surgcam_engine::error::Result;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
