@@ -2,7 +2,7 @@
 # command: one of them alone has other features of its dependencies, which would be compiled again.
 
 .DEFAULT_GOAL := help
-.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator gpu-check lint format docs clean
+.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator gpu-check lint format recipe-reference docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,10 @@ lint: libtorch ## formatting and clippy, as CI checks them
 
 format: ## format the code
 	@cargo fmt --all
+
+recipe-reference: build ## make the JSON Schema of recipes and the tables of keys in docs/recipes.md again
+	@./scripts/run-built surgcam schema > docs/recipe.schema.json.new && mv docs/recipe.schema.json.new docs/recipe.schema.json
+	@./scripts/run-built surgcam schema --markdown docs/recipes.md
 
 docs: libtorch ## the code's own documentation, in target/doc
 	@cargo doc --workspace --no-deps --document-private-items

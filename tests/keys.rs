@@ -8,12 +8,15 @@ use std::path::Path;
 
 use common::experiments::every_kind;
 use common::{Place, project_folder};
-use surgcam_engine::plan::{Plan, Resource, Source, Stage, StageId};
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::{NewStage, Plan, Resource, Source, StageId};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::record::{Form, Output, Outputs};
-use surgcam_pipeline::build::{self, Goal};
-use surgcam_pipeline::stages::{EmptyStage, MeasuredMachine, SelfTestStage};
+use surgcam_pipeline::build;
+use surgcam_pipeline::goal::Goal;
+use surgcam_pipeline::kinds::{EmptyInputs, EmptyStage, SelfTestStage};
+use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
 
 fn plan(place: &Place, file: &Path) -> Plan {
@@ -67,8 +70,8 @@ fn keys_of_the_quickstart_are_what_they_were() {
 #[test]
 fn keys_of_stages_that_belong_to_no_experiment_are_what_they_were() {
     let mut plan = Plan::default();
-    plan.add(Stage::new("empty".into(), &EmptyStage { number: 7 }, Resource::Processor));
-    plan.add(Stage::new("self-test".into(), &SelfTestStage {}, Resource::Device));
+    plan.add(NewStage::new("empty".into(), &EmptyStage { number: 7 }, EmptyInputs { before: None }, Resource::Processor));
+    plan.add(NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device));
     insta::assert_snapshot!(keys(&plan), @r"
     empty 1 empty: 83de18c942758c3c391e0afb2224295a3b4af7cdae3b0ab26d21fe7d98fc4cb9
     self-test 1 self-test: 5edef4fb4877fe004f31fab17f41f1ec7f931cac719512edc531bf4fc71cb88c

@@ -95,7 +95,7 @@ fn the_schema_for_editors_is_the_one_that_is_shipped() {
     let place = Place::new();
     let schema = place.run(&["schema"], 0).out;
     let shipped = common::project_folder().join("docs/recipe.schema.json");
-    assert_eq!(std::fs::read_to_string(shipped).unwrap(), schema, "write it anew: surgcam schema > docs/recipe.schema.json");
+    assert_eq!(std::fs::read_to_string(shipped).unwrap(), schema, "make it again: make recipe-reference");
     for shell in ["bash", "zsh", "fish"] {
         assert!(place.run(&["completions", shell], 0).out.contains("surgcam"));
     }

@@ -9,14 +9,15 @@ use crate::report::printer;
 use crate::report::progress::OnlyWaiting;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::escape;
-use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::{NewStage, Resource};
 use surgcam_engine::regular_file;
 use surgcam_engine::store::read_json;
 use surgcam_frames::dataset::index::read_lines;
 use surgcam_frames::description::DescribedPicture;
 use surgcam_pipeline::checked::Checked;
-use surgcam_pipeline::head_stages::{CaptionerSettings, DescribeStage, captioner_file, head_file};
-use surgcam_pipeline::stages::{output, place};
+use surgcam_pipeline::head_settings::{CaptionerSettings, captioner_file, head_file};
+use surgcam_pipeline::kinds::DescribeStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -44,10 +45,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
     context.settings.store = Some(folder.path().join("store"));
     context.settings.shared_store = None;
-    let mut stage = Stage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, Resource::Device);
-    stage.places.insert(place::ROOT.into(), pictures);
-    stage.places.insert(place::CAPTIONER.into(), arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?);
-    let (hello, described) = transient::make(&context, stage, output::DESCRIPTIONS, &mut OnlyWaiting)?;
+    let folder = arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?;
+    let stage = NewStage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, NoInputs, Resource::Device)
+        .at_place(DescribeStage::ROOT, pictures)
+        .at_place(DescribeStage::CAPTIONER, folder);
+    let (hello, described) = transient::make(&context, stage, DescribeStage::DESCRIPTIONS, &mut OnlyWaiting)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     let heads = TrainedHeads::of(&arguments.checkpoint);
     for picture in &described {

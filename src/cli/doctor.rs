@@ -9,12 +9,14 @@ use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::kind::HasMetrics;
+use surgcam_engine::plan::{NewStage, Resource};
 use surgcam_engine::protocol::{Cuda, Hello, Part};
 use surgcam_engine::runner::identity;
 use surgcam_engine::store::read_json;
 use surgcam_frames::metrics::SelfTestCheck;
-use surgcam_pipeline::stages::{SelfTestStage, output};
+use surgcam_pipeline::kinds::SelfTestStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -88,8 +90,8 @@ fn self_test(arguments: &Arguments) -> Result<()> {
     let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
     context.settings.store = Some(folder.path().join("store"));
     context.settings.shared_store = None;
-    let stage = Stage::new("self-test".into(), &SelfTestStage {}, Resource::Device);
-    let (hello, found) = transient::make(&context, stage, output::METRICS, &mut OnlyWaiting)?;
+    let stage = NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device);
+    let (hello, found) = transient::make(&context, stage, SelfTestStage::METRICS, &mut OnlyWaiting)?;
     let checks: Vec<SelfTestCheck> = read_json(&found)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     if arguments.json {

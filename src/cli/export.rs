@@ -11,7 +11,8 @@ use super::execution::{self, Manner};
 use crate::report::results::Results;
 use crate::report::{captioners, exports, printer};
 use surgcam_engine::error::Result;
-use surgcam_pipeline::build::Goal;
+use surgcam_pipeline::goal::Goal;
+use surgcam_pipeline::planned::Built;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
@@ -46,7 +47,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
     outcome(&execution, &planned.built.plan)?;
     let results = Results::new(&planned.store, &execution.summary.known);
-    let write: fn(&surgcam_pipeline::build::Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
+    let write: fn(&Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
         What::Localization => exports::localization,
         What::Crops => exports::crops,
         What::Features => exports::features,

@@ -8,10 +8,10 @@ use super::context::Context;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
+use surgcam_engine::plan::kind::METRICS_FILE;
 use surgcam_engine::runner::journal;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::history::{PlanSnapshot, Run, SnapshotStage};
-use surgcam_pipeline::stages::output;
 use surgcam_recipe::file::did_you_mean;
 
 #[derive(clap::Args)]
@@ -194,7 +194,7 @@ fn digests(snapshot: &PlanSnapshot) -> Values {
 fn metrics(store: &Store, snapshot: &PlanSnapshot) -> Values {
     let mut all = Values::new();
     for stage in &snapshot.stages {
-        let found = stage.outputs.get(output::METRICS).and_then(|digest| store.read_object(digest).ok());
+        let found = stage.outputs.get(METRICS_FILE).and_then(|digest| store.read_object(digest).ok());
         let Some(value) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { continue };
         all.extend(flat(&value).into_iter().map(|(name, value)| (format!("{}: {name}", stage.name), value)));
     }

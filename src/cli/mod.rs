@@ -74,7 +74,7 @@ enum Command {
     /// Measure what extraction and the orchestrator cost on this machine
     Bench(bench::Arguments),
     /// Print the JSON Schema of recipes and experiments, for editors
-    Schema,
+    Schema(shell::SchemaArguments),
     /// Print completions for a shell
     Completions(shell::CompletionsArguments),
     /// Print the man page, or write those of all commands
@@ -166,7 +166,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Logs(arguments) => history::logs(&arguments),
         Command::Store(arguments) => store::execute(&arguments),
         Command::Bench(arguments) => bench::execute(&arguments),
-        Command::Schema => shell::schema(),
+        Command::Schema(arguments) => shell::schema(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
         Command::Man(arguments) => shell::man(&arguments, Cli::command()),
     }

@@ -19,7 +19,7 @@ use surgcam_engine::store::key::StageKey;
 use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::record::Record;
 use surgcam_engine::store::{Store, StoredRecord, verify};
-use surgcam_pipeline::stages::kind_names;
+use surgcam_pipeline::kinds::kind_names;
 use surgcam_recipe::file::did_you_mean;
 use surgcam_transfer::remote::{Fetched, NotFetched, Remote};
 use surgcam_transfer::transfer::Transferred;

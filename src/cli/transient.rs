@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::kind::{OutputOf, StageKind};
 use surgcam_engine::plan::status::Known;
-use surgcam_engine::plan::{Plan, Stage};
+use surgcam_engine::plan::{NewStage, Plan};
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::runner::events::Reporter;
 use surgcam_engine::runner::identity;
@@ -14,14 +15,19 @@ use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
 
 /// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
-pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Reporter) -> Result<(Hello, PathBuf)> {
+pub fn make<K: StageKind>(
+    context: &Context,
+    stage: NewStage<K>,
+    output: OutputOf<K>,
+    reporter: &mut dyn Reporter,
+) -> Result<(Hello, PathBuf)> {
     let store = context.store()?;
     let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let devices = context.workers()?;
     let hello = identity::of(&devices[0], &store)?;
     let mut plan = Plan::default();
-    let name = stage.name.clone();
-    let id = plan.add(stage);
+    let name = stage.name().to_string();
+    let id = plan.add(stage).id();
     let options = Options::local(devices, LogFolder::Temporary(logs.path()));
     let known = Known::of(&plan, &store)?;
     let interrupt = Interrupt::listen()?;
@@ -32,7 +38,7 @@ pub fn make(context: &Context, stage: Stage, output: &str, reporter: &mut dyn Re
     if summary.interrupted {
         return Err(Error::interrupted("interrupted"));
     }
-    let made = summary.known.outputs(id).and_then(|outputs| outputs.get(output));
-    let made = made.ok_or_else(|| Error::failure(format!("{name} left no {output}")))?;
+    let made = summary.known.outputs(id).and_then(|outputs| outputs.get(output.name()));
+    let made = made.ok_or_else(|| Error::failure(format!("{name} left no {}", output.name())))?;
     Ok((hello, store.use_object(&made.digest)?))
 }

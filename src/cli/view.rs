@@ -15,9 +15,12 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
-use surgcam_pipeline::build::{Goal, PlannedCell};
-use surgcam_pipeline::stages::output;
+use surgcam_pipeline::goal::Goal;
+use surgcam_pipeline::kinds::{HeatMapsStage, IndexStage, LocalizeStage, PackStage};
+use surgcam_pipeline::planned::PlannedCell;
+use surgcam_pipeline::recipe_key;
 use surgcam_recipe::file::did_you_mean;
+use surgcam_recipe::schema::ExtractionRecipe;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -43,7 +46,8 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut asked = arguments.asked.clone();
     if let Some(threshold) = arguments.roi {
-        asked.overrides.set.push(format!("matrix.extraction.roi_threshold=[{threshold}]"));
+        let axis = recipe_key!(ExtractionRecipe, roi_threshold).axis();
+        asked.overrides.set.push(format!("matrix.{axis}=[{threshold}]"));
     }
     let context = asked.context()?;
     let mut experiment = context.experiment(&asked.experiment)?;
@@ -69,15 +73,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 }
 
 fn show(arguments: &Arguments, cell: &PlannedCell, results: &Results) -> Result<()> {
-    let object = |id: Option<surgcam_engine::plan::StageId>, name: &str| {
-        let found = id.map(|id| results.output(id, name)).transpose()?;
-        found.flatten().ok_or_else(|| Error::failure(format!("{name} is not in the store")))
-    };
-    let frames = read_frames(&object(Some(cell.index), output::INDEX)?)?;
-    let pack = Pack::open(&object(Some(cell.pack), output::PACK)?)?;
+    let frames = read_frames(&exports::object(results, Some(cell.index), IndexStage::INDEX)?)?;
+    let pack = Pack::open(&exports::object(results, Some(cell.pack), PackStage::PACK)?)?;
     let row = find_frame(&frames, arguments.frame.as_deref())?;
     let frame = &frames[row];
-    let heat_folder = object(cell.stages.heat_maps, output::HEAT_MAPS)?;
+    let heat_folder = exports::object(results, cell.stages.heat_maps, HeatMapsStage::HEAT_MAPS)?;
     let sequence = heat_maps::read_sequence(&heat_folder, &frame.sequence)?;
     let heat = sequence
         .iter()
@@ -87,7 +87,7 @@ fn show(arguments: &Arguments, cell: &PlannedCell, results: &Results) -> Result<
     let [height, width] = cell.image_size;
     let map = class.and_then(|class| heat.present.iter().position(|&present| present == class));
     let map = map.map(|position| heat.maps[position].resized(height as usize, width as usize));
-    let found = boxes::read(&object(cell.stages.localize, output::BOXES)?)?;
+    let found = boxes::read(&exports::object(results, cell.stages.localize, LocalizeStage::BOXES)?)?;
     let predicted: Vec<ClassBox> =
         found.iter().filter(|found| found.row == row).map(|found| ClassBox { class: found.class, bounds: found.scored.bounds }).collect();
     let truth: Vec<ClassBox> = frame

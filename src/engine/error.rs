@@ -1,6 +1,6 @@
 //! Expected failures: what went wrong, where, and what to do about it.
 //!
-//! Anything a user can cause (a bad recipe, a missing frame, a full disk) is an [`Error`] value; a panic is a bug.
+//! Anything a user can cause (a bad recipe, a missing file, a full disk) is an [`Error`] value; a panic is a bug.
 //! The text of `what` is a fragment that also reads well after "failed: ".
 
 use std::fmt;

@@ -5,6 +5,7 @@
 //! * [`machine`]: what a machine has, for both of them.
 //! * [`error`], [`quote`], [`escape`]: failures, and other people's texts in messages, tables and on terminals.
 //! * [`regular_file`]: opens the files of others, without ever waiting for one.
+//! * [`suggestion`]: the known name that is most like an unknown one.
 //!
 //! It knows neither what stages are about nor what computes them.
 
@@ -17,3 +18,4 @@ pub mod quote;
 pub mod regular_file;
 pub mod runner;
 pub mod store;
+pub mod suggestion;

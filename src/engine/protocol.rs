@@ -62,7 +62,7 @@ pub enum FromWorker {
         total: u64,
         unit: String,
     },
-    /// A line for the user that belongs to the stage ("epoch 3: ...").
+    /// A line for the user that belongs to the stage (how far it came, what it left out).
     Note {
         key: StageKey,
         text: String,

@@ -1,113 +1,32 @@
 //! An experiment to its graph of stages.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::goal::Goal;
 use super::heads::Found;
-use super::models::ModelStages;
-use super::stages::*;
+use super::kinds::*;
+use super::models::{ModelStages, Models};
+use super::naming::{Keys, read, swept};
+use super::planned::{Built, CellStages, PlannedCell};
+use super::planner::{Outside, Planner};
+use super::settings::{CamSettings, ExtractionSettings, MeasuredMachine, RegionSettings};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Limits, Plan, Resource, Stage, StageId};
+use surgcam_engine::plan::{Handle, Limits, NewStage, Plan, Resource};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::Store;
-use surgcam_engine::store::digest::Digest;
-use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_recipe::experiment::{Cell, Experiment};
 use surgcam_recipe::file::did_you_mean;
 use surgcam_recipe::library::Resolved;
-use surgcam_recipe::schema::{ExtractionRecipe, ModelRecipe, Section, StageLimits};
+use surgcam_recipe::schema::{ExtractionRecipe, Section, StageLimits};
 use surgcam_values::*;
 
-/// What is wanted of an experiment: its tables, or what an export needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Goal {
-    Classification,
-    Localization,
-    /// Heat maps and boxes, without their score.
-    Boxes,
-    Extraction,
-    /// Features, without heads and speed.
-    Features,
-    /// Heads, without speed.
-    Heads,
-}
-
-impl Goal {
-    /// Those of the experiment's own tables.
-    pub fn of(experiment: &Experiment) -> BTreeSet<Goal> {
-        experiment.recipe.tables.iter().map(|&table| Goal::from(table)).collect()
-    }
-}
-
-impl From<Table> for Goal {
-    fn from(table: Table) -> Self {
-        match table {
-            Table::Classification => Goal::Classification,
-            Table::Localization => Goal::Localization,
-            Table::Extraction => Goal::Extraction,
-        }
-    }
-}
-
-/// The stages that a cell's results come from; absent what was not wanted or makes no sense for it.
-#[derive(Debug, Clone, Default)]
-pub struct CellStages {
-    pub evaluate: Option<StageId>,
-    pub heat_maps: Option<StageId>,
-    pub localize: Option<StageId>,
-    pub score: Option<StageId>,
-    pub extract: Option<StageId>,
-    pub probe: Option<StageId>,
-    pub caption: Option<StageId>,
-    pub interact: Option<StageId>,
-    pub measure: Option<StageId>,
-    /// From frame to caption and graph.
-    pub measure_tasks: Option<StageId>,
-}
-
-/// One cell of the matrix, planned.
-#[derive(Debug, Clone)]
-pub struct PlannedCell {
-    pub cell: Cell,
-    pub model: Arc<Resolved<ModelRecipe>>,
-    pub extraction: Option<Arc<Resolved<ExtractionRecipe>>>,
-    pub checkpoint: StageId,
-    /// The frames that it is evaluated, localised and extracted on.
-    pub index: StageId,
-    pub pack: StageId,
-    pub label_space: LabelSpace,
-    pub image_size: [u32; 2],
-    pub stages: CellStages,
-}
-
-#[derive(Debug)]
-pub struct Built {
-    pub plan: Plan,
-    pub cells: Vec<PlannedCell>,
-}
-
-/// Data folders and weights files, which no stage makes.
-#[derive(Clone, Copy)]
-pub(super) enum Outside<'a> {
-    /// They must be there and are read, with digests that the store remembers.
-    Read(&'a Store),
-    /// Whatever they are: a plan to find mistakes in recipes, not to be run.
-    Assumed,
-}
-
+/// Plans one cell after the other.
 pub(super) struct Builder<'a> {
-    pub(super) experiment: &'a Experiment,
-    pub(super) project: &'a Path,
-    pub(super) outside: Outside<'a>,
-    pub(super) plan: Plan,
-    pub(super) source_digests: HashMap<String, Digest>,
-    goals: BTreeSet<Goal>,
-    pub(super) machine: Option<&'a MeasuredMachine>,
-    /// Models by name and by the cell's values that can concern them: thousands of cells share a few.
-    pub(super) models: HashMap<String, Rc<ModelStages>>,
+    pub(super) planner: Planner<'a>,
+    models: Models,
 }
 
 /// `machine`: what speed stages would run on; without it none are planned.
@@ -124,7 +43,7 @@ pub fn build(
     }
     let mut builder = Builder::new(experiment, project, Outside::Read(store), goals, machine);
     let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>().map_err(at_experiment)?;
-    let mut plan = builder.plan;
+    let mut plan = builder.planner.plan;
     set_limits(&mut plan, &experiment.recipe.limits);
     Ok(Built { plan, cells })
 }
@@ -161,36 +80,28 @@ impl<'a> Builder<'a> {
         goals: &BTreeSet<Goal>,
         machine: Option<&'a MeasuredMachine>,
     ) -> Self {
-        Builder {
-            experiment,
-            project,
-            outside,
-            plan: Plan::default(),
-            source_digests: HashMap::new(),
-            goals: goals.clone(),
-            machine,
-            models: HashMap::new(),
-        }
+        Builder { planner: Planner::new(experiment, project, outside, goals, machine), models: Models::default() }
     }
 }
 
 impl Builder<'_> {
-    pub(super) fn wants(&self, goals: &[Goal]) -> bool {
-        goals.iter().any(|goal| self.goals.contains(goal))
+    pub(super) fn model(&mut self, cell: &Cell) -> Result<Rc<ModelStages>> {
+        self.models.of_cell(&mut self.planner, cell)
     }
 
     pub(super) fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
-        let model = self.remembered_model(cell)?;
-        let extraction = cell.extraction.as_deref().map(|name| self.experiment.extraction(cell, name)).transpose()?;
+        let model = self.model(cell)?;
+        let planner = &mut self.planner;
+        let extraction = cell.extraction.as_deref().map(|name| planner.experiment.extraction(cell, name)).transpose()?;
         let mut stages = CellStages::default();
-        if self.wants(&[Goal::Classification]) {
-            stages.evaluate = Some(*model.evaluate.get_or_init(|| self.evaluate(cell, &model)));
+        if planner.wants(&[Goal::Classification]) {
+            stages.evaluate = Some(*model.evaluate.get_or_init(|| planner.evaluate(cell, &model)));
         }
         match &extraction {
-            Some(extraction) => self.extraction(cell, &model, extraction, &mut stages)?,
-            None if self.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features, Goal::Heads]) => {
+            Some(extraction) => planner.extraction(cell, &model, extraction, &mut stages)?,
+            None if planner.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features, Goal::Heads]) => {
                 return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
-                    .at_path(&self.experiment.path)
+                    .at_path(&planner.experiment.path)
                     .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
             }
             None => {}
@@ -207,11 +118,13 @@ impl Builder<'_> {
             stages,
         })
     }
+}
 
-    fn evaluate(&mut self, cell: &Cell, model: &ModelStages) -> StageId {
+impl Planner<'_> {
+    fn evaluate(&mut self, cell: &Cell, model: &ModelStages) -> Handle<EvaluateStage> {
         let parameters = EvaluateStage { architecture: model.architecture, normalization: model.normalization };
         let name = format!("evaluate {}{}", model.recipe.name, swept(cell, Section::Model));
-        self.plan.add(on_frames(Stage::new(name, &parameters, Resource::Device), model))
+        self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device))
     }
 
     fn extraction(
@@ -223,94 +136,63 @@ impl Builder<'_> {
     ) -> Result<()> {
         let recipe = &extraction.value;
         check_present(&recipe.present, model, &extraction.name)?;
-        let name = format!("{} {}", model.recipe.name, extraction.name);
-        let all_axes = swept(cell, Section::Extraction);
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
-        if self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
-            let settings = extraction_settings(recipe, model);
-            let extract = Stage::new(format!("extract {name}{all_axes}"), &ExtractStage { extraction: settings.clone() }, Resource::Device);
-            let extract = self.plan.add(on_frames(extract, model));
-            stages.extract = Some(extract);
-            if self.wants(&[Goal::Extraction, Goal::Heads]) {
-                let found = Found { cell, model, extraction, settings: &settings, extract };
-                self.heads(&found, stages)?;
-                if self.wants(&[Goal::Extraction]) {
-                    self.speed(&found, stages);
-                }
+        if !self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
+            return Ok(());
+        }
+        let settings = extraction_settings(recipe, model);
+        let name = format!("extract {} {}{}", model.recipe.name, extraction.name, swept(cell, Section::Extraction));
+        let parameters = ExtractStage { extraction: settings.clone() };
+        let extract = self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+        stages.extract = Some(extract);
+        if self.wants(&[Goal::Extraction, Goal::Heads]) {
+            let found = Found { cell, model, extraction, settings: &settings, extract };
+            self.heads(&found, stages)?;
+            if self.wants(&[Goal::Extraction]) {
+                self.speed(&found, stages);
             }
         }
         Ok(())
     }
 
-    fn heat_maps(&mut self, model: &ModelStages, cam: CamSettings, axes: &str) -> StageId {
+    fn heat_maps(&mut self, model: &ModelStages, cam: CamSettings, axes: &str) -> Handle<HeatMapsStage> {
         if let Some((_, known)) = model.heat_maps.borrow().iter().find(|(known, _)| *known == cam) {
             return *known;
         }
         let parameters = HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam.clone() };
-        let stage = Stage::new(format!("heat-maps {}{axes}", model.recipe.name), &parameters, Resource::Device);
-        let id = self.plan.add(on_frames(stage, model));
-        model.heat_maps.borrow_mut().push((cam, id));
-        id
+        let name = format!("heat-maps {}{axes}", model.recipe.name);
+        let heat_maps = self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+        model.heat_maps.borrow_mut().push((cam, heat_maps));
+        heat_maps
     }
 
     fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
-        let name = &model.recipe.name;
-        let is_of_heat = |section, key: &str| section == Section::Extraction && ["present", "cam", "cam_layer"].contains(&key);
-        let heat_axes = swept_where(cell, |section, key| section <= Section::Model || is_of_heat(section, key));
-        let heat_maps = self.heat_maps(model, cam_settings(recipe), &heat_axes);
-        let localize = LocalizeStage {
+        let mut keys = Keys::all_up_to(Section::Model);
+        let cam = cam_settings(recipe, &mut keys);
+        let heat_maps = self.heat_maps(model, cam, &keys.swept(cell));
+        let parameters = LocalizeStage {
             roi_threshold: recipe.roi_threshold.value(),
-            minimum_area: recipe.minimum_area,
+            minimum_area: *read!(keys, recipe.minimum_area),
             image_size: model.frames.image_size,
         };
-        let place = format!("{name} at {}{heat_axes}", recipe.roi_threshold);
-        let localize = Stage::new(format!("localize {place}"), &localize, Resource::Processor);
-        let localize = self.plan.add(localize.output_of(input::HEAT_MAPS, heat_maps, output::HEAT_MAPS));
+        // T_ROI is in the name whether it is swept or not.
+        let place = format!("{} at {}{}", model.recipe.name, recipe.roi_threshold, keys.swept(cell));
+        let inputs = LocalizeInputs { heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS) };
+        let localize = self.plan.add(NewStage::new(format!("localize {place}"), &parameters, inputs, Resource::Processor));
         stages.heat_maps = Some(heat_maps);
         stages.localize = Some(localize);
         if self.wants(&[Goal::Localization]) {
-            let score = ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
-            let score = Stage::new(format!("score {place}"), &score, Resource::Processor)
-                .output_of(input::BOXES, localize, output::BOXES)
-                .output_of(input::INDEX, model.frames.index, output::INDEX)
-                .output_of(input::PACK, model.frames.pack, output::PACK);
-            stages.score = Some(self.plan.add(score));
+            let parameters = ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
+            let inputs = ScoreInputs {
+                boxes: localize.output(LocalizeStage::BOXES),
+                index: model.frames.index.output(IndexStage::INDEX),
+                pack: model.frames.pack.output(PackStage::PACK),
+            };
+            stages.score = Some(self.plan.add(NewStage::new(format!("score {place}"), &parameters, inputs, Resource::Processor)));
         }
     }
-}
-
-pub(super) fn on_frames(stage: Stage, model: &ModelStages) -> Stage {
-    stage
-        .output_of(input::CHECKPOINT, model.checkpoint, output::CHECKPOINT)
-        .output_of(input::PACK, model.frames.pack, output::PACK)
-        .output_of(input::INDEX, model.frames.index, output::INDEX)
-}
-
-/// What of the cell's swept values belongs into the name of a stage that depends on recipes of this section and of those before it:
-/// " model.epochs=3".
-pub(super) fn swept(cell: &Cell, last: Section) -> String {
-    named(cell, |axis| section_and_rest(axis).is_some_and(|(section, _)| section <= last))
-}
-
-/// As [`swept`], for a stage that depends on some keys only; `concerns` is asked for section and key of each swept value.
-pub(super) fn swept_where(cell: &Cell, concerns: impl Fn(Section, &str) -> bool) -> String {
-    named(cell, |axis| {
-        let Some((section, rest)) = section_and_rest(axis) else { return false };
-        // `model.epochs`, or `model.gc-a.epochs`.
-        let key = rest.split('.').find(|part| section.has_key(part));
-        key.is_some_and(|key| concerns(section, key))
-    })
-}
-
-fn named(cell: &Cell, concerns: impl Fn(&str) -> bool) -> String {
-    cell.assignment.iter().filter(|(axis, _)| concerns(axis)).map(|(axis, value)| format!(" {axis}={value}")).collect()
-}
-
-fn section_and_rest(axis: &str) -> Option<(Section, &str)> {
-    let (section, rest) = axis.split_once('.')?;
-    Some((Section::named(section)?, rest))
 }
 
 fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Result<()> {
@@ -327,14 +209,14 @@ fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Re
     Ok(())
 }
 
-fn cam_settings(recipe: &ExtractionRecipe) -> CamSettings {
-    CamSettings { method: recipe.cam, layer: recipe.cam_layer, present: recipe.present.clone() }
+fn cam_settings(recipe: &ExtractionRecipe, keys: &mut Keys) -> CamSettings {
+    CamSettings { method: *read!(keys, recipe.cam), layer: *read!(keys, recipe.cam_layer), present: read!(keys, recipe.present).clone() }
 }
 
 /// Only what the mode uses, so that a value that it does not use changes no key.
 fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> ExtractionSettings {
     let regions = recipe.mode.is_localised().then(|| RegionSettings {
-        cam: cam_settings(recipe),
+        cam: cam_settings(recipe, &mut Keys::default()),
         roi_threshold: recipe.roi_threshold.value(),
         minimum_area: (recipe.mode != Mode::SlFe).then_some(recipe.minimum_area),
         feature_layer: (recipe.mode == Mode::SlFe).then_some(recipe.feature_layer),
@@ -347,5 +229,62 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         pool: recipe.pool,
         precision: recipe.precision,
         crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of the stages of an experiment on drawn scenes.
+    fn names(matrix: &str) -> Vec<String> {
+        names_for(matrix, Goal::Classification)
+    }
+
+    fn names_for(matrix: &str, goal: Goal) -> Vec<String> {
+        let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.toml");
+        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
+        std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n")).unwrap();
+        let experiment = Experiment::load(project, &path, &[]).unwrap();
+        let goals = BTreeSet::from([goal]);
+        let mut builder = Builder::new(&experiment, project, Outside::Assumed, &goals, None);
+        experiment.cells.iter().for_each(|cell| drop(builder.cell(cell).unwrap()));
+        builder.planner.plan.stages.into_iter().map(|stage| stage.name).collect()
+    }
+
+    #[test]
+    fn stages_of_data_are_named_by_the_swept_values_that_change_them() {
+        let found = names("model = ['tiny']\n'data.image_size' = [[64, 80], [96, 120]]");
+        let with = |name: &str| found.iter().filter(|found| found.starts_with(name)).cloned().collect::<Vec<_>>();
+        assert_eq!(with("sample"), ["sample sample-endovis18"]);
+        assert_eq!(with("index"), ["index sample-endovis18 endovis-11"]);
+        assert_eq!(with("pack"), [64, 96].map(|height| format!("pack sample-endovis18 data.image_size=[{height}, {}]", height * 5 / 4)));
+
+        let found = names("model = ['tiny']\n'data.sample-endovis18.seed' = [1, 2]\n'model.epochs' = [1, 2]");
+        let distinct: BTreeSet<&String> = found.iter().collect();
+        assert_eq!((found.len(), distinct.len()), (2 * (3 + 2 * 2), found.len()), "{found:?}");
+        assert!(found.contains(&"pack sample-endovis18 data.sample-endovis18.seed=2".to_string()), "{found:?}");
+    }
+
+    #[test]
+    fn stages_that_differ_have_names_that_differ() {
+        let matrix =
+            "model = ['tiny']\nextraction = ['l-fe']\n'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
+        let found = names_for(matrix, Goal::Localization);
+        let distinct: BTreeSet<&String> = found.iter().collect();
+        assert_eq!(distinct.len(), found.len(), "{found:?}");
+        assert_eq!(found.iter().filter(|name| name.starts_with("heat-maps") && name.contains("minimum_area")).count(), 0);
+        assert_eq!(found.iter().filter(|name| name.starts_with("localize tiny at 0.3 extraction.cam=")).count(), 4);
+    }
+
+    #[test]
+    fn weights_are_named_by_what_tells_them_apart() {
+        let found = names("model = ['given']\n'model.weights' = ['a.pth', 'b.pth']\n'model.seed' = [1, 2]");
+        assert_eq!(found.iter().filter(|name| name.starts_with("import given model.weights=")).count(), 2, "{found:?}");
+        let found = names("model = ['tiny']\n'model.init' = ['a.pth', 'b.pth']\n'model.epochs' = [1, 2]");
+        let imports: Vec<&String> = found.iter().filter(|name| name.starts_with("import")).collect();
+        assert_eq!(imports, ["import a.pth", "import b.pth"]);
     }
 }

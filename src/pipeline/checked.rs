@@ -8,8 +8,8 @@ use std::ops::{Deref, RangeInclusive};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::head_stages::{CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads};
-use super::stages::{ExtractionSettings, Normalization};
+use super::head_settings::{CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads};
+use super::settings::{ExtractionSettings, Normalization};
 use surgcam_values::{ImageSize, Present, Threshold};
 
 type Outcome = Result<(), String>;

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use super::build::{Builder, CellStages, Goal, on_frames, swept};
-use super::head_stages::*;
+use super::goal::Goal;
+use super::head_settings::*;
+use super::kinds::*;
 use super::models::ModelStages;
-use super::stages::*;
+use super::naming::swept;
+use super::planned::CellStages;
+use super::planner::Planner;
+use super::settings::ExtractionSettings;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Resource, Stage, StageId};
+use surgcam_engine::plan::kind::StageKind;
+use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
 use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
@@ -19,10 +24,26 @@ pub(super) struct Found<'a> {
     pub model: &'a ModelStages,
     pub extraction: &'a Resolved<ExtractionRecipe>,
     pub settings: &'a ExtractionSettings,
-    pub extract: StageId,
+    pub extract: Handle<ExtractStage>,
 }
 
 impl Found<'_> {
+    fn features(&self) -> Source {
+        self.extract.output(ExtractStage::FEATURES)
+    }
+
+    fn index(&self) -> Source {
+        self.model.frames.index.output(IndexStage::INDEX)
+    }
+
+    fn pack(&self) -> Source {
+        self.model.frames.pack.output(PackStage::PACK)
+    }
+
+    fn annotations(&self) -> Source {
+        self.model.frames.index.output(IndexStage::ANNOTATIONS)
+    }
+
     fn name(&self, task: &str, last: Section) -> String {
         format!("{task} {} {}{}", self.model.recipe.name, self.extraction.name, swept(self.cell, last))
     }
@@ -43,7 +64,7 @@ impl Found<'_> {
     }
 }
 
-impl Builder<'_> {
+impl Planner<'_> {
     /// Every head of the cell.
     pub(super) fn heads(&mut self, found: &Found, stages: &mut CellStages) -> Result<()> {
         let heads = self.experiment.heads(found.cell)?;
@@ -72,17 +93,17 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn probe(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> StageId {
+    fn probe(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> Handle<ProbeStage> {
         let parameters = ProbeStage {
             ridge: head.value.ridge.value(),
             classes: found.model.architecture.classes,
             shuffled: found.extraction.value.shuffled,
         };
-        let stage = Stage::new(found.head_name("probe", head), &parameters, Resource::Processor);
-        self.plan.add(with_features(stage, found))
+        let inputs = ProbeInputs { features: found.features(), index: found.index(), pack: found.pack() };
+        self.plan.add(NewStage::new(found.head_name(ProbeStage::NAME, head), &parameters, inputs, Resource::Processor))
     }
 
-    fn caption(&mut self, found: &Found, head: &Arc<Resolved<HeadRecipe>>) -> Result<StageId> {
+    fn caption(&mut self, found: &Found, head: &Arc<Resolved<HeadRecipe>>) -> Result<Handle<CaptionStage>> {
         let recipe = &head.value;
         let parameters = CaptionStage {
             training: training(recipe, found),
@@ -104,16 +125,18 @@ impl Builder<'_> {
             }),
             joint: joint(head, found)?,
         };
-        let is_joint = parameters.joint.is_some();
+        let inputs = CaptionInputs {
+            features: found.features(),
+            index: found.index(),
+            pack: found.pack(),
+            annotations: found.annotations(),
+            checkpoint: parameters.joint.is_some().then(|| found.model.checkpoint.source()),
+        };
         let resource = resource(parameters.needs_one_core());
-        let mut stage = with_annotations(Stage::new(found.head_name("caption", head), &parameters, resource), found);
-        if is_joint {
-            stage = stage.output_of(input::CHECKPOINT, found.model.checkpoint, output::CHECKPOINT);
-        }
-        Ok(self.plan.add(stage))
+        Ok(self.plan.add(NewStage::new(found.head_name(CaptionStage::NAME, head), &parameters, inputs, resource)))
     }
 
-    fn interact(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> StageId {
+    fn interact(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> Handle<InteractStage> {
         let recipe = &head.value;
         let graph = GraphSettings {
             width: recipe.width.get(),
@@ -123,18 +146,21 @@ impl Builder<'_> {
             classes: found.model.architecture.classes,
             image_size: found.model.frames.image_size,
         };
-        let with_loss = |loss| InteractStage { training: training(recipe, found), graph, loss };
-        let stage_of = |name: String, loss| {
-            let parameters = with_loss(loss);
-            with_annotations(Stage::new(name, &parameters, resource(parameters.needs_one_core())), found)
+        let stage_of = |name: String, loss, biased: Option<Handle<InteractStage>>| {
+            let parameters = InteractStage { training: training(recipe, found), graph, loss };
+            let inputs = InteractInputs {
+                features: found.features(),
+                index: found.index(),
+                pack: found.pack(),
+                annotations: found.annotations(),
+                biased: biased.map(|biased| biased.output(InteractStage::HEAD)),
+            };
+            NewStage::new(name, &parameters, inputs, resource(parameters.needs_one_core()))
         };
-        let name = found.head_name("interact", head);
-        let mut stage = stage_of(name.clone(), recipe.loss);
-        if recipe.loss == InteractionLoss::CogTree {
-            let biased = self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy));
-            stage = stage.output_of(input::BIASED, biased, output::HEAD);
-        }
-        self.plan.add(stage)
+        let name = found.head_name(InteractStage::NAME, head);
+        let biased = (recipe.loss == InteractionLoss::CogTree)
+            .then(|| self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy, None)));
+        self.plan.add(stage_of(name, recipe.loss, biased))
     }
 
     /// Frames a second from pixels to features.
@@ -147,8 +173,8 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let measure = Stage::new(found.name("measure", Section::Extraction), &speed, Resource::Device);
-        stages.measure = Some(self.plan.add(on_frames(measure, found.model)));
+        let name = found.name(MeasureStage::NAME, Section::Extraction);
+        stages.measure = Some(self.plan.add(NewStage::new(name, &speed, found.model.inputs(), Resource::Device)));
     }
 
     /// Frames a second from pixels to caption and graph.
@@ -162,14 +188,16 @@ impl Builder<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let name = found.name_with("measure-tasks", found.cell.head.as_ref());
-        let mut stage = on_frames(Stage::new(name, &speed, Resource::Device), found.model);
-        for (head, input) in [(stages.caption, input::CAPTION), (stages.interact, input::INTERACT)] {
-            if let Some(head) = head {
-                stage = stage.output_of(input, head, output::HEAD);
-            }
-        }
-        stages.measure_tasks = Some(self.plan.add(stage));
+        let FrameInputs { checkpoint, pack, index } = found.model.inputs();
+        let inputs = MeasureTasksInputs {
+            checkpoint,
+            pack,
+            index,
+            caption: stages.caption.map(|caption| caption.output(CaptionStage::HEAD)),
+            interact: stages.interact.map(|interact| interact.output(InteractStage::HEAD)),
+        };
+        let name = found.name_with(MeasureTasksStage::NAME, found.cell.head.as_ref());
+        stages.measure_tasks = Some(self.plan.add(NewStage::new(name, &speed, inputs, Resource::Device)));
     }
 }
 
@@ -216,17 +244,6 @@ pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
         .hint("set head.beam to 2 or more, or head.self_critical_epochs = 0"));
     }
     Ok(())
-}
-
-fn with_features(stage: Stage, found: &Found) -> Stage {
-    stage
-        .output_of(input::FEATURES, found.extract, output::FEATURES)
-        .output_of(input::INDEX, found.model.frames.index, output::INDEX)
-        .output_of(input::PACK, found.model.frames.pack, output::PACK)
-}
-
-fn with_annotations(stage: Stage, found: &Found) -> Stage {
-    with_features(stage, found).output_of(input::ANNOTATIONS, found.model.frames.index, output::ANNOTATIONS)
 }
 
 fn search(recipe: &HeadRecipe) -> CaptionSearch {

@@ -5,8 +5,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::build::{Builder, Goal, Outside, swept, unknown_kinds};
+use super::build::{Builder, unknown_kinds};
+use super::goal::Goal;
 use super::heads;
+use super::naming::swept;
+use super::planner::{Outside, Planner};
 use super::sources::MIX;
 use surgcam_engine::error::{Error, Result};
 use surgcam_recipe::experiment::{Cell, Experiment};
@@ -50,23 +53,23 @@ fn in_every_cell(experiment: &Experiment, project: &Path, section: Section, name
 
 /// The parts of a cell that can be wrong by themselves, and all of it.
 fn of_cell(builder: &mut Builder, cell: &Cell) -> Vec<Error> {
-    let experiment = builder.experiment;
+    let experiment = builder.planner.experiment;
     let extraction = cell.extraction.as_deref().map(|name| experiment.extraction(cell, name));
-    [builder.remembered_model(cell).err(), extraction.and_then(Result::err), experiment.heads(cell).err(), builder.cell(cell).err()]
+    [builder.model(cell).err(), extraction.and_then(Result::err), experiment.heads(cell).err(), builder.cell(cell).err()]
         .into_iter()
         .flatten()
         .collect()
 }
 
 fn of_recipe(experiment: &Experiment, project: &Path, cell: &Cell, section: Section, name: &str) -> Result<()> {
-    let mut builder = Builder::new(experiment, project, Outside::Assumed, &BTreeSet::new(), None);
+    let mut planner = Planner::new(experiment, project, Outside::Assumed, &BTreeSet::new(), None);
     match section {
         Section::Adapter => experiment.adapter(cell, name).map(drop),
         Section::LabelSpace => experiment.label_space(cell, name).map(drop),
         Section::Data if is_unfinished_data(experiment, cell, name)? => Ok(()),
-        Section::Data => builder.data(cell, name, None).map(drop),
+        Section::Data => planner.data(cell, name, None).map(drop),
         Section::Model if is_unfinished_model(experiment, cell, name)? => Ok(()),
-        Section::Model => builder.model(cell, name, &mut Vec::new()).map(drop),
+        Section::Model => planner.model(cell, name, &mut Vec::new()).map(drop),
         Section::Extraction => experiment.extraction(cell, name).map(drop),
         Section::Head => match experiment.head(cell, name)? {
             head if head.value.task == HeadTask::Probe => Ok(()),

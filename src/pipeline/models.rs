@@ -1,15 +1,19 @@
 //! A model recipe to the stages that make its checkpoint: training, its start, or weights as they are.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::build::{Builder, Outside, swept, swept_where};
+use super::kinds::*;
+use super::naming::{Keys, read, swept};
+use super::planned::Checkpoint;
+use super::planner::{Outside, Planner};
+use super::settings::{Architecture, CamSettings, Normalization, Plateau};
 use super::sources::DataStages;
-use super::stages::*;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Resource, Source, Stage, StageId};
+use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::stat;
@@ -24,28 +28,47 @@ const LONGEST_CHAIN: usize = 100;
 /// A model with the stages that make it.
 pub(super) struct ModelStages {
     pub(super) recipe: Arc<Resolved<ModelRecipe>>,
-    pub(super) checkpoint: StageId,
+    pub(super) checkpoint: Checkpoint,
     pub(super) architecture: Architecture,
     /// Of training and evaluation.
     pub(super) normalization: Normalization,
     pub(super) frames: DataStages,
     /// Stages that its cells share, once one of them has asked.
-    pub(super) evaluate: OnceCell<StageId>,
-    pub(super) heat_maps: RefCell<Vec<(CamSettings, StageId)>>,
+    pub(super) evaluate: OnceCell<Handle<EvaluateStage>>,
+    pub(super) heat_maps: RefCell<Vec<(CamSettings, Handle<HeatMapsStage>)>>,
 }
 
-impl Builder<'_> {
+impl ModelStages {
+    /// What is read by stages that look at the model's frames through it.
+    pub(super) fn inputs(&self) -> FrameInputs<Source> {
+        FrameInputs {
+            checkpoint: self.checkpoint.source(),
+            pack: self.frames.pack.output(PackStage::PACK),
+            index: self.frames.index.output(IndexStage::INDEX),
+        }
+    }
+}
+
+/// Models by name and by the cell's values that can concern them: thousands of cells share a few.
+#[derive(Default)]
+pub(super) struct Models {
+    known: HashMap<String, Rc<ModelStages>>,
+}
+
+impl Models {
     /// The cell's model; cells that differ only in how features are taken share it.
-    pub(super) fn remembered_model(&mut self, cell: &Cell) -> Result<Rc<ModelStages>> {
+    pub(super) fn of_cell(&mut self, planner: &mut Planner, cell: &Cell) -> Result<Rc<ModelStages>> {
         let question = format!("{}{}", cell.model, swept(cell, Section::Model));
-        if let Some(known) = self.models.get(&question) {
+        if let Some(known) = self.known.get(&question) {
             return Ok(known.clone());
         }
-        let model = Rc::new(self.model(cell, &cell.model, &mut Vec::new())?);
-        self.models.insert(question, model.clone());
+        let model = Rc::new(planner.model(cell, &cell.model, &mut Vec::new())?);
+        self.known.insert(question, model.clone());
         Ok(model)
     }
+}
 
+impl Planner<'_> {
     /// `descendants`: the models that are fine-tuned from this one, to find a circle.
     pub(super) fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
         let recipe = self.experiment.model(cell, name)?;
@@ -68,12 +91,12 @@ impl Builder<'_> {
             std: model.std.map_or(data.normalization.std, ChannelDeviations::values),
         };
         let checkpoint = match model.train {
-            Training::None => self.imported(cell, &recipe, architecture)?,
+            Training::None => Checkpoint::Imported(self.imported(cell, &recipe, &frames)?),
             Training::Full => {
                 check_sequences(&recipe, &training, &frames)?;
                 let start = self.start(cell, &recipe, descendants)?;
                 let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
-                self.train(cell, name, &parameters, &training, &frames, start)
+                Checkpoint::Trained(self.train(cell, name, &parameters, &training, &frames, start))
             }
         };
         Ok(ModelStages {
@@ -88,7 +111,7 @@ impl Builder<'_> {
     }
 
     /// The stage whose checkpoint training starts from; `None` for a random start.
-    fn start(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, descendants: &mut Vec<String>) -> Result<Option<StageId>> {
+    fn start(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, descendants: &mut Vec<String>) -> Result<Option<Checkpoint>> {
         let model = &recipe.value;
         if let Some(parent) = &model.fine_tune_from {
             descendants.push(recipe.name.clone());
@@ -112,24 +135,27 @@ impl Builder<'_> {
             Init::Random => Ok(None),
             Init::File(file) => {
                 let hint = format!("put the file there, or start without it: --set model.{}.init=random", recipe.name);
-                let parameters = ImportStage { backbone: model.backbone, classes: None };
-                let axes = swept_where(cell, |section, key| section == Section::Model && key == "backbone");
-                let name = format!("import {}{axes}", file.file.display());
-                self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters).map(Some)
+                let mut keys = Keys::default();
+                let parameters = ImportStage { backbone: *read!(keys, model.backbone), classes: None };
+                let name = format!("import {}{}", file.file.display(), keys.swept(cell));
+                let weights = self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters)?;
+                Ok(Some(Checkpoint::Imported(weights)))
             }
         }
     }
 
-    fn imported(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, architecture: Architecture) -> Result<StageId> {
+    fn imported(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, frames: &DataStages) -> Result<Handle<ImportStage>> {
         let model = &recipe.value;
-        let Some(file) = &model.weights else {
+        // The label space says how many classes there must be, and the model may name it.
+        let mut keys = frames.label_space_keys.clone();
+        let _ = read!(keys, model.label_space);
+        let Some(file) = read!(keys, model.weights) else {
             return Err(Error::usage(format!("model.{} is not trained and names no weights", recipe.name))
                 .hint("add `weights = \"path/to/weights.safetensors\"`, or take `train = \"none\"` out"));
         };
-        let parameters = ImportStage { backbone: architecture.backbone, classes: Some(architecture.classes) };
+        let parameters = ImportStage { backbone: *read!(keys, model.backbone), classes: Some(frames.label_space.len()) };
         let hint = "check the path; it counts from the project's folder";
-        let axes = swept_where(cell, |_, key| ["backbone", "weights", "label_space", "classes"].contains(&key));
-        let name = format!("import {}{axes}", recipe.name);
+        let name = format!("import {}{}", recipe.name, keys.swept(cell));
         self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, name, &parameters)
     }
 
@@ -141,7 +167,7 @@ impl Builder<'_> {
         hint: &str,
         stage_name: String,
         parameters: &ImportStage,
-    ) -> Result<StageId> {
+    ) -> Result<Handle<ImportStage>> {
         let path: PathBuf = self.project.join(file);
         let digest = match self.outside {
             Outside::Assumed => Digest::of_bytes(path.as_os_str().as_encoded_bytes()),
@@ -156,9 +182,9 @@ impl Builder<'_> {
                 digest
             }
         };
-        let mut stage = Stage::new(stage_name, parameters, Resource::Processor).input(input::WEIGHTS, Source::External(digest));
-        stage.places.insert(place::WEIGHTS.into(), path);
-        Ok(self.plan.add(stage))
+        let inputs = ImportInputs { weights: Source::External(digest) };
+        let stage = NewStage::new(stage_name, parameters, inputs, Resource::Processor);
+        Ok(self.plan.add(stage.at_place(ImportStage::WEIGHTS, path)))
     }
 
     fn train(
@@ -168,22 +194,17 @@ impl Builder<'_> {
         parameters: &TrainStage,
         training: &[DataStages],
         validation: &DataStages,
-        start: Option<StageId>,
-    ) -> StageId {
-        let mut stage = Stage::new(format!("train {name}{}", swept(cell, Section::Model)), parameters, Resource::Device)
-            .output_of(input::VALIDATION_PACK, validation.pack, output::PACK)
-            .output_of(input::VALIDATION_INDEX, validation.index, output::INDEX);
-        for (part, data) in training.iter().enumerate() {
-            stage = stage.output_of(input::numbered(input::PACK, part), data.pack, output::PACK).output_of(
-                input::numbered(input::INDEX, part),
-                data.index,
-                output::INDEX,
-            );
-        }
-        if let Some(start) = start {
-            stage = stage.output_of(input::CHECKPOINT, start, output::CHECKPOINT);
-        }
-        self.plan.add(stage)
+        start: Option<Checkpoint>,
+    ) -> Handle<TrainStage> {
+        let inputs = TrainInputs {
+            pack: training.iter().map(|part| part.pack.output(PackStage::PACK)).collect(),
+            index: training.iter().map(|part| part.index.output(IndexStage::INDEX)).collect(),
+            validation_pack: validation.pack.output(PackStage::PACK),
+            validation_index: validation.index.output(IndexStage::INDEX),
+            checkpoint: start.map(Checkpoint::source),
+        };
+        let name = format!("train {name}{}", swept(cell, Section::Model));
+        self.plan.add(NewStage::new(name, parameters, inputs, Resource::Device))
     }
 }
 

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::build::{Builder, Outside, swept_where};
-use super::stages::*;
+use super::kinds::*;
+use super::naming::{Keys, read};
+use super::planner::{Outside, Planner};
+use super::settings::Normalization;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Resource, Source, Stage, StageId};
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::{Store, stat};
@@ -15,15 +18,17 @@ use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::library::Resolved;
-use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe, Section};
+use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe};
 
 /// The stages that hold one data recipe's frames, and what a model must know of them.
 #[derive(Debug, Clone)]
 pub struct DataStages {
     pub name: String,
-    pub index: StageId,
-    pub pack: StageId,
+    pub index: Handle<IndexStage>,
+    pub pack: Handle<PackStage>,
     pub label_space: LabelSpace,
+    /// What the label space depends on.
+    pub(super) label_space_keys: Keys,
     pub image_size: [u32; 2],
     pub normalization: Normalization,
     pub has_train: bool,
@@ -36,7 +41,13 @@ pub(super) const MIX: &str = "mix";
 /// More classes than this are a mistake in a label space.
 const MOST_CLASSES: usize = 1000;
 
-impl Builder<'_> {
+/// Where a data set is.
+enum Origin {
+    Drawn(Handle<SampleStage>),
+    Folder { root: PathBuf, digest: Digest },
+}
+
+impl Planner<'_> {
     /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it names one.
     pub(super) fn data(&mut self, cell: &Cell, name: &str, label_space: Option<&str>) -> Result<Vec<DataStages>> {
         let data = self.experiment.data(cell, name)?;
@@ -64,7 +75,7 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    /// As [`Builder::data`], where a mix makes no sense.
+    /// As [`Planner::data`], where a mix makes no sense.
     pub(super) fn single_data(&mut self, cell: &Cell, name: &str, label_space: Option<&str>, use_: &str) -> Result<DataStages> {
         let mut stages = self.data(cell, name, label_space)?;
         match stages.len() {
@@ -77,57 +88,76 @@ impl Builder<'_> {
 
     fn single(&mut self, cell: &Cell, data: &Resolved<DataRecipe>, label_space: Option<&str>) -> Result<DataStages> {
         let recipe = &data.value;
-        let is_sample = recipe.adapter == SAMPLE;
-        let adapter_name = match (&recipe.layout, is_sample) {
-            (Some(layout), true) => layout.clone(),
-            (None, true) => {
-                return Err(
-                    Error::usage(format!("data.{} draws scenes but names no `layout`", data.name)).hint("add `layout = \"endovis18\"`")
-                );
-            }
-            (_, false) => recipe.adapter.clone(),
-        };
-        if adapter_name.is_empty() {
-            return Err(Error::usage(format!("data.{} names no adapter", data.name))
-                .hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\""));
-        }
+        let (mut keys, mut label_space_keys) = (Keys::default(), Keys::default());
+        let adapter_name = adapter_name(data, &mut keys)?;
         let adapter = &self.experiment.adapter(cell, &adapter_name)?.value;
-        let space_name = label_space.unwrap_or(&recipe.label_space);
-        let space = self.experiment.label_space(cell, space_name)?;
-        let classes = self.class_map(cell, data, adapter, &space)?;
-        let source = source_layout(&data.name, recipe, adapter)?;
-        let index_parameters = IndexStage { source: source.clone(), classes, on_bad_frame: recipe.on_bad_frame };
-        let image_size = recipe.image_size.height_width();
-        let pack_parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
-        // Models with another label space share everything but the index: it is named by both.
-        let index_axes = swept_data(cell, &["image_size", "mean", "std", "label_space"]);
-        let index_stage = Stage::new(format!("index {} {space_name}{index_axes}", data.name), &index_parameters, Resource::Processor);
-        let pack_axes = swept_data(cell, &["mean", "std"]);
-        let pack_stage = Stage::new(format!("pack {}{pack_axes}", data.name), &pack_parameters, Resource::Processor);
-        let (index, pack) = if is_sample {
-            let sample_parameters = SampleStage { sample: sample_data(recipe, &source) };
-            let axes = swept_data(cell, &["image_size", "mean", "std", "label_space", "classes", "on_bad_frame"]);
-            let sample = self.plan.add(Stage::new(format!("sample {}{axes}", data.name), &sample_parameters, Resource::Processor));
-            let index = self.plan.add(index_stage.output_of(input::SAMPLE, sample, output::SAMPLE));
-            (index, pack_stage.output_of(input::SAMPLE, sample, output::SAMPLE))
-        } else {
-            let root = self.data_root(data)?;
-            let digest = self.source_digest(&root, &source).map_err(|error| error.as_usage())?;
-            let index = index_stage.input(input::SOURCE, Source::External(digest));
-            let index = self.plan.add(at_place(index, place::ROOT, &root));
-            (index, at_place(pack_stage, place::ROOT, &root))
+        let space_name = match label_space {
+            Some(of_model) => of_model,
+            None => read!(label_space_keys, recipe.label_space).as_str(),
         };
-        let pack = self.plan.add(pack.output_of(input::PICTURES, index, output::PICTURES));
+        let space = self.experiment.label_space(cell, space_name)?;
+        let mut sample_keys = keys.clone();
+        let classes = self.class_map(cell, data, adapter, &space, &mut keys)?;
+        let source = source_layout(&data.name, recipe, adapter, &mut keys)?;
+        let parameters = IndexStage { source, classes, on_bad_frame: *read!(keys, recipe.on_bad_frame) };
+        let origin = if recipe.adapter == SAMPLE {
+            let sample = self.sample(cell, data, adapter, &mut sample_keys);
+            keys.add(&sample_keys);
+            Origin::Drawn(sample)
+        } else {
+            let root = self.data_root(data, &mut keys)?;
+            let digest = self.source_digest(&root, &parameters.source).map_err(|error| error.as_usage())?;
+            Origin::Folder { root, digest }
+        };
+        // Models with another label space share everything but the index: it is named by both.
+        let index = self.index(format!("index {} {space_name}{}", data.name, keys.swept(cell)), &parameters, &origin);
+        let label_space = classes_of(&space.value, &mut label_space_keys);
+        keys.add(&label_space_keys);
+        let image_size = read!(keys, recipe.image_size).height_width();
+        let parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
+        let pack = self.pack(format!("pack {}{}", data.name, keys.swept(cell)), &parameters, index, &origin);
         Ok(DataStages {
             name: data.name.clone(),
             index,
             pack,
-            label_space: classes_of(&space),
+            label_space,
+            label_space_keys,
             image_size,
             normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
             has_train: !recipe.train.is_empty(),
             has_validation: !recipe.validation.is_empty(),
         })
+    }
+
+    fn sample(&mut self, cell: &Cell, data: &Resolved<DataRecipe>, adapter: &AdapterRecipe, keys: &mut Keys) -> Handle<SampleStage> {
+        let parameters = SampleStage { sample: sample_data(&data.value, adapter, keys) };
+        let name = format!("sample {}{}", data.name, keys.swept(cell));
+        self.plan.add(NewStage::new(name, &parameters, NoInputs, Resource::Processor))
+    }
+
+    fn index(&mut self, name: String, parameters: &IndexStage, origin: &Origin) -> Handle<IndexStage> {
+        let inputs = match origin {
+            Origin::Drawn(sample) => IndexInputs::Sample(sample.output(SampleStage::SAMPLE)),
+            Origin::Folder { digest, .. } => IndexInputs::Source(Source::External(*digest)),
+        };
+        let mut stage = NewStage::new(name, parameters, inputs, Resource::Processor);
+        if let Origin::Folder { root, .. } = origin {
+            stage = stage.at_place(IndexStage::ROOT, root.clone());
+        }
+        self.plan.add(stage)
+    }
+
+    fn pack(&mut self, name: String, parameters: &PackStage, index: Handle<IndexStage>, origin: &Origin) -> Handle<PackStage> {
+        let sample = match origin {
+            Origin::Drawn(sample) => Some(sample.output(SampleStage::SAMPLE)),
+            Origin::Folder { .. } => None,
+        };
+        let inputs = PackInputs { pictures: index.output(IndexStage::PICTURES), sample };
+        let mut stage = NewStage::new(name, parameters, inputs, Resource::Processor);
+        if let Origin::Folder { root, .. } = origin {
+            stage = stage.at_place(PackStage::ROOT, root.clone());
+        }
+        self.plan.add(stage)
     }
 
     /// The adapter's names with the recipe's own on top; every class must be in some label space.
@@ -137,7 +167,9 @@ impl Builder<'_> {
         data: &Resolved<DataRecipe>,
         adapter: &AdapterRecipe,
         space: &Resolved<LabelSpaceRecipe>,
+        keys: &mut Keys,
     ) -> Result<ClassMap> {
+        let recipe = &data.value;
         if space.value.classes.len() < 2 {
             return Err(Error::usage(format!("label_space.{} has fewer than two classes", space.name))
                 .hint("the tissue is the last class, instruments stand before it"));
@@ -152,7 +184,7 @@ impl Builder<'_> {
         }
         let known = self.experiment.known_classes(cell)?;
         let mut names = BTreeMap::new();
-        for (name, class) in adapter.classes.iter().chain(&data.value.classes) {
+        for (name, class) in read!(keys, adapter.classes).iter().chain(read!(keys, recipe.classes)) {
             if !known.contains(class) {
                 let suggestion = surgcam_recipe::file::did_you_mean(class, known.iter().map(String::as_str));
                 return Err(Error::usage(format!(
@@ -164,15 +196,17 @@ impl Builder<'_> {
             }
             names.insert(normalized(name), class.clone());
         }
-        Ok(ClassMap { space: classes_of(space), names })
+        Ok(ClassMap { space: classes_of(&space.value, keys), names })
     }
 
-    fn data_root(&self, data: &Resolved<DataRecipe>) -> Result<PathBuf> {
+    fn data_root(&self, data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<PathBuf> {
+        let recipe = &data.value;
+        let root = read!(keys, recipe.root);
         if matches!(self.outside, Outside::Assumed) {
-            return Ok(self.project.join(data.value.root.as_deref().unwrap_or(Path::new(""))));
+            return Ok(self.project.join(root.as_deref().unwrap_or(Path::new(""))));
         }
         let hint = format!("set the folder with --set data.{}.root=..., or under [set] in surgcam.toml", data.name);
-        let Some(root) = &data.value.root else {
+        let Some(root) = root else {
             return Err(Error::usage(format!("data.{} has no root: where its pictures lie is not known", data.name)).hint(hint));
         };
         let root = self.project.join(root);
@@ -197,13 +231,26 @@ impl Builder<'_> {
     }
 }
 
-fn classes_of(space: &Resolved<LabelSpaceRecipe>) -> LabelSpace {
-    LabelSpace { classes: space.value.classes.iter().map(|class| class.as_str().to_string()).collect() }
+/// The adapter that a data recipe is read with, or whose layout its drawn scenes are written in.
+fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> {
+    let recipe = &data.value;
+    if read!(keys, recipe.adapter).is_empty() {
+        return Err(
+            Error::usage(format!("data.{} names no adapter", data.name)).hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\"")
+        );
+    }
+    if recipe.adapter != SAMPLE {
+        return Ok(recipe.adapter.clone());
+    }
+    match read!(keys, recipe.layout).as_deref() {
+        None => Err(Error::usage(format!("data.{} draws scenes but names no `layout`", data.name)).hint("add `layout = \"endovis18\"`")),
+        Some("") => Err(Error::usage(format!("data.{} names no adapter", data.name)).hint("add `layout = \"endovis18\"` or \"cholec80\"")),
+        Some(layout) => Ok(layout.to_string()),
+    }
 }
 
-/// The cell's swept values that change frames and labels, but for those of keys that a stage does not look at.
-fn swept_data(cell: &Cell, ignored: &[&str]) -> String {
-    swept_where(cell, |section, key| section <= Section::Data && !ignored.contains(&key))
+fn classes_of(space: &LabelSpaceRecipe, keys: &mut Keys) -> LabelSpace {
+    LabelSpace { classes: read!(keys, space.classes).iter().map(|class| class.as_str().to_string()).collect() }
 }
 
 fn hash_folder(store: &Store, root: &Path, source: &SourceLayout) -> Result<Digest> {
@@ -213,83 +260,33 @@ fn hash_folder(store: &Store, root: &Path, source: &SourceLayout) -> Result<Dige
     Ok(Digest::of_bytes(listing.as_bytes()))
 }
 
-fn at_place(mut stage: Stage, name: &str, path: &Path) -> Stage {
-    stage.places.insert(name.to_string(), path.to_path_buf());
-    stage
-}
-
-fn source_layout(name: &str, recipe: &DataRecipe, adapter: &AdapterRecipe) -> Result<SourceLayout> {
-    let frames = recipe.frames.clone().or_else(|| adapter.frames.clone());
+fn source_layout(name: &str, recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> Result<SourceLayout> {
+    let frames = read!(keys, recipe.frames).clone().or_else(|| read!(keys, adapter.frames).clone());
     let frames = frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
         return Err(Error::usage(format!("data.{name} names no sequence"))
             .hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"));
     }
     Ok(SourceLayout {
-        layout: adapter.layout,
-        train: recipe.train.clone(),
-        validation: recipe.validation.clone(),
+        layout: *read!(keys, adapter.layout),
+        train: read!(keys, recipe.train).clone(),
+        validation: read!(keys, recipe.validation).clone(),
         frames,
-        labels: recipe.labels.clone().unwrap_or_else(|| adapter.labels.clone()),
-        boxes: recipe.boxes.clone().unwrap_or_else(|| adapter.boxes.clone()),
-        captions: recipe.captions.clone().unwrap_or_else(|| adapter.captions.clone()),
-        interactions: recipe.interactions.clone().unwrap_or_else(|| adapter.interactions.clone()),
-        frame_step: recipe.frame_step.unwrap_or(adapter.frame_step).get() as u32,
+        labels: read!(keys, recipe.labels).clone().unwrap_or_else(|| read!(keys, adapter.labels).clone()),
+        boxes: read!(keys, recipe.boxes).clone().unwrap_or_else(|| read!(keys, adapter.boxes).clone()),
+        captions: read!(keys, recipe.captions).clone().unwrap_or_else(|| read!(keys, adapter.captions).clone()),
+        interactions: read!(keys, recipe.interactions).clone().unwrap_or_else(|| read!(keys, adapter.interactions).clone()),
+        frame_step: read!(keys, recipe.frame_step).unwrap_or_else(|| *read!(keys, adapter.frame_step)).get() as u32,
     })
 }
 
-fn sample_data(recipe: &DataRecipe, source: &SourceLayout) -> SampleData {
+fn sample_data(recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> SampleData {
+    let sequences: BTreeSet<u32> = read!(keys, recipe.train).iter().chain(read!(keys, recipe.validation)).copied().collect();
     SampleData {
-        layout: source.layout,
-        sequences: source.sequences().into_iter().collect(),
-        frames_per_sequence: recipe.frames_per_sequence.get() as u32,
-        picture_size: recipe.picture_size.height_width(),
-        seed: recipe.seed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::build::Goal;
-    use surgcam_recipe::experiment::Experiment;
-
-    /// Names of the stages of an experiment on drawn scenes.
-    fn names(matrix: &str) -> Vec<String> {
-        let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("e.toml");
-        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
-        std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n")).unwrap();
-        let experiment = Experiment::load(project, &path, &[]).unwrap();
-        let goals = BTreeSet::from([Goal::Classification]);
-        let mut builder = Builder::new(&experiment, project, Outside::Assumed, &goals, None);
-        experiment.cells.iter().for_each(|cell| drop(builder.cell(cell).unwrap()));
-        builder.plan.stages.into_iter().map(|stage| stage.name).collect()
-    }
-
-    #[test]
-    fn stages_of_data_are_named_by_the_swept_values_that_change_them() {
-        let found = names("model = ['tiny']\n'data.image_size' = [[64, 80], [96, 120]]");
-        let with = |name: &str| found.iter().filter(|found| found.starts_with(name)).cloned().collect::<Vec<_>>();
-        assert_eq!(with("sample"), ["sample sample-endovis18"]);
-        assert_eq!(with("index"), ["index sample-endovis18 endovis-11"]);
-        assert_eq!(with("pack"), [64, 96].map(|height| format!("pack sample-endovis18 data.image_size=[{height}, {}]", height * 5 / 4)));
-
-        let found = names("model = ['tiny']\n'data.sample-endovis18.seed' = [1, 2]\n'model.epochs' = [1, 2]");
-        let distinct: BTreeSet<&String> = found.iter().collect();
-        assert_eq!((found.len(), distinct.len()), (2 * (3 + 2 * 2), found.len()), "{found:?}");
-        assert!(found.contains(&"pack sample-endovis18 data.sample-endovis18.seed=2".to_string()), "{found:?}");
-    }
-
-    #[test]
-    fn weights_are_named_by_what_tells_them_apart() {
-        let found = names("model = ['given']\n'model.weights' = ['a.pth', 'b.pth']\n'model.seed' = [1, 2]");
-        assert_eq!(found.iter().filter(|name| name.starts_with("import given model.weights=")).count(), 2, "{found:?}");
-        let found = names("model = ['tiny']\n'model.init' = ['a.pth', 'b.pth']\n'model.epochs' = [1, 2]");
-        let imports: Vec<&String> = found.iter().filter(|name| name.starts_with("import")).collect();
-        assert_eq!(imports, ["import a.pth", "import b.pth"]);
+        layout: *read!(keys, adapter.layout),
+        sequences: sequences.into_iter().collect(),
+        frames_per_sequence: read!(keys, recipe.frames_per_sequence).get() as u32,
+        picture_size: read!(keys, recipe.picture_size).height_width(),
+        seed: *read!(keys, recipe.seed),
     }
 }

@@ -1,17 +1,19 @@
-//! Which cells of a matrix are meant: those with given values, as `[[matrix.exclude]]` and `heads_for` have them.
+//! A choice among the cells of a matrix: those that have given values. `[[matrix.exclude]]` and
+//! `heads_for` are such choices.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::did_you_mean;
-use super::matrix::{Assignment, flattened};
+use super::assignment::{Assignment, flattened};
 use super::range::number;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 
-/// Axis -> value, or a list of which a cell has one. Axes may be nested tables or dotted names.
+/// For each axis that it names, the value that a cell must have, or a list of values of which a
+/// cell must have one. Axes are named by nested tables or by dotted keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "toml::Table", into = "toml::Table")]
 #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -34,18 +36,20 @@ impl From<CellFilter> for toml::Table {
 }
 
 impl CellFilter {
-    /// How many it names.
+    /// How many values the filter names.
     pub fn values(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// Whether the cell has, of every axis named here, one of the values. A filter that names none matches every cell.
+    /// Whether the cell has one of the filter's values on every axis that the filter names. A
+    /// filter that names no axis matches every cell.
     pub fn matches(&self, assignment: &Assignment) -> bool {
         self.0.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|expected| is_same(value, expected))))
     }
 
-    /// Fails for an axis, or a value of one, that is not among those that the matrix gives; `what` names the place in the message:
-    /// "the matrix excludes".
+    /// Fails if the filter names an axis or a value that the matrix does not have. `given` are the
+    /// matrix's values with their axes. The message begins with `what`, as in "the matrix
+    /// excludes".
     pub fn check<'a>(&self, what: &str, given: impl Iterator<Item = (&'a String, &'a toml::Value)> + Clone) -> Result<()> {
         for (name, values) in &self.0 {
             let of_axis: Vec<&toml::Value> = given.clone().filter(|(known, _)| *known == name).map(|(_, value)| value).collect();
@@ -64,7 +68,7 @@ impl CellFilter {
     }
 }
 
-/// `1` and `1.0` are the same number.
+/// Whether two values are equal. `1` and `1.0` are the same number.
 fn is_same(a: &toml::Value, b: &toml::Value) -> bool {
     match (number(a), number(b)) {
         (Some(a), Some(b)) => a == b,

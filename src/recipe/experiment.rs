@@ -1,4 +1,5 @@
-//! An experiment: its file, its matrix expanded into cells, and each cell's recipes resolved.
+//! An experiment: its file, the cells that its matrix expands to, and the resolved recipes of each
+//! cell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,23 +8,26 @@ use std::sync::Arc;
 use figment::Figment;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::file::{self, CheckedFile, did_you_mean};
+use super::assignment::Assignment;
+use super::file::{self, CheckedFile};
 use super::layer::{self, Layer};
-use super::library::{AimedOverride, Library, Resolved};
-use super::matrix::{Assignment, Matrix};
+use super::library::{Library, Resolved};
+use super::matrix::Matrix;
 use super::memory::ResolvedRecipes;
-use super::overrides::{self, Override, Rank, Target, target};
+use super::overrides::{self, Override, Rank};
 use super::schema::*;
+use super::target::{AimedOverride, Target, target};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 use surgcam_values::HeadTask;
 
 #[derive(Debug, Clone)]
 pub struct Cell {
     pub model: String,
-    /// Absent in an experiment that only classifies.
+    /// `None` in an experiment that only classifies.
     pub extraction: Option<String>,
-    /// The one that the matrix names; see [`Experiment::heads`].
+    /// The head that the matrix names. [`Experiment::heads`] has all heads of a cell.
     pub head: Option<String>,
     pub assignment: Assignment,
 }
@@ -33,15 +37,15 @@ pub struct Experiment {
     pub path: PathBuf,
     pub name: String,
     pub recipe: ExperimentRecipe,
-    /// Axis names in the order of the tables' columns.
+    /// The names of the axes, in the order of the columns of tables.
     pub axes: Vec<String>,
     pub cells: Vec<Cell>,
     library: Library,
-    /// What each swept value is about, and its `file:line` for error messages.
+    /// What each swept key is about, and the `file:line` that messages name.
     swept: BTreeMap<String, SweptKey>,
-    /// The experiment's own `[set]`.
+    /// The overrides in the experiment's own `[set]`.
     own: Vec<AimedOverride>,
-    /// surgcam.toml, variables, `--set`.
+    /// The overrides from surgcam.toml, from variables and from `--set`.
     outer: Vec<AimedOverride>,
     resolved: ResolvedRecipes,
 }
@@ -52,7 +56,7 @@ struct SweptKey {
     place: String,
 }
 
-/// A file's path, or the name of one in experiments/.
+/// Finds the file of an experiment. `name` is its path or the name of one in `experiments/`.
 pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
     let direct = PathBuf::from(name);
     if direct.is_file() {
@@ -80,7 +84,7 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
     }))
 }
 
-/// Names of the TOML files in a folder, without their ends.
+/// The names of the TOML files in a folder, without `.toml`.
 fn names_in(folder: &Path) -> Vec<String> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
@@ -89,7 +93,8 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 impl Experiment {
-    /// Reads the file at `path` on top of the project's recipes. `outer`: overrides in rising order.
+    /// Reads the file at `path`, whose values win over those of the project's recipes. The
+    /// overrides in `outer` come from outside the file, in rising order of their ranks.
     pub fn load(project: &Path, path: &Path, outer: &[Override]) -> Result<Self> {
         let mut library = Library::load(&project.join("recipes"))?;
         let checked = file::read(path)?;
@@ -122,7 +127,7 @@ impl Experiment {
         })
     }
 
-    /// The recipes alone, with no cell: to check them.
+    /// An experiment without cells, with which the recipes of a library can be checked.
     pub fn of_library(library: Library) -> Self {
         Experiment {
             path: PathBuf::new(),
@@ -138,12 +143,13 @@ impl Experiment {
         }
     }
 
-    /// The project's recipes with the experiment's own on top.
+    /// The project's recipes and the experiment's own.
     pub fn library(&self) -> &Library {
         &self.library
     }
 
-    /// All that was laid over the recipes, as text: two plans with the same text and the same keys are the same.
+    /// All overrides as text. Two plans are the same if this text and the keys of their stages are
+    /// the same.
     pub fn layers_text(&self) -> String {
         let line = |found: &AimedOverride| format!("{:?} {} {}\n", found.target, found.value, found.origin);
         self.own.iter().chain(&self.outer).map(line).collect()
@@ -153,7 +159,7 @@ impl Experiment {
         format!("{} ({axis} = {})", self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()), shortened(value))
     }
 
-    /// What of a cell's values is about a section's recipes.
+    /// Those values of a cell that are about the recipes of a section.
     fn assigned<'a>(&'a self, cell: &'a Cell, section: Section) -> impl Iterator<Item = (&'a String, &'a toml::Value, &'a Target)> {
         cell.assignment.iter().filter_map(move |(axis, value)| {
             let target = &self.swept.get(axis)?.target;
@@ -162,7 +168,7 @@ impl Experiment {
         })
     }
 
-    /// All layers, the cell's among them.
+    /// Resolves a recipe by merging all its layers, among them the values of the cell.
     fn resolve_layers<T>(&self, cell: Option<&Cell>, section: Section, name: &str) -> Result<Resolved<T>>
     where
         T: Default + Serialize + DeserializeOwned,
@@ -190,8 +196,9 @@ impl Experiment {
         })
     }
 
-    /// The quick way for a sweep of many values: the recipe without the cell, and the cell's values put in. Only where that is
-    /// the same as merging all layers; whatever is not plain takes the long way, errors too, for it knows how to name them.
+    /// A quick way to resolve a recipe in a sweep of many values: it takes the recipe without the
+    /// cell and puts the values of the cell in. `None` if merging all layers could give another
+    /// result. That includes all errors, because merging knows where a wrong value comes from.
     fn patched<T>(&self, cell: &Cell, section: Section, name: &str) -> Result<Option<Resolved<T>>>
     where
         T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -234,7 +241,8 @@ impl Experiment {
         self.resolve(cell, Section::Head, name)
     }
 
-    /// The heads that a cell's features are judged by, by their task: the experiment's, and the cell's own in the place of its task's.
+    /// The heads that judge the features of a cell, by their tasks. The cell's own head replaces
+    /// the experiment's head for the same task.
     pub fn heads(&self, cell: &Cell) -> Result<BTreeMap<HeadTask, Arc<Resolved<HeadRecipe>>>> {
         let mut heads: BTreeMap<HeadTask, Arc<Resolved<HeadRecipe>>> = BTreeMap::new();
         for name in &self.recipe.heads {
@@ -263,7 +271,7 @@ impl Experiment {
         self.resolve(cell, Section::LabelSpace, name)
     }
 
-    /// Every class name that some label space has.
+    /// The names of all classes of all label spaces.
     pub fn known_classes(&self, cell: &Cell) -> Result<BTreeSet<String>> {
         let mut known = BTreeSet::new();
         for name in self.library.names(Section::LabelSpace) {

@@ -1,4 +1,5 @@
-//! One TOML file, checked by itself: a mistake is named with file, line and the nearest key there is.
+//! One TOML file, checked by itself. A mistake in it is reported with the file, the line and the
+//! known key that is most like an unknown one.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,31 +10,33 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::schema::RecipeFile;
+use super::spelling::explained;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-/// In bytes. The longest list that a matrix may have fits in.
-const LARGEST_FILE: u64 = 1 << 20;
-/// In bytes, of a key's name.
-const LONGEST_KEY: usize = 100;
-/// Tables within tables. No recipe has half as many.
-const DEEPEST_TABLE: usize = 16;
-/// Names longer than this are not like any other.
-const LONGEST_COMPARED: usize = 100;
+pub use surgcam_engine::suggestion::did_you_mean;
 
-/// A file that is well-formed; its values are still TOML, to be merged.
+/// The most bytes that a file may have. The longest list that a matrix may have fits in.
+const LARGEST_FILE: u64 = 1 << 20;
+/// The most bytes that the name of a key may have.
+const LONGEST_KEY: usize = 100;
+/// The most tables that may lie within each other. No recipe needs half as many.
+const DEEPEST_TABLE: usize = 16;
+
+/// A file that is well-formed. Its values are still TOML, because layers are merged later.
 #[derive(Debug, Clone)]
 pub struct CheckedFile {
     pub path: PathBuf,
     pub table: toml::Table,
     text: String,
-    /// Made when the first place is asked for.
+    /// Made when somebody first asks for the place of a key.
     keys: OnceLock<Keys>,
 }
 
 impl CheckedFile {
-    /// `file:line` of a key, given as the parts of its path below a table; the keys of the file may be dotted themselves.
+    /// The `file:line` of a key. The key is given as the parts of its path below a table, however
+    /// the file divides the path into tables and dotted keys.
     pub fn place_of(&self, table: &str, path: &[String]) -> String {
         let keys = self.keys.get_or_init(|| Keys::of(&self.text));
         match keys.line(std::iter::once(table).chain(path.iter().map(String::as_str))) {
@@ -46,7 +49,8 @@ impl CheckedFile {
 /// The lines of a file's keys, by the parts of their paths.
 #[derive(Debug, Clone, Default)]
 struct Keys {
-    /// (a key's number, a part behind it) -> number and line of the key behind it. The file itself is number 0.
+    /// From the number of a table and a part of a path below it to the number and the line of the
+    /// key that this part names. The file itself has the number 0.
     below: HashMap<(usize, String), (usize, usize)>,
 }
 
@@ -84,11 +88,12 @@ impl Keys {
     }
 }
 
+/// Reads a recipe file or an experiment and checks it by itself.
 pub fn read(path: &Path) -> Result<CheckedFile> {
     parse::<RecipeFile>(path, &read_text(path)?)
 }
 
-/// The text of a recipe or of settings.
+/// The text of a recipe file or of surgcam.toml.
 pub fn read_text(path: &Path) -> Result<String> {
     regular_file::read_to_string(path, LARGEST_FILE).map_err(Error::as_usage)
 }
@@ -102,7 +107,8 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<CheckedFile
     Ok(CheckedFile { path: path.to_path_buf(), table, text: text.to_string(), keys: OnceLock::new() })
 }
 
-/// A path is as long as all keys above it together, so a few long or deep ones could make many long paths.
+/// Refuses keys that are too long or lie too deep. The path of a key holds all keys above it, so a
+/// few long or deep keys could make very many long paths.
 fn check_keys(table: &toml::Table, depth: usize) -> Result<()> {
     if depth > DEEPEST_TABLE {
         return Err(Error::usage(format!("it has more than {DEEPEST_TABLE} tables within each other")));
@@ -128,46 +134,6 @@ fn located(path: &Path, text: &str, message: &str, span: Option<Range<usize>>) -
         None => path.display().to_string(),
     };
     explained(message).at(place)
-}
-
-/// A message of serde's as a usage error; for an unknown key or variant with the nearest one that is known.
-pub fn explained(message: &str) -> Error {
-    let message = message.trim().trim_end_matches('.');
-    let error = Error::usage(message.lines().collect::<Vec<_>>().join("; "));
-    match unknown_name(message) {
-        Some((unknown, known)) => match nearest(&unknown, known.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error,
-        },
-        None => error,
-    }
-}
-
-/// From "unknown field `x`, expected one of `a`, `b`": x and what was expected.
-fn unknown_name(message: &str) -> Option<(String, Vec<String>)> {
-    let start = message.find("unknown field `").or_else(|| message.find("unknown variant `"))?;
-    let mut quoted = message[start..].split('`').skip(1).step_by(2).map(String::from);
-    let unknown = quoted.next()?;
-    Some((unknown, quoted.collect()))
-}
-
-/// The other name most like `unknown`, if any is like it at all.
-pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if unknown.len() > LONGEST_COMPARED {
-        return None;
-    }
-    known
-        .into_iter()
-        .filter(|name| *name != unknown && name.len() <= LONGEST_COMPARED)
-        .map(|name| (strsim::normalized_damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= 0.4)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
-}
-
-/// ", did you mean `x`?" or nothing.
-pub fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(unknown, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]

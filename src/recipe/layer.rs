@@ -1,16 +1,16 @@
-//! One layer of what a recipe's values are merged from, and the mistakes that merging finds.
+//! A layer of values that a recipe is merged from, and the mistakes that merging finds.
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 use serde::Serialize;
 
-use super::file;
+use super::spelling;
 use surgcam_engine::error::{Error, Result};
 
-/// The origin of values that nobody gave.
+/// The origin of a default.
 pub(super) const BUILT_IN: &str = "built-in";
 
-/// A table and where it came from.
+/// A table of values and the place that it comes from.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pub(super) origin: String,
@@ -18,14 +18,15 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// The lowest layer; `what` is named where it cannot be made.
+    /// The lowest layer, which holds the defaults. A message about it calls it "the defaults of
+    /// `what`".
     pub(super) fn of_defaults(defaults: &impl Serialize, what: &str) -> Result<Self> {
         let table =
             toml::Table::try_from(defaults).map_err(|error| Error::failure(format!("the defaults of {what} are no TOML: {error}")))?;
         Ok(Layer { origin: BUILT_IN.into(), table })
     }
 
-    /// A single value, by the parts of its key.
+    /// A layer that holds a single value. `key` are the parts of its path.
     pub(super) fn of_value(origin: &str, key: &[String], value: &toml::Value) -> Self {
         let Some((first, deeper)) = key.split_first() else {
             return Layer { origin: origin.into(), table: toml::Table::new() };
@@ -47,10 +48,11 @@ impl Provider for Layer {
     }
 }
 
-/// A mistake in a merged value, at the layer that it came from; `above`: the parts of the key above the value's own.
+/// Makes an error of a mistake in a merged value. It names the layer that the value comes from and
+/// the whole path of the key, which begins with the parts in `above`.
 pub(super) fn explained(error: figment::Error, above: &[&str]) -> Error {
     let path: Vec<&str> = above.iter().copied().chain(error.path.iter().map(String::as_str)).collect();
-    let explained = file::explained(&format!("{} (in `{}`)", error.kind, path.join(".")));
+    let explained = spelling::explained(&format!("{} (in `{}`)", error.kind, path.join(".")));
     match &error.metadata {
         Some(metadata) => explained.at(metadata.name.as_ref()),
         None => explained,

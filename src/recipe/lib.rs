@@ -1,18 +1,28 @@
-//! Recipes: from TOML files, variables and `--set` to typed, validated values, each with its origin.
+//! Recipes: TOML files, variables and `--set` become typed, checked values, each with its origin.
 //!
-//! * [`schema`]: the sections of a file, key by key; the types of their values are `surgcam_values`'s.
-//! * [`file`]: reads one file and checks it by itself, so that a mistake is named with its line.
-//! * [`overrides`]: `a.b = value` from surgcam.toml, SURGCAM_SET__ variables and `--set`.
-//! * [`library`]: all recipes that are there, and `layer`s merged for one of them.
-//! * [`matrix`]: what an experiment sweeps, expanded, with its `range`s. [`experiment`]: an experiment with its cells and their recipes.
-//! * [`cell_filter`]: which of its cells are meant.
-//! * [`memory`]: resolved recipes, each distinct one once.
-//! * [`settings`]: what belongs to the machine: store, results, device.
+//! Each module imports only modules that stand above it in this list:
 //!
-//! Layers, later wins: built-in defaults, recipe files (with `extends`), the experiment's own tables, its `[set]`, the
-//! matrix cell, surgcam.toml, variables, `--set`. An override of a whole section (`model.epochs`) comes before one of a
-//! single recipe (`model.gc-a.epochs`) from the same place.
+//! * `spelling`: names that nobody knows, and the known name that was probably meant.
+//! * `range`, `assignment`, [`cell_filter`]: the values of a cell, and a choice among cells.
+//! * [`schema`]: the sections of a file with all their keys. `surgcam_values` has the types of most
+//!   values. [`reference`] makes the tables of keys in docs/recipes.md from it.
+//! * [`file`]: reads one file and checks it by itself, so that a mistake is found with its line.
+//! * [`overrides`]: `a.b = value` from `[set]`, from `SURGCAM_SET__` variables and from `--set`.
+//!   [`target`] finds out what an override is about.
+//! * [`settings`]: what belongs to the machine, such as the store, the results and the device.
+//! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
+//! * `axis`, [`matrix`]: the axes of an experiment, expanded into all combinations of their values.
+//! * [`memory`]: keeps resolved recipes, so that each distinct one is resolved only once.
+//! * [`experiment`]: an experiment with its cells and their recipes.
+//!
+//! Recipes are merged from these layers, of which a later one wins over an earlier one: built-in
+//! defaults, recipe files (a recipe that is extended comes before the one that extends it), the
+//! experiment's own tables, its `[set]`, the cell of its matrix, surgcam.toml, variables, `--set`.
+//! Among overrides from one place, one of a single recipe (`model.gc-a.epochs`) wins over one of
+//! all recipes of a section (`model.epochs`).
 
+mod assignment;
+mod axis;
 pub mod cell_filter;
 pub mod experiment;
 pub mod file;
@@ -22,5 +32,8 @@ pub mod matrix;
 pub mod memory;
 pub mod overrides;
 mod range;
+pub mod reference;
 pub mod schema;
 pub mod settings;
+mod spelling;
+pub mod target;

@@ -1,4 +1,4 @@
-//! All recipes that there are, and the merging of layers for one of them.
+//! All recipes of a project, and how the layers of one of them are merged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,43 +6,36 @@ use std::path::Path;
 use figment::Figment;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::file::{self, CheckedFile, did_you_mean};
+use super::file::{self, CheckedFile};
 use super::layer::{self, Layer};
-use super::overrides::{Override, Rank, Target, target};
-use super::schema::*;
+use super::overrides::Override;
+use super::schema::Section;
+use super::target::{AimedOverride, Target, target};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 use surgcam_values::Name;
-
-/// An override together with what it is about.
-#[derive(Debug, Clone)]
-pub struct AimedOverride {
-    pub target: Target,
-    pub value: toml::Value,
-    pub rank: Rank,
-    pub origin: String,
-}
 
 #[derive(Debug, Clone, Default)]
 pub struct Library {
-    /// Layers of each recipe as the files give them, in rising order.
+    /// What the files say about each recipe. A later layer wins over an earlier one.
     recipes: BTreeMap<(Section, Name), Vec<Layer>>,
 }
 
-/// A recipe with every value, and where each came from.
+/// A recipe with all its values, and where each value comes from.
 #[derive(Debug, Clone)]
 pub struct Resolved<T> {
     pub name: String,
     pub value: T,
-    /// Key -> origin ("built-in", a file, `--set ...`).
+    /// The origin of each value by its key: "built-in", a file, or `--set ...`.
     pub origins: BTreeMap<String, String>,
 }
 
-/// Recipes that extend each other, one behind the other, at most.
+/// The most recipes that may extend each other in a row.
 const LONGEST_CHAIN: usize = 100;
 
 impl Library {
-    /// Every `*.toml` below `recipes/`.
+    /// Reads every `*.toml` below the folder. Fails at the first file that is wrong.
     pub fn load(recipes: &Path) -> Result<Self> {
         let (library, mistakes) = Self::read(recipes);
         match mistakes.into_iter().next() {
@@ -51,7 +44,8 @@ impl Library {
         }
     }
 
-    /// As [`Library::load`], with the mistakes of all files that cannot be taken.
+    /// Reads every `*.toml` below the folder. Files that are wrong are left out, and their mistakes
+    /// are returned.
     pub fn read(recipes: &Path) -> (Self, Vec<Error>) {
         let mut library = Library::default();
         let mut mistakes = Vec::new();
@@ -67,7 +61,8 @@ impl Library {
         (library, mistakes)
     }
 
-    /// A name given by two files is an error: nobody could say which one holds.
+    /// Adds the recipes of one file. Fails if another file has given a recipe of the same name,
+    /// because it would be unclear which of the two is meant.
     fn add_new(&mut self, checked: &CheckedFile) -> Result<()> {
         for (section, name, _) in recipes_of(checked) {
             if let Some(first) = self.origin(section, name.as_str()) {
@@ -80,7 +75,8 @@ impl Library {
         Ok(())
     }
 
-    /// Adds the recipes of one file on top of what is there.
+    /// Adds the recipes of one file. Their values win over those of recipes of the same name that
+    /// were added before.
     pub fn add(&mut self, checked: &CheckedFile) {
         for (section, name, table) in recipes_of(checked) {
             let layer = Layer { origin: checked.path.display().to_string(), table: table.clone() };
@@ -88,25 +84,27 @@ impl Library {
         }
     }
 
-    /// What the files say of a recipe; `None` where there is none of this name.
+    /// What the files say about a recipe, or `None` if there is no recipe of this name.
     fn layers(&self, section: Section, name: &str) -> Option<&Vec<Layer>> {
         self.recipes.get(&(section, Name::try_from(name.to_string()).ok()?))
     }
 
-    /// The file that said something of a recipe last.
+    /// The last of the files that say something about a recipe.
     fn origin(&self, section: Section, name: &str) -> Option<&str> {
         self.layers(section, name)?.last().map(|layer| layer.origin.as_str())
     }
 
-    /// Every recipe with the file that said something of it last.
+    /// Section and name of every recipe, and the last of the files that say something about it.
     pub fn recipes(&self) -> impl Iterator<Item = (Section, &str, &str)> {
         self.recipes.iter().filter_map(|((section, name), layers)| Some((*section, name.as_str(), layers.last()?.origin.as_str())))
     }
 
+    /// The names of all recipes of a section.
     pub fn names(&self, section: Section) -> Vec<String> {
         self.recipes.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.to_string()).collect()
     }
 
+    /// Finds out what each override is about. Fails if one is about nothing that there is.
     pub fn aim(&self, overrides: &[Override]) -> Result<Vec<AimedOverride>> {
         overrides
             .iter()
@@ -117,7 +115,8 @@ impl Library {
             .collect()
     }
 
-    /// From the recipe's oldest ancestor to itself.
+    /// The names of a recipe and of those that it extends. The oldest ancestor comes first and the
+    /// recipe itself comes last.
     fn chain(&self, section: Section, name: &str) -> Result<Vec<String>> {
         let mut chain = vec![name.to_string()];
         loop {
@@ -147,7 +146,9 @@ impl Library {
         }
     }
 
-    /// All layers merged: defaults, the chain's files, then overrides in the order given.
+    /// Merges all layers of a recipe: the defaults, what the files say about its ancestors and
+    /// about the recipe itself, and the overrides, which must be given in rising order of their
+    /// ranks.
     pub fn resolve<T>(&self, section: Section, name: &str, overrides: &[AimedOverride]) -> Result<Resolved<T>>
     where
         T: Default + Serialize + DeserializeOwned,
@@ -164,12 +165,13 @@ impl Library {
         }
         let value = figment.extract().map_err(|error| layer::explained(error, &[section.name(), name]))?;
         let origins =
-            section.keys().iter().filter_map(|(key, _)| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
+            section.keys().iter().filter_map(|key| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
         Ok(Resolved { name: name.to_string(), value, origins })
     }
 
-    /// The overrides that concern a recipe, each as a layer. Of those of one rank, the wide ones come first. One of an ancestor
-    /// reaches its children unless a recipe in between says otherwise itself.
+    /// The overrides that concern a recipe, each as a layer. Among overrides of one rank, those of
+    /// all recipes come before those of one recipe. An override of an ancestor holds for a recipe
+    /// unless the recipe, or one between the two, gives the value itself.
     fn override_layers(&self, section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
         let says_otherwise = |descendants: &[String], key: &[String]| {
             let tables = descendants.iter().filter_map(|name| self.layers(section, name)).flatten();
@@ -196,7 +198,7 @@ impl Library {
     }
 }
 
-/// Section, name and table of each recipe in a file, whose names were checked when it was read.
+/// Section, name and table of each recipe in a file. The names were checked when the file was read.
 fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, Name, &toml::Table)> {
     Section::ALL.into_iter().flat_map(|section| {
         let recipes = checked.table.get(section.name()).and_then(toml::Value::as_table);
@@ -207,7 +209,7 @@ fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, Name, &to
     })
 }
 
-/// Whether a recipe's table has a value of this key.
+/// Whether a recipe's table has a value for this key.
 fn says(table: &toml::Table, key: &[String]) -> bool {
     match table.get(&key[0]) {
         Some(toml::Value::Table(inner)) if key.len() > 1 => says(inner, &key[1..]),
@@ -219,6 +221,7 @@ fn says(table: &toml::Table, key: &[String]) -> bool {
 mod tests {
     use super::super::layer::BUILT_IN;
     use super::super::overrides::from_argument;
+    use super::super::schema::{ExtractionRecipe, ModelRecipe, RecipeFile};
     use super::*;
     use surgcam_values::Threshold;
 

@@ -1,92 +1,71 @@
-//! The matrix of an experiment: what is swept, expanded into every combination before anything runs.
+//! The matrix of an experiment: its axes, expanded into every combination before anything runs.
 //!
 //! ```toml
 //! [matrix]
-//! model = ["gc-a", "gc-d"]                                            # a list
-//! "extraction.roi_threshold" = { from = 0.1, to = 0.9, step = 0.1 }   # a range, both ends in it
-//! [[matrix.zip]]                                                      # lists that turn together
+//! model = ["gc-a", "gc-d"]               # a list
+//! # A range, to which both ends belong:
+//! "extraction.roi_threshold" = { from = 0.1, to = 0.9, step = 0.1 }
+//! [[matrix.zip]]                         # lists that turn together
 //! "model.epochs" = [10, 20]
 //! "model.learning_rate" = [0.1, 0.05]
-//! [[matrix.exclude]]                                                  # cells with all of these values are left out
+//! [[matrix.exclude]]                     # cells with all of these values are left out
 //! model = "gc-a"
 //! "extraction.roi_threshold" = [0.8, 0.9]
-//! [matrix.cases.small]                                                # named sets of values: one cell each
+//! [matrix.cases.small]                   # named sets of values, one cell for each
 //! "model.backbone" = "resnet18"
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
+use super::assignment::flattened;
+use super::axis::{Axis, MOST_CELLS, Room, values};
 use super::cell_filter::CellFilter;
-use super::file::did_you_mean;
-use super::library::AimedOverride;
-use super::overrides::Target;
-use super::range::{is_range, range_values};
+use super::target::{AimedOverride, Target};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 
-/// More cells than this are a mistake in a matrix.
-pub(super) const MOST_CELLS: usize = 100_000;
-/// More values than this, of all axes together, cannot be those of a matrix with so many cells.
-const MOST_VALUES: usize = 2 * MOST_CELLS;
-/// More axes than this are a mistake in a matrix, too.
+pub use super::assignment::Assignment;
+pub use super::axis::CASE;
+
+/// A matrix with more axes than this is a mistake.
 const MOST_AXES: usize = 100;
-/// Values of all cells together: what they take of the memory.
+/// The most values that all cells together may have, because all of them are held in memory.
 const MOST_ASSIGNED: usize = 20 * MOST_CELLS;
-/// Values that name the cells of a filter: each cell is compared with each of them.
+/// The most values that filters may name, because each cell is compared with each of them.
 const MOST_FILTERED: usize = 5_000;
-/// Axes that name a recipe; the names that a row of a table starts with.
+/// The axes that name a recipe. They are the first columns of a table, in this order.
 const NAMING: [&str; 3] = ["model", "extraction", "head"];
-/// The name of the axis of named cases.
-pub const CASE: &str = "case";
 
-/// One combination: axis name -> value.
-pub type Assignment = BTreeMap<String, toml::Value>;
-
-#[derive(Debug, Clone, PartialEq)]
-struct Axis {
-    /// The columns that tell its points apart.
-    names: Vec<String>,
-    points: Vec<Assignment>,
-}
-
-impl Axis {
-    fn list(name: String, values: Vec<toml::Value>) -> Self {
-        let points = values.into_iter().map(|value| Assignment::from([(name.clone(), value)])).collect();
-        Axis { names: vec![name], points }
-    }
-
-    fn sets(&self, name: &str) -> bool {
-        self.points.iter().any(|point| point.contains_key(name))
-    }
-}
-
+/// The axes of an experiment and the cells that it leaves out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     axes: Vec<Axis>,
-    /// Cells that one of these matches are left out.
+    /// A cell that matches one of these is left out.
     excludes: Vec<CellFilter>,
-    /// The axes as the file has them, before outer overrides.
+    /// The axes as the file gives them, before outer overrides change them.
     written: Vec<Axis>,
 }
 
 impl Matrix {
-    /// Reads `[matrix]`. An outer override of a swept value takes the place of all its values.
+    /// Reads `[matrix]`. An outer override of a swept key replaces all values that the matrix gives
+    /// to this key.
     pub fn new(table: &toml::Table, outer: &[AimedOverride]) -> Result<Self> {
         let mut matrix = Matrix { axes: Vec::new(), excludes: Vec::new(), written: Vec::new() };
         let mut lists = table.clone();
         let zips = lists.remove("zip");
         let excludes = lists.remove("exclude");
         let cases = lists.remove("cases");
-        let mut room = MOST_VALUES;
+        let mut room = Room::default();
         for (name, value) in flattened(&lists) {
             let values = values(&name, &value, &mut room)?;
             no_value_twice(&name, &values)?;
             matrix.axes.push(Axis::list(name, values));
         }
         for zip in tables("zip", zips.as_ref())? {
-            matrix.axes.push(zipped(zip, &mut room)?);
+            matrix.axes.push(Axis::zipped(zip, &mut room)?);
         }
-        matrix.axes.extend(cases.as_ref().map(named_cases).transpose()?);
+        matrix.axes.extend(cases.as_ref().map(Axis::named_cases).transpose()?);
         matrix.excludes = filters(excludes.as_ref())?;
         matrix.written = matrix.axes.clone();
         outer.iter().try_for_each(|found| matrix.apply(found, &mut room))?;
@@ -96,16 +75,17 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Fails for a filter of cells that the matrix cannot have; `what` names the filter in the message.
+    /// Fails if the filter names cells that the matrix cannot have. The message begins with `what`,
+    /// as in "the matrix excludes".
     pub fn check_filter(&self, filter: &CellFilter, what: &str) -> Result<()> {
         if filter.values() > MOST_FILTERED {
             return Err(Error::usage(format!("{what} more than {MOST_FILTERED} values")));
         }
-        // A value that an override took the place of is no mistake of the filter's.
+        // The filter may name values that an override has replaced.
         filter.check(what, self.written.iter().chain(&self.axes).flat_map(|axis| &axis.points).flatten())
     }
 
-    fn apply(&mut self, found: &AimedOverride, room: &mut usize) -> Result<()> {
+    fn apply(&mut self, found: &AimedOverride, room: &mut Room) -> Result<()> {
         match &found.target {
             Target::Axis { name } if ["zip", "cases"].contains(&name.split('.').next().unwrap_or_default()) => {
                 Err(Error::usage(format!("matrix.{name} cannot be overridden"))
@@ -136,7 +116,7 @@ impl Matrix {
         }
     }
 
-    /// Before anything is made of the combinations.
+    /// Fails if the matrix has too many cells. This is counted before the combinations are made.
     fn check_size(&self) -> Result<()> {
         let cells = self.axes.iter().fold(1_usize, |cells, axis| cells.saturating_mul(axis.points.len()));
         let of_a_cell: usize = self.axes.iter().map(|axis| axis.points.iter().map(Assignment::len).max().unwrap_or(0)).sum();
@@ -156,6 +136,7 @@ impl Matrix {
         Ok(())
     }
 
+    /// Fails for axes and excludes that cannot be meant as they are written.
     fn check(&self) -> Result<()> {
         for axis in &self.axes {
             if axis.points.is_empty() {
@@ -194,17 +175,17 @@ impl Matrix {
         Ok(())
     }
 
-    /// Axis names in the order of the tables' columns.
+    /// The names of the axes, in the order of the columns of tables.
     pub fn columns(&self) -> Vec<String> {
         self.axes.iter().flat_map(|axis| axis.names.iter().cloned()).collect()
     }
 
-    /// Every name that some cell has a value of.
+    /// The name of every value that some cell has.
     pub fn assigned_names(&self) -> impl Iterator<Item = &String> + Clone {
         self.axes.iter().flat_map(|axis| axis.points.iter().flat_map(Assignment::keys))
     }
 
-    /// Every combination but the excluded ones, the first axis turning slowest.
+    /// Every combination that is not excluded. The value of the first axis changes most slowly.
     pub fn assignments(&self) -> Result<Vec<Assignment>> {
         let mut assignments = vec![Assignment::new()];
         for axis in &self.axes {
@@ -224,7 +205,7 @@ impl Matrix {
     }
 }
 
-/// A cell that is there twice is a mistake in the list.
+/// Fails for a list that names a value twice, because its cells would be there twice.
 fn no_value_twice(name: &str, values: &[toml::Value]) -> Result<()> {
     let mut seen = HashSet::new();
     match values.iter().find(|value| !seen.insert(value.to_string())) {
@@ -246,67 +227,6 @@ fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml
         Some(toml::Value::Array(several)) => several.iter().map(|one| one.as_table().ok_or_else(wrong)).collect(),
         Some(_) => Err(wrong()),
     }
-}
-
-/// Leaves by dotted name; a range is a leaf.
-pub(super) fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
-    let mut leaves = Vec::new();
-    for (name, value) in table {
-        match value {
-            toml::Value::Table(inner) if !is_range(inner) => {
-                leaves.extend(flattened(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
-            }
-            leaf => leaves.push((name.clone(), leaf.clone())),
-        }
-    }
-    leaves
-}
-
-/// A list as it is, or a range as the list that it stands for. `room`: how many values the matrix may still have.
-fn values(name: &str, value: &toml::Value, room: &mut usize) -> Result<Vec<toml::Value>> {
-    let values = match value {
-        toml::Value::Array(values) => values.clone(),
-        toml::Value::Table(range) if is_range(range) => range_values(name, range)?,
-        other => {
-            return Err(Error::usage(format!("the matrix's `{name}` is {}, a list or a range is expected", shortened(other)))
-                .hint(format!("write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}")));
-        }
-    };
-    *room = room.checked_sub(values.len()).ok_or_else(|| {
-        Error::usage(format!("the axes of the matrix have more than {MOST_VALUES} values together"))
-            .hint(format!("sweep fewer values at once: a matrix has at most {MOST_CELLS} cells"))
-    })?;
-    Ok(values)
-}
-
-fn zipped(table: &toml::Table, room: &mut usize) -> Result<Axis> {
-    if table.is_empty() {
-        return Err(
-            Error::usage("a [[matrix.zip]] names nothing that turns").hint("write its keys below, each with a list, or take it out")
-        );
-    }
-    let lists = flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value, room)?, name))).collect::<Result<Vec<_>>>()?;
-    let length = lists.first().map_or(0, |(values, _)| values.len());
-    if let Some((values, name)) = lists.iter().find(|(values, _)| values.len() != length) {
-        return Err(Error::usage(format!(
-            "lists of a zip turn together, but `{}` has {length} values and `{name}` {}",
-            lists[0].1,
-            values.len()
-        )));
-    }
-    let point = |position: usize| lists.iter().map(|(values, name)| (name.clone(), values[position].clone())).collect();
-    Ok(Axis { names: lists.iter().map(|(_, name)| name.clone()).collect(), points: (0..length).map(point).collect() })
-}
-
-fn named_cases(cases: &toml::Value) -> Result<Axis> {
-    let wrong = || Error::usage("the matrix's `cases` are no tables").hint("write [matrix.cases.NAME] and its values below");
-    let mut points = Vec::new();
-    for (name, values) in cases.as_table().ok_or_else(wrong)? {
-        let mut point: Assignment = flattened(values.as_table().ok_or_else(wrong)?).into_iter().collect();
-        point.insert(CASE.into(), toml::Value::String(name.clone()));
-        points.push(point);
-    }
-    Ok(Axis { names: vec![CASE.into()], points })
 }
 
 #[cfg(test)]
@@ -367,7 +287,7 @@ mod tests {
         assert_eq!(column(&cells, "model"), ["\"a\"", "\"b\"", "\"b\""]);
     }
 
-    /// Each with a range from 1.
+    /// Nine axes, each with a range from 1.
     fn nine_axes(to: &str, step: &str) -> String {
         let axis = |number: usize| format!("\"head.h{number}.epochs\" = {{ from = 1, to = {to}, step = {step} }}\n");
         (1..=9).map(axis).collect()

@@ -1,4 +1,5 @@
-//! Resolved recipes by what they depend on, so that a sweep of thousands of cells resolves each distinct recipe once.
+//! Keeps resolved recipes by what they depend on, so that a sweep of thousands of cells resolves
+//! each distinct recipe only once.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -8,17 +9,18 @@ use super::library::Resolved;
 use super::schema::Section;
 use surgcam_engine::error::Result;
 
-/// Section, name, and the cell's values that concern the section.
+/// What a resolved recipe depends on: its section, its name, and those values of the cell that
+/// concern the section.
 type Question = (Section, String, String);
 
 #[derive(Debug, Default)]
 pub struct ResolvedRecipes {
-    /// Each a `Resolved<T>` with the T of its section.
+    /// Each answer is a `Resolved<T>`, where `T` is the type of the section's recipes.
     answers: Mutex<HashMap<Question, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl ResolvedRecipes {
-    /// The answer to the question, made by `resolve` when it is first asked.
+    /// The resolved recipe. `resolve` makes it when it is asked for the first time.
     pub fn get<T: Send + Sync + 'static>(
         &self,
         section: Section,

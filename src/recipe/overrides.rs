@@ -1,24 +1,27 @@
-//! Overrides: `model.epochs = 2`, from surgcam.toml's `[set]`, `SURGCAM_SET__MODEL__EPOCHS`, or `--set model.epochs=2`.
+//! Overrides of recipes' values: `model.epochs = 2` under `[set]` of an experiment or of
+//! surgcam.toml, `SURGCAM_SET__MODEL__EPOCHS=2`, or `--set model.epochs=2`.
 
-use super::file::{CheckedFile, did_you_mean};
-use super::schema::{ExperimentRecipe, Section};
+use super::file::CheckedFile;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
+/// How the names of variables begin that are overrides.
 pub const VARIABLE_PREFIX: &str = "SURGCAM_SET__";
-/// Of a key's path. No key of a recipe has half as many.
+/// The most parts that the path of a key may have. No key of a recipe has half as many.
 const MOST_PARTS: usize = 16;
 
-/// The kinds of places that an override comes from, in rising order.
+/// The kinds of places that an override can come from. A later kind wins over an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// The experiment's own `[set]`.
     Experiment,
-    /// A cell of its matrix.
+    /// A cell of the experiment's matrix.
     Cell,
-    /// surgcam.toml.
+    /// `[set]` in surgcam.toml.
     Settings,
+    /// A `SURGCAM_SET__` variable.
     Variable,
+    /// `--set`.
     CommandLine,
 }
 
@@ -28,17 +31,19 @@ pub struct Override {
     pub path: Vec<String>,
     pub value: toml::Value,
     pub rank: Rank,
-    /// Where it was said: `--set ...`, a variable's name, a file and its line.
+    /// Where the override was written: `--set ...`, the name of a variable, or a file and its line.
     pub origin: String,
 }
 
 impl Override {
+    /// The path as it is written, with dots between its parts.
     pub fn dotted(&self) -> String {
         self.path.join(".")
     }
 }
 
-/// A TOML value; text that is none is taken as a string, so that quotes can be left out in a shell. A list that is none is a mistake.
+/// Reads a TOML value. Text that is not TOML is taken as a string, so that a shell needs no quotes
+/// around one. It is a mistake if the text begins like a list or like a quoted string.
 fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
     let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
     match parsed {
@@ -50,7 +55,8 @@ fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
     }
 }
 
-/// `a.b=VALUE`; a part of the path may be quoted, as in TOML.
+/// Reads the argument of `--set`, which is `a.b=VALUE`. A part of the path may be quoted, as in
+/// TOML.
 pub fn from_argument(argument: &str) -> Result<Override> {
     let malformed = |what: &str| {
         Error::usage(format!("`--set {}` has {what}", shortened(argument)))
@@ -65,7 +71,8 @@ pub fn from_argument(argument: &str) -> Result<Override> {
     Ok(Override { path, value: value_of(value.trim(), &origin)?, rank: Rank::CommandLine, origin })
 }
 
-/// Every `SURGCAM_SET__A__B=VALUE`, sorted by name; names of recipes are found whatever their case and with `_` for `-`.
+/// Reads every variable `SURGCAM_SET__A__B=VALUE`, sorted by its name. The name of a recipe is
+/// found whatever its case is, and `_` may stand for `-` in it.
 pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Override>> {
     let mut overrides: Vec<Override> = variables
         .into_iter()
@@ -78,7 +85,7 @@ pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> 
     Ok(overrides)
 }
 
-/// A file's `[set]` table, flattened as far as it has tables that are not values.
+/// Reads the `[set]` table of a file: one override for each value in it and in its inner tables.
 pub fn from_set(file: &CheckedFile, rank: Rank) -> Result<Vec<Override>> {
     let mut overrides = Vec::new();
     if let Some(toml::Value::Table(table)) = file.table.get("set") {
@@ -92,8 +99,9 @@ pub fn from_set(file: &CheckedFile, rank: Rank) -> Result<Vec<Override>> {
     Ok(overrides)
 }
 
-/// Calls `found` for each leaf. `present = { above = 0.5 }` comes out as `present.above`, which merges to the same. A key that
-/// is a dotted path itself (`"extraction.pool"`) is split.
+/// Calls `found` for each value that is not a table, with its path. `present = { above = 0.5 }`
+/// becomes `present.above`, which is merged in the same way. A key that is a dotted path itself, as
+/// in `"extraction.pool"`, is split.
 fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut(&[String], &toml::Value) -> Result<()>) -> Result<()> {
     for (key, value) in table {
         let depth = prefix.len();
@@ -107,89 +115,18 @@ fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut
     Ok(())
 }
 
-/// Each part becomes a table in the one before, and tables that lie too deep in each other are more than a stack can hold.
-fn check_length(path: &[String], origin: &str) -> Result<()> {
+/// Refuses a path with too many parts. Each part becomes a table within the table before it, and
+/// the stack cannot hold tables that lie too deep.
+pub(super) fn check_length(path: &[String], origin: &str) -> Result<()> {
     if path.len() <= MOST_PARTS {
         return Ok(());
     }
     Err(Error::usage(format!("the key `{}` has more than {MOST_PARTS} parts", shortened(path.join(".")))).at(origin))
 }
 
-/// What an override is about.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Target {
-    /// A key of `[experiment]`.
-    Experiment { key: Vec<String> },
-    /// An axis of the matrix, by its dotted name.
-    Axis { name: String },
-    /// A key of every recipe of a section.
-    Every { section: Section, key: Vec<String> },
-    /// A key of one recipe.
-    One { section: Section, recipe: String, key: Vec<String> },
-}
-
-/// Finds what the path means among the recipes that there are; `names(section)` lists them.
-pub fn target(path: &[String], origin: &str, names: impl Fn(Section) -> Vec<String>) -> Result<Target> {
-    check_length(path, origin)?;
-    let unknown = |what: String| Error::usage(what).at(origin);
-    let (first, rest) = path.split_first().ok_or_else(|| unknown("an override without a path".into()))?;
-    match first.as_str() {
-        "experiment" => {
-            let known = || ExperimentRecipe::KEYS.iter().map(|(name, _)| *name);
-            match rest.first() {
-                Some(key) if known().any(|name| name == key) => Ok(Target::Experiment { key: rest.to_vec() }),
-                Some(key) => Err(unknown(format!("`experiment` has no key `{}`{}", shortened(key), did_you_mean(key, known())))),
-                None => Err(unknown("`experiment` is a section; name one of its keys, as in experiment.name".into())),
-            }
-        }
-        "matrix" if rest.is_empty() => Err(unknown("`matrix` is a section; name one of its axes, as in matrix.model".into())
-            .hint("write --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
-        "matrix" => Ok(Target::Axis { name: rest.join(".") }),
-        _ => {
-            let Some(section) = Section::named(first) else {
-                let sections = Section::ALL.map(Section::name).into_iter().chain(["experiment", "matrix"]);
-                let suggestion = did_you_mean(first, sections);
-                return Err(unknown(format!("`{}` starts with no section of a recipe{suggestion}", shortened(path.join(".")))));
-            };
-            section_target(section, rest, names(section)).map_err(unknown)
-        }
-    }
-}
-
-fn section_target(section: Section, rest: &[String], names: Vec<String>) -> std::result::Result<Target, String> {
-    let Some((first, deeper)) = rest.split_first() else {
-        return Err(format!("`{}` is a section; name one of its keys", section.name()));
-    };
-    if section.has_key(first) {
-        return Ok(Target::Every { section, key: rest.to_vec() });
-    }
-    let same = |name: &&String| name.to_lowercase().replace('-', "_") == first.to_lowercase().replace('-', "_");
-    if let Some(recipe) = names.iter().find(same) {
-        return match deeper.first() {
-            Some(key) if section.has_key(key) => Ok(Target::One { section, recipe: recipe.clone(), key: deeper.to_vec() }),
-            Some(key) => {
-                let suggestion = did_you_mean(key, section.keys().iter().map(|(name, _)| *name));
-                Err(format!("`{}.{recipe}` has no key `{}`{suggestion}", section.name(), shortened(key)))
-            }
-            None => Err(format!("`{}.{recipe}` is a recipe; name one of its keys", section.name())),
-        };
-    }
-    let known = section.keys().iter().map(|(name, _)| *name).chain(names.iter().map(String::as_str));
-    Err(format!("`{}` has neither a key nor a recipe `{}`{}", section.name(), shortened(first), did_you_mean(first, known)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(section: Section) -> Vec<String> {
-        if section == Section::Model { vec!["gc-a".into()] } else { Vec::new() }
-    }
-
-    fn target_of(argument: &str) -> Result<Target> {
-        let found = from_argument(argument)?;
-        target(&found.path, &found.origin, names)
-    }
 
     #[test]
     fn values_are_toml_and_bare_words_are_strings() {
@@ -208,36 +145,6 @@ mod tests {
             let error = from_argument(argument).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("hint: "), "{argument}: {error}");
         }
-    }
-
-    #[test]
-    fn a_path_means_every_recipe_or_one() {
-        let Target::Every { key, .. } = target_of("model.epochs=2").unwrap() else { panic!("every model") };
-        assert_eq!(key, ["epochs"]);
-        let Target::One { recipe, .. } = target_of("model.GC_A.epochs=2").unwrap() else { panic!("one model") };
-        assert_eq!(recipe, "gc-a");
-    }
-
-    #[test]
-    fn a_path_that_means_nothing_suggests_what_was_meant() {
-        for (argument, suggestion) in [
-            ("modle.epochs=2", "did you mean `model`?"),
-            ("model.epoch=2", "did you mean `epochs`?"),
-            ("model.gc-a.epoch=2", "did you mean `epochs`?"),
-            ("model.gc-b.epochs=2", "did you mean `gc-a`?"),
-            ("experiment.table=2", "did you mean `tables`?"),
-            ("matrix=2", "name one of its axes"),
-            ("experiment=2", "name one of its keys"),
-        ] {
-            let error = target_of(argument).unwrap_err().to_string();
-            assert!(error.contains(suggestion), "{argument}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_path_without_an_end_is_refused() {
-        let error = target_of(&format!("model.epochs{}=1", ".a".repeat(100_000))).unwrap_err().to_string();
-        assert!(error.contains("more than 16 parts") && error.len() < 1000, "{error}");
     }
 
     #[test]

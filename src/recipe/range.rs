@@ -1,16 +1,21 @@
-//! Ranges of a matrix: `{ from = 0.1, to = 0.9, step = 0.1 }`, or `count` in place of `step`, as the list that they stand for.
+//! Ranges of a matrix: `{ from = 0.1, to = 0.9, step = 0.1 }`, or `count` in place of `step`, as
+//! the list that they stand for.
 //!
-//! Both ends are in it. Values are as somebody would have written them, without the dust of binary fractions; a range that is empty,
-//! endless or too long is refused before anything is made of it.
+//! Both ends belong to the range. Its values are the numbers that a person would have written,
+//! without the small errors of binary fractions. A range that is empty, endless or too long is
+//! refused before its list is made.
 
-use super::matrix::MOST_CELLS;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+
+/// The most values that a range may stand for.
+pub(super) const MOST_VALUES: usize = 100_000;
 
 pub(super) fn is_range(table: &toml::Table) -> bool {
     table.contains_key("from") || table.contains_key("to")
 }
 
+/// The value as a number, if it is one.
 pub(super) fn number(value: &toml::Value) -> Option<f64> {
     match value {
         toml::Value::Integer(value) => Some(*value as f64),
@@ -19,7 +24,7 @@ pub(super) fn number(value: &toml::Value) -> Option<f64> {
     }
 }
 
-/// The list that a range stands for; `name`: the axis, for messages.
+/// The list that a range stands for. Messages call the range by `name`, the name of its axis.
 pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::Value>> {
     let wrong = |what: &str| {
         Error::usage(format!("the range of the matrix's `{name}` {what}"))
@@ -45,8 +50,8 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
         (None, Some(_)) => return Err(wrong("has a `count` that is no whole number of at least 2")),
         _ => return Err(wrong("needs one of `step` and `count`")),
     };
-    if count > MOST_CELLS as f64 {
-        return Err(wrong(&format!("has more than {MOST_CELLS} values")));
+    if count > MOST_VALUES as f64 {
+        return Err(wrong(&format!("has more than {MOST_VALUES} values")));
     }
     let is_whole = ["from", "to", "step"].iter().all(|key| range.get(*key).is_none_or(toml::Value::is_integer)) && step.fract() == 0.0;
     if is_whole && [from, to, step].iter().any(|value| value.abs() > MOST_EXACT) {
@@ -64,10 +69,11 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
     Ok(values)
 }
 
-/// Whole numbers up to this one are exact as f64.
+/// An f64 holds every whole number up to this one exactly.
 const MOST_EXACT: f64 = (1_u64 << 53) as f64;
 
-/// So many decimals are kept of numbers up to this one: 0.1 + 2 * 0.1 is meant to be 0.3, and an f64 has not quite 16 digits.
+/// How many decimals are kept of numbers up to `largest`. An f64 has not quite 16 digits, so the
+/// last ones of 0.1 + 2 * 0.1 are wrong, and 0.3 is meant.
 fn decimals(largest: f64) -> usize {
     let before_point = if largest > 0.0 { largest.log10().floor() as i32 } else { 0 };
     let decimals = if before_point >= 0 { (14 - before_point).min(12) } else { 11 - before_point };
@@ -117,7 +123,7 @@ mod tests {
             let ends = [("from", toml::Value::Float(from)), ("to", toml::Value::Float(to)), parts];
             let range = ends.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
             if let Ok(values) = range_values("x", &range) {
-                prop_assert!(!values.is_empty() && values.len() <= MOST_CELLS);
+                prop_assert!(!values.is_empty() && values.len() <= MOST_VALUES);
             }
         }
 

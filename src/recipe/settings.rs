@@ -1,6 +1,7 @@
-//! What belongs to the machine and not to a result: where things lie and what runs them.
+//! What belongs to the machine and not to a result: where files lie and which device is used.
 //!
-//! `surgcam.toml` in the project's folder (git-ignored) < `SURGCAM_*` variables < command line flags.
+//! Settings come from `surgcam.toml` in the project's folder, which git ignores. `SURGCAM_*`
+//! variables win over this file, and options of the command line win over variables.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -16,33 +17,35 @@ use surgcam_engine::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The store's folder.
+    /// The folder of the store.
     pub store: Option<PathBuf>,
-    /// A common store in front of it, which is only read.
+    /// The folder of a store that several people share. Runs read from it and never write to it.
     pub shared_store: Option<PathBuf>,
     /// The folder of results.
     pub results: Option<PathBuf>,
-    /// auto, cpu, cuda:N, several as in `cuda:0,cuda:1`, or all.
+    /// `auto`, `cpu`, `cuda:N`, several devices as in `cuda:0,cuda:1`, or `all`.
     pub device: String,
-    /// Stages side by side that need no device.
+    /// How many stages that need no device run at the same time.
     pub jobs: Option<NonZeroUsize>,
-    /// Threads of a stage on the CPU; all cores where absent.
+    /// How many threads a stage has on the CPU. Without a value it has one for each core.
     pub threads: Option<NonZeroUsize>,
-    /// The program that runs stages; beside this one where absent.
+    /// The program that runs stages. Without a value it is looked for beside this program.
     pub worker: Option<PathBuf>,
-    /// The folder of the torch 2.11 that workers run with; looked for where absent.
+    /// The folder of the torch 2.11 that workers run with. Without a value it is looked for.
     pub libtorch: Option<PathBuf>,
-    /// A worker that says nothing for so many seconds is taken to hang.
+    /// A worker that says nothing for this many seconds is ended, because it seems to hang.
     pub silence_seconds: NonZeroU32,
-    /// How long a stage waits for the machine: a speed stage until it has the machine alone, another until one is measured.
-    /// After that it goes on, and a speed that is measured then is marked "not alone".
+    /// How many seconds a stage waits for the machine. A speed stage waits until it has the machine
+    /// alone, and any other stage waits until no speed is measured. After this time it goes on, and
+    /// a speed that is then measured is marked "not alone".
     pub machine_wait_seconds: u64,
 }
 
 /// Workers say every 5 seconds that they are alive.
 const SILENCE_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
-/// Most stages take less. One that trains may take hours, for which nobody wants to wait unasked.
+/// Most stages take less time. A stage that trains may take hours, and nobody wants to wait that
+/// long without having asked for it.
 const USUAL_MACHINE_WAIT_SECONDS: u64 = 600;
 
 impl Default for Settings {
@@ -62,7 +65,7 @@ impl Default for Settings {
     }
 }
 
-/// surgcam.toml: settings, and overrides for every experiment run here.
+/// The file surgcam.toml: settings, and overrides for every experiment that is run here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "deserialising is the use")]
@@ -82,7 +85,7 @@ struct SettingsFile {
 
 pub const FILE_NAME: &str = "surgcam.toml";
 
-/// Settings and the overrides of surgcam.toml and of the variables, in rising order.
+/// The settings, and the overrides of surgcam.toml and of variables in rising order of their ranks.
 pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     let path = project.join(FILE_NAME);
     let mut table = toml::Table::new();
@@ -106,8 +109,9 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
     Ok((settings, found))
 }
 
-/// The project's folder: the nearest one with `recipes/`, upwards from here, from the experiment, or from this program; else
-/// the one that this program was built in.
+/// The project's folder, which is the nearest folder with `recipes/` in it. It is looked for from
+/// the working folder upwards, then from the experiment, from this program, and from the folder
+/// that this program was built in.
 pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
     let here = std::env::current_dir().ok();
     let beside_experiment = experiment.and_then(|path| path.canonicalize().ok());

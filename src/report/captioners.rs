@@ -7,10 +7,10 @@ use super::exports::{Exported, object};
 use super::results::Results;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::Plan;
-use surgcam_pipeline::build::{Built, PlannedCell};
 use surgcam_pipeline::checked::Checked;
-use surgcam_pipeline::head_stages::{CaptionStage, CaptionerSettings, HeadUse, InteractStage, captioner_file, head_file};
-use surgcam_pipeline::stages::{ExtractStage, output};
+use surgcam_pipeline::head_settings::{CaptionerSettings, HeadUse, captioner_file, head_file};
+use surgcam_pipeline::kinds::{CaptionStage, ImportStage, InteractStage, TrainStage};
+use surgcam_pipeline::planned::{Built, Checkpoint, PlannedCell};
 use surgcam_values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
@@ -38,33 +38,30 @@ pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exp
 fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) -> Result<usize> {
     let mut copied = Copies { folder: folder.to_path_buf(), files: 0 };
     let mut heads = HeadUse::default();
-    let mut backbone = object(results, Some(cell.checkpoint), output::CHECKPOINT)?;
+    let mut backbone = match cell.checkpoint {
+        Checkpoint::Trained(train) => object(results, Some(train), TrainStage::CHECKPOINT)?,
+        Checkpoint::Imported(import) => object(results, Some(import), ImportStage::CHECKPOINT)?,
+    };
     let mut is_joint = false;
-    for (stage, part) in [(cell.stages.caption, captioner_file::CAPTION), (cell.stages.interact, captioner_file::INTERACT)] {
-        copied.forget(part)?;
-        // A graph that was trained on another backbone's features would read these wrong.
-        let Some(id) = stage.filter(|_| !is_joint) else { continue };
-        if part == captioner_file::CAPTION {
-            let parameters: CaptionStage = plan.stage(id).parameters_as()?;
-            (heads.search, heads.caption_regions) = (parameters.search, parameters.training.maximum_regions);
-        } else {
-            heads.interaction_regions = plan.stage(id).parameters_as::<InteractStage>()?.training.maximum_regions;
-        }
-        let head = object(results, stage, output::HEAD)?;
-        for file in HEAD_FILES {
-            copied.add(&head.join(file), &format!("{part}/{file}"))?;
-        }
+    copied.forget(captioner_file::CAPTION)?;
+    if let Some(caption) = cell.stages.caption {
+        let parameters = plan.parameters(caption)?;
+        (heads.search, heads.caption_regions) = (parameters.search, parameters.training.maximum_regions);
+        let own = copied.head(&object(results, Some(caption), CaptionStage::HEAD)?, captioner_file::CAPTION)?;
         // A captioner that learnt with its backbone looks through that one.
-        let own = head.join(head_file::BACKBONE);
-        if own.is_file() {
-            backbone = own;
-            is_joint = true;
-        }
+        is_joint = own.is_some();
+        backbone = own.unwrap_or(backbone);
+    }
+    copied.forget(captioner_file::INTERACT)?;
+    // A graph that was trained on another backbone's features would read these wrong.
+    if let Some(interact) = cell.stages.interact.filter(|_| !is_joint) {
+        heads.interaction_regions = plan.parameters(interact)?.training.maximum_regions;
+        copied.head(&object(results, Some(interact), InteractStage::HEAD)?, captioner_file::INTERACT)?;
     }
     copied.add(&backbone, captioner_file::BACKBONE)?;
     let extract = cell.stages.extract.ok_or_else(|| Error::failure("the cell has no extraction"))?;
     let settings = CaptionerSettings {
-        extraction: plan.stage(extract).parameters_as::<ExtractStage>()?.extraction,
+        extraction: plan.parameters(extract)?.extraction,
         image_size: cell.image_size,
         classes: cell.label_space.classes.clone(),
         heads,
@@ -92,6 +89,14 @@ impl Copies {
             }
         }
         Ok(())
+    }
+
+    /// Copies a head's files into the folder `part`; gives the backbone that learnt with it, where one did.
+    fn head(&mut self, head: &Path, part: &str) -> Result<Option<PathBuf>> {
+        for file in HEAD_FILES {
+            self.add(&head.join(file), &format!("{part}/{file}"))?;
+        }
+        Ok(Some(head.join(head_file::BACKBONE)).filter(|own| own.is_file()))
     }
 
     /// Where there is such a file.

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use surgcam_engine::store::digest::Digest;
 use surgcam_frames::dataset::index::Frame;
-use surgcam_pipeline::build::PlannedCell;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_pipeline::planned::PlannedCell;
+use surgcam_pipeline::recipe_key;
 use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::ExtractionRecipe;
 
@@ -32,11 +34,13 @@ pub(super) fn part(text: impl fmt::Display) -> String {
 
 /// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
 pub(super) fn model(cell: &PlannedCell) -> String {
+    // They are in the names below, each of a folder or of a file.
+    let shown_below = [recipe_key!(ExtractionRecipe, roi_threshold).axis(), recipe_key!(ExtractionRecipe, pool).axis()];
     let swept: Vec<String> = cell
         .cell
         .assignment
         .iter()
-        .filter(|(axis, _)| !axis.starts_with("extraction.roi_threshold") && !axis.starts_with("extraction.pool") && axis.contains('.'))
+        .filter(|(axis, _)| axis.contains('.') && !shown_below.contains(axis))
         .map(|(axis, value)| format!("{axis}={}", swept_value(value)))
         .collect();
     part(if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) })
@@ -72,8 +76,32 @@ pub(super) fn captioner(cell: &PlannedCell, of: &Resolved<ExtractionRecipe>) -> 
     }
 }
 
+/// A frame's logits, heat maps and boxes, in the folder of its model.
+pub(super) fn localized_frame(folder: &Path, of: &Frame) -> PathBuf {
+    frame(folder, of, "", "npz")
+}
+
+/// A region that is cut out of a frame, in the folder of its model and T_ROI.
+pub(super) fn crop(folder: &Path, of: &Frame, class: usize, index: usize, bounds: &Box2) -> PathBuf {
+    frame(folder, of, &region(class, index, bounds), "png")
+}
+
+/// A region's features, in the folder of its extraction.
+pub(super) fn region_features(folder: &Path, of: &Frame, class: usize, index: usize, bounds: &Box2) -> PathBuf {
+    frame(&folder.join("per_region"), of, &region(class, index, bounds), "npz")
+}
+
+/// A frame's features, in the folder of its extraction.
+pub(super) fn frame_features(folder: &Path, of: &Frame) -> PathBuf {
+    frame(&folder.join("per_frame"), of, "", "npy")
+}
+
+fn region(class: usize, index: usize, bounds: &Box2) -> String {
+    format!("_{class}_{index}_{}", bounds.file_name_part())
+}
+
 /// A frame's file: in the folder of its sequence, with `more` behind its name.
-pub(super) fn frame(folder: &Path, frame: &Frame, more: &str, extension: &str) -> PathBuf {
+fn frame(folder: &Path, frame: &Frame, more: &str, extension: &str) -> PathBuf {
     folder.join(part(&frame.sequence)).join(format!("{}.{extension}", part(format!("{}{more}", frame.name))))
 }
 

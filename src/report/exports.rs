@@ -14,14 +14,15 @@ use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::features::{self, WIDTH, write_npy};
 use surgcam_artifacts::heat_maps;
 use surgcam_engine::error::{AtPath, Error, Result};
-use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::Handle;
+use surgcam_engine::plan::kind::OutputOf;
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::regions::used_regions;
-use surgcam_pipeline::build::{Built, PlannedCell};
-use surgcam_pipeline::stages::output;
+use surgcam_pipeline::kinds::{ExtractStage, HeatMapsStage, IndexStage, LocalizeStage, PackStage};
+use surgcam_pipeline::planned::{Built, PlannedCell};
 
 /// How many files were written, and where.
 pub struct Exported {
@@ -58,9 +59,10 @@ fn missing(what: &str) -> Error {
     Error::failure(format!("{what} is not in the store")).hint("run the experiment first; its stages that failed are named there")
 }
 
-pub(super) fn object(results: &Results, id: Option<StageId>, name: &str) -> Result<PathBuf> {
-    let found = id.map(|id| results.output(id, name)).transpose()?;
-    found.flatten().ok_or_else(|| missing(name))
+/// An output of a cell's stage, which must be there.
+pub fn object<K>(results: &Results, stage: Option<Handle<K>>, output: OutputOf<K>) -> Result<PathBuf> {
+    let found = stage.map(|stage| results.output(stage, output)).transpose()?;
+    found.flatten().ok_or_else(|| missing(output.name()))
 }
 
 /// The frames that are exported: all of train and validation whose picture could be read.
@@ -72,8 +74,8 @@ struct Frames {
 impl Frames {
     fn of(results: &Results, cell: &PlannedCell) -> Result<Self> {
         Ok(Frames {
-            frames: read_frames(&object(results, Some(cell.index), output::INDEX)?)?,
-            pack: Pack::open(&object(results, Some(cell.pack), output::PACK)?)?,
+            frames: read_frames(&object(results, Some(cell.index), IndexStage::INDEX)?)?,
+            pack: Pack::open(&object(results, Some(cell.pack), PackStage::PACK)?)?,
         })
     }
 
@@ -88,7 +90,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
     for (name, cells) in localized_cells(built) {
         let first = cells[0];
         let frames = Frames::of(results, first)?;
-        let heat = heat_maps::read_all(&object(results, first.stages.heat_maps, output::HEAT_MAPS)?)?;
+        let heat = heat_maps::read_all(&object(results, first.stages.heat_maps, HeatMapsStage::HEAT_MAPS)?)?;
         let at_threshold: Vec<(String, HashMap<usize, Vec<BoxRow>>)> =
             cells.iter().map(|cell| Ok((export_paths::roi_threshold(cell), boxes_by_row(results, cell)?))).collect::<Result<_>>()?;
         let rows = frames.rows();
@@ -112,7 +114,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
                 let confidence: Vec<f32> = boxes.iter().map(|found| found.scored.confidence).collect();
                 archive.add(&format!("confidence_{threshold}"), &[boxes.len()], &confidence)?;
             }
-            archive.write(&export_paths::frame(&folder.join(&name), frame, "", "npz"))
+            archive.write(&export_paths::localized_frame(&folder.join(&name), frame))
         })?;
         files += rows.len();
     }
@@ -121,7 +123,7 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
 
 fn boxes_by_row(results: &Results, cell: &PlannedCell) -> Result<HashMap<usize, Vec<BoxRow>>> {
     let mut by_row: HashMap<usize, Vec<BoxRow>> = HashMap::new();
-    for found in boxes::read(&object(results, cell.stages.localize, output::BOXES)?)? {
+    for found in boxes::read(&object(results, cell.stages.localize, LocalizeStage::BOXES)?)? {
         by_row.entry(found.row).or_default().push(found);
     }
     Ok(by_row)
@@ -154,8 +156,7 @@ fn frame_crops(frames: &Frames, row: usize, boxes: &[BoxRow], cell: &PlannedCell
         let class = of_class[0].class;
         let bounds: Vec<Box2> = of_class.iter().map(|found| found.scored.bounds).collect();
         for (index, bounds) in used_regions(&bounds, class == cell.label_space.tissue()).iter().enumerate() {
-            let region = format!("_{class}_{index}_{}", bounds.file_name_part());
-            write_png(&picture::cut_out(&stretched, bounds), &export_paths::frame(folder, frame, &region, "png"))?;
+            write_png(&picture::cut_out(&stretched, bounds), &export_paths::crop(folder, frame, class, index, bounds))?;
             written += 1;
         }
     }
@@ -173,7 +174,7 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
     let mut files = 0;
     for cell in &built.cells {
         let Some(extraction) = &cell.extraction else { continue };
-        let features = object(results, cell.stages.extract, output::FEATURES)?;
+        let features = object(results, cell.stages.extract, ExtractStage::FEATURES)?;
         let frames = Frames::of(results, cell)?;
         let folder = folder.join(export_paths::model(cell)).join(export_paths::extraction(extraction));
         let mut without_region: Vec<bool> = (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
@@ -181,10 +182,9 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
             let frame = &frames.frames[found.row];
             without_region[found.row] = false;
             for (place, region) in found.regions.iter().enumerate() {
-                let of_region = format!("_{}_{}_{}", region.class, region.index, region.bounds.file_name_part());
                 let mut archive = Npz::default();
                 archive.add("feat", &[WIDTH], found.of_region(place))?;
-                archive.write(&export_paths::frame(&folder.join("per_region"), frame, &of_region, "npz"))?;
+                archive.write(&export_paths::region_features(&folder, frame, region.class, region.index, &region.bounds))?;
                 files += 1;
             }
             write_frame(&folder, frame, found.regions.len(), found.values)
@@ -198,7 +198,7 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
 }
 
 fn write_frame(folder: &Path, frame: &Frame, regions: usize, values: &[f32]) -> Result<()> {
-    let path = export_paths::frame(&folder.join("per_frame"), frame, "", "npy");
+    let path = export_paths::frame_features(folder, frame);
     let mut bytes = Vec::new();
     write_npy(&mut bytes, &[regions as u64, WIDTH as u64], values).at_path("write", &path)?;
     write_atomically_quick(&path, &bytes)

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
-
 use surgcam_engine::error::{AtPath, Result};
-use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::Handle;
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::record::Output;
 use surgcam_frames::dataset::index::SkippedFrame;
 use surgcam_frames::metrics::LeftOut;
-use surgcam_pipeline::build::Built;
-use surgcam_pipeline::stages::{IndexStage, PackStage, StageParameters, output};
+use surgcam_pipeline::kinds::{IndexStage, PackStage};
+use surgcam_pipeline::planned::Built;
 
 pub struct Results<'a> {
     store: &'a Store,
@@ -25,14 +24,14 @@ impl<'a> Results<'a> {
     }
 
     /// The object of a finished stage, its bytes checked; `None` if the stage is not finished.
-    pub fn output(&self, id: StageId, name: &str) -> Result<Option<PathBuf>> {
-        let found = self.known.outputs(id).and_then(|outputs| outputs.get(name));
+    pub fn output<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Result<Option<PathBuf>> {
+        let found = self.known.outputs(stage.id()).and_then(|outputs| outputs.get(output.name()));
         found.map(|output| self.store.use_object(&output.digest)).transpose()
     }
 
     /// The metrics of a finished stage; `None` if it is not finished or was not asked for.
-    pub fn metrics<T: DeserializeOwned>(&self, id: Option<StageId>) -> Result<Option<T>> {
-        let found = id.and_then(|id| self.known.outputs(id)?.get(output::METRICS));
+    pub fn metrics<K: HasMetrics>(&self, stage: Option<Handle<K>>) -> Result<Option<K::Metrics>> {
+        let found = stage.and_then(|stage| self.known.outputs(stage.id())?.get(K::METRICS.name()));
         let read = |output: &Output| {
             let text = self.store.read_object(&output.digest)?;
             serde_json::from_slice(&text).at_path("understand", &self.store.object_path(&output.digest))
@@ -57,9 +56,11 @@ impl<'a> Results<'a> {
 
     fn left_out(&self, built: &Built, which: fn(LeftOut) -> Vec<SkippedFrame>) -> Result<Vec<SkippedFrame>> {
         let mut skipped = Vec::new();
-        let reads_frames = |id: &StageId| [IndexStage::KIND, PackStage::KIND].contains(&built.plan.stage(*id).kind);
-        for id in built.plan.ids().filter(reads_frames) {
-            skipped.extend(self.metrics::<LeftOut>(Some(id))?.into_iter().flat_map(which));
+        for index in built.plan.of_kind::<IndexStage>() {
+            skipped.extend(self.metrics(Some(index))?.into_iter().flat_map(which));
+        }
+        for pack in built.plan.of_kind::<PackStage>() {
+            skipped.extend(self.metrics(Some(pack))?.into_iter().flat_map(which));
         }
         // The same frame may be in the indexes of several label spaces.
         skipped.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));

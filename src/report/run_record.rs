@@ -17,7 +17,7 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
 use surgcam_engine::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
-use surgcam_pipeline::build::{Built, PlannedCell};
+use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::library::Resolved;
 
@@ -127,7 +127,7 @@ impl Recipes {
 }
 
 /// Raise it when snapshots tell more than before, so that older ones do not stand for newer ones.
-const SNAPSHOT_TELLS: u8 = 2;
+const SNAPSHOT_TELLS: u8 = 3;
 
 /// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on, without making it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
@@ -153,7 +153,9 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         .cells
         .iter()
         .map(|cell| {
-            let stage = |id: Option<surgcam_engine::plan::StageId>| id.map(|id| id.0);
+            let mut stages: serde_json::Map<String, Value> =
+                cell.stages.by_kind().map(|(kind, id)| (kind.to_string(), json!(id.map(|id| id.0)))).collect();
+            stages.insert("checkpoint".into(), json!(cell.checkpoint.id().0));
             Ok(json!({
                 "assignment": cell.cell.assignment,
                 "model": recipes.place("model", &cell.model),
@@ -161,18 +163,7 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
                 "data": recipes.data_places(experiment, cell)?,
                 "heads": experiment.heads(&cell.cell)?.values().map(|head| recipes.place("head", head)).collect::<Vec<_>>(),
                 "label_space": cell.label_space,
-                "stages": {
-                    "checkpoint": cell.checkpoint.0,
-                    "evaluate": stage(cell.stages.evaluate),
-                    "localize": stage(cell.stages.localize),
-                    "score": stage(cell.stages.score),
-                    "extract": stage(cell.stages.extract),
-                    "probe": stage(cell.stages.probe),
-                    "caption": stage(cell.stages.caption),
-                    "interact": stage(cell.stages.interact),
-                    "measure": stage(cell.stages.measure),
-                    "measure-tasks": stage(cell.stages.measure_tasks),
-                },
+                "stages": stages,
             }))
         })
         .collect::<Result<Vec<_>>>()?;

@@ -12,8 +12,8 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::{Store, read_json, write_json};
-use surgcam_pipeline::build::Built;
-use surgcam_pipeline::stages::MeasuredMachine;
+use surgcam_pipeline::planned::Built;
+use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
 
 /// What tables are made from and where they go.

@@ -9,11 +9,13 @@ use super::results::Results;
 use super::task_columns;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::*;
-use surgcam_pipeline::build::{Built, PlannedCell};
-use surgcam_pipeline::stages::MeasuredMachine;
+use surgcam_pipeline::naming::RecipeKey;
+use surgcam_pipeline::planned::{Built, PlannedCell};
+use surgcam_pipeline::recipe_key;
+use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::matrix::CASE;
-use surgcam_recipe::schema::PublishedValue;
+use surgcam_recipe::schema::{ExtractionRecipe, PublishedValue};
 use surgcam_values::Table;
 
 /// All tables that the experiment asks for, in a fixed order.
@@ -73,14 +75,19 @@ fn groups<'a, S: Ord>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<S
 /// Columns of tables by names that a recipe's field has, too.
 const OWN_COLUMNS: [&str; 5] = ["mode", "pool", "head", "classes", "frames"];
 
+/// What tables have columns of their own for.
+const ROI_THRESHOLD: RecipeKey = recipe_key!(ExtractionRecipe, roi_threshold);
+const POOL: RecipeKey = recipe_key!(ExtractionRecipe, pool);
+
 /// One column for each swept value that decides which row a cell is in, but for those that the table shows anyway.
-fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[&str]) -> Vec<TableColumn> {
+fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[RecipeKey]) -> Vec<TableColumn> {
+    let shown_anyway: Vec<String> = shown_anyway.iter().map(|key| key.axis()).collect();
     let mut columns = Vec::new();
     let last_part = |axis: &str| axis.split('.').next_back().unwrap_or(axis).to_string();
     // Seeds of a model and of a head are told apart, and both from the tables' own columns.
     let is_taken =
         |name: &String| OWN_COLUMNS.contains(&name.as_str()) || experiment.axes.iter().filter(|axis| last_part(axis) == *name).count() > 1;
-    for axis in experiment.axes.iter().filter(|axis| (axis.contains('.') || *axis == CASE) && !shown_anyway.contains(&axis.as_str())) {
+    for axis in experiment.axes.iter().filter(|axis| (axis.contains('.') || *axis == CASE) && !shown_anyway.contains(axis)) {
         let value = |cell: &PlannedCell| cell.cell.assignment.get(axis).map(|value| value.to_string().trim_matches('"').to_string());
         let is_decided = groups.iter().all(|group| group.cells.iter().all(|cell| value(cell) == value(group.first())));
         let differs = groups.iter().any(|group| value(group.first()) != value(groups[0].first()));
@@ -170,7 +177,7 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     let threshold = |cell: &&PlannedCell| cell.extraction.as_ref().map(|extraction| extraction.value.roi_threshold.value().to_string());
     let truth = ["its own", "another frame's (control)"];
     let mut columns = vec![variants(&cells)];
-    for column in axis_columns(experiment, &groups, &["extraction.roi_threshold"]) {
+    for column in axis_columns(experiment, &groups, &[ROI_THRESHOLD]) {
         let Cells::Text(values) = column.cells else { continue };
         columns.push(TableColumn::text(column.name, values.into_iter().flat_map(|value| [value.clone(), value]).collect()));
     }
@@ -201,7 +208,7 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         stages.extract.map(|extract| (extract, stages.probe, stages.caption, stages.interact))
     });
     let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
-    let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure).map(Option::flatten);
+    let speed_of = |cell: &&PlannedCell| results.metrics(cell.stages.measure).map(Option::flatten);
     let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
     let probes: Vec<Option<Probe>> = cells.par_iter().map(|cell| results.metrics(cell.stages.probe)).collect::<Result<_>>()?;
     let summaries: Vec<Option<ExtractionSummary>> =
@@ -220,7 +227,7 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| extraction.name.clone())).collect(),
     ));
     columns.extend(heads_column(&cells));
-    columns.extend(axis_columns(experiment, &groups, &["extraction.roi_threshold", "extraction.pool"]));
+    columns.extend(axis_columns(experiment, &groups, &[ROI_THRESHOLD, POOL]));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(localised).collect()));
     columns.push(TableColumn::count(
         "pool",

@@ -1,15 +1,15 @@
 //! Columns of the extraction table that tell how well captions and interactions come out of the features, and how fast.
 
 use rayon::prelude::*;
-use serde::de::DeserializeOwned;
 
 use super::layout::TableColumn;
 use super::results::Results;
 use surgcam_engine::error::Result;
-use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::Handle;
+use surgcam_engine::plan::kind::HasMetrics;
 use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::metrics::{CaptionMetrics, InteractionMetrics, OneInteraction, Speed};
-use surgcam_pipeline::build::{CellStages, PlannedCell};
+use surgcam_pipeline::planned::{CellStages, PlannedCell};
 
 /// Columns, and what is to be said of them.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
         tasks.add_interactions(cells, results)?;
     }
     if cells.iter().any(|cell| cell.stages.measure_tasks.is_some()) {
-        let speed_of = |cell: &&PlannedCell| results.metrics::<Option<Speed>>(cell.stages.measure_tasks).map(Option::flatten);
+        let speed_of = |cell: &&PlannedCell| results.metrics(cell.stages.measure_tasks).map(Option::flatten);
         let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
         let per_second = speeds.iter().map(|speed| speed.as_ref().map(|speed| speed.frames_per_second)).collect();
         tasks.columns.push(TableColumn::number("FPS tasks", 1, per_second));
@@ -53,14 +53,14 @@ pub fn timing(name: &str, speeds: &[Option<Speed>]) -> Option<(TableColumn, Stri
 
 impl TaskColumns {
     /// Each cell's metrics; a note where stages are through and the data have no such annotations.
-    fn of_annotated<M: DeserializeOwned + Send>(
+    fn of_annotated<K: HasMetrics<Metrics = Option<M>>, M: Send>(
         &mut self,
         what: &str,
         cells: &[&PlannedCell],
         results: &Results,
-        stage: fn(&CellStages) -> Option<StageId>,
+        stage: fn(&CellStages) -> Option<Handle<K>>,
     ) -> Result<Vec<Option<M>>> {
-        let of_cell = |cell: &&PlannedCell| results.metrics::<Option<M>>(stage(&cell.stages));
+        let of_cell = |cell: &&PlannedCell| results.metrics(stage(&cell.stages));
         let metrics: Vec<Option<Option<M>>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
         if metrics.iter().any(|metrics| matches!(metrics, Some(None))) {
             self.notes.push(format!("{what}: empty where the train or the validation frames have none"));

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::pooling::{HotCells, hotter_cells};
-use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
+use surgcam_pipeline::settings::{ExtractionSettings, RegionSettings};
 use surgcam_values::{Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -99,7 +99,7 @@ mod tests {
     use crate::model::resnet::FeatureMaps;
     use crate::seen::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
-    use surgcam_pipeline::stages::{Architecture, CamSettings, Normalization};
+    use surgcam_pipeline::settings::{Architecture, CamSettings, Normalization};
     use surgcam_values::{Backbone, CamMethod, FeatureLayer, Precision, Present};
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };

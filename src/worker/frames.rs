@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
-use surgcam_pipeline::stages::Normalization;
+use surgcam_pipeline::settings::Normalization;
 use tch::{Device, Kind, Tensor};
 
 use crate::features::values_mut;

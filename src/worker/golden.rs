@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use surgcam_frames::metrics::SelfTestCheck;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::settings::*;
 use surgcam_values::*;
 use tch::{Device, Kind, Tensor};
 

@@ -9,7 +9,7 @@ use surgcam_engine::machine::lock::{MachineHold, Want};
 use surgcam_engine::protocol::{FromWorker, Hello, Job, StageJob};
 use surgcam_engine::store::lock::StageLock;
 use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
-use surgcam_pipeline::stages::Kind;
+use surgcam_pipeline::kinds::Kind;
 
 use crate::stages::{self, StageRun, Worker};
 

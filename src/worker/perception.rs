@@ -9,7 +9,7 @@ use surgcam_frames::vision::picture;
 use surgcam_frames::vision::pooling::FEATURES;
 use surgcam_frames::vision::regions::used_regions;
 use surgcam_frames::vision::resize::resize;
-use surgcam_pipeline::stages::{Architecture, CamSettings, ExtractionSettings, Normalization};
+use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization};
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Precision};
 use tch::{Device, Kind, Tensor};
 

@@ -11,7 +11,7 @@ use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::pooling::{CellMap, FEATURES, HotCells, cells_of_box, pool_part};
 use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
-use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
+use surgcam_pipeline::settings::{ExtractionSettings, RegionSettings};
 use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::Tensor;
 

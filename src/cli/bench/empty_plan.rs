@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::cli::context::Context;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
-use surgcam_engine::plan::{Plan, Resource, Stage};
+use surgcam_engine::plan::{Handle, NewStage, Plan, Resource};
 use surgcam_engine::runner::events::Silent;
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
-use surgcam_pipeline::stages::{EmptyStage, output};
+use surgcam_pipeline::kinds::{EmptyInputs, EmptyStage};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
@@ -28,15 +28,12 @@ pub struct Ran {
 
 fn plan(shape: Shape, stages: usize) -> Plan {
     let mut plan = Plan::default();
-    let mut needed = None;
+    let mut needed: Option<Handle<EmptyStage>> = None;
     for number in 0..stages {
-        let mut stage = Stage::new(format!("empty {number}"), &EmptyStage { number }, Resource::Processor);
-        if let Some(needed) = needed {
-            stage = stage.output_of("before", needed, output::NOTHING);
-        }
-        let id = plan.add(stage);
+        let inputs = EmptyInputs { before: needed.map(|needed| needed.output(EmptyStage::NOTHING)) };
+        let stage = plan.add(NewStage::new(format!("empty {number}"), &EmptyStage { number }, inputs, Resource::Processor));
         if shape == Shape::Chain || needed.is_none() {
-            needed = Some(id);
+            needed = Some(stage);
         }
     }
     plan

@@ -12,7 +12,9 @@ use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
 use surgcam_engine::error::{AtPath, Error, Result};
-use surgcam_engine::plan::{Resource, Stage};
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::kind::HasMetrics;
+use surgcam_engine::plan::{NewStage, Resource};
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::store::read_json;
 use surgcam_frames::dataset::index::Layout;
@@ -21,7 +23,8 @@ use surgcam_frames::metrics::StepSpeed;
 use surgcam_frames::random::stream;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
-use surgcam_pipeline::stages::{Architecture, BenchmarkStage, output, place};
+use surgcam_pipeline::kinds::BenchmarkStage;
+use surgcam_pipeline::settings::Architecture;
 use surgcam_values::{Backbone, Precision};
 
 #[derive(clap::Args)]
@@ -131,9 +134,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 /// As a stage of its own.
 fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
-    let mut planned = Stage::new("benchmark".into(), stage, Resource::Device);
-    planned.places.insert(place::ROOT.into(), pictures.canonicalize().at_path("find the pictures in", pictures)?);
-    let (hello, figures) = transient::make(context, planned, output::METRICS, &mut OnlyWaiting)?;
+    let pictures = pictures.canonicalize().at_path("find the pictures in", pictures)?;
+    let planned = NewStage::new("benchmark".into(), stage, NoInputs, Resource::Device).at_place(BenchmarkStage::ROOT, pictures);
+    let (hello, figures) = transient::make(context, planned, BenchmarkStage::METRICS, &mut OnlyWaiting)?;
     Ok((hello, read_json(&figures)?))
 }
 

@@ -1,18 +1,22 @@
 //! A plan: a graph of stages, each with what its key is made of.
 //!
-//! Knows no surgery and no tensors: a stage is a kind, a version, parameters, inputs, outputs and a resource. A stage whose
+//! Knows no surgery and no tensors: a stage is a kind, a version, parameters, inputs, outputs and a resource. [`kind`] has what a
+//! kind says of all its stages, [`inputs`] what it reads; a [`Handle`] is a stage whose kind the compiler knows. A stage whose
 //! input does not exist yet has no key yet; [`status`] tells what can be known before anything runs, and the runner asks
 //! again as inputs appear.
 
 pub mod drawing;
+pub mod inputs;
+pub mod kind;
 pub mod status;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -20,25 +24,78 @@ use crate::store::digest::Digest;
 use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
 use crate::store::name::PlainName;
 use crate::store::record::Outputs;
-
-/// Parameters of one kind of stage. Raise the version when the same parameters and inputs give another output than before.
-pub trait StageParameters: Serialize + DeserializeOwned {
-    const KIND: &'static str;
-    const VERSION: u32;
-    /// Whether its stages need the machine for themselves, whatever resource a planner gives them.
-    const IS_ALONE: bool = false;
-    /// The pass in which its stages are made together with others that have the same inputs.
-    const PASS: Option<&'static str> = None;
-}
+use inputs::NamedInputs;
+use kind::{OutputOf, PlaceOf, StageKind};
 
 /// A stage's place in its plan; inputs come before the stages that use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub usize);
 
+/// A stage of a plan whose kind is known.
+pub struct Handle<K> {
+    id: StageId,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Handle<K> {
+    fn new(id: StageId) -> Self {
+        Handle { id, kind: PhantomData }
+    }
+
+    pub fn id(self) -> StageId {
+        self.id
+    }
+
+    /// One of its outputs, as an input of another stage.
+    pub fn output(self, output: OutputOf<K>) -> Source {
+        Source::Stage { id: self.id, output: output.name().to_string() }
+    }
+}
+
+impl<K> From<Handle<K>> for StageId {
+    fn from(handle: Handle<K>) -> Self {
+        handle.id
+    }
+}
+
+impl<K> Clone for Handle<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Handle<K> {}
+
+impl<K> PartialEq for Handle<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl<K> Eq for Handle<K> {}
+
+impl<K> PartialOrd for Handle<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Handle<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
+impl<K> fmt::Debug for Handle<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.id, f)
+    }
+}
+
 /// What a stage occupies while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// One of the `--jobs` slots: stages that need no device, and small heads, which need one core.
+    /// One of the `--jobs` slots: stages that need no device, or no more than one core.
     Processor,
     /// The device, and all cores.
     Device,
@@ -50,13 +107,13 @@ pub enum Resource {
 pub enum Source {
     /// An output of another stage.
     Stage { id: StageId, output: String },
-    /// Something that no stage makes: a data folder, a weights file.
+    /// Something that no stage makes: a file or a folder of the user's.
     External(Digest),
 }
 
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// For people: "train gc-b".
+    /// For people.
     pub name: String,
     pub kind: &'static str,
     pub version: u32,
@@ -80,45 +137,46 @@ pub struct Limits {
     pub retries: u32,
 }
 
-impl Stage {
-    pub fn new<P: StageParameters>(name: String, parameters: &P, resource: Resource) -> Self {
+/// A stage of a kind, before it is in a plan.
+pub struct NewStage<K> {
+    stage: Stage,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: StageKind> NewStage<K> {
+    pub fn new(name: String, parameters: &K, inputs: K::Inputs<Source>, resource: Resource) -> Self {
         let parameters = serde_json::to_value(parameters).unwrap_or(Value::Null);
-        Stage {
+        let stage = Stage {
             name,
-            kind: P::KIND,
-            version: P::VERSION,
-            pass_name: P::PASS,
+            kind: K::NAME,
+            version: K::VERSION,
+            pass_name: K::PASS,
             canonical: canonical_json(&parameters),
             parameters,
-            inputs: BTreeMap::new(),
+            inputs: inputs.into_named(),
             places: BTreeMap::new(),
-            resource: if P::IS_ALONE { Resource::Alone } else { resource },
+            resource: if K::IS_ALONE { Resource::Alone } else { resource },
             pass: None,
             limits: Limits::default(),
-        }
+        };
+        NewStage { stage, kind: PhantomData }
     }
 
-    /// Its kind, as the store has it.
-    pub fn kind_name(&self) -> PlainName {
-        PlainName::literal(self.kind)
-    }
-
-    /// Its parameters, of the kind that it is.
-    pub fn parameters_as<P: StageParameters>(&self) -> Result<P> {
-        if self.kind != P::KIND {
-            return Err(Error::failure(format!("{} is no {} stage", self.name, P::KIND)));
-        }
-        serde_json::from_value(self.parameters.clone())
-            .map_err(|error| Error::failure(format!("the parameters of {} are malformed: {error}", self.name)))
-    }
-
-    pub fn input(mut self, name: impl Into<String>, source: Source) -> Self {
-        self.inputs.insert(name.into(), source);
+    /// With a path of this machine that it reads.
+    pub fn at_place(mut self, place: PlaceOf<K>, path: PathBuf) -> Self {
+        self.stage.places.insert(place.name().to_string(), path);
         self
     }
 
-    pub fn output_of(self, name: impl Into<String>, id: StageId, output: &str) -> Self {
-        self.input(name, Source::Stage { id, output: output.to_string() })
+    pub fn name(&self) -> &str {
+        &self.stage.name
+    }
+}
+
+impl Stage {
+    /// Its kind, as the store has it.
+    pub fn kind_name(&self) -> PlainName {
+        PlainName::literal(self.kind)
     }
 
     fn inputs_as_text(&self) -> String {
@@ -142,7 +200,11 @@ pub struct Plan {
 
 impl Plan {
     /// Adds a stage, or finds the equal one that is there already under whatever name.
-    pub fn add(&mut self, mut stage: Stage) -> StageId {
+    pub fn add<K: StageKind>(&mut self, stage: NewStage<K>) -> Handle<K> {
+        Handle::new(self.add_stage(stage.stage))
+    }
+
+    fn add_stage(&mut self, mut stage: Stage) -> StageId {
         let inputs = stage.inputs_as_text();
         let identity = format!("{} {} {} {inputs}", stage.kind, stage.version, stage.canonical);
         if let Some(&id) = self.known.get(&identity) {
@@ -157,6 +219,18 @@ impl Plan {
 
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.0]
+    }
+
+    /// The parameters of a stage, of the kind that it is.
+    pub fn parameters<K: StageKind>(&self, handle: Handle<K>) -> Result<K> {
+        let stage = self.stage(handle.id);
+        serde_json::from_value(stage.parameters.clone())
+            .map_err(|error| Error::failure(format!("the parameters of {} are malformed: {error}", stage.name)))
+    }
+
+    /// Its stages of one kind.
+    pub fn of_kind<K: StageKind>(&self) -> impl Iterator<Item = Handle<K>> {
+        self.ids().filter(move |id| self.stage(*id).kind == K::NAME).map(Handle::new)
     }
 
     pub fn ids(&self) -> impl Iterator<Item = StageId> + use<> {

@@ -79,16 +79,31 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::plan::{Stage, StageParameters};
+    use crate::inputs;
+    use crate::plan::inputs::NoInputs;
+    use crate::plan::kind::{OutputOf, StageKind};
+    use crate::plan::{Handle, NewStage};
 
     #[derive(Serialize, Deserialize)]
     struct Numbered {
         number: usize,
     }
 
-    impl StageParameters for Numbered {
-        const KIND: &'static str = "numbered";
+    inputs! {
+        struct NumberedInputs<S> {
+            before: Option<S>,
+        }
+    }
+
+    impl StageKind for Numbered {
+        const NAME: &'static str = "numbered";
         const VERSION: u32 = 1;
+
+        type Inputs<S> = NumberedInputs<S>;
+    }
+
+    impl Numbered {
+        const OUT: OutputOf<Self> = OutputOf::new("out");
     }
 
     #[derive(Serialize, Deserialize)]
@@ -96,27 +111,31 @@ mod tests {
         number: usize,
     }
 
-    impl StageParameters for InPass {
-        const KIND: &'static str = "in-pass";
+    impl StageKind for InPass {
+        const NAME: &'static str = "in-pass";
         const VERSION: u32 = 1;
         const PASS: Option<&'static str> = Some("pass");
+
+        type Inputs<S> = NoInputs;
     }
 
-    fn in_pass(number: usize) -> Stage {
-        Stage::new(format!("stage {number}"), &InPass { number }, Resource::Processor)
+    fn in_pass(plan: &mut Plan, number: usize) -> StageId {
+        plan.add(NewStage::new(format!("stage {number}"), &InPass { number }, NoInputs, Resource::Processor)).id()
     }
 
-    fn stage(number: usize) -> Stage {
-        Stage::new(format!("stage {number}"), &Numbered { number }, Resource::Processor)
+    fn add(plan: &mut Plan, number: usize, before: Option<Handle<Numbered>>) -> Handle<Numbered> {
+        let inputs = NumberedInputs { before: before.map(|before| before.output(Numbered::OUT)) };
+        plan.add(NewStage::new(format!("stage {number}"), &Numbered { number }, inputs, Resource::Processor))
     }
 
     #[test]
     fn the_stage_with_the_longest_way_behind_it_comes_first() {
         let mut plan = Plan::default();
-        let short = plan.add(stage(0));
-        let start_of_chain = plan.add(stage(1));
-        let end_of_chain = plan.add(stage(2).output_of("before", start_of_chain, "out"));
-        let long = plan.add(stage(3));
+        let short = add(&mut plan, 0, None).id();
+        let start = add(&mut plan, 1, None);
+        let end_of_chain = add(&mut plan, 2, Some(start)).id();
+        let long = add(&mut plan, 3, None).id();
+        let start_of_chain = start.id();
         let seconds = [1.0, 1.0, 4.0, 4.5];
         let mut queue = ReadyQueue::new(&plan, |id| seconds[id.0]);
         [short, start_of_chain, long].into_iter().for_each(|id| queue.push(&plan, id));
@@ -132,8 +151,8 @@ mod tests {
     #[test]
     fn a_wide_pass_is_cut_into_jobs_that_a_process_can_hold_open() {
         let mut plan = Plan::default();
-        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| plan.add(in_pass(number))).collect();
-        let alone = plan.add(stage(ids.len()));
+        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| in_pass(&mut plan, number)).collect();
+        let alone = add(&mut plan, ids.len(), None).id();
         let queue = ReadyQueue::new(&plan, |_| 1.0);
         let last = ids[ids.len() - 1];
         let job = queue.job_of(&plan, last, |id| id != ids[0]);

@@ -136,8 +136,8 @@ impl WorkerCommand {
 /// Where the system looks for shared libraries first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
-/// How long libtorch's threads keep their cores busy after a forward pass, in case there is another. By default for milliseconds,
-/// in which the threads that look for boxes want those cores.
+/// How long libtorch's threads keep their cores busy after their work, in case there is more. By default for milliseconds, in
+/// which other threads of the worker want those cores.
 const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
 
 /// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.

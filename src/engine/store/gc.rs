@@ -1,7 +1,7 @@
 //! Removing what nobody needs any more. What that is, is a pure function of an inventory, the keys that are asked for, and now.
 //!
 //! Kept: every record that one of the last runs, the last run of any experiment, or an experiment as it stands now needs, and
-//! the objects of these records. Runs of a whole experiment and those for one picture or export are counted apart, so that many of
+//! the objects of these records. Runs of a whole experiment and those for a part of it (one export) are counted apart, so that many of
 //! the latter make none of the former forgotten. A run that did not come to its end knows the keys of some of its stages only:
 //! beside it the last run that knows all of them is kept. Runs themselves are small and stay. Work in progress is nobody's while
 //! nobody uses the store; how far an interrupted stage came is kept as long as it is needed and not finished.
@@ -154,10 +154,10 @@ mod tests {
         assert_eq!(names(&garbage(&inventory, &keep, now).records), ["asked-for", "young"]);
     }
     #[test]
-    fn pictures_and_exports_make_no_run_forgotten() {
-        let view = || RunEntry { scope: Scope::Part, ..run("a", &["seen"]) };
+    fn runs_of_a_part_make_no_run_forgotten() {
+        let part = || RunEntry { scope: Scope::Part, ..run("a", &["seen"]) };
         let names = ["seen", "trained", "earlier", "other"];
-        let mut runs: Vec<RunEntry> = (0..12).map(|_| view()).collect();
+        let mut runs: Vec<RunEntry> = (0..12).map(|_| part()).collect();
         runs.extend([run("a", &["seen", "trained"]), run("a", &["earlier"]), run("b", &["other"])]);
         assert_eq!(forgotten(&names, runs.clone(), 1), ["earlier"]);
         assert_eq!(forgotten(&names, runs, 2), [""; 0]);

@@ -88,7 +88,7 @@ impl Run {
 pub enum Scope {
     /// All that its tables need: `surgcam run`.
     Whole,
-    /// What a picture or an export needs.
+    /// What one export needs.
     Part,
 }
 

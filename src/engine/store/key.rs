@@ -7,7 +7,7 @@
 //!   or log level. What a machine does change (speed figures) carries the machine in its parameters.
 //! * `inputs` are digests of *content*, not keys: an input that is made again bit for bit leaves every later key as it was
 //!   (early cut-off).
-//! * `version` is a constant beside the stage's parameters ([`crate::plan::StageParameters`]), raised when its output changes.
+//! * `version` is a constant beside the stage's parameters ([`crate::plan::kind::StageKind`]), raised when its output changes.
 //! * canonical JSON: object keys sorted, no white space, numbers as serde_json prints them.
 //!
 //! | changes | key changes? |

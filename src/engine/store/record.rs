@@ -20,7 +20,7 @@ pub type Outputs = BTreeMap<PlainName, Output>;
 pub struct Record {
     pub format: u32,
     pub key: StageKey,
-    /// The name that the stage had when it was made ("train gc-b"): for people, not part of the key.
+    /// The name that the stage had when it was made: for people, not part of the key.
     pub name: String,
     pub parts: KeyParts,
     pub outputs: Outputs,

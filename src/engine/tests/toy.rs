@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::inputs;
 use surgcam_engine::machine::host;
+use surgcam_engine::plan::inputs::NamedInputs;
+use surgcam_engine::plan::kind::{OutputOf, StageKind};
 use surgcam_engine::plan::status::{Known, explain};
-use surgcam_engine::plan::{Plan, Resource, Stage, StageId, StageParameters};
+use surgcam_engine::plan::{Handle, NewStage, Plan, Resource};
 use surgcam_engine::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION, StageJob};
 use surgcam_engine::runner::events::Silent;
 use surgcam_engine::runner::interrupt::Interrupt;
@@ -22,32 +25,42 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::memory::Memory;
 use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
 
-/// The sum of all inputs and of a number of its own. Output: `sum`.
+/// The sum of all inputs and of a number of its own.
 #[derive(Serialize, Deserialize)]
 struct Sum {
     number: i64,
 }
 
-impl StageParameters for Sum {
-    const KIND: &'static str = "sum";
+inputs! {
+    struct SumInputs<S> {
+        part: Vec<S>,
+    }
+}
+
+impl StageKind for Sum {
+    const NAME: &'static str = "sum";
     const VERSION: u32 = 1;
+
+    type Inputs<S> = SumInputs<S>;
 }
 
 impl Sum {
-    fn stage(number: i64, of: &[StageId]) -> Stage {
-        let stage = Stage::new(format!("sum with {number}"), &Sum { number }, Resource::Processor);
-        of.iter().enumerate().fold(stage, |stage, (place, id)| stage.output_of(format!("part-{place}"), *id, "sum"))
+    const SUM: OutputOf<Self> = OutputOf::new("sum");
+
+    fn add(plan: &mut Plan, number: i64, of: &[Handle<Sum>]) -> Handle<Sum> {
+        let inputs = SumInputs { part: of.iter().map(|part| part.output(Sum::SUM)).collect() };
+        plan.add(NewStage::new(format!("sum with {number}"), &Sum { number }, inputs, Resource::Processor))
     }
 
     /// Its code, in the worker.
     fn make(store: &Store, stage: &StageJob, workspace: &Path) -> Result<()> {
         let parameters: Sum = serde_json::from_value(stage.parts.parameters.clone()).map_err(Error::failure)?;
         let mut sum = parameters.number;
-        for digest in stage.parts.inputs.values() {
-            let text = String::from_utf8(store.read_object(digest)?).map_err(Error::failure)?;
+        for digest in SumInputs::from_named(stage.parts.inputs.clone())?.part {
+            let text = String::from_utf8(store.read_object(&digest)?).map_err(Error::failure)?;
             sum += text.parse::<i64>().map_err(Error::failure)?;
         }
-        std::fs::write(workspace.join("sum"), sum.to_string()).map_err(Error::failure)
+        std::fs::write(workspace.join(Sum::SUM.name()), sum.to_string()).map_err(Error::failure)
     }
 }
 
@@ -106,10 +119,10 @@ fn made(store: &Store, stage: &StageJob) -> Result<Record> {
 }
 
 /// Two sums, and the sum of both.
-fn plan(first: i64) -> (Plan, StageId) {
+fn plan(first: i64) -> (Plan, Handle<Sum>) {
     let mut plan = Plan::default();
-    let parts = [plan.add(Sum::stage(first, &[])), plan.add(Sum::stage(20, &[]))];
-    let all = plan.add(Sum::stage(300, &parts));
+    let parts = [Sum::add(&mut plan, first, &[]), Sum::add(&mut plan, 20, &[])];
+    let all = Sum::add(&mut plan, 300, &parts);
     (plan, all)
 }
 
@@ -136,8 +149,8 @@ fn statuses(plan: &Plan, store: &Store) -> Vec<String> {
     explain(plan, &known, &Memory::of(store, "toy")).iter().map(ToString::to_string).collect()
 }
 
-fn result(summary: &Summary, store: &Store, id: StageId) -> String {
-    let digest = summary.known.outputs(id).unwrap().values().next().unwrap().digest;
+fn result(summary: &Summary, store: &Store, all: Handle<Sum>) -> String {
+    let digest = summary.known.outputs(all.id()).unwrap()[Sum::SUM.name()].digest;
     String::from_utf8(store.read_object(&digest).unwrap()).unwrap()
 }
 

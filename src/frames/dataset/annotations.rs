@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::endovis18::frame_number;
-use super::index::read_lines;
+use super::folder::is_there;
+use super::json_lines::read_lines;
 use super::labels::{ClassMap, normalized};
 use super::pattern::Pattern;
-use super::source::{SourceLayout, is_there};
+use super::source::SourceLayout;
 use caption_file::PlacedCaption;
 use interaction_file::InteractionFile;
 use surgcam_engine::error::{Error, Result};
@@ -217,13 +217,6 @@ fn labelled(tool: &str, interaction: &str, classes: &ClassMap) -> Result<Option<
     let interaction = known
         .ok_or_else(|| Error::failure(format!("`{}` is no interaction (they are {})", interaction.trim(), INTERACTIONS.join(", "))))?;
     Ok(Some(LabelledInteraction { class, interaction }))
-}
-
-/// `2`, `seq_2` or `video02`.
-fn sequence_number(text: &str) -> Result<u32> {
-    let trimmed = text.trim();
-    let digits = trimmed.strip_prefix("seq_").or_else(|| trimmed.strip_prefix("video")).unwrap_or(trimmed);
-    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no sequence")).hint("2, seq_2 and video02 are understood"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::index::LabelledBox;
+use super::frame::LabelledBox;
 use super::labels::ClassMap;
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
@@ -116,20 +116,6 @@ fn picture_of([width, height]: [u32; 2]) -> String {
     format!("picture of {width}x{height} pixels")
 }
 
-/// The largest number of pixels that is taken for a coordinate, so that no sum or product of some overflows.
-const LARGEST_COORDINATE: f64 = i32::MAX as f64;
-
-/// A whole or decimal number of pixels, truncated.
-pub fn coordinate(text: &str) -> Result<i64> {
-    text.trim()
-        .parse::<f64>()
-        .ok()
-        // Nor is `nan` below it.
-        .filter(|value| value.abs() <= LARGEST_COORDINATE)
-        .map(|value| value as i64)
-        .ok_or_else(|| Error::failure(format!("`{text}` is no coordinate")))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -208,14 +194,6 @@ mod tests {
         assert!(boxes.take(1).unwrap().unwrap().is_empty() && boxes.take(0).is_none());
         assert_eq!(boxes.take(2).unwrap().unwrap_err().what(), "one");
         assert_eq!(boxes.into_problems().map(|error| error.what().to_string()).collect::<Vec<_>>(), ["three"]);
-    }
-
-    #[test]
-    fn a_coordinate_is_a_number_of_pixels() {
-        assert_eq!((coordinate(" 12.9 ").unwrap(), coordinate("-0.5").unwrap()), (12, 0));
-        for text in ["", "x", "nan", "inf", "-inf", "1e300", "-1e300", "4294967296"] {
-            assert!(coordinate(text).unwrap_err().to_string().contains("is no coordinate"), "{text}");
-        }
     }
 
     proptest! {

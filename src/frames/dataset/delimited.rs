@@ -91,6 +91,11 @@ impl Header {
         Header { names: row.fields().map(str::to_string).collect(), place: row.place }
     }
 
+    /// `file:line`.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     pub fn names(&self) -> &[String] {
         &self.names
     }

@@ -4,29 +4,20 @@
 //! labels, so that a change of labels (or of the label space) packs nothing again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
+pub use super::adapters::Layout;
 use super::annotations::{self, FrameAnnotation, FrameNumber};
 use super::boxes::{self, BoxesByFrame, RawBox};
+pub use super::frame::{Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
+pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
-use super::source::{SourceLayout, first_existing};
-use super::{cholec80, endovis18, names};
-use crate::vision::geometry::Box2;
+use super::raw::{RawFrame, RawSequence, Split};
+use super::source::SourceLayout;
 use crate::vision::picture;
-use surgcam_engine::error::{AtPath, Error, Result};
-use surgcam_engine::regular_file;
-use surgcam_engine::store::digest::Digest;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    EndoVis18,
-    Cholec80,
-}
+use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -34,45 +25,6 @@ pub enum OnBadFrame {
     #[default]
     Fail,
     Skip,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabelledBox {
-    pub class: usize,
-    /// In pixels of `Frame::box_space`.
-    pub bounds: Box2,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Frame {
-    /// `seq_2` or `video03`.
-    #[serde(deserialize_with = "names::deserialize")]
-    pub sequence: String,
-    /// `frame010` or `000030`.
-    #[serde(deserialize_with = "names::deserialize")]
-    pub name: String,
-    pub train: bool,
-    pub validation: bool,
-    /// Indices of the classes that are there, rising; the tissue always is.
-    pub labels: Vec<usize>,
-    /// `None`: nobody annotated boxes in this frame.
-    pub boxes: Option<Vec<LabelledBox>>,
-    /// `[width, height]` of the pixels that the boxes count in.
-    pub box_space: [u32; 2],
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Picture {
-    /// Below the data set's root.
-    pub path: PathBuf,
-    pub digest: Digest,
-}
-
-/// A frame that could not be used, and why; or what else is to be told of a place in a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SkippedFrame {
-    pub place: String,
-    pub problem: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -83,29 +35,6 @@ pub struct IndexSummary {
     /// Indices of the classes that this data set's boxes can annotate.
     pub annotated_classes: Vec<usize>,
     pub skipped: Vec<SkippedFrame>,
-}
-
-/// What an adapter reads of one frame, in the data set's own terms.
-#[derive(Debug, Clone)]
-pub struct RawFrame {
-    pub number: u32,
-    /// Names of the tools that the label file marks.
-    pub tools: Vec<String>,
-    /// `file:line` of its label.
-    pub place: String,
-}
-
-/// What an adapter reads of one sequence. A line that cannot be used is an error in `problems`, not the end.
-#[derive(Debug, Default)]
-pub struct RawSequence {
-    pub frames: Vec<RawFrame>,
-    /// `None`: there is no box file.
-    pub boxes: Option<BoxesByFrame>,
-    /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or not.
-    pub annotated: BTreeSet<String>,
-    /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
-    pub box_space: Option<[u32; 2]>,
-    pub problems: Vec<Error>,
 }
 
 pub struct Index {
@@ -137,8 +66,9 @@ pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_fram
             mended_boxes: Vec::new(),
         },
     };
-    for sequence in source.sequences() {
-        builder.add_sequence(sequence)?;
+    let folder = source.folder(root);
+    for sequence in source.layout.adapter().sequences(&folder)? {
+        builder.add_sequence(sequence?)?;
     }
     builder.add_annotations(on_bad_frame)?;
     builder.finish(on_bad_frame)
@@ -156,16 +86,11 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn add_sequence(&mut self, sequence: u32) -> Result<()> {
-        let label_file = self.source.label_file(self.root, sequence)?;
-        let box_file = first_existing(self.root, &self.source.boxes, sequence);
-        let mut raw = match self.source.layout {
-            Layout::EndoVis18 => endovis18::read_sequence(self.root, &label_file, box_file.as_deref())?,
-            Layout::Cholec80 => cholec80::read_sequence(self.root, &label_file, box_file.as_deref(), self.source.frame_step)?,
-        };
+    fn add_sequence(&mut self, mut raw: RawSequence) -> Result<()> {
+        let sequence = raw.number;
         self.problems.append(&mut raw.problems);
         for name in &raw.annotated {
-            self.annotated.extend(self.classes.class(name).map_err(|error| error.at_path(&self.root.join(&label_file)))?);
+            self.annotated.extend(self.classes.class(name).map_err(|error| error.at(&raw.place))?);
         }
         let mut boxes = raw.boxes.take();
         let before = self.index.frames.len();
@@ -191,7 +116,7 @@ impl Builder<'_> {
         self.problems.extend(boxes.into_iter().flat_map(BoxesByFrame::into_problems));
         if self.index.frames.len() == before && self.problems.is_empty() {
             return Err(Error::failure(format!("{} has no frames", self.source.sequence_name(sequence)))
-                .at_path(&self.root.join(label_file))
+                .at(raw.place)
                 .hint("take the sequence out of the data recipe's `train` or `validation`"));
         }
         Ok(())
@@ -204,7 +129,8 @@ impl Builder<'_> {
         boxes: Option<Result<Vec<RawBox>>>,
         box_space: Option<[u32; 2]>,
     ) -> Result<(Frame, PathBuf)> {
-        let relative = PathBuf::from(self.source.frames.fill(sequence, raw.number));
+        let (train, validation) = self.splits(sequence, raw)?;
+        let relative = raw.picture.clone().unwrap_or_else(|| PathBuf::from(self.source.frames.fill(sequence, raw.number)));
         let path = self.root.join(&relative);
         if !path.is_file() {
             let what = if path.exists() { "a picture that is not a regular file" } else { "no picture" };
@@ -228,13 +154,30 @@ impl Builder<'_> {
         let frame = Frame {
             sequence: self.source.sequence_name(sequence),
             name: self.source.frame_name(raw.number),
-            train: self.source.train.contains(&sequence),
-            validation: self.source.validation.contains(&sequence),
+            train,
+            validation,
             labels: labels.into_iter().collect(),
             boxes,
             box_space,
         };
         Ok((frame, relative))
+    }
+
+    /// Whether a frame is for training and for validation. Labels that have a split of their own must not contradict the recipe:
+    /// nobody trains on a sequence that the recipe keeps for validation.
+    fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
+        let (train, validation) = (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
+        let (split, other) = match raw.split {
+            None => return Ok((train, validation)),
+            Some(Split::Train) if train => return Ok((true, false)),
+            Some(Split::Validation) if validation => return Ok((false, true)),
+            Some(Split::Train) => ("train", "validation"),
+            Some(Split::Validation) => ("validation", "train"),
+        };
+        let name = self.source.sequence_name(sequence);
+        Err(Error::failure(format!("the frame's split is `{split}`, but the recipe has {name} in `{other}` alone")).at(&raw.place).hint(
+            format!("add {sequence} to the data recipe's `{split}`, or take the column `split` out of the file to follow the recipe"),
+        ))
     }
 
     /// Annotations that cannot be used take no frame out of the index. Where labels have problems too, those are told first.
@@ -279,27 +222,12 @@ fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<(
         0 => String::new(),
         more => format!(" ({more} more {things} of this data set have a problem)"),
     };
-    let first = Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default());
-    Err(first.hint(format!("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to {do_instead}")))
-}
-
-pub fn skipped_frame(error: &Error) -> SkippedFrame {
-    SkippedFrame { place: error.place().unwrap_or_default().to_string(), problem: error.what().to_string() }
-}
-
-/// One JSON value a line.
-pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    let mut writer = BufWriter::new(File::create(path).at_path("create", path)?);
-    for row in rows {
-        serde_json::to_writer(&mut writer, row).at_path("write", path)?;
-        writer.write_all(b"\n").at_path("write", path)?;
-    }
-    writer.flush().at_path("write", path)
-}
-
-pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let reader = BufReader::new(regular_file::open(path)?);
-    reader.lines().map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path)).collect()
+    let instead = format!("or set `on_bad_frame = \"skip\"` in the data recipe to {do_instead}");
+    let hint = match first.hint_text() {
+        Some(hint) => format!("{hint}; {instead}"),
+        None => format!("mend it, {instead}"),
+    };
+    Err(Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default()).hint(hint))
 }
 
 /// The files of an index object.

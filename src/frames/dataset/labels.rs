@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::suggestion::nearest;
 
 /// Box colours by class index, RGB (METHOD 1).
 pub const CLASS_COLOURS: [[u8; 3]; 11] = [
@@ -59,8 +60,11 @@ impl ClassMap {
     pub fn class(&self, name: &str) -> Result<Option<usize>> {
         let class = self.names.get(&normalized(name)).ok_or_else(|| {
             let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
-            Error::failure(format!("`{name}` is no class that the recipe maps (it maps {})", known.join(", ")))
-                .hint("add it to the `classes` table of the data recipe")
+            let hint = match nearest(&normalized(name), known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? Otherwise add it to the `classes` table of the data recipe"),
+                None => "add it to the `classes` table of the data recipe".to_string(),
+            };
+            Error::failure(format!("`{name}` is no class that the recipe maps (it maps {})", known.join(", "))).hint(hint)
         })?;
         Ok(self.space.index_of(class))
     }
@@ -84,5 +88,6 @@ mod tests {
         assert_eq!(map.class("Irrigator").unwrap(), Some(0));
         assert_eq!(map.class("hook").unwrap(), None);
         assert!(map.class("laser").unwrap_err().to_string().contains("`laser` is no class"));
+        assert!(map.class("Irigator").unwrap_err().to_string().contains("did you mean `irrigator`?"));
     }
 }

@@ -2,6 +2,9 @@
 
 use surgcam_testkit as common;
 
+#[path = "labels/table.rs"]
+mod table;
+
 use std::path::PathBuf;
 
 use common::fuzzing::in_limited_process;
@@ -32,6 +35,7 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
             ["boxes/video{sequence:02}.csv", "boxes.csv"],
             25,
         ),
+        Layout::Table => ("", ["frames.csv", "frames.tsv"], ["boxes.csv", "boxes.tsv"], 1),
     };
     SourceLayout {
         layout,
@@ -56,7 +60,7 @@ fn classes() -> ClassMap {
     ClassMap { space: LabelSpace { classes: space }, names }
 }
 
-/// Three frames of one sequence with their labels, in either layout; all other files are a test's.
+/// Three frames of one sequence with their labels, in each layout; all other files are a test's.
 struct Data {
     folder: tempfile::TempDir,
     layout: Layout,
@@ -74,6 +78,15 @@ impl Data {
                 let frames = data.folder.path().join("frames/video02");
                 std::fs::create_dir_all(&frames).unwrap();
                 (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame:06}.png"))).unwrap());
+            }
+            Layout::Table => {
+                data.write(
+                    "frames.csv",
+                    "path,group,labels\nv/0.png,video02,grasper\nv/1.png,video02,hook\nv/2.png,video02,grasper;hook\n",
+                );
+                let frames = data.folder.path().join("v");
+                std::fs::create_dir_all(&frames).unwrap();
+                (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame}.png"))).unwrap());
             }
         }
         data
@@ -144,6 +157,13 @@ fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
         assert!(!failure.contains("more frames"), "a frame counts once: {failure}");
         let index = data.index(OnBadFrame::Skip).unwrap();
         assert_eq!((index.frames.len(), index.summary.skipped.len()), (2, 1));
+
+        let data = Data::new(Layout::Table);
+        let rows = format!("v/0.png,hook,1,2,3,4\nv/1.png,hook,5,5,9,9\nv/1.png,grasper,{row}\n");
+        data.write("boxes.csv", format!("path,class,x1,y1,x2,y2\n{rows}"));
+        let failure = data.failure();
+        assert!(failure.contains("boxes.csv:4: ") && failure.contains(problem), "{failure}");
+        assert_eq!(data.index(OnBadFrame::Skip).unwrap().frames.len(), 2);
     }
 }
 
@@ -204,12 +224,14 @@ fn real_boxes_are_taken_as_they_are() {
 
 #[test]
 fn text_that_is_not_utf_8_is_named_by_its_line() {
-    let cases: [(Layout, &str, &[u8]); 5] = [
+    let cases: [(Layout, &str, &[u8]); 7] = [
         (Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", b"header\n\xFF\n"),
         (Layout::EndoVis18, "gt_bbox/seq_2.txt", b"\n\xFF\n"),
         (Layout::EndoVis18, "captions.json", b"[\n\xFF]\n"),
         (Layout::EndoVis18, "interactions.csv", b"sequence,frame,tool,interaction\n\xFF\n"),
         (Layout::Cholec80, "boxes/video02.csv", b"frame,tool,x1,y1,x2,y2\n1,\xFF,1,2,3,4\n"),
+        (Layout::Table, "frames.csv", b"path,group,labels\n\xFF,1,hook\n"),
+        (Layout::Table, "boxes.csv", b"path,class,x1,y1,x2,y2\nv/0.png,\xFF,1,2,3,4\n"),
     ];
     for (layout, name, content) in cases {
         let data = Data::new(layout);
@@ -305,6 +327,25 @@ fn fuzz_cholec80_tool_files() {
 fn fuzz_cholec80_boxes() {
     let seed = "frame,tool,x1,y1,x2,y2\n000000,hook,1,2,30,40\n0,grasper,-3,-2,82.5,64\n2,SpecimenBag,5,5,5,5\n";
     fuzz("fuzz_cholec80_boxes", Layout::Cholec80, "boxes/video02.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_table_of_names() {
+    let seed =
+        "path,group,split,frame,labels\nv/0.png,video02,train,0,hook;grasper\nv/1.png,video02,validation,1,\n./v/2.png,video02,,7,hook\n";
+    fuzz("fuzz_table_of_names", Layout::Table, "frames.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_table_of_classes() {
+    let seed = "path,group,hook,grasper\nv/0.png,video02,1,0\n\"v/1.png\",video02,0,0\nv/2.png,video02,1,1\n";
+    fuzz("fuzz_table_of_classes", Layout::Table, "frames.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_table_of_boxes() {
+    let seed = "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,30,40\nv/0.png,grasper,-3,-2,82.5,64\n./v/2.png,SpecimenBag,5,5,5,5\n";
+    fuzz("fuzz_table_of_boxes", Layout::Table, "boxes.csv", &[seed.to_string()]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::{read_json, write_json};
 use surgcam_frames::language::vocabulary::{END, PADDING, START, Vocabulary};
 use surgcam_pipeline::checked::Checked;
-use surgcam_pipeline::head_stages::{CaptionSearch, TransformerSettings, head_file};
+use surgcam_pipeline::head_settings::{CaptionSearch, TransformerSettings, head_file};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::beam::{self, Sentence};

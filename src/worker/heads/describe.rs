@@ -6,7 +6,7 @@ use std::path::Path;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::description::{Description, SeenInteraction};
-use surgcam_pipeline::head_stages::{HeadUse, head_file};
+use surgcam_pipeline::head_settings::{HeadUse, head_file};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;

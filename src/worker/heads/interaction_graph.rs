@@ -13,7 +13,7 @@ use surgcam_engine::store::{read_json, write_json};
 use surgcam_frames::dataset::annotations::{INTERACTIONS, LabelledInteraction};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_pipeline::checked::Checked;
-use surgcam_pipeline::head_stages::{GraphSettings, head_file};
+use surgcam_pipeline::head_settings::{GraphSettings, head_file};
 use tch::{Device, Kind, Tensor};
 
 use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};

@@ -6,7 +6,7 @@
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
-use surgcam_pipeline::stages::{ExtractionSettings, RegionSettings};
+use surgcam_pipeline::settings::{ExtractionSettings, RegionSettings};
 use surgcam_values::{FeatureLayer, Mode, Pool};
 use tch::{Device, Kind, Tensor};
 
@@ -123,8 +123,8 @@ mod tests {
     use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
     use surgcam_frames::dataset::pack::Packing;
     use surgcam_frames::language::vocabulary::Vocabulary;
-    use surgcam_pipeline::head_stages::TransformerSettings;
-    use surgcam_pipeline::stages::{Architecture, CamSettings, Normalization};
+    use surgcam_pipeline::head_settings::TransformerSettings;
+    use surgcam_pipeline::settings::{Architecture, CamSettings, Normalization};
     use surgcam_values::{Backbone, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];

@@ -3,7 +3,7 @@
 
 use surgcam_engine::error::Result;
 use surgcam_frames::language::vocabulary::{PADDING, START};
-use surgcam_pipeline::head_stages::TransformerSettings;
+use surgcam_pipeline::head_settings::TransformerSettings;
 use tch::{Device, Kind, Tensor};
 
 use super::attention::{Attended, Attention, AttentionShape};

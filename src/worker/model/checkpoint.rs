@@ -5,7 +5,7 @@ use std::path::Path;
 
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
 use super::parameters::Parameters;

@@ -2,7 +2,7 @@
 //! with what follows them, channels last in memory, no autograd. What it computes is what [`super::resnet`] does without `train`.
 
 use surgcam_engine::error::Result;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::Rng;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::random::stream;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Backbone;
 use tch::{Device, Kind, Tensor};
 

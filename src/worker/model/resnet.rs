@@ -2,7 +2,7 @@
 //! differentiable form, for training. [`super::inference`] runs the same network faster.
 
 use surgcam_engine::error::Result;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
 use super::half_precision::counting_kind;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use surgcam_engine::error::{Error, Result};
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 
 use super::parameters::network_shape;
 

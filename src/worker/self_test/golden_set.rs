@@ -9,7 +9,7 @@ use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::regions::used_regions;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::settings::*;
 use surgcam_values::*;
 use tch::{Device, Tensor};
 

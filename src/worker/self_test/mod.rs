@@ -7,15 +7,14 @@ pub mod golden_set;
 mod training_check;
 
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::write_json;
-use surgcam_pipeline::stages::output;
+use surgcam_pipeline::kinds::SelfTestStage;
 use surgcam_values::Precision;
 use tch::{Device, Tensor};
 
 use frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
 use golden_set::GoldenSet;
 
-use crate::stages::StageRun;
+use crate::stages::{KindRun, Make};
 
 /// A ResNet-18 at 192x256 with 9 classes.
 const EXPECTED: &str = include_str!("../../../tests/golden/small/expected.json");
@@ -27,18 +26,20 @@ const HALF_PRECISIONS: [HalfPrecision; 2] = [
     HalfPrecision { precision: Precision::F16, heat: 0.01, features: 0.01 },
 ];
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let device = stage.worker.device;
-    let parts = 2 + HALF_PRECISIONS.len();
-    let mut checks = in_full_precision(&compiled_in(device, Precision::F32)?, Heat::Expected)?;
-    stage.progress(1, parts, "parts")?;
-    checks.extend(training_check::check(TRAINING, device)?);
-    stage.progress(2, parts, "parts")?;
-    for (part, half) in HALF_PRECISIONS.into_iter().enumerate() {
-        checks.extend(in_half_precision(&compiled_in(device, half.precision)?, half, Heat::Expected)?);
-        stage.progress(3 + part, parts, "parts")?;
+impl Make for SelfTestStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let device = stage.worker.device;
+        let parts = 2 + HALF_PRECISIONS.len();
+        let mut checks = in_full_precision(&compiled_in(device, Precision::F32)?, Heat::Expected)?;
+        stage.progress(1, parts, "parts")?;
+        checks.extend(training_check::check(TRAINING, device)?);
+        stage.progress(2, parts, "parts")?;
+        for (part, half) in HALF_PRECISIONS.into_iter().enumerate() {
+            checks.extend(in_half_precision(&compiled_in(device, half.precision)?, half, Heat::Expected)?);
+            stage.progress(3 + part, parts, "parts")?;
+        }
+        stage.write_metrics(&checks)
     }
-    write_json(&stage.output(output::METRICS), &checks)
 }
 
 fn compiled_in(device: Device, precision: Precision) -> Result<GoldenSet> {

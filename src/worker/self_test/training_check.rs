@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::SelfTestCheck;
-use surgcam_pipeline::stages::Architecture;
+use surgcam_pipeline::settings::Architecture;
 use surgcam_values::{Backbone, Precision};
 use tch::{Device, Kind, Tensor};
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_engine::error::{AtPath, Error, Result};
-use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::dataset::index::{Frame, OnBadFrame};
 use surgcam_frames::dataset::pack::{self, Pack, Packing};
@@ -20,11 +19,12 @@ use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::BenchmarkStage;
+use surgcam_pipeline::settings::*;
 use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
 use tch::{Cuda, Device};
 
-use super::StageRun;
+use super::{KindRun, Make, StageRun};
 use crate::frames;
 use crate::model::parameters::Parameters;
 use crate::perception::{Glance, Perception};
@@ -43,29 +43,33 @@ const CROP_SIZE: [u32; 2] = ImageSize::OF_CROPS.height_width();
 /// Pictures of a pack.
 const PACKED: usize = 64;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: BenchmarkStage = stage.parameters()?;
-    let bench = Bench::prepare(stage, &parameters)?;
-    let mut steps = bench.steps();
-    if !parameters.only.is_empty() {
-        if let Some(unknown) = parameters.only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
-            let mut known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-            known.dedup();
-            return Err(Error::failure(format!("there is no step `{unknown}`")).hint(format!("there are: {}", known.join(", "))));
+impl Make for BenchmarkStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let bench = Bench::prepare(stage)?;
+        let mut steps = bench.steps();
+        if !parameters.only.is_empty() {
+            if let Some(unknown) = parameters.only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
+                let mut known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+                known.dedup();
+                return Err(Error::failure(format!("there is no step `{unknown}`")).hint(format!("there are: {}", known.join(", "))));
+            }
+            steps.retain(|step| parameters.only.contains(&step.name));
         }
-        steps.retain(|step| parameters.only.contains(&step.name));
-    }
-    for round in 0..parameters.rounds {
-        // At first memory is asked for that later repetitions have.
-        let warm_up = if round == 0 { 2 } else { 0 };
-        for step in &mut steps {
-            Times::measure(Effort { warm_up, least: 0, most: 0, seconds: 0.0 }, &mut step.once, |_| Ok(()))?;
+        for round in 0..parameters.rounds {
+            // At first memory is asked for that later repetitions have.
+            let warm_up = if round == 0 { 2 } else { 0 };
+            for step in &mut steps {
+                Times::measure(Effort { warm_up, least: 0, most: 0, seconds: 0.0 }, &mut step.once, |_| Ok(()))?;
+            }
+            measure_in_turns(&mut steps, parameters.seconds, |done, of| {
+                stage.progress(round * of + done, parameters.rounds * of, "steps")
+            })?;
         }
-        measure_in_turns(&mut steps, parameters.seconds, |done, of| stage.progress(round * of + done, parameters.rounds * of, "steps"))?;
+        let not_alone = !stage.machine.is_alone();
+        let speeds: Vec<StepSpeed> = steps.iter().map(|step| step.speed(not_alone)).collect();
+        stage.write_metrics(&speeds)
     }
-    let not_alone = !stage.machine.is_alone();
-    let speeds: Vec<StepSpeed> = steps.iter().map(|step| step.speed(not_alone)).collect();
-    write_json(&stage.output(output::METRICS), &speeds)
 }
 
 /// A step goes on for so many seconds before it is another's turn: a slow moment of the machine falls on several.
@@ -136,8 +140,9 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(stage: &'a StageRun<'a>, parameters: &'a BenchmarkStage) -> Result<Self> {
-        let root = stage.place(place::ROOT)?;
+    fn prepare(stage: &'a KindRun<'_, BenchmarkStage>) -> Result<Self> {
+        let parameters = &stage.parameters;
+        let root = stage.place(BenchmarkStage::ROOT)?;
         let pictures = pictures_in(&root)?;
         let folder = stage.workspace.join("pack");
         std::fs::create_dir(&folder).at_path("create", &folder)?;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use surgcam_artifacts::head_history;
-use surgcam_engine::error::Result;
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation};
 use surgcam_frames::dataset::index::{Frame, write_lines};
@@ -16,11 +16,11 @@ use surgcam_frames::language::scores::{CaptionScores, Judged, score};
 use surgcam_frames::language::tokens::tokenize;
 use surgcam_frames::language::vocabulary::Vocabulary;
 use surgcam_frames::metrics::CaptionMetrics;
-use surgcam_pipeline::head_stages::{CaptionStage, head_file};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::head_settings::head_file;
+use surgcam_pipeline::kinds::CaptionStage;
 use tch::Device;
 
-use super::StageRun;
+use super::{KindRun, Make};
 use crate::frames::FrameSet;
 use crate::generator;
 use crate::heads::beam::Sentence;
@@ -62,26 +62,28 @@ impl Captions {
     }
 }
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: CaptionStage = stage.parameters()?;
-    let _one = OneThread::if_wanted(parameters.needs_one_core());
-    let frames = stage.frames()?;
-    let captions = Captions::of(&frames, &annotations::read(&stage.input(input::ANNOTATIONS)?)?);
-    if captions.train.is_empty() || captions.validation.is_empty() {
-        return without_captions(stage);
+impl Make for CaptionStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let _one = OneThread::if_wanted(parameters.needs_one_core());
+        let frames = stage.frames(stage.inputs.index, stage.inputs.pack)?;
+        let captions = Captions::of(&frames, &annotations::read(&stage.path_of(stage.inputs.annotations)?)?);
+        if captions.train.is_empty() || captions.validation.is_empty() {
+            return without_captions(stage);
+        }
+        let mut head = CaptionHead::new(stage, captions)?;
+        let epochs = parameters.training.epochs
+            + parameters.self_critical.map_or(0, |further| further.epochs)
+            + parameters.joint.as_ref().map_or(0, |further| further.epochs);
+        let trained = head_epochs::run(stage, &mut head, epochs, "CIDEr")?;
+        head.finish(stage, &frames, &trained)
     }
-    let mut head = CaptionHead::new(stage, &parameters, captions)?;
-    let epochs = parameters.training.epochs
-        + parameters.self_critical.map_or(0, |further| further.epochs)
-        + parameters.joint.as_ref().map_or(0, |further| further.epochs);
-    let trained = head_epochs::run(stage, &mut head, epochs, "CIDEr")?;
-    head.finish(stage, &frames, &trained)
 }
 
-fn without_captions(stage: &StageRun) -> Result<()> {
+fn without_captions(stage: &KindRun<CaptionStage>) -> Result<()> {
     stage.note("no captions in the train or in the validation frames".into());
-    write_json(&stage.output_folder(output::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
-    write_json(&stage.output(output::METRICS), &None::<CaptionMetrics>)
+    write_json(&stage.output_folder(CaptionStage::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
+    stage.write_metrics(&None)
 }
 
 struct CaptionHead<'a> {
@@ -99,11 +101,12 @@ struct CaptionHead<'a> {
 }
 
 impl<'a> CaptionHead<'a> {
-    fn new(stage: &StageRun, parameters: &'a CaptionStage, captions: Captions) -> Result<Self> {
+    fn new(stage: &'a KindRun<'_, CaptionStage>, captions: Captions) -> Result<Self> {
+        let parameters = &stage.parameters;
         let device = stage.worker.device;
         let training = &parameters.training;
         let mut regions = FrameRegions::read(
-            &stage.input(input::FEATURES)?,
+            &stage.path_of(stage.inputs.features)?,
             &[captions.train.as_slice(), &captions.validation].concat(),
             training.maximum_regions,
         )?;
@@ -120,9 +123,10 @@ impl<'a> CaptionHead<'a> {
         let backbone = match &parameters.joint {
             None => None,
             Some(joint) => {
-                let own = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
+                let start = stage.inputs.checkpoint.ok_or_else(|| Error::failure("a joint training needs a backbone to start from"))?;
+                let own = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
                 let own = own.checked(joint.extraction.architecture, true)?.for_training(device);
-                let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
+                let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
                 let backbone = JointBackbone::new(&own, &joint.extraction, frames, training.maximum_regions, device)?;
                 weights = weights.with(own.renamed(|name| Some(format!("{BACKBONE}{name}"))));
                 Some(backbone)
@@ -194,11 +198,11 @@ impl<'a> CaptionHead<'a> {
     }
 
     /// Writes the best epoch's head, and what it says of the validation frames.
-    fn finish(&mut self, stage: &StageRun, frames: &[Frame], trained: &Trained) -> Result<()> {
+    fn finish(&mut self, stage: &KindRun<CaptionStage>, frames: &[Frame], trained: &Trained) -> Result<()> {
         self.weights.set(trained.best.iter())?;
         let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
         let (scores, judged) = self.scores(phase);
-        let folder = stage.output(output::HEAD);
+        let folder = stage.output(CaptionStage::HEAD);
         self.captioner.write(&self.weights.renamed(|name| (!name.starts_with(BACKBONE)).then(|| name.to_string())), &folder)?;
         if self.backbone.is_some() {
             let backbone = self.weights.renamed(|name| name.strip_prefix(BACKBONE).map(String::from));
@@ -211,15 +215,15 @@ impl<'a> CaptionHead<'a> {
             reference: judged.references.concat().join(" "),
         };
         let lines: Vec<ValidationCaption> = self.captions.validation.iter().zip(&judged).map(said).collect();
-        write_lines(&stage.output(output::CAPTIONS), &lines)?;
-        head_history::write(&trained.history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))?;
+        write_lines(&stage.output(CaptionStage::CAPTIONS), &lines)?;
+        head_history::write(&trained.history, &stage.output(CaptionStage::HISTORY), &stage.output(CaptionStage::HISTORY_CSV))?;
         let metrics = CaptionMetrics {
             train_captions: self.captions.train.len(),
             captions: self.captions.validation.len(),
             words: self.captioner.vocabulary.len(),
             scores,
         };
-        write_json(&stage.output(output::METRICS), &Some(metrics))
+        stage.write_metrics(&Some(metrics))
     }
 }
 
@@ -230,7 +234,7 @@ enum Phase {
     Joint,
 }
 
-/// A line of [`output::CAPTIONS`].
+/// A line of [`CaptionStage::CAPTIONS`].
 #[derive(serde::Serialize)]
 struct ValidationCaption {
     sequence: String,

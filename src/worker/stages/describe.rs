@@ -8,65 +8,69 @@ use surgcam_frames::dataset::index::{Frame, write_lines};
 use surgcam_frames::description::{DescribedPicture, Description};
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
-use surgcam_pipeline::head_stages::{DescribeStage, captioner_file, head_file};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::head_settings::{captioner_file, head_file};
+use surgcam_pipeline::kinds::DescribeStage;
 
-use super::StageRun;
+use super::{KindRun, Make};
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
 use crate::perception::Perception;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: DescribeStage = stage.parameters()?;
-    let folder = stage.place(place::CAPTIONER)?;
-    let captioner = &parameters.captioner;
-    let device = stage.worker.device;
-    let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
-    let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
-    for head in [&caption, &interact].into_iter().flatten() {
-        if ![head_file::SETTINGS, head_file::NOTHING_ANNOTATED].iter().any(|name| head.join(name).is_file()) {
-            return Err(Error::failure("this head is not complete").at_path(head).hint("export it again: surgcam export captioners"));
-        }
-    }
-    let settings = &captioner.extraction;
-    let classes = settings.architecture.classes;
-    let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, captioner.heads, device)?;
-    if heads.captioner.is_none() && heads.graph.is_none() {
-        return Err(Error::failure("there is no head here that was trained: neither a captioner nor a graph")
-            .at_path(&folder)
-            .hint("heads need captions or interactions in the train and in the validation frames"));
-    }
-    let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
-    let perception =
-        Perception::new(settings.architecture, &weights, settings.normalization, captioner.image_size, device, settings.precision)?;
-    let describe = |picture: &Path| -> Result<(f64, Description)> {
-        let decoded = picture::read(picture)?;
-        let begun = Instant::now();
-        let [height, width] = captioner.image_size;
-        let mut planes = vec![0; 3 * (height * width) as usize];
-        picture::to_planes(&resize(&decoded, height, width), &mut planes);
-        let frame = nobodys_frame();
-        let seen = perception.look(&[(&frame, &planes)])?.remove(0);
-        let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
-        let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
-        let description = heads.describe(Some(&seen), &extracted);
-        Ok((begun.elapsed().as_secs_f64() * 1e3, description))
-    };
-    let pictures = pictures(&stage.place(place::ROOT)?)?;
-    // The first pass packs the weights; it is no frame's time. A broken picture has none.
-    let _ = pictures.iter().find(|picture| describe(picture).is_ok());
-    let mut described = Vec::new();
-    for picture in &pictures {
-        let name = picture.display().to_string();
-        described.push(match describe(picture) {
-            Ok((milliseconds, description)) => DescribedPicture { picture: name, milliseconds, problem: None, description },
-            Err(error) => {
-                DescribedPicture { picture: name, milliseconds: 0.0, problem: Some(error.to_string()), description: Description::default() }
+impl Make for DescribeStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let folder = stage.place(Self::CAPTIONER)?;
+        let captioner = &stage.parameters.captioner;
+        let device = stage.worker.device;
+        let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
+        let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
+        for head in [&caption, &interact].into_iter().flatten() {
+            if ![head_file::SETTINGS, head_file::NOTHING_ANNOTATED].iter().any(|name| head.join(name).is_file()) {
+                return Err(Error::failure("this head is not complete").at_path(head).hint("export it again: surgcam export captioners"));
             }
-        });
-        stage.progress(described.len(), pictures.len(), "pictures")?;
+        }
+        let settings = &captioner.extraction;
+        let classes = settings.architecture.classes;
+        let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, captioner.heads, device)?;
+        if heads.captioner.is_none() && heads.graph.is_none() {
+            return Err(Error::failure("there is no head here that was trained: neither a captioner nor a graph")
+                .at_path(&folder)
+                .hint("heads need captions or interactions in the train and in the validation frames"));
+        }
+        let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
+        let perception =
+            Perception::new(settings.architecture, &weights, settings.normalization, captioner.image_size, device, settings.precision)?;
+        let describe = |picture: &Path| -> Result<(f64, Description)> {
+            let decoded = picture::read(picture)?;
+            let begun = Instant::now();
+            let [height, width] = captioner.image_size;
+            let mut planes = vec![0; 3 * (height * width) as usize];
+            picture::to_planes(&resize(&decoded, height, width), &mut planes);
+            let frame = nobodys_frame();
+            let seen = perception.look(&[(&frame, &planes)])?.remove(0);
+            let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
+            let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
+            let description = heads.describe(Some(&seen), &extracted);
+            Ok((begun.elapsed().as_secs_f64() * 1e3, description))
+        };
+        let pictures = pictures(&stage.place(Self::ROOT)?)?;
+        // The first pass packs the weights; it is no frame's time. A broken picture has none.
+        let _ = pictures.iter().find(|picture| describe(picture).is_ok());
+        let mut described = Vec::new();
+        for picture in &pictures {
+            let name = picture.display().to_string();
+            described.push(match describe(picture) {
+                Ok((milliseconds, description)) => DescribedPicture { picture: name, milliseconds, problem: None, description },
+                Err(error) => DescribedPicture {
+                    picture: name,
+                    milliseconds: 0.0,
+                    problem: Some(error.to_string()),
+                    description: Description::default(),
+                },
+            });
+            stage.progress(described.len(), pictures.len(), "pictures")?;
+        }
+        write_lines(&stage.output(Self::DESCRIPTIONS), &described)
     }
-    write_lines(&stage.output(output::DESCRIPTIONS), &described)
 }
 
 /// A frame of which nothing is known.

@@ -1,47 +1,46 @@
 //! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
 
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::write_json;
+use surgcam_frames::metrics::Classification;
 use surgcam_frames::vision::average_precision::{label_average_precision, mean};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::EvaluateStage;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use super::StageRun;
+use super::{KindRun, Make};
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
 use crate::perception::frames_in_a_pass;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: EvaluateStage = stage.parameters()?;
-    let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
-    let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
-    let device = stage.worker.device;
-    let network = InferenceNetwork::new(parameters.architecture, &weights, device, Precision::F32)?;
-    let rows = frames.validation_rows();
-    if rows.is_empty() {
-        return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
-    }
-    let mut logits = Vec::new();
-    for batch in rows.chunks(frames_in_a_pass(device)) {
-        let images = frames.images(batch, &parameters.normalization, device);
-        logits.push(network.logits(&network.feature_maps(&images)?.layer4));
-        stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
-    }
-    let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);
-    let labels: Vec<&[usize]> = rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
-    let score = score(&logits, &labels);
-    write_json(
-        &stage.output(output::METRICS),
-        &surgcam_frames::metrics::Classification {
+impl Make for EvaluateStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
+        let device = stage.worker.device;
+        let network = InferenceNetwork::new(parameters.architecture, &weights, device, Precision::F32)?;
+        let rows = frames.validation_rows();
+        if rows.is_empty() {
+            return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
+        }
+        let mut logits = Vec::new();
+        for batch in rows.chunks(frames_in_a_pass(device)) {
+            let images = frames.images(batch, &parameters.normalization, device);
+            logits.push(network.logits(&network.feature_maps(&images)?.layer4));
+            stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
+        }
+        let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);
+        let labels: Vec<&[usize]> = rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
+        let score = score(&logits, &labels);
+        stage.write_metrics(&Classification {
             frames: rows.len(),
             accuracy: score.accuracy,
             mean_average_precision: score.mean_average_precision,
             average_precision: score.average_precision,
-        },
-    )
+        })
+    }
 }
 
 pub struct LabelScore {

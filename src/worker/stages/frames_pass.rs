@@ -10,13 +10,15 @@ use rayon::prelude::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::write_json;
+use surgcam_engine::plan::inputs::NamedInputs;
+use surgcam_engine::plan::kind::StageKind;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::ExtractionSummary;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::{ExtractStage, FrameInputs, HeatMapsStage};
+use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization};
 use surgcam_values::{Mode, Precision};
 
-use super::StageRun;
+use super::{KindRun, Make, StageRun};
 use crate::cuda::streams::Aside;
 use crate::fetching::Look;
 use crate::frames::FrameSet;
@@ -29,21 +31,21 @@ use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 /// One sibling: what it wants of each frame, and what it has gathered.
 struct Sibling<'a> {
     stage: &'a StageRun<'a>,
-    wants: Wants,
+    wants: Wants<'a>,
     /// Into `Pass::cameras`; none for a yardstick.
     camera: Option<usize>,
     looker: usize,
     summary: ExtractionSummary,
 }
 
-enum Wants {
+enum Wants<'a> {
     /// Those of the current sequence are gathered: they are small.
     HeatMaps {
         folder: PathBuf,
         gathered: Vec<FrameHeat>,
     },
     Features {
-        settings: ExtractionSettings,
+        extract: Box<KindRun<'a, ExtractStage>>,
         writer: Box<FeatureWriter>,
     },
 }
@@ -57,10 +59,26 @@ struct Pass<'a> {
     siblings: Vec<Sibling<'a>>,
 }
 
+impl Make for HeatMapsStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let stage: &StageRun = stage;
+        make(std::slice::from_ref(stage))
+    }
+}
+
+impl Make for ExtractStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let stage: &StageRun = stage;
+        make(std::slice::from_ref(stage))
+    }
+}
+
 pub fn make(stages: &[StageRun]) -> Result<()> {
     let Some(first) = stages.first() else { return Ok(()) };
-    let frames = FrameSet::open(&first.input(input::PACK)?, &first.input(input::INDEX)?)?;
-    let weights = Parameters::new(checkpoint::read_safetensors(&first.input(input::CHECKPOINT)?)?);
+    // Those of all siblings are equal.
+    let FrameInputs { checkpoint, pack, index } = FrameInputs::from_named(first.job.parts.inputs.clone())?;
+    let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
+    let weights = Parameters::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
     let mut pass = Pass { lookers: Vec::new(), cameras: Vec::new(), siblings: Vec::new() };
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
@@ -107,16 +125,18 @@ impl Glanced {
 
 impl<'a> Pass<'a> {
     fn add(&mut self, stage: &'a StageRun<'a>, weights: &Parameters, frames: &FrameSet) -> Result<()> {
-        let (architecture, normalization, precision, cam, wants) = if stage.job.parts.kind == HeatMapsStage::KIND {
-            let parameters: HeatMapsStage = stage.parameters()?;
-            let wants = Wants::HeatMaps { folder: stage.output_folder(output::HEAT_MAPS)?, gathered: Vec::new() };
-            (parameters.architecture, parameters.normalization, Precision::F32, Some(parameters.cam), wants)
+        let (architecture, normalization, precision, cam, wants) = if stage.job.parts.kind == HeatMapsStage::NAME {
+            let heat_maps = KindRun::<HeatMapsStage>::new(stage)?;
+            let wants = Wants::HeatMaps { folder: heat_maps.output_folder(HeatMapsStage::HEAT_MAPS)?, gathered: Vec::new() };
+            let HeatMapsStage { architecture, normalization, cam } = heat_maps.parameters;
+            (architecture, normalization, Precision::F32, Some(cam), wants)
         } else {
-            let settings = stage.parameters::<ExtractStage>()?.extraction;
+            let extract = Box::new(KindRun::<ExtractStage>::new(stage)?);
+            let settings = &extract.parameters.extraction;
             let cam = settings.regions.as_ref().map(|regions| regions.cam.clone());
             let (architecture, normalization, precision) = (settings.architecture, settings.normalization, settings.precision);
-            let writer = Box::new(FeatureWriter::create(&stage.output_folder(output::FEATURES)?)?);
-            (architecture, normalization, precision, cam, Wants::Features { settings, writer })
+            let writer = Box::new(FeatureWriter::create(&extract.output_folder(ExtractStage::FEATURES)?)?);
+            (architecture, normalization, precision, cam, Wants::Features { extract, writer })
         };
         let wanted = (architecture, normalization, precision);
         let looker = match self.lookers.iter().position(|looker| looker.0 == wanted) {
@@ -230,9 +250,16 @@ fn region_row(row: usize, seen: &SeenFrame, region: &Region) -> RegionRow {
 impl Sibling<'_> {
     fn on_the_cpu(&self, place: usize, pass: &Pass) -> Option<OnTheCpu> {
         match (&self.wants, self.camera) {
-            (Wants::Features { settings, .. }, Some(camera)) if matches!(settings.mode, Mode::LFe | Mode::SlFe) => {
+            (Wants::Features { extract, .. }, Some(camera)) => {
+                let settings = &extract.parameters.extraction;
                 let space = pass.lookers[self.looker].1.space();
-                Some(OnTheCpu { place, looker: self.looker, camera, space, settings: settings.clone() })
+                matches!(settings.mode, Mode::LFe | Mode::SlFe).then(|| OnTheCpu {
+                    place,
+                    looker: self.looker,
+                    camera,
+                    space,
+                    settings: settings.clone(),
+                })
             }
             _ => None,
         }
@@ -240,9 +267,10 @@ impl Sibling<'_> {
 
     /// Of a batch of frames, for the modes that ask the network again.
     fn extract(&self, work: &[FrameWork], perception: &Perception) -> Result<Vec<Extracted>> {
-        let Wants::Features { settings, .. } = &self.wants else {
+        let Wants::Features { extract, .. } = &self.wants else {
             return Ok(work.iter().map(|_| Extracted::default()).collect());
         };
+        let settings = &extract.parameters.extraction;
         let looks: Vec<_> = work.iter().map(|work| (&work.seen[self.looker], self.camera.map(|camera| &work.heats[camera]))).collect();
         perception.extract_together(&looks, settings)
     }
@@ -282,12 +310,12 @@ impl Sibling<'_> {
     fn finish(self) -> Result<()> {
         match self.wants {
             Wants::HeatMaps { .. } => Ok(()),
-            Wants::Features { writer, .. } => {
+            Wants::Features { extract, writer } => {
                 if self.summary.classes_without_region > 0 {
                     self.stage.note(format!("{} present classes had no region", self.summary.classes_without_region));
                 }
                 writer.finish()?;
-                write_json(&self.stage.output(output::METRICS), &self.summary)
+                extract.write_metrics(&self.summary)
             }
         }
     }

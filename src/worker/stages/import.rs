@@ -1,22 +1,25 @@
 //! `import`: a weights file of any supported form to a checkpoint of ours.
 
 use surgcam_engine::error::{Error, Result};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::ImportStage;
+use surgcam_pipeline::settings::Architecture;
 use tch::Tensor;
 
-use super::StageRun;
+use super::{KindRun, Make};
 use crate::model::checkpoint;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: ImportStage = stage.parameters()?;
-    let architecture = Architecture { backbone: parameters.backbone, classes: parameters.classes.unwrap_or(0) };
-    let weights = checkpoint::read(&stage.place(place::WEIGHTS)?, architecture, parameters.classes.is_some())?;
-    if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
-        return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
-            .at_path(&stage.place(place::WEIGHTS)?)
-            .hint("the training that wrote this file has diverged; choose an earlier checkpoint of it"));
+impl Make for ImportStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let architecture = Architecture { backbone: parameters.backbone, classes: parameters.classes.unwrap_or(0) };
+        let weights = checkpoint::read(&stage.place(Self::WEIGHTS)?, architecture, parameters.classes.is_some())?;
+        if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
+            return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
+                .at_path(&stage.place(Self::WEIGHTS)?)
+                .hint("the training that wrote this file has diverged; choose an earlier checkpoint of it"));
+        }
+        checkpoint::write(&weights, &stage.output(Self::CHECKPOINT))
     }
-    checkpoint::write(&weights, &stage.output(output::CHECKPOINT))
 }
 
 /// With such a value every prediction would be a number that means nothing.

@@ -6,12 +6,12 @@ use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::InteractionMetrics;
-use surgcam_pipeline::head_stages::{InteractStage, head_file};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::head_settings::head_file;
+use surgcam_pipeline::kinds::InteractStage;
 use surgcam_values::InteractionLoss;
 use tch::{Device, Kind, Tensor};
 
-use super::StageRun;
+use super::{KindRun, Make};
 use crate::features::values_of;
 use crate::generator;
 use crate::heads::cognition_tree::CognitionTree;
@@ -58,28 +58,30 @@ impl Interactions {
     }
 }
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: InteractStage = stage.parameters()?;
-    let _one = OneThread::if_wanted(parameters.needs_one_core());
-    let frames = stage.frames()?;
-    let annotations = annotations::read(&stage.input(input::ANNOTATIONS)?)?;
-    let train = Interactions::of(&frames, &annotations, |frame| frame.train);
-    let validation = Interactions::of(&frames, &annotations, |frame| frame.validation);
-    if train.frames.is_empty() || validation.frames.is_empty() {
-        return without_interactions(stage);
+impl Make for InteractStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let _one = OneThread::if_wanted(parameters.needs_one_core());
+        let frames = stage.frames(stage.inputs.index, stage.inputs.pack)?;
+        let annotations = annotations::read(&stage.path_of(stage.inputs.annotations)?)?;
+        let train = Interactions::of(&frames, &annotations, |frame| frame.train);
+        let validation = Interactions::of(&frames, &annotations, |frame| frame.validation);
+        if train.frames.is_empty() || validation.frames.is_empty() {
+            return without_interactions(stage);
+        }
+        let mut head = InteractionHead::new(stage, train, validation)?;
+        let trained = head_epochs::run(stage, &mut head, parameters.training.epochs, "mAP")?;
+        head.weights.set(trained.best.iter())?;
+        head.graph.write(&head.weights, &stage.output(Self::HEAD))?;
+        head_history::write(&trained.history, &stage.output(Self::HISTORY), &stage.output(Self::HISTORY_CSV))?;
+        stage.write_metrics(&Some(head.validation_metrics()))
     }
-    let mut head = InteractionHead::new(stage, &parameters, train, validation)?;
-    let trained = head_epochs::run(stage, &mut head, parameters.training.epochs, "mAP")?;
-    head.weights.set(trained.best.iter())?;
-    head.graph.write(&head.weights, &stage.output(output::HEAD))?;
-    head_history::write(&trained.history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))?;
-    write_json(&stage.output(output::METRICS), &Some(head.validation_metrics()))
 }
 
-fn without_interactions(stage: &StageRun) -> Result<()> {
+fn without_interactions(stage: &KindRun<InteractStage>) -> Result<()> {
     stage.note("no interactions in the train or in the validation frames".into());
-    write_json(&stage.output_folder(output::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
-    write_json(&stage.output(output::METRICS), &None::<InteractionMetrics>)
+    write_json(&stage.output_folder(InteractStage::HEAD)?.join(head_file::NOTHING_ANNOTATED), &())?;
+    stage.write_metrics(&None)
 }
 
 struct InteractionHead<'a> {
@@ -95,16 +97,17 @@ struct InteractionHead<'a> {
 }
 
 impl<'a> InteractionHead<'a> {
-    fn new(stage: &StageRun, parameters: &'a InteractStage, train: Interactions, validation: Interactions) -> Result<Self> {
+    fn new(stage: &'a KindRun<'_, InteractStage>, train: Interactions, validation: Interactions) -> Result<Self> {
+        let parameters = &stage.parameters;
         let device = stage.worker.device;
         let training = &parameters.training;
         let rows = [train.rows(), validation.rows()].concat();
-        let mut regions = FrameRegions::read(&stage.input(input::FEATURES)?, &rows, training.maximum_regions)?;
+        let mut regions = FrameRegions::read(&stage.path_of(stage.inputs.features)?, &rows, training.maximum_regions)?;
         if training.shuffled {
             regions.shuffle(&train.rows(), training.seed);
             regions.shuffle(&validation.rows(), training.seed);
         }
-        let loss = loss_function(stage, parameters.loss, &train, &regions)?;
+        let loss = loss_function(stage, &train, &regions)?;
         let mut source = TensorSource::random(training.seed, device);
         let mut graph = InteractionGraph::new(&mut source, parameters.graph)?;
         graph.standardization.set(&regions.spread(&train.rows()));
@@ -119,19 +122,20 @@ impl<'a> InteractionHead<'a> {
     }
 }
 
-fn loss_function(stage: &StageRun, loss: InteractionLoss, train: &Interactions, regions: &FrameRegions) -> Result<LossFunction> {
+fn loss_function(stage: &KindRun<InteractStage>, train: &Interactions, regions: &FrameRegions) -> Result<LossFunction> {
     let device = stage.worker.device;
     let counts = train.counts();
     let weights = || {
         let weights: Vec<f32> = balanced_weights(&counts).into_iter().map(|weight| weight as f32).collect();
         Tensor::from_slice(&weights).to_device(device)
     };
-    Ok(match loss {
+    Ok(match stage.parameters.loss {
         InteractionLoss::SoftMargin => LossFunction::SoftMargin,
         InteractionLoss::CrossEntropy => LossFunction::CrossEntropy,
         InteractionLoss::ClassBalanced => LossFunction::ClassBalanced { weights: weights() },
         InteractionLoss::CogTree => {
-            let biased = InteractionGraph::read(&stage.input(input::BIASED)?, device)
+            let biased = stage.inputs.biased.ok_or_else(|| Error::failure("the CogTree loss needs a biased head"))?;
+            let biased = InteractionGraph::read(&stage.path_of(biased)?, device)
                 .map_err(|error| Error::failure(format!("the biased head cannot be read: {}", error.what())))?;
             let mut confusions = vec![vec![0; INTERACTIONS.len()]; INTERACTIONS.len()];
             for edge in judged(&biased, train, regions, device).0 {

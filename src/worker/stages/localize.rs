@@ -5,23 +5,25 @@ use surgcam_artifacts::boxes::{BoxRow, BoxWriter};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::Result;
 use surgcam_frames::vision::regions::{BoxRule, boxes as boxes_of};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::LocalizeStage;
 
-use super::StageRun;
+use super::{KindRun, Make};
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: LocalizeStage = stage.parameters()?;
-    let folder = stage.input(input::HEAT_MAPS)?;
-    let sequences = heat_maps::sequences(&folder)?;
-    let mut writer = BoxWriter::create(&stage.output(output::BOXES))?;
-    for (done, sequence) in sequences.iter().enumerate() {
-        stage.progress(done, sequences.len(), "sequences")?;
-        let frames = heat_maps::read_sequence(&folder, sequence)?;
-        let mut rows: Vec<BoxRow> = frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, &parameters)).collect();
-        rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
-        writer.add(&rows)?;
+impl Make for LocalizeStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let folder = stage.path_of(stage.inputs.heat_maps)?;
+        let sequences = heat_maps::sequences(&folder)?;
+        let mut writer = BoxWriter::create(&stage.output(Self::BOXES))?;
+        for (done, sequence) in sequences.iter().enumerate() {
+            stage.progress(done, sequences.len(), "sequences")?;
+            let frames = heat_maps::read_sequence(&folder, sequence)?;
+            let mut rows: Vec<BoxRow> = frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, parameters)).collect();
+            rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
+            writer.add(&rows)?;
+        }
+        writer.finish()
     }
-    writer.finish()
 }
 
 fn frame_boxes(frame: &FrameHeat, parameters: &LocalizeStage) -> Vec<BoxRow> {

@@ -1,12 +1,12 @@
 //! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to features.
 
 use surgcam_engine::error::Result;
-use surgcam_engine::store::write_json;
 use surgcam_frames::metrics::Speed;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::MeasureStage;
+use surgcam_pipeline::settings::ExtractionSettings;
 use surgcam_values::Mode;
 
-use super::StageRun;
+use super::{KindRun, Make, StageRun};
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
@@ -17,22 +17,24 @@ use crate::timing::{Effort, Times};
 /// A median of fewer means nothing, however slow they are.
 const LEAST_FRAMES: usize = 5;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: MeasureStage = stage.parameters()?;
-    let settings = &parameters.extraction;
-    let frames = FrameSet::open(&stage.input(input::PACK)?, &stage.input(input::INDEX)?)?;
-    let weights = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
-    let perception = Perception::new(
-        settings.architecture,
-        &weights,
-        settings.normalization,
-        frames.image_size(),
-        stage.worker.device,
-        settings.precision,
-    )?;
-    let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
-    let speed = speed(stage, &frames, settings.mode, timing, |row| Ok(extract(&perception, &frames, row, settings)?.1))?;
-    write_json(&stage.output(output::METRICS), &speed)
+impl Make for MeasureStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let settings = &parameters.extraction;
+        let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
+        let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let perception = Perception::new(
+            settings.architecture,
+            &weights,
+            settings.normalization,
+            frames.image_size(),
+            stage.worker.device,
+            settings.precision,
+        )?;
+        let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
+        let speed = speed(stage, &frames, settings.mode, timing, |row| Ok(extract(&perception, &frames, row, settings)?.1))?;
+        stage.write_metrics(&speed)
+    }
 }
 
 /// How long frames are timed.

@@ -3,10 +3,12 @@
 mod benchmark;
 mod caption;
 mod describe;
+mod empty;
 mod evaluate;
 mod frames_pass;
 mod import;
 mod interact;
+mod kind_run;
 mod localize;
 mod measure;
 mod measure_tasks;
@@ -20,18 +22,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::machine::lock::{MachineHold, MachineLock};
+use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::protocol::{FromWorker, StageJob};
 use surgcam_engine::store::Store;
+use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::record::Record;
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::skipped_rows;
-use surgcam_pipeline::head_stages::{CaptionStage, DescribeStage, InteractStage, MeasureTasksStage};
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::*;
 use tch::Device;
 
-use crate::self_test;
+pub use kind_run::{KindRun, Make};
 
 /// What a worker has: the same for all of its stages.
 pub struct Worker<'a> {
@@ -62,43 +65,20 @@ impl<'a> StageRun<'a> {
         StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
     }
 
-    pub fn parameters<P: StageParameters>(&self) -> Result<P> {
-        let ours = (P::KIND, P::VERSION);
-        let asked = (self.job.parts.kind.as_str(), self.job.parts.version);
-        if ours != asked {
-            return Err(Error::failure(format!("asked for stage {asked:?}, this worker makes {ours:?}"))
-                .hint("build both programs anew: `make build`"));
-        }
-        serde_json::from_value(self.job.parts.parameters.clone())
-            .map_err(|error| Error::failure(format!("the stage's parameters are malformed: {error}")))
+    /// The path of an object that it reads.
+    pub fn path_of(&self, input: Digest) -> Result<PathBuf> {
+        self.worker.store.use_object(&input)
     }
 
-    pub fn has_input(&self, name: &str) -> bool {
-        self.job.parts.inputs.contains_key(name)
-    }
-
-    pub fn input(&self, name: &str) -> Result<PathBuf> {
-        let digest = self.job.parts.inputs.get(name).ok_or_else(|| Error::failure(format!("the stage has no input `{name}`")))?;
-        self.worker.store.use_object(digest)
-    }
-
-    /// The frames of its index. One whose picture could not be read is in no split.
-    pub fn frames(&self) -> Result<Vec<Frame>> {
-        let mut frames = read_frames(&self.input(input::INDEX)?)?;
-        for row in skipped_rows(&self.input(input::PACK)?)? {
+    /// The frames of an index. One whose picture could not be read is in no split: its pack knows.
+    pub fn frames(&self, index: Digest, pack: Digest) -> Result<Vec<Frame>> {
+        let mut frames = read_frames(&self.path_of(index)?)?;
+        for row in skipped_rows(&self.path_of(pack)?)? {
             if let Some(frame) = frames.get_mut(row) {
                 (frame.train, frame.validation) = (false, false);
             }
         }
         Ok(frames)
-    }
-
-    pub fn place(&self, name: &str) -> Result<PathBuf> {
-        self.job.places.get(name).cloned().ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
-    }
-
-    pub fn output(&self, name: &str) -> PathBuf {
-        self.workspace.join(name)
     }
 
     /// Where it may keep how far it came, to go on from there after an interruption.
@@ -130,12 +110,6 @@ impl<'a> StageRun<'a> {
         }
     }
 
-    pub fn output_folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.output(name);
-        std::fs::create_dir(&folder).at_path("create", &folder)?;
-        Ok(folder)
-    }
-
     /// Tells how far it is, and with it all stages that are made in the same pass; an error if the runner wants no more.
     pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
         if self.worker.stopping.load(Ordering::Relaxed) {
@@ -165,30 +139,17 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
 }
 
 fn make_one(stage: &StageRun) -> Result<()> {
-    match stage.job.parts.kind.as_str() {
-        SampleStage::KIND => prepare::sample(stage),
-        IndexStage::KIND => prepare::index(stage),
-        PackStage::KIND => prepare::pack(stage),
-        ImportStage::KIND => import::make(stage),
-        TrainStage::KIND => train::make(stage),
-        EvaluateStage::KIND => evaluate::make(stage),
-        LocalizeStage::KIND => localize::make(stage),
-        ScoreStage::KIND => score::make(stage),
-        ProbeStage::KIND => probe::make(stage),
-        CaptionStage::KIND => caption::make(stage),
-        InteractStage::KIND => interact::make(stage),
-        MeasureStage::KIND => measure::make(stage),
-        MeasureTasksStage::KIND => measure_tasks::make(stage),
-        DescribeStage::KIND => describe::make(stage),
-        BenchmarkStage::KIND => benchmark::make(stage),
-        SelfTestStage::KIND => self_test::make(stage),
-        EmptyStage::KIND => empty(stage),
-        other => Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`")),
+    let name = stage.job.parts.kind.as_str();
+    macro_rules! make_as {
+        ($($module:ident::$kind:ident),+; $($module_of_command:ident::$kind_of_command:ident),+ $(,)?) => {
+            match name {
+                $($kind::NAME => $kind::make(&KindRun::new(stage)?),)+
+                $($kind_of_command::NAME => $kind_of_command::make(&KindRun::new(stage)?),)+
+                other => {
+                    Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`"))
+                }
+            }
+        };
     }
-}
-
-/// Only what the runner and the store do for any stage.
-fn empty(stage: &StageRun) -> Result<()> {
-    let path = stage.output(output::NOTHING);
-    std::fs::write(&path, "").at_path("write", &path)
+    surgcam_pipeline::every_kind!(make_as)
 }

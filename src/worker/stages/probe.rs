@@ -9,15 +9,14 @@ use std::path::PathBuf;
 
 use surgcam_artifacts::features::{self, FrameFeatures, WIDTH};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::Probe;
 use surgcam_frames::vision::average_precision::mean;
-use surgcam_pipeline::stages::*;
+use surgcam_pipeline::kinds::ProbeStage;
 use tch::{Device, Kind, Tensor};
 
-use super::StageRun;
 use super::evaluate::label_precisions;
+use super::{KindRun, Make};
 use crate::frames::label_tensor;
 use crate::heads::regions::exchanged;
 use crate::ridge::RidgeSums;
@@ -27,44 +26,46 @@ const SHUFFLING_SEED: u64 = 42;
 /// Frames that are handed on at a time.
 const BLOCK: usize = 256;
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: ProbeStage = stage.parameters()?;
-    let frames = stage.frames()?;
-    let folder = stage.input(input::FEATURES)?;
-    let described = |split: fn(&Frame) -> bool| Described::new(folder.clone(), &frames, split, parameters.shuffled);
-    let (train, validation) = (described(|frame| frame.train), described(|frame| frame.validation));
-    if train.rows.is_empty() || validation.rows.is_empty() {
-        return Err(Error::failure("the probe needs train and validation frames")
-            .hint("give the data recipe both `train` and `validation` sequences"));
+impl Make for ProbeStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let frames = stage.frames(stage.inputs.index, stage.inputs.pack)?;
+        let folder = stage.path_of(stage.inputs.features)?;
+        let described = |split: fn(&Frame) -> bool| Described::new(folder.clone(), &frames, split, parameters.shuffled);
+        let (train, validation) = (described(|frame| frame.train), described(|frame| frame.validation));
+        if train.rows.is_empty() || validation.rows.is_empty() {
+            return Err(Error::failure("the probe needs train and validation frames")
+                .hint("give the data recipe both `train` and `validation` sequences"));
+        }
+        let mut sums = RidgeSums::new(2 * WIDTH, parameters.classes);
+        let with_regions = train.for_each_block(|rows, x| {
+            let labels = rows.iter().map(|&row| frames[row].labels.as_slice());
+            sums.add(x, &label_tensor(labels, parameters.classes, Device::Cpu)?.to_kind(Kind::Double));
+            Ok(())
+        })?;
+        let rule = sums.solve(parameters.ridge)?;
+        let (mut scores, mut labels) = (Vec::new(), Vec::new());
+        let validated_with_regions = validation.for_each_block(|rows, x| {
+            let of_rows: Vec<f64> = Vec::try_from(rule.scores(x).contiguous().view([-1]))
+                .map_err(|error| Error::failure(format!("the probe's scores cannot be read: {error}")))?;
+            scores.extend(of_rows);
+            labels.extend(rows.iter().map(|&row| frames[row].labels.as_slice()));
+            Ok(())
+        })?;
+        // Without a region anywhere the scores say nothing of the features.
+        let average_precision = if with_regions > 0 && validated_with_regions > 0 {
+            label_precisions(&scores, &labels, parameters.classes)
+        } else {
+            vec![None; parameters.classes]
+        };
+        let metrics = Probe {
+            train_frames: train.rows.len(),
+            validation_frames: validation.rows.len(),
+            mean_average_precision: mean(average_precision.iter().copied().flatten()),
+            average_precision,
+        };
+        stage.write_metrics(&metrics)
     }
-    let mut sums = RidgeSums::new(2 * WIDTH, parameters.classes);
-    let with_regions = train.for_each_block(|rows, x| {
-        let labels = rows.iter().map(|&row| frames[row].labels.as_slice());
-        sums.add(x, &label_tensor(labels, parameters.classes, Device::Cpu)?.to_kind(Kind::Double));
-        Ok(())
-    })?;
-    let rule = sums.solve(parameters.ridge)?;
-    let (mut scores, mut labels) = (Vec::new(), Vec::new());
-    let validated_with_regions = validation.for_each_block(|rows, x| {
-        let of_rows: Vec<f64> = Vec::try_from(rule.scores(x).contiguous().view([-1]))
-            .map_err(|error| Error::failure(format!("the probe's scores cannot be read: {error}")))?;
-        scores.extend(of_rows);
-        labels.extend(rows.iter().map(|&row| frames[row].labels.as_slice()));
-        Ok(())
-    })?;
-    // Without a region anywhere the scores say nothing of the features.
-    let average_precision = if with_regions > 0 && validated_with_regions > 0 {
-        label_precisions(&scores, &labels, parameters.classes)
-    } else {
-        vec![None; parameters.classes]
-    };
-    let metrics = Probe {
-        train_frames: train.rows.len(),
-        validation_frames: validation.rows.len(),
-        mean_average_precision: mean(average_precision.iter().copied().flatten()),
-        average_precision,
-    };
-    write_json(&stage.output(output::METRICS), &metrics)
 }
 
 /// The frames of a split, by what their regions' features tell.

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use surgcam_artifacts::history::{self, HistoryRow};
 use surgcam_engine::error::{Error, Result};
-use surgcam_pipeline::stages::*;
+use surgcam_engine::store::digest::Digest;
+use surgcam_pipeline::kinds::TrainStage;
 use surgcam_values::{Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
-use super::StageRun;
 use super::evaluate::{self, LabelScore};
+use super::{KindRun, Make, StageRun};
 use crate::frames::{FrameSet, label_tensor};
 use crate::generator;
 use crate::model::checkpoint;
@@ -36,58 +37,55 @@ struct Trainer<'a> {
     schedule: Schedule,
 }
 
-pub fn make(stage: &StageRun) -> Result<()> {
-    let parameters: TrainStage = stage.parameters()?;
-    let mut trainer = Trainer::new(stage, &parameters)?;
-    let mut history: Vec<HistoryRow> = Vec::new();
-    let mut best: Option<(f64, Parameters)> = None;
-    if let Some(resumed) = resume::read(&stage.partial_folder()) {
-        stage.note(format!("goes on after epoch {}", resumed.history.len()));
-        trainer.resume(resumed.weights, resumed.momentum, resumed.schedule)?;
-        (history, best) = (resumed.history, resumed.best);
-    }
-    let mut snapshots = Snapshots::new(stage.partial_folder());
-    for epoch in history.len() + 1..=parameters.epochs {
-        let line = trainer.epoch(epoch)?;
-        // Without a positive label anywhere there is no mAP; the first epoch is as good as any.
-        let map = line.mean_average_precision.unwrap_or(0.0);
-        if best.as_ref().is_none_or(|(best, _)| map > *best) {
-            best = Some((map, trainer.weights.copied()));
+impl Make for TrainStage {
+    fn make(stage: &KindRun<Self>) -> Result<()> {
+        let parameters = &stage.parameters;
+        let mut trainer = Trainer::new(stage)?;
+        let mut history: Vec<HistoryRow> = Vec::new();
+        let mut best: Option<(f64, Parameters)> = None;
+        if let Some(resumed) = resume::read(&stage.partial_folder()) {
+            stage.note(format!("goes on after epoch {}", resumed.history.len()));
+            trainer.resume(resumed.weights, resumed.momentum, resumed.schedule)?;
+            (history, best) = (resumed.history, resumed.best);
         }
-        stage.note(format!(
-            "epoch {epoch}/{}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, mAP {:.3}, learning rate {:.3e}, {:.1} s",
-            parameters.epochs, line.train_loss, line.validation_loss, line.accuracy, map, line.learning_rate, line.seconds
-        ));
-        history.push(line);
-        if epoch < parameters.epochs {
-            trainer.progress(&history, best.as_ref()).write(&mut snapshots)?;
+        let mut snapshots = Snapshots::new(stage.partial_folder());
+        for epoch in history.len() + 1..=parameters.epochs {
+            let line = trainer.epoch(epoch)?;
+            // Without a positive label anywhere there is no mAP; the first epoch is as good as any.
+            let map = line.mean_average_precision.unwrap_or(0.0);
+            if best.as_ref().is_none_or(|(best, _)| map > *best) {
+                best = Some((map, trainer.weights.copied()));
+            }
+            stage.note(format!(
+                "epoch {epoch}/{}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, mAP {:.3}, learning rate {:.3e}, {:.1} s",
+                parameters.epochs, line.train_loss, line.validation_loss, line.accuracy, map, line.learning_rate, line.seconds
+            ));
+            history.push(line);
+            if epoch < parameters.epochs {
+                trainer.progress(&history, best.as_ref()).write(&mut snapshots)?;
+            }
         }
+        let (_, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;
+        checkpoint::write(&best, &stage.output(Self::CHECKPOINT))?;
+        checkpoint::write(&trainer.weights, &stage.output(Self::LAST))?;
+        history::write(&history, &stage.output(Self::HISTORY), &stage.output(Self::HISTORY_CSV))
     }
-    let (_, best) = best.ok_or_else(|| Error::failure("no epoch was trained"))?;
-    checkpoint::write(&best, &stage.output(output::CHECKPOINT))?;
-    checkpoint::write(&trainer.weights, &stage.output(output::LAST))?;
-    history::write(&history, &stage.output(output::HISTORY), &stage.output(output::HISTORY_CSV))
 }
 
 impl<'a> Trainer<'a> {
-    fn new(stage: &'a StageRun<'a>, parameters: &'a TrainStage) -> Result<Self> {
+    fn new(stage: &'a KindRun<'_, TrainStage>) -> Result<Self> {
+        let (parameters, inputs) = (&stage.parameters, &stage.inputs);
         let device = stage.worker.device;
-        let mut parts = Vec::new();
-        while stage.has_input(&input::numbered(input::PACK, parts.len())) {
-            let part = parts.len();
-            parts.push(FrameSet::open(
-                &stage.input(&input::numbered(input::PACK, part))?,
-                &stage.input(&input::numbered(input::INDEX, part))?,
-            )?);
-        }
-        let frames = TrainFrames::new(parts);
-        let validation = FrameSet::open(&stage.input(input::VALIDATION_PACK)?, &stage.input(input::VALIDATION_INDEX)?)?;
+        let open = |pack: Digest, index: Digest| FrameSet::open(&stage.path_of(pack)?, &stage.path_of(index)?);
+        let parts = inputs.pack.iter().zip(&inputs.index).map(|(pack, index)| open(*pack, *index));
+        let frames = TrainFrames::new(parts.collect::<Result<_>>()?);
+        let validation = open(inputs.validation_pack, inputs.validation_index)?;
         for (count, split) in [(frames.len(), "train"), (validation.validation_rows().len(), "validation")] {
             if count == 0 {
                 return Err(Error::failure(format!("there is no {split} frame")).hint(format!("give the data recipe `{split}` sequences")));
             }
         }
-        let weights = initial_weights(stage, parameters)?.for_training(device);
+        let weights = initial_weights(stage)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
         let network = network(parameters, &weights)?;
         if parameters.precision == TrainingPrecision::Bf16 {
@@ -178,12 +176,11 @@ fn network(parameters: &TrainStage, weights: &Parameters) -> Result<ResNet> {
 }
 
 /// Random, or from a checkpoint with a new head.
-fn initial_weights(stage: &StageRun, parameters: &TrainStage) -> Result<Parameters> {
+fn initial_weights(stage: &KindRun<TrainStage>) -> Result<Parameters> {
+    let parameters = &stage.parameters;
     let random = Parameters::random(parameters.architecture, parameters.seed);
-    if !stage.has_input(input::CHECKPOINT) {
-        return Ok(random);
-    }
-    let given = Parameters::new(checkpoint::read_safetensors(&stage.input(input::CHECKPOINT)?)?);
+    let Some(start) = stage.inputs.checkpoint else { return Ok(random) };
+    let given = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
     given.checked(parameters.architecture, false).map(|backbone| backbone.with_head_of(&random))
 }
 

@@ -1,7 +1,7 @@
 //! ReduceLROnPlateau (mode min, relative threshold), as PyTorch's.
 
 use serde::{Deserialize, Serialize};
-use surgcam_pipeline::stages::Plateau;
+use surgcam_pipeline::settings::Plateau;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {

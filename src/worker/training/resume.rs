@@ -75,7 +75,7 @@ pub fn read(folder: &Path) -> Option<Resumed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use surgcam_pipeline::stages::Plateau;
+    use surgcam_pipeline::settings::Plateau;
     use tch::{Device, Kind};
 
     /// A best mAP that comes back off by its last bit lets a later epoch of the same mAP win.

@@ -14,14 +14,14 @@ use common::experiments::sweep;
 use common::fuzzing::in_limited_process;
 use common::{Place, Said};
 use surgcam_engine::plan::status::Known;
-use surgcam_engine::plan::{Plan, Resource, Stage};
+use surgcam_engine::plan::{NewStage, Plan, Resource};
 use surgcam_engine::runner::events::Silent;
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::worker_command::WorkerCommand;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
 use surgcam_engine::store::Store;
-use surgcam_pipeline::stages::{EmptyStage, output};
+use surgcam_pipeline::kinds::{EmptyInputs, EmptyStage};
 
 /// Three stages that make nothing.
 const EMPTY_PLAN: [&str; 4] = ["bench", "empty-plan", "--stages", "3"];
@@ -295,9 +295,10 @@ fn fuzz_what_a_worker_says() {
     in_limited_process("fuzz_what_a_worker_says", &seeds, |input| {
         std::fs::write(&line, input).unwrap();
         let mut plan = Plan::default();
-        let first = plan.add(Stage::new("empty 0".into(), &EmptyStage { number: 0 }, Resource::Processor));
-        let second = Stage::new("empty 1".into(), &EmptyStage { number: 1 }, Resource::Processor);
-        plan.add(second.output_of("before", first, output::NOTHING));
+        let inputs = EmptyInputs { before: None };
+        let first = plan.add(NewStage::new("empty 0".into(), &EmptyStage { number: 0 }, inputs, Resource::Processor));
+        let inputs = EmptyInputs { before: Some(first.output(EmptyStage::NOTHING)) };
+        plan.add(NewStage::new("empty 1".into(), &EmptyStage { number: 1 }, inputs, Resource::Processor));
         let options = Options::local(vec![command.clone()], LogFolder::Temporary(place.folder.path()));
         let known = Known::of(&plan, &store).unwrap();
         // Whatever was said, the run ends, as a failure or with what a worker claims to have made.

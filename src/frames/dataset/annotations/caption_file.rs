@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{FrameNumber, frame_number, sequence_number};
+use super::FrameNumber;
+use crate::dataset::fields::{frame_number, sequence_number};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::{frame_number, sequence_number};
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
+use crate::dataset::fields::{frame_number, sequence_number};
 use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, PartialEq)]

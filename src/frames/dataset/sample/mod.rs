@@ -16,11 +16,11 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::index::Layout;
+use super::adapters::Layout;
 use super::labels::normalized;
 use instruments::Instrument;
 use scene::{DrawnInstrument, DrawnScene, Surroundings};
-use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::error::{AtPath, Error, Result};
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,24 @@ pub struct SampleData {
     /// `[height, width]` in pixels.
     pub picture_size: [u32; 2],
     pub seed: u64,
+}
+
+/// The layouts that scenes are written in: not every layout that can be read.
+#[derive(Debug, Clone, Copy)]
+enum DrawnLayout {
+    EndoVis18,
+    Cholec80,
+}
+
+impl DrawnLayout {
+    fn of(layout: Layout) -> Result<Self> {
+        match layout {
+            Layout::EndoVis18 => Ok(DrawnLayout::EndoVis18),
+            Layout::Cholec80 => Ok(DrawnLayout::Cholec80),
+            _ => Err(Error::failure("scenes cannot be drawn in this layout")
+                .hint("the `layout` of drawn scenes is an adapter that reads endovis18 or cholec80")),
+        }
+    }
 }
 
 /// EndoVis18's tools in the order of its columns.
@@ -59,15 +77,16 @@ const CHOLEC80_TOOLS: [(&str, Instrument); 7] = [
 
 /// Writes the whole data set below `root`, calling `on_frame` after each picture.
 pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Result<()> {
+    let layout = DrawnLayout::of(sample.layout)?;
     let mut captions = Vec::new();
     for &sequence in &sample.sequences {
         let scenes: Vec<DrawnScene> = (0..sample.frames_per_sequence)
             .into_par_iter()
             .map(|frame| {
-                let scene = draw(sample, sequence, frame);
-                let path = root.join(match sample.layout {
-                    Layout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
-                    Layout::Cholec80 => format!("frames/video{sequence:02}/{frame:06}.png"),
+                let scene = draw(sample, layout, sequence, frame);
+                let path = root.join(match layout {
+                    DrawnLayout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
+                    DrawnLayout::Cholec80 => format!("frames/video{sequence:02}/{frame:06}.png"),
                 });
                 create_parent(&path)?;
                 scene.picture.save(&path).at_path("write the picture", &path)?;
@@ -75,20 +94,20 @@ pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Re
                 Ok(DrawnScene { picture: Default::default(), ..scene })
             })
             .collect::<Result<_>>()?;
-        match sample.layout {
-            Layout::EndoVis18 => write_endovis18(sample, root, sequence, &scenes)?,
-            Layout::Cholec80 => write_cholec80(root, sequence, &scenes)?,
+        match layout {
+            DrawnLayout::EndoVis18 => write_endovis18(sample, root, sequence, &scenes)?,
+            DrawnLayout::Cholec80 => write_cholec80(root, sequence, &scenes)?,
         }
-        write_interactions(sample.layout, root, sequence, &scenes)?;
-        captions.extend(scenes.iter().enumerate().map(|(frame, scene)| caption_entry(sample.layout, sequence, frame, scene)));
+        write_interactions(layout, root, sequence, &scenes)?;
+        captions.extend(scenes.iter().enumerate().map(|(frame, scene)| caption_entry(layout, sequence, frame, scene)));
     }
     write_text(&root.join("captions/captions.json"), &format!("[\n{}\n]\n", captions.join(",\n")))
 }
 
-fn draw(sample: &SampleData, sequence: u32, frame: u32) -> DrawnScene {
-    let (tools, surroundings): (Vec<Instrument>, _) = match sample.layout {
-        Layout::EndoVis18 => (ENDOVIS18_TOOLS.to_vec(), Surroundings::Robotic),
-        Layout::Cholec80 => (CHOLEC80_TOOLS.map(|(_, tool)| tool).to_vec(), Surroundings::Laparoscopic),
+fn draw(sample: &SampleData, layout: DrawnLayout, sequence: u32, frame: u32) -> DrawnScene {
+    let (tools, surroundings): (Vec<Instrument>, _) = match layout {
+        DrawnLayout::EndoVis18 => (ENDOVIS18_TOOLS.to_vec(), Surroundings::Robotic),
+        DrawnLayout::Cholec80 => (CHOLEC80_TOOLS.map(|(_, tool)| tool).to_vec(), Surroundings::Laparoscopic),
     };
     let name = format!("sample/{:?}/{}/{sequence}", sample.layout, sample.seed);
     scene::draw(&name, frame, &tools, surroundings, sample.picture_size)
@@ -152,19 +171,19 @@ fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<(
 }
 
 /// `frame,tool,interaction` with the layout's own names of tools.
-fn write_interactions(layout: Layout, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+fn write_interactions(layout: DrawnLayout, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
     let mut rows = String::from("frame,tool,interaction\n");
     for (frame, scene) in scenes.iter().enumerate() {
         for &DrawnInstrument { instrument, action, .. } in &scene.instruments {
             let _ = match layout {
-                Layout::EndoVis18 => writeln!(rows, "{frame:03},{},{}", normalized(instrument.class()), action.name()),
-                Layout::Cholec80 => writeln!(rows, "{frame:06},{},{}", cholec80_name(instrument), action.name()),
+                DrawnLayout::EndoVis18 => writeln!(rows, "{frame:03},{},{}", normalized(instrument.class()), action.name()),
+                DrawnLayout::Cholec80 => writeln!(rows, "{frame:06},{},{}", cholec80_name(instrument), action.name()),
             };
         }
     }
     let name = match layout {
-        Layout::EndoVis18 => format!("interactions/seq_{sequence}.csv"),
-        Layout::Cholec80 => format!("interactions/video{sequence:02}.csv"),
+        DrawnLayout::EndoVis18 => format!("interactions/seq_{sequence}.csv"),
+        DrawnLayout::Cholec80 => format!("interactions/video{sequence:02}.csv"),
     };
     write_text(&root.join(name), &rows)
 }
@@ -174,10 +193,10 @@ fn cholec80_name(instrument: Instrument) -> String {
     known.map(|(name, _)| name.to_lowercase()).unwrap_or_default()
 }
 
-fn caption_entry(layout: Layout, sequence: u32, frame: usize, scene: &DrawnScene) -> String {
+fn caption_entry(layout: DrawnLayout, sequence: u32, frame: usize, scene: &DrawnScene) -> String {
     let id_path = match layout {
-        Layout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
-        Layout::Cholec80 => format!("video{sequence:02}/{frame:06}.png"),
+        DrawnLayout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
+        DrawnLayout::Cholec80 => format!("video{sequence:02}/{frame:06}.png"),
     };
     let acting: Vec<(Instrument, actions::Action)> = scene.instruments.iter().map(|drawn| (drawn.instrument, drawn.action)).collect();
     serde_json::json!({ "id_path": id_path, "caption": actions::caption(&acting) }).to_string()
@@ -194,14 +213,14 @@ mod tests {
     /// What the adapters' recipes say of the files that are written here.
     fn source(layout: Layout) -> SourceLayout {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
-        let (frames, labels, boxes, interactions) = match layout {
-            Layout::EndoVis18 => (
+        let (frames, labels, boxes, interactions) = match DrawnLayout::of(layout).unwrap() {
+            DrawnLayout::EndoVis18 => (
                 "seq_{sequence}/left_frames/frame{frame:03}.png",
                 "annotation_tool/train_dataset/seq_{sequence}.txt",
                 "gt_bbox/seq_{sequence}.txt",
                 "interactions/seq_{sequence}.csv",
             ),
-            Layout::Cholec80 => (
+            DrawnLayout::Cholec80 => (
                 "frames/video{sequence:02}/{frame:06}.png",
                 "tool_annotations/video{sequence:02}-tool.txt",
                 "boxes/video{sequence:02}.csv",
@@ -233,6 +252,15 @@ mod tests {
         }
         let names = names.into_iter().map(|(name, class)| (name, class.to_string())).collect();
         ClassMap { space: LabelSpace { classes: space }, names }
+    }
+
+    #[test]
+    fn a_layout_that_is_only_read_is_refused_before_anything_is_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = SampleData { layout: Layout::Table, sequences: vec![1], frames_per_sequence: 1, picture_size: [48, 60], seed: 1 };
+        let error = write(&sample, folder.path(), || {}).unwrap_err().to_string();
+        assert!(error.contains("scenes cannot be drawn in this layout"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

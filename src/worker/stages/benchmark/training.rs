@@ -7,7 +7,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::dataset::pack::Pack;
-use surgcam_pipeline::stages::BenchmarkStage;
+use surgcam_pipeline::kinds::BenchmarkStage;
 use tch::{Device, Tensor};
 
 use super::{NORMALIZATION, Step, step};

@@ -2,18 +2,40 @@
 
 use std::path::Path;
 
-use super::boxes::{BoxesByFrame, RawBox, coordinate};
-use super::delimited::{self, Delimiter, Header, Row};
-use super::endovis18::label;
-use super::index::{RawFrame, RawSequence};
-use super::labels::normalized;
+use crate::dataset::boxes::{BoxesByFrame, RawBox};
+use crate::dataset::delimited::{self, Delimiter, Header, Row};
+use crate::dataset::fields::{coordinate, label};
+use crate::dataset::folder::DataFolder;
+use crate::dataset::labels::normalized;
+use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences};
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 
+pub struct Cholec80;
+
+impl Adapter for Cholec80 {
+    fn sequence_name(&self, sequence: u32) -> String {
+        format!("video{sequence:02}")
+    }
+
+    fn frame_name(&self, frame: u32) -> String {
+        format!("{frame:06}")
+    }
+
+    fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>> {
+        Ok(Box::new(folder.sequences.iter().map(move |&number| -> Result<RawSequence> {
+            let tool_file = folder.label_file(number, &self.sequence_name(number))?;
+            let read = read_sequence(folder.root, &tool_file, folder.box_file(number).as_deref(), folder.frame_step)?;
+            Ok(RawSequence { number, ..read })
+        })))
+    }
+}
+
 /// Paths are relative to `root`. `frame_step` rows of the video are one frame in the folder.
-pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, frame_step: u32) -> Result<RawSequence> {
-    let mut sequence = RawSequence::default();
-    read_tools(&root.join(tool_file), frame_step, &mut sequence)?;
+fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, frame_step: u32) -> Result<RawSequence> {
+    let path = root.join(tool_file);
+    let mut sequence = RawSequence { place: path.display().to_string(), ..RawSequence::default() };
+    read_tools(&path, frame_step, &mut sequence)?;
     if let Some(box_file) = box_file {
         read_boxes(&root.join(box_file), &mut sequence)?;
     }
@@ -50,7 +72,7 @@ fn tool_row(row: &Row, header: &[String], frame_column: usize, frame_step: u32) 
         }
     }
     let in_folder = number.is_multiple_of(frame_step);
-    Ok(in_folder.then(|| RawFrame { number: number / frame_step, tools, place: row.place.clone() }))
+    Ok(in_folder.then(|| RawFrame { number: number / frame_step, tools, place: row.place.clone(), ..RawFrame::default() }))
 }
 
 fn video_frame(text: &str) -> Result<u32> {

@@ -1,11 +1,9 @@
-//! The stages that learn a task from features: captions and interaction graphs (METHOD 8), their speed, and a pass over pictures
-//! that nobody annotated.
+//! What the kinds of stages have among their parameters that learn a task from features, or ask those that have learnt: captions and
+//! interaction graphs (METHOD 8).
 
 use serde::{Deserialize, Serialize};
 
-use super::checked::Checked;
-use super::stages::{ExtractionSettings, MeasuredMachine, StageParameters, stage};
-use surgcam_values::InteractionLoss;
+use super::settings::ExtractionSettings;
 
 /// What every head is trained with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +39,7 @@ pub fn fits_attention_heads(width: usize, attention_heads: usize) -> bool {
 
 /// Heads up to this width are trained on one core, wherever their features come from: their steps are so many and so small that
 /// more threads, or a GPU, would mostly wait. Several of them are trained side by side instead.
-const ONE_CORE_WIDTH: usize = 128;
+pub(super) const ONE_CORE_WIDTH: usize = 128;
 
 /// How sentences are made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -83,27 +81,6 @@ pub struct JointTraining {
     pub extraction: ExtractionSettings,
 }
 
-/// Trains a captioner. Inputs: `features`, `index`, `annotations`; of a joint training also `checkpoint` and `pack`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CaptionStage {
-    pub training: HeadTraining,
-    pub transformer: TransformerSettings,
-    pub warm_up_steps: usize,
-    pub label_smoothing: f64,
-    /// Words that the train captions have less often are unknown.
-    pub minimum_frequency: usize,
-    pub search: CaptionSearch,
-    pub self_critical: Option<SelfCritical>,
-    pub joint: Option<JointTraining>,
-}
-stage!(CaptionStage, "caption", 3);
-
-impl CaptionStage {
-    pub fn needs_one_core(&self) -> bool {
-        self.transformer.width <= ONE_CORE_WIDTH && self.joint.is_none()
-    }
-}
-
 /// The shape of the interaction graph.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GraphSettings {
@@ -118,42 +95,6 @@ pub struct GraphSettings {
     pub image_size: [u32; 2],
 }
 
-/// Trains an interaction graph. Inputs: `features`, `index`, `annotations`; with the CogTree loss also `biased`, a head trained with
-/// cross-entropy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InteractStage {
-    pub training: HeadTraining,
-    pub graph: GraphSettings,
-    pub loss: InteractionLoss,
-}
-stage!(InteractStage, "interact", 4);
-
-impl InteractStage {
-    pub fn needs_one_core(&self) -> bool {
-        self.graph.width <= ONE_CORE_WIDTH
-    }
-}
-
-/// The speed from packed pixels to caption and graph, at batch 1. Inputs: `checkpoint`, `pack`, `index`, and `caption`, `interact`
-/// as far as there are such heads.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MeasureTasksStage {
-    pub extraction: ExtractionSettings,
-    pub heads: HeadUse,
-    pub frames: usize,
-    pub seconds: f64,
-    pub warm_up: usize,
-    pub machine: MeasuredMachine,
-}
-stage!(MeasureTasksStage, "measure-tasks", 3, IS_ALONE: bool = true);
-
-/// Captions pictures; never kept in a store of its user's. Places: `root`, a picture or a folder of them; `captioner`, an exported one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DescribeStage {
-    pub captioner: Checked<CaptionerSettings>,
-}
-stage!(DescribeStage, "describe", 2);
-
 /// All that is needed to caption a picture beside the tensors: what an export writes as `captioner.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaptionerSettings {
@@ -165,7 +106,8 @@ pub struct CaptionerSettings {
     pub heads: HeadUse,
 }
 
-/// Files of a head: of `caption` and `interact` the output [`super::stages::output::HEAD`].
+/// Files of a trained head, which is an output of [`CaptionStage`](super::kinds::CaptionStage) and of
+/// [`InteractStage`](super::kinds::InteractStage).
 pub mod head_file {
     pub const TENSORS: &str = "head.safetensors";
     pub const SETTINGS: &str = "head.json";

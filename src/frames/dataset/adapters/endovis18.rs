@@ -5,12 +5,13 @@ use std::path::Path;
 
 use roxmltree::{Document, Node};
 
-use super::boxes::{BoxesByFrame, RawBox, coordinate};
-use super::delimited::{self, Delimiter, Row};
-use super::index::{RawFrame, RawSequence};
-use super::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
-use super::labels::normalized;
-use super::source::is_there;
+use crate::dataset::boxes::{BoxesByFrame, RawBox};
+use crate::dataset::delimited::{self, Delimiter, Row};
+use crate::dataset::fields::{coordinate, frame_number, label};
+use crate::dataset::folder::{DataFolder, is_there};
+use crate::dataset::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
+use crate::dataset::labels::normalized;
+use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences};
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
@@ -31,10 +32,32 @@ const TISSUE: &str = "tissue";
 /// Box files count in these pixels, whatever the size of the pictures.
 const BOX_SPACE: [u32; 2] = [1280, 1024];
 
+pub struct EndoVis18;
+
+impl Adapter for EndoVis18 {
+    fn sequence_name(&self, sequence: u32) -> String {
+        format!("seq_{sequence}")
+    }
+
+    fn frame_name(&self, frame: u32) -> String {
+        format!("frame{frame:03}")
+    }
+
+    fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>> {
+        Ok(Box::new(folder.sequences.iter().map(move |&number| -> Result<RawSequence> {
+            let tool_file = folder.label_file(number, &self.sequence_name(number))?;
+            let read = read_sequence(folder.root, &tool_file, folder.box_file(number).as_deref())?;
+            Ok(RawSequence { number, ..read })
+        })))
+    }
+}
+
 /// Paths are relative to `root`. `box_file` is a text file, or a folder of XML files.
-pub fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Result<RawSequence> {
-    let mut sequence = RawSequence { box_space: Some(BOX_SPACE), ..RawSequence::default() };
-    read_tools(&root.join(tool_file), &mut sequence)?;
+fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Result<RawSequence> {
+    let path = root.join(tool_file);
+    let place = path.display().to_string();
+    let mut sequence = RawSequence { box_space: Some(BOX_SPACE), place, ..RawSequence::default() };
+    read_tools(&path, &mut sequence)?;
     if let Some(box_file) = box_file {
         let path = root.join(box_file);
         sequence.annotated = TOOLS.into_iter().chain([TISSUE]).map(String::from).collect::<BTreeSet<_>>();
@@ -75,22 +98,7 @@ fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
             tools.push(tool.to_string());
         }
     }
-    Ok(RawFrame { number, tools, place: place.to_string() })
-}
-
-/// `1` or `0`, in any file of labels.
-pub fn label(column: &str) -> Result<bool> {
-    match column.trim() {
-        "0" => Ok(false),
-        "1" => Ok(true),
-        other => Err(Error::failure(format!("`{other}` is no label; 0 or 1 is expected"))),
-    }
-}
-
-/// `010` or `frame010`.
-pub fn frame_number(text: &str) -> Result<u32> {
-    let digits = text.trim().trim_start_matches("frame");
-    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
+    Ok(RawFrame { number, tools, place: place.to_string(), ..RawFrame::default() })
 }
 
 /// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent. Of two lines of a frame nobody knows which is right.

@@ -1,0 +1,47 @@
+//! Readers of the layouts that users have, each behind [`Adapter`].
+//!
+//! A new layout is a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and an
+//! `[adapter.NAME]` recipe. It need not be drawn: [`super::sample`] has layouts of its own.
+//! `endovis18` and `cholec80` read a file for each sequence, `table` reads one for all.
+
+mod cholec80;
+mod endovis18;
+mod table;
+
+use serde::{Deserialize, Serialize};
+
+use super::raw::Adapter;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    EndoVis18,
+    Cholec80,
+    Table,
+}
+
+impl Layout {
+    pub fn adapter(self) -> &'static dyn Adapter {
+        match self {
+            Layout::EndoVis18 => &endovis18::EndoVis18,
+            Layout::Cholec80 => &cholec80::Cholec80,
+            Layout::Table => &table::Table,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::names::is_plain;
+
+    #[test]
+    fn every_name_that_is_made_is_a_plain_file_name() {
+        for layout in [Layout::EndoVis18, Layout::Cholec80, Layout::Table] {
+            let adapter = layout.adapter();
+            for number in [0, 1, 12, 1234567, u32::MAX] {
+                assert!(is_plain(&adapter.sequence_name(number)) && is_plain(&adapter.frame_name(number)), "{layout:?} {number}");
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What is wanted of an experiment.
+
+use std::collections::BTreeSet;
+
+use surgcam_recipe::experiment::Experiment;
+use surgcam_values::Table;
+
+/// What is wanted of an experiment: its tables, or what an export needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Goal {
+    Classification,
+    Localization,
+    /// Heat maps and boxes, without their score.
+    Boxes,
+    Extraction,
+    /// Features, without heads and speed.
+    Features,
+    /// Heads, without speed.
+    Heads,
+}
+
+impl Goal {
+    /// Those of the experiment's own tables.
+    pub fn of(experiment: &Experiment) -> BTreeSet<Goal> {
+        experiment.recipe.tables.iter().map(|&table| Goal::from(table)).collect()
+    }
+}
+
+impl From<Table> for Goal {
+    fn from(table: Table) -> Self {
+        match table {
+            Table::Classification => Goal::Classification,
+            Table::Localization => Goal::Localization,
+            Table::Extraction => Goal::Extraction,
+        }
+    }
+}

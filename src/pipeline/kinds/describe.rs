@@ -1,0 +1,30 @@
+//! `describe`: pictures that nobody annotated.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checked::Checked;
+use crate::head_settings::CaptionerSettings;
+use surgcam_engine::plan::inputs::NoInputs;
+use surgcam_engine::plan::kind::{OutputOf, PlaceOf, StageKind};
+
+/// Captions pictures; never kept in a store of its user's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescribeStage {
+    pub captioner: Checked<CaptionerSettings>,
+}
+
+impl StageKind for DescribeStage {
+    const NAME: &'static str = "describe";
+    const VERSION: u32 = 2;
+
+    type Inputs<S> = NoInputs;
+}
+
+impl DescribeStage {
+    /// One line a picture.
+    pub const DESCRIPTIONS: OutputOf<Self> = OutputOf::new("descriptions.jsonl");
+    /// A picture or a folder of them.
+    pub const ROOT: PlaceOf<Self> = PlaceOf::new("root");
+    /// The folder of an exported captioner.
+    pub const CAPTIONER: PlaceOf<Self> = PlaceOf::new("captioner");
+}

@@ -1,0 +1,36 @@
+//! `probe`: what features tell of the labels.
+
+use serde::{Deserialize, Serialize};
+
+use surgcam_engine::inputs;
+use surgcam_engine::plan::kind::{HasMetrics, StageKind};
+use surgcam_frames::metrics::Probe;
+
+/// How well a ridge regression tells the labels from the features.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeStage {
+    pub ridge: f64,
+    pub classes: usize,
+    /// The control: frames with other frames' features.
+    pub shuffled: bool,
+}
+
+inputs! {
+    pub struct ProbeInputs<S> {
+        features: S,
+        index: S,
+        /// It knows which frames were left out.
+        pack: S,
+    }
+}
+
+impl StageKind for ProbeStage {
+    const NAME: &'static str = "probe";
+    const VERSION: u32 = 3;
+
+    type Inputs<S> = ProbeInputs<S>;
+}
+
+impl HasMetrics for ProbeStage {
+    type Metrics = Probe;
+}

@@ -1,0 +1,71 @@
+//! What several kinds of stages have among their parameters: of the network, of the frames that it sees, of regions, and of the
+//! machine.
+
+use serde::{Deserialize, Serialize};
+
+use surgcam_values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
+
+/// The network's shape.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Architecture {
+    pub backbone: Backbone,
+    pub classes: usize,
+}
+
+/// Per channel, of frames in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+}
+
+/// ReduceLROnPlateau, mode min, relative threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    pub factor: f64,
+    pub patience: u32,
+    pub threshold: f64,
+}
+
+/// What heat maps depend on besides the network and the frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CamSettings {
+    pub method: CamMethod,
+    pub layer: FeatureLayer,
+    pub present: Present,
+}
+
+/// What decides the features of a frame's regions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractionSettings {
+    pub mode: Mode,
+    /// Only for the modes that localise.
+    pub regions: Option<RegionSettings>,
+    pub architecture: Architecture,
+    pub normalization: Normalization,
+    pub pool: Pool,
+    pub precision: Precision,
+    /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_size: Option<[u32; 2]>,
+}
+
+/// Where the regions of a localising mode are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionSettings {
+    pub cam: CamSettings,
+    pub roi_threshold: f64,
+    /// The modes with boxes.
+    pub minimum_area: Option<u32>,
+    /// SL-FE.
+    pub feature_layer: Option<FeatureLayer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredMachine {
+    pub host: String,
+    /// "cpu" or the GPU's name, with its driver.
+    pub device: String,
+    pub threads: usize,
+    pub libtorch: String,
+}

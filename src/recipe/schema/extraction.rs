@@ -1,0 +1,39 @@
+//! The section `[extraction.NAME]`.
+
+use super::declare::section;
+use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present, Threshold};
+
+section! {
+    /// `[extraction.NAME]`: how regions are found and become features (METHOD 4 to 6).
+    ExtractionRecipe, ExtractionPatch {
+        /// Another extraction recipe, whose values hold where this one gives none.
+        extends: Option<String> = None,
+        /// How regions become features. `ground-truth-boxes` and `whole-frame` are yardsticks that
+        /// the other modes are compared with.
+        mode: Mode = Mode::SlFe,
+        /// The classes that count as present in a frame: `{ above = T_class }` for those that are
+        /// more probable than T_class, or a list of class ids.
+        present: Present = Present::Above(Threshold::new(0.5).expect("0.5 is a threshold")),
+        /// T_ROI: where a heat map is above this value, there is a region.
+        roi_threshold: Threshold = Threshold::new(0.3).expect("0.3 is a threshold"),
+        /// Boxes with at most this many square pixels are dropped.
+        minimum_area: u32 = 25,
+        /// For `ln-fe` and `ground-truth-boxes`: the `[height, width]` in pixels that the pictures
+        /// in boxes are resized to.
+        crop_size: ImageSize = ImageSize::OF_CROPS,
+        /// How many channels a pooled region has. Its features are 512 numbers in any case.
+        pool: Pool = Pool::P512,
+        /// For `sl-fe`: the layer whose cells are taken.
+        feature_layer: FeatureLayer = FeatureLayer::Layer4,
+        /// The method that computes heat maps.
+        cam: CamMethod = CamMethod::GradCam,
+        /// The layer that heat maps are computed from. For `layer4` there is a closed form, and
+        /// `layer3` needs a backward pass for each class.
+        cam_layer: FeatureLayer = FeatureLayer::Layer4,
+        /// The numbers that the network counts in ([what that changes](performance.md)). Features
+        /// are kept in f32 in any case.
+        precision: Precision = Precision::F32,
+        /// The control: heads see each frame with the features of another frame.
+        shuffled: bool = false,
+    }
+}
