@@ -3,9 +3,9 @@
 
 use super::overrides::{Rank, check_length};
 use super::schema::{ExperimentRecipe, Section};
-use surgcam_engine::suggestion::did_you_mean;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_engine::suggestion::did_you_mean;
 
 /// What an override is about.
 #[derive(Debug, Clone, PartialEq)]
