@@ -3,15 +3,18 @@
 //! Everything here is a view: made from the plan and the store, always rebuildable, never an input of a stage.
 
 pub mod captioners;
+mod column_groups;
 mod export_paths;
 pub mod exports;
 pub mod layout;
 pub mod live_tables;
+pub mod paper_tables;
 pub mod printer;
 pub mod progress;
 pub mod render;
 pub mod results;
 pub mod run_record;
+pub mod selection;
 pub mod table_files;
 pub mod tables;
 mod task_columns;
