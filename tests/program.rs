@@ -39,7 +39,8 @@ fn surgcam_itself_does_not_load_libtorch() {
 fn help_and_version_are_what_they_were() {
     let place = Place::new();
     let help = place.run(&["--help"], 0).out;
-    for command in ["run", "plan", "graph", "table", "export", "view", "show", "runs", "diff", "logs", "store", "check", "doctor", "bench"]
+    for command in
+        ["run", "plan", "graph", "table", "report", "export", "view", "show", "runs", "diff", "logs", "store", "check", "doctor", "bench"]
     {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
     }

@@ -10,6 +10,7 @@ mod export;
 mod graph;
 mod history;
 mod plan;
+mod report;
 mod run;
 mod shell;
 mod show;
@@ -51,6 +52,8 @@ enum Command {
     Graph(graph::Arguments),
     /// Print an experiment's tables from the store, running nothing
     Table(table::Arguments),
+    /// Write results/NAME/report.html from the store: tables, figures, pictures, running nothing
+    Report(report::Arguments),
     /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
     /// Say what happens in pictures: caption, interaction graph and time of each
@@ -154,6 +157,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(arguments) => run::execute(&arguments),
         Command::Plan(arguments) => plan::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
+        Command::Report(arguments) => report::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
         Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),

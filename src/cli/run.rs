@@ -7,6 +7,7 @@ use super::ExperimentArguments;
 use super::context::{Planned, measured_machine, outcome};
 use super::execution::{self, Execution, Manner};
 use crate::report::layout::ResultTable;
+use crate::report::page::PageSource;
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
@@ -40,7 +41,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let printed = tables.iter().try_for_each(|table| printer::lines(&terminal_table::draw(table, printer::data_width())));
     let run = &execution.run;
     printer::message(&format!(
-        "{} stages run, {} from the store, {} failed; tables and run.json are in {}",
+        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in {}",
         run.executed.len(),
         run.cached,
         run.failures(),
@@ -50,7 +51,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     printed
 }
 
-/// Tables as files, and run.json. One process at a time writes an experiment's folder. Gives the tables to print: none after an
+/// Tables as files, run.json and the report. One process at a time writes an experiment's folder. Gives the tables to print: none after an
 /// interruption.
 fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<Vec<ResultTable>> {
     let _lock = FolderLock::wait(folder)?;
@@ -60,5 +61,20 @@ fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Res
     let source = TableSource { experiment, built, store, machine, folder };
     let tables = source.write_final(known, execution.run.plan)?;
     run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())?;
-    Ok(if execution.summary.interrupted { Vec::new() } else { tables })
+    if execution.summary.interrupted {
+        return Ok(Vec::new());
+    }
+    write_report(&PageSource { tables: source, known, hello: hello.as_ref(), plan: execution.run.plan }, execution);
+    Ok(tables)
+}
+
+/// A run that found nothing to do leaves the page that is there. The page is a view: without it the run is what it was.
+fn write_report(page: &PageSource, execution: &Execution) {
+    let has_news = !execution.run.executed.is_empty() || !execution.run.failed.is_empty();
+    if !has_news && page.is_written() {
+        return;
+    }
+    if let Err(error) = page.write() {
+        printer::messages(&format!("warning: the report could not be written: {}", printer::described(&error)));
+    }
 }

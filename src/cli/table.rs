@@ -1,13 +1,45 @@
 //! `surgcam table`.
 
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
+use crate::report::layout::{Cells, ResultTable, TableColumn};
+use crate::report::paper_tables::{self, Extent};
 use crate::report::table_files::TableSource;
-use crate::report::{printer, terminal_table};
-use surgcam_engine::error::Result;
+use crate::report::{printer, render, selection, terminal_table};
+use surgcam_engine::error::{Error, Result};
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// All columns, every number with all its digits
+    Csv,
+    /// As csv; each table by its name, rows as lists
+    Json,
+    /// Main columns, the best value of each bold
+    Md,
+    /// As md, for the LaTeX package booktabs
+    Tex,
+}
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Only this table
+    #[arg(long, value_name = "NAME", value_parser = ["classification", "localization", "extraction"])]
+    table: Option<String>,
+    /// Only these columns, in this order, as in variant,mode,FPS
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Rows by this column, the lowest first; with a `-` before its name the highest first
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// For other programs; a table for people if left out
+    #[arg(long)]
+    format: Option<Format>,
+    /// Also the columns that are details, such as those of single classes
+    #[arg(long)]
+    all_columns: bool,
     #[command(flatten)]
     asked: ExperimentArguments,
 }
@@ -17,9 +49,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let Planned { experiment, store, built, known, hello } = &context.plan(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
-    for table in (TableSource { experiment, built, store, machine, folder }).tables(known)? {
-        printer::lines(&terminal_table::draw(&table, printer::data_width()))?;
-    }
+    let tables = TableSource { experiment, built, store, machine, folder }.tables(known)?;
+    print(arguments, &chosen(arguments, tables)?)?;
     if known.to_run() > 0 {
         printer::message(&format!(
             "{} of {} stages are not in the store yet; what they would give is shown as `-` (surgcam run {})",
@@ -29,4 +60,64 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn chosen(arguments: &Arguments, mut tables: Vec<ResultTable>) -> Result<Vec<ResultTable>> {
+    if let Some(name) = &arguments.table {
+        tables.retain(|table| table.name == *name);
+        if tables.is_empty() {
+            return Err(Error::usage(format!("the experiment does not ask for the table `{name}`"))
+                .hint("add it to `tables` under [experiment], or leave --table out"));
+        }
+    }
+    // Rows may be sorted by a column that is not shown.
+    if let Some(column) = &arguments.sort {
+        tables = selection::sorted(tables, column)?;
+    }
+    if arguments.columns.is_empty() { Ok(tables) } else { selection::with_columns(tables, &arguments.columns) }
+}
+
+fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
+    let extent = if arguments.all_columns { Extent::All } else { Extent::Main };
+    let texts: Vec<String> = match arguments.format {
+        None => {
+            let width = printer::data_width();
+            tables.iter().map(|table| terminal_table::draw_columns(table, width, extent)).collect()
+        }
+        Some(Format::Csv) => tables.iter().map(csv).collect::<Result<_>>()?,
+        Some(Format::Json) => vec![as_json(tables)?],
+        Some(Format::Md) => tables.iter().map(|table| paper_tables::markdown(table, extent)).collect::<Result<_>>()?,
+        Some(Format::Tex) => tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?,
+    };
+    let is_for_people = arguments.format.is_none();
+    texts.iter().enumerate().try_for_each(|(place, text)| {
+        // Several tables in one stream are told apart by an empty line.
+        let before = if place > 0 && !is_for_people { "\n" } else { "" };
+        let text = if is_for_people { text.as_str() } else { text.trim_end() };
+        printer::lines(&format!("{before}{text}"))
+    })
+}
+
+fn csv(table: &ResultTable) -> Result<String> {
+    Ok(String::from_utf8_lossy(&render::csv(table)?).into_owned())
+}
+
+fn as_json(tables: &[ResultTable]) -> Result<String> {
+    let all: Map<String, Value> = tables.iter().map(|table| (table.name.clone(), table_as_json(table))).collect();
+    serde_json::to_string_pretty(&all).map_err(|error| Error::failure(format!("cannot print the tables: {error}")))
+}
+
+fn table_as_json(table: &ResultTable) -> Value {
+    let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let rows: Vec<Vec<Value>> =
+        (0..table.rows()).map(|row| table.columns.iter().map(|column| cell_as_json(column, row)).collect()).collect();
+    json!({"title": table.title, "columns": names, "rows": rows, "notes": table.notes})
+}
+
+fn cell_as_json(column: &TableColumn, row: usize) -> Value {
+    match &column.cells {
+        Cells::Text(values) => json!(values[row]),
+        Cells::Count(values) => json!(values[row]),
+        Cells::Number(values, _) => json!(values[row]),
+    }
 }

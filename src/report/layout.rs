@@ -77,6 +77,36 @@ impl TableColumn {
         shown.unwrap_or_else(|| ABSENT.into())
     }
 
+    /// The number in a cell; `None` where there is none, and in a text.
+    pub fn number_at(&self, row: usize) -> Option<f64> {
+        match &self.cells {
+            Cells::Text(_) => None,
+            Cells::Count(values) => values.get(row).copied().flatten().map(|value| value as f64),
+            Cells::Number(values, _) => values.get(row).copied().flatten(),
+        }
+    }
+
+    pub fn has_value(&self, row: usize) -> bool {
+        match &self.cells {
+            Cells::Text(values) => values[row].is_some(),
+            Cells::Count(values) => values[row].is_some(),
+            Cells::Number(values, _) => values[row].is_some(),
+        }
+    }
+
+    /// The same column with only these rows, in their order.
+    pub fn with_rows(&self, rows: &[usize]) -> Self {
+        fn chosen<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
+            rows.iter().map(|&row| values[row].clone()).collect()
+        }
+        let cells = match &self.cells {
+            Cells::Text(values) => Cells::Text(chosen(values, rows)),
+            Cells::Count(values) => Cells::Count(chosen(values, rows)),
+            Cells::Number(values, digits) => Cells::Number(chosen(values, rows), *digits),
+        };
+        TableColumn { name: self.name.clone(), cells, is_detail: self.is_detail }
+    }
+
     fn truncate(&mut self, rows: usize) {
         match &mut self.cells {
             Cells::Text(values) => values.truncate(rows),

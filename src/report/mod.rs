@@ -1,17 +1,23 @@
-//! What a person gets: tables, exports, pictures, the run record, and what is seen while stages run.
+//! What a person gets: tables, the report and its figures, exports, pictures, the run record, and what is seen while stages run.
 //!
 //! Everything here is a view: made from the plan and the store, always rebuildable, never an input of a stage.
 
 pub mod captioners;
+mod column_groups;
+mod comparison;
 mod export_paths;
 pub mod exports;
+mod figures;
 pub mod layout;
 pub mod live_tables;
+pub mod page;
+pub mod paper_tables;
 pub mod printer;
 pub mod progress;
 pub mod render;
 pub mod results;
 pub mod run_record;
+pub mod selection;
 pub mod table_files;
 pub mod tables;
 mod task_columns;

@@ -1,9 +1,11 @@
-//! A table on a terminal. Numbers are never broken: a table that is too wide loses its details to the files, and what is still
-//! too wide is drawn in blocks one below the other, each beginning with the columns that tell the rows apart.
+//! A table on a terminal. Numbers are never broken. What is too wide for one table is drawn in blocks one below the other, group by
+//! group, each beginning with the columns that tell the rows apart and with only the rows that have something there.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets};
 
-use super::layout::{Cells, ResultTable, TableColumn};
+use super::column_groups::{groups, key_columns};
+use super::layout::{ResultTable, TableColumn};
+use super::paper_tables::Extent;
 use super::render::grid;
 use surgcam_engine::escape;
 
@@ -11,27 +13,43 @@ use surgcam_engine::escape;
 const PADDING: usize = 2;
 /// Between two columns.
 const BORDER: usize = 1;
+/// No text is broken into less.
+const NARROWEST_TEXT: usize = 8;
 
-/// For a terminal of so many columns; `None`: as wide as it gets.
+/// Its main columns, for a terminal of so many columns; `None`: as wide as it gets.
 pub fn draw(table: &ResultTable, width: Option<usize>) -> String {
+    draw_columns(table, width, Extent::Main)
+}
+
+/// As [`draw`], with the columns that are asked for.
+pub fn draw_columns(table: &ResultTable, width: Option<usize>, extent: Extent) -> String {
     // Before anything is measured: a character that is shown as an escape is wider than one.
     let table = &table.with_texts(|text| escape::line(text).into_owned());
-    let all: Vec<&TableColumn> = table.columns.iter().collect();
-    let main: Vec<&TableColumn> = table.columns.iter().filter(|column| !column.is_detail).collect();
-    let fits = |columns: &[&TableColumn]| width.is_none_or(|width| columns.iter().map(|column| wide(column)).sum::<usize>() <= width);
-    let columns = if fits(&all) { &all } else { &main };
+    let keys = key_columns(table).len();
+    let says_something = |place: usize| place < keys || (0..table.rows()).any(|row| table.columns[place].has_value(row));
+    let is_empty = (keys..table.columns.len()).all(|place| !says_something(place));
+    // Who reads from a pipe finds the same columns whatever is measured.
+    let is_kept = |place: usize| extent == Extent::All || width.is_none() || is_empty || says_something(place);
+    let is_chosen = |place: &usize| extent.includes(&table.columns[*place]) && is_kept(*place);
+    let chosen: Vec<usize> = (0..table.columns.len()).filter(is_chosen).collect();
+    let columns: Vec<&TableColumn> = chosen.iter().map(|&place| &table.columns[place]).collect();
+    let all_rows: Vec<usize> = (0..table.rows()).collect();
     let mut text = format!("{}\n", table.title);
-    let blocks = match width {
-        Some(width) if !fits(columns) => blocks(columns, width).iter().map(|block| draw_narrow(block, table.rows())).collect(),
-        _ => vec![draw_wide(columns, table.rows())],
-    };
-    for block in blocks {
-        text.push_str(&format!("{block}\n"));
+    match width {
+        Some(width) if columns.iter().map(|column| wide(column)).sum::<usize>() > width => {
+            for block in blocks(table, &chosen, width) {
+                let with_values = |row: &usize| block.measured.iter().any(|column| column.has_value(*row));
+                let some_rows: Vec<usize> = all_rows.iter().copied().filter(with_values).collect();
+                let rows = if is_empty || block.measured.is_empty() { &all_rows } else { &some_rows };
+                text.push_str(&format!("{}\n", draw_narrow(&block, rows, width)));
+            }
+        }
+        _ => text.push_str(&format!("{}\n", draw_wide(&columns, table.rows()))),
     }
     if table.more_rows > 0 {
         text.push_str(&format!("({} more rows in {}.csv)\n", table.more_rows, table.name));
     }
-    let hidden = all.len() - columns.len();
+    let hidden = table.columns.len() - chosen.len();
     if hidden > 0 {
         text.push_str(&format!("({hidden} more columns in {}.csv)\n", table.name));
     }
@@ -56,25 +74,52 @@ fn widest_cell(column: &TableColumn) -> usize {
     (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0)
 }
 
-/// The columns in as few blocks as fit, one measured column a block at the least.
-fn blocks<'a>(columns: &[&'a TableColumn], width: usize) -> Vec<Vec<&'a TableColumn>> {
-    let first_measured = columns.iter().position(|column| matches!(column.cells, Cells::Number(..))).unwrap_or(columns.len());
-    let (keys, measured) = columns.split_at(first_measured);
-    let of_keys: usize = keys.iter().map(|column| narrow(column)).sum();
-    let mut blocks: Vec<Vec<&TableColumn>> = Vec::new();
-    let mut left = 0;
-    for column in measured {
+/// Part of a table: the columns that tell rows apart, and some of those that were measured.
+struct Block<'a> {
+    keys: Vec<&'a TableColumn>,
+    measured: Vec<&'a TableColumn>,
+}
+
+/// The columns in as few blocks as fit, no two groups in one block, one measured column a block at the least. `chosen`: places of
+/// columns.
+fn blocks<'a>(table: &'a ResultTable, chosen: &[usize], width: usize) -> Vec<Block<'a>> {
+    let groups = groups(table);
+    let keys: Vec<&TableColumn> = key_columns(table).iter().collect();
+    let of_keys: usize = key_widths(&keys, room_for_keys(width)).iter().sum();
+    let new_block = |measured| Block { keys: keys.clone(), measured };
+    let mut blocks: Vec<Block> = Vec::new();
+    let (mut left, mut group) = (0, None);
+    for &place in chosen.iter().filter(|&&place| place >= keys.len()) {
+        let column = &table.columns[place];
         let needed = narrow(column);
-        match blocks.last_mut().filter(|_| needed <= left) {
-            Some(block) => block.push(column),
+        match blocks.last_mut().filter(|_| needed <= left && group == Some(groups[place])) {
+            Some(block) => block.measured.push(column),
             None => {
-                blocks.push(keys.iter().chain([column]).copied().collect());
+                blocks.push(new_block(vec![column]));
                 left = width.saturating_sub(of_keys);
             }
         }
         left = left.saturating_sub(needed);
+        group = Some(groups[place]);
     }
-    if blocks.is_empty() { vec![keys.to_vec()] } else { blocks }
+    if blocks.is_empty() { vec![new_block(Vec::new())] } else { blocks }
+}
+
+/// Beside columns that were measured.
+fn room_for_keys(width: usize) -> usize {
+    width * 2 / 3
+}
+
+/// Widths of the columns that tell rows apart: together no more than `room`, where texts can be broken so far.
+fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = keys.iter().map(|column| narrow(column)).collect();
+    let can_shrink = |place: usize, widths: &[usize]| !keys[place].is_number() && widths[place] > NARROWEST_TEXT + PADDING + BORDER;
+    while widths.iter().sum::<usize>() > room {
+        let widest = (0..widths.len()).filter(|&place| can_shrink(place, &widths)).max_by_key(|&place| widths[place]);
+        let Some(widest) = widest else { break };
+        widths[widest] -= 1;
+    }
+    widths
 }
 
 /// Each header on one line.
@@ -92,13 +137,19 @@ fn draw_wide(columns: &[&TableColumn], rows: usize) -> Table {
     drawn
 }
 
-/// Headers broken between words.
-fn draw_narrow(columns: &[&TableColumn], rows: usize) -> Table {
-    let mut drawn = draw_wide(columns, rows);
-    let width: usize = columns.iter().map(|column| narrow(column)).sum();
-    drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
-    for (column, drawn_column) in columns.iter().zip(drawn.column_iter_mut()) {
-        drawn_column.set_constraint(ColumnConstraint::Absolute(Width::Fixed((narrow(column) - BORDER) as u16)));
+/// Headers broken between words, and long texts where they must.
+fn draw_narrow(block: &Block, rows: &[usize], width: usize) -> Table {
+    let kept: Vec<TableColumn> = block.keys.iter().chain(&block.measured).map(|column| column.with_rows(rows)).collect();
+    let columns: Vec<&TableColumn> = kept.iter().collect();
+    let room = if block.measured.is_empty() { width } else { room_for_keys(width) };
+    let mut widths = key_widths(&block.keys, room);
+    widths.extend(block.measured.iter().map(|column| narrow(column)));
+    let mut drawn = draw_wide(&columns, rows.len());
+    let total: usize = widths.iter().sum();
+    drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(total).unwrap_or(u16::MAX));
+    for (width, drawn_column) in widths.iter().zip(drawn.column_iter_mut()) {
+        let inner = u16::try_from(width - BORDER).unwrap_or(u16::MAX);
+        drawn_column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(inner)));
     }
     drawn
 }
@@ -127,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_table_fits_its_terminal() {
-        insta::assert_snapshot!("wide", draw(&table(), None));
+        insta::assert_snapshot!("wide", draw_columns(&table(), None, Extent::All));
         insta::assert_snapshot!("without_details", draw(&table().head(2), Some(90)));
         insta::assert_snapshot!("in_blocks", draw(&table().head(2), Some(48)));
     }
@@ -148,5 +199,26 @@ mod tests {
             assert!(widest <= width, "{widest} of {width}\n{drawn}");
             assert_eq!(drawn.matches("12.500").count(), 3, "{width}\n{drawn}");
         }
+    }
+
+    #[test]
+    fn a_head_is_shown_only_for_rows_that_have_it_and_long_names_are_broken() {
+        let text = |name: &str, values: [&str; 3]| TableColumn::text(name, values.map(|value| Some(value.into())).to_vec());
+        let number = |name: &str, values: [Option<f64>; 3]| TableColumn::number(name, 3, values.to_vec());
+        let names = ["a-model-of-a-very-long-name-with-many-words", "gc-b", "gc-c"];
+        let mut columns = vec![text("variant", names), text("mode", ["ground-truth-boxes-and-more", "sl-fe", "l-fe"])];
+        columns.push(TableColumn::count("pool", vec![Some(512); 3]));
+        for name in ["FPS", "p50 ms", "p95 ms", "passes/frame", "regions/frame", "probe mAP"] {
+            columns.push(number(name, [Some(1.0), Some(2.0), Some(3.0)]));
+        }
+        columns.push(number("CIDEr", [None, None, Some(0.5)]));
+        columns.push(number("METEOR", [None, None, None]));
+        let table = ResultTable { name: "extraction".into(), columns, ..table() };
+        let drawn = draw(&table, Some(80));
+        let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{widest}\n{drawn}");
+        let captions = &drawn[drawn.find("CIDEr").unwrap()..];
+        assert!(captions.contains("gc-c") && !captions.contains("gc-b"), "{drawn}");
+        assert!(!drawn.contains("METEOR") && drawn.contains("(1 more columns in extraction.csv)"), "{drawn}");
     }
 }

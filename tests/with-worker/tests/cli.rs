@@ -16,11 +16,23 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     assert!(said.out.contains("Classification (small)") && said.out.contains("Localization") && said.out.contains("Extraction"));
     assert!(place.executed_kinds("small").contains(&"train".to_string()));
     let table = place.table("small", "extraction");
+    let page = || std::fs::read_to_string(place.path("results/small/report.html")).unwrap();
+    let written = page();
+    for part in ["Classification (small)", "function sortBy", "<svg role=\"img\"", "src=\"data:image/jpeg;base64,", "[model.tiny]"] {
+        assert!(written.contains(part), "the report has no {part}");
+    }
+    for figure in ["training-map.svg", "training-loss.svg", "timeline.svg"] {
+        assert!(place.path("results/small/figures").join(figure).is_file(), "{figure}");
+    }
 
     let said = place.run(&["run", &file], 0);
     assert!(said.err.contains("nothing to run: all 14 stages are in the store"), "{}", said.err);
     assert_eq!(place.run_record("small")["stages"]["executed"], 0);
     assert_eq!(place.table("small", "extraction"), table);
+    assert!(page() == written, "a run that does nothing leaves the report as it is");
+    let said = place.run(&["table", &file, "--table", "extraction", "--format", "csv"], 0);
+    assert_eq!(said.out.trim_end(), table.trim_end());
+    assert!(place.run(&["report", &file], 0).out.trim_end().ends_with("results/small/report.html"));
 
     place.run(&["run", &file, "--set", "extraction.roi_threshold=0.45"], 0);
     let kinds = place.executed_kinds("small");
@@ -31,6 +43,9 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
 
     let said = place.run(&["table", &file], 0);
     assert!(said.out.contains("probe mAP"));
+    let said = place.run(&["table", &file, "--columns", "mode,FPS", "--sort", "-FPS", "--format", "tex"], 0);
+    assert!(said.out.contains("\\toprule") && said.out.contains("mode & FPS"), "{}", said.out);
+    assert!(place.run(&["table", &file, "--sort", "FPZ"], 2).err.contains("did you mean `FPS`"));
 }
 
 #[test]

@@ -144,16 +144,22 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     }
     let file = labels("odd 5% & $x_1$ {~^} ![p](u)");
     let said = place.run(&[&["run", file.as_str(), "--set", "data.drawn.label_space=odd"], CLASSIFICATION.as_slice()].concat(), 0);
-    assert!(said.out.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{}", said.out);
+    assert!(said.out.contains("more columns in classification.csv"), "{}", said.out);
     let table = |form: &str| fs::read_to_string(place.path("results/small/tables").join(format!("classification.{form}"))).unwrap();
     assert!(table("csv").contains(",AP odd 5% & $x_1$ {~^} ![p](u),") && table("csv").lines().count() == 2, "{}", table("csv"));
-    assert!(table("md").contains("| AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{}", table("md"));
-    assert!(
-        table("tex").contains("& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} ![p](u) &"),
-        "{}",
-        table("tex")
-    );
-    for text in [said.out, said.err, table("csv"), table("md"), table("tex")] {
+    let page = fs::read_to_string(place.path("results/small/report.html")).unwrap();
+    assert!(page.contains("AP odd 5% \\u0026 $x_1$ {~^} ![p](u)"), "the class is text in the page");
+    let printed = |more: &[&str]| {
+        let all = ["table", file.as_str(), "--all-columns", "--set", "data.drawn.label_space=odd"];
+        let arguments = [all.as_slice(), CLASSIFICATION.as_slice(), more];
+        place.run(&arguments.concat(), 0).out
+    };
+    let (on_terminal, md, tex) = (printed(&[]), printed(&["--format", "md"]), printed(&["--format", "tex"]));
+    assert!(on_terminal.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{on_terminal}");
+    assert!(md.contains(" AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{md}");
+    assert!(tex.contains("& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} ![p](u) &"), "{tex}");
+    assert!(tex.contains("\\toprule"), "{tex}");
+    for text in [said.out, said.err, table("csv"), page, on_terminal, md, tex] {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }

@@ -1,0 +1,139 @@
+//! Which columns of a table belong together, what tells its rows apart, and in which columns a high or a low value is the
+//! better one.
+
+use super::layout::{Cells, ResultTable, TableColumn};
+
+/// In the order of their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ColumnGroup {
+    /// What tells rows apart: variant, mode, swept values.
+    Row,
+    Scores,
+    Speed,
+    Probe,
+    Captions,
+    Interactions,
+    Classes,
+}
+
+impl ColumnGroup {
+    /// As a heading over the group's columns.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnGroup::Row => "",
+            ColumnGroup::Scores => "scores",
+            ColumnGroup::Speed => "speed",
+            ColumnGroup::Probe => "probe",
+            ColumnGroup::Captions => "captions",
+            ColumnGroup::Interactions => "interactions",
+            ColumnGroup::Classes => "classes",
+        }
+    }
+}
+
+/// The columns at the beginning of a table, before what was measured.
+pub fn key_columns(table: &ResultTable) -> &[TableColumn] {
+    let first_measured = table.columns.iter().position(|column| matches!(column.cells, Cells::Number(..)));
+    &table.columns[..first_measured.unwrap_or(table.columns.len())]
+}
+
+/// The group of each column.
+pub fn groups(table: &ResultTable) -> Vec<ColumnGroup> {
+    let keys = key_columns(table).len();
+    let of = |(place, column): (usize, &TableColumn)| if place < keys { ColumnGroup::Row } else { of_measured(table, column) };
+    table.columns.iter().enumerate().map(of).collect()
+}
+
+fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
+    let name = column.name.as_str();
+    if table.name == "stages" {
+        // The report's list of stages measures nothing.
+        return ColumnGroup::Row;
+    }
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
+    if begins(&["FPS", "p50 ms", "p95 ms", "timed", "tasks timed", "passes/frame", "regions/frame"]) {
+        ColumnGroup::Speed
+    } else if begins(&["probe "]) {
+        ColumnGroup::Probe
+    } else if begins(&["BLEU-", "METEOR", "ROUGE-L", "CIDEr"]) {
+        ColumnGroup::Captions
+    } else if begins(&["interaction ", "missed instruments"]) {
+        ColumnGroup::Interactions
+    } else if begins(&["AP ", "AP50 ", "IoU ", "recall "]) && column.is_detail {
+        // The extraction table has such columns of interactions, the others have them of classes.
+        if table.name == "extraction" { ColumnGroup::Interactions } else { ColumnGroup::Classes }
+    } else {
+        ColumnGroup::Scores
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Higher,
+    Lower,
+}
+
+/// `None`: neither is better, or nobody can tell.
+fn better(column: &TableColumn) -> Option<Better> {
+    if !matches!(column.cells, Cells::Number(..)) {
+        return None;
+    }
+    let name = column.name.as_str();
+    if name.ends_with(" published") || name.ends_with(" difference") || ["regions/frame", "seconds"].contains(&name) {
+        return None;
+    }
+    let is_cost = ["p50 ms", "p95 ms", "passes/frame", "missed instruments"].contains(&name);
+    Some(if is_cost { Better::Lower } else { Better::Higher })
+}
+
+/// The rows with the best value of a column, as it is shown: equal ones share the place. None where there is nothing to choose.
+pub fn best_rows(column: &TableColumn) -> Vec<usize> {
+    let Some(better) = better(column) else { return Vec::new() };
+    let values: Vec<(usize, f64)> = (0..column.len()).filter_map(|row| Some((row, column.number_at(row)?))).collect();
+    let best = values.iter().copied().reduce(|best, other| {
+        let is_better = if better == Better::Higher { other.1 > best.1 } else { other.1 < best.1 };
+        if is_better { other } else { best }
+    });
+    let Some((best, _)) = best else { return Vec::new() };
+    let shown = column.shown(best);
+    let rows: Vec<usize> = values.iter().map(|(row, _)| *row).filter(|&row| column.shown(row) == shown).collect();
+    if rows.len() == values.len() { Vec::new() } else { rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, values: &[Option<f64>]) -> TableColumn {
+        TableColumn::number(name, 2, values.to_vec())
+    }
+
+    #[test]
+    fn equal_values_share_the_best_place_and_a_lone_value_is_not_the_best() {
+        assert_eq!(best_rows(&column("mAP", &[Some(0.501), None, Some(0.502), Some(0.2)])), [0, 2]);
+        assert_eq!(best_rows(&column("p95 ms", &[Some(3.0), Some(2.0)])), [1]);
+        assert!(best_rows(&column("mAP", &[Some(0.5), None])).is_empty());
+        assert!(best_rows(&column("mAP difference", &[Some(0.5), Some(0.1)])).is_empty());
+    }
+
+    #[test]
+    fn columns_are_grouped_by_what_they_tell() {
+        let table = ResultTable {
+            name: "extraction".into(),
+            title: String::new(),
+            columns: vec![
+                TableColumn::text("mode", vec![]),
+                TableColumn::count("pool", vec![]),
+                column("FPS", &[]),
+                TableColumn::text("timed", vec![]),
+                column("probe mAP", &[]),
+                column("CIDEr", &[]),
+                column("AP grasping", &[]).detail(),
+            ],
+            notes: vec![],
+            more_rows: 0,
+        };
+        use ColumnGroup::*;
+        assert_eq!(groups(&table), [Row, Row, Speed, Speed, Probe, Captions, Interactions]);
+    }
+}

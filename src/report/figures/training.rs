@@ -1,0 +1,77 @@
+//! Training curves, from the histories that train stages leave.
+
+use std::fs::File;
+use std::path::Path;
+
+use polars::prelude::{CsvReader, DataFrame, DataType, SerReader};
+
+use super::chart::{Chart, Look, MOST_SERIES, Series};
+use super::{Figure, drawn};
+use crate::report::results::Results;
+use surgcam_engine::error::{AtPath, Result};
+use surgcam_engine::plan::{Plan, StageId};
+use surgcam_pipeline::stages::{StageParameters, TrainStage, output};
+
+pub const SCORE: &str = "training-map";
+pub const LOSS: &str = "training-loss";
+
+/// Validation mAP and the losses over epochs; nothing where nothing was trained.
+pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
+    let (mut scores, mut losses) = (Vec::new(), Vec::new());
+    let trainings: Vec<StageId> = plan.ids().filter(|id| plan.stage(*id).kind == TrainStage::KIND).collect();
+    // What has no room in a figure is not read.
+    for &id in trainings.iter().take(MOST_SERIES) {
+        let Some(path) = results.output(id, output::HISTORY_CSV)? else { continue };
+        let history = read(&path)?;
+        let name = plan.stage(id).name.trim_start_matches("train ").to_string();
+        scores.push(line(name.clone(), points(&history, "map", &path)?));
+        losses.push(line(name.clone(), points(&history, "train_loss", &path)?));
+        losses.push(line(format!("{name}, validation"), points(&history, "validation_loss", &path)?));
+    }
+    if scores.is_empty() {
+        return Ok(Vec::new());
+    }
+    let caption = match trainings.len() {
+        few if few <= MOST_SERIES => String::new(),
+        many => format!("Only the first {MOST_SERIES} of {many} trainings are shown."),
+    };
+    let chart = |title: &str, y_name: &str, series| Chart { title: title.into(), x_name: "epoch".into(), y_name: y_name.into(), series };
+    Ok(vec![
+        drawn(SCORE, &chart("Validation mAP over epochs", "mAP", scores), caption.clone())?,
+        drawn(LOSS, &chart("Losses over epochs", "mean loss of a batch", losses), caption)?,
+    ])
+}
+
+fn line(name: String, points: Vec<(f64, f64)>) -> Series {
+    Series { name, look: Look::Line, points }
+}
+
+fn read(path: &Path) -> Result<DataFrame> {
+    let file = File::open(path).at_path("open", path)?;
+    CsvReader::new(file).finish().at_path("read", path)
+}
+
+/// A column over the epochs; epochs without a value are left out.
+fn points(history: &DataFrame, name: &str, path: &Path) -> Result<Vec<(f64, f64)>> {
+    let numbers = |name: &str| -> Result<Vec<Option<f64>>> {
+        let column = history.column(name).and_then(|column| column.cast(&DataType::Float64)).at_path("read", path)?;
+        Ok(column.f64().at_path("read", path)?.iter().collect())
+    };
+    let (epochs, values) = (numbers("epoch")?, numbers(name)?);
+    Ok(epochs.into_iter().zip(values).filter_map(|(epoch, value)| Some((epoch?, value?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_read_as_it_was_written_and_an_absent_score_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, "epoch,train_loss,map\n1,0.5,\n2,0.25,0.125\n").unwrap();
+        let history = read(&path).unwrap();
+        assert_eq!(points(&history, "train_loss", &path).unwrap(), [(1.0, 0.5), (2.0, 0.25)]);
+        assert_eq!(points(&history, "map", &path).unwrap(), [(2.0, 0.125)]);
+    }
+}

@@ -1,0 +1,177 @@
+//! Pictures of chosen frames: the heat map over the picture, and the boxes beside the truth, for each model and T_ROI.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use serde::Serialize;
+
+use crate::report::results::Results;
+use crate::report::view::{ClassBox, draw};
+use surgcam_artifacts::boxes::{self, BoxRow};
+use surgcam_artifacts::heat_maps::{self, FrameHeat};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::store::Store;
+use surgcam_frames::dataset::index::{Frame, read_frames};
+use surgcam_frames::dataset::labels::LabelSpace;
+use surgcam_frames::dataset::pack::Pack;
+use surgcam_frames::vision::picture;
+use surgcam_pipeline::build::{Built, PlannedCell};
+use surgcam_pipeline::stages::output;
+
+/// Frames that are shown of each model, spread over the validation frames.
+const FRAMES: usize = 3;
+/// The page stays small enough to be sent around.
+const MOST_PICTURES: usize = 24;
+const QUALITY: u8 = 82;
+
+#[derive(Serialize)]
+pub struct GalleryPicture {
+    /// A JPEG as a data URL.
+    pub data: String,
+    pub caption: String,
+}
+
+pub struct GallerySource<'a> {
+    pub built: &'a Built,
+    pub store: &'a Store,
+    pub known: &'a Known,
+}
+
+impl GallerySource<'_> {
+    /// Nothing where nothing was localised yet.
+    pub fn pictures(&self) -> Result<Vec<GalleryPicture>> {
+        let mut shown: Vec<StageId> = Vec::new();
+        let mut pictures = Vec::new();
+        for cell in &self.built.cells {
+            let Some(localize) = cell.stages.localize.filter(|localize| !shown.contains(localize)) else { continue };
+            if pictures.len() >= MOST_PICTURES {
+                break;
+            }
+            shown.push(localize);
+            pictures.extend(self.of_cell(cell, localize)?);
+        }
+        pictures.truncate(MOST_PICTURES);
+        Ok(pictures)
+    }
+
+    fn of_cell(&self, cell: &PlannedCell, localize: StageId) -> Result<Vec<GalleryPicture>> {
+        let results = Results::new(self.store, self.known);
+        let found = (
+            results.output(cell.index, output::INDEX)?,
+            results.output(localize, output::BOXES)?,
+            self.unread(cell.pack, output::PACK),
+            cell.stages.heat_maps.and_then(|id| self.unread(id, output::HEAT_MAPS)),
+        );
+        let (Some(index), Some(boxes), Some(pack), Some(heat_maps)) = found else { return Ok(Vec::new()) };
+        let frames = read_frames(&index)?;
+        let boxes = boxes::read(&boxes)?;
+        let pack = Pack::open(&pack)?;
+        let mut pictures = Vec::new();
+        for row in chosen(&frames) {
+            if !pack_has(&pack, row, cell) || pack.is_skipped(row) {
+                continue;
+            }
+            let heat = heat_maps::read_sequence(&heat_maps, &frames[row].sequence)?;
+            let Some(heat) = heat.into_iter().find(|heat| heat.row == row) else { continue };
+            pictures.push(picture_of(cell, &frames[row], &heat, &boxes, pack.row(row))?);
+        }
+        Ok(pictures)
+    }
+
+    /// An object without reading all of it first, of which a few rows are shown: packs are large.
+    fn unread(&self, id: StageId, name: &str) -> Option<PathBuf> {
+        let output = self.known.outputs(id)?.get(name)?;
+        Some(self.store.object_path(&output.digest)).filter(|path| path.exists())
+    }
+}
+
+/// Validation frames that somebody drew boxes in, spread evenly; without such ones, any.
+fn chosen(frames: &[Frame]) -> Vec<usize> {
+    let rows = |is_meant: &dyn Fn(&Frame) -> bool| (0..frames.len()).filter(|&row| is_meant(&frames[row])).collect::<Vec<usize>>();
+    let annotated = rows(&|frame| frame.validation && frame.boxes.as_ref().is_some_and(|boxes| !boxes.is_empty()));
+    let from = if annotated.is_empty() { rows(&|frame| frame.validation) } else { annotated };
+    let mut places: Vec<usize> = (0..FRAMES).map(|place| (2 * place + 1) * from.len() / (2 * FRAMES)).collect();
+    places.dedup();
+    places.into_iter().filter_map(|place| from.get(place).copied()).collect()
+}
+
+/// Whether the pack has this row, in the size that the plan has.
+fn pack_has(pack: &Pack, row: usize, cell: &PlannedCell) -> bool {
+    [pack.manifest.height, pack.manifest.width] == cell.image_size && row < pack.manifest.count
+}
+
+fn picture_of(cell: &PlannedCell, frame: &Frame, heat: &FrameHeat, boxes: &[BoxRow], planes: &[u8]) -> Result<GalleryPicture> {
+    let [height, width] = cell.image_size;
+    let class = most_present(&cell.label_space, heat);
+    let position = class.and_then(|class| heat.present.iter().position(|&present| present == class));
+    let map = position.and_then(|position| heat.maps.get(position)).map(|map| map.resized(height as usize, width as usize));
+    let predicted: Vec<ClassBox> = boxes
+        .iter()
+        .filter(|found| found.row == heat.row)
+        .map(|found| ClassBox { class: found.class, bounds: found.scored.bounds })
+        .collect();
+    let truth: Vec<ClassBox> = frame
+        .boxes
+        .iter()
+        .flatten()
+        .map(|labelled| ClassBox { class: labelled.class, bounds: labelled.bounds.scaled(frame.box_space, [width, height]) })
+        .collect();
+    let drawn = draw(&picture::from_planes(planes, height, width), map.as_ref(), &predicted, &truth);
+    let threshold = cell.extraction.as_ref().map(|extraction| format!(", T_ROI {}", extraction.value.roi_threshold.value()));
+    let class_name = class.and_then(|class| cell.label_space.classes.get(class));
+    let of_class = class_name.map_or_else(|| "no class is present".to_string(), |name| format!("heat map of {name}"));
+    let caption = format!(
+        "{}/{} by {}{}: {of_class}; {} predicted boxes (full lines), {} true ones (dashed)",
+        frame.sequence,
+        frame.name,
+        cell.model.name,
+        threshold.unwrap_or_default(),
+        predicted.len(),
+        truth.len()
+    );
+    Ok(GalleryPicture { data: data_url(&drawn)?, caption })
+}
+
+/// The present instrument with the highest logit, else whatever is present.
+fn most_present(space: &LabelSpace, heat: &FrameHeat) -> Option<usize> {
+    let logit = |class: usize| heat.logits.get(class).copied().unwrap_or(f32::NEG_INFINITY);
+    let instruments = heat.present.iter().copied().filter(|&class| class != space.tissue());
+    instruments.max_by(|&a, &b| logit(a).total_cmp(&logit(b))).or(heat.present.first().copied())
+}
+
+fn data_url(picture: &RgbImage) -> Result<String> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode_image(picture)
+        .map_err(|error| Error::failure(format!("cannot encode a picture of the report: {error}")))?;
+    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
+}
+
+/// As RFC 4648 has it, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let word = (0..3).fold(0_u32, |word, place| (word << 8) | u32::from(group.get(place).copied().unwrap_or(0)));
+        for place in 0..4 {
+            let digit = char::from(DIGITS[((word >> (18 - 6 * place)) & 63) as usize]);
+            text.push(if place <= group.len() { digit } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+}

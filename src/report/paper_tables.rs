@@ -1,0 +1,220 @@
+//! Tables for papers and readmes: LaTeX with booktabs, and Markdown. Main columns unless all are asked for, columns in groups,
+//! the best value of each column bold.
+
+use minijinja::{Environment, context};
+
+use super::column_groups::{ColumnGroup, best_rows, groups};
+use super::layout::{ResultTable, TableColumn};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::escape;
+
+/// Which of a table's columns are put out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    Main,
+    All,
+}
+
+impl Extent {
+    pub fn includes(self, column: &TableColumn) -> bool {
+        self == Extent::All || !column.is_detail
+    }
+}
+
+const MARKDOWN: &str = "\
+## {{ title }}
+
+| {{ names | join(' | ') }} |
+|{% for number in numbers %}{{ ' ---: |' if number else ' --- |' }}{% endfor %}
+{% for row in rows %}| {{ row | join(' | ') }} |
+{% endfor %}
+{% for note in notes %}- {{ note }}
+{% endfor %}";
+
+const LATEX: &str = "\
+% {{ title }}
+% It needs \\usepackage{booktabs}.
+\\begin{tabular}{ {%- for number in numbers %}{{ 'r' if number else 'l' }}{% endfor -%} }
+\\toprule
+{% if groups %}{{ groups }}
+{% endif %}{{ names | join(' & ') }} \\\\
+\\midrule
+{% for row in rows %}{{ row | join(' & ') }} \\\\
+{% endfor %}\\bottomrule
+\\end{tabular}
+{% for note in notes %}% {{ note }}
+{% endfor %}";
+
+pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
+    let chosen = Chosen::of(table, extent);
+    let mut names = chosen.texts(|column| escape::markdown(&column.name));
+    if chosen.has_several_groups() {
+        // One line is all that a header has there.
+        for (name, group) in names.iter_mut().zip(&chosen.groups).filter(|(_, group)| **group != ColumnGroup::Row) {
+            *name = format!("{}: {name}", group.name());
+        }
+    }
+    let notes = chosen.notes(table, escape::markdown);
+    let rows = chosen.rows(table.rows(), escape::markdown, |text| format!("**{text}**"));
+    fill(MARKDOWN, &escape::markdown(&table.title), &names, "", &chosen, &rows, &notes)
+}
+
+pub fn latex(table: &ResultTable, extent: Extent) -> Result<String> {
+    let chosen = Chosen::of(table, extent);
+    let names = chosen.texts(|column| escape::latex(&column.name));
+    // Title and notes are comments there.
+    let comment = |text: &str| escape::line(text).into_owned();
+    let notes = chosen.notes(table, comment);
+    let rows = chosen.rows(table.rows(), escape::latex, |text| format!("\\textbf{{{text}}}"));
+    let groups = if chosen.has_several_groups() { group_lines(&chosen.groups) } else { String::new() };
+    fill(LATEX, &comment(&table.title), &names, &groups, &chosen, &rows, &notes)
+}
+
+/// The columns that are put out, each with its group.
+struct Chosen<'a> {
+    columns: Vec<&'a TableColumn>,
+    groups: Vec<ColumnGroup>,
+    hidden: usize,
+}
+
+impl<'a> Chosen<'a> {
+    fn of(table: &'a ResultTable, extent: Extent) -> Self {
+        let grouped = table.columns.iter().zip(groups(table)).filter(|(column, _)| extent.includes(column));
+        let (columns, groups): (Vec<&TableColumn>, Vec<ColumnGroup>) = grouped.unzip();
+        Chosen { hidden: table.columns.len() - columns.len(), columns, groups }
+    }
+
+    fn has_several_groups(&self) -> bool {
+        let measured = || self.groups.iter().filter(|group| **group != ColumnGroup::Row);
+        measured().zip(measured().skip(1)).any(|(one, next)| one != next)
+    }
+
+    fn texts(&self, text: impl Fn(&TableColumn) -> String) -> Vec<String> {
+        self.columns.iter().map(|column| text(column)).collect()
+    }
+
+    fn rows(&self, rows: usize, escaped: impl Fn(&str) -> String, bold: impl Fn(String) -> String) -> Vec<Vec<String>> {
+        let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
+        let cell = |row: usize, (column, best): (&&TableColumn, &Vec<usize>)| {
+            let text = escaped(&column.shown(row));
+            if best.contains(&row) { bold(text) } else { text }
+        };
+        (0..rows).map(|row| self.columns.iter().zip(&best).map(|both| cell(row, both)).collect()).collect()
+    }
+
+    fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
+        let hidden = (self.hidden > 0).then(|| format!("{} more columns in {}.csv", self.hidden, table.name));
+        table.notes.iter().chain(&hidden).map(|note| escaped(note)).collect()
+    }
+}
+
+/// The names of groups over their columns, and a rule below each.
+fn group_lines(groups: &[ColumnGroup]) -> String {
+    let (mut names, mut rules, mut first) = (Vec::new(), Vec::new(), 1);
+    for run in groups.chunk_by(|a, b| a == b) {
+        let last = first + run.len() - 1;
+        if run[0] == ColumnGroup::Row {
+            names.push(vec![""; run.len()].join(" & "));
+        } else {
+            names.push(format!("\\multicolumn{{{}}}{{c}}{{{}}}", run.len(), run[0].name()));
+            rules.push(format!("\\cmidrule(lr){{{first}-{last}}}"));
+        }
+        first = last + 1;
+    }
+    format!("{} \\\\\n{}", names.join(" & "), rules.join(" "))
+}
+
+/// The template with these texts as they are.
+fn fill(
+    template: &str,
+    title: &str,
+    names: &[String],
+    groups: &str,
+    chosen: &Chosen,
+    rows: &[Vec<String>],
+    notes: &[String],
+) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    let numbers: Vec<bool> = chosen.columns.iter().map(|column| column.is_number()).collect();
+    environment
+        .render_str(template, context! { title, names, groups, numbers, rows, notes })
+        .map_err(|error| Error::failure(format!("cannot render a table: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> ResultTable {
+        ResultTable {
+            name: "extraction".into(),
+            title: "An example".into(),
+            columns: vec![
+                TableColumn::text("variant", vec![Some("gc_a".into()), Some("50% & <b>|x|".into())]),
+                TableColumn::count("pool", vec![Some(512), Some(32)]),
+                TableColumn::number("FPS", 1, vec![Some(7.0), Some(12.25)]),
+                TableColumn::number("p95 ms", 1, vec![Some(200.0), Some(90.0)]),
+                TableColumn::number("probe mAP", 3, vec![Some(0.75), None]),
+                TableColumn::number("AP grasping", 3, vec![Some(0.5), Some(0.25)]).detail(),
+            ],
+            notes: vec!["a note".into()],
+            more_rows: 0,
+        }
+    }
+
+    #[test]
+    fn latex_has_groups_rules_and_the_best_values_bold() {
+        let expected = "\
+% An example
+% It needs \\usepackage{booktabs}.
+\\begin{tabular}{lrrrr}
+\\toprule
+ &  & \\multicolumn{2}{c}{speed} & \\multicolumn{1}{c}{probe} \\\\
+\\cmidrule(lr){3-4} \\cmidrule(lr){5-5}
+variant & pool & FPS & p95 ms & probe mAP \\\\
+\\midrule
+gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
+50\\% \\& \\textless{}b\\textgreater{}\\textbar{}x\\textbar{} & 32 & \\textbf{12.2} & \\textbf{90.0} & - \\\\
+\\bottomrule
+\\end{tabular}
+% a note
+% 1 more columns in extraction.csv";
+        assert_eq!(latex(&table(), Extent::Main).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn markdown_has_groups_before_names_and_all_columns_where_they_are_asked_for() {
+        let expected = "\
+## An example
+
+| variant | pool | speed: FPS | speed: p95 ms | probe: probe mAP | interactions: AP grasping |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| gc_a | 512 | 7.0 | 200.0 | 0.750 | **0.500** |
+| 50% & \\<b>\\|x\\| | 32 | **12.2** | **90.0** | - | 0.250 |
+
+- a note";
+        assert_eq!(markdown(&table(), Extent::All).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn a_foreign_name_stays_in_its_cell() {
+        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"].map(|name| Some(name.to_string()));
+        let table = ResultTable {
+            title: "Of \u{1b}[2J\nx".into(),
+            columns: vec![TableColumn::text("variant", names.to_vec())],
+            notes: vec!["of x\n\\input{x}".into()],
+            ..table()
+        };
+        let in_markdown = "## Of \\\\u001b[2J\\\\nx\n\n| variant |\n| --- |\n| =HYPERLINK(\"x\") |\n\
+                           | a\\|b\\\\n\\\\input{x}\\<img> |\n| -0.5 |\n\n- of x\\\\n\\\\input{x}";
+        assert_eq!(markdown(&table, Extent::Main).unwrap().trim_end(), in_markdown);
+        let in_latex = latex(&table, Extent::Main).unwrap();
+        assert!(in_latex.starts_with("% Of \\u001b[2J\\nx\n% It needs"), "{in_latex}");
+        assert!(
+            in_latex.contains("a\\textbar{}b\\textbackslash{}n\\textbackslash{}input\\{x\\}\\textless{}img\\textgreater{} \\\\\n"),
+            "{in_latex}"
+        );
+        assert!(in_latex.trim_end().ends_with("\n% of x\\n\\input{x}"), "{in_latex}");
+    }
+}
