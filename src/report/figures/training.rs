@@ -9,8 +9,8 @@ use super::chart::{Chart, Look, MOST_SERIES, Series};
 use super::{Figure, drawn};
 use crate::report::results::Results;
 use surgcam_engine::error::{AtPath, Result};
-use surgcam_engine::plan::{Plan, StageId};
-use surgcam_pipeline::stages::{StageParameters, TrainStage, output};
+use surgcam_engine::plan::{Handle, Plan};
+use surgcam_pipeline::kinds::TrainStage;
 
 pub const SCORE: &str = "training-map";
 pub const LOSS: &str = "training-loss";
@@ -18,12 +18,12 @@ pub const LOSS: &str = "training-loss";
 /// Validation mAP and the losses over epochs; nothing where nothing was trained.
 pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
     let (mut scores, mut losses) = (Vec::new(), Vec::new());
-    let trainings: Vec<StageId> = plan.ids().filter(|id| plan.stage(*id).kind == TrainStage::KIND).collect();
+    let trainings: Vec<Handle<TrainStage>> = plan.of_kind().collect();
     // What has no room in a figure is not read.
-    for &id in trainings.iter().take(MOST_SERIES) {
-        let Some(path) = results.output(id, output::HISTORY_CSV)? else { continue };
+    for &training in trainings.iter().take(MOST_SERIES) {
+        let Some(path) = results.output(training, TrainStage::HISTORY_CSV)? else { continue };
         let history = read(&path)?;
-        let name = plan.stage(id).name.trim_start_matches("train ").to_string();
+        let name = plan.stage(training.id()).name.trim_start_matches("train ").to_string();
         scores.push(line(name.clone(), points(&history, "map", &path)?));
         losses.push(line(name.clone(), points(&history, "train_loss", &path)?));
         losses.push(line(format!("{name}, validation"), points(&history, "validation_loss", &path)?));

@@ -11,15 +11,16 @@ use crate::report::view::{ClassBox, draw};
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::StageId;
+use surgcam_engine::plan::kind::OutputOf;
 use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Handle, StageId};
 use surgcam_engine::store::Store;
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
-use surgcam_pipeline::build::{Built, PlannedCell};
-use surgcam_pipeline::stages::output;
+use surgcam_pipeline::kinds::{HeatMapsStage, IndexStage, LocalizeStage, PackStage};
+use surgcam_pipeline::planned::{Built, PlannedCell};
 
 /// Frames that are shown of each model, spread over the validation frames.
 const FRAMES: usize = 3;
@@ -46,24 +47,24 @@ impl GallerySource<'_> {
         let mut shown: Vec<StageId> = Vec::new();
         let mut pictures = Vec::new();
         for cell in &self.built.cells {
-            let Some(localize) = cell.stages.localize.filter(|localize| !shown.contains(localize)) else { continue };
+            let Some(localize) = cell.stages.localize.filter(|localize| !shown.contains(&localize.id())) else { continue };
             if pictures.len() >= MOST_PICTURES {
                 break;
             }
-            shown.push(localize);
+            shown.push(localize.id());
             pictures.extend(self.of_cell(cell, localize)?);
         }
         pictures.truncate(MOST_PICTURES);
         Ok(pictures)
     }
 
-    fn of_cell(&self, cell: &PlannedCell, localize: StageId) -> Result<Vec<GalleryPicture>> {
+    fn of_cell(&self, cell: &PlannedCell, localize: Handle<LocalizeStage>) -> Result<Vec<GalleryPicture>> {
         let results = Results::new(self.store, self.known);
         let found = (
-            results.output(cell.index, output::INDEX)?,
-            results.output(localize, output::BOXES)?,
-            self.unread(cell.pack, output::PACK),
-            cell.stages.heat_maps.and_then(|id| self.unread(id, output::HEAT_MAPS)),
+            results.output(cell.index, IndexStage::INDEX)?,
+            results.output(localize, LocalizeStage::BOXES)?,
+            self.unread(cell.pack, PackStage::PACK),
+            cell.stages.heat_maps.and_then(|stage| self.unread(stage, HeatMapsStage::HEAT_MAPS)),
         );
         let (Some(index), Some(boxes), Some(pack), Some(heat_maps)) = found else { return Ok(Vec::new()) };
         let frames = read_frames(&index)?;
@@ -82,8 +83,8 @@ impl GallerySource<'_> {
     }
 
     /// An object without reading all of it first, of which a few rows are shown: packs are large.
-    fn unread(&self, id: StageId, name: &str) -> Option<PathBuf> {
-        let output = self.known.outputs(id)?.get(name)?;
+    fn unread<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Option<PathBuf> {
+        let output = self.known.outputs(stage.id())?.get(output.name())?;
         Some(self.store.object_path(&output.digest)).filter(|path| path.exists())
     }
 }

@@ -31,7 +31,7 @@ use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
 use surgcam_engine::store::history::{PlanSnapshot, Run, Scope};
 use surgcam_engine::store::memory::Memory;
-use surgcam_pipeline::build::Built;
+use surgcam_pipeline::planned::Built;
 use surgcam_recipe::experiment::Experiment;
 
 const TEMPLATE: &str = include_str!("page.html");
