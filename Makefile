@@ -1,8 +1,12 @@
-# `make help` lists the targets. Everything builds with one profile, so dependencies are compiled once. Both programs are built by one
-# command: one of them alone has other features of its dependencies, which would be compiled again.
+# `make help` lists the targets. Everything builds with one profile, so dependencies are compiled
+# once. One command builds both programs, because building one of them alone would select other
+# features of its dependencies and compile these again.
 
 .DEFAULT_GOAL := help
-.PHONY: help libtorch build reproduce test fuzz bench bench-orchestrator gpu-check lint format recipe-reference docs clean
+# `make install` puts the programs into $(PREFIX)/bin.
+PREFIX ?= $(HOME)/.local
+.PHONY: help libtorch build install reproduce test fuzz bench bench-orchestrator gpu-check \
+	lint format recipe-reference docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -13,6 +17,9 @@ libtorch: ## find or fetch libtorch (into .libtorch)
 build: libtorch ## build surgcam and surgcam-worker
 	@cargo build -p surgcam -p surgcam-worker
 
+install: build ## put both programs on the PATH (~/.local/bin; PREFIX=/usr/local for another place)
+	@./scripts/install "$(PREFIX)/bin"
+
 reproduce: build ## draw sample data, run experiments/quickstart.toml and print its tables
 	@./scripts/run-built surgcam run quickstart
 
@@ -22,11 +29,11 @@ test: build ## build and run every test
 fuzz: libtorch ## try 20,000 mutated inputs of each kind (SURGCAM_FUZZ_CASES, SURGCAM_FUZZ_SEED)
 	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test --workspace fuzz
 
-bench: build ## measure extraction, decoding and training; then the peers beside them, in turns, on a GPU where there is one
+bench: build ## measure extraction, decoding and training beside other programs, on a GPU if there is one
 	@./scripts/run-built surgcam bench strategies
 	@python3 benches/strategies.py
 
-bench-orchestrator: build ## measure plans, no-ops, sweeps; then DVC and Snakemake beside surgcam
+bench-orchestrator: build ## measure plans, no-ops and sweeps beside DVC and Snakemake
 	@./scripts/run-built surgcam bench orchestrator
 	@python3 benches/orchestrators.py
 
@@ -40,8 +47,9 @@ lint: libtorch ## formatting and clippy, as CI checks them
 format: ## format the code
 	@cargo fmt --all
 
-recipe-reference: build ## make the JSON Schema of recipes and the tables of keys in docs/recipes.md again
-	@./scripts/run-built surgcam schema > docs/recipe.schema.json.new && mv docs/recipe.schema.json.new docs/recipe.schema.json
+recipe-reference: build ## write docs/recipe.schema.json and the tables of keys in docs/recipes.md again
+	@./scripts/run-built surgcam schema > docs/recipe.schema.json.new \
+		&& mv docs/recipe.schema.json.new docs/recipe.schema.json
 	@./scripts/run-built surgcam schema --markdown docs/recipes.md
 
 docs: libtorch ## the code's own documentation, in target/doc
