@@ -4,7 +4,6 @@
 
 pub mod boxes;
 pub mod features;
-pub mod head_history;
 pub mod heat_maps;
 pub mod history;
 mod parquet;

@@ -7,18 +7,19 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_pipeline::settings::{ExtractionSettings, RegionSettings};
-use surgcam_values::{FeatureLayer, Mode, Pool};
+use surgcam_values::{FeatureLayer, Mode, Pool, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
 use super::regions::{FEATURES, RegionBatch, most_certain};
 use crate::cam;
 use crate::features::values_of;
 use crate::frames::FrameSet;
+use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::parameters::Parameters;
-use crate::model::resnet::{FeatureMaps, ResNet};
+use crate::model::resnet::FeatureMaps;
 
 pub struct JointBackbone {
-    network: ResNet,
+    classifier: Box<dyn DifferentiableClassifier>,
     settings: ExtractionSettings,
     regions: RegionSettings,
     frames: FrameSet,
@@ -41,7 +42,7 @@ impl JointBackbone {
             return Err(Error::failure("backbone and head learn together through SL-FE with heat maps of layer4 alone"));
         };
         Ok(JointBackbone {
-            network: ResNet::new(settings.architecture, parameters)?,
+            classifier: classifier::differentiable(settings.architecture, parameters, TrainingPrecision::F32)?,
             settings: settings.clone(),
             regions,
             frames,
@@ -51,24 +52,23 @@ impl JointBackbone {
     }
 
     /// The regions of frames by their rows, padded; features are differentiable with respect to the backbone.
-    pub fn regions(&self, rows: &[usize]) -> RegionBatch {
+    pub fn regions(&self, rows: &[usize]) -> Result<RegionBatch> {
         let images = self.frames.images(rows, &self.settings.normalization, self.device);
-        let maps = self.network.feature_maps(&images, false);
-        let logits = values_of(&self.network.logits(&maps.layer4, 0.0, false).detach());
-        let of_frame = |(frame, logits): (usize, &[f32])| self.of_frame(&maps, frame as i64, logits);
+        let answer = self.classifier.answer(&images)?;
+        let logits = values_of(&answer.logits.detach());
+        let of_frame = |(frame, logits): (usize, &[f32])| self.of_frame(&answer.maps, frame as i64, logits);
         let found: Vec<FrameFeatures> = logits.chunks(self.settings.architecture.classes).enumerate().map(of_frame).collect();
-        self.padded(&found)
+        Ok(self.padded(&found))
     }
 
     fn of_frame(&self, maps: &FeatureMaps, frame: i64, logits: &[f32]) -> FrameFeatures {
         let probability = |class: usize| 1.0 / (1.0 + (-logits[class]).exp());
         let present = cam::present_classes(logits, &self.regions.cam.present);
-        let layer4 = maps.layer4.narrow(0, frame, 1).detach();
-        let head_weight = self.network.head_weight.detach();
-        let all = tch::no_grad(|| cam::to_heat_maps(&cam::closed_form_maps(&layer4, &head_weight, self.regions.cam.method)));
+        let cam = self.classifier.cam(self.regions.cam.layer);
+        let heat_maps = cam.heat_maps(&maps.layer4.narrow(0, frame, 1), &present, self.regions.cam.method);
         let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) { &maps.layer3 } else { &maps.layer4 }.get(frame);
-        let hot = |class: usize| Some((class, hot_cells(&map, &all[class], self.regions.roi_threshold)?));
-        let found: Vec<(usize, Tensor)> = present.into_iter().filter_map(hot).collect();
+        let hot = |(class, heat): (usize, &HeatMap)| Some((class, hot_cells(&map, heat, self.regions.roi_threshold)?));
+        let found: Vec<(usize, Tensor)> = present.into_iter().zip(&heat_maps).filter_map(hot).collect();
         let certainty: Vec<(f32, f32)> = found.iter().map(|(class, _)| (probability(*class), 1.0)).collect();
         let kept: Vec<&(usize, Tensor)> = most_certain(&certainty, self.maximum).into_iter().map(|place| &found[place]).collect();
         let features: Vec<Tensor> = kept.iter().map(|(_, cells)| pooled(cells, self.settings.pool)).collect();
@@ -181,7 +181,7 @@ mod tests {
             let heat = perception.heat(&seen, &settings.regions.as_ref().unwrap().cam);
             let extracted = perception.extract(&seen, Some(&heat), &settings).unwrap();
             let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
-            let found = values_of(&joint.regions(&[1]).features.detach());
+            let found = values_of(&joint.regions(&[1]).unwrap().features.detach());
             let scale = extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));
             for (a, b) in found.iter().zip(&extracted.features) {
                 assert!((a - b).abs() < 1e-4 * scale, "{a} {b}");
@@ -203,7 +203,7 @@ mod tests {
         let captioner = Captioner::new(&mut TensorSource::random(1, Device::Cpu), shape, vocabulary).unwrap();
         let mut adam = Adam::new(&parameters, AdamSettings::default());
         let before = parameters.get("conv1.weight").unwrap().detach().copy();
-        let loss = || captioner.loss(&joint.regions(&[0, 1]), &encoded, 0.0);
+        let loss = || captioner.loss(&joint.regions(&[0, 1]).unwrap(), &encoded, 0.0);
         let first = f64::try_from(loss().detach()).unwrap();
         for step in 0..5 {
             adam.step(&loss(), |_| 1e-3);

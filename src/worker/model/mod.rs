@@ -1,6 +1,7 @@
 //! The classifier: its shape, its parameters by torchvision's names, and the files they come in.
 
 pub mod checkpoint;
+pub mod classifier;
 pub mod fused_convolution;
 #[cfg(test)]
 pub mod fuzz;

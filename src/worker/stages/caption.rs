@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use surgcam_artifacts::head_history;
+use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation};
@@ -16,13 +16,12 @@ use surgcam_frames::language::scores::{CaptionScores, Judged, score};
 use surgcam_frames::language::tokens::tokenize;
 use surgcam_frames::language::vocabulary::Vocabulary;
 use surgcam_frames::metrics::CaptionMetrics;
-use surgcam_pipeline::head_settings::head_file;
+use surgcam_pipeline::head_settings::{HeadTraining, head_file};
 use surgcam_pipeline::kinds::CaptionStage;
-use tch::Device;
+use tch::{Device, Tensor};
 
-use super::{KindRun, Make};
+use super::{KindRun, Make, StageRun};
 use crate::frames::FrameSet;
-use crate::generator;
 use crate::heads::beam::Sentence;
 use crate::heads::captioner::{Captioner, warm_up_factor};
 use crate::heads::joint::JointBackbone;
@@ -31,11 +30,9 @@ use crate::heads::regions::{FrameRegions, RegionBatch};
 use crate::model::checkpoint;
 use crate::model::parameters::Parameters;
 use crate::one_thread::OneThread;
-use crate::training::adam::{Adam, AdamSettings};
-use crate::training::head_epochs::{self, HeadInTraining, Trained};
+use crate::training::adam::AdamSettings;
+use crate::training::heads::{self, Head};
 
-/// Of a captioner's optimizer (METHOD 8).
-const OPTIMIZER: AdamSettings = AdamSettings { betas: (0.9, 0.98), epsilon: 1e-8 };
 /// Before the names of a jointly trained backbone's parameters.
 const BACKBONE: &str = "backbone.";
 /// Frames captioned together.
@@ -71,12 +68,14 @@ impl Make for CaptionStage {
         if captions.train.is_empty() || captions.validation.is_empty() {
             return without_captions(stage);
         }
-        let mut head = CaptionHead::new(stage, captions)?;
+        let head = CaptionHead::new(stage, captions)?;
         let epochs = parameters.training.epochs
             + parameters.self_critical.map_or(0, |further| further.epochs)
             + parameters.joint.as_ref().map_or(0, |further| further.epochs);
-        let trained = head_epochs::run(stage, &mut head, epochs, "CIDEr")?;
-        head.finish(stage, &frames, &trained)
+        let run: &StageRun = stage;
+        let files = HistoryFiles { parquet: stage.output(Self::HISTORY), csv: stage.output(Self::HISTORY_CSV) };
+        heads::train(run, &head, epochs, &files)?;
+        head.finish(stage, &frames)
     }
 }
 
@@ -92,7 +91,6 @@ struct CaptionHead<'a> {
     captioner: Captioner,
     /// The head's, and those of a backbone that learns with it.
     weights: Parameters,
-    optimizer: Adam,
     regions: FrameRegions,
     backbone: Option<JointBackbone>,
     /// Of the train captions: what self-critical training rewards by.
@@ -133,8 +131,7 @@ impl<'a> CaptionHead<'a> {
             }
         };
         let cider = Cider::new(&train_captions.into_iter().map(|caption| vec![caption]).collect::<Vec<_>>());
-        let optimizer = Adam::new(&weights, OPTIMIZER);
-        Ok(CaptionHead { parameters, captions, captioner, weights, optimizer, regions, backbone, cider, device })
+        Ok(CaptionHead { parameters, captions, captioner, weights, regions, backbone, cider, device })
     }
 
     /// Cross-entropy first, then the others.
@@ -150,58 +147,51 @@ impl<'a> CaptionHead<'a> {
         }
     }
 
-    fn regions_of(&self, rows: &[usize], phase: Phase) -> RegionBatch {
+    fn regions_of(&self, rows: &[usize], phase: Phase) -> Result<RegionBatch> {
         match &self.backbone {
             Some(backbone) if phase == Phase::Joint => backbone.regions(rows),
-            _ => self.regions.batch(rows, self.device),
+            _ => Ok(self.regions.batch(rows, self.device)),
         }
     }
 
-    fn loss(&self, rows: &[usize], phase: Phase) -> tch::Tensor {
-        let regions = self.regions_of(rows, phase);
-        if phase == Phase::SelfCritical {
-            let sentences = self.captioner.sentences(&regions, self.parameters.search);
-            let rewarded = |(row, sentences): (&usize, Vec<Sentence>)| -> Vec<(Sentence, f64)> {
-                let reference = std::slice::from_ref(&self.captions.of_row[row]);
-                let reward = |sentence: &Sentence| self.cider.score(&self.captioner.vocabulary.decode(&sentence.words), reference);
-                sentences.into_iter().map(|sentence| (sentence.clone(), reward(&sentence))).collect()
-            };
-            let rewarded: Vec<Vec<(Sentence, f64)>> = rows.iter().zip(sentences).map(rewarded).collect();
-            return self.captioner.self_critical_loss(&regions, &rewarded, self.parameters.search.longest);
-        }
+    fn cross_entropy(&self, regions: &RegionBatch, rows: &[usize]) -> Tensor {
         let encoded: Vec<Vec<usize>> = rows.iter().map(|row| self.captioner.vocabulary.encode(&self.captions.of_row[row])).collect();
-        self.captioner.loss(&regions, &encoded, self.parameters.label_smoothing)
+        self.captioner.loss(regions, &encoded, self.parameters.label_smoothing)
     }
 
-    /// Of the head's parameters and of the backbone's, at this step, which counts through all phases.
-    fn learning_rates(&self, phase: Phase, step: i64) -> (f64, f64) {
-        let warm =
-            self.parameters.training.learning_rate * warm_up_factor(self.parameters.transformer.width, self.parameters.warm_up_steps, step);
-        match phase {
-            Phase::CrossEntropy => (warm, 0.0),
-            Phase::SelfCritical => (self.parameters.self_critical.map_or(0.0, |further| further.learning_rate), 0.0),
-            Phase::Joint => (warm, self.parameters.joint.as_ref().map_or(0.0, |further| further.learning_rate)),
-        }
+    fn self_critical(&self, regions: &RegionBatch, rows: &[usize]) -> Tensor {
+        let sentences = self.captioner.sentences(regions, self.parameters.search);
+        let rewarded = |(row, sentences): (&usize, Vec<Sentence>)| -> Vec<(Sentence, f64)> {
+            let reference = std::slice::from_ref(&self.captions.of_row[row]);
+            let reward = |sentence: &Sentence| self.cider.score(&self.captioner.vocabulary.decode(&sentence.words), reference);
+            sentences.into_iter().map(|sentence| (sentence.clone(), reward(&sentence))).collect()
+        };
+        let rewarded: Vec<Vec<(Sentence, f64)>> = rows.iter().zip(sentences).map(rewarded).collect();
+        self.captioner.self_critical_loss(regions, &rewarded, self.parameters.search.longest)
     }
 
     /// What it says of the validation frames.
-    fn validation_captions(&self, phase: Phase) -> Vec<Vec<String>> {
-        let together = |rows: &[usize]| tch::no_grad(|| self.captioner.captions(&self.regions_of(rows, phase), self.parameters.search));
-        self.captions.validation.chunks(FRAMES_TOGETHER).flat_map(together).collect()
+    fn validation_captions(&self, phase: Phase) -> Result<Vec<Vec<String>>> {
+        let mut captions = Vec::with_capacity(self.captions.validation.len());
+        for rows in self.captions.validation.chunks(FRAMES_TOGETHER) {
+            let together =
+                || -> Result<Vec<Vec<String>>> { Ok(self.captioner.captions(&self.regions_of(rows, phase)?, self.parameters.search)) };
+            captions.extend(tch::no_grad(together)?);
+        }
+        Ok(captions)
     }
 
-    fn scores(&self, phase: Phase) -> (CaptionScores, Vec<Judged>) {
+    fn scores(&self, phase: Phase) -> Result<(CaptionScores, Vec<Judged>)> {
         let references = self.captions.of_rows(&self.captions.validation);
         let judge = |(candidate, reference)| Judged { candidate, references: vec![reference] };
-        let judged: Vec<Judged> = self.validation_captions(phase).into_iter().zip(references).map(judge).collect();
-        (score(&judged), judged)
+        let judged: Vec<Judged> = self.validation_captions(phase)?.into_iter().zip(references).map(judge).collect();
+        Ok((score(&judged), judged))
     }
 
-    /// Writes the best epoch's head, and what it says of the validation frames.
-    fn finish(&mut self, stage: &KindRun<CaptionStage>, frames: &[Frame], trained: &Trained) -> Result<()> {
-        self.weights.set(trained.best.iter())?;
+    /// Writes the head as it is now, and what it says of the validation frames.
+    fn finish(&self, stage: &KindRun<CaptionStage>, frames: &[Frame]) -> Result<()> {
         let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
-        let (scores, judged) = self.scores(phase);
+        let (scores, judged) = self.scores(phase)?;
         let folder = stage.output(CaptionStage::HEAD);
         self.captioner.write(&self.weights.renamed(|name| (!name.starts_with(BACKBONE)).then(|| name.to_string())), &folder)?;
         if self.backbone.is_some() {
@@ -216,7 +206,6 @@ impl<'a> CaptionHead<'a> {
         };
         let lines: Vec<ValidationCaption> = self.captions.validation.iter().zip(&judged).map(said).collect();
         write_lines(&stage.output(CaptionStage::CAPTIONS), &lines)?;
-        head_history::write(&trained.history, &stage.output(CaptionStage::HISTORY), &stage.output(CaptionStage::HISTORY_CSV))?;
         let metrics = CaptionMetrics {
             train_captions: self.captions.train.len(),
             captions: self.captions.validation.len(),
@@ -243,17 +232,20 @@ struct ValidationCaption {
     reference: String,
 }
 
-impl HeadInTraining for CaptionHead<'_> {
-    fn parameters(&self) -> &Parameters {
+impl Head for CaptionHead<'_> {
+    const SCORE: &'static str = "CIDEr";
+
+    /// METHOD 8.
+    fn adam(&self) -> AdamSettings {
+        AdamSettings { betas: (0.9, 0.98), epsilon: 1e-8 }
+    }
+
+    fn settings(&self) -> &HeadTraining {
+        &self.parameters.training
+    }
+
+    fn weights(&self) -> &Parameters {
         &self.weights
-    }
-
-    fn optimizer(&mut self) -> &mut Adam {
-        &mut self.optimizer
-    }
-
-    fn renew_optimizer(&mut self) {
-        self.optimizer = Adam::new(&self.weights, OPTIMIZER);
     }
 
     fn phase(&self, epoch: usize) -> &'static str {
@@ -264,27 +256,33 @@ impl HeadInTraining for CaptionHead<'_> {
         }
     }
 
-    fn steps(&self) -> usize {
-        self.captions.train.len().div_ceil(self.parameters.training.batch_size)
+    /// Rows of frames.
+    fn samples(&self) -> Vec<usize> {
+        self.captions.train.clone()
     }
 
-    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
-        let training = &self.parameters.training;
+    fn loss(&self, rows: &[usize], epoch: usize) -> Result<Tensor> {
         let phase = self.phase_of(epoch);
-        let mut sum = 0.0;
-        let batches = head_epochs::batches(&self.captions.train, training.batch_size, training.seed, epoch);
-        for (step, rows) in batches.iter().enumerate() {
-            let _kept = generator::seeded_step(training.seed, epoch, step);
-            let loss = self.loss(rows, phase);
-            let (own, backbone) = self.learning_rates(phase, ((epoch - 1) * batches.len() + step + 1) as i64);
-            self.optimizer.step(&loss, |name| if name.starts_with(BACKBONE) { backbone } else { own });
-            sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
-            on_step(step + 1)?;
-        }
-        Ok(sum / batches.len() as f64)
+        let regions = self.regions_of(rows, phase)?;
+        Ok(match phase {
+            Phase::SelfCritical => self.self_critical(&regions, rows),
+            Phase::CrossEntropy | Phase::Joint => self.cross_entropy(&regions, rows),
+        })
     }
 
-    fn judge(&mut self, epoch: usize) -> Result<f64> {
-        Ok(self.scores(self.phase_of(epoch)).0.cider)
+    /// One of the head's own weights, one of the backbone's.
+    fn learning_rates(&self, epoch: usize, step: i64) -> impl Fn(&str) -> f64 {
+        let parameters = self.parameters;
+        let warm = parameters.training.learning_rate * warm_up_factor(parameters.transformer.width, parameters.warm_up_steps, step);
+        let (own, backbone) = match self.phase_of(epoch) {
+            Phase::CrossEntropy => (warm, 0.0),
+            Phase::SelfCritical => (parameters.self_critical.map_or(0.0, |further| further.learning_rate), 0.0),
+            Phase::Joint => (warm, parameters.joint.as_ref().map_or(0.0, |further| further.learning_rate)),
+        };
+        move |name: &str| if name.starts_with(BACKBONE) { backbone } else { own }
+    }
+
+    fn judge(&self, epoch: usize) -> Result<f64> {
+        Ok(self.scores(self.phase_of(epoch))?.0.cider)
     }
 }

@@ -4,14 +4,12 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_frames::metrics::Classification;
 use surgcam_frames::vision::average_precision::{label_average_precision, mean};
 use surgcam_pipeline::kinds::EvaluateStage;
-use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
 use crate::frames::FrameSet;
-use crate::model::checkpoint;
-use crate::model::inference::InferenceNetwork;
 use crate::model::parameters::Parameters;
+use crate::model::{checkpoint, classifier};
 use crate::perception::frames_in_a_pass;
 
 impl Make for EvaluateStage {
@@ -20,7 +18,7 @@ impl Make for EvaluateStage {
         let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
         let device = stage.worker.device;
-        let network = InferenceNetwork::new(parameters.architecture, &weights, device, Precision::F32)?;
+        let classifier = classifier::for_evaluation(parameters.architecture, &weights, device)?;
         let rows = frames.validation_rows();
         if rows.is_empty() {
             return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
@@ -28,7 +26,7 @@ impl Make for EvaluateStage {
         let mut logits = Vec::new();
         for batch in rows.chunks(frames_in_a_pass(device)) {
             let images = frames.images(batch, &parameters.normalization, device);
-            logits.push(network.logits(&network.feature_maps(&images)?.layer4));
+            logits.push(classifier.answer(&images)?.logits);
             stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
         }
         let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);

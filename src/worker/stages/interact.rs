@@ -1,19 +1,18 @@
 //! `interact`: trains an interaction graph on the features of the train frames and scores it on the validation frames (METHOD 8).
 
-use surgcam_artifacts::head_history;
+use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::InteractionMetrics;
-use surgcam_pipeline::head_settings::head_file;
+use surgcam_pipeline::head_settings::{HeadTraining, head_file};
 use surgcam_pipeline::kinds::InteractStage;
 use surgcam_values::InteractionLoss;
 use tch::{Device, Kind, Tensor};
 
-use super::{KindRun, Make};
+use super::{KindRun, Make, StageRun};
 use crate::features::values_of;
-use crate::generator;
 use crate::heads::cognition_tree::CognitionTree;
 use crate::heads::interaction_graph::{Edge, GraphBatch, InteractionGraph, of_edges};
 use crate::heads::interaction_loss::{LossFunction, balanced_weights};
@@ -22,8 +21,8 @@ use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
 use crate::model::parameters::Parameters;
 use crate::one_thread::OneThread;
-use crate::training::adam::{Adam, AdamSettings};
-use crate::training::head_epochs::{self, HeadInTraining};
+use crate::training::adam::AdamSettings;
+use crate::training::heads::{self, Head};
 
 /// Frames judged together.
 const FRAMES_TOGETHER: usize = 200;
@@ -69,11 +68,11 @@ impl Make for InteractStage {
         if train.frames.is_empty() || validation.frames.is_empty() {
             return without_interactions(stage);
         }
-        let mut head = InteractionHead::new(stage, train, validation)?;
-        let trained = head_epochs::run(stage, &mut head, parameters.training.epochs, "mAP")?;
-        head.weights.set(trained.best.iter())?;
+        let head = InteractionHead::new(stage, train, validation)?;
+        let run: &StageRun = stage;
+        let files = HistoryFiles { parquet: stage.output(Self::HISTORY), csv: stage.output(Self::HISTORY_CSV) };
+        heads::train(run, &head, parameters.training.epochs, &files)?;
         head.graph.write(&head.weights, &stage.output(Self::HEAD))?;
-        head_history::write(&trained.history, &stage.output(Self::HISTORY), &stage.output(Self::HISTORY_CSV))?;
         stage.write_metrics(&Some(head.validation_metrics()))
     }
 }
@@ -88,8 +87,7 @@ struct InteractionHead<'a> {
     parameters: &'a InteractStage,
     graph: InteractionGraph,
     weights: Parameters,
-    optimizer: Adam,
-    loss: LossFunction,
+    loss_function: LossFunction,
     regions: FrameRegions,
     train: Interactions,
     validation: Interactions,
@@ -107,13 +105,12 @@ impl<'a> InteractionHead<'a> {
             regions.shuffle(&train.rows(), training.seed);
             regions.shuffle(&validation.rows(), training.seed);
         }
-        let loss = loss_function(stage, &train, &regions)?;
+        let loss_function = loss_function(stage, &train, &regions)?;
         let mut source = TensorSource::random(training.seed, device);
         let mut graph = InteractionGraph::new(&mut source, parameters.graph)?;
         graph.standardization.set(&regions.spread(&train.rows()));
         let weights = source.into_parameters();
-        let optimizer = Adam::new(&weights, AdamSettings::default());
-        Ok(InteractionHead { parameters, graph, weights, optimizer, loss, regions, train, validation, device })
+        Ok(InteractionHead { parameters, graph, weights, loss_function, regions, train, validation, device })
     }
 
     fn validation_metrics(&self) -> InteractionMetrics {
@@ -166,52 +163,49 @@ fn judged(graph: &InteractionGraph, interactions: &Interactions, regions: &Frame
     (edges, without_region)
 }
 
-impl HeadInTraining for InteractionHead<'_> {
-    fn parameters(&self) -> &Parameters {
+impl Head for InteractionHead<'_> {
+    const SCORE: &'static str = "mAP";
+
+    fn adam(&self) -> AdamSettings {
+        AdamSettings::default()
+    }
+
+    fn settings(&self) -> &HeadTraining {
+        &self.parameters.training
+    }
+
+    fn weights(&self) -> &Parameters {
         &self.weights
-    }
-
-    fn optimizer(&mut self) -> &mut Adam {
-        &mut self.optimizer
-    }
-
-    fn renew_optimizer(&mut self) {
-        self.optimizer = Adam::new(&self.weights, AdamSettings::default());
     }
 
     fn phase(&self, _epoch: usize) -> &'static str {
         self.parameters.loss.name()
     }
 
-    fn steps(&self) -> usize {
-        self.train.frames.len().div_ceil(self.parameters.training.batch_size)
+    /// Places among the train frames.
+    fn samples(&self) -> Vec<usize> {
+        (0..self.train.frames.len()).collect()
     }
 
-    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
-        let training = &self.parameters.training;
-        let places: Vec<usize> = (0..self.train.frames.len()).collect();
-        let batches = head_epochs::batches(&places, training.batch_size, training.seed, epoch);
-        let mut sum = 0.0;
-        for (step, places) in batches.iter().enumerate() {
-            let _kept = generator::seeded_step(training.seed, epoch, step);
-            let frames: Vec<&(usize, Vec<LabelledInteraction>)> = places.iter().map(|&place| &self.train.frames[place]).collect();
-            let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
-            let batch = self.graph.batch(&self.regions.batch(&rows, self.device));
-            let labels = frames.iter().enumerate().flat_map(|(frame, (_, labels))| labels.iter().map(move |label| (frame, label)));
-            let edge_of = |(frame, label): (usize, &LabelledInteraction)| {
-                batch.edges_of(frame, label).into_iter().map(|edge| (edge, label.interaction as i64)).collect::<Vec<_>>()
-            };
-            let (edges, targets): (Vec<Edge>, Vec<i64>) = labels.flat_map(edge_of).unzip();
-            let logits = of_edges(&self.graph.logits(&batch, true), &edges);
-            let loss = self.loss.of(&logits, &Tensor::from_slice(&targets).to_device(self.device));
-            self.optimizer.step(&loss, |_| training.learning_rate);
-            sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
-            on_step(step + 1)?;
-        }
-        Ok(sum / batches.len() as f64)
+    fn loss(&self, places: &[usize], _epoch: usize) -> Result<Tensor> {
+        let frames: Vec<&(usize, Vec<LabelledInteraction>)> = places.iter().map(|&place| &self.train.frames[place]).collect();
+        let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
+        let batch = self.graph.batch(&self.regions.batch(&rows, self.device));
+        let labels = frames.iter().enumerate().flat_map(|(frame, (_, labels))| labels.iter().map(move |label| (frame, label)));
+        let edge_of = |(frame, label): (usize, &LabelledInteraction)| {
+            batch.edges_of(frame, label).into_iter().map(|edge| (edge, label.interaction as i64)).collect::<Vec<_>>()
+        };
+        let (edges, targets): (Vec<Edge>, Vec<i64>) = labels.flat_map(edge_of).unzip();
+        let logits = of_edges(&self.graph.logits(&batch, true), &edges);
+        Ok(self.loss_function.of(&logits, &Tensor::from_slice(&targets).to_device(self.device)))
     }
 
-    fn judge(&mut self, _epoch: usize) -> Result<f64> {
+    fn learning_rates(&self, _epoch: usize, _step: i64) -> impl Fn(&str) -> f64 {
+        let learning_rate = self.parameters.training.learning_rate;
+        move |_: &str| learning_rate
+    }
+
+    fn judge(&self, _epoch: usize) -> Result<f64> {
         Ok(self.validation_metrics().mean_average_precision)
     }
 }

@@ -1,16 +1,19 @@
-//! What training needs beside the network: batches, the loss, the optimizer, the learning-rate schedule, what resuming takes.
+//! What training needs beside the network: its loop over epochs, batches, the loss, optimizers, the
+//! learning-rate schedule, what resuming takes.
 
 pub mod adam;
 pub mod batches;
-pub mod head_epochs;
+pub mod epochs;
+pub mod heads;
 pub mod plateau;
-pub mod resume;
+mod resume;
 pub mod sgd;
-pub mod snapshot;
+mod snapshot;
 
 use tch::Tensor;
 
-/// PyTorch's MultiLabelSoftMarginLoss: the mean over classes and samples of binary cross-entropy on logits. Both [N, classes].
+/// PyTorch's MultiLabelSoftMarginLoss: the mean over classes and samples of binary cross-entropy on
+/// logits. Both [N, classes].
 pub fn multi_label_soft_margin(logits: &Tensor, labels: &Tensor) -> Tensor {
     let absent: Tensor = 1.0 - labels;
     let loss: Tensor = labels * logits.log_sigmoid() + absent * (-logits).log_sigmoid();

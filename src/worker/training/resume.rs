@@ -1,95 +1,98 @@
-//! How far a training came: all that the next epoch depends on, written after each epoch, so that a training that is
-//! interrupted goes on from its last epoch and ends with the same bits as one that was not.
+//! How far a training came: all that the next epoch depends on, so that a training that is
+//! interrupted goes on from its last snapshot and ends with the same bits as one that was not.
 //!
-//! Random draws need no state: each is seeded by the epoch and the sample (see [`surgcam_frames::random`]).
+//! Random draws need no state: each is seeded by the epoch and the sample (see
+//! [`surgcam_frames::random`]).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use surgcam_artifacts::history::HistoryRow;
 use surgcam_engine::error::Result;
 use tch::Tensor;
 
-use super::plateau::Schedule;
-use super::sgd::Sgd;
+use super::epochs::Training;
 use super::snapshot::{self, Groups, Snapshots};
 use crate::model::parameters::Parameters;
 
-/// The part of the state that is no tensor.
+/// The part of the state that is not a tensor: `N` what the training adds, `H` the rows of the
+/// history.
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
-    schedule: Schedule,
+struct State<N, H> {
+    #[serde(flatten)]
+    numbers: N,
     best: Option<f64>,
-    history: Vec<HistoryRow>,
+    history: H,
 }
 
-/// What is read back. Tensors are on the CPU.
-pub struct Resumed {
-    pub schedule: Schedule,
-    pub history: Vec<HistoryRow>,
-    pub weights: Vec<(String, Tensor)>,
-    pub momentum: Vec<(String, Tensor)>,
+/// What the epochs so far left beside the training itself.
+pub struct SoFar<R> {
+    pub history: Vec<R>,
+    /// The best epoch of this phase: its score and its weights.
     pub best: Option<(f64, Parameters)>,
 }
 
-/// What is written; nothing of it is changed.
-pub struct Progress<'a> {
-    pub schedule: &'a Schedule,
-    pub history: &'a [HistoryRow],
-    pub weights: &'a Parameters,
-    pub optimizer: &'a Sgd,
-    pub best: Option<&'a (f64, Parameters)>,
+/// What is read back. Tensors are on the CPU.
+pub struct Resumed<N, R> {
+    pub so_far: SoFar<R>,
+    pub weights: BTreeMap<String, Tensor>,
+    pub memory: BTreeMap<String, Tensor>,
+    pub numbers: N,
 }
 
 const WEIGHTS: &str = "weights";
-const MOMENTUM: &str = "momentum";
 const BEST: &str = "best";
 
-impl Progress<'_> {
-    /// Writes the state in place of the one before.
-    pub fn write(&self, snapshots: &mut Snapshots) -> Result<()> {
-        let mut groups = Groups::default();
-        groups.add(WEIGHTS, self.weights.iter());
-        groups.add(MOMENTUM, &self.optimizer.buffers);
-        if let Some((_, best)) = self.best {
-            groups.add(BEST, best.iter());
-        }
-        let best = self.best.map(|(best, _)| *best);
-        let state = State { schedule: self.schedule.clone(), best, history: self.history.to_vec() };
-        snapshots.write(self.history.len(), &state, &groups)
+/// Writes the state in place of the one before.
+pub fn write<T: Training>(training: &T, so_far: &SoFar<T::Row>, snapshots: &mut Snapshots) -> Result<()> {
+    let mut groups = Groups::default();
+    groups.add(WEIGHTS, training.weights().iter());
+    let memory = training.memory();
+    groups.add(T::MEMORY, memory.iter().map(|(name, tensor)| (name, tensor)));
+    if let Some((_, best)) = &so_far.best {
+        groups.add(BEST, best.iter());
     }
+    let best = so_far.best.as_ref().map(|(score, _)| *score);
+    let state = State { numbers: training.numbers(), best, history: so_far.history.as_slice() };
+    snapshots.write(so_far.history.len(), &state, &groups)
 }
 
 /// The state in the folder; `None` if there is none that is whole.
-pub fn read(folder: &Path) -> Option<Resumed> {
-    let (state, groups): (State, Groups) = snapshot::read(folder)?;
+pub fn read<T: Training>(folder: &Path) -> Option<Resumed<T::Numbers, T::Row>> {
+    let (state, groups): (State<T::Numbers, Vec<T::Row>>, Groups) = snapshot::read(folder)?;
     Some(Resumed {
-        schedule: state.schedule,
-        history: state.history,
-        weights: groups.group(WEIGHTS).into_iter().collect(),
-        momentum: groups.group(MOMENTUM).into_iter().collect(),
-        best: state.best.map(|best| (best, Parameters::new(groups.group(BEST)))),
+        so_far: SoFar { history: state.history, best: state.best.map(|best| (best, Parameters::new(groups.group(BEST)))) },
+        weights: groups.group(WEIGHTS),
+        memory: groups.group(T::MEMORY),
+        numbers: state.numbers,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::plateau::Schedule;
     use super::*;
+    use surgcam_artifacts::history::{ClassifierEpoch, HeadEpoch};
     use surgcam_pipeline::settings::Plateau;
-    use tch::{Device, Kind};
+
+    #[derive(Serialize, Deserialize)]
+    struct Scheduled {
+        schedule: Schedule,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Counted {
+        optimizer_steps: i64,
+    }
 
     /// A best mAP that comes back off by its last bit lets a later epoch of the same mAP win.
     #[test]
     fn every_number_comes_back_with_all_its_bits() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut snapshots = Snapshots::new(folder.path().to_path_buf());
-        let weights = Parameters::new([("fc.bias".to_string(), Tensor::rand([3], (Kind::Float, Device::Cpu)))]);
-        let optimizer = Sgd::new(&weights, 0.9, 1e-4);
         for place in 1..500 {
             let number = f64::from(place) / 499.0 - f64::EPSILON;
             let mut schedule = Schedule::new(number * 1e-3, Plateau { factor: 0.95, patience: 3, threshold: 1e-4 });
             schedule.step(number);
-            let line = HistoryRow {
+            let line = ClassifierEpoch {
                 epoch: 1,
                 train_loss: number,
                 validation_loss: number / 3.0,
@@ -98,18 +101,29 @@ mod tests {
                 learning_rate: number * 1e-3,
                 seconds: number,
             };
-            let best = (number, weights.copied());
-            let progress = Progress {
-                schedule: &schedule,
-                history: std::slice::from_ref(&line),
-                weights: &weights,
-                optimizer: &optimizer,
-                best: Some(&best),
-            };
-            progress.write(&mut snapshots).unwrap();
-            let read = read(folder.path()).unwrap();
-            assert_eq!(read.best.map(|(best, _)| best), Some(number));
-            assert_eq!((read.history, read.schedule), (vec![line], schedule));
+            let written =
+                State { numbers: Scheduled { schedule: schedule.clone() }, best: Some(number), history: std::slice::from_ref(&line) };
+            let text = serde_json::to_vec(&written).unwrap();
+            let read: State<Scheduled, Vec<ClassifierEpoch>> = serde_json::from_slice(&text).unwrap();
+            assert_eq!((read.best, read.history, read.numbers.schedule), (Some(number), vec![line], schedule));
         }
+    }
+
+    /// What was interrupted by the program before goes on with this one.
+    #[test]
+    fn states_keep_their_form() {
+        let of_a_head = concat!(
+            r#"{"optimizer_steps":3,"best":0.5,"#,
+            r#""history":[{"epoch":1,"phase":"joint","train_loss":1.0,"score":0.5,"seconds":2.0}]}"#
+        );
+        let state: State<Counted, Vec<HeadEpoch>> = serde_json::from_str(of_a_head).unwrap();
+        assert_eq!((state.numbers.optimizer_steps, state.best, state.history.len()), (3, Some(0.5), 1));
+        assert_eq!(serde_json::to_string(&state).unwrap(), of_a_head);
+        let of_a_classifier = concat!(
+            r#"{"schedule":{"settings":{"factor":0.5,"patience":3,"threshold":0.25},"learning_rate":0.125,"best":null,"bad_epochs":0},"#,
+            r#""best":null,"history":[]}"#
+        );
+        let state: State<Scheduled, Vec<ClassifierEpoch>> = serde_json::from_str(of_a_classifier).unwrap();
+        assert_eq!(serde_json::to_string(&state).unwrap(), of_a_classifier);
     }
 }

@@ -29,8 +29,7 @@ impl Sgd {
     }
 
     /// Goes on with the momentum of an interrupted training, each laid out as its parameter is.
-    pub fn resume(&mut self, momentum: Vec<(String, Tensor)>) {
-        let mut momentum: BTreeMap<String, Tensor> = momentum.into_iter().collect();
+    pub fn resume(&mut self, mut momentum: BTreeMap<String, Tensor>) {
         let laid_out = |(name, tensor): &(String, Tensor)| {
             let mut buffer = tensor.detach().zeros_like();
             buffer.copy_(&momentum.remove(name)?);

@@ -1,0 +1,174 @@
+//! What a training, an evaluation and heat maps ask of a classifier, whatever network it is.
+//!
+//! Another network, one that sees clips for example, implements both traits and is made in
+//! [`differentiable`] and [`for_evaluation`].
+
+use surgcam_engine::error::Result;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_pipeline::settings::Architecture;
+use surgcam_values::{CamMethod, FeatureLayer, Precision, TrainingPrecision};
+use tch::{Device, Kind, Tensor};
+
+use super::inference::InferenceNetwork;
+use super::parameters::Parameters;
+use super::resnet::{FeatureMaps, ResNet};
+use crate::cam;
+
+/// What a classifier makes of a batch.
+pub struct Answer {
+    /// [N, classes]
+    pub logits: Tensor,
+    /// Those of the picture that the logits are about: of a clip its last one.
+    pub maps: FeatureMaps,
+}
+
+pub trait Classifier {
+    /// Of normalised pictures, [N, 3, H, W] or whatever the network takes N of, each by itself: it
+    /// depends on no other of the batch, and nothing is dropped.
+    ///
+    /// # Errors
+    /// Where the device refuses the pass.
+    fn answer(&self, images: &Tensor) -> Result<Answer>;
+}
+
+/// A classifier in the form that gradients flow through.
+pub trait DifferentiableClassifier: Classifier {
+    /// The logits [N, classes] that a training step goes down from: normalised by the batch, with
+    /// this share of dropout.
+    fn training_logits(&self, images: &Tensor, dropout: f64) -> Tensor;
+
+    /// How class activation maps of a layer are made.
+    fn cam(&self, layer: FeatureLayer) -> Cam<'_>;
+}
+
+/// How class activation maps are made of a layer's map.
+pub enum Cam<'a> {
+    /// What follows the map is a global average pool and one linear layer with this weight
+    /// [classes, C].
+    ClosedForm { head_weight: &'a Tensor },
+    /// Through whatever follows, with a backward pass for each class.
+    BackwardPass {
+        /// From the map [C, h, w] of one frame to its logits [classes].
+        logits_of: Box<dyn Fn(&Tensor) -> Tensor + 'a>,
+    },
+}
+
+impl Cam<'_> {
+    /// The heat maps of a frame's `classes`, from its map [1, C, h, w]. No gradient flows through
+    /// them.
+    pub fn heat_maps(&self, map: &Tensor, classes: &[usize], method: CamMethod) -> Vec<HeatMap> {
+        let map = map.detach();
+        match self {
+            Cam::ClosedForm { head_weight } => {
+                let head_weight = head_weight.detach();
+                let all = tch::no_grad(|| cam::to_heat_maps(&cam::closed_form_maps(&map, &head_weight, method)));
+                classes.iter().map(|&class| all[class].clone()).collect()
+            }
+            Cam::BackwardPass { .. } if classes.is_empty() => Vec::new(),
+            Cam::BackwardPass { logits_of } => {
+                let maps = cam::autograd_maps(&map.squeeze_dim(0), classes, method, logits_of);
+                cam::to_heat_maps(&Tensor::stack(&maps, 0))
+            }
+        }
+    }
+}
+
+/// For training. It shares its tensors with `parameters`.
+pub fn differentiable(
+    architecture: Architecture,
+    parameters: &Parameters,
+    precision: TrainingPrecision,
+) -> Result<Box<dyn DifferentiableClassifier>> {
+    let network = ResNet::new(architecture, parameters)?;
+    Ok(Box::new(match precision {
+        TrainingPrecision::F32 => network,
+        TrainingPrecision::Bf16 => network.counting_in(Kind::BFloat16),
+    }))
+}
+
+/// The fastest form, which keeps the weights as they are now.
+pub fn for_evaluation(architecture: Architecture, parameters: &Parameters, device: Device) -> Result<Box<dyn Classifier>> {
+    Ok(Box::new(InferenceNetwork::new(architecture, parameters, device, Precision::F32)?))
+}
+
+impl Classifier for InferenceNetwork {
+    fn answer(&self, images: &Tensor) -> Result<Answer> {
+        let maps = self.feature_maps(images)?;
+        Ok(Answer { logits: self.logits(&maps.layer4), maps })
+    }
+}
+
+impl Classifier for ResNet {
+    fn answer(&self, images: &Tensor) -> Result<Answer> {
+        let maps = self.feature_maps(images, false);
+        Ok(Answer { logits: self.logits(&maps.layer4, 0.0, false), maps })
+    }
+}
+
+impl DifferentiableClassifier for ResNet {
+    fn training_logits(&self, images: &Tensor, dropout: f64) -> Tensor {
+        self.logits(&self.feature_maps(images, true).layer4, dropout, true)
+    }
+
+    fn cam(&self, layer: FeatureLayer) -> Cam<'_> {
+        match layer {
+            FeatureLayer::Layer4 => Cam::ClosedForm { head_weight: &self.head_weight },
+            FeatureLayer::Layer3 => Cam::BackwardPass {
+                logits_of: Box::new(move |layer3: &Tensor| self.logits(&self.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use surgcam_values::Backbone;
+
+    const ARCHITECTURE: Architecture = Architecture { backbone: Backbone::ResNet10, classes: 4 };
+
+    fn images() -> Tensor {
+        let _kept = crate::generator::seeded(6);
+        Tensor::rand([2, 3, 64, 96], (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn both_forms_of_a_classifier_answer_alike() {
+        let parameters = Parameters::random(ARCHITECTURE, 2);
+        let trained = differentiable(ARCHITECTURE, &parameters, TrainingPrecision::F32).unwrap();
+        let evaluated = for_evaluation(ARCHITECTURE, &parameters, Device::Cpu).unwrap();
+        let (expected, found) = tch::no_grad(|| (trained.answer(&images()).unwrap(), evaluated.answer(&images()).unwrap()));
+        for (expected, found) in [(&expected.logits, &found.logits), (&expected.maps.layer4, &found.maps.layer4)] {
+            assert_eq!(expected.size(), found.size());
+            let difference = f64::try_from((expected - found).abs().max()).unwrap();
+            assert!(difference <= 1e-4 * f64::try_from(expected.abs().max()).unwrap(), "{difference}");
+        }
+    }
+
+    /// What a head without a closed form would get.
+    #[test]
+    fn heat_maps_by_backward_passes_are_those_of_the_closed_form() {
+        let network = ResNet::new(ARCHITECTURE, &Parameters::random(ARCHITECTURE, 2)).unwrap();
+        let layer4 = network.answer(&images()).unwrap().maps.layer4.narrow(0, 1, 1);
+        let by_passes =
+            Cam::BackwardPass { logits_of: Box::new(|map: &Tensor| network.logits(&map.unsqueeze(0), 0.0, false).squeeze_dim(0)) };
+        let closed_form = network.cam(FeatureLayer::Layer4);
+        let none: &[usize] = &[];
+        for classes in [none, &[2], &[0, 3]] {
+            let expected = closed_form.heat_maps(&layer4, classes, CamMethod::GradCam);
+            let found = by_passes.heat_maps(&layer4, classes, CamMethod::GradCam);
+            assert_eq!((expected.len(), found.len()), (classes.len(), classes.len()));
+            for (expected, found) in expected.iter().flat_map(|map| &map.values).zip(found.iter().flat_map(|map| &map.values)) {
+                assert!((expected - found).abs() < 1e-3, "{expected} {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn layer_3_has_heat_maps_of_its_own_size() {
+        let network = ResNet::new(ARCHITECTURE, &Parameters::random(ARCHITECTURE, 2)).unwrap();
+        let layer3 = network.answer(&images()).unwrap().maps.layer3.narrow(0, 0, 1);
+        let found = network.cam(FeatureLayer::Layer3).heat_maps(&layer3, &[1], CamMethod::GradCamPlusPlus);
+        assert_eq!(found.iter().map(|map| (map.height, map.width)).collect::<Vec<_>>(), [(4, 6)]);
+    }
+}

@@ -1,0 +1,171 @@
+//! What the trainings of all heads share: steps down a loss with Adam, an order of the samples in
+//! each epoch, and phases, each with an optimizer of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use surgcam_artifacts::history::{HeadEpoch, HistoryFiles};
+use surgcam_engine::error::Result;
+use surgcam_frames::random::stream;
+use surgcam_pipeline::head_settings::HeadTraining;
+use tch::Tensor;
+
+use super::adam::{Adam, AdamSettings};
+use super::epochs::{self, Host, TrainedEpoch, Training};
+use crate::generator;
+use crate::model::parameters::Parameters;
+
+/// A head that is trained.
+pub trait Head {
+    /// What its score is called.
+    const SCORE: &'static str;
+
+    fn adam(&self) -> AdamSettings;
+
+    fn settings(&self) -> &HeadTraining;
+
+    /// What is trained; of a joint training the backbone, too.
+    fn weights(&self) -> &Parameters;
+
+    /// A phase's name for people, by epoch from 1.
+    fn phase(&self, epoch: usize) -> &'static str;
+
+    /// What an epoch takes in an order of its own, batch by batch.
+    fn samples(&self) -> Vec<usize>;
+
+    /// Of some of [`Head::samples`].
+    fn loss(&self, samples: &[usize], epoch: usize) -> Result<Tensor>;
+
+    /// Of a weight by its name, at this step, which counts from 1 through all phases.
+    fn learning_rates(&self, epoch: usize, step: i64) -> impl Fn(&str) -> f64;
+
+    /// How good it is on the validation frames, the higher the better.
+    fn judge(&self, epoch: usize) -> Result<f64>;
+}
+
+/// Trains a head so many epochs, all phases together. It has the weights of the last phase's best
+/// one afterwards.
+pub fn train<H: Head>(host: &dyn Host, head: &H, epochs: usize, files: &HistoryFiles) -> Result<()> {
+    let mut training = InTraining { head, optimizer: Adam::new(head.weights(), head.adam()) };
+    let trained = epochs::run(host, &mut training, epochs, files)?;
+    host.note(summary(&trained.history, trained.best_score, H::SCORE));
+    head.weights().set(trained.best.iter())
+}
+
+/// How it went. Where there are several kinds of epochs, whether the last, which is kept, is any
+/// better than those before.
+fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
+    let last = history.last().map_or("", |row| row.phase.as_str());
+    let before = history.iter().filter(|row| row.phase != last).map(|row| row.score).max_by(f64::total_cmp);
+    let epochs = history.len();
+    match before {
+        None => format!("{epochs} epochs, best {score_name} {best:.3}"),
+        Some(before) if before > best => {
+            format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept though {before:.3} was reached before")
+        }
+        Some(before) => format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, before {before:.3}"),
+    }
+}
+
+struct InTraining<'a, H> {
+    head: &'a H,
+    optimizer: Adam,
+}
+
+/// The part of a head's state that is not a tensor.
+#[derive(Serialize, Deserialize)]
+struct Numbers {
+    optimizer_steps: i64,
+}
+
+impl<H: Head> InTraining<'_, H> {
+    fn batch_size(&self) -> usize {
+        self.head.settings().batch_size.max(1)
+    }
+
+    /// The samples in an order of the epoch's own, in batches.
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let mut order = self.head.samples();
+        order.shuffle(&mut stream(&format!("head order/{}/{epoch}", self.head.settings().seed)));
+        order.chunks(self.batch_size()).map(<[usize]>::to_vec).collect()
+    }
+}
+
+impl<H: Head> Training for InTraining<'_, H> {
+    type Row = HeadEpoch;
+    type Numbers = Numbers;
+
+    const MEMORY: &'static str = "optimizer";
+    /// Snapshots of quick epochs would take longer than the epochs.
+    const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
+
+    fn weights(&self) -> &Parameters {
+        self.head.weights()
+    }
+
+    fn memory(&self) -> Vec<(String, Tensor)> {
+        self.optimizer.state()
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers { optimizer_steps: self.optimizer.steps() }
+    }
+
+    fn resume(&mut self, numbers: Numbers, memory: BTreeMap<String, Tensor>) {
+        self.optimizer.resume(numbers.optimizer_steps, &memory);
+    }
+
+    fn phase(&self, epoch: usize) -> &'static str {
+        self.head.phase(epoch)
+    }
+
+    /// What the optimizer remembers is of another loss, and of fewer weights.
+    fn begin_phase(&mut self) {
+        self.optimizer = Adam::new(self.head.weights(), self.head.adam());
+    }
+
+    fn steps(&self) -> usize {
+        self.head.samples().len().div_ceil(self.batch_size())
+    }
+
+    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
+        let batches = self.batches(epoch);
+        let seed = self.head.settings().seed;
+        let mut sum = 0.0;
+        for (step, samples) in batches.iter().enumerate() {
+            let _kept = generator::seeded_step(seed, epoch, step);
+            let loss = self.head.loss(samples, epoch)?;
+            let steps_so_far = (epoch - 1) * batches.len() + step;
+            self.optimizer.step(&loss, self.head.learning_rates(epoch, (steps_so_far + 1) as i64));
+            sum += f64::try_from(loss.detach()).unwrap_or(f64::NAN);
+            on_step(step + 1)?;
+        }
+        Ok(sum / batches.len() as f64)
+    }
+
+    fn validate(&mut self, epoch: &TrainedEpoch) -> Result<HeadEpoch> {
+        let score = self.head.judge(epoch.number)?;
+        Ok(HeadEpoch {
+            epoch: epoch.number as u32,
+            phase: self.head.phase(epoch.number).into(),
+            train_loss: epoch.train_loss,
+            score,
+            seconds: epoch.seconds(),
+        })
+    }
+
+    fn score(row: &HeadEpoch) -> f64 {
+        row.score
+    }
+
+    fn remedy(&self) -> String {
+        "lower head.learning_rate".into()
+    }
+
+    /// There are hundreds of quick epochs: people hear of the whole.
+    fn tell(&self, _host: &dyn Host, row: &HeadEpoch, epochs: usize) {
+        tracing::debug!("epoch {}/{epochs}: train loss {:.4}, {} {:.4}", row.epoch, row.train_loss, H::SCORE, row.score);
+    }
+}
