@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{Machine, Overrides};
+use super::{Overrides, WorkerOptions};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::mistakes;
@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// Checks every recipe and each experiment, and prints all mistakes. Data folders and weights files need not be there.
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &Machine::default())?;
+    let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &WorkerOptions::default())?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
         names = context.experiment_files()?.iter().map(|path| path.display().to_string()).collect();

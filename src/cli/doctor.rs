@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::transient;
-use super::{Machine, Overrides};
+use super::{Overrides, WorkerOptions};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
@@ -27,14 +27,14 @@ pub struct Arguments {
     #[arg(long, requires = "self_test")]
     json: bool,
     #[command(flatten)]
-    machine: Machine,
+    workers: WorkerOptions,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     if arguments.self_test {
         return self_test(arguments);
     }
-    let context = Context::new(None, &Overrides::default(), &arguments.machine)?;
+    let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
     let store = context.store()?;
     line("surgcam", env!("CARGO_PKG_VERSION"))?;
     line("project", context.project.display())?;
@@ -87,9 +87,7 @@ struct SelfTest<'a> {
 /// In a store of its own, which is thrown away: an installed program is tested anywhere.
 fn self_test(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
-    context.settings.store = Some(folder.path().join("store"));
-    context.settings.shared_store = None;
+    let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let stage = NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device);
     let (hello, found) = transient::make(&context, stage, SelfTestStage::METRICS, &mut OnlyWaiting)?;
     let checks: Vec<SelfTestCheck> = read_json(&found)?;
