@@ -45,8 +45,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let folder = arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?;
     let stage = NewStage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, NoInputs, Resource::Device)
-        .at_place(DescribeStage::ROOT, pictures)
-        .at_place(DescribeStage::CAPTIONER, folder);
+        .with_path(DescribeStage::ROOT, pictures)
+        .with_path(DescribeStage::CAPTIONER, folder);
     let (hello, described) = transient::make(&context, stage, DescribeStage::DESCRIPTIONS, &mut OnlyWaiting)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     let heads = TrainedHeads::of(&arguments.checkpoint);

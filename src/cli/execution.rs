@@ -18,8 +18,8 @@ use surgcam_engine::runner::worker_command::cores;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options, Summary};
 use surgcam_engine::store::digest::Digest;
-use surgcam_engine::store::history::{Run, Scope};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
+use surgcam_engine::store::runs::{Run, Scope};
 
 /// What a run made and left.
 pub struct Execution {
@@ -107,9 +107,9 @@ fn usual_jobs() -> usize {
 /// Seconds that each stage took the last time; what never ran counts like the average of what did.
 fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
     let plan = &planned.built.plan;
-    let memory = Memory::of(&planned.store, &planned.experiment.name);
+    let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
     let remembered =
-        |id: StageId| (!known.is_made(id)).then(|| memory.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
+        |id: StageId| (!known.is_made(id)).then(|| earlier.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
     let found: Vec<Option<f64>> = plan.ids().map(remembered).collect();
     let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
     let average = if known_seconds.is_empty() { 1.0 } else { known_seconds.iter().sum::<f64>() / known_seconds.len() as f64 };

@@ -8,7 +8,7 @@ use super::ExperimentArguments;
 use crate::report::printer;
 use surgcam_engine::error::Result;
 use surgcam_engine::plan::{drawing, status};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::write_atomically;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,7 +45,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let statuses = status::explain(plan, &planned.known, &Memory::of(&planned.store, &planned.experiment.name));
+    let statuses = status::explain(plan, &planned.known, &EarlierRuns::of(&planned.store, &planned.experiment.name));
     let text = match arguments.format.unwrap_or_else(|| Format::by_name(arguments.out.as_deref())) {
         Format::Mermaid => drawing::mermaid(plan, &statuses),
         Format::Dot => drawing::dot(plan, &statuses),

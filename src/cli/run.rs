@@ -12,7 +12,7 @@ use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::history::Scope;
+use surgcam_engine::store::runs::Scope;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -34,7 +34,9 @@ pub struct StageJob {
     pub key: StageKey,
     pub name: String,
     pub parts: KeyParts,
-    pub places: BTreeMap<String, PathBuf>,
+    /// Paths of this machine that the stage reads, by name.
+    #[serde(rename = "places")]
+    pub paths: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

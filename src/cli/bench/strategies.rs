@@ -101,7 +101,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 /// Makes a benchmark stage and reads what it measured.
 fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
     let pictures = pictures.canonicalize().at_path("find the pictures in", pictures)?;
-    let planned = NewStage::new("benchmark".into(), stage, NoInputs, Resource::Device).at_place(BenchmarkStage::ROOT, pictures);
+    let planned = NewStage::new("benchmark".into(), stage, NoInputs, Resource::Device).with_path(BenchmarkStage::ROOT, pictures);
     let (hello, figures) = transient::make(context, planned, BenchmarkStage::METRICS, &mut OnlyWaiting)?;
     Ok((hello, read_json(&figures)?))
 }

@@ -9,7 +9,7 @@ use super::inputs::NamedInputs;
 /// A kind of stage, implemented by its parameters. Raise the version when the same parameters and inputs give another output than
 /// before.
 ///
-/// Its outputs are constants of the type [`OutputOf`], and the places that it reads are constants of the type [`PlaceOf`].
+/// Its outputs are constants of the type [`OutputOf`], and the places that it reads are constants of the type [`PathOf`].
 pub trait StageKind: Serialize + DeserializeOwned {
     const NAME: &'static str;
     const VERSION: u32;
@@ -39,7 +39,7 @@ pub struct OutputOf<K> {
 }
 
 /// The name of a place on this machine that stages of the kind `K` read; never part of a key.
-pub struct PlaceOf<K> {
+pub struct PathOf<K> {
     name: &'static str,
     kind: PhantomData<fn() -> K>,
 }
@@ -68,4 +68,4 @@ macro_rules! name_of_kind {
 }
 
 name_of_kind!(OutputOf);
-name_of_kind!(PlaceOf);
+name_of_kind!(PathOf);

@@ -25,7 +25,7 @@ use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
 use crate::store::name::PlainName;
 use crate::store::record::Outputs;
 use inputs::NamedInputs;
-use kind::{OutputOf, PlaceOf, StageKind};
+use kind::{OutputOf, PathOf, StageKind};
 
 /// A stage's place in its plan; inputs come before the stages that use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,8 +122,8 @@ pub struct Stage {
     canonical: String,
     pass_name: Option<&'static str>,
     pub inputs: BTreeMap<String, Source>,
-    /// Paths of this machine that it reads; never part of a key.
-    pub places: BTreeMap<String, PathBuf>,
+    /// Paths of this machine that it reads, by name; never part of a key.
+    pub paths: BTreeMap<String, PathBuf>,
     pub resource: Resource,
     /// Stages with equal passes have equal inputs and are made together. It is known once the stage is in a plan.
     pub pass: Option<String>,
@@ -154,7 +154,7 @@ impl<K: StageKind> NewStage<K> {
             canonical: canonical_json(&parameters),
             parameters,
             inputs: inputs.into_named(),
-            places: BTreeMap::new(),
+            paths: BTreeMap::new(),
             resource: if K::IS_ALONE { Resource::Alone } else { resource },
             pass: None,
             limits: Limits::default(),
@@ -163,8 +163,8 @@ impl<K: StageKind> NewStage<K> {
     }
 
     /// With a path of this machine that it reads.
-    pub fn at_place(mut self, place: PlaceOf<K>, path: PathBuf) -> Self {
-        self.stage.places.insert(place.name().to_string(), path);
+    pub fn with_path(mut self, name: PathOf<K>, path: PathBuf) -> Self {
+        self.stage.paths.insert(name.name().to_string(), path);
         self
     }
 

@@ -10,8 +10,8 @@ use super::{Plan, StageId};
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::earlier_runs::EarlierRuns;
 use crate::store::key::{KeyParts, StageKey};
-use crate::store::memory::Memory;
 use crate::store::record::{Outputs, RecordHead};
 
 /// Of each stage of a plan: its key once the content of its inputs is there, its record once it is made.
@@ -164,19 +164,19 @@ fn listed(changes: &[Change]) -> String {
 }
 
 /// The status of every stage, with reasons from the runs before.
-pub fn explain(plan: &Plan, known: &Known, memory: &Memory) -> Vec<Status> {
-    plan.ids().map(|id| explain_one(plan, known, memory, id)).collect()
+pub fn explain(plan: &Plan, known: &Known, earlier: &EarlierRuns) -> Vec<Status> {
+    plan.ids().map(|id| explain_one(plan, known, earlier, id)).collect()
 }
 
 /// The status of one stage.
-pub fn explain_one(plan: &Plan, known: &Known, memory: &Memory, id: StageId) -> Status {
+pub fn explain_one(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageId) -> Status {
     let stage = plan.stage(id);
     match known.key(id) {
         Some(key) if known.is_made(id) => Status::Cached { key },
-        Some(key) => Status::WillRun { key, why: why(plan, known, memory, id, &key) },
+        Some(key) => Status::WillRun { key, why: why(plan, known, earlier, id, &key) },
         None => {
             let missing = plan.dependencies(id).find(|dependency| !known.is_made(*dependency));
-            let changes = memory.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
+            let changes = earlier.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
             Status::Waits {
                 for_stage: missing.map(|id| plan.stage(id).name.clone()).unwrap_or_default(),
                 changes: changes.unwrap_or_default(),
@@ -185,12 +185,12 @@ pub fn explain_one(plan: &Plan, known: &Known, memory: &Memory, id: StageId) -> 
     }
 }
 
-fn why(plan: &Plan, known: &Known, memory: &Memory, id: StageId, key: &StageKey) -> Why {
-    if memory.was_made(key) {
+fn why(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageId, key: &StageKey) -> Why {
+    if earlier.was_made(key) {
         return Why::OutputMissing;
     }
     let parts = plan.key_parts(id, |id| known.outputs(id));
-    match (memory.last_made(&plan.stage(id).name), parts) {
+    match (earlier.last_made(&plan.stage(id).name), parts) {
         (Some(last), Some(parts)) => difference(&last.parts, &parts),
         _ => Why::NeverRan,
     }

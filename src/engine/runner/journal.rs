@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::events::{Event, Reporter};
 use crate::error::{AtPath, Result};
 use crate::plan::{Plan, StageId};
-use crate::store::history::EVENTS_FILE;
 use crate::store::key::StageKey;
+use crate::store::runs::EVENTS_FILE;
 
 /// The event of a stage that turned out to be in the store: nothing happened to it, but the run needs it.
 pub const CACHED: &str = "cached";

@@ -271,7 +271,7 @@ impl Runner<'_> {
         for (&key, &id) in &by_key {
             let stage = self.plan.stage(id);
             let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
-            stages.push(StageJob { key, name: stage.name.clone(), parts, places: stage.places.clone() });
+            stages.push(StageJob { key, name: stage.name.clone(), parts, paths: stage.paths.clone() });
             self.states[id.0] = State::Running;
             self.reporter.event(self.plan, &Event::Started { id, key });
         }

@@ -119,7 +119,8 @@ impl WorkerProcess {
         Ok(WorkerProcess { id, child, stdin, log, keeps_log, memory_hint: command.memory_hint, has_greeted: false, closed: None })
     }
 
-    fn last_words(&self) -> String {
+    /// The last lines that the worker wrote to its log.
+    fn end_of_log(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
@@ -180,8 +181,8 @@ impl Worker for WorkerProcess {
             Some((None, None)) => "the worker is gone".to_string(),
             None => "the worker said no more and did not end by itself".to_string(),
         };
-        let last = self.last_words();
-        let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
+        let last = self.end_of_log();
+        let said = if last.is_empty() { String::new() } else { format!("; its log ends with: {last}") };
         let was_killed = status.is_some_and(|status| status.signal() == Some(9));
         let memory = was_killed.then(|| self.memory_hint.to_string());
         let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
@@ -238,18 +239,20 @@ fn understand(line: &[u8], program: &Path) -> Heard {
     }
 }
 
-const BUILD_ANEW: &str = "build both programs again: `make build`";
+const BUILD_AGAIN: &str = "build both programs again: `make build`";
 
 fn other_protocol(protocol: u32, program: &Path) -> Error {
-    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_ANEW)
+    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_AGAIN)
 }
 
 fn nonsense(line: &[u8], program: &Path) -> Error {
     if line.len() as u64 >= LONGEST_LINE {
-        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20)).at_path(program).hint(BUILD_ANEW);
+        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20))
+            .at_path(program)
+            .hint(BUILD_AGAIN);
     }
     let start: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
-    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_ANEW)
+    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_AGAIN)
 }
 
 #[cfg(test)]

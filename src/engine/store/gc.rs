@@ -87,8 +87,8 @@ pub fn remove_all(store: &Store, garbage: &Garbage, _alone: &AloneLock) -> Resul
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::history::Scope;
     use super::super::inventory::RunEntry;
+    use super::super::runs::Scope;
     use super::*;
 
     fn key(name: &str) -> StageKey {

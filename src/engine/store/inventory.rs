@@ -11,10 +11,10 @@ use walkdir::WalkDir;
 use super::digest::Digest;
 use super::file::{is_being_written, walked};
 use super::format::Misread;
-use super::history::{Run, RunState, Scope};
 use super::key::StageKey;
 use super::lock::AloneLock;
 use super::record::Record;
+use super::runs::{Run, RunState, Scope};
 use super::{Store, StoredRecord};
 use crate::error::{Error, Result};
 

@@ -29,18 +29,18 @@
 //! there that is broken is not used again.
 
 pub mod digest;
+pub mod earlier_runs;
 pub mod file;
 pub mod format;
 pub mod gc;
-pub mod history;
 pub mod inventory;
 pub mod key;
 pub mod lock;
-pub mod memory;
 pub mod name;
 mod objects;
 pub mod record;
 mod records;
+pub mod runs;
 pub mod stat;
 pub mod tree;
 pub mod verify;
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use key::KeyParts;
     use name::PlainName;
-    use record::{Machine, RECORD_FORMAT, Record};
+    use record::{Environment, RECORD_FORMAT, Record};
 
     pub(super) fn pack() -> PlainName {
         PlainName::literal("pack")
@@ -205,7 +205,7 @@ mod tests {
             outputs,
             started: String::new(),
             seconds: 0.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Record {
     /// RFC 3339, UTC.
     pub started: String,
     pub seconds: f64,
-    pub machine: Machine,
+    pub machine: Environment,
 }
 
 /// A record as it stands in its file.
@@ -40,7 +40,7 @@ struct UncheckedRecord {
     outputs: Outputs,
     started: String,
     seconds: f64,
-    machine: Machine,
+    machine: Environment,
 }
 
 impl TryFrom<UncheckedRecord> for Record {
@@ -115,7 +115,7 @@ pub enum Form {
 
 /// What ran the stage: for people and for the notes of a table, never part of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Machine {
+pub struct Environment {
     pub host: String,
     pub device: String,
     pub threads: usize,
@@ -146,7 +146,7 @@ mod tests {
                 .collect(),
             started: String::new(),
             seconds: 0.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         };
         let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
         assert_eq!(record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first), ["history", "last", "other"]);
@@ -159,7 +159,7 @@ mod tests {
         let json = |kind: &str, version: u32, output: &str| {
             let output = serde_json::json!({(output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}});
             let parts_there = serde_json::json!({"kind": kind, "version": version, "parameters": {}, "inputs": {}});
-            let machine = Machine::default();
+            let machine = Environment::default();
             serde_json::json!({
                 "format": RECORD_FORMAT, "key": parts.key(), "name": "train", "parts": parts_there, "outputs": output,
                 "started": "", "seconds": 0.0, "machine": machine,

@@ -15,10 +15,10 @@ use serde::de::IgnoredAny;
 
 use super::Store;
 use super::digest::Digest;
-use super::history::{FORMAT, RUN_FILE};
 use super::key::StageKey;
 use super::name::PlainName;
 use super::record::Record;
+use super::runs::{FORMAT, RUN_FILE};
 use crate::regular_file;
 
 /// So many different plans of the experiment are asked, the newest first, and then as many of others.
@@ -26,7 +26,7 @@ const LOOK_BACK: usize = 40;
 /// What comes before the list of executed stages is shorter than this but for the longest command lines.
 const HEAD_BYTES: u64 = 4096;
 
-pub struct Memory<'a> {
+pub struct EarlierRuns<'a> {
     store: &'a Store,
     experiment: &'a str,
     /// In the order in which they are asked.
@@ -46,9 +46,9 @@ struct PastStages {
     made: HashSet<StageKey>,
 }
 
-impl<'a> Memory<'a> {
+impl<'a> EarlierRuns<'a> {
     pub fn of(store: &'a Store, experiment: &'a str) -> Self {
-        Memory { store, experiment, plans: OnceCell::new() }
+        EarlierRuns { store, experiment, plans: OnceCell::new() }
     }
 
     /// The record that a stage of this name had when it was last made, its outputs perhaps gone by now.
@@ -148,9 +148,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use super::super::history::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::super::key::KeyParts;
-    use super::super::record::{Machine, RECORD_FORMAT};
+    use super::super::record::{Environment, RECORD_FORMAT};
+    use super::super::runs::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::*;
 
     fn parts(batch_size: u32) -> KeyParts {
@@ -201,7 +201,7 @@ mod tests {
             outputs: BTreeMap::new(),
             started: String::new(),
             seconds: 1.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         };
         store.write_record(&record).unwrap();
     }
@@ -217,9 +217,9 @@ mod tests {
         let (_folder, store) = store();
         note_run(&store, 1, "a", "train a", 32, 1);
         note_run(&store, 2, "a", "train a", 32, 0);
-        let memory = Memory::of(&store, "a");
-        assert!(memory.was_made(&parts(32).key()) && !memory.was_made(&parts(64).key()));
-        assert!(memory.last_made("train a").is_none(), "its record is gone");
+        let earlier = EarlierRuns::of(&store, "a");
+        assert!(earlier.was_made(&parts(32).key()) && !earlier.was_made(&parts(64).key()));
+        assert!(earlier.last_made("train a").is_none(), "its record is gone");
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         (2..100).for_each(|id| drop(note_run(&store, id, "b", &format!("train {id}"), 64, 1)));
         note_run(&store, 100, "b", "train a", 64, 1);
         let batch_size =
-            |experiment: &str| Memory::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone();
+            |experiment: &str| EarlierRuns::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone();
         assert_eq!((batch_size("a"), batch_size("b")), (32.into(), 64.into()));
         assert_eq!(batch_size("new"), 64, "others are asked where the experiment tells nothing");
     }
@@ -258,12 +258,12 @@ mod tests {
     fn a_run_or_plan_of_a_newer_format_tells_nothing() {
         let (_folder, store) = store();
         let run = note_run(&store, 1, "a", "train a", 32, 1);
-        assert!(Memory::of(&store, "a").was_made(&parts(32).key()));
+        assert!(EarlierRuns::of(&store, "a").was_made(&parts(32).key()));
         let (run_path, plan_path) = (store.run_folder(&run.id).join(RUN_FILE), store.root().join(format!("plans/{}.json", run.plan.hex())));
         for path in [run_path, plan_path] {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).unwrap();
-            assert!(!Memory::of(&store, "a").was_made(&parts(32).key()));
+            assert!(!EarlierRuns::of(&store, "a").was_made(&parts(32).key()));
             fs::write(&path, text).unwrap();
         }
     }
