@@ -1,4 +1,4 @@
-//! `surgcam caption`: what happens in pictures that nobody annotated.
+//! `surgcam caption`: describes pictures that nobody annotated.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use surgcam_pipeline::kinds::DescribeStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A captioner's folder, as `surgcam export captioners` writes it
+    /// The folder of a captioner, written by `surgcam export captioners`
     #[arg(long, value_name = "DIR")]
     checkpoint: PathBuf,
     /// A PNG or JPEG file, or a folder of them

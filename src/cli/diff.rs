@@ -30,12 +30,13 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Columns of a difference: names and old values have so much room, more where they are longer, up to the widest.
+/// The least width of the columns of names and of old values. Longer texts widen them, up to
+/// [`WIDEST`].
 const NAME_WIDTH: usize = 44;
 const OLD_WIDTH: usize = 26;
 const WIDEST: usize = 100;
 
-/// Two values that differ, with as many digits as tell them apart.
+/// Two values that differ, with enough digits to tell them apart.
 fn shortened([old, new]: [&str; 2]) -> [String; 2] {
     let short = |value: &str| match value.parse::<f64>() {
         Ok(number) if value.len() > 10 => format!("{number:.6}"),
@@ -45,7 +46,7 @@ fn shortened([old, new]: [&str; 2]) -> [String; 2] {
     if both[0] == both[1] { [old.to_string(), new.to_string()] } else { both }
 }
 
-/// Prints the values that differ, side by side; gives how many do.
+/// Prints the values that differ side by side, and gives their number.
 fn section(title: &str, [old, new]: &[Values; 2]) -> Result<usize> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
@@ -62,7 +63,7 @@ fn section(title: &str, [old, new]: &[Values; 2]) -> Result<usize> {
     Ok(lines.len())
 }
 
-/// Room for all of them: at least so much, at most [`WIDEST`].
+/// The width that fits all texts: at least `least`, at most [`WIDEST`].
 fn widest<'a>(texts: impl Iterator<Item = &'a str>, least: usize) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or(0).clamp(least, WIDEST)
 }

@@ -13,8 +13,11 @@ use surgcam_engine::store::write_atomically;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
+    /// Text for documents that draw it, such as Markdown on GitHub
     Mermaid,
+    /// Text for Graphviz
     Dot,
+    /// A picture
     Svg,
 }
 
@@ -31,10 +34,10 @@ impl Format {
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// mermaid and dot are for other programs; svg is a picture. By the file's name if left out, else mermaid
+    /// The format; by default that of the file's extension, or mermaid
     #[arg(long)]
     format: Option<Format>,
-    /// The file to write; printed if left out
+    /// The file to write; printed to stdout if left out
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]

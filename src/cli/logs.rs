@@ -43,7 +43,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         for entry in &meant {
             let seconds = entry.seconds.map(|seconds| format!(" in {seconds:.1} s")).unwrap_or_default();
             let text = entry.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            // An error's text has its hint on a line of its own.
+            // The hint of an error is on a line of its own.
             printer::lines(&format!("{}  {}  {}{seconds}{text}", entry.time, escape::line(&entry.stage), entry.event))?;
         }
         return worker_logs(&folder);
@@ -54,7 +54,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             .hint("`surgcam runs` lists the runs"));
     };
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-    Err(Error::usage(format!("no run has anything of `{name}`{suggestion}")).hint("`surgcam runs` lists the runs"))
+    Err(Error::usage(format!("no run has a stage whose name begins with `{name}`{suggestion}")).hint("`surgcam runs` lists the runs"))
 }
 
 /// Prints what the workers of a run wrote to their logs.

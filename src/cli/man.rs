@@ -7,7 +7,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Write the pages of all commands into this folder: surgcam.1, surgcam-run.1, ...
+    /// Write the man pages of all commands into this folder: surgcam.1, surgcam-run.1, ...
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

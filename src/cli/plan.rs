@@ -12,7 +12,7 @@ use surgcam_engine::store::earlier_runs::EarlierRuns;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Print it as JSON
+    /// Print the stages as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `surgcam schema`.
+//! `surgcam schema`: what editors need to know of recipes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ const LARGEST_DOCUMENT: u64 = 1 << 20;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Make the tables of keys in this Markdown document again, as `make recipe-reference` does
+    /// Update the tables of keys in this Markdown document, as `make recipe-reference` does
     #[arg(long, value_name = "FILE", hide = true)]
     markdown: Option<PathBuf>,
 }

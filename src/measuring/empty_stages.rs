@@ -1,4 +1,4 @@
-//! Plans of stages that make nothing, through the real runner and worker.
+//! Plans of empty stages, run by the real runner and workers.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use surgcam_pipeline::kinds::{EmptyInputs, EmptyStage};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
-    /// Each stage needs the one before it.
+    /// Each stage needs the one before it
     Chain,
-    /// All need the first.
+    /// All stages need the first one
     FanOut,
 }
 

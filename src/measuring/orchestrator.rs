@@ -42,7 +42,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// A real experiment of about so many stages, all in the store.
+/// Runs of a real experiment with about this many stages: the first one, and later ones that find
+/// everything in the store.
 pub fn no_op(stages: usize) -> Result<Vec<Figure>> {
     let program = MeasuredProgram::new()?;
     let file = projects::many_stages(program.path(), stages)?;
@@ -56,7 +57,7 @@ pub fn no_op(stages: usize) -> Result<Vec<Figure>> {
     };
     Ok(vec![
         figure("first run", first, "surgcam run of a sweep on 12 drawn frames of 64x80; the work itself included"),
-        figure("no-op", again, "surgcam run of the same: plan, look at the store, print tables, note the run"),
+        figure("no-op", again, "the same again: plan, look at the store, print tables, record the run"),
     ])
 }
 
@@ -74,7 +75,8 @@ pub fn overhead(devices: Vec<WorkerCommand>, jobs: usize, stages: usize) -> Resu
     })
 }
 
-/// A data folder of so many small files: the first plan hashes them, later ones ask for their times.
+/// A data folder of this many small files. The first plan hashes them; later ones only compare
+/// their sizes and times.
 pub fn index(files: usize) -> Result<Vec<Figure>> {
     let program = MeasuredProgram::new()?;
     let file = projects::many_files(program.path(), files)?;
@@ -104,16 +106,17 @@ pub fn index(files: usize) -> Result<Vec<Figure>> {
             what: format!("warm index of {files} files"),
             value: milliseconds(warm),
             unit: "ms",
-            how: "surgcam plan, every file's size, time and inode asked".into(),
+            how: "surgcam plan, which compares every file's size, time and inode".into(),
         },
     ])
 }
 
-/// Many thresholds and pool sizes against one of each: the same pass over the frames.
+/// Many thresholds and pool sizes against a single one of each, in the same pass over the frames.
 pub fn sweep() -> Result<Vec<Figure>> {
     let program = MeasuredProgram::new()?;
     let (single, swept) = projects::sweep(program.path())?;
-    // One cell before and one after: the machine may be quicker at one time than at another.
+    // The single cell is measured before and after the sweep, because the machine's speed may
+    // drift.
     program.run(&["run", &single])?;
     let (one, before) = program.executed("single", "extract")?;
     program.run(&["run", &swept])?;

@@ -47,7 +47,7 @@ impl MeasuredProgram {
         Ok(times[RUNS / 2])
     }
 
-    /// Whether and how often stages of a kind ran in the last run, and their seconds together.
+    /// How many stages of a kind ran in the last run, and the sum of their seconds.
     pub fn executed(&self, experiment: &str, kind: &str) -> Result<(usize, f64)> {
         let path = self.path().join("results").join(experiment).join("run.json");
         let record: serde_json::Value = read_json(&path)?;

@@ -1,4 +1,4 @@
-//! How fast this machine extracts and trains, step by step: the pictures that are read, and the table.
+//! How fast this machine extracts and trains, step by step: the pictures to decode, and the table.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use surgcam_frames::vision::resize::resize;
 use surgcam_pipeline::kinds::BenchmarkStage;
 use surgcam_values::{Backbone, Precision};
 
-/// What is printed with `--json`.
+/// The times as `--json` prints them.
 #[derive(Serialize)]
 pub struct Measured<'a> {
     pub device: &'a str,

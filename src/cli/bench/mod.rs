@@ -1,4 +1,4 @@
-//! `surgcam bench`: one file for each subcommand. What they measure with is in [`crate::measuring`].
+//! `surgcam bench`: one file for each subcommand. The measuring itself is in [`crate::measuring`].
 
 mod empty_plan;
 mod orchestrator;

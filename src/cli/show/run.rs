@@ -21,7 +21,7 @@ pub fn show_run(id: &str) -> Result<()> {
         printer::line(&format!("  ran     {}  {:>8.1} s  {}", executed.key.short(), executed.seconds, executed.stage))?;
     }
     for failed in &run.failed {
-        // The problem has its hint on a line of its own.
+        // The problem's hint is on a line of its own.
         printer::lines(&format!("  FAILED  {}: {}", escape::line(&failed.stage), failed.problem))?;
     }
     let snapshot = store.plan_snapshot(&run.plan)?;

@@ -1,5 +1,5 @@
-//! The engine without any surgery: a kind of stage that adds numbers, in this one file, is planned, run by a worker, found in the
-//! store, and explained.
+//! The engine without any surgery: a kind of stage that adds numbers, in this one file, is planned,
+//! run by a worker, found in the store, and explained.
 //!
 //! This program is its own worker: the runner starts it again with `--device`.
 

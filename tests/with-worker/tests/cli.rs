@@ -157,7 +157,7 @@ fn wrong_places_are_told_before_anything_runs() {
         assert!(said.err.contains("the store has none yet"), "{}", said.err);
     }
     assert!(place.run(&["logs"], 2).err.contains("no run has a journal"));
-    assert!(place.run(&["logs", "train"], 2).err.contains("no run has anything of `train`"));
+    assert!(place.run(&["logs", "train"], 2).err.contains("no run has a stage whose name begins with `train`"));
     assert!(place.run(&["runs", "small"], 0).err.contains("no run of `small`"));
     let said = place.run(&["run", &file, "--set", "matrix.model=[tiny]"], 2);
     assert!(said.err.contains("`[tiny]` is no value of TOML") && said.err.contains("single ones"), "{}", said.err);
