@@ -9,7 +9,7 @@ use surgcam_engine::error::Result;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The old run: its id, the beginning of it, or `latest`
+    /// The old run: its id, a part of it, or `latest`
     old: String,
     /// The new run, likewise
     new: String,

@@ -16,7 +16,7 @@ use surgcam_engine::suggestion::did_you_mean;
 pub struct Arguments {
     /// A stage's name or the beginning of it, as in "train gc-b"; all stages if left out
     stage: Option<String>,
-    /// A run's id, the beginning of it, or `latest`; if left out, the last run that made the stage
+    /// A run's id, a part of it, or `latest`; if left out, the last run that made the stage
     #[arg(long)]
     run: Option<String>,
 }

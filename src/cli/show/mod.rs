@@ -13,7 +13,7 @@ use surgcam_recipe::library::Library;
 pub struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
-    /// A run: its id, the beginning of it, or `latest`
+    /// A run: its id, a part of it, or `latest`
     #[arg(value_name = "RUN")]
     run: Option<String>,
 }
@@ -30,7 +30,7 @@ enum What {
     },
     /// Show what a run was asked to do, what it did, and with which recipes
     Run {
-        /// The run's id, the beginning of it, or `latest`
+        /// The run's id, a part of it, or `latest`
         id: String,
     },
 }
