@@ -1,7 +1,8 @@
 //! `surgcam`: declarative experiments on gradient-based localised feature extraction.
 //!
-//! TOML recipes say what can be combined, an experiment combines them, and this program turns it into a graph of
-//! content-hashed stages, runs what is not yet in the store, and writes tables. How data flow through the packages:
+//! TOML recipes say what can be combined, and an experiment combines them. This program turns an
+//! experiment into a graph of content-hashed stages, runs those that are not in the store yet, and
+//! writes tables. How data flow through the packages:
 //!
 //! ```text
 //! cli ──> recipe ──────> pipeline ───────────> engine's plan ──> runner ──(protocol)──> surgcam-worker
@@ -12,8 +13,11 @@
 //!  report <── plan + store: tables, figures, run.json
 //! ```
 //!
-//! This package is what a person talks to: [`cli`], a thin file a command, and [`report`], what they show. docs/architecture.md
-//! tells of the packages below. None of them names libtorch, so that `surgcam` answers at once; `surgcam-worker` does.
+//! This package is what a person talks to: [`cli`] has a thin file for each command, [`report`] has
+//! what commands show, and [`measuring`] has what `surgcam bench` measures. docs/architecture.md
+//! describes the packages below. None of them links libtorch, so that `surgcam` answers at once;
+//! `surgcam-worker` links it.
 
 pub mod cli;
+pub mod measuring;
 pub mod report;

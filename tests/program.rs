@@ -1,4 +1,5 @@
-//! The program as a user meets it, where no stage is made: help, checks, schema.
+//! The program as a user meets it, where no stage is made: overrides, checks, schema. Its help is in
+//! tests/help.rs.
 
 use surgcam_testkit as common;
 
@@ -33,18 +34,6 @@ fn surgcam_itself_does_not_load_libtorch() {
     };
     let libraries = String::from_utf8(output.stdout).unwrap();
     assert!(libraries.contains("libc.so") && !libraries.contains("torch"), "{libraries}");
-}
-
-#[test]
-fn help_and_version_are_what_they_were() {
-    let place = Place::new();
-    let help = place.run(&["--help"], 0).out;
-    for command in
-        ["run", "plan", "graph", "table", "report", "export", "view", "show", "runs", "diff", "logs", "store", "check", "doctor", "bench"]
-    {
-        assert!(help.contains(&format!("\n  {command}")), "{help}");
-    }
-    place.run(&["rnu"], 2);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! `surgcam caption`: what happens in pictures that nobody annotated.
+//! `surgcam caption`: describes pictures that nobody annotated.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::{Machine, Overrides, transient};
+use super::{WorkerOptions, transient};
 use crate::report::printer;
 use crate::report::progress::OnlyWaiting;
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -21,17 +21,17 @@ use surgcam_pipeline::kinds::DescribeStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A captioner's folder, as `surgcam export captioners` writes it
+    /// The folder of a captioner, written by `surgcam export captioners`
     #[arg(long, value_name = "DIR")]
     checkpoint: PathBuf,
     /// A PNG or JPEG file, or a folder of them
     #[arg(value_name = "IMAGE|FOLDER")]
     pictures: PathBuf,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    machine: Machine,
+    workers: WorkerOptions,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
@@ -42,13 +42,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         regular_file::open(&pictures).map_err(Error::as_usage)?;
     }
     let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
-    context.settings.store = Some(folder.path().join("store"));
-    context.settings.shared_store = None;
+    let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let folder = arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?;
     let stage = NewStage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, NoInputs, Resource::Device)
-        .at_place(DescribeStage::ROOT, pictures)
-        .at_place(DescribeStage::CAPTIONER, folder);
+        .with_path(DescribeStage::ROOT, pictures)
+        .with_path(DescribeStage::CAPTIONER, folder);
     let (hello, described) = transient::make(&context, stage, DescribeStage::DESCRIPTIONS, &mut OnlyWaiting)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     let heads = TrainedHeads::of(&arguments.checkpoint);
@@ -77,7 +75,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Which heads there are: what nobody annotated has none.
+/// Which heads the captioner has: data without captions or interactions train none.
 struct TrainedHeads {
     captioner: bool,
     graph: bool,
@@ -112,15 +110,15 @@ fn settings(folder: &Path) -> Result<Checked<CaptionerSettings>> {
         [] => "write one with: surgcam export captioners EXPERIMENT --out DIR".to_string(),
         several => format!("there are captioners in {}", several.join(", ")),
     };
-    Err(Error::usage("this is no captioner's folder").at_path(folder).hint(hint))
+    Err(Error::usage("this is not the folder of a captioner").at_path(folder).hint(hint))
 }
 
-/// The picture as JSON, each edge with its instrument's name.
+/// The picture as JSON, each edge with the name of its instrument.
 fn line(described: &DescribedPicture, captioner: &CaptionerSettings) -> Result<String> {
     let failed = |error: serde_json::Error| Error::failure(format!("cannot print a caption: {error}"));
     let mut line = serde_json::to_value(described).map_err(failed)?;
-    for (place, edge) in described.description.interactions.iter().enumerate() {
-        line["interactions"][place]["tool"] = class_name(captioner, edge.class).into();
+    for (index, edge) in described.description.interactions.iter().enumerate() {
+        line["interactions"][index]["tool"] = class_name(captioner, edge.class).into();
     }
     serde_json::to_string(&line).map_err(failed)
 }
@@ -129,7 +127,7 @@ fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
     captioner.classes.get(class).map_or("?", String::as_str)
 }
 
-/// The picture's name and time, its caption, and its graph, an edge a line.
+/// The name and time of a picture, its caption, and its graph with one line for each edge.
 fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &TrainedHeads) -> String {
     let mut text = escape::line(&described.picture).into_owned();
     if let Some(problem) = &described.problem {
@@ -141,7 +139,7 @@ fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &Tra
         let _ = write!(text, "\n  {}", escape::line(if caption.is_empty() { "(an empty caption)" } else { caption }));
     }
     if heads.graph && described.description.interactions.is_empty() {
-        text.push_str("\n  (no instrument seen, so no graph)");
+        text.push_str("\n  (no instrument was found, so there is no graph)");
     }
     for edge in &described.description.interactions {
         let (class, interaction) = (escape::line(class_name(captioner, edge.class)), escape::line(&edge.interaction));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{Machine, Overrides};
+use super::{Overrides, WorkerOptions};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::mistakes;
@@ -13,15 +13,16 @@ use surgcam_recipe::library::Library;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Experiments to check; all in experiments/ if left out
+    /// The experiments to check; all in experiments/ if left out
     experiments: Vec<String>,
     #[command(flatten)]
     overrides: Overrides,
 }
 
-/// Checks every recipe and each experiment, and prints all mistakes. Data folders and weights files need not be there.
+/// Checks every recipe and each experiment, and prints all mistakes. Data folders and weights files
+/// need not exist.
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &Machine::default())?;
+    let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &WorkerOptions::default())?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
         names = context.experiment_files()?.iter().map(|path| path.display().to_string()).collect();
@@ -34,7 +35,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         found += if are_readable { experiment(&context, name)? } else { told(file_alone(&context, name).err()) };
     }
     if !are_readable {
-        printer::message("what experiments make of the recipes is checked once these can be read");
+        printer::message("experiments are checked completely once all recipes can be read");
     }
     match found {
         0 => Ok(()),
@@ -64,7 +65,7 @@ fn experiment(context: &Context, name: &str) -> Result<usize> {
     Ok(found)
 }
 
-/// What can be said of an experiment's file without the recipes.
+/// Checks an experiment's file as far as possible without the recipes.
 fn file_alone(context: &Context, name: &str) -> Result<()> {
     file::read(&experiment::find(&context.project, name)?).map(drop)
 }

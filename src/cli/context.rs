@@ -1,11 +1,12 @@
-//! What the commands share: the project, the store, an experiment and its plan.
+//! What commands share: the project, the store, an experiment and its plan.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::execution::Execution;
-use super::{Machine, Overrides};
+use super::{Overrides, WorkerOptions};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
@@ -32,7 +33,7 @@ pub struct Context {
     overrides: Vec<Override>,
 }
 
-/// An experiment with its plan and what the store has of it.
+/// An experiment, its plan, and which of its stages the store has.
 pub struct Planned {
     pub experiment: Experiment,
     pub store: Store,
@@ -42,29 +43,42 @@ pub struct Planned {
 }
 
 impl Context {
-    /// `experiment`: its file or name, if the command has one.
-    pub fn new(experiment: Option<&str>, given: &Overrides, machine: &Machine) -> Result<Self> {
+    /// `experiment` is its file or name, if the command has one.
+    pub fn new(experiment: Option<&str>, given: &Overrides, workers: &WorkerOptions) -> Result<Self> {
         let start = RunStart::now();
         let project = settings::find_project(experiment.map(Path::new))?;
         let (mut settings, mut all) = settings::load(&project)?;
         for argument in &given.set {
             all.push(overrides::from_argument(argument)?);
         }
-        if let Some(device) = &machine.device {
+        if let Some(device) = &workers.device {
             settings.device = device.clone();
         }
         check_devices(&settings.device)?;
-        settings.jobs = machine.jobs.or(settings.jobs);
-        settings.threads = machine.threads.or(settings.threads);
+        settings.jobs = workers.jobs.or(settings.jobs);
+        settings.threads = workers.threads.or(settings.threads);
         Ok(Context { start, project, settings, overrides: all })
     }
 
-    /// For commands that ask for the project and its store alone.
+    /// For commands that only need the project and its store.
     pub fn plain() -> Result<Self> {
-        Context::new(None, &Overrides::default(), &Machine::default())
+        Context::new(None, &Overrides::default(), &WorkerOptions::default())
     }
 
-    /// surgcam.toml, variables and `--set`, in rising order.
+    /// With a store in a temporary folder, for commands that leave nothing in the project's store.
+    pub fn with_temporary_store(folder: &Path, workers: &WorkerOptions) -> Result<Self> {
+        let mut context = Context::new(None, &Overrides::default(), workers)?;
+        context.settings.store = Some(folder.join("store"));
+        context.settings.shared_store = None;
+        Ok(context)
+    }
+
+    /// Slots for stages that need no device: as many as the user says, or one.
+    pub fn jobs_or_one(&self) -> usize {
+        self.settings.jobs.map_or(1, NonZeroUsize::get)
+    }
+
+    /// Those of surgcam.toml, of environment variables and of `--set`; later ones win.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
     }
@@ -75,7 +89,7 @@ impl Context {
         Store::open(&self.project.join(folder), shared.as_deref()).map_err(|error| {
             error
                 .as_usage()
-                .hint("the store's folder is `store` in surgcam.toml or SURGCAM_STORE; one that may only be read is `shared_store`")
+                .hint("the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, name the folders of the stores")
         })
     }
 
@@ -114,7 +128,7 @@ impl Context {
         Ok(files)
     }
 
-    /// The plan for the experiment's own tables.
+    /// The plan for the tables that the experiment asks for.
     pub fn plan(&self, name: &str) -> Result<Planned> {
         let experiment = self.experiment(name)?;
         let goals = Goal::of(&experiment);
@@ -128,7 +142,7 @@ impl Context {
             let command = &self.workers()?[0];
             hello = identity::remembered(command, &store)?;
             if hello.is_none() {
-                // Mistakes in recipes first: they must not wait for a device to say who it is.
+                // Mistakes in recipes are reported first, without waiting for a device to start.
                 build::build(&experiment, &self.project, &store, goals, None)?;
                 hello = Some(identity::of(command, &store).map_err(Error::as_usage)?);
             }
@@ -140,7 +154,7 @@ impl Context {
     }
 }
 
-/// Where libtorch lay when this program was built, and with it the worker (`.cargo/config.toml`).
+/// The libtorch that this program and the worker were built with (`.cargo/config.toml`).
 fn built_with_libtorch() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(option_env!("LIBTORCH")?);
     Some(folder.canonicalize().unwrap_or(folder))
@@ -155,7 +169,7 @@ pub fn measured_machine(hello: &Hello) -> MeasuredMachine {
     }
 }
 
-/// How a run ended, as the command's outcome.
+/// How a run ended, as the outcome of the command.
 pub fn outcome(execution: &Execution, plan: &Plan) -> Result<()> {
     let summary = &execution.summary;
     if summary.interrupted {
@@ -173,7 +187,7 @@ pub fn outcome(execution: &Execution, plan: &Plan) -> Result<()> {
             }
             Err(match error.hint_text() {
                 Some(hint) => failure.hint(hint),
-                None => failure.hint("mend it and run the same command again; finished stages are kept"),
+                None => failure.hint("correct it and run the same command again; finished stages are kept"),
             })
         }
     }

@@ -1,10 +1,10 @@
-//! `surgcam doctor`: what this machine has, and whether its device computes rightly.
+//! `surgcam doctor`: what this machine has, and whether its device computes correctly.
 
 use serde::Serialize;
 
 use super::context::Context;
 use super::transient;
-use super::{Machine, Overrides};
+use super::{Overrides, WorkerOptions};
 use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
 use crate::report::{printer, terminal_table};
@@ -20,21 +20,21 @@ use surgcam_pipeline::kinds::SelfTestStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Compare what the device computes with values that are compiled in: heat maps, boxes, features, training steps
+    /// Compare heat maps, boxes, features and training steps of the device with expected values
     #[arg(long)]
     self_test: bool,
     /// Print the self-test's result as JSON
     #[arg(long, requires = "self_test")]
     json: bool,
     #[command(flatten)]
-    machine: Machine,
+    workers: WorkerOptions,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     if arguments.self_test {
         return self_test(arguments);
     }
-    let context = Context::new(None, &Overrides::default(), &arguments.machine)?;
+    let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
     let store = context.store()?;
     line("surgcam", env!("CARGO_PKG_VERSION"))?;
     line("project", context.project.display())?;
@@ -50,7 +50,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads))?;
     match &hello.cuda {
         Some(cuda) => tell_cuda(cuda),
-        None => line("CUDA", "not looked for: the device is cpu"),
+        None => line("CUDA", "not checked: the device is cpu"),
     }
 }
 
@@ -74,7 +74,7 @@ fn tell_cuda(cuda: &Cuda) -> Result<()> {
     }
 }
 
-/// What is printed with `--json`.
+/// The result as `--json` prints it.
 #[derive(Serialize)]
 struct SelfTest<'a> {
     device: &'a str,
@@ -84,12 +84,10 @@ struct SelfTest<'a> {
     checks: &'a [SelfTestCheck],
 }
 
-/// In a store of its own, which is thrown away: an installed program is tested anywhere.
+/// The self-test has a temporary store, so that an installed program can be tested anywhere.
 fn self_test(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let mut context = Context::new(None, &Overrides::default(), &arguments.machine)?;
-    context.settings.store = Some(folder.path().join("store"));
-    context.settings.shared_store = None;
+    let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let stage = NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device);
     let (hello, found) = transient::make(&context, stage, SelfTestStage::METRICS, &mut OnlyWaiting)?;
     let checks: Vec<SelfTestCheck> = read_json(&found)?;
@@ -111,10 +109,12 @@ fn self_test(arguments: &Arguments) -> Result<()> {
     if failed == 0 {
         return Ok(());
     }
-    Err(Error::failure(format!("the self-test failed: {failed} of {} checks differ by more than they may", checks.len())).hint(format!(
-        "results of {} cannot be trusted; another driver or libtorch may help, and `--device cpu` is the reference",
-        hello.device
-    )))
+    Err(Error::failure(format!("the self-test failed: {failed} of {} checks differ by more than their tolerance", checks.len())).hint(
+        format!(
+            "results of {} cannot be trusted; try another driver or libtorch, or use `--device cpu`, which is the reference",
+            hello.device
+        ),
+    ))
 }
 
 fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {

@@ -1,4 +1,4 @@
-//! Running a plan for a command: with progress on the terminal, a journal, an entry in the history.
+//! Runs a plan for a command, with progress on the terminal, a journal, and a run in the store.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,10 +18,10 @@ use surgcam_engine::runner::worker_command::cores;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options, Summary};
 use surgcam_engine::store::digest::Digest;
-use surgcam_engine::store::history::{Run, Scope};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
+use surgcam_engine::store::runs::{Run, Scope};
 
-/// What a run made and left.
+/// A run that has ended.
 pub struct Execution {
     pub summary: Summary,
     pub run: Run,
@@ -29,20 +29,20 @@ pub struct Execution {
 
 /// How a plan is run for a command.
 pub struct Manner<'a> {
-    /// Whether the plan is all of its experiment.
+    /// Whether the plan covers the whole experiment.
     pub scope: Scope,
     /// Whether stages that do not depend on a failed one are still made.
     pub keep_going: bool,
-    /// The folder that results so far are written to.
+    /// The folder for tables of the results so far.
     pub live_tables: Option<&'a Path>,
 }
 
 impl Manner<'_> {
-    /// For what a picture or an export needs.
+    /// For the stages that a picture or an export needs.
     pub const PART: Manner<'static> = Manner { scope: Scope::Part, keep_going: true, live_tables: None };
 }
 
-/// Runs whatever of the plan is not in the store.
+/// Runs the stages of the plan that are not in the store.
 pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Result<Execution> {
     let start = &context.start;
     let known = std::mem::take(&mut planned.known);
@@ -97,19 +97,21 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))
 }
 
-/// A slot for each core, but no more than this by default: each has a worker of some hundred megabytes.
+/// By default there is a slot for each core, but at most this many, because each has a worker of
+/// some hundred megabytes.
 const MOST_USUAL_JOBS: usize = 8;
 
 fn usual_jobs() -> usize {
     cores().min(MOST_USUAL_JOBS)
 }
 
-/// Seconds that each stage took the last time; what never ran counts like the average of what did.
+/// The seconds that each stage took the last time. A stage that never ran counts as the average of
+/// those that did.
 fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
     let plan = &planned.built.plan;
-    let memory = Memory::of(&planned.store, &planned.experiment.name);
+    let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
     let remembered =
-        |id: StageId| (!known.is_made(id)).then(|| memory.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
+        |id: StageId| (!known.is_made(id)).then(|| earlier.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
     let found: Vec<Option<f64>> = plan.ids().map(remembered).collect();
     let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
     let average = if known_seconds.is_empty() { 1.0 } else { known_seconds.iter().sum::<f64>() / known_seconds.len() as f64 };

@@ -16,18 +16,19 @@ use surgcam_pipeline::planned::Built;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
-    /// Logits, present classes, heat maps and boxes, one .npz a frame
+    /// Logits, present classes, heat maps and boxes: one .npz for each frame
     Localization,
-    /// The regions cut out of the frames, as PNG
+    /// The regions of the frames as PNG files
     Crops,
-    /// Features, one .npz a region and one .npy a frame
+    /// Features: one .npz for each region and one .npy for each frame
     Features,
-    /// Backbone and heads of each cell, one folder each, for `surgcam caption`
+    /// Backbone and heads for `surgcam caption`: one folder for each cell
     Captioners,
 }
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// What to write
     what: What,
     /// The folder to write into
     #[arg(long, value_name = "DIR")]

@@ -8,13 +8,16 @@ use super::ExperimentArguments;
 use crate::report::printer;
 use surgcam_engine::error::Result;
 use surgcam_engine::plan::{drawing, status};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::write_atomically;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
+    /// Text for documents that draw it, such as Markdown on GitHub
     Mermaid,
+    /// Text for Graphviz
     Dot,
+    /// A picture
     Svg,
 }
 
@@ -31,10 +34,10 @@ impl Format {
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// mermaid and dot are for other programs; svg is a picture. By the file's name if left out, else mermaid
+    /// The format; by default that of the file's extension, or mermaid
     #[arg(long)]
     format: Option<Format>,
-    /// The file to write; printed if left out
+    /// The file to write; printed to stdout if left out
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -45,7 +48,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let statuses = status::explain(plan, &planned.known, &Memory::of(&planned.store, &planned.experiment.name));
+    let statuses = status::explain(plan, &planned.known, &EarlierRuns::of(&planned.store, &planned.experiment.name));
     let text = match arguments.format.unwrap_or_else(|| Format::by_name(arguments.out.as_deref())) {
         Format::Mermaid => drawing::mermaid(plan, &statuses),
         Format::Dot => drawing::dot(plan, &statuses),

@@ -1,18 +1,23 @@
-//! The command line: one thin file a command.
+//! The command line: a thin file for each command, and a folder with one for each subcommand where
+//! a command has several. `context`, `execution` and `transient` are what commands share.
 
 mod bench;
 mod caption;
 mod check;
+mod completions;
 mod context;
+mod diff;
 mod doctor;
 mod execution;
 mod export;
 mod graph;
-mod history;
+mod logs;
+mod man;
 mod plan;
 mod report;
 mod run;
-mod shell;
+mod runs;
+mod schema;
 mod show;
 mod store;
 mod table;
@@ -40,73 +45,73 @@ struct Cli {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 all done; 1 a stage failed; 2 the recipe or the command line is wrong, nothing ran; 130 interrupted.";
+    "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line is wrong and nothing ran; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run what of an experiment is not in the store yet, and print its tables
+    /// Run the stages of an experiment that are not in the store yet, and print its tables
     Run(run::Arguments),
-    /// List an experiment's stages: cached, or to run and why
+    /// List an experiment's stages: cached, or to be run and why
     Plan(plan::Arguments),
-    /// Draw an experiment's stages: Mermaid, DOT or SVG
+    /// Draw an experiment's stages as Mermaid, DOT or SVG
     Graph(graph::Arguments),
-    /// Print an experiment's tables from the store, running nothing
+    /// Print an experiment's tables from the store without running anything
     Table(table::Arguments),
-    /// Write results/NAME/report.html from the store: tables, figures, pictures, running nothing
+    /// Write results/NAME/report.html (tables, figures, pictures) without running anything
     Report(report::Arguments),
     /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
-    /// Say what happens in pictures: caption, interaction graph and time of each
+    /// Describe pictures: a caption, an interaction graph and the time for each
     Caption(caption::Arguments),
     /// Draw one frame with a heat map and its boxes
     View(view::Arguments),
-    /// Show a resolved recipe and where each value came from, or a run
+    /// Show a run, or a recipe and where each of its values came from
     Show(show::Arguments),
-    /// List the runs, the newest first
-    Runs(history::RunsArguments),
-    /// Compare two runs: recipes, digests, metrics
-    Diff(history::DiffArguments),
-    /// What happened to a stage, and what its worker said
-    Logs(history::LogsArguments),
-    /// Look after the store: ls, size, verify, gc, why, push, pull
+    /// List the runs, newest first
+    Runs(runs::Arguments),
+    /// Compare the recipes, digests and metrics of two runs
+    Diff(diff::Arguments),
+    /// Show what happened to a stage and what its worker wrote
+    Logs(logs::Arguments),
+    /// Inspect and maintain the store: ls, size, verify, gc, why, push, pull
     Store(store::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
-    /// Tell what this machine has: libtorch, devices, store, disk
+    /// Show what this machine has: libtorch, devices, store
     Doctor(doctor::Arguments),
     /// Measure what extraction and the orchestrator cost on this machine
     Bench(bench::Arguments),
     /// Print the JSON Schema of recipes and experiments, for editors
-    Schema(shell::SchemaArguments),
+    Schema(schema::Arguments),
     /// Print completions for a shell
-    Completions(shell::CompletionsArguments),
-    /// Print the man page, or write those of all commands
-    Man(shell::ManArguments),
+    Completions(completions::Arguments),
+    /// Print the man page, or write the man pages of all commands
+    Man(man::Arguments),
 }
 
-/// What every command that reads recipes takes.
+/// The options of every command that reads recipes.
 #[derive(Args, Clone, Default)]
 struct Overrides {
-    /// Override a recipe's value, as in model.epochs=2 or data.endovis18.root=/data (repeatable)
+    /// Override a value of a recipe, as in model.epochs=2 or data.endovis18.root=/data (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
-/// What every command that runs stages takes.
+/// The options of every command that starts workers.
 #[derive(Args, Clone, Default)]
-struct Machine {
-    /// auto, cpu or cuda:N; several as in cuda:0,cuda:1, or all: one stage at a time on each
+struct WorkerOptions {
+    /// Devices: auto, cpu, cuda:N, several (cuda:0,cuda:1) or all; each runs one stage at a time
     #[arg(long, visible_alias = "devices")]
     device: Option<String>,
-    /// Stages side by side that need no device, small heads among them; as many as cores, at most 8
+    /// How many stages without a device run at once; by default as many as cores, at most 8
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Threads of a stage on the CPU
+    /// Threads of a stage on the CPU; by default all cores
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
 
-/// What every command takes that is about an experiment.
+/// The arguments of every command that is about an experiment.
 #[derive(Args, Clone)]
 struct ExperimentArguments {
     /// The experiment: a file, or the name of one in experiments/
@@ -114,12 +119,12 @@ struct ExperimentArguments {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
-    machine: Machine,
+    workers: WorkerOptions,
 }
 
 impl ExperimentArguments {
     fn context(&self) -> Result<Context> {
-        Context::new(Some(&self.experiment), &self.overrides, &self.machine)
+        Context::new(Some(&self.experiment), &self.overrides, &self.workers)
     }
 }
 
@@ -133,12 +138,12 @@ pub fn main() -> ExitCode {
         .init();
     let outcome = match Cli::try_parse() {
         Ok(cli) => execute(cli.command),
-        // It quotes the command line, which may hold any file's name.
+        // The message quotes the command line, which may contain any file name.
         Err(mistake) if mistake.use_stderr() => {
             printer::messages(mistake.render().to_string().trim_end());
             return ExitCode::from(Class::Usage.exit_code());
         }
-        // Help and the version are data, and all our own words: they keep their colours.
+        // Help and the version contain only text of this program, so their colours are kept.
         Err(asked) => printer::written(asked.print()),
     };
     match outcome {
@@ -165,14 +170,14 @@ fn execute(command: Command) -> Result<()> {
         Command::Check(arguments) => check::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
-        Command::Runs(arguments) => history::runs(&arguments),
-        Command::Diff(arguments) => history::diff(&arguments),
-        Command::Logs(arguments) => history::logs(&arguments),
+        Command::Runs(arguments) => runs::execute(&arguments),
+        Command::Diff(arguments) => diff::execute(&arguments),
+        Command::Logs(arguments) => logs::execute(&arguments),
         Command::Store(arguments) => store::execute(&arguments),
         Command::Bench(arguments) => bench::execute(&arguments),
-        Command::Schema(arguments) => shell::schema(&arguments),
-        Command::Completions(arguments) => shell::completions(&arguments, &mut Cli::command()),
-        Command::Man(arguments) => shell::man(&arguments, Cli::command()),
+        Command::Schema(arguments) => schema::execute(&arguments),
+        Command::Completions(arguments) => completions::execute(&arguments, &mut Cli::command()),
+        Command::Man(arguments) => man::execute(&arguments, Cli::command()),
     }
 }
 

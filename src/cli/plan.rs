@@ -8,11 +8,11 @@ use super::ExperimentArguments;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{StageId, status};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Print it as JSON
+    /// Print the stages as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -23,8 +23,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let memory = Memory::of(&planned.store, &planned.experiment.name);
-    let statuses = status::explain(plan, &planned.known, &memory);
+    let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
+    let statuses = status::explain(plan, &planned.known, &earlier);
     if arguments.json {
         let stages: Vec<serde_json::Value> = plan
             .ids()

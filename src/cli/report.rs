@@ -9,7 +9,7 @@ use surgcam_engine::error::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Open it in the browser
+    /// Open the report in the browser
     #[arg(long)]
     open: bool,
     #[command(flatten)]

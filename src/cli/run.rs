@@ -12,14 +12,15 @@ use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::store::history::Scope;
+use surgcam_engine::store::runs::Scope;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// After a stage failed, go on with those that do not need it (the default where there are several cells)
+    /// After a failure, continue with stages that do not need the failed one (the default for
+    /// several cells)
     #[arg(long, conflicts_with = "fail_fast")]
     keep_going: bool,
-    /// After a stage failed, start no other (the default where there is one cell)
+    /// After a failure, start no other stage (the default for a single cell)
     #[arg(long)]
     fail_fast: bool,
     #[command(flatten)]
@@ -28,7 +29,8 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
-    // A plan of ten thousand stages is given back to the system whole, at the program's end, not piece by piece.
+    // The memory of a plan of ten thousand stages is freed at once when the program ends, not piece
+    // by piece.
     let mut planned = ManuallyDrop::new(context.plan(&arguments.asked.experiment)?);
     let folder = context.results_folder(&planned.experiment.name);
     FolderLock::check(&folder).map_err(Error::as_usage)?;
@@ -37,7 +39,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder) };
     let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
     let tables = write_results(&planned, &execution, &folder)?;
-    // What happened is said and told by the exit code, even where the tables cannot be printed.
+    // The summary is printed and the exit code is set even where the tables cannot be printed.
     let printed = tables.iter().try_for_each(|table| printer::lines(&terminal_table::draw(table, printer::data_width())));
     let run = &execution.run;
     printer::message(&format!(
@@ -51,8 +53,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     printed
 }
 
-/// Tables as files, run.json and the report. One process at a time writes an experiment's folder. Gives the tables to print: none after an
-/// interruption.
+/// Writes the tables, run.json and the report. Only one process at a time writes an experiment's
+/// folder. Gives the tables to print: none after an interruption.
 fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<Vec<ResultTable>> {
     let _lock = FolderLock::wait(folder)?;
     let Planned { experiment, store, built, hello, .. } = planned;
@@ -68,7 +70,8 @@ fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Res
     Ok(tables)
 }
 
-/// A run that found nothing to do leaves the page that is there. The page is a view: without it the run is what it was.
+/// A run that found nothing to do keeps the existing page. The run succeeds without the page, which
+/// can be made again at any time.
 fn write_report(page: &PageSource, execution: &Execution) {
     let has_news = !execution.run.executed.is_empty() || !execution.run.failed.is_empty();
     if !has_news && page.is_written() {

@@ -13,13 +13,13 @@ use surgcam_engine::error::{Error, Result};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// All columns, every number with all its digits
+    /// All columns, with all digits of every number
     Csv,
-    /// As csv; each table by its name, rows as lists
+    /// Like csv; each table by its name, with rows as lists
     Json,
-    /// Main columns, the best value of each bold
+    /// Main columns, with the best value of each in bold
     Md,
-    /// As md, for the LaTeX package booktabs
+    /// Like md, for the LaTeX package booktabs
     Tex,
 }
 
@@ -31,13 +31,13 @@ pub struct Arguments {
     /// Only these columns, in this order, as in variant,mode,FPS
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Rows by this column, the lowest first; with a `-` before its name the highest first
+    /// Sort rows by this column, lowest first; with `-` before its name, highest first
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     sort: Option<String>,
-    /// For other programs; a table for people if left out
+    /// The format for other programs; if left out, a table for people
     #[arg(long)]
     format: Option<Format>,
-    /// Also the columns that are details, such as those of single classes
+    /// Show detail columns too, such as those of single classes
     #[arg(long)]
     all_columns: bool,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     print(arguments, &chosen(arguments, tables)?)?;
     if known.to_run() > 0 {
         printer::message(&format!(
-            "{} of {} stages are not in the store yet; what they would give is shown as `-` (surgcam run {})",
+            "{} of {} stages are not in the store yet; their values are shown as `-` (surgcam run {})",
             known.to_run(),
             built.plan.stages.len(),
             arguments.asked.experiment
@@ -90,9 +90,9 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
         Some(Format::Tex) => tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?,
     };
     let is_for_people = arguments.format.is_none();
-    texts.iter().enumerate().try_for_each(|(place, text)| {
-        // Several tables in one stream are told apart by an empty line.
-        let before = if place > 0 && !is_for_people { "\n" } else { "" };
+    texts.iter().enumerate().try_for_each(|(index, text)| {
+        // An empty line separates several tables in one stream.
+        let before = if index > 0 && !is_for_people { "\n" } else { "" };
         let text = if is_for_people { text.as_str() } else { text.trim_end() };
         printer::lines(&format!("{before}{text}"))
     })

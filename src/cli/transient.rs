@@ -1,4 +1,5 @@
-//! One stage by itself, through the runner and a worker, in a store that is thrown away: for commands that are no experiment.
+//! Makes a single stage in a temporary store, through the runner and a worker: for commands without
+//! an experiment.
 
 use std::path::PathBuf;
 
@@ -14,7 +15,8 @@ use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options};
 
-/// Makes the stage in the context's store, which should be a temporary one, and gives the path of its output.
+/// Makes the stage in the context's store, which should be temporary, and gives the path of its
+/// output.
 pub fn make<K: StageKind>(
     context: &Context,
     stage: NewStage<K>,

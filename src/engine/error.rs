@@ -1,7 +1,7 @@
 //! Expected failures: what went wrong, where, and what to do about it.
 //!
-//! Anything a user can cause (a bad recipe, a missing file, a full disk) is an [`Error`] value; a panic is a bug.
-//! The text of `what` is a fragment that also reads well after "failed: ".
+//! Anything a user can cause (a bad recipe, a missing file, a full disk) is an [`Error`] value; a
+//! panic is a bug. The text of `what` is a fragment that also reads well after "failed: ".
 
 use std::fmt;
 use std::path::Path;
@@ -61,7 +61,7 @@ impl Error {
         Self::new(Class::Interrupted, what)
     }
 
-    /// Where: a file, `file:line`, or a stage. The innermost place that is known stays.
+    /// Where: a file, `file:line`, or a stage. The innermost place that is known is kept.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place.get_or_insert_with(|| limited(place.to_string()));
         self
@@ -77,13 +77,13 @@ impl Error {
         self
     }
 
-    /// The same failure, but found before anything ran.
+    /// The same failure as one that was found before anything ran.
     pub fn as_usage(mut self) -> Self {
         self.0.class = Class::Usage;
         self
     }
 
-    /// The same error with other texts: what, place and hint are changed one by one.
+    /// The same error with `change` applied to each of its texts: what, place and hint.
     pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
         let Parts { class, what, place, hint } = &*self.0;
         Error(Box::new(Parts {
@@ -126,7 +126,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Gives an error of the operating system or a library the file that it is about.
+/// Adds the file to an error of the operating system or of a library.
 pub trait AtPath<T> {
     /// `action` is a verb phrase: "read", "create the folder".
     fn at_path(self, action: &str, path: &Path) -> Result<T>;

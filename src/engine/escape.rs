@@ -1,21 +1,23 @@
-//! What becomes of a text that somebody else wrote, such as a name, a label, a path or a library's message, in each form that
-//! it is put out in. Each form has its one function here.
+//! Escapes text that somebody else wrote, such as a name, a label, a path or a library's message.
+//! There is one function for each form of output.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// One line on a terminal or in a log. Characters that would act on the terminal are shown as JSON writes them, so that a line
-/// of JSON stays what it was.
+/// One line on a terminal or in a log. Characters that would act on the terminal are written as in
+/// JSON, so that a line of JSON does not change.
 pub fn line(text: &str) -> Cow<'_, str> {
     visible(text, acts)
 }
 
-/// Several lines that this program composed: their line breaks and tabs stay. What they quote goes through [`line`] before.
+/// Several lines that this program composed: their line breaks and tabs stay. Quoted text must have
+/// gone through [`line`] before.
 pub fn lines(text: &str) -> Cow<'_, str> {
     visible(text, |letter| acts(letter) && letter != '\n' && letter != '\t')
 }
 
-/// A cell, a title or a note of Markdown: it neither ends its line or its cell nor begins a tag or a picture.
+/// A cell, a title or a note of Markdown. The text cannot end its line or its cell, or begin a tag
+/// or a picture.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in line(text).chars() {
@@ -36,7 +38,7 @@ pub fn latex(text: &str) -> String {
             '\\' => escaped.push_str("\\textbackslash{}"),
             '~' => escaped.push_str("\\textasciitilde{}"),
             '^' => escaped.push_str("\\textasciicircum{}"),
-            // In TeX's own encoding of fonts these three are other signs.
+            // These three are other characters in TeX's own font encoding.
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
@@ -46,8 +48,9 @@ pub fn latex(text: &str) -> String {
     escaped
 }
 
-/// A text cell or a header of CSV, not yet quoted. A spreadsheet would take what begins like a formula for one: an apostrophe
-/// before it makes it text again. Numbers stay numbers. Each row stays one line.
+/// A text cell or a header of CSV, not yet quoted. A spreadsheet would evaluate text that begins
+/// like a formula, so an apostrophe is put before it. Numbers stay numbers, and each row stays one
+/// line.
 pub fn csv(text: &str) -> String {
     const BEGIN_A_FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let text = line(text);
@@ -55,8 +58,8 @@ pub fn csv(text: &str) -> String {
     if text.starts_with(BEGIN_A_FORMULA) && !is_number { format!("'{text}") } else { text.into_owned() }
 }
 
-/// Whether a terminal does something at this character instead of drawing it: control characters, and those that turn the
-/// order of the text beside them around or begin a line.
+/// Whether a terminal acts on this character instead of drawing it: control characters, and
+/// characters that reverse the order of text or begin a new line.
 fn acts(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,8 +1,11 @@
-//! What the runner and a worker say to each other: one JSON value a line, over the worker's stdin and stdout.
+//! The messages between the runner and a worker: one JSON value per line, over the worker's stdin
+//! and stdout.
 //!
-//! The worker says [`FromWorker::Hello`] first, or [`FromWorker::CannotStart`]. Then the runner sends one [`Job`] at a time and reads messages until
-//! [`FromWorker::JobDone`]. From its start on the worker says [`FromWorker::Alive`] every few seconds. The worker's stdout carries nothing else (it points its descriptor 1 at stderr); it ends when its
-//! stdin is closed, so a runner that dies leaves no worker behind.
+//! The worker first sends [`FromWorker::Hello`] or [`FromWorker::CannotStart`]. Then the runner
+//! sends one [`Job`] at a time and reads messages until [`FromWorker::JobDone`]. From its start on,
+//! the worker sends [`FromWorker::Alive`] every few seconds. Its stdout carries nothing else,
+//! because the worker redirects other output to stderr. A worker ends when its stdin is closed, so
+//! a runner that dies leaves no worker behind.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,16 +17,16 @@ use crate::error::{Class, Error};
 use crate::store::key::{KeyParts, StageKey};
 use crate::store::record::Record;
 
-/// Both sides must have the same.
+/// Both programs must have the same version.
 pub const PROTOCOL_VERSION: u32 = 4;
 
-/// No message is longer, in bytes: whoever writes longer lines does not speak this protocol.
+/// The most bytes of a message. A program that writes longer lines does not speak this protocol.
 pub const LONGEST_LINE: u64 = 64 << 20;
 
-/// How often a worker says that it is alive.
+/// How often a worker reports that it is alive.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// Stages that are made together: one, or the siblings of a pass.
+/// Stages that are made together: a single one, or several of one pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     pub stages: Vec<StageJob>,
@@ -34,35 +37,39 @@ pub struct StageJob {
     pub key: StageKey,
     pub name: String,
     pub parts: KeyParts,
-    pub places: BTreeMap<String, PathBuf>,
+    /// Paths of this machine that the stage reads, by name.
+    #[serde(rename = "places")]
+    pub paths: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum FromWorker {
     Hello(Hello),
-    /// It cannot work at all, and ends. Instead of a hello.
+    /// Sent instead of a hello: the worker cannot work at all and ends.
     CannotStart {
         problem: Problem,
     },
-    /// It is there, whatever it does: said every few seconds from its start on. A worker that is silent for long hangs.
+    /// Sent every few seconds from the start on, whatever the worker does. A worker that is silent
+    /// for long hangs.
     Alive,
-    /// Somebody else makes this stage just now, or has the machine that it needs.
+    /// Another process is making this stage, or holds the machine that it needs.
     Waiting {
         key: StageKey,
         holder: String,
     },
-    /// The locks are held and the work at these begins, all in one pass: limits of time count from here.
+    /// The locks are held, and work on these stages begins in one pass. Time limits count from
+    /// here.
     Begun {
         keys: Vec<StageKey>,
     },
-    /// Of what was begun last.
+    /// The progress of the stages that were begun last.
     Progress {
         done: u64,
         total: u64,
         unit: String,
     },
-    /// A line for the user that belongs to the stage (how far it came, what it left out).
+    /// A line for the user about the stage (how far it came, what it left out).
     Note {
         key: StageKey,
         text: String,
@@ -86,23 +93,23 @@ pub struct Hello {
     pub surgcam: String,
     pub libtorch: String,
     pub host: String,
-    /// "cpu" or "cuda:0": what it was asked for, or what it chose if that was "auto".
+    /// "cpu" or "cuda:0": the device that was asked for, or the worker's choice for "auto".
     pub device: String,
     /// "cpu" or the GPU's name.
     pub device_name: String,
     pub threads: usize,
-    /// What there is of CUDA; absent where the processor alone was asked for.
+    /// Which parts of CUDA were found; absent where only the processor was asked for.
     pub cuda: Option<Cuda>,
 }
 
-/// What a GPU needs, and what of it a worker found.
+/// The parts that a GPU needs, and which of them a worker found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cuda {
-    /// The NVIDIA driver; where it is found, its version.
+    /// The NVIDIA driver, with its version where it is found.
     pub driver: Part,
-    /// CUDA's half of libtorch; where it is found, its path.
+    /// The CUDA libraries of libtorch, with their path where they are found.
     pub library: Part,
-    /// How many devices the two see.
+    /// How many devices driver and libraries see.
     pub devices: usize,
 }
 
@@ -110,12 +117,12 @@ pub struct Cuda {
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     Found(String),
-    /// Why it is missing.
+    /// The reason why the part is missing.
     Missing(String),
 }
 
 impl Cuda {
-    /// What of driver, library and device is missing for a GPU; `None` where there is a device.
+    /// The error for a missing driver, library or device; `None` where there is a device.
     pub fn missing(&self) -> Option<Error> {
         const DRIVER: &str = "install the NVIDIA driver; a container must be started with access to the GPUs";
         const LIBRARY: &str =
@@ -127,7 +134,7 @@ impl Cuda {
             (Part::Missing(why), _) => Some(Error::failure(why).hint(DRIVER)),
             (_, Part::Missing(why)) => Some(Error::failure(why).hint(LIBRARY)),
             _ if self.devices == 0 => Some(
-                Error::failure("driver and library are there, but they see no device")
+                Error::failure("driver and library were found, but they see no device")
                     .hint("`nvidia-smi` lists the GPUs, CUDA_VISIBLE_DEVICES hides them; a driver older than libtorch's CUDA sees none"),
             ),
             _ => None,
@@ -135,7 +142,7 @@ impl Cuda {
     }
 }
 
-/// An [`Error`] on its way from the worker.
+/// An [`Error`] as the worker sends it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     pub what: String,

@@ -1,28 +1,29 @@
-//! What a message quotes of a user's text: short enough to be read, and without what a terminal would obey.
+//! Quotes a user's text in a message: short enough to be read, and without control characters.
 
 use std::fmt;
 
 use crate::escape;
 
-/// In bytes. Longer messages and hints are cut, whatever they quote.
+/// The most bytes of a message or a hint. Longer ones are cut.
 const LONGEST_MESSAGE: usize = 1200;
 
-/// A user's value as a message quotes it: start and end of a long one, and control characters as `\u001b`.
+/// A user's value as a message quotes it: a long value is cut in the middle, and control characters
+/// are written as `\u001b`.
 pub fn shortened(value: impl fmt::Display) -> String {
     cut(escape::line(&value.to_string()).into_owned(), 120, 60)
 }
 
-/// A whole message, of which a part may be a value that nobody has shortened. Its line breaks stay.
+/// A whole message, which may contain a value that was not shortened. Its line breaks stay.
 pub(crate) fn limited(message: String) -> String {
-    // A message has line breaks of its own and no tabs.
+    // A message has line breaks but no tabs.
     let message = escape::lines(&message).replace('\t', "\\t");
     if message.len() <= LONGEST_MESSAGE { message } else { cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3) }
 }
 
-/// So many characters of the start and of the end of a text that is longer.
+/// The first and last characters of a text that is longer than this.
 fn cut(text: String, start: usize, end: usize) -> String {
     let letters = text.chars().count();
-    // What stands in for the middle takes room, too.
+    // The mark that replaces the middle takes room, too.
     if letters <= start + end + 40 {
         return text;
     }

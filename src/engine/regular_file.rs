@@ -1,7 +1,7 @@
 //! Opens files that somebody else made: only regular ones, and without ever waiting.
 //!
-//! A pipe without a writer would hold its reader for ever, and a device such as `/dev/zero` never ends. Whoever reads a file
-//! as a whole says how large it may be.
+//! A pipe without a writer would block its reader for ever, and a device such as `/dev/zero` never
+//! ends. A caller that reads a whole file says how large it may be.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
@@ -10,34 +10,39 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens a regular file, or what a link to one leads to, for reading. Anything else is an error at once.
+/// Opens a regular file, or what a link to one leads to, for reading. Anything else is an error at
+/// once.
 pub fn open(path: &Path) -> Result<File> {
     try_open(path).map_err(|error| named(error, "open", path))
 }
 
-/// All its bytes. More than `limit` are an error, and are not read.
+/// Reads the whole file. A file of more than `limit` bytes is an error and is not read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     try_read(path, limit).map_err(|error| named(error, "read", path))
 }
 
-/// [`open`] for callers that tell apart why it fails. What is not a regular file is of the kind `InvalidInput`.
+/// Like [`open`], for callers that distinguish causes of failure. A file that is not regular gives
+/// the kind `InvalidInput`.
 pub fn try_open(path: &Path) -> io::Result<File> {
     opened(path).map(|(file, _)| file)
 }
 
-/// The open file and what the system says of it: whoever wants its length need not ask again, which planning does for every record.
+/// The open file and its metadata. Planning reads the length of every record, which saves a second
+/// call to the system.
 fn opened(path: &Path) -> io::Result<(File, Metadata)> {
-    // Asked first, for opening alone does something to some devices.
+    // The type is checked first, because opening some devices has effects.
     only_regular(&path.metadata()?)?;
-    // With these flags a pipe is opened without waiting for its writer, and a terminal takes no hold of this process.
+    // With these flags, opening a pipe does not wait for its writer, and a terminal does not become
+    // this process's controlling terminal.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    // Something else may have been put there meanwhile.
+    // The file may have been replaced meanwhile.
     let metadata = file.metadata()?;
     only_regular(&metadata)?;
     Ok((file, metadata))
 }
 
-/// [`read`] for callers that tell apart why it fails. What is too large is of the kind `FileTooLarge`.
+/// Like [`read`], for callers that distinguish causes of failure. A file that is too large gives
+/// the kind `FileTooLarge`.
 pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("is larger than {limit} bytes, more than such a file may have"));
     let (file, metadata) = opened(path)?;
@@ -46,7 +51,7 @@ pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(length as usize + 1);
-    // It may grow while it is read.
+    // The file may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
 }
@@ -55,7 +60,8 @@ fn only_regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidInput, "is not a regular file")) }
 }
 
-/// Our own refusals are whole sentences about the file; the system's say what could not be done.
+/// Errors of this module are whole sentences about the file. Errors of the system need the action
+/// that failed.
 fn named(error: io::Error, action: &str, path: &Path) -> Error {
     match error.kind() {
         ErrorKind::InvalidInput if error.get_ref().is_some() => {
@@ -66,7 +72,7 @@ fn named(error: io::Error, action: &str, path: &Path) -> Error {
     }
 }
 
-/// All its text. What is not UTF-8 is named by its line.
+/// Reads the whole file as text. An error names the line that is not UTF-8.
 pub fn read_to_string(path: &Path, limit: u64) -> Result<String> {
     String::from_utf8(read(path, limit)?).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];

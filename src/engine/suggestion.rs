@@ -1,9 +1,9 @@
-//! "Did you mean ...?": the known name that is most like one that nobody knows.
+//! "Did you mean ...?": the known name that is most like an unknown one.
 
-/// In bytes. Names longer than this are not like any other.
+/// In bytes. Longer names are not compared.
 const LONGEST_COMPARED: usize = 100;
 
-/// The other name most like `unknown`, if any is like it at all.
+/// The known name most like `unknown`, if any is similar enough.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if unknown.len() > LONGEST_COMPARED {
         return None;

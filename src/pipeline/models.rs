@@ -184,7 +184,7 @@ impl Planner<'_> {
         };
         let inputs = ImportInputs { weights: Source::External(digest) };
         let stage = NewStage::new(stage_name, parameters, inputs, Resource::Processor);
-        Ok(self.plan.add(stage.at_place(ImportStage::WEIGHTS, path)))
+        Ok(self.plan.add(stage.with_path(ImportStage::WEIGHTS, path)))
     }
 
     fn train(

@@ -142,7 +142,7 @@ impl Planner<'_> {
         };
         let mut stage = NewStage::new(name, parameters, inputs, Resource::Processor);
         if let Origin::Folder { root, .. } = origin {
-            stage = stage.at_place(IndexStage::ROOT, root.clone());
+            stage = stage.with_path(IndexStage::ROOT, root.clone());
         }
         self.plan.add(stage)
     }
@@ -155,7 +155,7 @@ impl Planner<'_> {
         let inputs = PackInputs { pictures: index.output(IndexStage::PICTURES), sample };
         let mut stage = NewStage::new(name, parameters, inputs, Resource::Processor);
         if let Origin::Folder { root, .. } = origin {
-            stage = stage.at_place(PackStage::ROOT, root.clone());
+            stage = stage.with_path(PackStage::ROOT, root.clone());
         }
         self.plan.add(stage)
     }

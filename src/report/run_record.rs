@@ -16,7 +16,7 @@ use surgcam_engine::runner::Summary;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
-use surgcam_engine::store::history::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
+use surgcam_engine::store::runs::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
 use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::library::Resolved;
@@ -41,7 +41,7 @@ impl RunStart {
     /// The run while it goes on.
     pub fn running(&self, experiment: &str, scope: Scope, plan: Digest) -> Run {
         Run {
-            format: history::FORMAT,
+            format: runs::FORMAT,
             id: self.id.clone(),
             experiment: experiment.to_string(),
             command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
@@ -178,7 +178,7 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
             .unwrap_or_default(),
     });
     let snapshot = PlanSnapshot {
-        format: history::FORMAT,
+        format: runs::FORMAT,
         experiment: json!(experiment.recipe),
         recipes: recipes.values,
         cells,

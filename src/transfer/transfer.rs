@@ -219,7 +219,7 @@ fn kind_and_key(folder: &RemotePath, file: &RemotePath) -> Result<(PlainName, St
 #[cfg(test)]
 mod tests {
     use surgcam_engine::store::key::KeyParts;
-    use surgcam_engine::store::record::{Machine, RECORD_FORMAT};
+    use surgcam_engine::store::record::{Environment, RECORD_FORMAT};
 
     use super::*;
 
@@ -236,7 +236,7 @@ mod tests {
         fs::create_dir(workspace.path().join("folder")).unwrap();
         fs::write(workspace.path().join("folder/one"), "1").unwrap();
         let outputs = store.store_outputs(workspace.path()).unwrap();
-        let (started, machine) = (String::new(), Machine::default());
+        let (started, machine) = (String::new(), Environment::default());
         Record { format: RECORD_FORMAT, key, name: "pack sample".into(), parts, outputs, started, seconds: 0.0, machine }
     }
 

@@ -8,7 +8,7 @@ use surgcam_engine::error::{Class, Error, Result};
 use surgcam_engine::machine::lock::{MachineHold, Want};
 use surgcam_engine::protocol::{FromWorker, Hello, Job, StageJob};
 use surgcam_engine::store::lock::StageLock;
-use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
 use surgcam_pipeline::kinds::Kind;
 
 use crate::stages::{self, StageRun, Worker};
@@ -114,8 +114,8 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     all_recorded
 }
 
-fn machine_of(hello: &Hello) -> Machine {
-    Machine {
+fn machine_of(hello: &Hello) -> Environment {
+    Environment {
         host: hello.host.clone(),
         device: hello.device_name.clone(),
         threads: hello.threads,

@@ -1,58 +1,25 @@
-//! Plans of stages that make nothing, through the real runner and worker.
-
-use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+//! `surgcam bench empty-plan`.
 
 use crate::cli::context::Context;
-use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::status::Known;
-use surgcam_engine::plan::{Handle, NewStage, Plan, Resource};
-use surgcam_engine::runner::events::Silent;
-use surgcam_engine::runner::interrupt::Interrupt;
-use surgcam_engine::runner::worker_process::LogFolder;
-use surgcam_engine::runner::{self, Options};
-use surgcam_pipeline::kinds::{EmptyInputs, EmptyStage};
+use crate::cli::{Overrides, WorkerOptions};
+use crate::measuring::empty_stages::{self, Shape};
+use crate::report::printer;
+use surgcam_engine::error::Result;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shape {
-    /// Each stage needs the one before it.
-    Chain,
-    /// All need the first.
-    FanOut,
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How the stages depend on each other
+    #[arg(long, default_value = "chain")]
+    shape: Shape,
+    /// How many stages there are
+    #[arg(long, default_value_t = 1000)]
+    stages: usize,
+    #[command(flatten)]
+    workers: WorkerOptions,
 }
 
-pub struct Ran {
-    pub executed: usize,
-    pub time: Duration,
-}
-
-fn plan(shape: Shape, stages: usize) -> Plan {
-    let mut plan = Plan::default();
-    let mut needed: Option<Handle<EmptyStage>> = None;
-    for number in 0..stages {
-        let inputs = EmptyInputs { before: needed.map(|needed| needed.output(EmptyStage::NOTHING)) };
-        let stage = plan.add(NewStage::new(format!("empty {number}"), &EmptyStage { number }, inputs, Resource::Processor));
-        if shape == Shape::Chain || needed.is_none() {
-            needed = Some(stage);
-        }
-    }
-    plan
-}
-
-/// Plans, looks at the store, and runs what is not there. The time contains the worker's start, about half a second, which it
-/// shares among all stages.
-pub fn run(context: &Context, shape: Shape, stages: usize) -> Result<Ran> {
-    let store = context.store()?;
-    let devices = context.workers()?;
-    let plan = plan(shape, stages);
-    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
-    let jobs = context.settings.jobs.map_or(1, NonZeroUsize::get);
-    let options = Options { jobs, ..Options::local(devices, LogFolder::Temporary(logs.path())) };
-    let begun = Instant::now();
-    let known = Known::of(&plan, &store)?;
-    let summary = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent)?;
-    match summary.failed.into_iter().next() {
-        Some((_, error)) => Err(error),
-        None => Ok(Ran { executed: summary.executed.len(), time: begun.elapsed() }),
-    }
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
+    let ran = empty_stages::run(&context.store()?, context.workers()?, context.jobs_or_one(), arguments.shape, arguments.stages)?;
+    printer::line(&format!("{} stages, {} run, {:.3} s", arguments.stages, ran.executed, ran.time.as_secs_f64()))
 }

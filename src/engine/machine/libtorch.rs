@@ -1,14 +1,16 @@
 //! Which libtorch a worker runs with.
 //!
-//! One worker program serves the CPU and every CUDA: libtorch is found when a worker is started, not when it is built. It is
-//! looked for in this order:
+//! One worker program serves the CPU and every CUDA version: libtorch is found when a worker is
+//! started, not when it is built. It is searched for in this order:
 //!
-//! 1. the setting `libtorch` (the variable `SURGCAM_LIBTORCH`): the folder of a torch, as Python installs it;
-//! 2. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on the PATH);
+//! 1. the setting `libtorch` (the variable `SURGCAM_LIBTORCH`): the folder of a torch, as Python
+//!    installs it;
+//! 2. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on
+//!    the PATH);
 //! 3. the libtorch that was there when the program was built.
 //!
-//! Only version 2.11 is accepted: another version may start and then lack kernels without a word. A setting that names another
-//! version is an error; another version in Python is passed over.
+//! Only version 2.11 is accepted, because another version may start and then silently lack kernels.
+//! A setting that names another version is an error. Another version in Python is skipped.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,10 +18,10 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 
-/// The version that the worker's calls are compiled for; its last part may differ.
+/// The version that the worker is compiled for. Its last part may differ.
 pub const NEEDED_VERSION: &str = "2.11";
 
-/// What a libtorch always has, below its folder.
+/// A file that every libtorch has, below its folder.
 const LIBRARY: &str = "lib/libtorch_cpu.so";
 
 const HOW_TO_GET: &str =
@@ -28,14 +30,14 @@ const HOW_TO_GET: &str =
 /// A libtorch of the needed version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libtorch {
-    /// The folder that has `lib` in it.
+    /// The folder that contains `lib`.
     pub folder: PathBuf,
-    /// As it says itself, for example `2.11.0+cu130`.
+    /// Its version as it states it, for example `2.11.0+cu130`.
     pub version: String,
     pub found_by: FoundBy,
 }
 
-/// Who named a libtorch.
+/// What led to a libtorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoundBy {
     Setting,
@@ -53,10 +55,11 @@ impl fmt::Display for FoundBy {
     }
 }
 
-/// Finds the libtorch for workers. `setting` is the folder that the user named, `built_with` the one that workers were built with.
+/// Finds the libtorch for workers. `setting` is the folder that the user gave, `built_with` the one
+/// that workers were built with.
 ///
 /// # Errors
-/// Where the setting names no libtorch of the needed version, or where none is found at all.
+/// Where the setting does not name a libtorch of the needed version, or none is found at all.
 pub fn find(setting: Option<&Path>, built_with: Option<&Path>) -> Result<Libtorch> {
     choose(setting, || python_torch(&active_python()), built_with)
 }
@@ -90,7 +93,7 @@ fn at(folder: &Path, found_by: FoundBy) -> Result<Libtorch> {
     }
 }
 
-/// A wheel says its version in `version.py`, the plain archive in `build-version`.
+/// A Python wheel has its version in `version.py`, the plain archive in `build-version`.
 fn version_of(folder: &Path) -> Option<String> {
     let of_archive = || std::fs::read_to_string(folder.join("build-version")).ok();
     let Ok(text) = std::fs::read_to_string(folder.join("version.py")) else {
@@ -112,21 +115,22 @@ fn active_python() -> PathBuf {
     programs.into_iter().find(|program| program.exists()).unwrap_or_else(|| "python3".into())
 }
 
-/// The folder of a Python's torch, which is looked up and not loaded.
+/// The folder of a Python's torch, which is located but not loaded.
 fn python_torch(python: &Path) -> Option<PathBuf> {
     const LOOK_UP: &str = "import importlib.util\n\
         spec = importlib.util.find_spec('torch')\n\
         print((spec and spec.submodule_search_locations or [''])[0])";
     let mut command = Command::new(python);
-    // In the root folder, so that a folder called torch in the user's own is not taken for it.
+    // Runs in the root folder, so that a folder called torch in the user's own is not taken for it.
     let output = command.args(["-c", LOOK_UP]).current_dir("/").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let folder = String::from_utf8(output.stdout).ok()?;
     let folder = folder.trim();
     (output.status.success() && !folder.is_empty()).then(|| folder.into())
 }
 
-/// What decides which libtorch is found, in words that cost nothing to come by: for remembering what a worker said. A torch that
-/// is installed later into the same Python is not noticed by it; `surgcam doctor` asks the worker again.
+/// A cheap text that changes when another libtorch would be found. Workers' answers are remembered
+/// under it. It does not notice a torch that is installed later into the same Python; `surgcam
+/// doctor` asks the worker again.
 pub fn circumstances(setting: Option<&Path>) -> String {
     let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
     let path = variable("PATH");

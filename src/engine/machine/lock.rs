@@ -1,11 +1,13 @@
-//! The lock on the machine: whoever measures speed has the machine alone, all other stages share it, whoever runs them.
+//! The lock on the machine. A stage that measures speed has the machine alone; all other stages
+//! share it, whichever user runs them.
 //!
-//! Its file lies in the folder for temporary files, where anybody may have put anything. So no symbolic link is followed, and
-//! only a plain file with a single name is used that is empty or that surgcam wrote. It is made so that everybody may use it,
-//! whatever the umask of the first who needs it; who may only read it can lock it all the same.
+//! Its file is in the folder for temporary files, where every user may create files. So symbolic
+//! links are not followed, and only a plain file with a single name is used that is empty or that
+//! surgcam wrote. The file is created so that every user may use it, whatever the umask of its
+//! creator. Read access is enough to lock it.
 //!
-//! No stage fails for the lock. Where it cannot be had, or not within the set time, work goes on without it, and a speed that
-//! is measured then is marked "not alone".
+//! No stage fails because of the lock. Where it cannot be taken, or not within the set time, work
+//! continues without it, and a speed that is measured then is marked "not alone".
 
 use std::cell::Cell;
 use std::fs::{File, Permissions, TryLockError};
@@ -19,13 +21,13 @@ use super::lock_holders::holders;
 use crate::error::{Error, Result};
 
 const NAME: &str = "surgcam-machine.lock";
-/// How whatever surgcam writes into the file begins.
+/// The start of everything that surgcam writes into the file.
 const MARK: &str = "surgcam: ";
-/// More is not read of what is in the file.
+/// The most bytes of the file that are read.
 const LONGEST_MARK: usize = 120;
-/// How often whoever waits looks whether the run was stopped meanwhile.
+/// How often a waiting stage checks whether the run was stopped.
 const LOOK: Duration = Duration::from_millis(100);
-/// So often somebody may remove the file, or put another in its place, just while it is opened and locked.
+/// How often somebody may remove or replace the file just while it is opened and locked.
 const ATTEMPTS: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,33 +43,34 @@ pub struct MachineLock {
     path: PathBuf,
     /// How long a stage may wait for it.
     patience: Duration,
-    /// After a stage waited in vain, the next ones do not wait before one of them has got it.
+    /// After a stage has waited in vain, later ones do not wait until one of them has got the lock.
     waited_in_vain: Cell<bool>,
-    /// Stages that share the machine say only once that they go on without the lock.
+    /// Stages that share the machine report only once that they continue without the lock.
     has_told: Cell<bool>,
 }
 
-/// What a stage has of the machine; given back when dropped.
+/// A stage's hold on the machine. It is released when dropped.
 #[derive(Debug)]
 pub struct MachineHold {
-    /// Absent where the stage goes on without it.
+    /// Absent where the stage continues without the lock.
     lock: Option<File>,
     want: Want,
-    /// What was written into the file by the stage that has the machine alone.
+    /// The text that a stage that has the machine alone wrote into the file.
     mark: Option<String>,
-    /// A lock that is granted after the stage has gone on without it is held in here, from then on.
+    /// Holds a lock that is granted after the stage has continued without it.
     _late: Option<Receiver<File>>,
-    /// Why it goes on without the lock, if the user should hear of it.
+    /// Why the stage continues without the lock, if the user should know.
     pub note: Option<String>,
 }
 
 impl MachineLock {
-    /// `folder`: the one for temporary files.
+    /// `folder` is the one for temporary files.
     pub fn new(folder: &Path, patience: Duration) -> Self {
         MachineLock { path: folder.join(NAME), patience, waited_in_vain: Cell::new(false), has_told: Cell::new(false) }
     }
 
-    /// Takes the lock. `on_wait` hears once what is waited for; an error only where `is_stopping` says that nothing is wanted any more.
+    /// Takes the lock. `on_wait` is called once with what is waited for. The only error is that
+    /// `is_stopping` tells that the run was stopped.
     pub fn take(&self, want: Want, on_wait: impl FnOnce(&str), is_stopping: impl Fn() -> bool) -> Result<MachineHold> {
         let mut on_wait = Some(on_wait);
         for _ in 0..ATTEMPTS {
@@ -96,8 +99,9 @@ impl MachineLock {
         Ok(self.without(want, &format!("somebody replaces {} again and again", self.path.display()), None))
     }
 
-    /// Waits at most the set time. The thread that waits is woken by the system as soon as the lock is free, which may be for a
-    /// moment only; it is left behind where that is too late.
+    /// Waits at most the set time. A thread waits for the lock, because the system wakes it as soon
+    /// as the lock is free, which may be for a moment only. The thread is left behind if that comes
+    /// too late.
     fn wait(&self, file: File, want: Want, on_wait: Option<impl FnOnce(&str)>, is_stopping: &impl Fn() -> bool) -> Result<Waited> {
         let users = users(&file);
         if self.waited_in_vain.get() {
@@ -111,7 +115,8 @@ impl MachineLock {
         let waiting = move || {
             let granted = if want == Want::Alone { file.lock() } else { file.lock_shared() };
             if granted.is_ok() {
-                // Nobody listens any more where the stage is made already: the lock is given back at once.
+                // Nobody listens any more if the stage is made already. The lock is then released
+                // at once.
                 let _ = sender.send(file);
             }
         };
@@ -151,12 +156,13 @@ enum Waited {
 
 impl MachineHold {
     fn with(file: File, want: Want) -> Self {
-        // Whoever may only read the file holds it without a name in it.
+        // A user who may only read the file holds the lock without a name in the file.
         let mark = (want == Want::Alone).then(|| format!("{MARK}{}", this_process())).filter(|mark| write(&file, mark).is_ok());
         MachineHold { lock: Some(file), want, mark, _late: None, note: None }
     }
 
-    /// Whether nobody else has used the machine so far, as far as everybody keeps to the lock or leaves word.
+    /// Whether nobody else has used the machine so far, as far as others take the lock or leave a
+    /// note in it.
     pub fn is_alone(&self) -> bool {
         let is_untouched = |file: &File| self.mark.as_ref().is_none_or(|mark| read(file).is_ok_and(|text| text == *mark));
         self.want == Want::Alone && self.lock.as_ref().is_some_and(is_untouched)
@@ -166,7 +172,7 @@ impl MachineHold {
 impl Drop for MachineHold {
     fn drop(&mut self) {
         if let (Some(file), Some(_)) = (&self.lock, &self.mark) {
-            // An old name would only mislead whoever waits.
+            // An old name would only mislead waiting processes.
             let _ = file.set_len(0);
         }
     }
@@ -176,12 +182,12 @@ fn try_lock(file: &File, want: Want) -> std::result::Result<(), TryLockError> {
     if want == Want::Alone { file.try_lock() } else { file.try_lock_shared() }
 }
 
-/// Opens the lock's file, and makes it where it is not there.
+/// Opens the lock's file, and creates it where it does not exist.
 fn open(path: &Path) -> io::Result<File> {
     for _ in 0..ATTEMPTS {
         match open_existing(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => match create(path) {
-                // Somebody else was quicker.
+                // Another process has created it.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => return made,
             },
@@ -191,10 +197,11 @@ fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other("somebody removes it again and again"))
 }
 
-/// To read and write, or to read alone: that is enough to lock it. Never by creating it: in a folder for all (`fs.protected_regular`)
-/// the system refuses that for another user's file.
+/// Opens the file for reading and writing, or only for reading, which is enough to lock it. It is
+/// never opened with permission to create it, because in a shared folder the system refuses that
+/// for another user's file (`fs.protected_regular`).
 fn open_existing(path: &Path) -> io::Result<File> {
-    // A pipe of that name would wait for its other end.
+    // Opening a pipe of that name would wait for its other end.
     let open = |write: bool| File::options().read(true).write(write).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let opened = match open(true) {
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => open(false),
@@ -206,7 +213,8 @@ fn open_existing(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Made under another name and renamed, so that nobody meets it before it is for everybody. What is there is never replaced.
+/// Creates the file under another name and renames it, so that nobody finds it before every user
+/// may use it. An existing file is never replaced.
 fn create(path: &Path) -> io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let made = tempfile::Builder::new().prefix(".surgcam-machine-").tempfile_in(folder)?;
@@ -216,16 +224,17 @@ fn create(path: &Path) -> io::Result<File> {
 
 const FOR_ALL: u32 = 0o666;
 
-/// The file, if it can be surgcam's. Another one may be a user's own, planted there by a second name so that we write into it
-/// or open it to everybody.
+/// Accepts the file only if it can be surgcam's. Somebody may have linked a user's own file there,
+/// so that this program writes into it or opens it to everybody.
 fn checked(file: File) -> io::Result<File> {
     let metadata = file.metadata()?;
     let is_ours = || read(&file).is_ok_and(|text| text.is_empty() || text.starts_with(MARK));
     if !metadata.is_file() || metadata.nlink() > 1 || !is_ours() {
-        return Err(io::Error::other("it is no lock of surgcam's"));
+        return Err(io::Error::other("it is not a lock of surgcam"));
     }
     if metadata.mode() & FOR_ALL != FOR_ALL {
-        // Made by an earlier surgcam under a strict umask. Only its owner can mend that.
+        // It was made by an earlier surgcam under a strict umask. Only its owner can change its
+        // rights.
         let _ = file.set_permissions(Permissions::from_mode(FOR_ALL));
     }
     Ok(file)
@@ -250,10 +259,10 @@ fn write(file: &File, mark: &str) -> io::Result<()> {
     file.write_all_at(mark.as_bytes(), 0)
 }
 
-/// For the stage that measures speed just now, if one does: it is no longer alone.
+/// Leaves a note for a stage that is measuring speed: it no longer has the machine alone.
 fn leave_word(path: &Path) {
     if let Ok(file) = open(path) {
-        // Where it may not be written, nobody can be told.
+        // Where the file may not be written, no note can be left.
         let _ = write(&file, &format!("{MARK}gone on without the lock: {}", this_process()));
     }
 }
@@ -262,7 +271,7 @@ fn this_process() -> String {
     format!("process {}", std::process::id())
 }
 
-/// Who holds the lock: as the system tells, or else as whoever has the machine alone wrote.
+/// Who holds the lock: by the system's list, or else by the text in the file.
 fn users(file: &File) -> String {
     let users = file.metadata().map(|metadata| holders(&metadata)).unwrap_or_default();
     let written = read(file).ok().and_then(|text| text.strip_prefix(MARK).map(String::from));
@@ -285,12 +294,12 @@ mod tests {
         MachineLock::new(folder, Duration::from_millis(30))
     }
 
-    /// Longer than any thread of these tests has the lock.
+    /// Longer than any thread of these tests holds the lock.
     fn patient(folder: &Path) -> MachineLock {
         MachineLock::new(folder, Duration::from_secs(60))
     }
 
-    /// Takes it and tells what was waited for.
+    /// Takes the lock and tells what was waited for.
     fn taken(lock: &MachineLock, want: Want) -> (MachineHold, Option<String>) {
         let mut waited = None;
         let hold = lock.take(want, |what| waited = Some(what.to_string()), || false).unwrap();
@@ -307,7 +316,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         drop(taken(&lock_in(folder.path()), Want::Shared));
         assert_eq!(mode(), FOR_ALL);
-        // Who may only read it can lock it.
+        // Read access is enough to lock it.
         let reading = File::open(&path).unwrap();
         reading.lock().unwrap();
         assert!(taken(&lock_in(folder.path()), Want::Shared).0.lock.is_none());
@@ -322,7 +331,7 @@ mod tests {
         let (hold, waited) = taken(&lock, Want::Alone);
         assert!(waited.unwrap().starts_with("the machine, in use by "));
         assert!(!hold.is_alone() && hold.note.as_ref().unwrap().starts_with("not alone"), "{:?}", hold.note);
-        // The next one does not wait in vain once more.
+        // The next stage does not wait in vain again.
         assert!(taken(&lock, Want::Alone).1.is_none());
         drop((shared, also, hold));
         let (hold, _) = taken(&patient(folder.path()), Want::Alone);
@@ -343,7 +352,7 @@ mod tests {
         assert!(working.note.is_some());
         assert!(taken(&impatient, Want::Shared).0.note.is_none(), "it is said once");
         assert!(!measuring.is_alone());
-        // What comes late is held until the stage is made.
+        // A lock that comes late is held until the stage is made.
         drop(measuring);
         let is_free = || File::open(folder.path().join(NAME)).unwrap().try_lock().is_ok();
         let begun = Instant::now();

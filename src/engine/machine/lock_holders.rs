@@ -1,17 +1,20 @@
-//! Who holds a lock on a file, as Linux lists it in `/proc/locks`. Locks from within other containers are not in the list.
+//! Who holds a lock on a file, as Linux lists it in `/proc/locks`. Locks from within other
+//! containers are not in the list.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The processes that hold a lock on the file, each with its program and its user; none where the system does not tell.
+/// The processes that hold a lock on the file, each with its program and its user. The list is
+/// empty where the system does not tell.
 pub(super) fn holders(file: &Metadata) -> Vec<String> {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let place = format!("{:02x}:{:02x}:{}", libc::major(file.dev()), libc::minor(file.dev()), file.ino());
     processes(&locks, &place).into_iter().map(described).collect()
 }
 
-/// From lines like `1: FLOCK  ADVISORY  WRITE 708 fe:00:1234 0 EOF`. Lines about processes that wait begin `1: -> FLOCK`.
+/// Reads lines like `1: FLOCK  ADVISORY  WRITE 708 fe:00:1234 0 EOF`. Lines about waiting processes
+/// begin with `1: -> FLOCK`.
 fn processes<'a>(locks: &'a str, place: &str) -> Vec<&'a str> {
     let process = |line: &'a str| {
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! What a machine has, for the runner and for workers: its name, its GPUs, its libtorch, and the lock on all of it.
+//! The machine that this process runs on: its name, its GPUs, its libtorch, and the lock on it.
 
 pub mod libtorch;
 pub mod lock;
@@ -10,8 +10,8 @@ pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }
 
-/// Lets writing beyond a limit of file sizes fail as an error with a cause, where the system would end the process. Processes that this
-/// one starts inherit it.
+/// Makes writing beyond a file size limit an error with a cause; by default the system would end
+/// the process. Child processes inherit this.
 pub fn fail_writes_beyond_a_limit() {
     // SAFETY: a signal is ignored from now on; no handler runs.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };

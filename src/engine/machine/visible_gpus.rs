@@ -1,11 +1,12 @@
-//! Which GPUs there are for us: what CUDA_VISIBLE_DEVICES leaves of them, read as CUDA reads it.
+//! The GPUs that this process may use: those that CUDA_VISIBLE_DEVICES leaves, read as CUDA reads
+//! it.
 
 use std::path::Path;
 
-/// Names the GPUs that a process sees, by number or UUID; it counts them anew from 0.
+/// Names the GPUs that a process sees, by number or UUID. The process counts them from 0.
 pub const VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// In which order CUDA numbers GPUs: by speed, unless this says otherwise.
+/// Sets the order in which CUDA numbers GPUs. By default the fastest comes first.
 pub const ORDER: &str = "CUDA_DEVICE_ORDER";
 /// The order in which the driver's own tool numbers them.
 pub const DRIVERS_ORDER: &str = "PCI_BUS_ID";
@@ -15,7 +16,8 @@ pub fn preset() -> Option<String> {
     std::env::var(VARIABLE).ok()
 }
 
-/// What names the GPU that a process with this preset sees as number `position`; `None` if it sees no such.
+/// The entry of the GPU that a process with this preset sees as number `position`; `None` if it
+/// does not see so many.
 pub fn entry(position: usize, preset: Option<&str>) -> Option<String> {
     match preset {
         None => Some(position.to_string()),
@@ -29,29 +31,30 @@ pub fn all(preset: Option<&str>) -> Vec<String> {
     (0..count).map(|position| format!("cuda:{position}")).collect()
 }
 
-/// CUDA sees nothing of what comes after an entry that names no GPU.
+/// CUDA ignores everything after an entry that does not name a GPU.
 fn entries(preset: &str) -> impl Iterator<Item = &str> {
     preset.split(',').map(str::trim).take_while(|entry| !entry.is_empty() && !entry.starts_with('-'))
 }
 
-/// How many the driver has, which costs less to ask than to load CUDA.
+/// How many GPUs the driver has. Asking the driver is cheaper than loading CUDA.
 fn installed() -> usize {
     Path::new("/proc/driver/nvidia/gpus").read_dir().map_or(0, |folders| folders.count())
 }
 
-/// What the driver says of its version; `None` on a machine without one.
+/// The driver's own text about its version; `None` on a machine without a driver.
 pub fn driver() -> Option<String> {
     std::fs::read_to_string("/proc/driver/nvidia/version").ok()
 }
 
-/// The driver's version, for example `580.65.06`; `None` on a machine without one.
+/// The driver's version, for example `580.65.06`; `None` on a machine without a driver.
 pub fn driver_version() -> Option<String> {
     let text = driver()?;
     let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
     text.split_whitespace().find(is_version).map(String::from)
 }
 
-/// The GPU's name and its driver's version, from the driver's own tool: libtorch's C interface does not tell them.
+/// The GPU's name and its driver's version, from the driver's own tool, because libtorch's C
+/// interface does not tell them.
 pub fn name(position: usize) -> String {
     let Some(entry) = entry(position, preset().as_deref()) else { return format!("cuda:{position}") };
     let output = std::process::Command::new("nvidia-smi")

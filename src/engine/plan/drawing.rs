@@ -1,4 +1,4 @@
-//! A plan as a picture: Mermaid and DOT for other programs, SVG by ourselves.
+//! A plan as a picture: Mermaid and DOT for other programs, and SVG.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -32,7 +32,7 @@ impl Look {
         }
     }
 
-    /// Fill and line; readable in print and by the colour-blind.
+    /// Fill and line colours, readable in print and for the colour-blind.
     fn colours(self) -> (&'static str, &'static str) {
         match self {
             Look::Cached => ("#dbeedb", "#2e7d32"),
@@ -42,7 +42,8 @@ impl Look {
     }
 }
 
-/// Pairs of stages of which the second needs the first, but for what it needs by way of another stage anyway.
+/// Pairs of stages of which the second needs the first. Pairs that follow from other pairs are left
+/// out.
 fn edges(plan: &Plan) -> Vec<(StageId, StageId)> {
     let mut behind: Vec<BTreeSet<StageId>> = Vec::with_capacity(plan.stages.len());
     let mut edges = Vec::new();
@@ -55,7 +56,7 @@ fn edges(plan: &Plan) -> Vec<(StageId, StageId)> {
     edges
 }
 
-/// Lines of text; writing to a string cannot fail.
+/// Joins lines of text. Writing to a string cannot fail.
 macro_rules! line {
     ($text:expr, $($part:tt)*) => {
         let _ = writeln!($text, $($part)*);
@@ -100,7 +101,8 @@ const GAP: f64 = 70.0;
 const MARGIN: f64 = 20.0;
 const LEGEND: f64 = 30.0;
 
-/// Columns by how far a stage is from the beginning; in a column, stages stand near what they need.
+/// A stage's column is its distance from the beginning. Within a column, stages are near the stages
+/// that they need.
 pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     let columns = ordered_columns(plan);
     let width_of = |id: StageId| plan.stage(id).name.chars().count() as f64 * LETTER + 16.0;
@@ -148,8 +150,9 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     text
 }
 
-/// From a box's right side to another's left upper corner, behind no box: straight to the end of its column, bent only between
-/// columns, and past those on the way between two rows. `sides`: left and right of each column.
+/// A line from a box's right side to the upper left corner of another, so that no box covers it:
+/// straight to the end of its column, bent only between columns, and between two rows past the
+/// columns on the way. `sides` are the left and right of each column.
 fn route((x, mut y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) -> String {
     let between_rows = top - (ROW - BOX) / 2.0;
     let mut path = format!("M{x:.0} {y:.0}");
@@ -162,7 +165,8 @@ fn route((x, mut y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) 
     path
 }
 
-/// The plan's levels, each ordered by the mean place of what its stages need: fewer lines cross.
+/// The plan's levels, each ordered by the mean position of the stages that its stages need, so that
+/// fewer lines cross.
 fn ordered_columns(plan: &Plan) -> Vec<Vec<StageId>> {
     let mut place = vec![0.0_f64; plan.stages.len()];
     let mut columns = plan.levels();

@@ -1,19 +1,20 @@
-//! The inputs of a kind of stage, each with its name once: for the planner, who says where they come from, and for the worker, who
-//! reads them.
+//! The inputs of a kind of stage, each named once: for the planner, which says where they come
+//! from, and for the worker, which reads them.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
-/// What a stage of a kind reads. `S` is what is held of each input: a source while planning, a digest while working.
+/// The inputs of a stage. `S` is what is known of each input: a source while planning, a digest
+/// while working.
 pub trait NamedInputs<S>: Sized {
-    /// By the names that are in the stage's key. An input that is not given is absent.
+    /// The inputs by the names that are in the stage's key. An input that is not given is absent.
     fn into_named(self) -> BTreeMap<String, S>;
 
-    /// Takes those that it knows out of `named`; fails where one that it needs is absent.
+    /// Takes the inputs that it knows out of `named`. Fails if one that it needs is absent.
     fn take_from(named: &mut BTreeMap<String, S>) -> Result<Self>;
 
-    /// As [`NamedInputs::take_from`]; fails for an input that it does not know, too.
+    /// Like [`NamedInputs::take_from`], but an unknown input is an error, too.
     fn from_named(mut named: BTreeMap<String, S>) -> Result<Self> {
         let inputs = Self::take_from(&mut named)?;
         match named.keys().next() {
@@ -23,7 +24,7 @@ pub trait NamedInputs<S>: Sized {
     }
 }
 
-/// Those of a kind that reads nothing of other stages.
+/// The inputs of a kind that reads nothing from other stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoInputs;
 
@@ -37,8 +38,8 @@ impl<S> NamedInputs<S> for NoInputs {
     }
 }
 
-/// How often an input can be given: `S` is one that must be there, `Option<S>` one that may be absent, and `Vec<S>` any number of
-/// them under numbered names (`pack`, `pack-2`, `pack-3`).
+/// How often an input can be given: `S` must be given once, `Option<S>` may be absent, and `Vec<S>`
+/// is any number of inputs under numbered names (`pack`, `pack-2`, `pack-3`).
 pub trait InputForm<S>: Sized {
     fn put(self, name: &str, named: &mut BTreeMap<String, S>);
     fn take(name: &str, named: &mut BTreeMap<String, S>) -> Result<Self>;
@@ -89,13 +90,14 @@ fn numbered(name: &str, place: usize) -> String {
     if place == 0 { name.to_string() } else { format!("{name}-{}", place + 1) }
 }
 
-/// The name of an input by that of its field: `heat_maps` is the input `heat-maps`.
+/// The name of an input from that of its field: `heat_maps` is the input `heat-maps`.
 pub fn name_of_field(field: &str) -> String {
     field.replace('_', "-")
 }
 
-/// Declares the inputs of a kind: a struct that is generic over what it holds of each. A field's name is the input's, and its type
-/// says how often it can be given (see [`plan::inputs::InputForm`](crate::plan::inputs::InputForm)).
+/// Declares the inputs of a kind: a struct that is generic over what is known of each input. A
+/// field's name is the input's name, and its type says how often it can be given (see
+/// [`plan::inputs::InputForm`](crate::plan::inputs::InputForm)).
 ///
 /// ```
 /// surgcam_engine::inputs! {

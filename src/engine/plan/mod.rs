@@ -1,9 +1,10 @@
-//! A plan: a graph of stages, each with what its key is made of.
+//! A plan: a graph of stages, each with the parts of its key.
 //!
-//! Knows no surgery and no tensors: a stage is a kind, a version, parameters, inputs, outputs and a resource. [`kind`] has what a
-//! kind says of all its stages, [`inputs`] what it reads; a [`Handle`] is a stage whose kind the compiler knows. A stage whose
-//! input does not exist yet has no key yet; [`status`] tells what can be known before anything runs, and the runner asks
-//! again as inputs appear.
+//! A stage is a kind, a version, parameters, inputs, outputs and a resource; surgery and tensors
+//! are not known here. [`kind`] has what all stages of a kind have in common, [`inputs`] has what
+//! they read, and a [`Handle`] is a stage whose kind the compiler knows. A stage has no key until
+//! its inputs exist. [`status`] tells what is known before anything runs, and the runner asks again
+//! as inputs appear.
 
 pub mod drawing;
 pub mod inputs;
@@ -25,9 +26,9 @@ use crate::store::key::{KeyParts, StageKey, canonical_json, key_of};
 use crate::store::name::PlainName;
 use crate::store::record::Outputs;
 use inputs::NamedInputs;
-use kind::{OutputOf, PlaceOf, StageKind};
+use kind::{OutputOf, PathOf, StageKind};
 
-/// A stage's place in its plan; inputs come before the stages that use them.
+/// A stage's index in its plan. Stages come after those that they need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub usize);
 
@@ -92,14 +93,14 @@ impl<K> fmt::Debug for Handle<K> {
     }
 }
 
-/// What a stage occupies while it runs.
+/// The resource that a stage occupies while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// One of the `--jobs` slots: stages that need no device, or no more than one core.
+    /// One of the `--jobs` slots, for stages that do not need a device or more than one core.
     Processor,
-    /// The device, and all cores.
+    /// The device and all cores.
     Device,
-    /// The whole machine: nothing else runs, so that speed figures mean something.
+    /// The whole machine: nothing else runs, so that speed figures are reliable.
     Alone,
 }
 
@@ -107,7 +108,7 @@ pub enum Resource {
 pub enum Source {
     /// An output of another stage.
     Stage { id: StageId, output: String },
-    /// Something that no stage makes: a file or a folder of the user's.
+    /// Something that no stage makes: a file or a folder of the user.
     External(Digest),
 }
 
@@ -122,15 +123,16 @@ pub struct Stage {
     canonical: String,
     pass_name: Option<&'static str>,
     pub inputs: BTreeMap<String, Source>,
-    /// Paths of this machine that it reads; never part of a key.
-    pub places: BTreeMap<String, PathBuf>,
+    /// Paths of this machine that it reads, by name; never part of a key.
+    pub paths: BTreeMap<String, PathBuf>,
     pub resource: Resource,
-    /// Stages with equal passes have equal inputs and are made together. It is known once the stage is in a plan.
+    /// Stages with equal passes have equal inputs and are made together. The pass is set when the
+    /// stage is added to a plan.
     pub pass: Option<String>,
     pub limits: Limits,
 }
 
-/// How long a stage may take and how often it is tried again; neither changes what it makes.
+/// How long a stage may take and how often it is tried again. Neither changes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     pub timeout: Option<Duration>,
@@ -154,7 +156,7 @@ impl<K: StageKind> NewStage<K> {
             canonical: canonical_json(&parameters),
             parameters,
             inputs: inputs.into_named(),
-            places: BTreeMap::new(),
+            paths: BTreeMap::new(),
             resource: if K::IS_ALONE { Resource::Alone } else { resource },
             pass: None,
             limits: Limits::default(),
@@ -163,8 +165,8 @@ impl<K: StageKind> NewStage<K> {
     }
 
     /// With a path of this machine that it reads.
-    pub fn at_place(mut self, place: PlaceOf<K>, path: PathBuf) -> Self {
-        self.stage.places.insert(place.name().to_string(), path);
+    pub fn with_path(mut self, name: PathOf<K>, path: PathBuf) -> Self {
+        self.stage.paths.insert(name.name().to_string(), path);
         self
     }
 
@@ -199,7 +201,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds a stage, or finds the equal one that is there already under whatever name.
+    /// Adds a stage, or finds an equal one that is already in the plan, whatever its name.
     pub fn add<K: StageKind>(&mut self, stage: NewStage<K>) -> Handle<K> {
         Handle::new(self.add_stage(stage.stage))
     }
@@ -221,7 +223,7 @@ impl Plan {
         &self.stages[id.0]
     }
 
-    /// The parameters of a stage, of the kind that it is.
+    /// The parameters of a stage, as the type of its kind.
     pub fn parameters<K: StageKind>(&self, handle: Handle<K>) -> Result<K> {
         let stage = self.stage(handle.id);
         serde_json::from_value(stage.parameters.clone())
@@ -237,7 +239,8 @@ impl Plan {
         (0..self.stages.len()).map(StageId)
     }
 
-    /// The digest of each input's content; `None` while one is not there. `outputs` gives those of a finished stage.
+    /// The digest of each input's content; `None` while one does not exist. `outputs` gives the
+    /// outputs of a finished stage.
     fn input_digests<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<Vec<(&'a str, Digest)>> {
         let digest = |source: &Source| match source {
             Source::External(digest) => Some(*digest),
@@ -259,7 +262,7 @@ impl Plan {
         Some(KeyParts { kind: stage.kind_name(), version: stage.version, parameters: stage.parameters.clone(), inputs })
     }
 
-    /// The stages that a stage waits for.
+    /// The stages that a stage needs.
     pub fn dependencies(&self, id: StageId) -> impl Iterator<Item = StageId> + '_ {
         self.stage(id).inputs.values().filter_map(|source| match source {
             Source::Stage { id, .. } => Some(*id),
@@ -267,7 +270,8 @@ impl Plan {
         })
     }
 
-    /// Seconds on the longest way from each stage's start to an end of the plan: the longest goes first.
+    /// For each stage, the seconds on the longest path from its start to an end of the plan. The
+    /// longest goes first.
     pub fn critical_path(&self, seconds: impl Fn(StageId) -> f64) -> Vec<f64> {
         let mut below = vec![0.0_f64; self.stages.len()];
         for id in (0..self.stages.len()).rev().map(StageId) {
@@ -279,7 +283,7 @@ impl Plan {
         below
     }
 
-    /// Stages by how many stages lie between them and an input that nothing makes: none of a level needs another of it.
+    /// Stages in levels: those of a level need only stages of earlier levels.
     pub fn levels(&self) -> Vec<Vec<StageId>> {
         let mut level = vec![0; self.stages.len()];
         let mut levels: Vec<Vec<StageId>> = Vec::new();

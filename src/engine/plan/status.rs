@@ -10,11 +10,12 @@ use super::{Plan, StageId};
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::earlier_runs::EarlierRuns;
 use crate::store::key::{KeyParts, StageKey};
-use crate::store::memory::Memory;
 use crate::store::record::{Outputs, RecordHead};
 
-/// Of each stage of a plan: its key once the content of its inputs is there, its record once it is made.
+/// The key of each stage of a plan, once the content of its inputs exists, and its record, once it
+/// is made.
 #[derive(Debug, Default)]
 pub struct Known {
     stages: Vec<KnownStage>,
@@ -44,10 +45,11 @@ impl Known {
         Ok(KnownStage { key, record: recorded(plan, store, id, key)? })
     }
 
-    /// Asks again for one stage, after an input of it was made; tells whether it is made already.
+    /// Asks again for one stage, after one of its inputs was made. Tells whether the stage is made
+    /// already.
     pub fn ask_again(&mut self, plan: &Plan, store: &Store, id: StageId) -> Result<bool> {
         let key = plan.key(id, |id| self.outputs(id));
-        // Its key is known even where its record cannot be read.
+        // The key is kept even if the record cannot be read.
         self.stages[id.0] = KnownStage { key, record: None };
         self.stages[id.0].record = recorded(plan, store, id, key)?;
         Ok(self.is_made(id))
@@ -77,7 +79,8 @@ impl Known {
         self.stages.iter().filter(|stage| stage.record.is_some()).count()
     }
 
-    /// Stages that are not made: at most so many will run, for some may turn out to be made once their inputs are known.
+    /// The number of stages that are not made. At most this many will run, because some may turn
+    /// out to be in the store once their inputs are known.
     pub fn to_run(&self) -> usize {
         self.stages.len() - self.cached()
     }
@@ -97,10 +100,10 @@ pub enum Status {
         key: StageKey,
         why: Why,
     },
-    /// Its key is not known before this stage is made.
+    /// Its key is not known until this stage is made.
     Waits {
         for_stage: String,
-        /// What has changed whatever that stage makes.
+        /// What has changed already, whatever that stage makes.
         changes: Vec<Change>,
     },
 }
@@ -121,11 +124,11 @@ impl fmt::Display for Status {
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Why {
     NeverRan,
-    /// What differs from the last time a stage of this name was made.
+    /// What has changed since a stage of this name was last made.
     Changed {
         changes: Vec<Change>,
     },
-    /// Made before with this very key, but its record or an object is gone.
+    /// It was made before with this key, but its record or an object is gone.
     OutputMissing,
 }
 
@@ -163,20 +166,20 @@ fn listed(changes: &[Change]) -> String {
     changes.iter().map(Change::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The status of every stage, with reasons from the runs before.
-pub fn explain(plan: &Plan, known: &Known, memory: &Memory) -> Vec<Status> {
-    plan.ids().map(|id| explain_one(plan, known, memory, id)).collect()
+/// The status of every stage, with reasons from earlier runs.
+pub fn explain(plan: &Plan, known: &Known, earlier: &EarlierRuns) -> Vec<Status> {
+    plan.ids().map(|id| explain_one(plan, known, earlier, id)).collect()
 }
 
 /// The status of one stage.
-pub fn explain_one(plan: &Plan, known: &Known, memory: &Memory, id: StageId) -> Status {
+pub fn explain_one(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageId) -> Status {
     let stage = plan.stage(id);
     match known.key(id) {
         Some(key) if known.is_made(id) => Status::Cached { key },
-        Some(key) => Status::WillRun { key, why: why(plan, known, memory, id, &key) },
+        Some(key) => Status::WillRun { key, why: why(plan, known, earlier, id, &key) },
         None => {
             let missing = plan.dependencies(id).find(|dependency| !known.is_made(*dependency));
-            let changes = memory.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
+            let changes = earlier.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
             Status::Waits {
                 for_stage: missing.map(|id| plan.stage(id).name.clone()).unwrap_or_default(),
                 changes: changes.unwrap_or_default(),
@@ -185,18 +188,18 @@ pub fn explain_one(plan: &Plan, known: &Known, memory: &Memory, id: StageId) -> 
     }
 }
 
-fn why(plan: &Plan, known: &Known, memory: &Memory, id: StageId, key: &StageKey) -> Why {
-    if memory.was_made(key) {
+fn why(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageId, key: &StageKey) -> Why {
+    if earlier.was_made(key) {
         return Why::OutputMissing;
     }
     let parts = plan.key_parts(id, |id| known.outputs(id));
-    match (memory.last_made(&plan.stage(id).name), parts) {
+    match (earlier.last_made(&plan.stage(id).name), parts) {
         (Some(last), Some(parts)) => difference(&last.parts, &parts),
         _ => Why::NeverRan,
     }
 }
 
-/// Everything in which two stages of one name differ.
+/// All differences between two stages of one name.
 pub fn difference(old: &KeyParts, new: &KeyParts) -> Why {
     let mut changes = own_changes(old, new.version, &new.parameters);
     let names: std::collections::BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();

@@ -1,5 +1,5 @@
-//! What happens while a plan runs. Terminal, log lines, the journal of the run and its tables are all consumers of this one
-//! stream.
+//! The events of a run. The terminal, log lines, the journal of the run and its tables all consume
+//! this one stream.
 
 use crate::error::Error;
 use crate::plan::{Plan, StageId};
@@ -11,12 +11,13 @@ pub enum Event {
         id: StageId,
         key: StageKey,
     },
-    /// Its inputs are there now, and with them it is in the store already.
+    /// Its inputs exist now, and with them it is in the store already.
     Cached {
         id: StageId,
         key: StageKey,
     },
-    /// Another process makes this stage, or has the machine that it needs; ours waits for it.
+    /// Another process is making this stage, or holds the machine that it needs. This run waits for
+    /// it.
     Waiting {
         id: StageId,
         holder: String,
@@ -31,7 +32,7 @@ pub enum Event {
         id: StageId,
         text: String,
     },
-    /// `executed`: false where it was in the store, or another process made it.
+    /// `executed` is false where it was in the store, or another process made it.
     Finished {
         id: StageId,
         key: StageKey,
@@ -48,7 +49,7 @@ pub enum Event {
         id: StageId,
         error: Error,
     },
-    /// Cannot run because a stage that it needs failed.
+    /// It cannot run because a stage that it needs failed.
     Blocked {
         id: StageId,
         by: StageId,
@@ -60,7 +61,7 @@ pub trait Reporter {
     fn event(&mut self, plan: &Plan, event: &Event);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 pub struct Silent;
 
 impl Reporter for Silent {

@@ -1,4 +1,5 @@
-//! What a device says of itself, remembered in the store, so that planning need not load libtorch each time.
+//! A worker's description of its device. The store remembers it, so that planning need not load
+//! libtorch each time.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -21,12 +22,12 @@ struct Remembered {
     hello: Hello,
 }
 
-/// What would say something else if it were another.
+/// What the description depends on. It is asked for again if any of these changes.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct SaidBy {
     /// The worker program.
     worker: String,
-    /// What decides which libtorch it runs with.
+    /// A text that changes when the worker would run with another libtorch.
     libtorch: String,
     driver: Option<String>,
 }
@@ -39,21 +40,21 @@ impl SaidBy {
     }
 }
 
-/// One for each device that a worker may find where it is told to look.
+/// The file with the description. Each device that a worker may find has one.
 fn path(command: &WorkerCommand, store: &Store) -> PathBuf {
     let visible = command.visible_gpu.clone().or_else(visible_gpus::preset);
     let visible = visible.map_or("any".to_string(), |visible| Digest::of_bytes(visible.as_bytes()).short());
     store.device_path(&format!("{}-{}-{visible}-{}", host(), command.device, command.threads))
 }
 
-/// What a device said of itself, if it would say the same today.
+/// The remembered description, if nothing that it depends on has changed.
 pub fn remembered(command: &WorkerCommand, store: &Store) -> Result<Option<Hello>> {
     let remembered: Option<Remembered> = read_json(&path(command, store)).ok();
     let now = SaidBy::now(command)?;
     Ok(remembered.filter(|remembered| remembered.from == now).map(|remembered| remembered.hello))
 }
 
-/// What a device says of itself, asked if it is not remembered.
+/// The description of a device, from the store or from a worker.
 pub fn of(command: &WorkerCommand, store: &Store) -> Result<Hello> {
     if let Some(hello) = remembered(command, store)? {
         return Ok(hello);
@@ -61,7 +62,7 @@ pub fn of(command: &WorkerCommand, store: &Store) -> Result<Hello> {
     ask(command, store)
 }
 
-/// What a device says of itself now. It is remembered.
+/// Asks a worker for the description of its device and remembers it.
 pub fn ask(command: &WorkerCommand, store: &Store) -> Result<Hello> {
     let (sender, receiver) = channel();
     let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;

@@ -1,4 +1,4 @@
-//! Ctrl-C: once to stop in an orderly way, twice to stop at once.
+//! Ctrl-C: the first one stops the run in an orderly way, the second one at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ impl Interrupt {
     pub fn listen() -> Result<Self> {
         let interrupt = Interrupt::default();
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the shutdown looks at the flag before this signal has set it.
+            // The order matters: the shutdown must read the flag before this signal sets it.
             signal_hook::flag::register_conditional_shutdown(
                 signal,
                 i32::from(Class::Interrupted.exit_code()),

@@ -1,4 +1,4 @@
-//! The journal of a run: what happened to each stage and when, a line each, as it happens.
+//! The journal of a run: what happens to each stage and when, one line for each event.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::events::{Event, Reporter};
 use crate::error::{AtPath, Result};
 use crate::plan::{Plan, StageId};
-use crate::store::history::EVENTS_FILE;
 use crate::store::key::StageKey;
+use crate::store::runs::EVENTS_FILE;
 
-/// The event of a stage that turned out to be in the store: nothing happened to it, but the run needs it.
+/// The event of a stage that turned out to be in the store. Nothing happened to it, but the run
+/// needs it.
 pub const CACHED: &str = "cached";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub struct Entry {
     pub stage: String,
     /// started, note, waiting, finished, found, cached, retrying, failed, blocked.
     pub event: String,
-    /// Of stages that began or are made: what a killed run leaves is known by these.
+    /// Present for stages that started or are made. They tell which files belong to a killed run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<StageKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +34,7 @@ pub struct Entry {
 
 pub struct Journal {
     path: PathBuf,
-    /// Absent before the first event, and once writing failed: a journal is no reason to stop work.
+    /// Absent before the first event.
     file: Option<File>,
 }
 
@@ -89,7 +90,7 @@ fn key(event: &Event) -> Option<StageKey> {
     }
 }
 
-/// A run's journal. A line that a kill cut short is left out.
+/// Reads a run's journal. An incomplete line, left by a killed run, is skipped.
 pub fn read(folder: &Path) -> Result<Vec<Entry>> {
     let path = folder.join(EVENTS_FILE);
     if !path.exists() {

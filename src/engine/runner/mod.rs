@@ -1,9 +1,11 @@
-//! Runs a plan: whatever is not in the store, in an order that its inputs allow, on slots.
+//! Runs a plan: makes the stages that are not in the store, on slots, in an order that their inputs
+//! allow.
 //!
-//! One slot for each device; `jobs` more slots run stages that need none. Each slot has one warm worker process. Stages of a
-//! pass that are ready together go to a worker as one job. A stage that fails stops those that need it and no others. A
-//! stage that must be alone waits until nothing else can run. Of the stages that are ready, the one with the longest way
-//! behind it goes first, by what such stages took the last time.
+//! Each device has one slot; `jobs` more slots run stages that do not need a device. Each slot has
+//! one warm worker process. Stages of a pass that are ready together go to a worker as one job. A
+//! stage that fails stops only the stages that need it. A stage that must be alone waits until
+//! nothing else can run. Among ready stages, the one with the longest remaining path goes first, by
+//! the times of earlier runs.
 
 pub mod events;
 pub mod identity;
@@ -36,24 +38,25 @@ use worker_process::{Heard, LocalProcesses, LogFolder, WorkerMessage};
 
 /// How a plan is to be run.
 pub struct Options<'a> {
-    /// One slot each.
+    /// Each device has one slot.
     pub devices: Vec<Box<dyn Transport + 'a>>,
-    /// How workers are started that need no device.
+    /// How workers without a device are started.
     pub processor: Box<dyn Transport + 'a>,
-    /// Slots for stages that need no device.
+    /// The number of slots for stages that do not need a device.
     pub jobs: usize,
     /// Whether stages that do not depend on a failed one are still made.
     pub keep_going: bool,
-    /// Seconds that a stage took the last time, as far as is known.
+    /// The seconds that a stage is expected to take.
     pub estimate: &'a dyn Fn(StageId) -> f64,
 }
 
 impl<'a> Options<'a> {
-    /// Workers as processes of this machine: a slot for each device, and one for stages that need none. Whatever does not depend on a
-    /// failed stage is made, and nothing is known of how long stages take.
+    /// Workers as processes of this machine: a slot for each device, and one for stages without a
+    /// device. Stages that do not depend on a failed one are still made, and all stages count as
+    /// equally long.
     pub fn local(devices: Vec<WorkerCommand>, logs: LogFolder<'a>) -> Self {
         let on = |command: WorkerCommand| -> Box<dyn Transport + 'a> { Box::new(LocalProcesses { command, logs }) };
-        // There is always a device, and all differ in nothing but it.
+        // There is always a device, and the commands differ only in it.
         let processor = devices[0].without_device();
         Options {
             processor: on(processor),
@@ -80,7 +83,7 @@ pub struct Summary {
     pub executed: Vec<Executed>,
     pub cached: Vec<StageId>,
     pub failed: Vec<(StageId, Error)>,
-    /// Could not run because of a failed one.
+    /// Stages that could not run because one that they need failed.
     pub blocked: Vec<StageId>,
     pub interrupted: bool,
     /// Keys and records of all stages as they are now.
@@ -89,7 +92,7 @@ pub struct Summary {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Its inputs are not all there.
+    /// Not all its inputs exist.
     Waiting,
     Ready,
     Running,
@@ -108,13 +111,13 @@ struct Runner<'a> {
     failures: HashMap<StageId, u32>,
     dependents: Vec<Vec<StageId>>,
     ready: ReadyQueue,
-    /// Ready and running stages by key: some may turn out to be the same.
+    /// Ready and running stages by key, because several may turn out to have the same key.
     by_key: HashMap<StageKey, Vec<StageId>>,
     slots: Vec<Slot<'a>>,
     summary: Summary,
 }
 
-/// Runs everything in the plan that is not in the store yet; `known`: what is.
+/// Runs everything in the plan that is not in the store yet. `known` is what the store has.
 pub fn run<'a>(
     plan: &'a Plan,
     known: Known,
@@ -171,7 +174,7 @@ impl Runner<'_> {
                 if self.gives_up() || !self.ready.has_any(|id| self.states[id.0] == State::Ready) {
                     return Ok(());
                 }
-                // A worker died before it heard of its job, which is to be tried again.
+                // A worker died before it received its job, which is tried again.
                 continue;
             }
             match receiver.recv_timeout(Duration::from_millis(100)) {
@@ -182,7 +185,8 @@ impl Runner<'_> {
             while let Ok(message) = receiver.try_recv() {
                 self.hear(message)?;
             }
-            // While this process itself is stopped, its workers cannot be heard: a turn counts as one second at most.
+            // While this process itself is suspended, it cannot hear its workers, so a turn counts
+            // as one second at most.
             let turn = last_turn.elapsed().min(Duration::from_secs(1));
             last_turn = Instant::now();
             self.slots.iter_mut().for_each(|slot| slot.time_passes(turn));
@@ -208,7 +212,7 @@ impl Runner<'_> {
             Ok(false) if self.known.key(id).is_some() => self.becomes_ready(id),
             Ok(false) => self.failed(
                 id,
-                Error::failure("a stage that it needs has not the output that it needs")
+                Error::failure("a stage that it needs does not have the output that it needs")
                     .hint("this is a defect of surgcam; please report it"),
             ),
             Err(error) => self.failed(id, error),
@@ -249,7 +253,7 @@ impl Runner<'_> {
         if self.slots.iter().all(Slot::is_idle)
             && let Some(id) = self.next_ready(Resource::Alone)
         {
-            // Other workers would only hold memory that the timing could miss.
+            // Other workers would hold memory that the measured stage may need.
             self.slots.iter_mut().skip(1).for_each(Slot::end_worker);
             self.start(0, id)?;
         }
@@ -264,14 +268,14 @@ impl Runner<'_> {
     /// Starts a stage and the ready siblings that one pass makes with it.
     fn start(&mut self, slot: usize, id: StageId) -> Result<()> {
         let members = self.ready.job_of(self.plan, id, |id| self.states[id.0] == State::Ready);
-        // Locks are taken in this order, so that two runs with overlapping passes cannot wait for each other. Of two stages with
-        // one key the one whose turn it is goes.
+        // Locks are taken in this order, so that two runs with overlapping passes cannot wait for
+        // each other. If two stages have one key, the one whose turn it is goes.
         let by_key: BTreeMap<StageKey, StageId> = members.into_iter().rev().filter_map(|id| Some((self.known.key(id)?, id))).collect();
         let mut stages = Vec::with_capacity(by_key.len());
         for (&key, &id) in &by_key {
             let stage = self.plan.stage(id);
             let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
-            stages.push(StageJob { key, name: stage.name.clone(), parts, places: stage.places.clone() });
+            stages.push(StageJob { key, name: stage.name.clone(), parts, paths: stage.paths.clone() });
             self.states[id.0] = State::Running;
             self.reporter.event(self.plan, &Event::Started { id, key });
         }
@@ -325,7 +329,7 @@ impl Runner<'_> {
             }
             FromWorker::JobDone => {
                 let unanswered = self.slots[slot].finish_job();
-                self.all_failed(unanswered, &Error::failure("the worker said nothing of this stage"));
+                self.all_failed(unanswered, &Error::failure("the worker did not report on this stage"));
             }
         }
         Ok(())
@@ -348,7 +352,7 @@ impl Runner<'_> {
         self.known.made(id, head.clone());
         self.reporter.event(self.plan, &Event::Finished { id, key, seconds, executed });
         self.done(id);
-        // Stages that turned out to have this very key are finished too.
+        // Stages that turned out to have the same key are finished too.
         for twin in self.by_key.remove(&key).unwrap_or_default() {
             if self.states[twin.0] == State::Ready {
                 self.known.made(twin, head.clone());
@@ -386,7 +390,7 @@ impl Runner<'_> {
         }
     }
 
-    /// `why`: what the worker's end does not tell.
+    /// `why` is a reason that the worker's end does not tell.
     fn worker_died(&mut self, slot: usize, why: Option<Error>) {
         if let Some((unanswered, error)) = self.slots[slot].give_up_worker(why) {
             self.all_failed(unanswered, &error);
@@ -411,7 +415,7 @@ impl Runner<'_> {
     fn stop(&mut self) {
         self.reporter.event(self.plan, &Event::Stopping);
         self.summary.interrupted = true;
-        // All are told first, then waited for.
+        // All workers are told first, then waited for.
         self.slots.iter_mut().for_each(Slot::ask_worker_to_end);
         self.slots.iter_mut().for_each(Slot::end_worker);
     }

@@ -1,4 +1,5 @@
-//! The stages that could start now, by what they occupy, the one with the longest way behind it first.
+//! The stages that could start now, by the resource that they occupy. The stage with the longest
+//! remaining path comes first.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -15,7 +16,7 @@ impl Eq for Entry {}
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Of equally long ways the first in the plan.
+        // Among equally long paths, the first in the plan wins.
         self.seconds_behind.total_cmp(&other.seconds_behind).then(other.id.cmp(&self.id))
     }
 }
@@ -26,11 +27,11 @@ impl PartialOrd for Entry {
     }
 }
 
-/// Siblings of a pass that go to a worker together. Each has up to three files open there (its lock, a Parquet file, an `.npy`),
-/// and many systems allow a process no more than 1024.
+/// The most stages of a pass that go to a worker together. Each has up to three files open there
+/// (its lock, a Parquet file, an `.npy`), and many systems allow a process 1024.
 const MOST_SIBLINGS: usize = 256;
 
-/// Entries may be stale: whoever takes one asks whether it still is ready.
+/// Entries may be stale, so a caller checks whether an entry is still ready.
 #[derive(Debug)]
 pub struct ReadyQueue {
     critical_path: Vec<f64>,
@@ -66,7 +67,7 @@ impl ReadyQueue {
         self.by_resource.values().flatten().any(|entry| is_ready(entry.id))
     }
 
-    /// A stage and the members of its pass for which `is_ready` holds, as many as go into one job.
+    /// A stage and the stages of its pass for which `is_ready` holds, as many as fit into one job.
     pub fn job_of(&self, plan: &Plan, id: StageId, is_ready: impl Fn(StageId) -> bool) -> Vec<StageId> {
         let pass = plan.stage(id).pass.as_ref().and_then(|pass| self.passes.get(pass));
         let others = pass.into_iter().flatten().copied().filter(|other| *other != id && is_ready(*other));

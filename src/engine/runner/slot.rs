@@ -1,7 +1,8 @@
-//! A slot: a place for one job at a time, with a warm worker process.
+//! A slot: it has one job at a time and a warm worker process.
 //!
-//! A stage that was answered for is the slot's no more: if it failed and is tried again, another slot may have it while this
-//! one still works on its siblings.
+//! A stage does not belong to the slot any more once its worker has reported on it. If it failed
+//! and is tried again, another slot may have it while this one still works on other stages of the
+//! pass.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -18,12 +19,12 @@ use crate::store::key::StageKey;
 
 pub struct Slot<'a> {
     number: usize,
-    /// What its stages may occupy.
+    /// The resource that its stages may occupy.
     pub resource: Resource,
     transport: &'a dyn Transport,
     sender: Sender<WorkerMessage>,
     worker: Option<Box<dyn Worker>>,
-    /// Kept until the worker says that it is done with it.
+    /// Kept until the worker reports that the job is done.
     job: Option<CurrentJob>,
     /// For how long the worker has said nothing, though it has a job.
     silence: Duration,
@@ -32,15 +33,15 @@ pub struct Slot<'a> {
 /// A job that a worker was given.
 #[derive(Debug)]
 pub struct CurrentJob {
-    /// Stages of which the worker has said neither that they are finished nor that they failed.
+    /// Stages that the worker has reported neither as finished nor as failed.
     unanswered: BTreeMap<StageKey, StageId>,
     /// Whether nothing else may run beside it.
     is_alone: bool,
-    /// How long it may take from when its work begins.
+    /// How long it may take once its work has begun.
     timeout: Option<Duration>,
-    /// What the worker makes just now, which its progress is about.
+    /// The stages that the worker is making, which its progress is about.
     making: Vec<StageKey>,
-    /// When that began; absent while it waits for locks or for its worker to start.
+    /// When that work began; absent while the job waits for locks or for its worker to start.
     begun: Option<Instant>,
 }
 
@@ -50,7 +51,7 @@ impl CurrentJob {
     }
 }
 
-/// The devices' slots first, then those without.
+/// Slots with devices first, then slots without.
 pub fn slots<'a>(options: &'a Options<'a>, sender: &Sender<WorkerMessage>) -> Vec<Slot<'a>> {
     let devices = options.devices.iter().map(|transport| (Resource::Device, &**transport));
     let processors = std::iter::repeat_n((Resource::Processor, &*options.processor), options.jobs.max(1));
@@ -66,7 +67,7 @@ pub fn slots<'a>(options: &'a Options<'a>, sender: &Sender<WorkerMessage>) -> Ve
     devices.chain(processors).enumerate().map(slot).collect()
 }
 
-/// What is wrong with a worker that has been silent for so long.
+/// The error for a worker that has been silent for this long.
 pub(super) fn hang(silence: Duration) -> Error {
     Error::failure(format!("the worker hangs: it has said nothing for {} s and was ended", silence.as_secs()))
 }
@@ -84,7 +85,8 @@ impl Slot<'_> {
         self.worker.as_ref().is_some_and(|worker| worker.id() == id)
     }
 
-    /// Sends a job to the worker, which is started if there is none; `false` if it is gone.
+    /// Sends a job to the worker, which is started if there is none. Gives `false` if the worker is
+    /// gone.
     pub fn start(&mut self, store: &Store, job: &Job, current: CurrentJob) -> Result<bool> {
         self.job = Some(current);
         self.silence = Duration::ZERO;
@@ -101,23 +103,23 @@ impl Slot<'_> {
         }
     }
 
-    /// The stage of this key, if the worker has yet to answer for it.
+    /// The stage of this key, if the worker has not reported on it yet.
     pub fn unanswered(&self, key: &StageKey) -> Option<StageId> {
         self.job.as_ref()?.unanswered.get(key).copied()
     }
 
-    /// The worker has answered for it.
+    /// Takes the stage of this key, on which the worker has reported.
     pub fn take_answered(&mut self, key: &StageKey) -> Option<StageId> {
         self.job.as_mut()?.unanswered.remove(key)
     }
 
-    /// The stages that the worker makes just now.
+    /// The stages that the worker is making.
     pub fn making(&self) -> Vec<StageId> {
         let job = self.job.iter();
         job.flat_map(|job| job.making.iter().filter_map(|key| job.unanswered.get(key).copied())).collect()
     }
 
-    /// Makes it idle; the stages that the worker has not answered for.
+    /// Makes the slot idle and gives the stages that the worker has not reported on.
     pub fn finish_job(&mut self) -> Vec<StageId> {
         self.job.take().map(|job| job.unanswered.into_values().collect()).unwrap_or_default()
     }
@@ -132,14 +134,15 @@ impl Slot<'_> {
         self.silence = Duration::ZERO;
     }
 
-    /// To be called after every message that came meanwhile was heard.
+    /// To be called after all messages of that time were handled.
     pub fn time_passes(&mut self, time: Duration) {
         if self.job.is_some() {
             self.silence += time;
         }
     }
 
-    /// Ends the worker, which is gone or of no use any more. What it leaves unanswered, and why: `why`, where its end does not tell.
+    /// Ends the worker, which is gone or useless. Gives the stages that it has not reported on, and
+    /// the error: `why`, or else the reason of its end.
     pub fn give_up_worker(&mut self, why: Option<Error>) -> Option<(Vec<StageId>, Error)> {
         let mut worker = self.worker.take()?;
         let error = match why {
@@ -152,7 +155,7 @@ impl Slot<'_> {
         Some((self.finish_job(), error))
     }
 
-    /// Kills the worker if its job takes longer than it may, or if it has been silent for too long.
+    /// Kills the worker if its job exceeds its time limit, or if it has been silent for too long.
     pub fn end_if_overdue(&mut self) -> Option<(Vec<StageId>, Error)> {
         let job = self.job.as_ref()?;
         let overdue = job.timeout.filter(|timeout| job.begun.is_some_and(|begun| begun.elapsed() > *timeout));

@@ -1,6 +1,7 @@
-//! Who starts workers, and where. The runner knows no more of it than this: a job goes in, messages come out.
+//! How and where workers are started. The runner only sends jobs and receives messages.
 //!
-//! The local processes of [`super::worker_process`] are the one transport today. Another is a file beside it.
+//! The local processes of [`super::worker_process`] are the only transport today. Another one would
+//! be a file beside it.
 
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -10,27 +11,28 @@ use crate::error::{Error, Result};
 use crate::protocol::Job;
 use crate::store::Store;
 
-/// A way to start workers, all alike.
+/// A way to start workers, all of them equal.
 pub trait Transport {
-    /// Starts a worker for a slot. Whatever the worker says is sent to `heard` with the slot's number, a hello first.
+    /// Starts a worker for a slot. Its messages are sent to `heard` with the slot's number, a hello
+    /// first.
     ///
     /// # Errors
-    /// Where no worker can be started at all: the run ends.
+    /// If no worker can be started at all. The run then ends.
     fn start(&self, slot: usize, store: &Store, heard: Sender<WorkerMessage>) -> Result<Box<dyn Worker>>;
 
-    /// A worker that has a job and says nothing for so long is taken to hang.
+    /// A worker that has a job and is silent for this long is considered to hang.
     fn silence(&self) -> Duration;
 }
 
-/// A worker that was started. Dropping it ends it.
+/// A worker that was started. Dropping this value ends the worker.
 pub trait Worker {
     fn id(&self) -> WorkerId;
 
     /// # Errors
-    /// Where it does not listen any more; a message tells why.
+    /// If it does not listen any more; a message tells why.
     fn send(&mut self, job: &Job) -> Result<()>;
 
-    /// It said hello: from now on it may have something to clean up.
+    /// Notes that it has sent a hello: from now on it may have something to clean up.
     fn greeted(&mut self);
 
     /// Tells it that no more jobs come, on which it ends by itself.
@@ -39,9 +41,9 @@ pub trait Worker {
     /// Ends it at once.
     fn kill(&mut self);
 
-    /// Waits until it is gone and says why.
+    /// Waits until it is gone and tells why.
     fn reason_of_its_end(&mut self) -> Error;
 
-    /// Where its log is, in words, if a user will find it there.
+    /// A hint that names its log, if the log is kept and not empty.
     fn hint_at_log(&self) -> Option<String>;
 }

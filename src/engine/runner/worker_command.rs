@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::machine::libtorch::{self, Libtorch};
 use crate::machine::visible_gpus;
 
-/// What a user may say of workers.
+/// The settings of workers.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// The program; `surgcam-worker` beside this one where absent.
@@ -30,21 +30,23 @@ pub struct WorkerSettings {
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
     pub program: PathBuf,
-    /// As the worker sees it.
+    /// The device as the worker sees it.
     pub device: String,
     pub threads: usize,
-    /// The one GPU that the worker shall see: an entry of CUDA_VISIBLE_DEVICES.
+    /// The only GPU that the worker sees: an entry of CUDA_VISIBLE_DEVICES.
     pub visible_gpu: Option<String>,
-    /// Shared by all slots, so that it is looked for once; absent for a worker that needs none.
+    /// Shared by all slots, so that it is searched for once; absent for a worker that does not need
+    /// it.
     pub libtorch: Option<Arc<LibtorchChoice>>,
-    /// A worker that says nothing for so long is taken to hang.
+    /// A worker that is silent for this long is considered to hang.
     pub silence: Duration,
-    /// How long its stages wait for the machine.
+    /// How long its stages wait for the lock on the machine.
     pub machine_wait_seconds: u64,
     pub memory_hint: &'static str,
 }
 
-/// The libtorch of all workers, looked for when the first one is started: to ask Python takes longer than to plan.
+/// The libtorch of all workers. It is searched for when the first worker is started, because asking
+/// Python takes longer than planning.
 #[derive(Debug, Clone, Default)]
 pub struct LibtorchChoice {
     setting: Option<PathBuf>,
@@ -53,7 +55,7 @@ pub struct LibtorchChoice {
 }
 
 impl LibtorchChoice {
-    /// The folder that the user named, and the one that workers were built with.
+    /// The folder that the user set, and the one that workers were built with.
     pub fn new(setting: Option<PathBuf>, built_with: Option<PathBuf>) -> Self {
         LibtorchChoice { setting, built_with, found: OnceLock::new() }
     }
@@ -71,7 +73,8 @@ impl LibtorchChoice {
 }
 
 impl WorkerCommand {
-    /// One for each device of the settings. The program is that of the settings, or the one beside this program.
+    /// One for each device of the settings. The program is that of the settings, or the one beside
+    /// this program.
     pub fn for_devices(settings: &WorkerSettings) -> Result<Vec<Self>> {
         let program = match &settings.program {
             Some(program) => program.clone(),
@@ -81,7 +84,7 @@ impl WorkerCommand {
             }
         };
         if !program.is_file() {
-            return Err(Error::usage("the program that runs stages is not there").at_path(&program).hint("build it with `make build`"));
+            return Err(Error::usage("the program that runs stages does not exist").at_path(&program).hint("build it with `make build`"));
         }
         let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let libtorch = Some(Arc::new(settings.libtorch.clone()));
@@ -102,7 +105,7 @@ impl WorkerCommand {
         WorkerCommand { device: "cpu".into(), visible_gpu: None, ..self.clone() }
     }
 
-    /// What decides which libtorch it runs with.
+    /// A text that changes when the worker would run with another libtorch.
     pub(super) fn circumstances(&self) -> String {
         self.libtorch.as_ref().map(|libtorch| libtorch.circumstances()).unwrap_or_default()
     }
@@ -110,7 +113,7 @@ impl WorkerCommand {
     /// The process, not yet started.
     ///
     /// # Errors
-    /// Where no libtorch is found.
+    /// If libtorch is not found.
     pub(super) fn process(&self) -> Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
@@ -120,7 +123,8 @@ impl WorkerCommand {
         }
         if let Some(gpu) = &self.visible_gpu {
             command.env(visible_gpus::VARIABLE, gpu);
-            // A number of the user's own is meant as CUDA takes it; ours is the driver's.
+            // A number that the user set is in CUDA's order; numbers of this program are in the
+            // driver's order.
             if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
                 command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
             }
@@ -136,27 +140,29 @@ impl WorkerCommand {
 /// Where the system looks for shared libraries first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
-/// How long libtorch's threads keep their cores busy after their work, in case there is more. By default for milliseconds, in
-/// which other threads of the worker want those cores.
+/// How long libtorch's threads keep their cores busy after their work, in case there is more. The
+/// default is milliseconds, during which other threads of the worker need those cores.
 const WAITING_TURNS: &str = "GOMP_SPINCOUNT";
 
-/// Whether CUDA's libraries may round factors to 19 bits: results shall be those of f32.
+/// Whether CUDA's libraries may round factors to 19 bits. They must not, because results shall be
+/// those of f32.
 const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
 
-/// The libraries of this libtorch, then what the user has.
+/// The libraries of this libtorch, followed by the user's own folders.
 fn library_path(libtorch: &Path) -> Result<std::ffi::OsString> {
     let of_user = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
     let of_user = std::env::split_paths(&of_user).filter(|folder| !folder.as_os_str().is_empty());
     std::env::join_paths(std::iter::once(libtorch.join("lib")).chain(of_user))
-        .map_err(|_| Error::usage("a colon in the path of libtorch cannot be told to the system").at_path(libtorch))
+        .map_err(|_| Error::usage("the path of libtorch contains a colon, which separates paths in LD_LIBRARY_PATH").at_path(libtorch))
 }
 
-/// Cores that this process may use.
+/// The number of cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What the setting names, one slot each: `all` is every visible GPU, or the processor where there is none.
+/// The devices that the setting names, one slot each. `all` is every visible GPU, or the processor
+/// where there is none.
 fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
     const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
     let mut devices: Vec<String> = Vec::new();
@@ -165,22 +171,22 @@ fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
         let named = match name {
             "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
             _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
-            _ => return Err(Error::usage(format!("`{name}` is no device")).hint(KNOWN)),
+            _ => return Err(Error::usage(format!("`{name}` is not a device")).hint(KNOWN)),
         };
         devices.extend(named);
     }
-    if devices.is_empty() { Err(Error::usage("no device is named").hint(KNOWN)) } else { Ok(devices) }
+    if devices.is_empty() { Err(Error::usage("no device is given").hint(KNOWN)) } else { Ok(devices) }
 }
 
-/// Whether a setting names devices at all; whether they are there, only their workers know.
+/// Checks that a setting names devices. Only workers know whether the devices exist.
 pub fn check_devices(setting: &str) -> Result<()> {
     devices(setting, visible_gpus::preset().as_deref()).map(drop)
 }
 
-/// Which GPU `cuda:N` is: the Nth of those that the user left visible.
+/// The GPU that `cuda:N` means: the Nth of those that the user left visible.
 fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
     let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
-    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is no device: auto, cpu, cuda:N or all is expected")))?;
+    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is not a device: auto, cpu, cuda:N or all is expected")))?;
     visible_gpus::entry(position, preset)
         .map(Some)
         .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
@@ -198,7 +204,7 @@ mod tests {
         assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
         assert!(gpu("cuda:2", Some("4,7")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is `4,7`"));
         assert!(gpu("cuda:0", Some("")).unwrap_err().contains("CUDA_VISIBLE_DEVICES is ``"));
-        assert!(gpu("cuda:x", None).unwrap_err().contains("is no device"));
+        assert!(gpu("cuda:x", None).unwrap_err().contains("is not a device"));
     }
 
     #[test]
@@ -207,7 +213,7 @@ mod tests {
         assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
         assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
         assert_eq!(devices("all", Some("")), ["auto"]);
-        assert!(devices(" ,", None)[0].contains("no device is named"));
-        assert!(devices("cpu,gpu", None)[0].contains("`gpu` is no device"));
+        assert!(devices(" ,", None)[0].contains("no device is given"));
+        assert!(devices("cpu,gpu", None)[0].contains("`gpu` is not a device"));
     }
 }

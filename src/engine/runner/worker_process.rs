@@ -17,17 +17,17 @@ use crate::error::{AtPath, Error, Result};
 use crate::protocol::{FromWorker, Job, LONGEST_LINE, PROTOCOL_VERSION};
 use crate::store::Store;
 
-/// What the runner hears from a worker. After anything but a message it hears no more.
+/// What the runner hears from a worker. Anything but a message is the last that it hears.
 #[derive(Debug)]
 pub enum Heard {
     Message(Box<FromWorker>),
-    /// It speaks another protocol: no worker of this program can be spoken to.
+    /// It speaks another protocol, so no worker of this program can be used.
     OtherBuild(Error),
     Nonsense(Error),
     Gone,
 }
 
-/// Tells a slot's worker from those that it had before.
+/// Distinguishes a slot's worker from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerId(u64);
 
@@ -38,7 +38,7 @@ pub struct WorkerMessage {
     pub heard: Heard,
 }
 
-/// Where a worker's log is, and whether a user still finds it there after the run.
+/// The folder of a worker's log, and whether the log is kept after the run.
 #[derive(Debug, Clone, Copy)]
 pub enum LogFolder<'a> {
     Kept(&'a Path),
@@ -68,7 +68,7 @@ pub struct WorkerProcess {
     log: PathBuf,
     keeps_log: bool,
     memory_hint: &'static str,
-    /// Whether it may have begun something that it must clean up.
+    /// Whether it has sent a hello: from then on it may have something to clean up.
     has_greeted: bool,
     /// When its stdin was closed.
     closed: Option<Instant>,
@@ -80,7 +80,7 @@ const GRACE: Duration = Duration::from_secs(5);
 static STARTED_WORKERS: AtomicU64 = AtomicU64::new(0);
 
 impl WorkerProcess {
-    /// Starts a worker; `slot` is given back with whatever it says. The first message is a hello.
+    /// Starts a worker. Its messages come with the number `slot`, and the first is a hello.
     pub fn start(command: &WorkerCommand, store: &Store, logs: LogFolder, slot: usize, heard: Sender<WorkerMessage>) -> Result<Self> {
         let id = WorkerId(STARTED_WORKERS.fetch_add(1, Ordering::Relaxed));
         let (log_folder, keeps_log) = match logs {
@@ -98,7 +98,7 @@ impl WorkerProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
-            // Ctrl-C is for the runner, which then tells its workers.
+            // Ctrl-C must reach only the runner, which then tells its workers.
             .process_group(0)
             .spawn()
             .at_path("start the worker", &command.program)?;
@@ -119,25 +119,29 @@ impl WorkerProcess {
         Ok(WorkerProcess { id, child, stdin, log, keeps_log, memory_hint: command.memory_hint, has_greeted: false, closed: None })
     }
 
-    fn last_words(&self) -> String {
+    /// The last lines that the worker wrote to its log.
+    fn end_of_log(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
         last.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
-    /// The worker, if it still runs, and whatever it has started: a script in its place would leave its children behind, which may go on
-    /// writing to its log.
+    /// Kills the worker, if it still runs, and every process that it has started. A script that
+    /// stands for the worker would leave its children behind, which may continue to write to the
+    /// log.
     fn kill_its_group(&self) {
         // SAFETY: a plain signal to the process group that was made for this worker.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
     }
 
-    /// Closes its stdin and waits; a while after that it is killed. How it ended, if by itself.
+    /// Closes the worker's stdin, waits for it to end, and kills it after a while. Gives its exit
+    /// status if it ended by itself.
     fn end(&mut self) -> Option<ExitStatus> {
         self.close();
         let closed = self.closed.unwrap_or_else(Instant::now);
-        // One that never greeted has nothing to clean up. Where it is on its way out it is waited for, for its exit code.
+        // A worker that never sent a hello has nothing to clean up. If it is already ending, its
+        // exit code is waited for.
         let grace = if self.has_greeted { GRACE } else { GRACE / 5 };
         loop {
             match self.child.try_wait() {
@@ -178,10 +182,10 @@ impl Worker for WorkerProcess {
             Some((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
             Some((None, Some(code))) => format!("the worker ended with exit code {code}"),
             Some((None, None)) => "the worker is gone".to_string(),
-            None => "the worker said no more and did not end by itself".to_string(),
+            None => "the worker fell silent and did not end by itself".to_string(),
         };
-        let last = self.last_words();
-        let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
+        let last = self.end_of_log();
+        let said = if last.is_empty() { String::new() } else { format!("; its log ends with: {last}") };
         let was_killed = status.is_some_and(|status| status.signal() == Some(9));
         let memory = was_killed.then(|| self.memory_hint.to_string());
         let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
@@ -208,21 +212,22 @@ impl Worker for WorkerProcess {
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.end();
-        // An empty log says nothing that anybody needs.
+        // Nobody needs an empty log.
         if self.log.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             let _ = std::fs::remove_file(&self.log);
         }
     }
 }
 
-/// The next whole line, or the start of one that is longer than any message; `None` at the end, which may come within a line.
+/// The next whole line, or the start of a line that is longer than any message. `None` at the end
+/// of the stream, which may come within a line.
 fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     lines.take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
     (line.ends_with(b"\n") || line.len() as u64 == LONGEST_LINE).then_some(line)
 }
 
-/// What a whole line of the worker's says.
+/// Reads one line from the worker.
 fn understand(line: &[u8], program: &Path) -> Heard {
     #[derive(Deserialize)]
     struct AnyHello {
@@ -238,18 +243,20 @@ fn understand(line: &[u8], program: &Path) -> Heard {
     }
 }
 
-const BUILD_ANEW: &str = "build both programs again: `make build`";
+const BUILD_AGAIN: &str = "build both programs again: `make build`";
 
 fn other_protocol(protocol: u32, program: &Path) -> Error {
-    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_ANEW)
+    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_AGAIN)
 }
 
 fn nonsense(line: &[u8], program: &Path) -> Error {
     if line.len() as u64 >= LONGEST_LINE {
-        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20)).at_path(program).hint(BUILD_ANEW);
+        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20))
+            .at_path(program)
+            .hint(BUILD_AGAIN);
     }
     let start: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
-    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_ANEW)
+    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_AGAIN)
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// Reads the file once, in pieces: memory does not grow with its size. What is no regular file may never end: an error.
+    /// Reads the file once, in pieces, so memory does not grow with its size. A file that is not
+    /// regular is an error, because it may never end.
     pub fn of_file(path: &Path) -> Result<Self> {
         let mut file = regular_file::open(path)?;
         let mut hasher = Sha256::new();
@@ -44,7 +45,7 @@ impl Digest {
         self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
     }
 
-    /// Enough of it for a person to tell two apart.
+    /// Its first digits: enough for a person to tell two apart.
     pub fn short(&self) -> String {
         self.hex()[..12].to_string()
     }
@@ -83,8 +84,8 @@ impl FromStr for Digest {
     }
 }
 
-/// Of a hexadecimal digit its value. Only small letters: two texts, as two names of files, never
-/// mean one digest.
+/// The value of a hexadecimal digit. Only small letters are accepted, so that two texts (and two
+/// names of files) never mean the same digest.
 fn digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),

@@ -1,4 +1,5 @@
-//! Files that are whole or absent: written beside their place and renamed, removed by a rename first.
+//! Files that are complete or absent: they are written under another name and then renamed, and
+//! removed by way of a rename.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -13,27 +14,28 @@ use walkdir::{DirEntry, WalkDir};
 use crate::error::{AtPath, Result};
 use crate::regular_file;
 
-/// Whether a file must outlast a power failure, or may be lost with it because it can be made again.
+/// Whether a file must survive a power failure, or may be lost because it can be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// On the disk before the call returns, under its name.
+    /// The file is on the disk under its name before the call returns.
     Synced,
-    /// Whole or absent for every process from now on; a power failure may take it.
+    /// Every process finds the file complete or absent, but a power failure may lose it.
     Remade,
 }
 
-/// Work of so long is worth waiting for the disk; shorter work, waited for each time, would take longer than it does.
+/// The result of work that took this long is synced to the disk at once. Syncing after each piece
+/// of shorter work would take longer than the work itself.
 pub const WORTH_SYNCING: Duration = Duration::from_secs(30);
 
-/// How the names of files begin that are being written.
+/// The start of the names of files that are being written.
 const BEING_WRITTEN: &str = ".tmp";
 
-/// Whether the name is that of a file that is being written, or was when its writer was killed.
+/// Whether a file of this name is being written, or was when its writer was killed.
 pub fn is_being_written(name: &str) -> bool {
     name.starts_with(BEING_WRITTEN)
 }
 
-/// Writes a file so that a reader sees the old content or the new, never a part.
+/// Writes a file so that a reader sees the old content or the new content, never a part.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, bytes, Durability::Synced)
 }
@@ -44,8 +46,8 @@ pub fn write_with(path: &Path, bytes: &[u8], durability: Durability) -> Result<(
     if durability == Durability::Synced { sync_folder(folder_of(path)) } else { Ok(()) }
 }
 
-/// Writes a file that outlasts a power failure unless there is one of its name, and tells whether
-/// it did.
+/// Writes a file that survives a power failure, unless a file of this name exists, and tells
+/// whether it was written.
 pub fn write_if_absent(path: &Path, bytes: &[u8]) -> Result<bool> {
     match written_aside(path, bytes, Durability::Synced)?.persist_noclobber(path) {
         Ok(_) => sync_folder(folder_of(path)).map(|()| true),
@@ -58,7 +60,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What the file is to hold, beside its place.
+/// The content of the file, under a temporary name beside its final one.
 fn written_aside(path: &Path, bytes: &[u8], durability: Durability) -> Result<NamedTempFile> {
     let folder = folder_of(path);
     let new = || tempfile::Builder::new().prefix(BEING_WRITTEN).permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
@@ -83,7 +85,8 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_atomically(path, &text)
 }
 
-/// More than any JSON file of the store or of an export has, and less than a machine's memory.
+/// In bytes. Larger than any JSON file of the store or of an export, and smaller than the memory of
+/// a machine.
 const LARGEST_JSON: u64 = 1 << 30;
 
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -91,12 +94,12 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&text).at_path("understand", path)
 }
 
-/// Puts a folder's entries on the disk.
+/// Syncs a folder's entries to the disk.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).at_path("open", folder)?.sync_all().at_path("write", folder)
 }
 
-/// Makes a folder, if it is not there, that a power failure does not take.
+/// Makes a folder, if it does not exist, so that it survives a power failure.
 pub fn create_synced_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -105,8 +108,8 @@ pub fn create_synced_folder(folder: &Path) -> Result<()> {
     folder.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Removes a file or a folder, if it is there. Whoever is killed meanwhile leaves all of it or nothing in its place: a folder is
-/// moved into `aside`, on the same disk, and is emptied there.
+/// Removes a file or a folder, if it exists. A process that is killed meanwhile leaves it complete
+/// or absent: a folder is first moved into `aside`, on the same disk, and emptied there.
 pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() && path.parent() == Some(aside) => fs::remove_dir_all(path),
@@ -124,8 +127,8 @@ pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
     }
 }
 
-/// The entries of a walk. What vanishes meanwhile, or was never there, is left out; what cannot be read is an error, never
-/// taken for empty.
+/// The entries of a walk. Entries that vanish meanwhile, or a folder that does not exist, are left
+/// out. A folder that cannot be read is an error: it must not look empty.
 pub fn walked(walk: WalkDir) -> impl Iterator<Item = Result<DirEntry>> {
     walk.into_iter().filter_map(|entry| match entry {
         Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => None,
@@ -169,7 +172,7 @@ mod tests {
     fn a_folder_that_is_not_there_has_no_entries_and_one_that_cannot_be_read_is_an_error() {
         let place = tempfile::tempdir().unwrap();
         assert_eq!(walked(WalkDir::new(place.path().join("absent"))).count(), 0);
-        // A loop of links cannot be read, whatever rights one has.
+        // A loop of links cannot be read, even with all access rights.
         std::os::unix::fs::symlink("loop", place.path().join("loop")).unwrap();
         assert!(walked(WalkDir::new(place.path()).follow_links(true)).any(|entry| entry.is_err()));
     }

@@ -1,5 +1,5 @@
-//! Files of the store that say in which format they are written. What a newer program wrote is told
-//! from what is broken: the latter may be replaced, the former never.
+//! Files of the store that state the format they are written in. Files of a newer program are
+//! distinguished from broken ones: broken files may be replaced, newer ones never.
 
 use std::fmt::Display;
 
@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
-/// What is read from JSON that has a field `format`.
+/// A type that is read from JSON with a field `format`.
 pub trait Formatted: DeserializeOwned {
     /// What a person calls such a file: "record".
     const WHAT: &'static str;
-    /// The format that this program writes, the only one that it reads.
+    /// The format that this program writes, and the only one that it reads.
     const FORMAT: u32;
 
     /// The format that was read.
@@ -24,12 +24,12 @@ pub trait Formatted: DeserializeOwned {
 pub enum Misread {
     /// A newer program wrote it, in this format.
     Newer(u64),
-    /// It is not what it should be, for this reason.
+    /// It is malformed, for this reason.
     Broken(String),
 }
 
 impl Misread {
-    /// As an error about the file at `place`.
+    /// An error about the file at `place`.
     pub fn into_error<T: Formatted>(self, place: impl Display) -> Error {
         let (what, known) = (T::WHAT, T::FORMAT);
         match self {
@@ -43,7 +43,7 @@ impl Misread {
     }
 }
 
-/// The one field that every format has.
+/// The only field that every format has.
 #[derive(Deserialize)]
 struct Marked {
     format: u64,
@@ -56,8 +56,8 @@ pub fn understand<T: Formatted>(text: &[u8]) -> Result<T, Misread> {
         Ok(value) => format!("it has the format {}, and this program reads {}", value.format(), T::FORMAT),
         Err(error) => error.to_string(),
     };
-    // A newer format may have other fields, or mean something else by the same ones: its number is
-    // all that can be read.
+    // A newer format may have other fields, or give the same ones another meaning. Only its number
+    // can be read.
     match serde_json::from_slice::<Marked>(text) {
         Ok(marked) if marked.format > u64::from(T::FORMAT) => Err(Misread::Newer(marked.format)),
         _ => Err(Misread::Broken(problem)),

@@ -1,10 +1,13 @@
-//! Removing what nobody needs any more. What that is, is a pure function of an inventory, the keys that are asked for, and now.
+//! Removes what nobody needs any more. What to remove is a pure function of an inventory, the keys
+//! that are asked for, and the time.
 //!
-//! Kept: every record that one of the last runs, the last run of any experiment, or an experiment as it stands now needs, and
-//! the objects of these records. Runs of a whole experiment and those for a part of it (one export) are counted apart, so that many of
-//! the latter make none of the former forgotten. A run that did not come to its end knows the keys of some of its stages only:
-//! beside it the last run that knows all of them is kept. Runs themselves are small and stay. Work in progress is nobody's while
-//! nobody uses the store; how far an interrupted stage came is kept as long as it is needed and not finished.
+//! Records are kept if one of the last runs, the last run of any experiment, or an experiment as it
+//! is now needs them, and with them their objects. Runs of a whole experiment are counted
+//! separately from runs for a part of it (one export), so that many exports do not push out a run.
+//! An unfinished run knows the keys of only some of its stages, so the last run that knows all keys
+//! is kept beside it. Runs themselves are small and stay. While nobody uses the store, work in
+//! progress has no owner and is removed. The state of an interrupted stage is kept as long as the
+//! stage is needed and not finished.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,11 +23,11 @@ use crate::error::Result;
 
 #[derive(Debug, Clone)]
 pub struct Keep {
-    /// The last so many runs.
+    /// How many of the last runs count.
     pub runs: usize,
     /// Keys that experiments need as they stand now.
     pub keys: HashSet<StageKey>,
-    /// Records younger than this stay, whoever needs them.
+    /// Records younger than this stay, even if nobody needs them.
     pub younger_than: TimeDelta,
 }
 
@@ -42,7 +45,7 @@ impl Garbage {
     }
 }
 
-/// What nobody needs.
+/// Finds what nobody needs.
 pub fn garbage(inventory: &Inventory, keep: &Keep, now: DateTime<Utc>) -> Garbage {
     let needed = needed(inventory, keep);
     let is_young = |record: &RecordEntry| record.made.is_some_and(|made| now - made < keep.younger_than);
@@ -75,7 +78,7 @@ fn needed(inventory: &Inventory, keep: &Keep) -> HashSet<StageKey> {
     needed
 }
 
-/// Removes it: records first, so that no record ever names an object that is gone.
+/// Removes the garbage: records first, so that no record ever names an object that is gone.
 pub fn remove_all(store: &Store, garbage: &Garbage, _alone: &AloneLock) -> Result<()> {
     let remove = |path| remove_whole(path, &store.tmp());
     garbage.records.iter().try_for_each(|record| remove(&record.path))?;
@@ -87,8 +90,8 @@ pub fn remove_all(store: &Store, garbage: &Garbage, _alone: &AloneLock) -> Resul
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::history::Scope;
     use super::super::inventory::RunEntry;
+    use super::super::runs::Scope;
     use super::*;
 
     fn key(name: &str) -> StageKey {
@@ -119,7 +122,8 @@ mod tests {
         DateTime::parse_from_rfc3339("2026-01-31T00:00:00Z").unwrap().to_utc()
     }
 
-    /// Names of the records that go, of nine days each, where so many runs are kept.
+    /// Names of the records that are removed where this many runs are kept; the records are nine
+    /// days old.
     fn forgotten(names: &[&str], runs: Vec<RunEntry>, keep_runs: usize) -> Vec<String> {
         let records = names.iter().map(|name| record(name, 9, january())).collect();
         let keep = Keep { runs: keep_runs, keys: HashSet::new(), younger_than: TimeDelta::zero() };

@@ -1,5 +1,5 @@
-//! What lies in a store, for deciding what of it nobody needs. What cannot be read is an error: taken for absent, it would make
-//! others look like garbage.
+//! Everything that a store contains, for deciding what nobody needs. A file that cannot be read is
+//! an error: if it were taken for absent, files that it needs would look like garbage.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,21 +11,22 @@ use walkdir::WalkDir;
 use super::digest::Digest;
 use super::file::{is_being_written, walked};
 use super::format::Misread;
-use super::history::{Run, RunState, Scope};
 use super::key::StageKey;
 use super::lock::AloneLock;
 use super::record::Record;
+use super::runs::{Run, RunState, Scope};
 use super::{Store, StoredRecord};
 use crate::error::{Error, Result};
 
-/// What lies in a store.
+/// Everything that a store contains.
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub records: Vec<RecordEntry>,
     pub objects: Vec<ObjectEntry>,
     /// The newest first.
     pub runs: Vec<RunEntry>,
-    /// Work in progress, locks, states of interrupted stages, objects put aside, files whose writer was killed.
+    /// Work in progress, locks, states of interrupted stages, quarantined objects, and files whose
+    /// writer was killed.
     pub leftovers: Vec<Leftover>,
 }
 
@@ -36,7 +37,7 @@ pub struct RecordEntry {
     pub name: String,
     pub made: Option<DateTime<Utc>>,
     pub outputs: Vec<Digest>,
-    /// Whether its outputs are all there.
+    /// Whether all its outputs are in the store.
     pub is_whole: bool,
 }
 
@@ -60,11 +61,11 @@ pub struct RunEntry {
 pub struct Leftover {
     pub path: PathBuf,
     pub bytes: u64,
-    /// The interrupted stage that could go on from it.
+    /// The interrupted stage that could continue from it.
     pub of_stage: Option<StageKey>,
 }
 
-/// Everything that lies in a store that nobody else uses.
+/// Takes the inventory of a store that nobody else uses.
 pub fn take(store: &Store, _alone: &AloneLock) -> Result<Inventory> {
     let objects = store.objects()?.into_iter().map(|(digest, path)| ObjectEntry { digest, bytes: size(&path), path });
     Ok(Inventory { records: records(store)?, objects: objects.collect(), runs: runs(store)?, leftovers: leftovers(store)? })
@@ -75,7 +76,7 @@ fn records(store: &Store) -> Result<Vec<RecordEntry>> {
     for StoredRecord { path, record } in store.records()? {
         let record = match record {
             Ok(record) => record,
-            // What it needs cannot be known.
+            // The stages that it needs cannot be known.
             Err(newer @ Misread::Newer(_)) => return Err(newer.into_error::<Record>(path.display())),
             // No run can use it, and `verify` removes it.
             Err(Misread::Broken(_)) => continue,
@@ -92,7 +93,7 @@ fn records(store: &Store) -> Result<Vec<RecordEntry>> {
     Ok(entries)
 }
 
-/// Keys of a plan, and whether they are all of them.
+/// The keys of a plan, and whether all its keys are known.
 type PlanKeys = (Vec<StageKey>, bool);
 
 fn runs(store: &Store) -> Result<Vec<RunEntry>> {
@@ -126,8 +127,8 @@ fn unknown_need(store: &Store, id: &str, error: Error) -> Error {
     ))
 }
 
-/// Walks a folder of the store for what is to be removed. A link in its place is not followed: what
-/// is there is somebody else's.
+/// Walks a folder of the store for what is to be removed. A link instead of the folder is not
+/// followed, because it leads to files of somebody else.
 fn walk_folder(store: &Store, name: &str) -> WalkDir {
     WalkDir::new(store.root().join(name)).follow_root_links(false)
 }
@@ -152,7 +153,7 @@ fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
     Ok(leftovers)
 }
 
-/// Bytes of a file, or of all files in a folder; of a link none.
+/// The bytes of a file, or of all files in a folder. A link counts as none.
 pub fn size(path: &Path) -> u64 {
     let files = WalkDir::new(path).follow_root_links(false).into_iter().flatten().filter(|entry| entry.file_type().is_file());
     files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
@@ -165,7 +166,7 @@ mod tests {
     use super::super::tests::record_of;
     use super::*;
 
-    /// Of a store that nobody has open.
+    /// The inventory of a store that nobody has open.
     fn inventory(root: &Path) -> Result<Inventory> {
         let mut store = Store::open(root, None)?;
         let alone = store.use_alone(|| ())?;

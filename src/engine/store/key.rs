@@ -1,13 +1,15 @@
 //! Stage keys: the name of a result before it exists.
 //!
-//! The contract, which everything else leans on:
+//! The contract that everything else relies on:
 //!
 //! * key = SHA-256 of the canonical JSON of `{format, kind, version, parameters, inputs}`.
-//! * `parameters` are those that change the output, and nothing else: no path of a machine, no time, thread count, device name
-//!   or log level. What a machine does change (speed figures) carries the machine in its parameters.
-//! * `inputs` are digests of *content*, not keys: an input that is made again bit for bit leaves every later key as it was
-//!   (early cut-off).
-//! * `version` is a constant beside the stage's parameters ([`crate::plan::kind::StageKind`]), raised when its output changes.
+//! * `parameters` are those that change the output, and nothing else: no path of a machine, no
+//!   time, thread count, device name or log level. Stages whose output depends on the machine
+//!   (speed figures) have the machine among their parameters.
+//! * `inputs` are digests of *content*, not keys: an input that is made again with the same bytes
+//!   leaves every later key unchanged (early cut-off).
+//! * `version` is a constant beside the stage's parameters ([`crate::plan::kind::StageKind`]),
+//!   raised when its output changes.
 //! * canonical JSON: object keys sorted, no white space, numbers as serde_json prints them.
 //!
 //! | changes | key changes? |
@@ -30,7 +32,8 @@ use super::name::PlainName;
 /// Raised when the form of a key itself changes.
 pub const KEY_FORMAT: u32 = 1;
 
-/// What a key is made of; kept in the stage's record, so that a rerun can name the field that changed.
+/// The parts of a key. The stage's record keeps them, so that a later run can name the field that
+/// changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyParts {
     pub kind: PlainName,
@@ -66,9 +69,10 @@ impl KeyParts {
     }
 }
 
-/// The key of a stage from its parts, the parameters as canonical JSON already. `inputs`: sorted by name.
+/// The key of a stage from its parts. `parameters` is canonical JSON, and `inputs` are sorted by
+/// name.
 pub fn key_of<'a>(kind: &str, version: u32, parameters: &str, inputs: impl Iterator<Item = (&'a str, Digest)>) -> StageKey {
-    // The canonical JSON of all parts: their names in order, no white space.
+    // The canonical JSON of all parts: names in order, no white space.
     let mut text = format!("{{\"format\":{KEY_FORMAT},\"inputs\":{{");
     for (index, (name, digest)) in inputs.enumerate() {
         let comma = if index > 0 { "," } else { "" };
@@ -78,7 +82,8 @@ pub fn key_of<'a>(kind: &str, version: u32, parameters: &str, inputs: impl Itera
     StageKey(Digest::of_bytes(text.as_bytes()))
 }
 
-/// JSON with sorted keys and no white space, whatever order the values were built in.
+/// JSON with sorted keys and without white space, independent of the order in which values were
+/// added.
 pub fn canonical_json(value: &Value) -> String {
     let mut text = String::new();
     write_canonical(value, &mut text);

@@ -1,4 +1,5 @@
-//! The locks of a store: one for each stage while it is made, and one that tells whether anybody uses the store at all.
+//! The locks of a store: one for each stage while it is made, and one that tells whether anybody
+//! uses the store at all.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +11,7 @@ use super::Store;
 use super::key::StageKey;
 use crate::error::{AtPath, Error, Result};
 
-/// Held while a stage is made; given back when dropped, or by the system when the process dies.
+/// Held while a stage is made. It is released when dropped, or by the system when the process dies.
 #[derive(Debug)]
 pub struct StageLock {
     _file: File,
@@ -19,14 +20,16 @@ pub struct StageLock {
 
 impl Drop for StageLock {
     fn drop(&mut self) {
-        // Still held here, so that whoever waits for this file finds that its name is gone and begins anew.
+        // The lock is still held here, so a process that waits for this file finds that the name is
+        // gone and starts over.
         let _ = fs::remove_file(&self.path);
     }
 }
 
 impl Store {
-    /// Waits for the right to make this stage. Call [`Store::record`] again once it is held: another process may have made it.
-    /// `on_wait` is called once if somebody else holds it.
+    /// Waits for the right to make this stage. Call [`Store::record`] again once the lock is held,
+    /// because another process may have made the stage. `on_wait` is called once if somebody else
+    /// holds the lock.
     pub fn lock(&self, key: &StageKey, on_wait: impl FnOnce(&str)) -> Result<StageLock> {
         let path = self.root().join("locks").join(format!("{}.lock", key.hex()));
         let mut on_wait = Some(on_wait);
@@ -41,15 +44,15 @@ impl Store {
             if !is_named(&file, &path) {
                 continue;
             }
-            // Who holds it, for whoever waits.
+            // Tells waiting processes who holds the lock.
             file.set_len(0).at_path("write the lock", &path)?;
             (&file).write_all(format!("process {}", std::process::id()).as_bytes()).at_path("write the lock", &path)?;
             return Ok(StageLock { _file: file, path });
         }
     }
 
-    /// Waits a while until nobody else uses the store, and keeps it so: for removing what nobody needs.
-    /// `on_wait` is called once if somebody does.
+    /// Waits for a limited time until nobody else uses the store, and keeps others out, so that
+    /// garbage can be removed. `on_wait` is called once if somebody uses the store.
     pub fn use_alone(&mut self, on_wait: impl FnOnce()) -> Result<AloneLock> {
         let path = self.root().join(USE_LOCK);
         self.give_up_use();
@@ -71,9 +74,10 @@ impl Store {
     }
 }
 
-/// Held by every process that uses the store, shared; alone by the one that removes from it.
+/// Every process that uses the store holds this lock shared; a process that removes from the store
+/// holds it exclusively.
 pub(super) const USE_LOCK: &str = "use.lock";
-/// A worker whose runner was killed needs some seconds to end.
+/// A worker whose runner was killed takes some seconds to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -81,7 +85,7 @@ pub struct AloneLock {
     _file: File,
 }
 
-/// Says that this process uses the store, as long as the file is kept.
+/// Marks the store as used by this process, as long as the file is kept open.
 pub(super) fn announce_use(root: &Path) -> Result<File> {
     let path = root.join(USE_LOCK);
     let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
@@ -89,7 +93,8 @@ pub(super) fn announce_use(root: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Whether the open file is still the one that the path names: its holder may have removed it while we waited.
+/// Whether the path still names the open file. The holder may have removed it while this process
+/// waited.
 fn is_named(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(named)) => ours.ino() == named.ino() && ours.dev() == named.dev(),

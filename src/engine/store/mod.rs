@@ -8,39 +8,41 @@
 //!   partial/<key>/              how far an interrupted stage came, to go on from there
 //!   locks/<key>.lock            held by the worker that makes the stage
 //!   tmp/                        work in progress; nothing in it is ever read as a result
-//!   quarantine/                 objects whose bytes were not what their names say
-//!   distrusted/<digest>         the common store's copy of this object was not what its name says
-//!   runs/<run>/                 every invocation: what it was, what happened, its workers' logs
+//!   quarantine/                 objects whose bytes did not match their digests
+//!   distrusted/<digest>         the shared store's copy of this object did not match its digest
+//!   runs/<run>/                 one run: its description, what happened, its workers' logs
 //!   plans/<digest>.json         what runs planned: resolved recipes, stages, keys
 //!   stat/                       digests of data files, remembered by size, time and inode
-//!   devices/                    what a device said of itself
+//!   devices/                    what a worker reported about its device
 //! ```
 //!
-//! Promises: an object is complete or absent (written under tmp/, synced, renamed; removed by way of tmp/); a record is written last, so a stage that
-//! was interrupted leaves nothing that looks finished; a lock is held only by whoever writes; an object's bytes are compared
-//! with its name before a process first uses it. A file that is stored gets a fixed time of modification, so that planning
-//! sees at a glance whether somebody wrote to it since.
+//! The store makes these promises. An object is complete or absent: it is written under tmp/,
+//! synced and renamed, and removed by way of tmp/. A record is written last, so an interrupted
+//! stage leaves nothing that looks finished. Only writers hold locks. The bytes of an object are
+//! compared with its digest before a process first uses it. A stored file gets a fixed modification
+//! time, so that planning sees without reading it whether somebody has written to it.
 //!
-//! What others made is not trusted: names that become files' names are plain ([`name`]), a record
-//! that is held as a whole has the key of its parts ([`record`]), and what a newer program wrote is
-//! refused and stays as it is ([`mod@format`]).
+//! Content that others made is not trusted. Names that become file names are plain ([`name`]), a
+//! record that is read as a whole must have the key of its parts ([`record`]), and files that a
+//! newer program wrote are refused and left as they are ([`mod@format`]).
 //!
-//! A lab's common store may stand in front of one's own: what is there is read from there, and it is never written to. A copy
-//! there that is broken is not used again.
+//! A shared store, such as that of a lab, may stand in front of a user's own store. Objects and
+//! records are read from it where it has them, and it is never written to. A broken copy in it is
+//! not used again.
 
 pub mod digest;
+pub mod earlier_runs;
 pub mod file;
 pub mod format;
 pub mod gc;
-pub mod history;
 pub mod inventory;
 pub mod key;
 pub mod lock;
-pub mod memory;
 pub mod name;
 mod objects;
 pub mod record;
 mod records;
+pub mod runs;
 pub mod stat;
 pub mod tree;
 pub mod verify;
@@ -61,32 +63,33 @@ use key::StageKey;
 pub use records::{LONGEST_RECORD, StoredRecord};
 
 pub const LAYOUT: &str = "surgcam-store 1";
-/// Names the layout, in the store's root.
+/// The file in the store's root that names the layout.
 pub const FORMAT_FILE: &str = "FORMAT";
-/// That file is no longer than so many bytes.
+/// The most bytes that this file may have.
 pub const LONGEST_FORMAT: u64 = 4096;
 const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
 
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-    /// A common store that is only read.
+    /// A shared store that is only read.
     shared: Option<PathBuf>,
-    /// Tells others that somebody is here.
+    /// Tells other processes that this one uses the store.
     in_use: Option<Arc<File>>,
-    /// Objects whose bytes this process has compared with their names.
+    /// Objects whose bytes this process has compared with their digests.
     verified: Arc<Mutex<HashSet<Digest>>>,
 }
 
 impl Store {
-    /// Opens the store in a folder, making it if it is not there, with a common store in front of it if one is given.
+    /// Opens the store in a folder, with a shared store in front of it if one is given. The store
+    /// is made if it does not exist.
     pub fn open(root: &Path, shared: Option<&Path>) -> Result<Self> {
         let format = root.join(FORMAT_FILE);
         if !is_of_our_format(root)? {
             if has_other_things(root)? {
-                return Err(Error::usage("this folder is no store, and has other things in it")
+                return Err(Error::usage("this folder is not a store, and it contains other files")
                     .at_path(root)
-                    .hint("name the store's folder, or an empty one to make it a store"));
+                    .hint("give the folder of a store, or an empty folder for a new one"));
             }
             for folder in FOLDERS {
                 let folder = root.join(folder);
@@ -98,7 +101,7 @@ impl Store {
         if let Some(shared) = shared
             && !is_of_our_format(shared)?
         {
-            return Err(Error::usage("the shared store is no store").at_path(shared).hint("check the setting `shared_store`"));
+            return Err(Error::usage("the shared store is not a store").at_path(shared).hint("check the setting `shared_store`"));
         }
         let in_use = Some(Arc::new(lock::announce_use(&root)?));
         Ok(Store { root, shared: shared.map(Path::to_path_buf), in_use, verified: Arc::default() })
@@ -127,13 +130,15 @@ impl Store {
         self.root.join("devices").join(format!("{name}.json"))
     }
 
-    /// Where a stage keeps how far it came, to go on after an interruption; for the holder of its lock.
+    /// The folder for the state from which an interrupted stage continues. Only the holder of the
+    /// stage's lock may use it.
     pub fn partial_folder(&self, key: &StageKey) -> PathBuf {
         self.root.join("partial").join(key.hex())
     }
 
-    /// A fresh folder for a stage's outputs; gone when dropped, whatever was not stored. The caller holds the stage's lock,
-    /// so whatever an earlier, killed worker left for this stage is nobody's and is removed.
+    /// A new folder for a stage's outputs. When it is dropped, everything in it that was not stored
+    /// is removed. The caller holds the stage's lock, so files that an earlier, killed worker left
+    /// for this stage have no owner and are removed.
     pub fn workspace(&self, key: &StageKey) -> Result<tempfile::TempDir> {
         let (parent, name) = (self.tmp(), key.hex());
         file::remove_whole(&parent.join(&name), &parent)?;
@@ -141,7 +146,7 @@ impl Store {
     }
 }
 
-/// `false`: there is none yet.
+/// `false` where there is no store yet.
 fn is_of_our_format(root: &Path) -> Result<bool> {
     match regular_file::try_read(&root.join(FORMAT_FILE), LONGEST_FORMAT) {
         Ok(text) => check_layout(&text)
@@ -151,7 +156,7 @@ fn is_of_our_format(root: &Path) -> Result<bool> {
     }
 }
 
-/// An error unless this is the text of the file FORMAT of a store that this program can use.
+/// Checks the text of the file FORMAT: an error unless this program can use the store.
 pub fn check_layout(text: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(text);
     let found = text.trim();
@@ -164,7 +169,7 @@ pub fn check_layout(text: &[u8]) -> Result<()> {
     Err(Error::usage(format!("the store has the format `{}`{by}; this program writes `{LAYOUT}`", beginning.escape_debug())))
 }
 
-/// Whether a folder has what no store has, not even one whose making was interrupted.
+/// Whether a folder contains files that no store has, not even one whose creation was interrupted.
 fn has_other_things(root: &Path) -> Result<bool> {
     for entry in walked(WalkDir::new(root).min_depth(1).max_depth(1)) {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -182,13 +187,14 @@ mod tests {
     use super::*;
     use key::KeyParts;
     use name::PlainName;
-    use record::{Machine, RECORD_FORMAT, Record};
+    use record::{Environment, RECORD_FORMAT, Record};
 
     pub(super) fn pack() -> PlainName {
         PlainName::literal("pack")
     }
 
-    /// Of a stage that wrote a file and a folder; its objects are stored, itself is not.
+    /// The record of a stage that wrote a file and a folder. The objects are stored, the record is
+    /// not.
     pub(super) fn record_of(store: &Store, content: &str) -> Record {
         let parts = KeyParts { kind: pack(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
         let key = parts.key();
@@ -205,11 +211,11 @@ mod tests {
             outputs,
             started: String::new(),
             seconds: 0.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         }
     }
 
-    /// A finished stage of a store that nobody has open.
+    /// The record of a finished stage, in a store that nobody has open.
     fn recorded_in(root: &Path) -> Record {
         let store = Store::open(root, None).unwrap();
         let record = record_of(&store, "abc");
@@ -327,7 +333,7 @@ mod tests {
     fn what_is_left_of_an_object_is_replaced_by_a_whole_one() {
         let folder = tempfile::tempdir().unwrap();
         let record = record_of(&Store::open(folder.path(), None).unwrap(), "abc");
-        // Another process finds it.
+        // Another process finds the broken object.
         let store = Store::open(folder.path(), None).unwrap();
         let digest = record.outputs["folder"].digest;
         fs::remove_file(store.object_path(&digest).join("one")).unwrap();

@@ -7,20 +7,21 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
-/// No name is longer than this.
+/// The most characters that a name may have.
 const LONGEST: usize = 100;
 
-/// A name that is safe as the name of a file: ASCII letters, digits, `-`, `_` and `.`, the first a
-/// letter or a digit. So no record that somebody else wrote can name a place outside its folder.
+/// A name that is safe as a file name: ASCII letters, digits, `-`, `_` and `.`, beginning with a
+/// letter or a digit. A record that somebody else wrote can therefore not name a path outside its
+/// folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PlainName(Cow<'static, str>);
 
 impl PlainName {
-    /// A name that stands in the code.
+    /// A name that is written in the code.
     ///
     /// # Panics
-    /// Where the code has a name that is not plain.
+    /// Where the name in the code is not plain.
     pub const fn literal(name: &'static str) -> Self {
         assert!(is_plain(name), "a name in the code must be plain");
         PlainName(Cow::Borrowed(name))

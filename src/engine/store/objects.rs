@@ -1,7 +1,9 @@
-//! Objects: where they lie, whether they are what their names say, how new ones come in and broken ones go out.
+//! Objects: their paths, whether they match their digests, how new ones are stored and broken ones
+//! are taken out of use.
 //!
-//! A broken object of this store is put aside. A broken copy in the common store cannot be, for nothing is written there: it is
-//! noted here, and from then on it counts as absent, so that the next run makes the object again and keeps it in this store.
+//! A broken object of this store is moved to quarantine/. A broken copy in the shared store cannot
+//! be moved, because nothing is written there. It is noted in this store and counts as absent from
+//! then on, so that the next run makes the object again and keeps it in this store.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,39 +19,42 @@ use super::{Store, tree};
 use crate::error::{AtPath, Error, Result};
 use crate::regular_file;
 
-/// What is read into memory as a whole is no longer than so many bytes, whoever made it.
+/// The most bytes that are read into memory at once, whoever made the file.
 const LONGEST_SMALL_OBJECT: u64 = 256 << 20;
 
 impl Store {
-    /// Where the object lies: in this store, or in the common one; where it would be if it is in neither.
+    /// The object's path: in this store, or else in the shared one. If neither has it, the path
+    /// that it would have in this store.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
         let own = object_path_in(&self.root, digest);
         if self.shared.is_none() || own.exists() { own } else { self.common_object(digest).unwrap_or(own) }
     }
 
-    /// The common store's copy, unless it is known to be broken.
+    /// The shared store's copy, unless it is known to be broken.
     fn common_object(&self, digest: &Digest) -> Option<PathBuf> {
         let path = object_path_in(self.shared.as_ref()?, digest);
         (path.exists() && !self.note_of_broken(digest).exists()).then_some(path)
     }
 
-    /// Where it is noted that the common store's copy is broken.
+    /// The file that notes that the shared store's copy is broken.
     fn note_of_broken(&self, digest: &Digest) -> PathBuf {
         self.root.join("distrusted").join(digest.hex())
     }
 
-    /// Where an object of this store is put aside.
+    /// The path to which a broken object of this store is moved.
     fn quarantine_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("quarantine").join(digest.hex())
     }
 
-    /// Whether the object is there and, as far as a glance tells, as it was stored: a file that was written to since is read.
+    /// Whether the object is there and unchanged. Only a file whose modification time shows that it
+    /// was written to is read.
     pub(super) fn has_object(&self, digest: &Digest) -> bool {
         let own = object_path_in(&self.root, digest);
         match own.metadata() {
             Ok(metadata) if metadata.is_dir() || tree::is_untouched(&metadata) => true,
             Ok(_) => self.use_object(digest).is_ok_and(|path| {
-                // Copied here by other means, perhaps. The next glance shall be enough.
+                // It may have been copied here by other means. With its time reset, it need not be
+                // read again.
                 let _ = tree::mark_untouched(&path);
                 true
             }),
@@ -57,7 +62,7 @@ impl Store {
         }
     }
 
-    /// Whether an object that is here has the form and the size that a record tells. Its bytes are
+    /// Whether an object of the store has the form and the size that a record states. Its bytes are
     /// not read.
     pub fn is_as_told(&self, output: &Output) -> Result<bool> {
         let path = self.object_path(&output.digest);
@@ -68,7 +73,8 @@ impl Store {
         })
     }
 
-    /// Moves everything in a workspace into the store: each file or folder at its top is one output, by name.
+    /// Moves everything in a workspace into the store. Each file or folder at its top is one
+    /// output, by its name.
     pub fn store_outputs(&self, workspace: &Path) -> Result<Outputs> {
         let mut outputs = Outputs::new();
         for entry in fs::read_dir(workspace).at_path("list", workspace)? {
@@ -81,14 +87,15 @@ impl Store {
 
     fn store_object(&self, path: &Path) -> Result<Output> {
         let (digest, bytes, form) = tree::digest_of(path)?;
-        // A copy that is there is read before this one is thrown away for it: it may be what a bad disk left of an object.
+        // An existing copy is read before this one is dropped in its favour, because a bad disk may
+        // have damaged it.
         if self.use_object(&digest).is_err() {
             self.take_in(path, &digest)?;
         }
         Ok(Output { digest, form, bytes })
     }
 
-    /// Moves a file or folder of this digest to the place that is an object's.
+    /// Moves a file or folder of this digest to its path among the objects.
     pub fn take_in(&self, path: &Path, digest: &Digest) -> Result<()> {
         tree::settle(path, &self.root)?;
         let target = object_path_in(&self.root, digest);
@@ -103,8 +110,8 @@ impl Store {
         sync_folder(folder)
     }
 
-    /// The path of an object that is about to be read, its bytes compared with its name once in a process. One that is not
-    /// what its name says is taken out of use, so that the next run makes it again.
+    /// The path of an object that is about to be read. Its bytes are compared with its digest once
+    /// in a process. A broken object is taken out of use, so that the next run makes it again.
     pub fn use_object(&self, digest: &Digest) -> Result<PathBuf> {
         let path = self.object_path(digest);
         if !path.exists() {
@@ -127,7 +134,7 @@ impl Store {
         }
         Error::failure(format!("the object {} is not in the store any more", digest.short()))
             .at_path(path)
-            .hint("run the experiment again: it is made anew")
+            .hint("run the experiment again, which makes it again")
     }
 
     /// The bytes of an object that is a small file, checked like [`Store::use_object`].
@@ -135,7 +142,7 @@ impl Store {
         let path = self.object_path(digest);
         match regular_file::try_read(&path, LONGEST_SMALL_OBJECT).at_path("read", &path) {
             Ok(bytes) => self.check(digest, &tree::digest_of_bytes(&bytes), path).map(|_| bytes),
-            // Of an object that is not there, or not what its name says, this one tells more.
+            // This error says more about an object that is missing or broken.
             Err(error) => self.use_object(digest).and(Err(error)),
         }
     }
@@ -152,7 +159,8 @@ impl Store {
         Err(changed_elsewhere(digest, &path))
     }
 
-    /// Takes an object out of use, so that it is made again, and keeps it for whoever wants to know what happened.
+    /// Takes an object out of use, so that it is made again, and keeps it so that its damage can be
+    /// examined.
     pub(super) fn quarantine(&self, digest: &Digest) -> Result<PathBuf> {
         let target = self.quarantine_path(digest);
         if let Some(folder) = target.parent() {
@@ -161,7 +169,7 @@ impl Store {
         remove_whole(&target, &self.tmp())?;
         let path = object_path_in(&self.root, digest);
         match fs::rename(&path, &target) {
-            // Another process was quicker.
+            // Another process has already moved it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(target),
             Err(error) => Err(error).at_path("put aside", &path),
             Ok(()) => Ok(target),
@@ -172,7 +180,7 @@ impl Store {
         self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Every object of this store, the common one not included.
+    /// Every object of this store, without the shared store.
     pub fn objects(&self) -> Result<Vec<(Digest, PathBuf)>> {
         let mut objects = Vec::new();
         for entry in walked(WalkDir::new(self.root.join("objects")).min_depth(2).max_depth(2).sort_by_file_name()) {
@@ -187,16 +195,16 @@ impl Store {
 
 fn changed(digest: &Digest, place: &Path) -> Error {
     not_what_its_name_says(digest, place)
-        .hint("it is put aside; run the same command again, and it is made anew (`surgcam store verify` looks for more)")
+        .hint("it was moved to quarantine/; run the same command again to make it again (`surgcam store verify` looks for more)")
 }
 
 fn changed_elsewhere(digest: &Digest, place: &Path) -> Error {
     not_what_its_name_says(digest, place)
-        .hint("the common store's copy is not used any more; run the same command again, and it is made anew in your own store")
+        .hint("the shared store's copy is not used any more; run the same command again to make it in your own store")
 }
 
 fn not_what_its_name_says(digest: &Digest, place: &Path) -> Error {
-    Error::failure(format!("the object {} has changed since it was written: its bytes are not what its name says", digest.short()))
+    Error::failure(format!("the object {} has changed since it was written: its bytes do not match its digest", digest.short()))
         .at_path(place)
 }
 

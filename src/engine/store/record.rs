@@ -1,4 +1,4 @@
-//! The record of a finished stage: why it has its key, what came out, and how it was made.
+//! The record of a finished stage: the parts of its key, its outputs, and how it was made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use super::name::PlainName;
 
 pub const RECORD_FORMAT: u32 = 1;
 
-/// What a stage wrote, by its name.
+/// The outputs of a stage, by name.
 pub type Outputs = BTreeMap<PlainName, Output>;
 
-/// One that was read has the key of its parts: others cannot be read.
+/// A record that was read always has the key of its parts, because any other is refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedRecord")]
 pub struct Record {
@@ -27,10 +27,10 @@ pub struct Record {
     /// RFC 3339, UTC.
     pub started: String,
     pub seconds: f64,
-    pub machine: Machine,
+    pub machine: Environment,
 }
 
-/// A record as it stands in its file.
+/// A record as it is in its file.
 #[derive(Deserialize)]
 struct UncheckedRecord {
     format: u32,
@@ -40,7 +40,7 @@ struct UncheckedRecord {
     outputs: Outputs,
     started: String,
     seconds: f64,
-    machine: Machine,
+    machine: Environment,
 }
 
 impl TryFrom<UncheckedRecord> for Record {
@@ -66,7 +66,7 @@ impl Formatted for Record {
 }
 
 impl Record {
-    /// Names of outputs that are not what they were in another record of the same key.
+    /// Names of outputs that differ from those of another record of the same key.
     pub fn outputs_unlike<'a>(&'a self, other: &'a Record) -> Vec<&'a str> {
         let names = self.outputs.keys().chain(other.outputs.keys()).map(PlainName::as_str).collect::<BTreeSet<_>>();
         let digest = |record: &Record, name: &str| record.outputs.get(name).map(|output| output.digest);
@@ -78,8 +78,8 @@ impl Record {
     }
 }
 
-/// What planning needs of a record: quick to read, for there may be thousands. It has no parts, so
-/// nothing of it can be other than its key says.
+/// The fields of a record that planning needs. They are quick to read, because there may be
+/// thousands of records. Without the parts of the key there is nothing to compare with the key.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RecordHead {
     pub format: u32,
@@ -109,13 +109,13 @@ pub struct Output {
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     File,
-    /// A folder; its digest is that of the sorted list of its files' paths and digests.
+    /// A folder. Its digest is that of the sorted list of its files' paths and digests.
     Tree,
 }
 
-/// What ran the stage: for people and for the notes of a table, never part of a key.
+/// What a stage ran on and with: for people and for the notes of a table, never part of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Machine {
+pub struct Environment {
     pub host: String,
     pub device: String,
     pub threads: usize,
@@ -146,7 +146,7 @@ mod tests {
                 .collect(),
             started: String::new(),
             seconds: 0.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         };
         let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
         assert_eq!(record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first), ["history", "last", "other"]);
@@ -159,7 +159,7 @@ mod tests {
         let json = |kind: &str, version: u32, output: &str| {
             let output = serde_json::json!({(output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}});
             let parts_there = serde_json::json!({"kind": kind, "version": version, "parameters": {}, "inputs": {}});
-            let machine = Machine::default();
+            let machine = Environment::default();
             serde_json::json!({
                 "format": RECORD_FORMAT, "key": parts.key(), "name": "train", "parts": parts_there, "outputs": output,
                 "started": "", "seconds": 0.0, "machine": machine,

@@ -1,9 +1,9 @@
-//! Records of finished stages: where they lie, how they are found, written and listed.
+//! Records of finished stages: their paths, and how they are found, written and listed.
 //!
-//! A record of the common store, which others write to, is read as a whole each time, and so its
-//! key is compared with its parts. Of one's own store planning reads the heads alone, without the
-//! parts: what lies there was made here or was compared when it was pulled, `verify` compares it
-//! again, and a plan of ten thousand stages has no time to hash the parts of each.
+//! A record of the shared store, which others write to, is read as a whole each time, and its key
+//! is compared with its parts. In the user's own store planning reads only the heads, without the
+//! parts. Those records were made here or were compared when they were pulled, `verify` compares
+//! them again, and hashing the parts of ten thousand records would slow down every plan.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -20,10 +20,10 @@ use super::record::{Outputs, Record, RecordHead};
 use crate::error::{AtPath, Result};
 use crate::regular_file;
 
-/// No record is longer than so many bytes.
+/// The most bytes that a record may have.
 pub const LONGEST_RECORD: u64 = 16 << 20;
 
-/// What lies in the place of a record.
+/// A file where a record is expected, and what could be read of it.
 #[derive(Debug)]
 pub struct StoredRecord {
     pub path: PathBuf,
@@ -35,8 +35,8 @@ impl Store {
         record_path_in(self.root(), kind, key)
     }
 
-    /// The record of a finished stage whose outputs are all here; `None` if it must run. An error
-    /// where a newer program made it.
+    /// The record of a finished stage whose outputs are all here; `None` if the stage must run. A
+    /// record of a newer program is an error.
     pub fn record_head(&self, kind: &PlainName, key: &StageKey) -> Result<Option<RecordHead>> {
         let own: Option<RecordHead> = read_in(self.root(), kind, key)?;
         let head = match own {
@@ -60,7 +60,7 @@ impl Store {
         }
     }
 
-    /// This store's own record, even if its outputs are gone.
+    /// The record of this store, without the shared one, even if its outputs are gone.
     pub fn own_record(&self, kind: &PlainName, key: &StageKey) -> Result<Option<Record>> {
         whole_record_in(self.root(), kind, key)
     }
@@ -73,14 +73,14 @@ impl Store {
         outputs.values().all(|output| self.has_object(&output.digest))
     }
 
-    /// Writes the record: from here on the stage is finished. That of a quick stage is not synced:
-    /// its objects are, and a record that a power failure took means that the stage is made again.
-    /// A newer program's record is not replaced.
+    /// Writes the record: from here on the stage is finished. The record of a quick stage is not
+    /// synced, so a power failure may lose it, and the stage simply runs again. Objects are always
+    /// synced. A record of a newer program is not replaced.
     pub fn write_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(&record.parts.kind, &record.key);
         let _replaced: Option<RecordHead> = read_in(self.root(), &record.parts.kind, &record.key)?;
         if path.is_dir() {
-            // It is no record, and no file can be put in its place.
+            // It is not a record, and a file cannot replace it.
             remove_whole(&path, &self.tmp())?;
         }
         let text = serde_json::to_vec(record).at_path("write", &path)?;
@@ -88,26 +88,27 @@ impl Store {
         write_with(&path, &text, durability)
     }
 
-    /// Writes a record that was made elsewhere, unless there is one of its key, and tells whether
-    /// it did.
+    /// Writes a record that was made elsewhere, unless this store has one of its key, and tells
+    /// whether it was written.
     pub fn add_record(&self, record: &Record) -> Result<bool> {
         if self.own_record(&record.parts.kind, &record.key)?.is_some() {
             return Ok(false);
         }
         let path = self.record_path(&record.parts.kind, &record.key);
-        // What cannot be understood would stand in the way.
+        // A file that cannot be understood is removed first.
         remove_whole(&path, &self.tmp())?;
         let text = serde_json::to_vec(record).at_path("write", &path)?;
         write_if_absent(&path, &text)
     }
 
-    /// Every record of this store, the common one not included, and what else lies in the place of
-    /// one.
+    /// Every record of this store, without the shared store, including files that are not readable
+    /// records.
     pub fn records(&self) -> Result<Vec<StoredRecord>> {
         records_in(self.root())
     }
 
-    /// Every record of this store and of the common one, each key once: this store's come first.
+    /// Every record of this store and of the shared one, each key once: those of this store come
+    /// first.
     pub fn all_records(&self) -> Result<Vec<StoredRecord>> {
         let mut found = self.records()?;
         if let Some(shared) = self.shared() {
@@ -126,7 +127,7 @@ fn record_path_in(root: &Path, kind: &PlainName, key: &StageKey) -> PathBuf {
     path
 }
 
-/// `None` where there is no record that can be understood; an error where a newer program made it.
+/// `None` where there is no readable record. A record of a newer program is an error.
 fn read_in<T: Formatted>(root: &Path, kind: &PlainName, key: &StageKey) -> Result<Option<T>> {
     let path = record_path_in(root, kind, key);
     let Ok(text) = regular_file::try_read(&path, LONGEST_RECORD) else { return Ok(None) };
@@ -137,7 +138,7 @@ fn read_in<T: Formatted>(root: &Path, kind: &PlainName, key: &StageKey) -> Resul
     }
 }
 
-/// As [`read_in`]; one that lies in the place of another does not count.
+/// Like [`read_in`], but a record under the name of another does not count.
 fn whole_record_in(root: &Path, kind: &PlainName, key: &StageKey) -> Result<Option<Record>> {
     let record: Option<Record> = read_in(root, kind, key)?;
     Ok(record.filter(|record| record.key == *key && record.parts.kind == *kind))
@@ -157,8 +158,7 @@ fn records_in(root: &Path) -> Result<Vec<StoredRecord>> {
     Ok(records)
 }
 
-/// `None` where somebody removed it just now. A file that the system does not let us read is an
-/// error.
+/// `None` where somebody has just removed it. A file that may not be read is an error.
 fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Record, Misread>>> {
     let text = match regular_file::try_read(path, LONGEST_RECORD) {
         Ok(text) => text,
@@ -175,7 +175,8 @@ fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Re
     Ok(Some(record))
 }
 
-/// Whether a folder, a pipe or a link to nowhere lies there. What the system hides may be a file.
+/// Whether the path is a folder, a pipe or a link to nowhere. A path that the system hides may be a
+/// file.
 fn is_no_file(path: &Path) -> bool {
     path.metadata().map_or_else(|error| error.kind() == ErrorKind::NotFound, |metadata| !metadata.is_file())
 }
@@ -187,7 +188,7 @@ mod tests {
     use super::super::tests::{pack, record_of};
     use super::*;
 
-    /// A store with one finished stage, the record, and its place.
+    /// A store with one finished stage, its record, and the record's path.
     fn store_with_record() -> (tempfile::TempDir, Store, Record, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();

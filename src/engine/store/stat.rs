@@ -1,4 +1,5 @@
-//! Digests of the user's own data files, each hashed once and remembered by size, time and inode.
+//! Digests of the user's data files. Each file is hashed once, and its digest is remembered by
+//! size, modification time and inode.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -14,7 +15,8 @@ use super::{Store, read_json, write_json};
 use crate::error::{AtPath, Result};
 
 const FORMAT: u32 = 1;
-/// A file younger than this may change again within the clock's resolution, so its digest is not remembered.
+/// A file younger than this may change again within the resolution of the clock, so its digest is
+/// not remembered.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +30,8 @@ struct Remembered {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct StatFile {
     format: u32,
-    /// Not sorted: comparing paths by their parts, some 17 times for each, would take longer than asking for the files' times.
+    /// Not sorted, because comparing paths part by part would take longer than asking for the
+    /// files' times.
     files: HashMap<PathBuf, Remembered>,
 }
 
@@ -40,7 +43,7 @@ fn modified_ns(metadata: &Metadata) -> i128 {
     i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
 }
 
-/// Digests of many files below one folder, in the order given; new ones are hashed on all cores.
+/// Digests of many files below one folder, in the order given. New files are hashed on all cores.
 pub fn digests(store: &Store, folder: &Path, relative: &[PathBuf]) -> Result<Vec<Digest>> {
     let canonical = folder.canonicalize().at_path("find", folder)?;
     let name = Digest::of_bytes(canonical.to_string_lossy().as_bytes()).short();
@@ -82,7 +85,7 @@ pub fn digests(store: &Store, folder: &Path, relative: &[PathBuf]) -> Result<Vec
     Ok(found.into_iter().map(|(digest, _)| digest).collect())
 }
 
-/// The digest of a single file of the user's.
+/// The digest of a single data file.
 pub fn digest(store: &Store, path: &Path) -> Result<Digest> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = PathBuf::from(path.file_name().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Digests of what lies in the store: of a file its bytes', of a folder that of the sorted list of its files.
+//! Digests of objects: for a file, of its bytes; for a folder, of the sorted list of its files.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::Read;
@@ -26,11 +26,11 @@ pub fn digest_of(path: &Path) -> Result<(Digest, u64, Form)> {
     }
 }
 
-/// The start of the list that a folder's digest is made of.
+/// The first line of the list that a folder's digest is computed from.
 const LISTING: &[u8] = b"tree 1\n";
 
-/// The digest of an object that is a file. A file that looks like the list of a folder must not have that folder's digest, or it
-/// could be put in the folder's place: it has one of its own.
+/// The digest of an object that is a file. A file that looks like the list of a folder gets a
+/// different digest, because otherwise it could replace that folder.
 pub(super) fn digest_of_bytes(bytes: &[u8]) -> Digest {
     if bytes.starts_with(LISTING) { apart_from_folders(Digest::of_bytes(bytes)) } else { Digest::of_bytes(bytes) }
 }
@@ -46,7 +46,8 @@ fn apart_from_folders(digest: Digest) -> Digest {
     Digest::of_bytes(format!("file 1\n{digest}").as_bytes())
 }
 
-/// The digest of a folder: of the sorted list of its files' paths, digests and sizes. Files are hashed on all cores.
+/// The digest of a folder: that of the sorted list of its files' paths, digests and sizes. Files
+/// are hashed on all cores.
 fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
     let mut files = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
@@ -54,10 +55,10 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
         if entry.file_type().is_file() {
             files.push((entry.metadata().at_path("read", entry.path())?.len(), entry.into_path()));
         } else if entry.depth() > 0 && !entry.file_type().is_dir() {
-            // The digest would not tell of it.
+            // The digest would not cover it.
             return Err(Error::failure("a link or a device cannot be a part of an object")
                 .at_path(entry.path())
-                .hint("`surgcam store verify` puts such an object of your own store aside"));
+                .hint("`surgcam store verify` moves such an object of your own store to quarantine/"));
         }
     }
     let digests: Vec<Digest> = match files.as_slice() {
@@ -67,14 +68,14 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
     let mut listing = String::from("tree 1\n");
     for ((bytes, path), digest) in files.iter().zip(digests) {
         let relative = path.strip_prefix(folder).unwrap_or(path).to_str().filter(|relative| !relative.contains('\n'));
-        // Such names could make the listing of one folder that of another.
-        let relative = relative.ok_or_else(|| Error::failure("this name cannot be one in an object").at_path(path))?;
+        // Such names could make the lists of two folders equal.
+        let relative = relative.ok_or_else(|| Error::failure("an object cannot contain a file of this name").at_path(path))?;
         listing.push_str(&format!("{digest} {bytes} {relative}\n"));
     }
     Ok((Digest::of_bytes(listing.as_bytes()), files.iter().map(|(bytes, _)| bytes).sum()))
 }
 
-/// Bytes of a file, or of all files in a folder, without reading them.
+/// The size of a file, or of all files in a folder, without reading them.
 pub(super) fn size_of(path: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in WalkDir::new(path) {
@@ -84,7 +85,7 @@ pub(super) fn size_of(path: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The time of modification of every stored file. Whoever writes to it changes that.
+/// The modification time of every stored file. Writing to a file changes it.
 fn untouched_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1)
 }
@@ -97,8 +98,8 @@ pub(super) fn mark_untouched(path: &Path) -> std::io::Result<()> {
     File::open(path)?.set_modified(untouched_time())
 }
 
-/// Takes the right to write from an object's files and puts it on the disk, names and all. Whoever may read `store`, the folder of
-/// the store, may read the files, whatever rights their makers gave them.
+/// Makes an object's files read-only and syncs them and their names to the disk. Users who may read
+/// `store`, the folder of the store, may read the files, whatever rights they had before.
 pub(super) fn settle(path: &Path, store: &Path) -> Result<()> {
     let readable = store.metadata().at_path("read", store)?.permissions().mode() & 0o444;
     for entry in WalkDir::new(path).contents_first(true) {

@@ -1,4 +1,4 @@
-//! Whether every object still is what its name says, and every record what its key says.
+//! Checks whether every object matches its digest, and every record its key.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,16 @@ pub struct Verified {
     pub objects: usize,
     pub bytes: u64,
     pub records: usize,
-    /// Put aside, with the place that they are at now.
+    /// Objects that were moved to quarantine/, with their paths there.
     pub corrupt: Vec<(Digest, PathBuf)>,
-    /// Removed: they could not be read, or their key is not that of their parts or of their place.
+    /// Records that were removed: they could not be read, or their key does not match their parts
+    /// or their file name.
     pub bad_records: Vec<PathBuf>,
-    /// Left as they are: a newer program made them, and this one cannot tell whether they are
-    /// sound.
+    /// Records that were left as they are: a newer program made them, and this one cannot check
+    /// them.
     pub newer_records: Vec<PathBuf>,
-    /// Stages whose record is good but whose outputs are not all there: the next run makes them again.
+    /// Stages whose record is good but whose outputs are not all there: the next run makes them
+    /// again.
     pub incomplete: Vec<String>,
 }
 
@@ -40,7 +42,7 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
     let found: Vec<(Digest, u64, bool)> = objects
         .par_iter()
         .map(|(digest, path)| {
-            // A file that cannot be read is as bad as one that was changed.
+            // A file that cannot be read is as useless as one that was changed.
             let (same, bytes) = tree::digest_of(path).map_or((false, 0), |(found, bytes, _)| (found == *digest, bytes));
             progress(read.fetch_add(bytes, Ordering::Relaxed) + bytes);
             (*digest, bytes, same)

@@ -1,5 +1,5 @@
-//! The engine without any surgery: a kind of stage that adds numbers, in this one file, is planned, run by a worker, found in the
-//! store, and explained.
+//! The engine without any surgery: a kind of stage that adds numbers, in this one file, is planned,
+//! run by a worker, found in the store, and explained.
 //!
 //! This program is its own worker: the runner starts it again with `--device`.
 
@@ -22,8 +22,8 @@ use surgcam_engine::runner::worker_command::WorkerCommand;
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options, Summary};
 use surgcam_engine::store::Store;
-use surgcam_engine::store::memory::Memory;
-use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_engine::store::earlier_runs::EarlierRuns;
+use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
 
 /// The sum of all inputs and of a number of its own.
 #[derive(Serialize, Deserialize)]
@@ -112,7 +112,7 @@ fn made(store: &Store, stage: &StageJob) -> Result<Record> {
         outputs: store.store_outputs(workspace.path())?,
         started: String::new(),
         seconds: 0.0,
-        machine: Machine::default(),
+        machine: Environment::default(),
     };
     store.write_record(&record)?;
     Ok(record)
@@ -146,7 +146,7 @@ fn run(plan: &Plan, store: &Store, logs: &Path) -> Summary {
 
 fn statuses(plan: &Plan, store: &Store) -> Vec<String> {
     let known = Known::of(plan, store).unwrap();
-    explain(plan, &known, &Memory::of(store, "toy")).iter().map(ToString::to_string).collect()
+    explain(plan, &known, &EarlierRuns::of(store, "toy")).iter().map(ToString::to_string).collect()
 }
 
 fn result(summary: &Summary, store: &Store, all: Handle<Sum>) -> String {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Architecture;
 use surgcam_engine::plan::inputs::NoInputs;
-use surgcam_engine::plan::kind::{HasMetrics, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, PathOf, StageKind};
 use surgcam_frames::metrics::StepSpeed;
 use surgcam_values::Precision;
 
@@ -41,5 +41,5 @@ impl HasMetrics for BenchmarkStage {
 
 impl BenchmarkStage {
     /// A folder of pictures.
-    pub const ROOT: PlaceOf<Self> = PlaceOf::new("root");
+    pub const ROOT: PathOf<Self> = PathOf::new("root");
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::checked::Checked;
 use crate::head_settings::CaptionerSettings;
 use surgcam_engine::plan::inputs::NoInputs;
-use surgcam_engine::plan::kind::{OutputOf, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{OutputOf, PathOf, StageKind};
 
 /// Captions pictures; never kept in a store of its user's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ impl DescribeStage {
     /// One line a picture.
     pub const DESCRIPTIONS: OutputOf<Self> = OutputOf::new("descriptions.jsonl");
     /// A picture or a folder of them.
-    pub const ROOT: PlaceOf<Self> = PlaceOf::new("root");
+    pub const ROOT: PathOf<Self> = PathOf::new("root");
     /// The folder of an exported captioner.
-    pub const CAPTIONER: PlaceOf<Self> = PlaceOf::new("captioner");
+    pub const CAPTIONER: PathOf<Self> = PathOf::new("captioner");
 }

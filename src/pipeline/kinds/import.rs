@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use surgcam_engine::inputs;
-use surgcam_engine::plan::kind::{OutputOf, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{OutputOf, PathOf, StageKind};
 use surgcam_values::Backbone;
 
 /// Reads a weights file without executing anything in it.
@@ -32,5 +32,5 @@ impl ImportStage {
     /// Safetensors with torchvision's names.
     pub const CHECKPOINT: OutputOf<Self> = OutputOf::new("checkpoint.safetensors");
     /// The weights file.
-    pub const WEIGHTS: PlaceOf<Self> = PlaceOf::new("weights");
+    pub const WEIGHTS: PathOf<Self> = PathOf::new("weights");
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use surgcam_engine::error::Result;
 use surgcam_engine::plan::inputs::{NamedInputs, missing};
-use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PathOf, StageKind};
 use surgcam_frames::dataset::index::OnBadFrame;
 use surgcam_frames::dataset::labels::ClassMap;
 use surgcam_frames::dataset::source::SourceLayout;
@@ -68,5 +68,5 @@ impl IndexStage {
     /// Captions and interactions, so that others of them train nothing again.
     pub const ANNOTATIONS: OutputOf<Self> = OutputOf::new("annotations.jsonl");
     /// The user's folder, where the data set is not drawn.
-    pub const ROOT: PlaceOf<Self> = PlaceOf::new("root");
+    pub const ROOT: PathOf<Self> = PathOf::new("root");
 }

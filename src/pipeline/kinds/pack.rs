@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use surgcam_engine::inputs;
-use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PathOf, StageKind};
 use surgcam_frames::dataset::index::OnBadFrame;
 use surgcam_frames::metrics::LeftOut;
 
@@ -38,5 +38,5 @@ impl PackStage {
     /// The mapped pixels.
     pub const PACK: OutputOf<Self> = OutputOf::new("pack");
     /// The user's folder, where the data set is not drawn.
-    pub const ROOT: PlaceOf<Self> = PlaceOf::new("root");
+    pub const ROOT: PathOf<Self> = PathOf::new("root");
 }

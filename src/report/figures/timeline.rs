@@ -8,7 +8,7 @@ use super::Figure;
 use super::chart::{Bar, Bars, draw_bars};
 use surgcam_engine::error::Result;
 use surgcam_engine::runner::journal::Entry;
-use surgcam_engine::store::history::Run;
+use surgcam_engine::store::runs::Run;
 
 pub const NAME: &str = "timeline";
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::report::layout::{ResultTable, TableColumn};
 use surgcam_engine::escape;
 use surgcam_engine::protocol::{Hello, Part as CudaPart};
-use surgcam_engine::store::history::{PlanSnapshot, Run, SnapshotStage};
+use surgcam_engine::store::runs::{PlanSnapshot, Run, SnapshotStage};
 use surgcam_frames::dataset::index::SkippedFrame;
 
 /// More recipes than this are a sweep's; all of them are in run.json.

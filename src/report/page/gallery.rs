@@ -6,8 +6,8 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
+use crate::report::pictures::{ClassBox, draw};
 use crate::report::results::Results;
-use crate::report::view::{ClassBox, draw};
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};

@@ -28,9 +28,9 @@ use surgcam_engine::protocol::Hello;
 use surgcam_engine::runner::journal;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::file::{Durability, write_with};
-use surgcam_engine::store::history::{PlanSnapshot, Run, Scope};
-use surgcam_engine::store::memory::Memory;
+use surgcam_engine::store::runs::{PlanSnapshot, Run, Scope};
 use surgcam_pipeline::planned::Built;
 use surgcam_recipe::experiment::Experiment;
 
@@ -246,7 +246,7 @@ fn graph(experiment: &Experiment, built: &Built, store: &Store, known: &Known) -
     if built.plan.stages.len() > MOST_STAGES_DRAWN {
         return String::new();
     }
-    let statuses = status::explain(&built.plan, known, &Memory::of(store, &experiment.name));
+    let statuses = status::explain(&built.plan, known, &EarlierRuns::of(store, &experiment.name));
     drawing::svg(&built.plan, &statuses)
 }
 

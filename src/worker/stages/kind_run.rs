@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::inputs::NamedInputs;
-use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PlaceOf, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PathOf, StageKind};
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::write_json;
 
@@ -37,9 +37,9 @@ impl<'a, K: StageKind> KindRun<'a, K> {
         Ok(KindRun { run, parameters, inputs: <K::Inputs<Digest>>::from_named(parts.inputs.clone())? })
     }
 
-    pub fn place(&self, place: PlaceOf<K>) -> Result<PathBuf> {
+    pub fn place(&self, place: PathOf<K>) -> Result<PathBuf> {
         let name = place.name();
-        self.run.job.places.get(name).cloned().ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
+        self.run.job.paths.get(name).cloned().ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
     }
 
     /// Where an output is to be written.

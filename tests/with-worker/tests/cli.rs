@@ -92,7 +92,7 @@ fn mistakes_are_refused_before_anything_runs() {
     let swept = std::fs::read_to_string(&good).unwrap().replace("[0.3]", "[0.3, 1.5]");
     place.write("e.toml", &swept);
     let cases: [(&str, String, &[&str], &[&str]); 13] = [
-        ("no device", good.clone(), &["--devices", "cpu,gpu"], &["`gpu` is no device", "cuda:0"]),
+        ("no device", good.clone(), &["--devices", "cpu,gpu"], &["`gpu` is not a device", "cuda:0"]),
         ("no worker", good.clone(), &["--jobs", "0"], &["invalid value '0' for '--jobs <N>'"]),
         ("an axis that is no recipe's", good.clone(), &["--set", "matrix.experiment.speed=[true]"], &["no value of a recipe"]),
         (
@@ -157,7 +157,7 @@ fn wrong_places_are_told_before_anything_runs() {
         assert!(said.err.contains("the store has none yet"), "{}", said.err);
     }
     assert!(place.run(&["logs"], 2).err.contains("no run has a journal"));
-    assert!(place.run(&["logs", "train"], 2).err.contains("no run has anything of `train`"));
+    assert!(place.run(&["logs", "train"], 2).err.contains("no run has a stage whose name begins with `train`"));
     assert!(place.run(&["runs", "small"], 0).err.contains("no run of `small`"));
     let said = place.run(&["run", &file, "--set", "matrix.model=[tiny]"], 2);
     assert!(said.err.contains("`[tiny]` is no value of TOML") && said.err.contains("single ones"), "{}", said.err);
@@ -166,7 +166,7 @@ fn wrong_places_are_told_before_anything_runs() {
     assert!(std::fs::read_to_string(&drawing).unwrap().starts_with("<svg"), "the form is that of the file's name");
     let said: common::Said = place.surgcam(&["store", "gc"]).env("SURGCAM_STORE", place.folder.path()).output().unwrap().into();
     assert_eq!(said.code, Some(2), "a folder of other things is made no store: {}", said.err);
-    assert!(said.err.contains("is no store") && !place.path("FORMAT").exists(), "{}", said.err);
+    assert!(said.err.contains("is not a store") && !place.path("FORMAT").exists(), "{}", said.err);
     assert!(place.run(&["store", "ls", "--kind", "trian"], 2).err.contains("did you mean `train`?"));
 }
 

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use surgcam_engine::runner::journal;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
-use surgcam_engine::store::history::EVENTS_FILE;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::inventory;
 use surgcam_engine::store::key::{KeyParts, StageKey, key_of};
-use surgcam_engine::store::memory::Memory;
 use surgcam_engine::store::name::PlainName;
-use surgcam_engine::store::record::{Machine, RECORD_FORMAT, Record};
+use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
+use surgcam_engine::store::runs::EVENTS_FILE;
 use surgcam_transfer::remote::Remote;
 
 const PACK: PlainName = PlainName::literal("pack");
@@ -32,7 +32,7 @@ fn finished(root: &Path, content: &str) -> Record {
     let workspace = store.workspace(&key).unwrap();
     fs::write(workspace.path().join("frames"), content).unwrap();
     let outputs = store.store_outputs(workspace.path()).unwrap();
-    let (started, machine) = (String::new(), Machine::default());
+    let (started, machine) = (String::new(), Environment::default());
     let record = Record { format: RECORD_FORMAT, key, name: "pack a".into(), parts, outputs, started, seconds: 0.0, machine };
     store.write_record(&record).unwrap();
     record
@@ -197,7 +197,7 @@ fn records_runs_and_plans_of_a_newer_program_are_refused_and_stay() {
         assert!(said.err.contains(NEWER) && said.err.contains(record.to_str().unwrap()), "{arguments:?}: {}", said.err);
     }
     let said = place.run(&["store", "verify"], 1);
-    assert!(said.out.contains(NEWER) && !said.out.contains("all are what their names say"), "{}", said.out);
+    assert!(said.out.contains(NEWER) && !said.out.contains("all match their digests"), "{}", said.out);
     assert!(place.run(&["store", "ls"], 0).err.contains(NEWER));
     assert_eq!(fs::read(&record).unwrap(), newer);
     fs::write(&record, before).unwrap();
@@ -262,7 +262,7 @@ fn fuzz_records_of_a_foreign_store() {
     let (own, below, foreign) = (place.path("own"), place.path("below"), place.path("foreign"));
     let record = finished(&foreign, "abc");
     let path = record_path(&foreign, &record.key);
-    let nested = Record { name: "a\u{1b}[31m".into(), machine: Machine { threads: 8, ..Machine::default() }, ..record.clone() };
+    let nested = Record { name: "a\u{1b}[31m".into(), machine: Environment { threads: 8, ..Environment::default() }, ..record.clone() };
     let seeds = [fs::read(&path).unwrap(), serde_json::to_vec_pretty(&nested).unwrap()];
     let remote = Remote::source(foreign.to_str().unwrap()).unwrap();
     let puller = Store::open(&own, None).unwrap();
@@ -306,8 +306,8 @@ fn fuzz_runs_and_plans_of_the_history() {
             fs::write(&path, input).unwrap();
             let read = store.runs().filter_map(Result::ok).filter(|run| run.command_line().contains("surgcam") && run.failures() > 0);
             let _ = (read.count(), store.run("latest"), store.plan_snapshot(&plan), journal::read(&folder));
-            let memory = Memory::of(&store, "a");
-            let _ = (memory.last_made("pack a"), memory.was_made(&record.key));
+            let earlier = EarlierRuns::of(&store, "a");
+            let _ = (earlier.last_made("pack a"), earlier.was_made(&record.key));
             let _ = inventory::take(&store, &alone);
             fs::write(&path, sound).unwrap();
         }

@@ -136,7 +136,7 @@ fn pictures_are_described_one_by_one_or_by_the_folder() {
     assert!(said.err.contains("1 of 4 pictures could not be read"), "{}", said.err);
 
     let said = place.run(&["caption", "--checkpoint", out.to_str().unwrap(), one.to_str().unwrap()], 2);
-    assert!(said.err.contains("no captioner's folder") && said.err.contains("sl-fe_roi0.3_pool512"), "{}", said.err);
+    assert!(said.err.contains("not the folder of a captioner") && said.err.contains("sl-fe_roi0.3_pool512"), "{}", said.err);
     let said = place.run(&["caption", "--checkpoint", captioner, "/nowhere.png"], 2);
     assert!(said.err.contains("there is no such picture"), "{}", said.err);
 }

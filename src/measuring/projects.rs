@@ -16,7 +16,8 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
     Ok(path.display().to_string())
 }
 
-/// A sweep over T_ROI on a dozen small drawn frames, with about so many stages: four for each threshold.
+/// A sweep over T_ROI on a dozen small drawn frames with about `stages` stages: four for each
+/// threshold.
 pub fn many_stages(folder: &Path, stages: usize) -> Result<String> {
     let thresholds = stages.saturating_sub(6) / 4;
     let text = format!(
@@ -45,7 +46,7 @@ extraction = ["sl-fe"]
     write(folder, "many-stages", &text)
 }
 
-/// A data folder in Cholec80's layout with so many small files that stand for pictures.
+/// A data folder in the layout of Cholec80 with `files` small files that stand for pictures.
 pub fn many_files(folder: &Path, files: usize) -> Result<String> {
     const VIDEOS: usize = 10;
     let root = folder.join(DATA);
@@ -63,7 +64,7 @@ pub fn many_files(folder: &Path, files: usize) -> Result<String> {
             let picture = frames.join(format!("{frame:06}.jpg"));
             let file = File::create(&picture).at_path("create", &picture)?;
             (&file).write_all(format!("video {video} frame {frame}").as_bytes()).at_path("write", &picture)?;
-            // Older than the clock's resolution, as a user's files are.
+            // Older than the resolution of the clock, as a user's files are.
             file.set_modified(old).at_path("mark", &picture)?;
         }
         rows.flush().at_path("write", &path)?;
@@ -92,7 +93,7 @@ model = ["any"]
     write(folder, "many-files", &text)
 }
 
-/// One way of extraction, and a sweep of 54 that has none in common with it.
+/// A single extraction, and a sweep of 54 that does not contain it.
 pub fn sweep(folder: &Path) -> Result<(String, String)> {
     let text = |name: &str, extraction: &str, thresholds: &str, pools: &str| {
         format!(

@@ -1,4 +1,7 @@
-//! `surgcam view`: one frame with the heat map of a class over it, and beside it the boxes, predicted and true.
+//! Pictures of frames: the heat map of a class over the frame, and beside it the boxes, predicted
+//! and true.
+
+pub mod frame_view;
 
 use image::{Rgb, RgbImage};
 
@@ -6,10 +9,10 @@ use surgcam_frames::dataset::labels::CLASS_COLOURS;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 
-/// Pictures are shown this many times as large, so that lines and dashes can be told apart.
+/// Pictures are enlarged so many times, so that lines and dashes can be told apart.
 const ENLARGED: u32 = 2;
 const GAP: u32 = 8;
-/// Of the heat map over the picture.
+/// The opacity of the heat map over the picture.
 const OPACITY: f32 = 0.5;
 const DASH: i64 = 8;
 
@@ -18,7 +21,8 @@ pub struct ClassBox {
     pub bounds: Box2,
 }
 
-/// Left: `heat` (at the picture's size) over the picture. Right: predicted boxes in full lines, true ones dashed.
+/// Left: `heat` (at the picture's size) over the picture. Right: predicted boxes in full lines,
+/// true ones dashed.
 pub fn draw(picture: &RgbImage, heat: Option<&HeatMap>, predicted: &[ClassBox], truth: &[ClassBox]) -> RgbImage {
     let (width, height) = (picture.width() * ENLARGED, picture.height() * ENLARGED);
     let mut canvas = RgbImage::from_pixel(2 * width + GAP, height, Rgb([255, 255, 255]));

@@ -1,9 +1,11 @@
-//! What earlier runs tell about stages by their names: for the reasons in a plan, and for how long a stage may take.
+//! What earlier runs tell about stages of the same names: the reasons in a plan, and how long
+//! stages may take.
 //!
-//! Nothing is read before the first question, and a plan that is all in the store asks none. Of a
-//! run the head of its file is enough: it names the experiment and the plan. Which stages were
-//! there is in the plan's snapshot, so a run that executed nothing tells of them too. What cannot
-//! be read, or was made by a newer program, tells nothing: reasons and estimates are no results.
+//! Nothing is read before the first question, and a plan whose stages are all in the store asks
+//! none. The head of a run's file is enough: it names the experiment and the plan. The plan's
+//! snapshot lists the stages that were there, so a run that executed nothing tells about them too.
+//! Files that cannot be read or that a newer program wrote are passed over, because reasons and
+//! estimates are not results.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -15,21 +17,23 @@ use serde::de::IgnoredAny;
 
 use super::Store;
 use super::digest::Digest;
-use super::history::{FORMAT, RUN_FILE};
 use super::key::StageKey;
 use super::name::PlainName;
 use super::record::Record;
+use super::runs::{FORMAT, RUN_FILE};
 use crate::regular_file;
 
-/// So many different plans of the experiment are asked, the newest first, and then as many of others.
+/// How many different plans of the experiment are searched, newest first, and then of other
+/// experiments.
 const LOOK_BACK: usize = 40;
-/// What comes before the list of executed stages is shorter than this but for the longest command lines.
+/// The part before the list of executed stages is shorter than this, except for very long command
+/// lines.
 const HEAD_BYTES: u64 = 4096;
 
-pub struct Memory<'a> {
+pub struct EarlierRuns<'a> {
     store: &'a Store,
     experiment: &'a str,
-    /// In the order in which they are asked.
+    /// In the order in which they are searched.
     plans: OnceCell<Vec<PastPlan>>,
 }
 
@@ -42,16 +46,17 @@ struct PastPlan {
 struct PastStages {
     /// Kind and key of each stage whose key was known.
     by_name: HashMap<String, (PlainName, StageKey)>,
-    /// Keys of those that were made when the run ended.
+    /// Keys of the stages that were made when the run ended.
     made: HashSet<StageKey>,
 }
 
-impl<'a> Memory<'a> {
+impl<'a> EarlierRuns<'a> {
     pub fn of(store: &'a Store, experiment: &'a str) -> Self {
-        Memory { store, experiment, plans: OnceCell::new() }
+        EarlierRuns { store, experiment, plans: OnceCell::new() }
     }
 
-    /// The record that a stage of this name had when it was last made, its outputs perhaps gone by now.
+    /// The record that a stage of this name had when it was last made. Its outputs may be gone by
+    /// now.
     pub fn last_made(&self, name: &str) -> Option<Record> {
         self.stages().find_map(|stages| {
             let (kind, key) = stages.by_name.get(name)?;
@@ -59,7 +64,7 @@ impl<'a> Memory<'a> {
         })
     }
 
-    /// Whether the stage of this key was there once.
+    /// Whether a stage of this key was in the store once.
     pub fn was_made(&self, key: &StageKey) -> bool {
         self.stages().any(|stages| stages.made.contains(key))
     }
@@ -79,7 +84,7 @@ fn past_plans(store: &Store, experiment: &str) -> Vec<PastPlan> {
         }
         let Some(head) = read_head(&store.run_folder(&id).join(RUN_FILE)) else { continue };
         let plans = if head.experiment == experiment { &mut own } else { &mut others };
-        // The plan of a run that did nothing new is looked at once.
+        // Runs that did nothing new share a plan, which is looked at once.
         if plans.len() < LOOK_BACK && seen.insert(head.plan) {
             plans.push(PastPlan { digest: head.plan, stages: OnceCell::new() });
         }
@@ -88,7 +93,7 @@ fn past_plans(store: &Store, experiment: &str) -> Vec<PastPlan> {
     own
 }
 
-/// What of a run matters here.
+/// The part of a run's file that matters here.
 #[derive(Debug, PartialEq, Deserialize)]
 struct RunHead {
     format: u32,
@@ -96,7 +101,8 @@ struct RunHead {
     plan: Digest,
 }
 
-/// Reads a run's file as far as the list of what it executed, which may be long; a file of another order is read as a whole.
+/// Reads a run's file up to the list of executed stages, which may be long. A file whose fields are
+/// in another order is read as a whole.
 fn read_head(path: &Path) -> Option<RunHead> {
     let mut bytes = Vec::new();
     let mut file = regular_file::open(path).ok()?;
@@ -105,12 +111,12 @@ fn read_head(path: &Path) -> Option<RunHead> {
         file.read_to_end(&mut bytes).ok()?;
         serde_json::from_slice(&bytes).ok()
     });
-    // What a newer surgcam wrote may mean something else.
+    // The same fields may mean something else to a newer surgcam.
     head.filter(|head| head.format == FORMAT)
 }
 
 fn head_in(bytes: &[u8]) -> Option<RunHead> {
-    // No string of the file can hold this text: its quotes would be escaped.
+    // No string in the file can contain this text, because its quotes would be escaped.
     let text = String::from_utf8_lossy(bytes);
     let (head, _) = text.split_once(",\"executed\":")?;
     serde_json::from_str(&format!("{head}}}")).ok()
@@ -123,7 +129,7 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
         name: String,
         kind: PlainName,
         key: Option<StageKey>,
-        /// There if it was made.
+        /// Present if it was made.
         seconds: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
@@ -148,9 +154,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use super::super::history::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::super::key::KeyParts;
-    use super::super::record::{Machine, RECORD_FORMAT};
+    use super::super::record::{Environment, RECORD_FORMAT};
+    use super::super::runs::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::*;
 
     fn parts(batch_size: u32) -> KeyParts {
@@ -162,7 +168,8 @@ mod tests {
         }
     }
 
-    /// Notes a run that found one stage made; runs of other ids with the same values share its plan.
+    /// Writes a run that found one stage made. Runs with other ids and the same values share its
+    /// plan.
     fn note_run(store: &Store, id: usize, experiment: &str, stage: &str, batch_size: u32, executed: usize) -> Run {
         let key = parts(batch_size).key();
         let planned =
@@ -201,7 +208,7 @@ mod tests {
             outputs: BTreeMap::new(),
             started: String::new(),
             seconds: 1.0,
-            machine: Machine::default(),
+            machine: Environment::default(),
         };
         store.write_record(&record).unwrap();
     }
@@ -217,9 +224,9 @@ mod tests {
         let (_folder, store) = store();
         note_run(&store, 1, "a", "train a", 32, 1);
         note_run(&store, 2, "a", "train a", 32, 0);
-        let memory = Memory::of(&store, "a");
-        assert!(memory.was_made(&parts(32).key()) && !memory.was_made(&parts(64).key()));
-        assert!(memory.last_made("train a").is_none(), "its record is gone");
+        let earlier = EarlierRuns::of(&store, "a");
+        assert!(earlier.was_made(&parts(32).key()) && !earlier.was_made(&parts(64).key()));
+        assert!(earlier.last_made("train a").is_none(), "its record is gone");
     }
 
     #[test]
@@ -231,7 +238,7 @@ mod tests {
         (2..100).for_each(|id| drop(note_run(&store, id, "b", &format!("train {id}"), 64, 1)));
         note_run(&store, 100, "b", "train a", 64, 1);
         let batch_size =
-            |experiment: &str| Memory::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone();
+            |experiment: &str| EarlierRuns::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone();
         assert_eq!((batch_size("a"), batch_size("b")), (32.into(), 64.into()));
         assert_eq!(batch_size("new"), 64, "others are asked where the experiment tells nothing");
     }
@@ -243,7 +250,7 @@ mod tests {
         let path = store.run_folder(&run.id).join(RUN_FILE);
         let expected = RunHead { format: FORMAT, experiment: "a".into(), plan: run.plan };
         assert_eq!(read_head(&path), Some(expected));
-        // Whatever stands behind the head, it is not read.
+        // What follows the head is not read.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.trim_end().trim_end_matches('}')).unwrap();
         assert!(read_head(&path).is_some());
@@ -258,12 +265,12 @@ mod tests {
     fn a_run_or_plan_of_a_newer_format_tells_nothing() {
         let (_folder, store) = store();
         let run = note_run(&store, 1, "a", "train a", 32, 1);
-        assert!(Memory::of(&store, "a").was_made(&parts(32).key()));
+        assert!(EarlierRuns::of(&store, "a").was_made(&parts(32).key()));
         let (run_path, plan_path) = (store.run_folder(&run.id).join(RUN_FILE), store.root().join(format!("plans/{}.json", run.plan.hex())));
         for path in [run_path, plan_path] {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).unwrap();
-            assert!(!Memory::of(&store, "a").was_made(&parts(32).key()));
+            assert!(!EarlierRuns::of(&store, "a").was_made(&parts(32).key()));
             fs::write(&path, text).unwrap();
         }
     }

@@ -1,12 +1,12 @@
-//! Every invocation is a run with an id: what was asked, what it planned, what happened. Files only; nothing else is needed to
-//! read them.
+//! Every execution of a plan is a run with an id: what was asked for, what was planned, and what
+//! happened. Runs are plain files that need nothing else to be read.
 //!
 //! ```text
 //! runs/<id>/run.json       the run; ids sort by time
 //! runs/<id>/events.jsonl   what happened, a line each
-//! runs/<id>/worker-N.log   what a worker said beside the protocol
-//! runs/<id>/lock           held while it runs: a run that was killed is told from one that runs
-//! plans/<digest>.json      what it planned and what was there at its end; runs that found the same share it
+//! runs/<id>/worker-N.log   what a worker wrote to stderr
+//! runs/<id>/lock           held while it runs, which tells a running run from a killed one
+//! plans/<digest>.json      its plan and the stages that were made at its end; equal runs share one
 //! ```
 
 use std::collections::BTreeMap;
@@ -27,7 +27,8 @@ use crate::error::{AtPath, Error, Result};
 pub const FORMAT: u32 = 1;
 pub(super) const RUN_FILE: &str = "run.json";
 
-/// What happened in a run, a line each; the runner's journal writes it. Lines about a stage whose key is known have a field `key`.
+/// The file with the events of a run, one on each line, which the runner's journal writes. Lines
+/// about a stage whose key is known have a field `key`.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub struct Run {
     pub experiment: String,
     /// The command line.
     pub command: Vec<String>,
-    /// Absent in runs from before it was noted; see [`Run::scope`].
+    /// Absent in older runs; see [`Run::scope`].
     #[serde(default)]
     pub scope: Option<Scope>,
     /// RFC 3339, UTC.
@@ -69,24 +70,24 @@ impl Run {
         })
     }
 
-    /// The command as a shell takes it.
+    /// The command line, quoted for a shell.
     pub fn command_line(&self) -> String {
         let quoted = shlex::try_join(self.command.iter().map(String::as_str));
-        // No argument of a process can have a null character, the one that cannot be quoted.
+        // Only a null character cannot be quoted, and no argument of a process contains one.
         quoted.unwrap_or_else(|_| self.command.join(" "))
     }
 
-    /// Stages that ran and failed; those that wait for one of them do not count.
+    /// How many stages ran and failed. Stages that needed one of them do not count.
     pub fn failures(&self) -> usize {
         self.failed.iter().filter(|failed| !failed.blocked).count()
     }
 }
 
-/// How much of its experiment a run asked for.
+/// How much of its experiment a run was asked to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// All that its tables need: `surgcam run`.
+    /// Everything that its tables need: `surgcam run`.
     Whole,
     /// What one export needs.
     Part,
@@ -99,7 +100,7 @@ pub enum RunState {
     Done,
     Failed,
     Interrupted,
-    /// It says that it runs, but nobody holds its lock.
+    /// Its file says that it is running, but nobody holds its lock.
     Killed,
 }
 
@@ -127,19 +128,19 @@ pub struct ExecutedStage {
 pub struct FailedStage {
     pub stage: String,
     pub problem: String,
-    /// It never ran, for a stage that it needs failed.
+    /// It never ran because a stage that it needs failed.
     #[serde(default)]
     pub blocked: bool,
 }
 
-/// What a run planned.
+/// The plan of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanSnapshot {
     pub format: u32,
     pub experiment: Value,
     /// Resolved recipes, each once, with the origin of each value.
     pub recipes: Vec<Value>,
-    /// Cells of the matrix; they name recipes by their place in `recipes`.
+    /// Cells of the matrix. They refer to recipes by their index in `recipes`.
     pub cells: Vec<Value>,
     pub stages: Vec<SnapshotStage>,
 }
@@ -157,14 +158,14 @@ impl Formatted for PlanSnapshot {
 pub struct SnapshotStage {
     pub name: String,
     pub kind: String,
-    /// Absent where it was not known when the run ended.
+    /// Absent where the key was not known when the run ended.
     pub key: Option<StageKey>,
-    /// How long it took when it was made; absent where it is not made.
+    /// How long it took when it was made; absent where it was not made.
     pub seconds: Option<f64>,
     pub outputs: BTreeMap<String, Digest>,
 }
 
-/// A run that goes on; its lock is held until this is dropped.
+/// A run in progress. Its lock is held until this is dropped.
 #[derive(Debug)]
 pub struct OpenRun {
     pub folder: PathBuf,
@@ -193,7 +194,7 @@ impl Store {
         write_with(&path, &text, Durability::Remade)
     }
 
-    /// Stores a snapshot's text, made by `text`, unless one of this digest is there.
+    /// Stores the text of a snapshot, unless the store has one of this digest.
     pub fn write_plan(&self, digest: Digest, text: impl FnOnce() -> Result<Vec<u8>>) -> Result<Digest> {
         let path = self.plan_path(&digest);
         if !path.exists() {
@@ -202,7 +203,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// A snapshot as it was written: JSON.
+    /// The JSON text of a snapshot.
     pub fn plan_text(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.plan_path(digest);
         fs::read(&path).at_path("read", &path)
@@ -221,7 +222,7 @@ impl Store {
         self.try_run_ids().unwrap_or_default()
     }
 
-    /// As [`Store::run_ids`], for those who must not take what cannot be read for absent.
+    /// Like [`Store::run_ids`], but an unreadable folder is an error instead of looking empty.
     pub(super) fn try_run_ids(&self) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for entry in walked(WalkDir::new(self.root().join("runs")).min_depth(1).max_depth(1)) {
@@ -234,11 +235,11 @@ impl Store {
         Ok(ids)
     }
 
-    /// A run by its id; `latest`, or enough of an id that only one run has it, will do.
+    /// A run by its id, a part of an id that only one run has, or `latest`.
     pub fn run(&self, wanted: &str) -> Result<Run> {
         let ids = self.run_ids();
         let found: Vec<&String> = match wanted {
-            // A run that was killed while it planned has a folder and nothing in it.
+            // A run that was killed during planning has an empty folder.
             "latest" => ids.iter().find(|id| self.run_folder(id).join(RUN_FILE).exists()).into_iter().collect(),
             _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
         };
@@ -258,7 +259,8 @@ impl Store {
     fn read_run(&self, id: &str) -> Result<Run> {
         let folder = self.run_folder(id);
         let mut run: Run = read_formatted(&folder.join(RUN_FILE))?;
-        // Its folder's name is what it goes by, whatever the file says: paths are made of it.
+        // The folder's name is used as the id, whatever the file says, because paths are made of
+        // it.
         run.id = id.to_string();
         let is_free = || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
         if run.state == RunState::Running && is_free() {
@@ -273,7 +275,8 @@ impl Store {
         if path.try_exists().at_path("look for", &path)? { self.read_run(id).map(Some) } else { Ok(None) }
     }
 
-    /// Keys of the stages that a run began, finished or found, as it went on: all that a killed run leaves of them.
+    /// Keys of the stages that a run started, finished or found, from its journal. A killed run
+    /// leaves no other list.
     pub(super) fn noted_keys(&self, id: &str) -> Result<Vec<StageKey>> {
         #[derive(Deserialize)]
         struct Noted {
@@ -284,12 +287,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let text = fs::read(&path).at_path("read", &path)?;
-        // The last line may be cut short by the kill.
+        // The last line may be incomplete.
         let notes = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Noted>(line).ok());
         Ok(notes.filter_map(|note| note.key).collect())
     }
 
-    /// All runs that wrote anything, the newest first; an error for each that cannot be read.
+    /// All runs that wrote anything, newest first, and an error for each run that cannot be read.
     pub fn runs(&self) -> impl Iterator<Item = Result<Run>> + '_ {
         self.run_ids().into_iter().filter_map(|id| self.try_run(&id).transpose())
     }
