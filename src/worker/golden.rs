@@ -12,8 +12,8 @@ use surgcam_values::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::fused_convolution::channels_last;
-use crate::model::parameters::{Parameters, is_trained};
 use crate::model::resnet::ResNet;
+use crate::model::weights::{Weights, is_trained};
 use crate::self_test::frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
 use crate::self_test::golden_set::{GoldenSet, formula_weights, plain_frame};
 use crate::training::multi_label_soft_margin;
@@ -151,12 +151,12 @@ fn training_steps_do_not_depend_on_the_layout() {
     let architecture = Architecture { backbone: Backbone::ResNet10, classes: 5 };
     let in_doubles = || {
         let weights = formula_weights(architecture, 11);
-        Parameters::new(weights.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Double))).collect::<Vec<_>>())
+        Weights::new(weights.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Double))).collect::<Vec<_>>())
     };
     let _kept = crate::generator::seeded(4);
     let images = Tensor::rand([4, 3, 48, 64], (Kind::Double, Device::Cpu));
     let labels = Tensor::rand([4, 5], (Kind::Double, Device::Cpu)).gt(0.5).to_kind(Kind::Double);
-    let after = |weights: Parameters, images: Tensor| {
+    let after = |weights: Weights, images: Tensor| {
         let mut optimizer = Sgd::new(&weights, 0.9, 1e-4);
         let network = ResNet::new(architecture, &weights).unwrap();
         for _ in 0..3 {
@@ -183,7 +183,7 @@ fn mixed_precision_goes_down_nearly_the_same_gradient() {
     let images = channels_last(&scenes.upsample_bilinear2d([128, 160], false, None, None));
     let labels = Tensor::rand([16, 5], (Kind::Float, Device::Cpu)).gt(0.5).to_kind(Kind::Float);
     let gradients = |kind: Kind| -> Vec<(String, Tensor)> {
-        let weights = Parameters::random(architecture, 3).for_training(Device::Cpu);
+        let weights = Weights::random(architecture, 3).for_training(Device::Cpu);
         let trained: Vec<(String, Tensor)> = weights
             .iter()
             .filter(|(name, _)| is_trained(name))

@@ -19,8 +19,8 @@ use crate::features;
 use crate::fetching::{self, Look};
 use crate::frames;
 use crate::model::inference::InferenceNetwork;
-use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
+use crate::model::weights::Weights;
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
 /// LN-FE on [0, 1], not normalised.
@@ -73,7 +73,7 @@ pub struct Perception {
 impl Perception {
     pub fn new(
         architecture: Architecture,
-        parameters: &Parameters,
+        parameters: &Weights,
         normalization: Normalization,
         image_size: [u32; 2],
         device: Device,

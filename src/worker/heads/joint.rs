@@ -14,8 +14,8 @@ use super::regions::{FEATURES, RegionBatch, most_certain};
 use crate::cam;
 use crate::features::values_of;
 use crate::frames::FrameSet;
-use crate::model::parameters::Parameters;
 use crate::model::resnet::{FeatureMaps, ResNet};
+use crate::model::weights::Weights;
 
 pub struct JointBackbone {
     network: ResNet,
@@ -34,7 +34,7 @@ struct FrameFeatures {
 
 impl JointBackbone {
     /// Shares its tensors with `parameters`.
-    pub fn new(parameters: &Parameters, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
+    pub fn new(parameters: &Weights, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
         let Some(regions) =
             settings.regions.clone().filter(|regions| settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4)
         else {
@@ -172,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (pool, layer) in [(512, FeatureLayer::Layer4), (128, FeatureLayer::Layer3), (32, FeatureLayer::Layer4)] {
             let settings = settings(pool, layer);
-            let parameters = Parameters::random(settings.architecture, 3);
+            let parameters = Weights::random(settings.architecture, 3);
             let own = tempfile::tempdir_in(folder.path()).unwrap();
             let perception =
                 Perception::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     fn a_caption_moves_the_first_convolution_through_the_selected_cells() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(512, FeatureLayer::Layer4);
-        let parameters = Parameters::random(settings.architecture, 4).for_training(Device::Cpu);
+        let parameters = Weights::random(settings.architecture, 4).for_training(Device::Cpu);
         let joint = JointBackbone::new(&parameters, &settings, frames(folder.path()), 6, Device::Cpu).unwrap();
         let words: Vec<Vec<String>> = vec![vec!["cutting".into()], vec!["idle".into(), "suction".into()]];
         let vocabulary = Vocabulary::of(words.iter().map(Vec::as_slice), 1);

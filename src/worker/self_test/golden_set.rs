@@ -14,7 +14,7 @@ use surgcam_values::*;
 use tch::{Device, Tensor};
 
 use crate::features::values_of;
-use crate::model::parameters::{Parameters, network_shape};
+use crate::model::weights::{Weights, network_shape};
 use crate::perception::Perception;
 use crate::seen::{Heat, SeenFrame};
 use surgcam_frames::formula::formula_weight;
@@ -43,8 +43,8 @@ pub struct GoldenFrame {
     pub value: Value,
 }
 
-pub fn formula_weights(architecture: Architecture, seed: u64) -> Parameters {
-    Parameters::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
+pub fn formula_weights(architecture: Architecture, seed: u64) -> Weights {
+    Weights::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
         let sides: Vec<usize> = size.iter().map(|&side| side as usize).collect();
         let weight = Tensor::from_slice(&formula_weight(&name, &sides, seed)).view(size.as_slice());
         (name, weight)

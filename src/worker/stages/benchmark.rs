@@ -26,7 +26,7 @@ use tch::{Cuda, Device};
 
 use super::{KindRun, Make, StageRun};
 use crate::frames;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::perception::{Glance, Perception};
 use crate::seen::{Extracted, Heat, SeenFrame};
 use crate::timing::{Effort, Times};
@@ -147,7 +147,7 @@ impl<'a> Bench<'a> {
         let folder = stage.workspace.join("pack");
         std::fs::create_dir(&folder).at_path("create", &folder)?;
         packing(&pictures, parameters).write(&stage.partial_folder(), &folder, |_| Ok(()))?;
-        let weights = Parameters::random(parameters.architecture, 1);
+        let weights = Weights::random(parameters.architecture, 1);
         let device = stage.worker.device;
         let perception =
             Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;

@@ -29,7 +29,7 @@ use crate::heads::joint::JointBackbone;
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::{FrameRegions, RegionBatch};
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::one_thread::OneThread;
 use crate::training::adam::{Adam, AdamSettings};
 use crate::training::head_epochs::{self, HeadInTraining, Trained};
@@ -91,7 +91,7 @@ struct CaptionHead<'a> {
     captions: Captions,
     captioner: Captioner,
     /// The head's, and those of a backbone that learns with it.
-    weights: Parameters,
+    weights: Weights,
     optimizer: Adam,
     regions: FrameRegions,
     backbone: Option<JointBackbone>,
@@ -124,7 +124,7 @@ impl<'a> CaptionHead<'a> {
             None => None,
             Some(joint) => {
                 let start = stage.inputs.checkpoint.ok_or_else(|| Error::failure("a joint training needs a backbone to start from"))?;
-                let own = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
+                let own = Weights::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
                 let own = own.checked(joint.extraction.architecture, true)?.for_training(device);
                 let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
                 let backbone = JointBackbone::new(&own, &joint.extraction, frames, training.maximum_regions, device)?;
@@ -244,7 +244,7 @@ struct ValidationCaption {
 }
 
 impl HeadInTraining for CaptionHead<'_> {
-    fn parameters(&self) -> &Parameters {
+    fn parameters(&self) -> &Weights {
         &self.weights
     }
 

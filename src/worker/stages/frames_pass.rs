@@ -24,7 +24,7 @@ use crate::fetching::Look;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::half_precision::{self, kind_of};
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::perception::{Glance, Perception, frames_in_a_pass};
 use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
 
@@ -78,7 +78,7 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
     // Those of all siblings are equal.
     let FrameInputs { checkpoint, pack, index } = FrameInputs::from_named(first.job.parts.inputs.clone())?;
     let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
-    let weights = Parameters::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
+    let weights = Weights::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
     let mut pass = Pass { lookers: Vec::new(), cameras: Vec::new(), siblings: Vec::new() };
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
@@ -124,7 +124,7 @@ impl Glanced {
 }
 
 impl<'a> Pass<'a> {
-    fn add(&mut self, stage: &'a StageRun<'a>, weights: &Parameters, frames: &FrameSet) -> Result<()> {
+    fn add(&mut self, stage: &'a StageRun<'a>, weights: &Weights, frames: &FrameSet) -> Result<()> {
         let (architecture, normalization, precision, cam, wants) = if stage.job.parts.kind == HeatMapsStage::NAME {
             let heat_maps = KindRun::<HeatMapsStage>::new(stage)?;
             let wants = Wants::HeatMaps { folder: heat_maps.output_folder(HeatMapsStage::HEAT_MAPS)?, gathered: Vec::new() };

@@ -20,7 +20,7 @@ use crate::heads::interaction_loss::{LossFunction, balanced_weights};
 use crate::heads::interaction_metrics::{JudgedEdge, mean_scores, metrics};
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::one_thread::OneThread;
 use crate::training::adam::{Adam, AdamSettings};
 use crate::training::head_epochs::{self, HeadInTraining};
@@ -87,7 +87,7 @@ fn without_interactions(stage: &KindRun<InteractStage>) -> Result<()> {
 struct InteractionHead<'a> {
     parameters: &'a InteractStage,
     graph: InteractionGraph,
-    weights: Parameters,
+    weights: Weights,
     optimizer: Adam,
     loss: LossFunction,
     regions: FrameRegions,
@@ -167,7 +167,7 @@ fn judged(graph: &InteractionGraph, interactions: &Interactions, regions: &Frame
 }
 
 impl HeadInTraining for InteractionHead<'_> {
-    fn parameters(&self) -> &Parameters {
+    fn parameters(&self) -> &Weights {
         &self.weights
     }
 

@@ -9,7 +9,7 @@ use surgcam_values::Mode;
 use super::{KindRun, Make, StageRun};
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::perception::Perception;
 use crate::seen::{Extracted, SeenFrame};
 use crate::timing::{Effort, Times};
@@ -22,7 +22,7 @@ impl Make for MeasureStage {
         let parameters = &stage.parameters;
         let settings = &parameters.extraction;
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
-        let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
         let perception = Perception::new(
             settings.architecture,
             &weights,

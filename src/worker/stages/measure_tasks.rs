@@ -10,7 +10,7 @@ use super::{KindRun, Make};
 use crate::frames::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::perception::Perception;
 
 impl Make for MeasureTasksStage {
@@ -32,7 +32,7 @@ impl Make for MeasureTasksStage {
         let settings = &parameters.extraction;
         let perception = Perception::new(
             settings.architecture,
-            &Parameters::new(checkpoint::read_safetensors(&weights)?),
+            &Weights::new(checkpoint::read_safetensors(&weights)?),
             settings.normalization,
             frames.image_size(),
             device,

@@ -16,8 +16,8 @@ use crate::generator;
 use crate::model::checkpoint;
 use crate::model::half_precision;
 use crate::model::inference::InferenceNetwork;
-use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
+use crate::model::weights::Weights;
 use crate::training::batches::{Batching, TrainFrames};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
@@ -31,7 +31,7 @@ struct Trainer<'a> {
     device: Device,
     frames: TrainFrames,
     validation: FrameSet,
-    weights: Parameters,
+    weights: Weights,
     network: ResNet,
     optimizer: Sgd,
     schedule: Schedule,
@@ -42,7 +42,7 @@ impl Make for TrainStage {
         let parameters = &stage.parameters;
         let mut trainer = Trainer::new(stage)?;
         let mut history: Vec<HistoryRow> = Vec::new();
-        let mut best: Option<(f64, Parameters)> = None;
+        let mut best: Option<(f64, Weights)> = None;
         if let Some(resumed) = resume::read(&stage.partial_folder()) {
             stage.note(format!("goes on after epoch {}", resumed.history.len()));
             trainer.resume(resumed.weights, resumed.momentum, resumed.schedule)?;
@@ -104,7 +104,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn progress<'b>(&'b self, history: &'b [HistoryRow], best: Option<&'b (f64, Parameters)>) -> Progress<'b> {
+    fn progress<'b>(&'b self, history: &'b [HistoryRow], best: Option<&'b (f64, Weights)>) -> Progress<'b> {
         Progress { schedule: &self.schedule, history, weights: &self.weights, optimizer: &self.optimizer, best }
     }
 
@@ -167,7 +167,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-fn network(parameters: &TrainStage, weights: &Parameters) -> Result<ResNet> {
+fn network(parameters: &TrainStage, weights: &Weights) -> Result<ResNet> {
     let network = ResNet::new(parameters.architecture, weights)?;
     if parameters.precision == TrainingPrecision::F32 {
         return Ok(network);
@@ -176,11 +176,11 @@ fn network(parameters: &TrainStage, weights: &Parameters) -> Result<ResNet> {
 }
 
 /// Random, or from a checkpoint with a new head.
-fn initial_weights(stage: &KindRun<TrainStage>) -> Result<Parameters> {
+fn initial_weights(stage: &KindRun<TrainStage>) -> Result<Weights> {
     let parameters = &stage.parameters;
-    let random = Parameters::random(parameters.architecture, parameters.seed);
+    let random = Weights::random(parameters.architecture, parameters.seed);
     let Some(start) = stage.inputs.checkpoint else { return Ok(random) };
-    let given = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
+    let given = Weights::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
     given.checked(parameters.architecture, false).map(|backbone| backbone.with_head_of(&random))
 }
 

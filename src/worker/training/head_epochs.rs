@@ -11,13 +11,13 @@ use tch::Tensor;
 
 use super::adam::Adam;
 use super::snapshot::{self, Groups, Snapshots};
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::stages::StageRun;
 
 /// A head in training, as its epochs see it.
 pub trait HeadInTraining {
     /// What is trained; of a joint training the backbone, too.
-    fn parameters(&self) -> &Parameters;
+    fn parameters(&self) -> &Weights;
 
     fn optimizer(&mut self) -> &mut Adam;
 
@@ -47,7 +47,7 @@ struct State {
 
 /// What the epochs leave: the parameters of the last phase's best one, and all their rows.
 pub struct Trained {
-    pub best: Parameters,
+    pub best: Weights,
     pub history: Vec<HeadEpoch>,
 }
 
@@ -59,11 +59,11 @@ const SNAPSHOT_SECONDS: f64 = 1.0;
 
 pub fn run(stage: &StageRun, head: &mut dyn HeadInTraining, epochs: usize, score_name: &str) -> Result<Trained> {
     let mut history: Vec<HeadEpoch> = Vec::new();
-    let mut best: Option<(f64, Parameters)> = None;
+    let mut best: Option<(f64, Weights)> = None;
     if let Some((state, groups)) = snapshot::read::<State>(&stage.partial_folder()) {
         stage.note(format!("goes on after epoch {}", state.history.len()));
         take_up(head, &state, &groups)?;
-        best = state.best.map(|score| (score, Parameters::new(groups.group(BEST))));
+        best = state.best.map(|score| (score, Weights::new(groups.group(BEST))));
         history = state.history;
     }
     let mut snapshots = Snapshots::new(stage.partial_folder());
@@ -112,7 +112,7 @@ fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
 }
 
 /// From the best epoch of the phase before.
-fn begin_phase(head: &mut dyn HeadInTraining, best: Option<(f64, Parameters)>) -> Result<()> {
+fn begin_phase(head: &mut dyn HeadInTraining, best: Option<(f64, Weights)>) -> Result<()> {
     if let Some((_, best)) = best {
         head.parameters().set(best.iter())?;
     }
@@ -126,7 +126,7 @@ fn take_up(head: &mut dyn HeadInTraining, state: &State, groups: &Groups) -> Res
     Ok(())
 }
 
-fn save(snapshots: &mut Snapshots, head: &mut dyn HeadInTraining, history: &[HeadEpoch], best: Option<&(f64, Parameters)>) -> Result<()> {
+fn save(snapshots: &mut Snapshots, head: &mut dyn HeadInTraining, history: &[HeadEpoch], best: Option<&(f64, Weights)>) -> Result<()> {
     let mut groups = Groups::default();
     groups.add(WEIGHTS, head.parameters().iter());
     let optimizer: Vec<(String, Tensor)> = head.optimizer().state();

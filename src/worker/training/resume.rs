@@ -13,7 +13,7 @@ use tch::Tensor;
 use super::plateau::Schedule;
 use super::sgd::Sgd;
 use super::snapshot::{self, Groups, Snapshots};
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 
 /// The part of the state that is no tensor.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,16 +29,16 @@ pub struct Resumed {
     pub history: Vec<HistoryRow>,
     pub weights: Vec<(String, Tensor)>,
     pub momentum: Vec<(String, Tensor)>,
-    pub best: Option<(f64, Parameters)>,
+    pub best: Option<(f64, Weights)>,
 }
 
 /// What is written; nothing of it is changed.
 pub struct Progress<'a> {
     pub schedule: &'a Schedule,
     pub history: &'a [HistoryRow],
-    pub weights: &'a Parameters,
+    pub weights: &'a Weights,
     pub optimizer: &'a Sgd,
-    pub best: Option<&'a (f64, Parameters)>,
+    pub best: Option<&'a (f64, Weights)>,
 }
 
 const WEIGHTS: &str = "weights";
@@ -68,7 +68,7 @@ pub fn read(folder: &Path) -> Option<Resumed> {
         history: state.history,
         weights: groups.group(WEIGHTS).into_iter().collect(),
         momentum: groups.group(MOMENTUM).into_iter().collect(),
-        best: state.best.map(|best| (best, Parameters::new(groups.group(BEST)))),
+        best: state.best.map(|best| (best, Weights::new(groups.group(BEST)))),
     })
 }
 
@@ -83,7 +83,7 @@ mod tests {
     fn every_number_comes_back_with_all_its_bits() {
         let folder = tempfile::tempdir().unwrap();
         let mut snapshots = Snapshots::new(folder.path().to_path_buf());
-        let weights = Parameters::new([("fc.bias".to_string(), Tensor::rand([3], (Kind::Float, Device::Cpu)))]);
+        let weights = Weights::new([("fc.bias".to_string(), Tensor::rand([3], (Kind::Float, Device::Cpu)))]);
         let optimizer = Sgd::new(&weights, 0.9, 1e-4);
         for place in 1..500 {
             let number = f64::from(place) / 499.0 - f64::EPSILON;
