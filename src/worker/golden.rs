@@ -15,7 +15,7 @@ use crate::model::fused_convolution::channels_last;
 use crate::model::resnet::ResNet;
 use crate::model::weights::{Weights, is_trained};
 use crate::self_test::frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
-use crate::self_test::golden_set::{GoldenSet, formula_weights, plain_frame};
+use crate::self_test::golden_set::{GoldenSet, formula_weights};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
@@ -67,12 +67,11 @@ fn check_set(folder: &Path) {
     assert!(modes > 50_000, "only {modes} golden values of features were compared");
     assert_passed(&in_full_precision(&golden, Heat::Expected).unwrap());
     for frame in golden.frames().unwrap() {
-        let plain = plain_frame();
-        let (seen, _) = golden.see(&frame, &plain).unwrap();
+        let (activations, _) = golden.forward(&frame).unwrap();
         let above_half: Vec<usize> = serde_json::from_value(frame.value["above_half"].clone()).unwrap();
         let half =
             CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Above(Threshold::new(0.5).unwrap()) };
-        assert_eq!(golden.perception.heat(&seen, &half).present, above_half);
+        assert_eq!(golden.extractor.heat_maps(&activations, &half).present, above_half);
     }
 }
 
@@ -101,13 +100,12 @@ fn half_precision_stays_near() {
 fn heat_maps_of_layer3_come_from_autograd_and_agree_at_layer4() {
     let golden = open(&golden_folder().join("small"), Precision::F32);
     let frame = &golden.frames().unwrap()[0];
-    let plain = plain_frame();
-    let (seen, _) = golden.see(frame, &plain).unwrap();
+    let (activations, _) = golden.forward(frame).unwrap();
     let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer3, present: Present::Classes(frame.present.clone()) };
-    let heat = golden.perception.heat(&seen, &cam);
+    let heat_maps = golden.extractor.heat_maps(&activations, &cam);
     let [height, width] = golden.image_size.map(|side| side as usize / 16);
-    assert!(heat.maps.iter().all(|map| (map.height, map.width) == (height, width)));
-    assert!(heat.maps.iter().any(|map| map.values.iter().any(|&value| value > 0.9)));
+    assert!(heat_maps.maps.iter().all(|map| (map.height, map.width) == (height, width)));
+    assert!(heat_maps.maps.iter().any(|map| map.values.iter().any(|&value| value > 0.9)));
 }
 
 /// These three steps amplify a rounding difference about a hundredfold each, so that even another thread count or vector

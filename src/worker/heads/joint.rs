@@ -99,7 +99,7 @@ impl JointBackbone {
 fn hot_cells(map: &Tensor, heat: &HeatMap, roi_threshold: f64) -> Option<Tensor> {
     let size = map.size();
     let resized = heat.resized(size[1] as usize, size[2] as usize);
-    let hot: Vec<bool> = resized.values.iter().map(|&value| value > roi_threshold as f32).collect();
+    let hot: Vec<bool> = resized.is_hot(roi_threshold).collect();
     hot.contains(&true).then(|| {
         let mask = Tensor::from_slice(&hot).view([size[1], size[2]]).to_device(map.device());
         map.masked_select(&mask.expand_as(map))
@@ -117,7 +117,7 @@ mod tests {
     use super::super::captioner::Captioner;
     use super::super::layers::TensorSource;
     use super::*;
-    use crate::perception::Perception;
+    use crate::feature_extractor::FeatureExtractor;
     use crate::training::adam::{Adam, AdamSettings};
     use image::{Rgb, RgbImage};
     use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
@@ -174,12 +174,11 @@ mod tests {
             let settings = settings(pool, layer);
             let parameters = Weights::random(settings.architecture, 3);
             let own = tempfile::tempdir_in(folder.path()).unwrap();
-            let perception =
-                Perception::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32).unwrap();
+            let extractor =
+                FeatureExtractor::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32)
+                    .unwrap();
             let frames = frames(own.path());
-            let seen = perception.look(&[(&frames.frames[1], frames.pack.row(1))]).unwrap().remove(0);
-            let heat = perception.heat(&seen, &settings.regions.as_ref().unwrap().cam);
-            let extracted = perception.extract(&seen, Some(&heat), &settings).unwrap();
+            let (_, extracted) = extractor.extract_from_pixels(&frames.frames[1], frames.pack.row(1), &settings).unwrap();
             let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
             let found = values_of(&joint.regions(&[1]).features.detach());
             let scale = extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));

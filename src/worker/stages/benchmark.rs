@@ -7,6 +7,8 @@ mod training;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
@@ -25,10 +27,14 @@ use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, 
 use tch::{Cuda, Device};
 
 use super::{KindRun, Make, StageRun};
+use crate::activations::FrameActivations;
+use crate::crops;
+use crate::feature_extractor::{FeatureExtractor, ForwardPass};
 use crate::frames;
+use crate::heat_maps::FrameHeatMaps;
 use crate::model::weights::Weights;
-use crate::perception::{Glance, Perception};
-use crate::seen::{Extracted, Heat, SeenFrame};
+use crate::modes::{FrameInput, ReadRegions};
+use crate::regions::{Extracted, FoundRegions};
 use crate::timing::{Effort, Times};
 use training::Trainer;
 
@@ -125,8 +131,8 @@ impl Step<'_> {
     }
 }
 
-/// What is measured of a frame that the network has seen already.
-type OfSeen<'a> = Box<dyn FnMut(&SeenFrame) -> Result<()> + 'a>;
+/// What is measured of a frame whose forward pass is made already.
+type OfActivations<'a> = Box<dyn FnMut(&FrameActivations) -> Result<()> + 'a>;
 
 /// What the steps need, made once.
 struct Bench<'a> {
@@ -135,7 +141,7 @@ struct Bench<'a> {
     pictures: Vec<PathBuf>,
     frame: Frame,
     pack: Pack,
-    perception: Perception,
+    extractor: FeatureExtractor,
     trainer: RefCell<Trainer>,
 }
 
@@ -149,8 +155,8 @@ impl<'a> Bench<'a> {
         packing(&pictures, parameters).write(&stage.partial_folder(), &folder, |_| Ok(()))?;
         let weights = Weights::random(parameters.architecture, 1);
         let device = stage.worker.device;
-        let perception =
-            Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
+        let extractor =
+            FeatureExtractor::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
         let frame = Frame {
             sequence: "seq_1".into(),
             name: "frame000".into(),
@@ -161,7 +167,7 @@ impl<'a> Bench<'a> {
             box_space: parameters.image_size,
         };
         let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
-        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, perception, trainer: RefCell::new(trainer) })
+        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, extractor, trainer: RefCell::new(trainer) })
     }
 
     fn device(&self) -> Device {
@@ -260,7 +266,7 @@ impl<'a> Bench<'a> {
     /// Whole passes, from packed pixels to maps or features on the CPU.
     fn forward_steps<'b>(&'b self, batch: usize) -> Vec<Step<'b>> {
         let forward = step("forward", batch, move |number| {
-            self.perception.forward(&self.rows(number, batch))?;
+            self.extractor.feature_maps(&self.rows(number, batch))?;
             self.synchronize();
             Ok(())
         });
@@ -274,10 +280,16 @@ impl<'a> Bench<'a> {
             of_mode("sl-fe", self.settings(Mode::SlFe, self.all_classes())),
             of_mode("l-fe", self.settings(Mode::LFe, self.all_classes())),
             step(&format!("ln-fe, {BOXES} boxes"), batch, move |number| {
-                let looks = self.look(number, batch, &self.settings(Mode::LnFe, self.all_classes()))?;
-                let heats: Vec<Heat> = looks.iter().map(|_| self.heat_with_boxes()).collect();
-                let looks: Vec<(&SeenFrame, Option<&Heat>)> = looks.iter().map(|(seen, _)| seen).zip(heats.iter().map(Some)).collect();
-                let extracted = self.perception.extract_together(&looks, &boxes)?;
+                let rows = self.rows(number, batch);
+                let activations = self.extractor.activations(&rows)?;
+                // Made as in an extraction, for their time; the boxes are set.
+                let of_batch: Vec<&FrameActivations> = activations.iter().collect();
+                std::hint::black_box(self.extractor.heat_maps_of_batch(&of_batch, &self.cam(self.all_classes())));
+                let heat_maps: Vec<FrameHeatMaps> = activations.iter().map(|_| self.heat_maps_with_boxes()).collect();
+                let frames = rows.iter().zip(&activations).zip(&heat_maps);
+                let inputs: Vec<FrameInput> =
+                    frames.map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps)).collect();
+                let extracted = self.extractor.extract(&inputs, &boxes)?;
                 if extracted.iter().any(|extracted| extracted.regions.len() != BOXES) {
                     return Err(Error::failure(format!("the heat maps drawn have not {BOXES} boxes")));
                 }
@@ -289,25 +301,24 @@ impl<'a> Bench<'a> {
     /// What an extraction does beside its forward pass, one frame at a time.
     fn parts_of_extraction<'b>(&'b self) -> Vec<Step<'b>> {
         let (sl_fe, l_fe) = (self.settings(Mode::SlFe, self.all_classes()), self.settings(Mode::LFe, self.all_classes()));
-        let seen: RefCell<Option<SeenFrame<'b>>> = RefCell::default();
-        let seen = std::rc::Rc::new(seen);
-        let on_seen = |name: &str, mut once: OfSeen<'b>| {
-            let seen = seen.clone();
+        let activations: Rc<RefCell<Option<FrameActivations>>> = Rc::default();
+        let on_activations = |name: &str, mut once: OfActivations<'b>| {
+            let activations = activations.clone();
             step(name, 1, move |_| {
-                if seen.borrow().is_none() {
-                    *seen.borrow_mut() = Some(self.perception.look(&[(&self.frame, self.pack.row(0))])?.remove(0));
+                if activations.borrow().is_none() {
+                    *activations.borrow_mut() = Some(self.extractor.activations(&[self.pack.row(0)])?.remove(0));
                 }
-                seen.borrow().as_ref().map_or(Ok(()), &mut once)
+                activations.borrow().as_ref().map_or(Ok(()), &mut once)
             })
         };
         let cam = self.cam(self.all_classes());
-        let heat = move |seen: &SeenFrame| self.perception.heat(seen, &cam);
-        let without_network = |settings: ExtractionSettings| {
+        let heat_maps = move |activations: &FrameActivations| self.extractor.heat_maps(activations, &cam);
+        let without_forward_pass = |settings: ExtractionSettings| {
             let cam = self.cam(self.all_classes());
-            Box::new(move |seen: &SeenFrame| {
-                let heat = self.perception.heat(seen, &cam);
-                seen.fetch_cells(&settings);
-                std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
+            Box::new(move |activations: &FrameActivations| -> Result<()> {
+                let heat_maps = self.extractor.heat_maps(activations, &cam);
+                let input = self.input(self.pack.row(0), activations, &heat_maps);
+                std::hint::black_box(self.extractor.extract(&[input], &settings)?);
                 Ok(())
             })
         };
@@ -318,32 +329,31 @@ impl<'a> Bench<'a> {
                 self.synchronize();
                 Ok(())
             }),
-            on_seen(
+            on_activations(
                 "heat maps",
-                Box::new(move |seen| {
-                    std::hint::black_box(heat(seen));
+                Box::new(move |activations| {
+                    std::hint::black_box(heat_maps(activations));
                     Ok(())
                 }),
             ),
-            on_seen("heat maps, hot cells and pooling (sl-fe)", without_network(sl_fe.clone())),
-            on_seen("heat maps, boxes and pooling (l-fe)", without_network(l_fe)),
+            on_activations("heat maps, hot cells and pooling (sl-fe)", without_forward_pass(sl_fe)),
+            on_activations("heat maps, boxes and pooling (l-fe)", without_forward_pass(l_fe)),
             step(&format!("boxes ({BOXES})"), 1, move |_| {
-                std::hint::black_box(self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes())));
+                std::hint::black_box(self.boxes());
                 Ok(())
             }),
             step(&format!("crops ({BOXES})"), 1, move |number| {
-                let regions = self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes()));
-                let wanted: Vec<(usize, Box2)> = regions.regions.iter().map(|region| (0, region.bounds)).collect();
-                std::hint::black_box(self.perception.cut_out(&self.rows(number, 1), &wanted, CROP_SIZE));
+                let wanted: Vec<(usize, Box2)> = self.boxes().regions.iter().map(|region| (0, region.bounds)).collect();
+                std::hint::black_box(crops::cut_out(&self.rows(number, 1), image_size, &wanted, CROP_SIZE));
                 Ok(())
             }),
-            on_seen(&format!("pooling ({BOXES} boxes, l-fe)"), {
+            on_activations(&format!("pooling ({BOXES} boxes, l-fe)"), {
                 // Found once: what is measured is the pooling.
-                let heat = self.heat_with_boxes();
+                let heat_maps = self.heat_maps_with_boxes();
                 let settings = self.settings(Mode::LFe, self.all_classes());
-                Box::new(move |seen| {
-                    seen.fetch_cells(&settings);
-                    std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
+                Box::new(move |activations: &FrameActivations| -> Result<()> {
+                    let input = self.input(self.pack.row(0), activations, &heat_maps);
+                    std::hint::black_box(self.extractor.extract(&[input], &settings)?);
                     Ok(())
                 })
             }),
@@ -352,7 +362,7 @@ impl<'a> Bench<'a> {
                 std::fs::create_dir_all(&folder).at_path("create", &folder)?;
                 let mut writer = FeatureWriter::create(&folder)?;
                 let classes = self.parameters.architecture.classes;
-                let bounds = self.perception.space().whole_frame();
+                let bounds = self.extractor.space().whole_frame();
                 let region = |row, class| RegionRow { row, class, index: 0, bounds, probability: 1.0, confidence: 1.0 };
                 for row in 0..self.parameters.batch {
                     writer.add("seq_1", (0..classes).map(|class| region(row, class)), &vec![0.5; 512 * classes])?;
@@ -391,12 +401,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn look(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<(SeenFrame<'_>, Heat)>> {
-        let batch: Vec<(&Frame, &[u8])> = self.rows(step, batch).into_iter().map(|row| (&self.frame, row)).collect();
-        let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
-        let seen = self.perception.look(&batch)?;
-        let heats = self.perception.heats(&seen.iter().collect::<Vec<_>>(), &cam);
-        Ok(seen.into_iter().zip(heats).collect())
+    fn input<'b>(&'b self, planes: &'b [u8], activations: &'b FrameActivations, heat_maps: &'b FrameHeatMaps) -> FrameInput<'b> {
+        FrameInput { frame: &self.frame, planes, activations: Some(activations), heat_maps: Some(heat_maps) }
     }
 
     /// As an extraction does it: with several frames together, a GPU begins with the next ones, which are left in `ahead`, while the CPU
@@ -406,41 +412,50 @@ impl<'a> Bench<'a> {
         number: usize,
         batch: usize,
         settings: &ExtractionSettings,
-        ahead: &mut Option<(usize, Glance)>,
+        ahead: &mut Option<(usize, ForwardPass)>,
     ) -> Result<Vec<Extracted>> {
-        let glance = match ahead.take() {
-            Some((begun, glance)) if begun == number => glance,
-            _ => self.perception.glance(&self.rows(number, batch))?,
+        let pass = match ahead.take() {
+            Some((begun, pass)) if begun == number => pass,
+            _ => self.extractor.begin_forward_pass(&self.rows(number, batch))?,
         };
         if self.device().is_cuda() && batch > 1 {
-            *ahead = Some((number + 1, self.perception.glance(&self.rows(number + 1, batch))?));
+            *ahead = Some((number + 1, self.extractor.begin_forward_pass(&self.rows(number + 1, batch))?));
         }
-        let _aside = ahead.as_ref().and_then(|_| glance.aside());
-        let frames: Vec<(&Frame, &[u8])> = self.rows(number, batch).into_iter().map(|row| (&self.frame, row)).collect();
-        let seen = self.perception.seen(&frames, &glance);
-        let heats = settings
-            .regions
-            .as_ref()
-            .map_or_else(Vec::new, |regions| self.perception.heats(&seen.iter().collect::<Vec<_>>(), &regions.cam));
-        if batch == 1 || !matches!(settings.mode, Mode::SlFe | Mode::LFe) {
-            let looks: Vec<(&SeenFrame, Option<&Heat>)> = seen.iter().zip(heats.iter().map(Some)).collect();
-            return self.perception.extract_together(&looks, settings);
+        let _aside = ahead.as_ref().and_then(|_| pass.aside());
+        let planes = self.rows(number, batch);
+        let activations = self.extractor.activations_of(&pass);
+        let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
+        let heat_maps = self.extractor.heat_maps_of_batch(&activations.iter().collect::<Vec<_>>(), &cam);
+        let frames = planes.iter().zip(&activations).zip(&heat_maps);
+        let inputs: Vec<FrameInput> = frames.map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps)).collect();
+        if batch == 1 {
+            return self.extractor.extract(&inputs, settings);
         }
-        self.perception.fetch(&seen.iter().zip(&heats).collect::<Vec<_>>(), settings);
-        let space = self.perception.space();
-        let mut work: Vec<(SeenFrame, Heat)> = seen.into_iter().zip(heats).collect();
-        Ok(work.par_iter_mut().map(|(seen, heat)| space.without_network(seen, heat, settings)).collect())
+        self.extractor.fetch(&inputs, settings)?;
+        let (frame, space) = (&self.frame, self.extractor.space());
+        let mut work: Vec<(FrameActivations, FrameHeatMaps)> = activations.into_iter().zip(heat_maps).collect();
+        let read = work.par_iter_mut().zip(&planes).map(|((activations, heat_maps), planes)| {
+            let input = FrameInput { frame, planes, activations: Some(&*activations), heat_maps: Some(&*heat_maps) };
+            ReadRegions::of(&input, space, settings)
+        });
+        let read = read.collect::<Result<Vec<_>>>()?;
+        self.extractor.complete(&planes, read, settings)
+    }
+
+    /// The boxes that are set.
+    fn boxes(&self) -> Arc<FoundRegions> {
+        self.heat_maps_with_boxes().boxes(self.extractor.space(), &self.region_settings(self.all_classes()))
     }
 
     /// A hot cell for each of some classes, at the size of layer 4: each becomes one box.
-    fn heat_with_boxes(&self) -> Heat {
+    fn heat_maps_with_boxes(&self) -> FrameHeatMaps {
         let [height, width] = self.parameters.image_size.map(|side| side as usize / 32);
         let of_class = |class: usize| {
             let mut values = vec![0.0; height * width];
             values[(class * width + class) % (height * width)] = 1.0;
             HeatMap { height, width, values }
         };
-        Heat::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
+        FrameHeatMaps::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
     }
 }
 

@@ -8,11 +8,11 @@ use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
+use crate::feature_extractor::frames_in_a_pass;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
 use crate::model::inference::InferenceNetwork;
 use crate::model::weights::Weights;
-use crate::perception::frames_in_a_pass;
 
 impl Make for EvaluateStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
