@@ -18,7 +18,8 @@ use crate::regions::Region;
 /// Crops are in [0, 1], not normalised.
 const NORMALIZATION: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
-/// The network that crops go through, and the `[height, width]` of the frames that they are cut out of.
+/// The network that crops go through, and the `[height, width]` of the frames that they are cut out
+/// of.
 pub struct CropForward<'a> {
     pub network: &'a InferenceNetwork,
     pub device: Device,
@@ -27,8 +28,9 @@ pub struct CropForward<'a> {
 }
 
 impl CropForward<'_> {
-    /// Each region cut out of its stretched picture, resized, and sent through the network; [regions, 512] of each frame. Pairs of
-    /// a frame's [3, H, W] pixels and its regions. The crops of all frames go through the network together.
+    /// Each region cut out of its stretched picture, resized, and sent through the network;
+    /// [regions, 512] of each frame. Pairs of a frame's [3, H, W] pixels and its regions. The crops
+    /// of all frames go through the network together.
     pub fn features(&self, frames: &[(&[u8], &[Region])], settings: &ExtractionSettings) -> Result<Vec<Vec<f32>>> {
         let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
         let mut wanted =
@@ -53,8 +55,8 @@ impl CropForward<'_> {
     }
 }
 
-/// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their [3, H, W] pixels; both sizes are
-/// `[height, width]`.
+/// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their
+/// [3, H, W] pixels; both sizes are `[height, width]`.
 pub fn cut_out(frames: &[&[u8]], image_size: [u32; 2], wanted: &[(usize, Box2)], crop_size: [u32; 2]) -> Vec<Vec<u8>> {
     let [height, width] = image_size;
     let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {

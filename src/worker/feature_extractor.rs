@@ -1,4 +1,5 @@
-//! From pixels to features: forward passes over frames, their heat maps, and the modes that make features of both.
+//! From pixels to features: forward passes over frames, their heat maps, and the modes that make
+//! features of both.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::dataset::index::Frame;
@@ -47,7 +48,8 @@ pub struct ForwardPass {
 }
 
 impl ForwardPass {
-    /// While the result lives, this thread uses what the pass left without waiting for what it asked the GPU for since.
+    /// While the result lives, this thread uses what the pass left without waiting for what it
+    /// asked the GPU for since.
     pub fn aside(&self) -> Option<Aside> {
         Aside::after(self.mark.as_ref())
     }
@@ -82,7 +84,8 @@ impl FeatureExtractor {
         FrameSpace { image_size: self.image_size, classes: self.architecture.classes }
     }
 
-    /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation, and no more.
+    /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation,
+    /// and no more.
     pub fn feature_maps(&self, pictures: &[&[u8]]) -> Result<FeatureMaps> {
         self.network.feature_maps(&frames::images(pictures, self.image_size, &self.normalization, self.device))
     }
@@ -150,8 +153,9 @@ impl FeatureExtractor {
         FrameHeatMaps::new(present, map_size(&activations.maps.layer3), maps)
     }
 
-    /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode needs. The features come to the CPU, so
-    /// the device has done its work when this returns. The activations are there where the mode needs a pass over the frame.
+    /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode
+    /// needs. The features come to the CPU, so the device has done its work when this returns. The
+    /// activations are there where the mode needs a pass over the frame.
     pub fn extract_from_pixels(
         &self,
         frame: &Frame,
@@ -167,7 +171,8 @@ impl FeatureExtractor {
         Ok((activations, extracted))
     }
 
-    /// The regions and features of a batch, frame after frame on this thread: waking another takes longer than one frame.
+    /// The regions and features of a batch, frame after frame on this thread: waking another takes
+    /// longer than one frame.
     pub fn extract(&self, batch: &[FrameInput], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
         self.fetch(batch, settings)?;
         let space = self.space();
@@ -176,13 +181,14 @@ impl FeatureExtractor {
         self.complete(&planes, read, settings)
     }
 
-    /// Brings what [`ReadRegions::of`] needs of a batch from the device, so that it can be called from any thread.
+    /// Brings what [`ReadRegions::of`] needs of a batch from the device, so that it can be called
+    /// from any thread.
     pub fn fetch(&self, batch: &[FrameInput], settings: &ExtractionSettings) -> Result<()> {
         modes::named(settings.mode).fetch(batch, settings, self.device)
     }
 
-    /// Forwards the crops that features are still to come from, those of all frames together. `planes`: the [3, H, W] pixels of the
-    /// frames.
+    /// Forwards the crops that features are still to come from, those of all frames together.
+    /// `planes`: the [3, H, W] pixels of the frames.
     pub fn complete(&self, planes: &[&[u8]], read: Vec<ReadRegions>, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
         let frames: Vec<(&[u8], &[Region])> = planes.iter().copied().zip(read.iter().map(ReadRegions::to_crop)).collect();
         let (device, network) = (self.device, &self.network);

@@ -1,7 +1,8 @@
 //! Brings what modes need of a batch from the device, in few transfers.
 //!
-//! On the CPU the maps are there already. From a GPU, a layer's maps come in one transfer for the whole batch. SL-FE needs no map at
-//! all: the CPU says which cells are hot, and the device sums them, so that a class's sums come instead of a frame's map.
+//! On the CPU the maps are there already. From a GPU, a layer's maps come in one transfer for the
+//! whole batch. SL-FE needs no map at all: the CPU says which cells are hot, and the device sums
+//! them, so that a class's sums come instead of a frame's map.
 
 use rayon::prelude::*;
 use surgcam_frames::vision::heat_map::HeatMap;
@@ -32,7 +33,8 @@ pub struct Cells {
     pub roi_threshold: f64,
 }
 
-/// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and what it gives can be pooled so.
+/// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and what
+/// it gives can be pooled so.
 pub fn fetch_hot_cells(batch: &[(&FrameActivations, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
     if device == Device::Cpu {
         let activations: Vec<&FrameActivations> = batch.iter().map(|(activations, _)| *activations).collect();
@@ -69,7 +71,8 @@ fn fetch_sums(batch: &[(&FrameActivations, &FrameHeatMaps)], cells: Cells, pool:
     }
 }
 
-/// Sums the hot cells of all frames and classes with one matrix product: [N, P, h w] of 0 and 1 times [N, h w, C]. `maps`: [N, C, h, w].
+/// Sums the hot cells of all frames and classes with one matrix product: [N, P, h w] of 0 and 1
+/// times [N, h w, C]. `maps`: [N, C, h, w].
 fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], Cells { layer, roi_threshold }: Cells, device: Device) {
     tch::no_grad(|| {
         let maps = maps.to_kind(Kind::Float);

@@ -57,7 +57,8 @@ impl FrameHeatMaps {
         found
     }
 
-    /// The hot cells in a layer's feature map, which is asked for only where they were not found before.
+    /// The hot cells in a layer's feature map, which is asked for only where they were not found
+    /// before.
     pub fn hot_cells<'m>(&self, layer: usize, roi_threshold: f64, feature_map: impl FnOnce() -> CellMap<'m>) -> Arc<FoundHotCells> {
         self.hot_cells.answer((layer, roi_threshold), || {
             let feature_map = feature_map();

@@ -1,4 +1,5 @@
-//! The yardstick of a perfect detector: LN-FE on the annotated boxes. Nothing of the frame's own forward pass is needed.
+//! The yardstick of a perfect detector: LN-FE on the annotated boxes. Nothing of the frame's own
+//! forward pass is needed.
 
 use std::sync::Arc;
 

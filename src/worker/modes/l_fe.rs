@@ -1,4 +1,5 @@
-//! L-FE, localisation-aided feature extraction: boxes from heat maps, and the part of a feature map that lies in each.
+//! L-FE, localisation-aided feature extraction: boxes from heat maps, and the part of a feature map
+//! that lies in each.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! LN-FE, localisation and naive feature extraction: boxes from heat maps, and a forward pass for each of them.
+//! LN-FE, localisation and naive feature extraction: boxes from heat maps, and a forward pass for
+//! each of them.
 
 use std::sync::Arc;
 

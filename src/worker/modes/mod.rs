@@ -1,12 +1,15 @@
-//! The modes of extraction (METHOD 6), one in each file: where a frame's regions are, and how their features are read.
+//! The modes of extraction (METHOD 6), one in each file: where a frame's regions are, and how their
+//! features are read.
 //!
 //! A batch goes through a mode in four steps:
 //!
-//! 1. [`ExtractionMode::fetch`], once for the batch: what the mode needs comes from the device, in few transfers.
+//! 1. [`ExtractionMode::fetch`], once for the batch: what the mode needs comes from the device, in
+//!    few transfers.
 //! 2. [`ExtractionMode::find_regions`], for each frame, on any thread.
-//! 3. [`ExtractionMode::read_features`], for each frame, on any thread: from what the frame's own forward pass left, or the
-//!    features are left to a forward pass over the regions' crops.
-//! 4. [`crate::feature_extractor::FeatureExtractor::complete`], once for the batch: that forward pass, where it is needed.
+//! 3. [`ExtractionMode::read_features`], for each frame, on any thread: from what the frame's own
+//!    forward pass left, or the features are left to a forward pass over the regions' crops.
+//! 4. [`crate::feature_extractor::FeatureExtractor::complete`], once for the batch: that forward
+//!    pass, where it is needed.
 
 mod ground_truth_boxes;
 mod l_fe;
@@ -75,7 +78,8 @@ pub trait ExtractionMode: Sync {
         true
     }
 
-    /// Brings what the other steps need of a batch from the device to the CPU. Without it they ask the device frame by frame.
+    /// Brings what the other steps need of a batch from the device to the CPU. Without it they ask
+    /// the device frame by frame.
     fn fetch(&self, _batch: &[FrameInput], _settings: &ExtractionSettings, _device: Device) -> Result<()> {
         Ok(())
     }

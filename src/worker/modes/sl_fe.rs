@@ -1,4 +1,5 @@
-//! SL-FE, single-pass localisation-aided feature extraction: the hot cells of a feature map, one region for each present class.
+//! SL-FE, single-pass localisation-aided feature extraction: the hot cells of a feature map, one
+//! region for each present class.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! `heat-maps` and `extract`: stages on one checkpoint and one pack, made in one pass over the frames.
+//! `heat-maps` and `extract`: stages on one checkpoint and one pack, made in one pass over the
+//! frames.
 //!
-//! Whatever subset of these stages is asked for, each frame is forwarded once for each normalisation that they use, and each
-//! stage takes from the pass what it needs and writes it, so memory does not grow with the frames.
+//! Whatever subset of these stages is asked for, each frame is forwarded once for each
+//! normalisation that they use, and each stage takes from the pass what it needs and writes it, so
+//! memory does not grow with the frames.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -59,7 +61,8 @@ enum Wants<'a> {
 struct Pass<'a> {
     /// One for each architecture, normalisation and precision in use: nearly always a single one.
     extractors: Vec<((Architecture, Normalization, Precision), FeatureExtractor)>,
-    /// Distinct ways of making heat maps, each made once a frame; with the extractor that makes them.
+    /// Distinct ways of making heat maps, each made once a frame; with the extractor that makes
+    /// them.
     cams: Vec<(usize, CamSettings)>,
     stages: Vec<StageOfPass<'a>>,
 }
@@ -89,7 +92,8 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         pass.add(stage, &weights, &frames)?;
     }
     let mut batches = batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
-    // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push this one out of its cache.
+    // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push
+    // this one out of its cache.
     let begins_ahead = first.worker.device.is_cuda();
     let mut ahead = None;
     let mut done = 0;

@@ -173,8 +173,9 @@ impl Bench<'_> {
         FrameInput { frame: &self.frame, planes, activations: Some(activations), heat_maps: Some(heat_maps) }
     }
 
-    /// As an extraction does it: with several frames together, a GPU begins with the next ones, which are left in `ahead`, while the CPU
-    /// makes features of these. A single frame is waited for to its end.
+    /// As an extraction does it: with several frames together, a GPU begins with the next ones,
+    /// which are left in `ahead`, while the CPU makes features of these. A single frame is waited
+    /// for to its end.
     fn extract(
         &self,
         number: usize,
