@@ -68,6 +68,10 @@ pub enum CamMethod {
     GradCam,
     #[serde(rename = "grad-cam++")]
     GradCamPlusPlus,
+    #[serde(rename = "hires-cam")]
+    HiResCam,
+    #[serde(rename = "layer-cam")]
+    LayerCam,
 }
 
 /// What the network counts in, in evaluation and extraction. What it finds is kept in f32 whatever it is.

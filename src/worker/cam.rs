@@ -31,8 +31,10 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
     let cells = (height * width) as f64;
     let gradient = head_weight / cells;
     let weights = match method {
-        CamMethod::GradCam => gradient,
-        // The gradient is the same in every cell, so the sum over cells is a product. [N, classes, C]
+        // The gradient is the same in every cell, so to weigh cell by cell is to weigh by the mean.
+        CamMethod::GradCam | CamMethod::HiResCam => gradient,
+        CamMethod::LayerCam => gradient.relu(),
+        // For the same reason the sum over cells is a product. [N, classes, C]
         CamMethod::GradCamPlusPlus => {
             let sums = activation.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float).unsqueeze(1);
             let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
@@ -54,7 +56,10 @@ pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, 
             .map(|&class| {
                 let gradient = Tensor::run_backward(&[logits.get(class as i64)], &[&activation], true, false).remove(0);
                 tch::no_grad(|| {
+                    // [C, 1, 1], or [C, h, w] where each cell has a weight of its own.
                     let weights = match method {
+                        CamMethod::HiResCam => gradient,
+                        CamMethod::LayerCam => gradient.relu(),
                         CamMethod::GradCam => gradient.mean_dim([1i64, 2].as_slice(), true, Kind::Float),
                         CamMethod::GradCamPlusPlus => {
                             let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float);
@@ -88,13 +93,13 @@ mod tests {
     use tch::Device;
 
     #[test]
-    fn closed_form_and_autograd_agree_for_both_methods() {
+    fn closed_form_and_autograd_agree_for_every_method() {
         let _kept = crate::generator::seeded(3);
         let options = (Kind::Float, Device::Cpu);
         let activation = Tensor::rand([16, 4, 5], options);
         let (weight, bias) = (Tensor::randn([3, 16], options), Tensor::randn([3], options));
         let logits = |a: &Tensor| a.mean_dim([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0).linear(&weight, Some(&bias)).squeeze();
-        for method in [CamMethod::GradCam, CamMethod::GradCamPlusPlus] {
+        for method in [CamMethod::GradCam, CamMethod::GradCamPlusPlus, CamMethod::HiResCam, CamMethod::LayerCam] {
             let closed = closed_form_maps(&activation.unsqueeze(0), &weight, method).squeeze_dim(0);
             for (class, map) in autograd_maps(&activation, &[0, 1, 2], method, logits).iter().enumerate() {
                 let difference = f64::try_from((map - closed.get(class as i64)).abs().max()).unwrap();
@@ -102,5 +107,16 @@ mod tests {
                 assert!(difference <= 1e-5 * scale, "{method:?} class {class}: {difference} of {scale}");
             }
         }
+    }
+
+    #[test]
+    fn cells_weigh_one_by_one_where_the_gradient_differs_between_them() {
+        let activation = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]).view([2, 1, 2]);
+        let slope = Tensor::from_slice(&[1f32, -1.0, 2.0, 0.5]).view([2, 1, 2]);
+        let logits = |a: &Tensor| (a * &slope).sum(Kind::Float).unsqueeze(0);
+        let map = |method| values_of(&autograd_maps(&activation, &[0], method, logits)[0]);
+        assert_eq!(map(CamMethod::GradCam), [3.75, 5.0]);
+        assert_eq!(map(CamMethod::HiResCam), [7.0, 0.0]);
+        assert_eq!(map(CamMethod::LayerCam), [7.0, 2.0]);
     }
 }

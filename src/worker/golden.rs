@@ -6,16 +6,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use surgcam_frames::formula::uniform;
 use surgcam_frames::metrics::SelfTestCheck;
 use surgcam_pipeline::settings::*;
 use surgcam_values::*;
 use tch::{Device, Kind, Tensor};
 
+use crate::cam;
 use crate::model::fused_convolution::channels_last;
-use crate::model::parameters::{Parameters, is_trained};
 use crate::model::resnet::ResNet;
+use crate::model::weights::{Weights, is_trained};
 use crate::self_test::frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
-use crate::self_test::golden_set::{GoldenSet, formula_weights, plain_frame};
+use crate::self_test::golden_set::{GoldenSet, formula_weights};
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
@@ -67,12 +69,11 @@ fn check_set(folder: &Path) {
     assert!(modes > 50_000, "only {modes} golden values of features were compared");
     assert_passed(&in_full_precision(&golden, Heat::Expected).unwrap());
     for frame in golden.frames().unwrap() {
-        let plain = plain_frame();
-        let (seen, _) = golden.see(&frame, &plain).unwrap();
+        let (activations, _) = golden.forward(&frame).unwrap();
         let above_half: Vec<usize> = serde_json::from_value(frame.value["above_half"].clone()).unwrap();
         let half =
             CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Above(Threshold::new(0.5).unwrap()) };
-        assert_eq!(golden.perception.heat(&seen, &half).present, above_half);
+        assert_eq!(golden.extractor.heat_maps(&activations, &half).present, above_half);
     }
 }
 
@@ -101,13 +102,58 @@ fn half_precision_stays_near() {
 fn heat_maps_of_layer3_come_from_autograd_and_agree_at_layer4() {
     let golden = open(&golden_folder().join("small"), Precision::F32);
     let frame = &golden.frames().unwrap()[0];
-    let plain = plain_frame();
-    let (seen, _) = golden.see(frame, &plain).unwrap();
+    let (activations, _) = golden.forward(frame).unwrap();
     let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer3, present: Present::Classes(frame.present.clone()) };
-    let heat = golden.perception.heat(&seen, &cam);
+    let heat_maps = golden.extractor.heat_maps(&activations, &cam);
     let [height, width] = golden.image_size.map(|side| side as usize / 16);
-    assert!(heat.maps.iter().all(|map| (map.height, map.width) == (height, width)));
-    assert!(heat.maps.iter().any(|map| map.values.iter().any(|&value| value > 0.9)));
+    assert!(heat_maps.maps.iter().all(|map| (map.height, map.width) == (height, width)));
+    assert!(heat_maps.maps.iter().any(|map| map.values.iter().any(|&value| value > 0.9)));
+}
+
+/// How far a map may be from pytorch-grad-cam's, which counts in f64: a rounding can decide on which side of 0 an activation of
+/// layer 4 falls, and with it which way a gradient of layer 3 goes.
+const CAM_TOLERANCE: f32 = 2e-3;
+
+#[test]
+fn heat_maps_of_every_cam_method_are_those_of_pytorch_grad_cam() {
+    let golden = read_json(&golden_folder().join("cam_methods.json"));
+    let number = |name: &str| golden[name].as_u64().unwrap();
+    let architecture = Architecture { backbone: Backbone::ResNet18, classes: number("classes") as usize };
+    let network = ResNet::new(architecture, &formula_weights(architecture, number("seed"))).unwrap();
+    let size: [i64; 4] = serde_json::from_value(golden["images"].clone()).unwrap();
+    let pixel = uniform("images", number("seed"));
+    let pixels: Vec<f32> = (0..size.iter().product::<i64>() as u64).map(|place| 2.0 * (pixel(place) as f32) - 1.0).collect();
+    let maps = tch::no_grad(|| network.feature_maps(&Tensor::from_slice(&pixels).view(size), false));
+    let classes: Vec<usize> = (0..architecture.classes).collect();
+    let (layer3, layer4) = (maps.layer3.squeeze_dim(0), maps.layer4.squeeze_dim(0));
+    let from_layer4 = |layer4: &Tensor| network.logits(&layer4.unsqueeze(0), 0.0, false).squeeze_dim(0);
+    let from_layer3 = |layer3: &Tensor| from_layer4(&network.layer4_of(&layer3.unsqueeze(0)).squeeze_dim(0));
+    let methods = [
+        ("GradCAM", CamMethod::GradCam),
+        ("GradCAMPlusPlus", CamMethod::GradCamPlusPlus),
+        ("HiResCAM", CamMethod::HiResCam),
+        ("LayerCAM", CamMethod::LayerCam),
+    ];
+    for (name, method) in methods {
+        let closed_form = cam::closed_form_maps(&maps.layer4, &network.head_weight, method).squeeze_dim(0);
+        let found = [
+            ("layer4", closed_form),
+            ("layer4", Tensor::stack(&cam::autograd_maps(&layer4, &classes, method, from_layer4), 0)),
+            ("layer3", Tensor::stack(&cam::autograd_maps(&layer3, &classes, method, from_layer3), 0)),
+        ];
+        for (layer, found) in found {
+            let expected: Vec<Vec<f32>> = serde_json::from_value(golden["maps"][name][layer].clone()).unwrap();
+            let found = cam::to_heat_maps(&found);
+            assert_eq!(found.len(), expected.len());
+            assert!(expected.iter().any(|map| map.iter().any(|&value| value > 0.9)), "{name} {layer}: all maps are 0");
+            for (class, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                assert_eq!(found.values.len(), expected.len(), "{name} {layer}");
+                let differences = found.values.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
+                let worst = differences.fold(0.0, f32::max);
+                assert!(worst <= CAM_TOLERANCE, "{name} {layer} class {class}: {worst}");
+            }
+        }
+    }
 }
 
 /// These three steps amplify a rounding difference about a hundredfold each, so that even another thread count or vector
@@ -151,12 +197,12 @@ fn training_steps_do_not_depend_on_the_layout() {
     let architecture = Architecture { backbone: Backbone::ResNet10, classes: 5 };
     let in_doubles = || {
         let weights = formula_weights(architecture, 11);
-        Parameters::new(weights.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Double))).collect::<Vec<_>>())
+        Weights::new(weights.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Double))).collect::<Vec<_>>())
     };
     let _kept = crate::generator::seeded(4);
     let images = Tensor::rand([4, 3, 48, 64], (Kind::Double, Device::Cpu));
     let labels = Tensor::rand([4, 5], (Kind::Double, Device::Cpu)).gt(0.5).to_kind(Kind::Double);
-    let after = |weights: Parameters, images: Tensor| {
+    let after = |weights: Weights, images: Tensor| {
         let mut optimizer = Sgd::new(&weights, 0.9, 1e-4);
         let network = ResNet::new(architecture, &weights).unwrap();
         for _ in 0..3 {
@@ -183,7 +229,7 @@ fn mixed_precision_goes_down_nearly_the_same_gradient() {
     let images = channels_last(&scenes.upsample_bilinear2d([128, 160], false, None, None));
     let labels = Tensor::rand([16, 5], (Kind::Float, Device::Cpu)).gt(0.5).to_kind(Kind::Float);
     let gradients = |kind: Kind| -> Vec<(String, Tensor)> {
-        let weights = Parameters::random(architecture, 3).for_training(Device::Cpu);
+        let weights = Weights::random(architecture, 3).for_training(Device::Cpu);
         let trained: Vec<(String, Tensor)> = weights
             .iter()
             .filter(|(name, _)| is_trained(name))

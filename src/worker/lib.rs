@@ -4,8 +4,11 @@
 //! It holds the lock of each stage that it makes, and ends when its stdin is closed: a runner that dies leaves no worker and
 //! no lock behind.
 
+mod activations;
 mod cam;
+mod crops;
 mod cuda;
+mod feature_extractor;
 mod features;
 mod fetching;
 mod frames;
@@ -13,13 +16,15 @@ mod generator;
 #[cfg(test)]
 mod golden;
 mod heads;
+mod heat_maps;
 mod job;
 mod model;
+mod modes;
 mod one_thread;
-mod perception;
+mod regions;
+mod remembered;
 mod ridge;
 mod runner_link;
-mod seen;
 mod self_test;
 mod stages;
 mod timing;

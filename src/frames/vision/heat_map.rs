@@ -37,6 +37,17 @@ fn extremes(values: &[f32]) -> (f32, f32) {
 }
 
 impl HeatMap {
+    /// Whether each cell is hotter than T_ROI (strictly). Boxes, hot cells and joint training all ask here.
+    pub fn is_hot(&self, roi_threshold: f64) -> impl ExactSizeIterator<Item = bool> {
+        let threshold = roi_threshold as f32;
+        self.values.iter().map(move |&value| value > threshold)
+    }
+
+    /// The places of the cells that are hotter than T_ROI, in order.
+    pub fn hot_cells(&self, roi_threshold: f64) -> Vec<usize> {
+        self.is_hot(roi_threshold).enumerate().filter_map(|(cell, is_hot)| is_hot.then_some(cell)).collect()
+    }
+
     /// Bilinear (half-pixel centres, no antialias), clamped at 0 and normalised again.
     pub fn resized(&self, height: usize, width: usize) -> HeatMap {
         let columns = axis_weights(self.width, width);

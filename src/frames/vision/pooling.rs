@@ -78,12 +78,6 @@ fn side(low: i64, high: i64, picture: u32, map: usize) -> Range<usize> {
     }
 }
 
-/// The cells of a heat map that are hotter than T_ROI, in order.
-pub fn hotter_cells(heat: &HeatMap, roi_threshold: f64) -> Vec<usize> {
-    let threshold = roi_threshold as f32;
-    (0..heat.values.len()).filter(|&cell| heat.values[cell] > threshold).collect()
-}
-
 /// SL-FE: the hot cells of a map.
 #[derive(Debug, Clone)]
 pub struct HotCells {
@@ -95,7 +89,7 @@ pub struct HotCells {
 impl HotCells {
     /// `None` where no cell is hot. `heat` has the map's size.
     pub fn find(map: &CellMap, heat: &HeatMap, roi_threshold: f64) -> Option<Self> {
-        let cells = hotter_cells(heat, roi_threshold);
+        let cells = heat.hot_cells(roi_threshold);
         let mut sums = vec![0.0; map.channels];
         cells.iter().for_each(|&cell| add(&mut sums, map.cell(cell / map.width, cell % map.width)));
         Self::with_sums(cells, sums)

@@ -37,8 +37,7 @@ pub fn boxes(heat: &HeatMap, rule: BoxRule) -> Vec<ScoredBox> {
 
 /// As [`boxes`], for whom asks for no confidence.
 pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
-    let threshold = rule.roi_threshold as f32;
-    let mask: Vec<bool> = heat.values.iter().map(|&value| value > threshold).collect();
+    let mask: Vec<bool> = heat.is_hot(rule.roi_threshold).collect();
     let mut boxes: Vec<Box2> = contour_rectangles(&mask, heat.width);
     boxes.retain(|bounds| bounds.area() > rule.minimum_area);
     boxes.sort();

@@ -14,7 +14,7 @@ use super::layers::TensorSource;
 use super::regions::RegionBatch;
 use super::transformer::Transformer;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 
 pub struct Captioner {
     pub transformer: Transformer,
@@ -36,7 +36,7 @@ impl Captioner {
     }
 
     /// `parameters`: those of the transformer, perhaps of an earlier epoch.
-    pub fn write(&self, parameters: &Parameters, folder: &Path) -> Result<()> {
+    pub fn write(&self, parameters: &Weights, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
         write_json(&folder.join(head_file::SETTINGS), &self.settings)?;
         write_json(&folder.join(head_file::VOCABULARY), &self.vocabulary)?;
@@ -154,7 +154,7 @@ mod tests {
         ((0..30).map(caption).collect(), FrameRegions::new((0..30).map(of_row).collect::<HashMap<_, _>>(), 6))
     }
 
-    fn captioner(captions: &[Vec<String>], seed: u64) -> (Captioner, Parameters) {
+    fn captioner(captions: &[Vec<String>], seed: u64) -> (Captioner, Weights) {
         let vocabulary = Vocabulary::of(captions.iter().map(Vec::as_slice), 1);
         let mut source = TensorSource::random(seed, Device::Cpu);
         let captioner = Captioner::new(&mut source, SMALL, vocabulary).unwrap();

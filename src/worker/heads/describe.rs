@@ -13,8 +13,9 @@ use super::captioner::Captioner;
 use super::interaction_graph::{Edge, InteractionGraph};
 use super::interaction_metrics::{highest, mean_scores};
 use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
+use crate::activations::FrameActivations;
 use crate::features::values_of;
-use crate::seen::{Extracted, SeenFrame};
+use crate::regions::Extracted;
 
 /// The heads that there are.
 pub struct Heads {
@@ -44,9 +45,9 @@ impl Heads {
         })
     }
 
-    /// Of one frame. `seen`: what the classifier saw, where regions come from it.
-    pub fn describe(&self, seen: Option<&SeenFrame>, extracted: &Extracted) -> Description {
-        let probability = |class| seen.map_or(1.0, |seen| seen.probability(class));
+    /// Of one frame. `activations`: those of the classifier, where regions come from it.
+    pub fn describe(&self, activations: Option<&FrameActivations>, extracted: &Extracted) -> Description {
+        let probability = |class| activations.map_or(1.0, |activations| activations.probability(class));
         let certainty: Vec<(f32, f32)> = extracted.regions.iter().map(|region| (probability(region.class), region.confidence)).collect();
         let region = |place: usize| HeadRegion {
             class: extracted.regions[place].class,

@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 use super::layers::{FeedForward, Initial, LayerNorm, Linear, Standardization, TensorSource};
 use super::regions::{FEATURES, RegionBatch};
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 
 /// Numbers that tell where two boxes lie to each other.
 const PLACES: usize = 8;
@@ -222,7 +222,7 @@ impl InteractionGraph {
         self.settings.classes
     }
 
-    pub fn write(&self, parameters: &Parameters, folder: &Path) -> Result<()> {
+    pub fn write(&self, parameters: &Weights, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
         write_json(&folder.join(head_file::SETTINGS), &self.settings)?;
         checkpoint::write(parameters, &folder.join(head_file::TENSORS))

@@ -15,7 +15,7 @@ use crate::cam;
 use crate::features::values_of;
 use crate::frames::FrameSet;
 use crate::model::classifier::{self, DifferentiableClassifier};
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::model::resnet::FeatureMaps;
 
 pub struct JointBackbone {
@@ -35,7 +35,7 @@ struct FrameFeatures {
 
 impl JointBackbone {
     /// Shares its tensors with `parameters`.
-    pub fn new(parameters: &Parameters, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
+    pub fn new(parameters: &Weights, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
         let Some(regions) =
             settings.regions.clone().filter(|regions| settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4)
         else {
@@ -99,7 +99,7 @@ impl JointBackbone {
 fn hot_cells(map: &Tensor, heat: &HeatMap, roi_threshold: f64) -> Option<Tensor> {
     let size = map.size();
     let resized = heat.resized(size[1] as usize, size[2] as usize);
-    let hot: Vec<bool> = resized.values.iter().map(|&value| value > roi_threshold as f32).collect();
+    let hot: Vec<bool> = resized.is_hot(roi_threshold).collect();
     hot.contains(&true).then(|| {
         let mask = Tensor::from_slice(&hot).view([size[1], size[2]]).to_device(map.device());
         map.masked_select(&mask.expand_as(map))
@@ -117,7 +117,7 @@ mod tests {
     use super::super::captioner::Captioner;
     use super::super::layers::TensorSource;
     use super::*;
-    use crate::perception::Perception;
+    use crate::feature_extractor::FeatureExtractor;
     use crate::training::adam::{Adam, AdamSettings};
     use image::{Rgb, RgbImage};
     use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
@@ -172,14 +172,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (pool, layer) in [(512, FeatureLayer::Layer4), (128, FeatureLayer::Layer3), (32, FeatureLayer::Layer4)] {
             let settings = settings(pool, layer);
-            let parameters = Parameters::random(settings.architecture, 3);
+            let parameters = Weights::random(settings.architecture, 3);
             let own = tempfile::tempdir_in(folder.path()).unwrap();
-            let perception =
-                Perception::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32).unwrap();
+            let extractor =
+                FeatureExtractor::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32)
+                    .unwrap();
             let frames = frames(own.path());
-            let seen = perception.look(&[(&frames.frames[1], frames.pack.row(1))]).unwrap().remove(0);
-            let heat = perception.heat(&seen, &settings.regions.as_ref().unwrap().cam);
-            let extracted = perception.extract(&seen, Some(&heat), &settings).unwrap();
+            let (_, extracted) = extractor.extract_from_pixels(&frames.frames[1], frames.pack.row(1), &settings).unwrap();
             let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
             let found = values_of(&joint.regions(&[1]).unwrap().features.detach());
             let scale = extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));
@@ -194,7 +193,7 @@ mod tests {
     fn a_caption_moves_the_first_convolution_through_the_selected_cells() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(512, FeatureLayer::Layer4);
-        let parameters = Parameters::random(settings.architecture, 4).for_training(Device::Cpu);
+        let parameters = Weights::random(settings.architecture, 4).for_training(Device::Cpu);
         let joint = JointBackbone::new(&parameters, &settings, frames(folder.path()), 6, Device::Cpu).unwrap();
         let words: Vec<Vec<String>> = vec![vec!["cutting".into()], vec!["idle".into(), "suction".into()]];
         let vocabulary = Vocabulary::of(words.iter().map(Vec::as_slice), 1);

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::regions::Spread;
 use crate::generator;
-use crate::model::parameters::{CONSTANT, Parameters};
+use crate::model::weights::{CONSTANT, Weights};
 
 /// How a new tensor is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +55,8 @@ impl TensorSource {
     }
 
     /// All that was taken, sharing its tensors with the network.
-    pub fn into_parameters(self) -> Parameters {
-        Parameters::new(self.taken)
+    pub fn into_parameters(self) -> Weights {
+        Weights::new(self.taken)
     }
 }
 

@@ -8,16 +8,16 @@ use surgcam_engine::regular_file;
 use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
-use super::parameters::Parameters;
 use super::pytorch_file::{self, ZIP_MAGIC};
 use super::safetensors_file::SafetensorsFile;
 use super::wanted::Wanted;
+use super::weights::Weights;
 
 /// Reads a network's tensors from any weights file that is supported: a PyTorch file without executing anything in it, and of any
 /// file only what the network needs. `needs_head`: otherwise a head is neither needed nor kept.
-pub fn read(path: &Path, architecture: Architecture, needs_head: bool) -> Result<Parameters> {
+pub fn read(path: &Path, architecture: Architecture, needs_head: bool) -> Result<Weights> {
     let tensors = read_wanted(path, &Wanted::of(architecture, needs_head))?;
-    Parameters::new(tensors).checked(architecture, needs_head).map_err(|error| error.at_path(path))
+    Weights::new(tensors).checked(architecture, needs_head).map_err(|error| error.at_path(path))
 }
 
 fn read_wanted(path: &Path, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
@@ -47,9 +47,9 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
     SafetensorsFile::open(file, length).and_then(SafetensorsFile::all).map_err(|error| error.at_path(path))
 }
 
-pub fn write(parameters: &Parameters, path: &Path) -> Result<()> {
+pub fn write(weights: &Weights, path: &Path) -> Result<()> {
     let mut tensors: Vec<(String, Tensor)> =
-        parameters.iter().map(|(name, tensor)| (name.clone(), tensor.detach().to_device(tch::Device::Cpu).contiguous())).collect();
+        weights.iter().map(|(name, tensor)| (name.clone(), tensor.detach().to_device(tch::Device::Cpu).contiguous())).collect();
     // What torchvision's load_state_dict wants to find beside each running mean.
     let counters: Vec<String> =
         tensors.iter().filter_map(|(name, _)| Some(format!("{}.num_batches_tracked", name.strip_suffix(".running_mean")?))).collect();
@@ -69,7 +69,7 @@ mod tests {
         let wanted = Wanted::new(&[("layer1.0.conv1.weight", &[3, 2]), ("fc.bias", &[2])]);
         for name in ["zip.pth", "legacy.pth.tar"] {
             let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/weights")).join(name);
-            let weights = Parameters::new(read_wanted(&path, &wanted).unwrap());
+            let weights = Weights::new(read_wanted(&path, &wanted).unwrap());
             let convolution = Vec::<Vec<f32>>::try_from(weights.get("layer1.0.conv1.weight").unwrap()).unwrap();
             assert_eq!(convolution, [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]], "{name}");
             let bias = Vec::<f32>::try_from(weights.get("fc.bias").unwrap().to_kind(Kind::Float)).unwrap();
@@ -93,8 +93,8 @@ mod tests {
     fn our_own_checkpoints_are_read_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
-        let parameters = Parameters::new([("bn1.running_mean".to_string(), Tensor::from_slice(&[1f32, 2.0]))]);
-        write(&parameters, &path).unwrap();
+        let weights = Weights::new([("bn1.running_mean".to_string(), Tensor::from_slice(&[1f32, 2.0]))]);
+        write(&weights, &path).unwrap();
         let names: Vec<String> = read_safetensors(&path).unwrap().into_iter().map(|(name, _)| name).collect();
         assert!(names.contains(&"bn1.running_mean".into()) && names.contains(&"bn1.num_batches_tracked".into()), "{names:?}");
     }

@@ -10,7 +10,7 @@ use surgcam_values::{CamMethod, FeatureLayer, Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
 use super::inference::InferenceNetwork;
-use super::parameters::Parameters;
+use super::weights::Weights;
 use super::resnet::{FeatureMaps, ResNet};
 use crate::cam;
 
@@ -76,7 +76,7 @@ impl Cam<'_> {
 /// For training. It shares its tensors with `parameters`.
 pub fn differentiable(
     architecture: Architecture,
-    parameters: &Parameters,
+    parameters: &Weights,
     precision: TrainingPrecision,
 ) -> Result<Box<dyn DifferentiableClassifier>> {
     let network = ResNet::new(architecture, parameters)?;
@@ -87,7 +87,7 @@ pub fn differentiable(
 }
 
 /// The fastest form, which keeps the weights as they are now.
-pub fn for_evaluation(architecture: Architecture, parameters: &Parameters, device: Device) -> Result<Box<dyn Classifier>> {
+pub fn for_evaluation(architecture: Architecture, parameters: &Weights, device: Device) -> Result<Box<dyn Classifier>> {
     Ok(Box::new(InferenceNetwork::new(architecture, parameters, device, Precision::F32)?))
 }
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_a_classifier_answer_alike() {
-        let parameters = Parameters::random(ARCHITECTURE, 2);
+        let parameters = Weights::random(ARCHITECTURE, 2);
         let trained = differentiable(ARCHITECTURE, &parameters, TrainingPrecision::F32).unwrap();
         let evaluated = for_evaluation(ARCHITECTURE, &parameters, Device::Cpu).unwrap();
         let (expected, found) = tch::no_grad(|| (trained.answer(&images()).unwrap(), evaluated.answer(&images()).unwrap()));
@@ -148,7 +148,7 @@ mod tests {
     /// What a head without a closed form would get.
     #[test]
     fn heat_maps_by_backward_passes_are_those_of_the_closed_form() {
-        let network = ResNet::new(ARCHITECTURE, &Parameters::random(ARCHITECTURE, 2)).unwrap();
+        let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();
         let layer4 = network.answer(&images()).unwrap().maps.layer4.narrow(0, 1, 1);
         let by_passes =
             Cam::BackwardPass { logits_of: Box::new(|map: &Tensor| network.logits(&map.unsqueeze(0), 0.0, false).squeeze_dim(0)) };
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn layer_3_has_heat_maps_of_its_own_size() {
-        let network = ResNet::new(ARCHITECTURE, &Parameters::random(ARCHITECTURE, 2)).unwrap();
+        let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();
         let layer3 = network.answer(&images()).unwrap().maps.layer3.narrow(0, 0, 1);
         let found = network.cam(FeatureLayer::Layer3).heat_maps(&layer3, &[1], CamMethod::GradCamPlusPlus);
         assert_eq!(found.iter().map(|map| (map.height, map.width)).collect::<Vec<_>>(), [(4, 6)]);

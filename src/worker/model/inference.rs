@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::{FusedConvolution, Then, channels_last};
 use super::half_precision::kind_of;
-use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
 use super::recorded_passes::RecordedPasses;
 use super::resnet::{FeatureMaps, NORM_EPSILON};
+use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
 
 struct Block {
     convolutions: Vec<FusedConvolution>,
@@ -30,16 +30,16 @@ pub struct InferenceNetwork {
 
 /// Folds and places convolutions.
 struct Placing<'a> {
-    parameters: &'a Parameters,
+    weights: &'a Weights,
     device: Device,
     kind: Kind,
 }
 
 impl Placing<'_> {
     fn convolution(&self, shape: &ConvolutionShape) -> Result<FusedConvolution> {
-        let norm = |part: &str| self.parameters.get(&format!("{}.{part}", shape.norm));
+        let norm = |part: &str| self.weights.get(&format!("{}.{part}", shape.norm));
         let scale = norm("weight")? / (norm("running_var")? + NORM_EPSILON).sqrt();
-        let weight = self.parameters.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
+        let weight = self.weights.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
         let bias = norm("bias")? - norm("running_mean")? * scale;
         Ok(FusedConvolution::new(&weight, &bias, shape.stride, shape.kernel / 2, self.device, self.kind))
     }
@@ -68,17 +68,17 @@ impl Block {
 }
 
 impl InferenceNetwork {
-    pub fn new(architecture: Architecture, parameters: &Parameters, device: Device, precision: Precision) -> Result<Self> {
+    pub fn new(architecture: Architecture, weights: &Weights, device: Device, precision: Precision) -> Result<Self> {
         tch::no_grad(|| {
             let shape = network_shape(architecture);
             let kind = kind_of(precision);
-            let placing = Placing { parameters, device, kind };
+            let placing = Placing { weights, device, kind };
             let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| placing.block(block)).collect::<Result<_>>();
             Ok(InferenceNetwork {
                 stem: placing.convolution(&shape.stem)?,
                 layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
-                head_weight: parameters.get("fc.weight")?.to_device(device),
-                head_bias: parameters.get("fc.bias")?.to_device(device),
+                head_weight: weights.get("fc.weight")?.to_device(device),
+                head_bias: weights.get("fc.bias")?.to_device(device),
                 kind,
                 recorded: RecordedPasses::default(),
             })
@@ -120,8 +120,8 @@ mod tests {
     use surgcam_values::Backbone;
 
     /// Statistics as a trained network's, so that folding has something to fold.
-    fn parameters(architecture: Architecture) -> Parameters {
-        let moved = Parameters::random(architecture, 5).copied();
+    fn weights(architecture: Architecture) -> Weights {
+        let moved = Weights::random(architecture, 5).copied();
         for (name, tensor) in moved.iter() {
             if name.contains("running") || name.contains("bn") {
                 let _ = tensor.shallow_clone().g_add_(&(Tensor::rand_like(tensor) * 0.3));
@@ -140,10 +140,10 @@ mod tests {
         let _kept = crate::generator::seeded(9);
         for backbone in [Backbone::ResNet18, Backbone::ResNet50] {
             let architecture = Architecture { backbone, classes: 3 };
-            let parameters = parameters(architecture);
-            let plain = ResNet::new(architecture, &parameters).unwrap();
+            let weights = weights(architecture);
+            let plain = ResNet::new(architecture, &weights).unwrap();
             for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
-                let network = InferenceNetwork::new(architecture, &parameters, Device::Cpu, precision).unwrap();
+                let network = InferenceNetwork::new(architecture, &weights, Device::Cpu, precision).unwrap();
                 for size in [[1, 3, 64, 96], [2, 3, 64, 96], [3, 3, 50, 33]] {
                     let images = Tensor::rand(size, (Kind::Float, Device::Cpu));
                     let expected = tch::no_grad(|| plain.feature_maps(&images, false));

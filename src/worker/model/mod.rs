@@ -1,4 +1,4 @@
-//! The classifier: its shape, its parameters by torchvision's names, and the files they come in.
+//! The classifier: its shape, its weights by torchvision's names, and the files they come in.
 
 pub mod checkpoint;
 pub mod classifier;
@@ -8,10 +8,10 @@ pub mod fuzz;
 pub mod half_precision;
 pub mod inference;
 pub mod libtorch_operators;
-pub mod parameters;
 mod pickle;
 mod pytorch_file;
 mod recorded_passes;
 pub mod resnet;
 mod safetensors_file;
 mod wanted;
+pub mod weights;

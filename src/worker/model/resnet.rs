@@ -6,7 +6,7 @@ use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
 use super::half_precision::counting_kind;
-use super::parameters::{BlockShape, ConvolutionShape, Parameters, network_shape};
+use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
 
 /// PyTorch's defaults.
 pub const NORM_EPSILON: f64 = 1e-5;
@@ -26,9 +26,9 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn new(shape: &ConvolutionShape, parameters: &Parameters) -> Result<Self> {
-        let norm = |part: &str| parameters.get(&format!("{}.{part}", shape.norm));
-        let weight = parameters.get(&format!("{}.weight", shape.convolution))?;
+    fn new(shape: &ConvolutionShape, weights: &Weights) -> Result<Self> {
+        let norm = |part: &str| weights.get(&format!("{}.{part}", shape.norm));
+        let weight = weights.get(&format!("{}.weight", shape.convolution))?;
         Ok(Convolution {
             kind: weight.kind(),
             weight,
@@ -65,10 +65,10 @@ struct Block {
 }
 
 impl Block {
-    fn new(shape: &BlockShape, parameters: &Parameters) -> Result<Self> {
+    fn new(shape: &BlockShape, weights: &Weights) -> Result<Self> {
         Ok(Block {
-            convolutions: shape.convolutions.iter().map(|shape| Convolution::new(shape, parameters)).collect::<Result<_>>()?,
-            downsample: shape.downsample.as_ref().map(|shape| Convolution::new(shape, parameters)).transpose()?,
+            convolutions: shape.convolutions.iter().map(|shape| Convolution::new(shape, weights)).collect::<Result<_>>()?,
+            downsample: shape.downsample.as_ref().map(|shape| Convolution::new(shape, weights)).transpose()?,
         })
     }
 
@@ -108,15 +108,15 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Shares its tensors with `parameters`.
-    pub fn new(architecture: Architecture, parameters: &Parameters) -> Result<Self> {
+    /// Shares its tensors with `weights`.
+    pub fn new(architecture: Architecture, weights: &Weights) -> Result<Self> {
         let shape = network_shape(architecture);
-        let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| Block::new(block, parameters)).collect::<Result<Vec<_>>>();
+        let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| Block::new(block, weights)).collect::<Result<Vec<_>>>();
         Ok(ResNet {
-            stem: Convolution::new(&shape.stem, parameters)?,
+            stem: Convolution::new(&shape.stem, weights)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
-            head_weight: parameters.get("fc.weight")?,
-            head_bias: parameters.get("fc.bias")?,
+            head_weight: weights.get("fc.weight")?,
+            head_bias: weights.get("fc.bias")?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::settings::Architecture;
 
-use super::parameters::network_shape;
+use super::weights::network_shape;
 
 /// Tensors by torchvision's names, in the network's order, each with its shape.
 pub struct Wanted(Vec<(String, Vec<i64>)>);

@@ -10,8 +10,9 @@ use surgcam_values::{FeatureLayer, Mode, Precision};
 use tch::Device;
 
 use super::comparison::{Comparison, Tolerance};
-use super::golden_set::{GoldenFrame, GoldenSet, POOLS, ROI_THRESHOLDS, malformed, part, plain_frame};
-use crate::seen::{self, SeenFrame};
+use super::golden_set::{GoldenFrame, GoldenSet, POOLS, ROI_THRESHOLDS, malformed, part};
+use crate::activations::FrameActivations;
+use crate::heat_maps::FrameHeatMaps;
 
 /// Of logits and features. A GPU adds in another order than the CPU that made the expected values: of sums whose terms are around 20, as
 /// in the features of this set, the rounding reaches 1e-4, which is then all that is left of a feature near 0.
@@ -42,15 +43,14 @@ pub fn in_full_precision(golden: &GoldenSet, heat_of_modes: Heat) -> Result<Vec<
     let mut heat_maps = Comparison::new(Tolerance::Absolute(1e-4));
     let mut boxes = Comparison::new(Tolerance::Exact);
     let mut modes = MODES.map(|_| Comparison::new(feature_tolerance(golden.device)));
-    let plain = plain_frame();
     for frame in golden.frames()? {
-        let (seen, heat) = golden.see(&frame, &plain)?;
-        logits.values(&seen.logits, &golden.values(&format!("{}/logits", frame.name))?);
-        compare_heat_maps(golden, &frame, &heat, &mut heat_maps)?;
+        let (activations, heat_maps_found) = golden.forward(&frame)?;
+        logits.values(&activations.logits, &golden.values(&format!("{}/logits", frame.name))?);
+        compare_heat_maps(golden, &frame, &heat_maps_found, &mut heat_maps)?;
         compare_boxes(golden, &frame, &mut boxes)?;
-        let heat = if heat_of_modes == Heat::Own { heat } else { golden.expected_heat(&frame)? };
+        let of_modes = if heat_of_modes == Heat::Own { heat_maps_found } else { golden.expected_heat_maps(&frame)? };
         for ((_, key, mode, layer), comparison) in MODES.iter().zip(&mut modes) {
-            compare_features(golden, &frame, (&seen, &heat), (key, *mode, *layer), comparison)?;
+            compare_features(golden, &frame, (&activations, &of_modes), (key, *mode, *layer), comparison)?;
         }
     }
     let of_passes = [(logits, "logits"), (heat_maps, "heat maps"), (boxes, "boxes")].into_iter();
@@ -72,16 +72,15 @@ pub struct HalfPrecision {
 pub fn in_half_precision(golden: &GoldenSet, half: HalfPrecision, heat_of_modes: Heat) -> Result<Vec<SelfTestCheck>> {
     let mut heat_maps = Comparison::new(Tolerance::Absolute(half.heat));
     let mut sl_fe = Comparison::new(Tolerance::OfLength(half.features));
-    let plain = plain_frame();
     for frame in golden.frames()? {
-        let (seen, heat) = golden.see(&frame, &plain)?;
-        for (class, map) in heat.present.iter().zip(&heat.maps) {
+        let (activations, heat_maps_found) = golden.forward(&frame)?;
+        for (class, map) in heat_maps_found.present.iter().zip(&heat_maps_found.maps) {
             let expected = golden.values(&format!("{}/cam_layer4_size/{class}", frame.name))?;
             heat_maps.values(&map.resized(map.height, map.width).values, &expected);
         }
-        let heat = if heat_of_modes == Heat::Own { heat } else { golden.expected_heat(&frame)? };
+        let of_modes = if heat_of_modes == Heat::Own { heat_maps_found } else { golden.expected_heat_maps(&frame)? };
         let settings = golden.settings(Mode::SlFe, 0.3, 512, &frame.present, FeatureLayer::Layer4)?;
-        let extracted = golden.perception.extract(&seen, Some(&heat), &settings)?;
+        let extracted = golden.extract(&frame, (&activations, &of_modes), &settings)?;
         for (region, features) in extracted.regions.iter().zip(extracted.features.chunks(FEATURES)) {
             let name = format!("{}/sl_fe/layer4/0.3/512/{}", frame.name, region.class);
             if golden.tensors.contains_key(&name) {
@@ -92,8 +91,8 @@ pub fn in_half_precision(golden: &GoldenSet, half: HalfPrecision, heat_of_modes:
     Ok(vec![heat_maps.into_check("heat maps", half.precision), sl_fe.into_check("SL-FE, layer 4", half.precision)])
 }
 
-fn compare_heat_maps(golden: &GoldenSet, frame: &GoldenFrame, heat: &seen::Heat, comparison: &mut Comparison) -> Result<()> {
-    for (class, map) in heat.present.iter().zip(&heat.maps) {
+fn compare_heat_maps(golden: &GoldenSet, frame: &GoldenFrame, found: &FrameHeatMaps, comparison: &mut Comparison) -> Result<()> {
+    for (class, map) in found.present.iter().zip(&found.maps) {
         for (key, divisor) in [("cam_input_size", 1), ("cam_layer3_size", 16), ("cam_layer4_size", 32)] {
             let [height, width] = golden.image_size.map(|side| side as usize / divisor);
             comparison.values(&map.resized(height, width).values, &golden.values(&format!("{}/{key}/{class}", frame.name))?);
@@ -124,7 +123,7 @@ fn compare_boxes(golden: &GoldenSet, frame: &GoldenFrame, comparison: &mut Compa
 fn compare_features(
     golden: &GoldenSet,
     frame: &GoldenFrame,
-    (seen, heat): (&SeenFrame, &seen::Heat),
+    forward: (&FrameActivations, &FrameHeatMaps),
     (key, mode, layer): (&str, Mode, FeatureLayer),
     comparison: &mut Comparison,
 ) -> Result<()> {
@@ -135,7 +134,7 @@ fn compare_features(
         }
         let roi_threshold = threshold.parse().map_err(|_| malformed("threshold"))?;
         let settings = golden.settings(mode, roi_threshold, pool, &frame.present, layer)?;
-        let extracted = golden.perception.extract(seen, Some(heat), &settings)?;
+        let extracted = golden.extract(frame, forward, &settings)?;
         for &class in &frame.present {
             let Some(expected) = golden.tensors.get(&name(class)) else {
                 let is_empty = !extracted.regions.iter().any(|region| region.class == class);

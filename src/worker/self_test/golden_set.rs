@@ -13,10 +13,13 @@ use surgcam_pipeline::settings::*;
 use surgcam_values::*;
 use tch::{Device, Tensor};
 
+use crate::activations::FrameActivations;
+use crate::feature_extractor::FeatureExtractor;
 use crate::features::values_of;
-use crate::model::parameters::{Parameters, network_shape};
-use crate::perception::Perception;
-use crate::seen::{Heat, SeenFrame};
+use crate::heat_maps::FrameHeatMaps;
+use crate::model::weights::{Weights, network_shape};
+use crate::modes::FrameInput;
+use crate::regions::Extracted;
 use surgcam_frames::formula::formula_weight;
 
 /// Features are there at these T_ROI and pools.
@@ -29,7 +32,7 @@ pub struct GoldenSet {
     pub tensors: HashMap<String, Tensor>,
     pub architecture: Architecture,
     pub image_size: [u32; 2],
-    pub perception: Perception,
+    pub extractor: FeatureExtractor,
     pub device: Device,
 }
 
@@ -43,8 +46,8 @@ pub struct GoldenFrame {
     pub value: Value,
 }
 
-pub fn formula_weights(architecture: Architecture, seed: u64) -> Parameters {
-    Parameters::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
+pub fn formula_weights(architecture: Architecture, seed: u64) -> Weights {
+    Weights::new(network_shape(architecture).tensors().into_iter().map(|(name, size)| {
         let sides: Vec<usize> = size.iter().map(|&side| side as usize).collect();
         let weight = Tensor::from_slice(&formula_weight(&name, &sides, seed)).view(size.as_slice());
         (name, weight)
@@ -71,8 +74,8 @@ impl GoldenSet {
         let weights = formula_weights(architecture, part(&expected, "weight_seed")?);
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
         let normalization = Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
-        let perception = Perception::new(architecture, &weights, normalization, image_size, device, precision)?;
-        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, perception, device })
+        let extractor = FeatureExtractor::new(architecture, &weights, normalization, image_size, device, precision)?;
+        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, extractor, device })
     }
 
     pub fn frames(&self) -> Result<Vec<GoldenFrame>> {
@@ -111,18 +114,31 @@ impl GoldenSet {
     }
 
     /// The forward pass over a picture, and the heat maps of its present classes.
-    pub fn see<'a>(&self, frame: &'a GoldenFrame, plain: &'a Frame) -> Result<(SeenFrame<'a>, Heat)> {
-        let seen = self.perception.look(&[(plain, frame.planes.as_slice())])?.remove(0);
-        let heat = self.perception.heat(&seen, &cam_of(&frame.present));
-        Ok((seen, heat))
+    pub fn forward(&self, frame: &GoldenFrame) -> Result<(FrameActivations, FrameHeatMaps)> {
+        let activations = self.extractor.activations(&[frame.planes.as_slice()])?.remove(0);
+        let heat_maps = self.extractor.heat_maps(&activations, &cam_of(&frame.present));
+        Ok((activations, heat_maps))
+    }
+
+    /// What a mode makes of a picture.
+    pub fn extract(
+        &self,
+        frame: &GoldenFrame,
+        (activations, heat_maps): (&FrameActivations, &FrameHeatMaps),
+        settings: &ExtractionSettings,
+    ) -> Result<Extracted> {
+        let plain = plain_frame();
+        let (activations, heat_maps) = (Some(activations), Some(heat_maps));
+        let input = FrameInput { frame: &plain, planes: &frame.planes, activations, heat_maps };
+        Ok(self.extractor.extract(&[input], settings)?.remove(0))
     }
 
     /// The heat maps that the set expects of the present classes.
-    pub fn expected_heat(&self, frame: &GoldenFrame) -> Result<Heat> {
+    pub fn expected_heat_maps(&self, frame: &GoldenFrame) -> Result<FrameHeatMaps> {
         let [height, width] = self.image_size.map(|side| side as usize / 32);
         let map = |class: &usize| Ok(HeatMap { height, width, values: self.values(&format!("{}/cam_layer4_size/{class}", frame.name))? });
         let maps = frame.present.iter().map(map).collect::<Result<_>>()?;
-        Ok(Heat::new(frame.present.clone(), [height, width], maps))
+        Ok(FrameHeatMaps::new(frame.present.clone(), [height, width], maps))
     }
 
     /// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE, which has one region a class.

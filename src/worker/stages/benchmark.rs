@@ -3,43 +3,35 @@
 //! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where it does (the boxes of LN-FE)
 //! what it sees is set: one box for each of seven classes.
 
+mod extraction;
 mod training;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::dataset::index::{Frame, OnBadFrame};
 use surgcam_frames::dataset::pack::{self, Pack, Packing};
 use surgcam_frames::metrics::StepSpeed;
-use surgcam_frames::vision::geometry::Box2;
-use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
 use surgcam_pipeline::kinds::BenchmarkStage;
-use surgcam_pipeline::settings::*;
-use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present};
+use surgcam_pipeline::settings::Normalization;
+use surgcam_values::Precision;
 use tch::{Cuda, Device};
 
 use super::{KindRun, Make, StageRun};
+use crate::feature_extractor::FeatureExtractor;
 use crate::frames;
-use crate::model::parameters::Parameters;
-use crate::perception::{Glance, Perception};
-use crate::seen::{Extracted, Heat, SeenFrame};
+use crate::model::weights::Weights;
 use crate::timing::{Effort, Times};
 use training::Trainer;
 
 /// METHOD 4's, of extraction.
 const NORMALIZATION: Normalization =
     Normalization { mean: [0.408_494_5, 0.255_136_82, 0.253_535_66], std: [0.226_629_06, 0.202_016_52, 0.196_252_6] };
-/// Boxes that LN-FE is measured with, each of a class of its own.
-const BOXES: usize = 7;
-const ROI_THRESHOLD: f64 = 0.3;
-const MINIMUM_AREA: u32 = 25;
-const CROP_SIZE: [u32; 2] = ImageSize::OF_CROPS.height_width();
 /// Pictures of a pack.
 const PACKED: usize = 64;
 
@@ -125,9 +117,6 @@ impl Step<'_> {
     }
 }
 
-/// What is measured of a frame that the network has seen already.
-type OfSeen<'a> = Box<dyn FnMut(&SeenFrame) -> Result<()> + 'a>;
-
 /// What the steps need, made once.
 struct Bench<'a> {
     stage: &'a StageRun<'a>,
@@ -135,7 +124,7 @@ struct Bench<'a> {
     pictures: Vec<PathBuf>,
     frame: Frame,
     pack: Pack,
-    perception: Perception,
+    extractor: FeatureExtractor,
     trainer: RefCell<Trainer>,
 }
 
@@ -147,10 +136,10 @@ impl<'a> Bench<'a> {
         let folder = stage.workspace.join("pack");
         std::fs::create_dir(&folder).at_path("create", &folder)?;
         packing(&pictures, parameters).write(&stage.partial_folder(), &folder, |_| Ok(()))?;
-        let weights = Parameters::random(parameters.architecture, 1);
+        let weights = Weights::random(parameters.architecture, 1);
         let device = stage.worker.device;
-        let perception =
-            Perception::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
+        let extractor =
+            FeatureExtractor::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
         let frame = Frame {
             sequence: "seq_1".into(),
             name: "frame000".into(),
@@ -161,7 +150,7 @@ impl<'a> Bench<'a> {
             box_space: parameters.image_size,
         };
         let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
-        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, perception, trainer: RefCell::new(trainer) })
+        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, extractor, trainer: RefCell::new(trainer) })
     }
 
     fn device(&self) -> Device {
@@ -255,192 +244,6 @@ impl<'a> Bench<'a> {
         }
         self.synchronize();
         Ok(())
-    }
-
-    /// Whole passes, from packed pixels to maps or features on the CPU.
-    fn forward_steps<'b>(&'b self, batch: usize) -> Vec<Step<'b>> {
-        let forward = step("forward", batch, move |number| {
-            self.perception.forward(&self.rows(number, batch))?;
-            self.synchronize();
-            Ok(())
-        });
-        let of_mode = |name: &str, settings: ExtractionSettings| {
-            let mut ahead = None;
-            step(name, batch, move |number| self.extract(number, batch, &settings, &mut ahead).map(drop))
-        };
-        let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
-        vec![
-            forward,
-            of_mode("sl-fe", self.settings(Mode::SlFe, self.all_classes())),
-            of_mode("l-fe", self.settings(Mode::LFe, self.all_classes())),
-            step(&format!("ln-fe, {BOXES} boxes"), batch, move |number| {
-                let looks = self.look(number, batch, &self.settings(Mode::LnFe, self.all_classes()))?;
-                let heats: Vec<Heat> = looks.iter().map(|_| self.heat_with_boxes()).collect();
-                let looks: Vec<(&SeenFrame, Option<&Heat>)> = looks.iter().map(|(seen, _)| seen).zip(heats.iter().map(Some)).collect();
-                let extracted = self.perception.extract_together(&looks, &boxes)?;
-                if extracted.iter().any(|extracted| extracted.regions.len() != BOXES) {
-                    return Err(Error::failure(format!("the heat maps drawn have not {BOXES} boxes")));
-                }
-                Ok(())
-            }),
-        ]
-    }
-
-    /// What an extraction does beside its forward pass, one frame at a time.
-    fn parts_of_extraction<'b>(&'b self) -> Vec<Step<'b>> {
-        let (sl_fe, l_fe) = (self.settings(Mode::SlFe, self.all_classes()), self.settings(Mode::LFe, self.all_classes()));
-        let seen: RefCell<Option<SeenFrame<'b>>> = RefCell::default();
-        let seen = std::rc::Rc::new(seen);
-        let on_seen = |name: &str, mut once: OfSeen<'b>| {
-            let seen = seen.clone();
-            step(name, 1, move |_| {
-                if seen.borrow().is_none() {
-                    *seen.borrow_mut() = Some(self.perception.look(&[(&self.frame, self.pack.row(0))])?.remove(0));
-                }
-                seen.borrow().as_ref().map_or(Ok(()), &mut once)
-            })
-        };
-        let cam = self.cam(self.all_classes());
-        let heat = move |seen: &SeenFrame| self.perception.heat(seen, &cam);
-        let without_network = |settings: ExtractionSettings| {
-            let cam = self.cam(self.all_classes());
-            Box::new(move |seen: &SeenFrame| {
-                let heat = self.perception.heat(seen, &cam);
-                seen.fetch_cells(&settings);
-                std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
-                Ok(())
-            })
-        };
-        let image_size = self.parameters.image_size;
-        vec![
-            step("normalise and upload", 1, move |number| {
-                let _on_device = frames::images(&self.rows(number, 1), image_size, &NORMALIZATION, self.device());
-                self.synchronize();
-                Ok(())
-            }),
-            on_seen(
-                "heat maps",
-                Box::new(move |seen| {
-                    std::hint::black_box(heat(seen));
-                    Ok(())
-                }),
-            ),
-            on_seen("heat maps, hot cells and pooling (sl-fe)", without_network(sl_fe.clone())),
-            on_seen("heat maps, boxes and pooling (l-fe)", without_network(l_fe)),
-            step(&format!("boxes ({BOXES})"), 1, move |_| {
-                std::hint::black_box(self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes())));
-                Ok(())
-            }),
-            step(&format!("crops ({BOXES})"), 1, move |number| {
-                let regions = self.perception.space().regions(&self.heat_with_boxes(), &self.region_settings(self.all_classes()));
-                let wanted: Vec<(usize, Box2)> = regions.regions.iter().map(|region| (0, region.bounds)).collect();
-                std::hint::black_box(self.perception.cut_out(&self.rows(number, 1), &wanted, CROP_SIZE));
-                Ok(())
-            }),
-            on_seen(&format!("pooling ({BOXES} boxes, l-fe)"), {
-                // Found once: what is measured is the pooling.
-                let heat = self.heat_with_boxes();
-                let settings = self.settings(Mode::LFe, self.all_classes());
-                Box::new(move |seen| {
-                    seen.fetch_cells(&settings);
-                    std::hint::black_box(self.perception.space().without_network(seen, &heat, &settings));
-                    Ok(())
-                })
-            }),
-            step("writing features", self.parameters.batch, move |_| {
-                let folder = self.stage.workspace.join("features");
-                std::fs::create_dir_all(&folder).at_path("create", &folder)?;
-                let mut writer = FeatureWriter::create(&folder)?;
-                let classes = self.parameters.architecture.classes;
-                let bounds = self.perception.space().whole_frame();
-                let region = |row, class| RegionRow { row, class, index: 0, bounds, probability: 1.0, confidence: 1.0 };
-                for row in 0..self.parameters.batch {
-                    writer.add("seq_1", (0..classes).map(|class| region(row, class)), &vec![0.5; 512 * classes])?;
-                }
-                writer.finish()
-            }),
-        ]
-    }
-
-    fn all_classes(&self) -> Present {
-        Present::Classes((0..self.parameters.architecture.classes).collect())
-    }
-
-    fn cam(&self, present: Present) -> CamSettings {
-        CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present }
-    }
-
-    fn settings(&self, mode: Mode, present: Present) -> ExtractionSettings {
-        ExtractionSettings {
-            mode,
-            regions: Some(self.region_settings(present)),
-            architecture: self.parameters.architecture,
-            normalization: NORMALIZATION,
-            pool: Pool::P512,
-            precision: self.parameters.precision,
-            crop_size: mode.cuts_out().then_some(CROP_SIZE),
-        }
-    }
-
-    fn region_settings(&self, present: Present) -> RegionSettings {
-        RegionSettings {
-            cam: self.cam(present),
-            roi_threshold: ROI_THRESHOLD,
-            minimum_area: Some(MINIMUM_AREA),
-            feature_layer: Some(FeatureLayer::Layer4),
-        }
-    }
-
-    fn look(&self, step: usize, batch: usize, settings: &ExtractionSettings) -> Result<Vec<(SeenFrame<'_>, Heat)>> {
-        let batch: Vec<(&Frame, &[u8])> = self.rows(step, batch).into_iter().map(|row| (&self.frame, row)).collect();
-        let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
-        let seen = self.perception.look(&batch)?;
-        let heats = self.perception.heats(&seen.iter().collect::<Vec<_>>(), &cam);
-        Ok(seen.into_iter().zip(heats).collect())
-    }
-
-    /// As an extraction does it: with several frames together, a GPU begins with the next ones, which are left in `ahead`, while the CPU
-    /// makes features of these. A single frame is waited for to its end.
-    fn extract(
-        &self,
-        number: usize,
-        batch: usize,
-        settings: &ExtractionSettings,
-        ahead: &mut Option<(usize, Glance)>,
-    ) -> Result<Vec<Extracted>> {
-        let glance = match ahead.take() {
-            Some((begun, glance)) if begun == number => glance,
-            _ => self.perception.glance(&self.rows(number, batch))?,
-        };
-        if self.device().is_cuda() && batch > 1 {
-            *ahead = Some((number + 1, self.perception.glance(&self.rows(number + 1, batch))?));
-        }
-        let _aside = ahead.as_ref().and_then(|_| glance.aside());
-        let frames: Vec<(&Frame, &[u8])> = self.rows(number, batch).into_iter().map(|row| (&self.frame, row)).collect();
-        let seen = self.perception.seen(&frames, &glance);
-        let heats = settings
-            .regions
-            .as_ref()
-            .map_or_else(Vec::new, |regions| self.perception.heats(&seen.iter().collect::<Vec<_>>(), &regions.cam));
-        if batch == 1 || !matches!(settings.mode, Mode::SlFe | Mode::LFe) {
-            let looks: Vec<(&SeenFrame, Option<&Heat>)> = seen.iter().zip(heats.iter().map(Some)).collect();
-            return self.perception.extract_together(&looks, settings);
-        }
-        self.perception.fetch(&seen.iter().zip(&heats).collect::<Vec<_>>(), settings);
-        let space = self.perception.space();
-        let mut work: Vec<(SeenFrame, Heat)> = seen.into_iter().zip(heats).collect();
-        Ok(work.par_iter_mut().map(|(seen, heat)| space.without_network(seen, heat, settings)).collect())
-    }
-
-    /// A hot cell for each of some classes, at the size of layer 4: each becomes one box.
-    fn heat_with_boxes(&self) -> Heat {
-        let [height, width] = self.parameters.image_size.map(|side| side as usize / 32);
-        let of_class = |class: usize| {
-            let mut values = vec![0.0; height * width];
-            values[(class * width + class) % (height * width)] = 1.0;
-            HeatMap { height, width, values }
-        };
-        Heat::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
     }
 }
 

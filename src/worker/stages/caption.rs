@@ -28,7 +28,7 @@ use crate::heads::joint::JointBackbone;
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::{FrameRegions, RegionBatch};
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::one_thread::OneThread;
 use crate::training::adam::AdamSettings;
 use crate::training::heads::{self, Head};
@@ -90,7 +90,7 @@ struct CaptionHead<'a> {
     captions: Captions,
     captioner: Captioner,
     /// The head's, and those of a backbone that learns with it.
-    weights: Parameters,
+    weights: Weights,
     regions: FrameRegions,
     backbone: Option<JointBackbone>,
     /// Of the train captions: what self-critical training rewards by.
@@ -122,7 +122,7 @@ impl<'a> CaptionHead<'a> {
             None => None,
             Some(joint) => {
                 let start = stage.inputs.checkpoint.ok_or_else(|| Error::failure("a joint training needs a backbone to start from"))?;
-                let own = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
+                let own = Weights::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
                 let own = own.checked(joint.extraction.architecture, true)?.for_training(device);
                 let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
                 let backbone = JointBackbone::new(&own, &joint.extraction, frames, training.maximum_regions, device)?;
@@ -244,7 +244,7 @@ impl Head for CaptionHead<'_> {
         &self.parameters.training
     }
 
-    fn weights(&self) -> &Parameters {
+    fn weights(&self) -> &Weights {
         &self.weights
     }
 

@@ -12,9 +12,9 @@ use surgcam_pipeline::head_settings::{captioner_file, head_file};
 use surgcam_pipeline::kinds::DescribeStage;
 
 use super::{KindRun, Make};
+use crate::feature_extractor::FeatureExtractor;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
-use crate::perception::Perception;
 
 impl Make for DescribeStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -37,8 +37,14 @@ impl Make for DescribeStage {
                 .hint("heads need captions or interactions in the train and in the validation frames"));
         }
         let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
-        let perception =
-            Perception::new(settings.architecture, &weights, settings.normalization, captioner.image_size, device, settings.precision)?;
+        let extractor = FeatureExtractor::new(
+            settings.architecture,
+            &weights,
+            settings.normalization,
+            captioner.image_size,
+            device,
+            settings.precision,
+        )?;
         let describe = |picture: &Path| -> Result<(f64, Description)> {
             let decoded = picture::read(picture)?;
             let begun = Instant::now();
@@ -46,10 +52,8 @@ impl Make for DescribeStage {
             let mut planes = vec![0; 3 * (height * width) as usize];
             picture::to_planes(&resize(&decoded, height, width), &mut planes);
             let frame = nobodys_frame();
-            let seen = perception.look(&[(&frame, &planes)])?.remove(0);
-            let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
-            let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
-            let description = heads.describe(Some(&seen), &extracted);
+            let (activations, extracted) = extractor.extract_from_pixels(&frame, &planes, settings)?;
+            let description = heads.describe(activations.as_ref(), &extracted);
             Ok((begun.elapsed().as_secs_f64() * 1e3, description))
         };
         let pictures = pictures(&stage.place(Self::ROOT)?)?;

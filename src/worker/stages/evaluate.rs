@@ -8,14 +8,14 @@ use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
 use crate::frames::FrameSet;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::model::{checkpoint, classifier};
 use crate::perception::frames_in_a_pass;
 
 impl Make for EvaluateStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
-        let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
         let device = stage.worker.device;
         let classifier = classifier::for_evaluation(parameters.architecture, &weights, device)?;

@@ -1,7 +1,9 @@
-//! `heat-maps` and `extract`: siblings on one checkpoint and one pack, made in one pass over the frames.
+//! `heat-maps` and `extract`: stages on one checkpoint and one pack, made in one pass over the
+//! frames.
 //!
-//! Whatever subset of the siblings is asked for, each frame is forwarded once for each normalisation that they use, and each
-//! sibling takes from the pass what it needs and writes it, so memory does not grow with the frames.
+//! Whatever subset of these stages is asked for, each frame is forwarded once for each
+//! normalisation that they use, and each stage takes from the pass what it needs and writes it, so
+//! memory does not grow with the frames.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,54 +11,60 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use surgcam_artifacts::features::{FeatureWriter, RegionRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
-use surgcam_engine::error::{Error, Result};
+use surgcam_engine::error::Result;
 use surgcam_engine::plan::inputs::NamedInputs;
 use surgcam_engine::plan::kind::StageKind;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::ExtractionSummary;
 use surgcam_pipeline::kinds::{ExtractStage, FrameInputs, HeatMapsStage};
 use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam_values::{Mode, Precision};
+use surgcam_values::Precision;
 
 use super::{KindRun, Make, StageRun};
+use crate::activations::FrameActivations;
 use crate::cuda::streams::Aside;
-use crate::fetching::Look;
+use crate::feature_extractor::{FeatureExtractor, ForwardPass, frames_in_a_pass};
 use crate::frames::FrameSet;
+use crate::heat_maps::FrameHeatMaps;
 use crate::model::checkpoint;
 use crate::model::half_precision::{self, kind_of};
-use crate::model::parameters::Parameters;
-use crate::perception::{Glance, Perception, frames_in_a_pass};
-use crate::seen::{Extracted, FrameSpace, Heat, Region, SeenFrame};
+use crate::model::weights::Weights;
+use crate::modes::{FrameInput, ReadRegions};
+use crate::regions::{Extracted, FrameSpace, Region};
 
-/// One sibling: what it wants of each frame, and what it has gathered.
-struct Sibling<'a> {
+/// One stage of the pass: what it wants of each frame, and what it has gathered.
+struct StageOfPass<'a> {
     stage: &'a StageRun<'a>,
+    /// Into `Pass::extractors`.
+    extractor: usize,
     wants: Wants<'a>,
-    /// Into `Pass::cameras`; none for a yardstick.
-    camera: Option<usize>,
-    looker: usize,
-    summary: ExtractionSummary,
 }
 
 enum Wants<'a> {
     /// Those of the current sequence are gathered: they are small.
     HeatMaps {
+        /// Into `Pass::cams`.
+        cam: usize,
         folder: PathBuf,
         gathered: Vec<FrameHeat>,
     },
     Features {
+        /// Into `Pass::cams`; none where the mode does not localise.
+        cam: Option<usize>,
         extract: Box<KindRun<'a, ExtractStage>>,
         writer: Box<FeatureWriter>,
+        summary: ExtractionSummary,
     },
 }
 
-/// What the siblings share.
+/// What the stages share.
 struct Pass<'a> {
     /// One for each architecture, normalisation and precision in use: nearly always a single one.
-    lookers: Vec<((Architecture, Normalization, Precision), Perception)>,
-    /// Distinct ways of making heat maps, each made once a frame.
-    cameras: Vec<(usize, CamSettings)>,
-    siblings: Vec<Sibling<'a>>,
+    extractors: Vec<((Architecture, Normalization, Precision), FeatureExtractor)>,
+    /// Distinct ways of making heat maps, each made once a frame; with the extractor that makes
+    /// them.
+    cams: Vec<(usize, CamSettings)>,
+    stages: Vec<StageOfPass<'a>>,
 }
 
 impl Make for HeatMapsStage {
@@ -75,33 +83,34 @@ impl Make for ExtractStage {
 
 pub fn make(stages: &[StageRun]) -> Result<()> {
     let Some(first) = stages.first() else { return Ok(()) };
-    // Those of all siblings are equal.
+    // Those of all stages are equal.
     let FrameInputs { checkpoint, pack, index } = FrameInputs::from_named(first.job.parts.inputs.clone())?;
     let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
-    let weights = Parameters::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
-    let mut pass = Pass { lookers: Vec::new(), cameras: Vec::new(), siblings: Vec::new() };
+    let weights = Weights::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
+    let mut pass = Pass { extractors: Vec::new(), cams: Vec::new(), stages: Vec::new() };
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
     }
     let mut batches = batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
-    // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push this one out of its cache.
-    let looks_ahead = first.worker.device.is_cuda();
+    // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push
+    // this one out of its cache.
+    let begins_ahead = first.worker.device.is_cuda();
     let mut ahead = None;
     let mut done = 0;
     while let Some(rows) = batches.next() {
         let sequence = &frames.frames[rows[0]].sequence;
-        let glanced = ahead.take().map_or_else(|| pass.glance(&frames, rows), Ok)?;
-        ahead = batches.peek().filter(|_| looks_ahead).map(|rows| pass.glance(&frames, rows)).transpose()?;
-        let _aside = ahead.as_ref().and_then(|_| glanced.aside());
-        let work = pass.look(&frames, rows, &glanced);
-        pass.extract(rows, work)?;
+        let begun = ahead.take().map_or_else(|| pass.begin_batch(&frames, rows), Ok)?;
+        ahead = batches.peek().filter(|_| begins_ahead).map(|rows| pass.begin_batch(&frames, rows)).transpose()?;
+        let _aside = ahead.as_ref().and_then(|_| begun.aside());
+        let batch = pass.fetch(&frames, rows, &begun)?;
+        pass.extract(batch)?;
         done += rows.len();
         first.progress(done, frames.usable.len(), "frames")?;
         if batches.peek().is_none_or(|next| frames.frames[next[0]].sequence != *sequence) {
-            pass.siblings.iter_mut().try_for_each(|sibling| sibling.finish_sequence(sequence))?;
+            pass.stages.iter_mut().try_for_each(|stage| stage.finish_sequence(sequence))?;
         }
     }
-    pass.siblings.into_iter().try_for_each(Sibling::finish)
+    pass.stages.into_iter().try_for_each(StageOfPass::finish)
 }
 
 /// Rows that go through the network together, of one sequence each.
@@ -110,199 +119,210 @@ fn batches(frames: &FrameSet, size: usize) -> Vec<&[usize]> {
     sequences.flat_map(|sequence| sequence.chunks(size)).collect()
 }
 
-/// A batch's pixels, and each looker's forward pass over them, begun.
-struct Glanced {
+/// A batch's pixels, and each extractor's forward pass over them, begun.
+struct BegunBatch {
     planes: Vec<Vec<u8>>,
-    glances: Vec<Glance>,
+    passes: Vec<ForwardPass>,
 }
 
-impl Glanced {
-    /// The lookers' passes were begun one after the other: who waits for the last waits for all.
+impl BegunBatch {
+    /// The extractors' passes were begun one after the other: who waits for the last waits for all.
     fn aside(&self) -> Option<Aside> {
-        self.glances.last().and_then(Glance::aside)
+        self.passes.last().and_then(ForwardPass::aside)
     }
 }
 
 impl<'a> Pass<'a> {
-    fn add(&mut self, stage: &'a StageRun<'a>, weights: &Parameters, frames: &FrameSet) -> Result<()> {
-        let (architecture, normalization, precision, cam, wants) = if stage.job.parts.kind == HeatMapsStage::NAME {
+    fn add(&mut self, stage: &'a StageRun<'a>, weights: &Weights, frames: &FrameSet) -> Result<()> {
+        let added = if stage.job.parts.kind == HeatMapsStage::NAME {
             let heat_maps = KindRun::<HeatMapsStage>::new(stage)?;
-            let wants = Wants::HeatMaps { folder: heat_maps.output_folder(HeatMapsStage::HEAT_MAPS)?, gathered: Vec::new() };
+            let folder = heat_maps.output_folder(HeatMapsStage::HEAT_MAPS)?;
             let HeatMapsStage { architecture, normalization, cam } = heat_maps.parameters;
-            (architecture, normalization, Precision::F32, Some(cam), wants)
+            let extractor = self.extractor((architecture, normalization, Precision::F32), stage, weights, frames)?;
+            StageOfPass { stage, extractor, wants: Wants::HeatMaps { cam: self.cam(extractor, cam), folder, gathered: Vec::new() } }
         } else {
             let extract = Box::new(KindRun::<ExtractStage>::new(stage)?);
             let settings = &extract.parameters.extraction;
-            let cam = settings.regions.as_ref().map(|regions| regions.cam.clone());
-            let (architecture, normalization, precision) = (settings.architecture, settings.normalization, settings.precision);
+            let wanted = (settings.architecture, settings.normalization, settings.precision);
+            let extractor = self.extractor(wanted, stage, weights, frames)?;
+            let cam = settings.regions.as_ref().map(|regions| self.cam(extractor, regions.cam.clone()));
             let writer = Box::new(FeatureWriter::create(&extract.output_folder(ExtractStage::FEATURES)?)?);
-            (architecture, normalization, precision, cam, Wants::Features { extract, writer })
+            let summary = ExtractionSummary { frames: 0, regions: 0, forward_passes: 0, classes_without_region: 0 };
+            StageOfPass { stage, extractor, wants: Wants::Features { cam, extract, writer, summary } }
         };
-        let wanted = (architecture, normalization, precision);
-        let looker = match self.lookers.iter().position(|looker| looker.0 == wanted) {
-            Some(looker) => looker,
-            None => {
-                let (size, device) = (frames.image_size(), stage.worker.device);
-                half_precision::warning(kind_of(precision), device).into_iter().for_each(|warning| stage.note(warning));
-                let perception = Perception::new(architecture, weights, normalization, size, device, precision)?;
-                self.lookers.push((wanted, perception));
-                self.lookers.len() - 1
-            }
-        };
-        let camera = cam.map(|cam| {
-            let wanted = (looker, cam);
-            self.cameras.iter().position(|camera| *camera == wanted).unwrap_or_else(|| {
-                self.cameras.push(wanted);
-                self.cameras.len() - 1
-            })
-        });
-        self.siblings.push(Sibling {
-            stage,
-            wants,
-            camera,
-            looker,
-            summary: ExtractionSummary { frames: 0, regions: 0, forward_passes: 0, classes_without_region: 0 },
-        });
+        self.stages.push(added);
         Ok(())
     }
 
-    fn glance(&self, frames: &FrameSet, rows: &[usize]) -> Result<Glanced> {
+    /// The place of this extractor, which is made where no stage before wanted it.
+    fn extractor(
+        &mut self,
+        wanted: (Architecture, Normalization, Precision),
+        stage: &StageRun,
+        weights: &Weights,
+        frames: &FrameSet,
+    ) -> Result<usize> {
+        if let Some(place) = self.extractors.iter().position(|(known, _)| *known == wanted) {
+            return Ok(place);
+        }
+        let (architecture, normalization, precision) = wanted;
+        let (size, device) = (frames.image_size(), stage.worker.device);
+        half_precision::warning(kind_of(precision), device).into_iter().for_each(|warning| stage.note(warning));
+        let extractor = FeatureExtractor::new(architecture, weights, normalization, size, device, precision)?;
+        self.extractors.push((wanted, extractor));
+        Ok(self.extractors.len() - 1)
+    }
+
+    /// The place of this way of making heat maps.
+    fn cam(&mut self, extractor: usize, settings: CamSettings) -> usize {
+        let wanted = (extractor, settings);
+        self.cams.iter().position(|cam| *cam == wanted).unwrap_or_else(|| {
+            self.cams.push(wanted);
+            self.cams.len() - 1
+        })
+    }
+
+    fn begin_batch(&self, frames: &FrameSet, rows: &[usize]) -> Result<BegunBatch> {
         let planes = rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
         let pictures: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-        let glances = self.lookers.iter().map(|(_, perception)| perception.glance(&pictures)).collect::<Result<Vec<_>>>()?;
-        Ok(Glanced { planes, glances })
+        let passes = self.extractors.iter().map(|(_, extractor)| extractor.begin_forward_pass(&pictures)).collect::<Result<Vec<_>>>()?;
+        Ok(BegunBatch { planes, passes })
     }
 
-    /// Waits for the device, and brings from it what the modes without further passes need.
-    fn look<'b>(&self, frames: &'b FrameSet, rows: &[usize], glanced: &'b Glanced) -> Vec<FrameWork<'b>> {
-        let pixels = glanced.planes.iter().map(Vec::as_slice);
-        let batch: Vec<(&Frame, &[u8])> = rows.iter().map(|&row| &frames.frames[row]).zip(pixels).collect();
-        let mut work: Vec<FrameWork> = (0..rows.len()).map(|_| FrameWork::default()).collect();
-        for ((_, perception), glance) in self.lookers.iter().zip(&glanced.glances) {
-            work.iter_mut().zip(perception.seen(&batch, glance)).for_each(|(work, seen)| work.seen.push(seen));
+    /// Waits for the device, and brings from it what the stages need to find and read regions.
+    fn fetch<'b>(&self, frames: &'b FrameSet, rows: &[usize], begun: &'b BegunBatch) -> Result<Vec<FrameOfBatch<'b>>> {
+        let of_row = |(&row, planes): (&usize, &'b Vec<u8>)| FrameOfBatch::new(row, &frames.frames[row], planes);
+        let mut batch: Vec<FrameOfBatch> = rows.iter().zip(&begun.planes).map(of_row).collect();
+        for ((_, extractor), pass) in self.extractors.iter().zip(&begun.passes) {
+            let activations = extractor.activations_of(pass);
+            batch.iter_mut().zip(activations).for_each(|(frame, activations)| frame.activations.push(activations));
         }
-        for (looker, cam) in &self.cameras {
-            let seen: Vec<&SeenFrame> = work.iter().map(|work| &work.seen[*looker]).collect();
-            let heats = self.lookers[*looker].1.heats(&seen, cam);
-            work.iter_mut().zip(heats).for_each(|(work, heat)| work.heats.push(heat));
+        for (extractor, cam) in &self.cams {
+            let activations: Vec<&FrameActivations> = batch.iter().map(|frame| &frame.activations[*extractor]).collect();
+            let heat_maps = self.extractors[*extractor].1.heat_maps_of_batch(&activations, cam);
+            batch.iter_mut().zip(heat_maps).for_each(|(frame, heat_maps)| frame.heat_maps.push(heat_maps));
         }
-        for task in self.on_the_cpu() {
-            let looks: Vec<Look> = work.iter().map(|work| (&work.seen[task.looker], &work.heats[task.camera])).collect();
-            self.lookers[task.looker].1.fetch(&looks, &task.settings);
+        for extraction in self.extractions() {
+            let inputs: Vec<FrameInput> = batch.iter().map(|frame| frame.input(&extraction)).collect();
+            self.extractors[extraction.extractor].1.fetch(&inputs, &extraction.settings)?;
         }
-        work
+        Ok(batch)
     }
 
-    fn extract(&mut self, rows: &[usize], mut work: Vec<FrameWork>) -> Result<()> {
-        let on_the_cpu = self.on_the_cpu();
-        work.par_iter_mut().for_each(|work| work.extract(&on_the_cpu));
-        for (place, sibling) in self.siblings.iter_mut().enumerate() {
-            let extracted = match work.iter_mut().map(|work| work.extracted.remove(&place)).collect::<Option<Vec<_>>>() {
-                Some(extracted) => extracted,
-                None => sibling.extract(&work, &self.lookers[sibling.looker].1)?,
-            };
-            for ((&row, work), extracted) in rows.iter().zip(&work).zip(extracted) {
-                sibling.keep(row, work, &extracted)?;
-            }
+    fn extract(&mut self, mut batch: Vec<FrameOfBatch>) -> Result<()> {
+        let extractions = self.extractions();
+        batch.par_iter_mut().try_for_each(|frame| frame.read_regions(&extractions))?;
+        for (place, stage) in self.stages.iter_mut().enumerate() {
+            stage.take(place, &mut batch, &self.extractors[stage.extractor].1)?;
         }
         Ok(())
     }
 
-    fn on_the_cpu(&self) -> Vec<OnTheCpu> {
-        self.siblings.iter().enumerate().filter_map(|(place, sibling)| sibling.on_the_cpu(place, self)).collect()
+    fn extractions(&self) -> Vec<Extraction> {
+        self.stages.iter().enumerate().filter_map(|(place, stage)| stage.extraction(place, self)).collect()
     }
 }
 
-/// A frame of a batch, while its siblings take what they need. It moves between threads as a whole.
-#[derive(Default)]
-struct FrameWork<'a> {
-    /// By looker.
-    seen: Vec<SeenFrame<'a>>,
-    /// By camera.
-    heats: Vec<Heat>,
-    /// By the sibling's place, of those that need no network.
-    extracted: HashMap<usize, Extracted>,
+/// A frame of a batch, while the stages take what they need. It moves between threads as a whole.
+struct FrameOfBatch<'a> {
+    row: usize,
+    frame: &'a Frame,
+    planes: &'a [u8],
+    /// By extractor.
+    activations: Vec<FrameActivations>,
+    /// By the place of the CAM.
+    heat_maps: Vec<FrameHeatMaps>,
+    /// By the stage's place.
+    read: HashMap<usize, ReadRegions>,
 }
 
-impl FrameWork<'_> {
-    fn extract(&mut self, tasks: &[OnTheCpu]) {
-        for task in tasks {
-            let extracted = task.space.without_network(&self.seen[task.looker], &self.heats[task.camera], &task.settings);
-            self.extracted.insert(task.place, extracted);
+impl<'a> FrameOfBatch<'a> {
+    fn new(row: usize, frame: &'a Frame, planes: &'a [u8]) -> Self {
+        FrameOfBatch { row, frame, planes, activations: Vec::new(), heat_maps: Vec::new(), read: HashMap::new() }
+    }
+
+    fn input(&self, extraction: &Extraction) -> FrameInput<'_> {
+        FrameInput {
+            frame: self.frame,
+            planes: self.planes,
+            activations: Some(&self.activations[extraction.extractor]),
+            heat_maps: extraction.cam.map(|cam| &self.heat_maps[cam]),
         }
     }
+
+    /// For one extraction after the other, so that what they share is still in the cache.
+    fn read_regions(&mut self, extractions: &[Extraction]) -> Result<()> {
+        for extraction in extractions {
+            let read = ReadRegions::of(&self.input(extraction), extraction.space, &extraction.settings)?;
+            self.read.insert(extraction.place, read);
+        }
+        Ok(())
+    }
+
+    fn heat(&self, extractor: usize, cam: usize) -> FrameHeat {
+        let heat_maps = &self.heat_maps[cam];
+        FrameHeat {
+            row: self.row,
+            logits: self.activations[extractor].logits.clone(),
+            present: heat_maps.present.clone(),
+            map_size: heat_maps.map_size,
+            maps: heat_maps.maps.clone(),
+        }
+    }
+
+    fn region_row(&self, extractor: usize, region: &Region) -> RegionRow {
+        let Region { class, index, bounds, confidence } = *region;
+        RegionRow { row: self.row, class, index, bounds, probability: self.activations[extractor].probability(class), confidence }
+    }
 }
 
-/// What a sibling without further passes wants of each frame, apart from all that belongs to one thread.
-struct OnTheCpu {
+/// What a stage wants of each frame, apart from all that belongs to one thread.
+struct Extraction {
     place: usize,
-    looker: usize,
-    camera: usize,
+    extractor: usize,
+    cam: Option<usize>,
     space: FrameSpace,
     settings: ExtractionSettings,
 }
 
-fn region_row(row: usize, seen: &SeenFrame, region: &Region) -> RegionRow {
-    let Region { class, index, bounds, confidence } = *region;
-    RegionRow { row, class, index, bounds, probability: seen.probability(class), confidence }
-}
-
-impl Sibling<'_> {
-    fn on_the_cpu(&self, place: usize, pass: &Pass) -> Option<OnTheCpu> {
-        match (&self.wants, self.camera) {
-            (Wants::Features { extract, .. }, Some(camera)) => {
-                let settings = &extract.parameters.extraction;
-                let space = pass.lookers[self.looker].1.space();
-                matches!(settings.mode, Mode::LFe | Mode::SlFe).then(|| OnTheCpu {
-                    place,
-                    looker: self.looker,
-                    camera,
-                    space,
-                    settings: settings.clone(),
-                })
-            }
-            _ => None,
+impl StageOfPass<'_> {
+    fn extraction(&self, place: usize, pass: &Pass) -> Option<Extraction> {
+        match &self.wants {
+            Wants::HeatMaps { .. } => None,
+            Wants::Features { cam, extract, .. } => Some(Extraction {
+                place,
+                extractor: self.extractor,
+                cam: *cam,
+                space: pass.extractors[self.extractor].1.space(),
+                settings: extract.parameters.extraction.clone(),
+            }),
         }
     }
 
-    /// Of a batch of frames, for the modes that ask the network again.
-    fn extract(&self, work: &[FrameWork], perception: &Perception) -> Result<Vec<Extracted>> {
-        let Wants::Features { extract, .. } = &self.wants else {
-            return Ok(work.iter().map(|_| Extracted::default()).collect());
-        };
-        let settings = &extract.parameters.extraction;
-        let looks: Vec<_> = work.iter().map(|work| (&work.seen[self.looker], self.camera.map(|camera| &work.heats[camera]))).collect();
-        perception.extract_together(&looks, settings)
-    }
-
-    fn keep(&mut self, row: usize, work: &FrameWork, extracted: &Extracted) -> Result<()> {
-        let seen = &work.seen[self.looker];
+    /// Takes what it wants of a batch whose regions are read.
+    fn take(&mut self, place: usize, batch: &mut [FrameOfBatch], extractor: &FeatureExtractor) -> Result<()> {
         match &mut self.wants {
-            Wants::HeatMaps { gathered, .. } => {
-                let heat = self.camera.map(|camera| &work.heats[camera]).ok_or_else(|| Error::failure("heat maps without a camera"))?;
-                gathered.push(FrameHeat {
-                    row,
-                    logits: seen.logits.clone(),
-                    present: heat.present.clone(),
-                    map_size: heat.map_size,
-                    maps: heat.maps.clone(),
-                });
+            Wants::HeatMaps { cam, gathered, .. } => {
+                gathered.extend(batch.iter().map(|frame| frame.heat(self.extractor, *cam)));
                 Ok(())
             }
-            Wants::Features { writer, .. } => {
-                self.summary.frames += 1;
-                self.summary.regions += extracted.regions.len();
-                self.summary.forward_passes += extracted.forward_passes;
-                self.summary.classes_without_region += extracted.empty_classes;
-                let of_row = |region: &Region| region_row(row, seen, region);
-                writer.add(&seen.frame.sequence, extracted.regions.iter().map(of_row), &extracted.features)
+            Wants::Features { extract, writer, summary, .. } => {
+                let planes: Vec<&[u8]> = batch.iter().map(|frame| frame.planes).collect();
+                let read: Vec<ReadRegions> = batch.iter_mut().filter_map(|frame| frame.read.remove(&place)).collect();
+                let extracted = extractor.complete(&planes, read, &extract.parameters.extraction)?;
+                for (frame, extracted) in batch.iter().zip(&extracted) {
+                    count(summary, extracted);
+                    let rows = extracted.regions.iter().map(|region| frame.region_row(self.extractor, region));
+                    writer.add(&frame.frame.sequence, rows, &extracted.features)?;
+                }
+                Ok(())
             }
         }
     }
 
     fn finish_sequence(&mut self, name: &str) -> Result<()> {
         match &mut self.wants {
-            Wants::HeatMaps { folder, gathered } => heat_maps::write_sequence(folder, name, &std::mem::take(gathered)),
+            Wants::HeatMaps { folder, gathered, .. } => heat_maps::write_sequence(folder, name, &std::mem::take(gathered)),
             Wants::Features { .. } => Ok(()),
         }
     }
@@ -310,13 +330,20 @@ impl Sibling<'_> {
     fn finish(self) -> Result<()> {
         match self.wants {
             Wants::HeatMaps { .. } => Ok(()),
-            Wants::Features { extract, writer } => {
-                if self.summary.classes_without_region > 0 {
-                    self.stage.note(format!("{} present classes had no region", self.summary.classes_without_region));
+            Wants::Features { extract, writer, summary, .. } => {
+                if summary.classes_without_region > 0 {
+                    self.stage.note(format!("{} present classes had no region", summary.classes_without_region));
                 }
                 writer.finish()?;
-                extract.write_metrics(&self.summary)
+                extract.write_metrics(&summary)
             }
         }
     }
+}
+
+fn count(summary: &mut ExtractionSummary, extracted: &Extracted) {
+    summary.frames += 1;
+    summary.regions += extracted.regions.len();
+    summary.forward_passes += extracted.forward_passes;
+    summary.classes_without_region += extracted.empty_classes;
 }

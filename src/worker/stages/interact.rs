@@ -19,7 +19,7 @@ use crate::heads::interaction_loss::{LossFunction, balanced_weights};
 use crate::heads::interaction_metrics::{JudgedEdge, mean_scores, metrics};
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::one_thread::OneThread;
 use crate::training::adam::AdamSettings;
 use crate::training::heads::{self, Head};
@@ -86,7 +86,7 @@ fn without_interactions(stage: &KindRun<InteractStage>) -> Result<()> {
 struct InteractionHead<'a> {
     parameters: &'a InteractStage,
     graph: InteractionGraph,
-    weights: Parameters,
+    weights: Weights,
     loss_function: LossFunction,
     regions: FrameRegions,
     train: Interactions,
@@ -174,7 +174,7 @@ impl Head for InteractionHead<'_> {
         &self.parameters.training
     }
 
-    fn weights(&self) -> &Parameters {
+    fn weights(&self) -> &Weights {
         &self.weights
     }
 

@@ -3,15 +3,15 @@
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::Speed;
 use surgcam_pipeline::kinds::MeasureStage;
-use surgcam_pipeline::settings::ExtractionSettings;
 use surgcam_values::Mode;
 
 use super::{KindRun, Make, StageRun};
+use crate::feature_extractor::FeatureExtractor;
 use crate::frames::FrameSet;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
-use crate::perception::Perception;
-use crate::seen::{Extracted, SeenFrame};
+use crate::model::weights::Weights;
+use crate::modes;
+use crate::regions::Extracted;
 use crate::timing::{Effort, Times};
 
 /// A median of fewer means nothing, however slow they are.
@@ -22,8 +22,8 @@ impl Make for MeasureStage {
         let parameters = &stage.parameters;
         let settings = &parameters.extraction;
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
-        let weights = Parameters::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
-        let perception = Perception::new(
+        let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let extractor = FeatureExtractor::new(
             settings.architecture,
             &weights,
             settings.normalization,
@@ -32,7 +32,9 @@ impl Make for MeasureStage {
             settings.precision,
         )?;
         let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
-        let speed = speed(stage, &frames, settings.mode, timing, |row| Ok(extract(&perception, &frames, row, settings)?.1))?;
+        let speed = speed(stage, &frames, settings.mode, timing, |row| {
+            Ok(extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?.1)
+        })?;
         stage.write_metrics(&speed)
     }
 }
@@ -55,9 +57,7 @@ pub fn speed(
 ) -> Result<Option<Speed>> {
     let rows = frames.validation_rows();
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
-    if mode == Mode::GroundTruthBoxes {
-        rows.retain(|&row| frames.frames[row].boxes.as_ref().is_some_and(|boxes| !boxes.is_empty()));
-    }
+    rows.retain(|&row| modes::named(mode).can_have_regions(&frames.frames[row]));
     if rows.is_empty() {
         stage.note("no frame to time: none has annotated boxes".into());
         return Ok(None);
@@ -84,22 +84,4 @@ pub fn speed(
         regions_per_frame: regions as f64 / timed,
         not_alone: !stage.machine.is_alone(),
     }))
-}
-
-/// What a look shows, where the mode looks before it extracts, and what it extracts. The features come to the CPU, so the device has
-/// done its work when this returns.
-pub fn extract<'a>(
-    perception: &Perception,
-    frames: &'a FrameSet,
-    row: usize,
-    settings: &ExtractionSettings,
-) -> Result<(Option<SeenFrame<'a>>, Extracted)> {
-    let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
-    if settings.mode == Mode::GroundTruthBoxes {
-        return Ok((None, perception.extract_true_boxes(&[(frame, planes)], settings)?.remove(0)));
-    }
-    let seen = perception.look(&[(frame, planes)])?.remove(0);
-    let heat = settings.regions.as_ref().map(|regions| perception.heat(&seen, &regions.cam));
-    let extracted = perception.extract(&seen, heat.as_ref(), settings)?;
-    Ok((Some(seen), extracted))
 }

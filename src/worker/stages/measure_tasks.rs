@@ -7,11 +7,11 @@ use surgcam_pipeline::kinds::MeasureTasksStage;
 
 use super::measure::{self, Timing};
 use super::{KindRun, Make};
+use crate::feature_extractor::FeatureExtractor;
 use crate::frames::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
-use crate::model::parameters::Parameters;
-use crate::perception::Perception;
+use crate::model::weights::Weights;
 
 impl Make for MeasureTasksStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -25,14 +25,14 @@ impl Make for MeasureTasksStage {
             stage.note("nobody annotated a task, so there is none to measure".into());
             return stage.write_metrics(&None);
         }
-        // A captioner that learnt with its backbone looks through that one.
+        // A captioner that learnt with its backbone gets its features from that one.
         let own = caption.map(|folder| folder.join(head_file::BACKBONE)).filter(|file| file.is_file());
         let weights = own.map_or_else(|| stage.path_of(stage.inputs.checkpoint), Ok)?;
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
         let settings = &parameters.extraction;
-        let perception = Perception::new(
+        let extractor = FeatureExtractor::new(
             settings.architecture,
-            &Parameters::new(checkpoint::read_safetensors(&weights)?),
+            &Weights::new(checkpoint::read_safetensors(&weights)?),
             settings.normalization,
             frames.image_size(),
             device,
@@ -40,8 +40,8 @@ impl Make for MeasureTasksStage {
         )?;
         let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
-            let (seen, extracted) = measure::extract(&perception, &frames, row, settings)?;
-            std::hint::black_box(heads.describe(seen.as_ref(), &extracted));
+            let (activations, extracted) = extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?;
+            std::hint::black_box(heads.describe(activations.as_ref(), &extracted));
             Ok(extracted)
         })?;
         stage.write_metrics(&speed)

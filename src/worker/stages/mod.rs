@@ -129,7 +129,7 @@ impl<'a> StageRun<'a> {
     }
 }
 
-/// Makes stages that were sent together: siblings of a pass, or a single one.
+/// Makes stages that were sent together: those of one pass, or a single one.
 pub fn make(stages: &[StageRun]) -> Result<()> {
     let in_pass = |stage: &StageRun| Kind::named(stage.job.parts.kind.as_str()).is_some_and(|kind| kind.pass == Some(FRAMES_PASS));
     if stages.iter().all(in_pass) {

@@ -18,7 +18,7 @@ use crate::generator;
 use crate::model::checkpoint;
 use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::half_precision;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::training::batches::{Batching, TrainFrames};
 use crate::training::epochs::{self, Host, TrainedEpoch, Training};
 use crate::training::multi_label_soft_margin;
@@ -41,7 +41,7 @@ struct Trainer<'a> {
     device: Device,
     frames: TrainFrames,
     validation: FrameSet,
-    weights: Parameters,
+    weights: Weights,
     classifier: Box<dyn DifferentiableClassifier>,
     optimizer: Sgd,
     schedule: Schedule,
@@ -102,7 +102,7 @@ impl Training for Trainer<'_> {
     /// After each epoch.
     const SNAPSHOT_INTERVAL: Duration = Duration::ZERO;
 
-    fn weights(&self) -> &Parameters {
+    fn weights(&self) -> &Weights {
         &self.weights
     }
 
@@ -185,11 +185,11 @@ impl Training for Trainer<'_> {
 }
 
 /// Random, or from a checkpoint with a new head.
-fn initial_weights(stage: &KindRun<TrainStage>) -> Result<Parameters> {
+fn initial_weights(stage: &KindRun<TrainStage>) -> Result<Weights> {
     let parameters = &stage.parameters;
-    let random = Parameters::random(parameters.architecture, parameters.seed);
+    let random = Weights::random(parameters.architecture, parameters.seed);
     let Some(start) = stage.inputs.checkpoint else { return Ok(random) };
-    let given = Parameters::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
+    let given = Weights::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
     given.checked(parameters.architecture, false).map(|backbone| backbone.with_head_of(&random))
 }
 

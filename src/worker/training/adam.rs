@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use tch::{Tensor, no_grad};
 
-use crate::model::parameters::{Parameters, is_trained};
+use crate::model::weights::{Weights, is_trained};
 
 #[derive(Debug, Clone, Copy)]
 pub struct AdamSettings {
@@ -35,7 +35,7 @@ const SQUARE: &str = "square";
 
 impl Adam {
     /// Asks for the gradients of all trained parameters.
-    pub fn new(parameters: &Parameters, settings: AdamSettings) -> Self {
+    pub fn new(parameters: &Weights, settings: AdamSettings) -> Self {
         let trained: Vec<(String, Tensor)> = parameters
             .iter()
             .filter(|(name, _)| is_trained(name))
@@ -102,7 +102,7 @@ mod tests {
     /// PyTorch 2: torch.optim.Adam([x = 1.0], lr = 0.1), three steps down x^2.
     #[test]
     fn steps_are_pytorchs() {
-        let parameters = Parameters::new([("x".to_string(), Tensor::from_slice(&[1f64]))]);
+        let parameters = Weights::new([("x".to_string(), Tensor::from_slice(&[1f64]))]);
         let mut adam = Adam::new(&parameters, AdamSettings::default());
         let x = parameters.get("x").unwrap();
         let mut found = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_resumed_optimizer_goes_on_as_it_would_have() {
         let run = |interrupted: bool| {
-            let parameters = Parameters::new([("x".to_string(), Tensor::from_slice(&[1f32, -2.0]))]);
+            let parameters = Weights::new([("x".to_string(), Tensor::from_slice(&[1f32, -2.0]))]);
             let x = parameters.get("x").unwrap();
             let mut adam = Adam::new(&parameters, AdamSettings::default());
             for step in 0..6 {

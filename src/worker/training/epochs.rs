@@ -13,7 +13,7 @@ use tch::Tensor;
 
 use super::resume::{self, SoFar};
 use super::snapshot::Snapshots;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 use crate::stages::StageRun;
 
 /// What is trained, as the loop sees it. All that an epoch depends on is in its weights, in what
@@ -33,7 +33,7 @@ pub trait Training {
 
     /// What is trained. The loop writes values into these tensors: of a snapshot, and of the best
     /// epoch where a phase begins.
-    fn weights(&self) -> &Parameters;
+    fn weights(&self) -> &Weights;
 
     fn memory(&self) -> Vec<(String, Tensor)>;
 
@@ -128,7 +128,7 @@ impl Host for StageRun<'_> {
 /// What the epochs leave beside the weights of the last one.
 pub struct Trained<R> {
     /// The weights of the best epoch of the last phase, and its score.
-    pub best: Parameters,
+    pub best: Weights,
     pub best_score: f64,
     pub history: Vec<R>,
 }
@@ -171,7 +171,7 @@ fn begin<T: Training>(host: &dyn Host, training: &mut T) -> Result<SoFar<T::Row>
 }
 
 /// From the best epoch of the phase before.
-fn begin_phase<T: Training>(training: &mut T, best: Option<(f64, Parameters)>) -> Result<()> {
+fn begin_phase<T: Training>(training: &mut T, best: Option<(f64, Weights)>) -> Result<()> {
     if let Some((_, best)) = best {
         training.weights().set(best.iter())?;
     }
@@ -248,7 +248,7 @@ mod tests {
 
     /// Everything in it depends on every epoch before.
     struct Toy {
-        weights: Parameters,
+        weights: Weights,
         momentum: Tensor,
         rate: f64,
         /// Whose loss is not a number.
@@ -265,7 +265,7 @@ mod tests {
 
     impl Toy {
         fn new(broken: Option<usize>) -> Self {
-            let weights = Parameters::new([("w".to_string(), Tensor::from_slice(&[1f64]))]);
+            let weights = Weights::new([("w".to_string(), Tensor::from_slice(&[1f64]))]);
             Toy { weights, momentum: Tensor::from_slice(&[0.3f64]), rate: 0.7, broken, weight_after: Vec::new(), second_phase_from: None }
         }
 
@@ -285,7 +285,7 @@ mod tests {
         const MEMORY: &'static str = "momentum";
         const SNAPSHOT_INTERVAL: Duration = Duration::ZERO;
 
-        fn weights(&self) -> &Parameters {
+        fn weights(&self) -> &Weights {
             &self.weights
         }
 

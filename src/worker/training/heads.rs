@@ -15,7 +15,7 @@ use tch::Tensor;
 use super::adam::{Adam, AdamSettings};
 use super::epochs::{self, Host, TrainedEpoch, Training};
 use crate::generator;
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 
 /// A head that is trained.
 pub trait Head {
@@ -27,7 +27,7 @@ pub trait Head {
     fn settings(&self) -> &HeadTraining;
 
     /// What is trained; of a joint training the backbone, too.
-    fn weights(&self) -> &Parameters;
+    fn weights(&self) -> &Weights;
 
     /// A phase's name for people, by epoch from 1.
     fn phase(&self, epoch: usize) -> &'static str;
@@ -101,7 +101,7 @@ impl<H: Head> Training for InTraining<'_, H> {
     /// Snapshots of quick epochs would take longer than the epochs.
     const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
-    fn weights(&self) -> &Parameters {
+    fn weights(&self) -> &Weights {
         self.head.weights()
     }
 

@@ -13,7 +13,7 @@ use tch::Tensor;
 
 use super::epochs::Training;
 use super::snapshot::{self, Groups, Snapshots};
-use crate::model::parameters::Parameters;
+use crate::model::weights::Weights;
 
 /// The part of the state that is not a tensor: `N` what the training adds, `H` the rows of the
 /// history.
@@ -29,7 +29,7 @@ struct State<N, H> {
 pub struct SoFar<R> {
     pub history: Vec<R>,
     /// The best epoch of this phase: its score and its weights.
-    pub best: Option<(f64, Parameters)>,
+    pub best: Option<(f64, Weights)>,
 }
 
 /// What is read back. Tensors are on the CPU.
@@ -61,7 +61,7 @@ pub fn write<T: Training>(training: &T, so_far: &SoFar<T::Row>, snapshots: &mut 
 pub fn read<T: Training>(folder: &Path) -> Option<Resumed<T::Numbers, T::Row>> {
     let (state, groups): (State<T::Numbers, Vec<T::Row>>, Groups) = snapshot::read(folder)?;
     Some(Resumed {
-        so_far: SoFar { history: state.history, best: state.best.map(|best| (best, Parameters::new(groups.group(BEST)))) },
+        so_far: SoFar { history: state.history, best: state.best.map(|best| (best, Weights::new(groups.group(BEST)))) },
         weights: groups.group(WEIGHTS),
         memory: groups.group(T::MEMORY),
         numbers: state.numbers,

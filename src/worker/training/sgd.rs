@@ -8,7 +8,7 @@ use surgcam_engine::error::Result;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::model::libtorch_operators::{SgdFactors, sgd_step};
-use crate::model::parameters::{Parameters, is_trained};
+use crate::model::weights::{Weights, is_trained};
 
 pub struct Sgd {
     trained: Vec<(String, Tensor)>,
@@ -19,7 +19,7 @@ pub struct Sgd {
 
 impl Sgd {
     /// Asks for the gradients of all trained parameters.
-    pub fn new(parameters: &Parameters, momentum: f64, weight_decay: f64) -> Self {
+    pub fn new(parameters: &Weights, momentum: f64, weight_decay: f64) -> Self {
         let trained = parameters
             .iter()
             .filter(|(name, _)| is_trained(name))
@@ -38,7 +38,7 @@ impl Sgd {
         self.buffers = self.trained.iter().filter_map(laid_out).collect();
     }
 
-    /// One step down the gradient of `loss`. Parameters are changed in place, and no memory is taken but that of the gradients:
+    /// One step down the gradient of `loss`. Weights are changed in place, and no memory is taken but that of the gradients:
     /// what a step costs beside the network's own passes is going through it.
     ///
     /// # Errors

@@ -13,8 +13,8 @@ use tch::{Device, Tensor};
 use super::{NORMALIZATION, Step, step};
 use crate::frames::{FrameSet, label_tensor};
 use crate::model::half_precision::kind_of;
-use crate::model::parameters::Parameters;
 use crate::model::resnet::ResNet;
+use crate::model::weights::Weights;
 use crate::training::batches::{Batching, TrainFrames};
 use crate::training::multi_label_soft_margin;
 use crate::training::sgd::Sgd;
@@ -37,7 +37,7 @@ pub struct Trainer {
 
 impl Trainer {
     /// `frame`: what every picture of the pack is taken for.
-    pub fn new(parameters: &BenchmarkStage, weights: &Parameters, pack: &Path, frame: &Frame, device: Device) -> Result<Self> {
+    pub fn new(parameters: &BenchmarkStage, weights: &Weights, pack: &Path, frame: &Frame, device: Device) -> Result<Self> {
         let trained = weights.for_training(device);
         let network = ResNet::new(parameters.architecture, &trained)?.counting_in(kind_of(parameters.precision));
         let pack = Pack::open(pack)?;

@@ -1,4 +1,4 @@
-//! A network's parameters, by torchvision's names.
+//! A network's weights, by torchvision's names: all of its tensors, running statistics included.
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,7 @@ impl NetworkShape {
 /// Before the names of tensors that belong to a network and are never trained.
 pub const CONSTANT: &str = "constant.";
 
-/// Running statistics and constants are no parameters: they are not trained and do not decay.
+/// Running statistics and constants are not trained and do not decay.
 pub fn is_trained(name: &str) -> bool {
     !name.starts_with(CONSTANT)
         && !name.ends_with("running_mean")
@@ -143,14 +143,15 @@ pub fn is_trained(name: &str) -> bool {
         && !name.ends_with("num_batches_tracked")
 }
 
+/// The tensors of a network by their names.
 #[derive(Debug, Default)]
-pub struct Parameters {
+pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
 }
 
-impl Parameters {
+impl Weights {
     pub fn new(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Parameters { tensors: tensors.into_iter().collect() }
+        Weights { tensors: tensors.into_iter().collect() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
@@ -162,6 +163,7 @@ impl Parameters {
         let shape = network_shape(architecture);
         let bound = 1.0 / (shape.features as f64).sqrt();
         let initial = |name: &str, size: &[i64]| {
+            // The stream keeps the name that it had first, for every training begins with what it draws.
             let _kept = generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
             let options = (Kind::Float, Device::Cpu);
             if name.starts_with("fc.") {
@@ -175,25 +177,25 @@ impl Parameters {
                 Tensor::ones(size, options)
             }
         };
-        Parameters::new(shape.tensors().into_iter().map(|(name, size)| {
+        Weights::new(shape.tensors().into_iter().map(|(name, size)| {
             let tensor = initial(&name, &size);
             (name, tensor)
         }))
     }
 
     /// These and `others`.
-    pub fn with(mut self, others: Parameters) -> Self {
+    pub fn with(mut self, others: Weights) -> Self {
         self.tensors.extend(others.tensors);
         self
     }
 
     /// Those that get a name, by it; tensors are shared.
     pub fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
-        Parameters::new(self.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.shallow_clone()))))
+        Weights::new(self.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.shallow_clone()))))
     }
 
     /// The same with the head of `other`: for fine-tuning with new classes.
-    pub fn with_head_of(mut self, other: &Parameters) -> Self {
+    pub fn with_head_of(mut self, other: &Weights) -> Self {
         for name in ["fc.weight", "fc.bias"] {
             if let Some(tensor) = other.tensors.get(name) {
                 self.tensors.insert(name.into(), tensor.shallow_clone());
@@ -206,7 +208,7 @@ impl Parameters {
     pub fn checked(self, architecture: Architecture, needs_head: bool) -> Result<Self> {
         let offered = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let chosen = Wanted::of(architecture, needs_head).choose(offered, |tensor| tensor.size())?;
-        Ok(Parameters::new(chosen.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float)))))
+        Ok(Weights::new(chosen.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float)))))
     }
 
     pub fn get(&self, name: &str) -> Result<Tensor> {
@@ -224,18 +226,18 @@ impl Parameters {
     }
 
     pub fn to_device(&self, device: Device) -> Self {
-        Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
+        Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
     }
 
     /// The same on a device, convolutions laid out with their channels last: what training is fastest with.
     pub fn for_training(&self, device: Device) -> Self {
         let laid_out = |tensor: &Tensor| if tensor.dim() == 4 { channels_last(tensor) } else { tensor.copy() };
-        tch::no_grad(|| Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), laid_out(&tensor.to_device(device))))))
+        tch::no_grad(|| Weights::new(self.iter().map(|(name, tensor)| (name.clone(), laid_out(&tensor.to_device(device))))))
     }
 
     /// Tensors of their own, detached from any graph and from this one's.
     pub fn copied(&self) -> Self {
-        tch::no_grad(|| Parameters::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))))
+        tch::no_grad(|| Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))))
     }
 }
 
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_counts_are_torchvisions() {
+    fn counts_of_trained_weights_are_torchvisions() {
         assert_eq!(count(Backbone::ResNet18), 11_689_512);
         assert_eq!(count(Backbone::ResNet34), 21_797_672);
         assert_eq!(count(Backbone::ResNet50), 25_557_032);
@@ -262,14 +264,14 @@ mod tests {
 
     #[test]
     fn another_class_count_is_told_in_the_users_words() {
-        let eleven = Parameters::random(architecture(Backbone::ResNet10, 11), 1);
+        let eleven = Weights::random(architecture(Backbone::ResNet10, 11), 1);
         let error = eleven.checked(architecture(Backbone::ResNet10, 9), true).unwrap_err().to_string();
         assert!(error.contains("the weights have 11 classes, the recipe's label space has 9"), "{error}");
     }
 
     #[test]
     fn initial_values_depend_on_the_seed_alone() {
-        let of = |seed| Parameters::random(architecture(Backbone::ResNet10, 3), seed).get("layer2.0.conv1.weight").unwrap();
+        let of = |seed| Weights::random(architecture(Backbone::ResNet10, 3), seed).get("layer2.0.conv1.weight").unwrap();
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
     }

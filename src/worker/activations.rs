@@ -1,0 +1,66 @@
+//! What one forward pass leaves of a frame: its feature maps and its logits.
+
+use std::cell::OnceCell;
+
+use surgcam_frames::vision::pooling::CellMap;
+use surgcam_values::Pool;
+use tch::{Kind, Tensor};
+
+use crate::features::{self, OwnedCellMap};
+use crate::model::resnet::FeatureMaps;
+use crate::remembered::Remembered;
+
+/// The activations of a frame. They move between threads as a whole.
+pub struct FrameActivations {
+    /// Each [1, C, h, w], on the device.
+    pub maps: FeatureMaps,
+    pub logits: Vec<f32>,
+    /// The maps of layer 2, 3 and 4 on the CPU: made when a mode takes cells from them.
+    cells: [OnceCell<OwnedCellMap>; 3],
+    /// All of layer 4 as a region, which the settings of a sweep share.
+    pooled_layer4: Remembered<Pool, Vec<f32>>,
+}
+
+impl FrameActivations {
+    pub fn new(maps: FeatureMaps, logits: Vec<f32>) -> Self {
+        FrameActivations { maps, logits, cells: Default::default(), pooled_layer4: Remembered::default() }
+    }
+
+    /// Sigmoid of a class's logit.
+    pub fn probability(&self, class: usize) -> f32 {
+        1.0 / (1.0 + (-self.logits[class]).exp())
+    }
+
+    /// [1, C, h, w]
+    pub fn feature_map(&self, layer: usize) -> &Tensor {
+        match layer {
+            2 => &self.maps.layer2,
+            3 => &self.maps.layer3,
+            _ => &self.maps.layer4,
+        }
+    }
+
+    /// A layer's map with its channels last, on the CPU.
+    pub fn cells(&self, layer: usize) -> CellMap<'_> {
+        self.cells[layer - 2].get_or_init(|| OwnedCellMap::of(self.feature_map(layer))).view()
+    }
+
+    pub fn has_cells(&self, layer: usize) -> bool {
+        self.cells[layer - 2].get().is_some()
+    }
+
+    /// A layer's map that was brought to the CPU with those of its whole batch.
+    pub fn keep_cells(&self, layer: usize, cells: OwnedCellMap) {
+        // One that is there already has the same values.
+        let _ = self.cells[layer - 2].set(cells);
+    }
+
+    /// [512]: layer 4 pooled as a whole. The device does it when it is asked for the first time.
+    pub fn pooled_layer4(&self, pool: Pool) -> Vec<f32> {
+        let pooled = self.pooled_layer4.answer(pool, || {
+            let map = self.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
+            features::values_of(&features::pooled(&map, pool))
+        });
+        pooled.to_vec()
+    }
+}

@@ -1,0 +1,74 @@
+//! The forward pass over what regions cut out of their pictures (METHOD 6, LN-FE).
+
+use rayon::prelude::*;
+use surgcam_engine::error::Result;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::picture;
+use surgcam_frames::vision::pooling::FEATURES;
+use surgcam_frames::vision::resize::resize;
+use surgcam_pipeline::settings::{ExtractionSettings, Normalization};
+use surgcam_values::ImageSize;
+use tch::{Device, Kind};
+
+use crate::features;
+use crate::frames;
+use crate::model::inference::InferenceNetwork;
+use crate::regions::Region;
+
+/// Crops are in [0, 1], not normalised.
+const NORMALIZATION: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+
+/// The network that crops go through, and the `[height, width]` of the frames that they are cut out
+/// of.
+pub struct CropForward<'a> {
+    pub network: &'a InferenceNetwork,
+    pub device: Device,
+    pub crops_in_a_pass: usize,
+    pub image_size: [u32; 2],
+}
+
+impl CropForward<'_> {
+    /// Each region cut out of its stretched picture, resized, and sent through the network;
+    /// [regions, 512] of each frame. Pairs of a frame's [3, H, W] pixels and its regions. The crops
+    /// of all frames go through the network together.
+    pub fn features(&self, frames: &[(&[u8], &[Region])], settings: &ExtractionSettings) -> Result<Vec<Vec<f32>>> {
+        let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
+        let mut wanted =
+            frames.iter().enumerate().flat_map(|(frame, (_, regions))| regions.iter().map(move |region| (frame, region.bounds)));
+        // A captioner that was exported before this was a setting does not say.
+        let crop_size = settings.crop_size.unwrap_or(ImageSize::OF_CROPS.height_width());
+        let planes: Vec<&[u8]> = frames.iter().map(|(planes, _)| *planes).collect();
+        loop {
+            let part: Vec<(usize, Box2)> = wanted.by_ref().take(self.crops_in_a_pass).collect();
+            if part.is_empty() {
+                return Ok(features);
+            }
+            let cut = cut_out(&planes, self.image_size, &part, crop_size);
+            let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
+            let images = frames::images(&pictures, crop_size, &NORMALIZATION, self.device);
+            let maps = self.network.feature_maps(&images)?;
+            let pooled = tch::no_grad(|| features::values_of(&features::pooled_batch(&maps.layer4.to_kind(Kind::Float), settings.pool)));
+            for ((frame, _), pooled) in part.iter().zip(pooled.chunks(FEATURES)) {
+                features[*frame].extend_from_slice(pooled);
+            }
+        }
+    }
+}
+
+/// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their
+/// [3, H, W] pixels; both sizes are `[height, width]`.
+pub fn cut_out(frames: &[&[u8]], image_size: [u32; 2], wanted: &[(usize, Box2)], crop_size: [u32; 2]) -> Vec<Vec<u8>> {
+    let [height, width] = image_size;
+    let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {
+        let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0]), height, width);
+        let crop = |(_, bounds): &(usize, Box2)| {
+            let [crop_height, crop_width] = crop_size;
+            let mut planes = vec![0; 3 * (crop_height * crop_width) as usize];
+            picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), crop_height, crop_width), &mut planes);
+            planes
+        };
+        boxes.par_iter().map(crop).collect()
+    };
+    let by_frame: Vec<&[(usize, Box2)]> = wanted.chunk_by(|a, b| a.0 == b.0).collect();
+    by_frame.into_par_iter().flat_map_iter(of_frame).collect()
+}

@@ -1,0 +1,208 @@
+//! From pixels to features: forward passes over frames, their heat maps, and the modes that make
+//! features of both.
+
+use surgcam_engine::error::Result;
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization};
+use surgcam_values::{CamMethod, FeatureLayer, Precision};
+use tch::{Device, Kind, Tensor};
+
+use crate::activations::FrameActivations;
+use crate::cam;
+use crate::crops::CropForward;
+use crate::cuda::streams::{Aside, Mark};
+use crate::features;
+use crate::frames;
+use crate::heat_maps::FrameHeatMaps;
+use crate::model::inference::InferenceNetwork;
+use crate::model::resnet::{FeatureMaps, ResNet};
+use crate::model::weights::Weights;
+use crate::modes::{self, FrameInput, ReadRegions, RegionFeatures};
+use crate::regions::{Extracted, FrameSpace, Region};
+
+/// Frames in one forward pass: what fills the machine.
+pub fn frames_in_a_pass(device: Device) -> usize {
+    if device.is_cuda() { 32 } else { 8 }
+}
+
+/// Crops in one forward pass.
+fn crops_in_a_pass(device: Device) -> usize {
+    2 * frames_in_a_pass(device)
+}
+
+/// `[height, width]` of a map [N, C, h, w].
+fn map_size(map: &Tensor) -> [usize; 2] {
+    let size = map.size();
+    [size[2] as usize, size[3] as usize]
+}
+
+/// What a forward pass over a batch left on the device. On a GPU nobody has waited for it yet.
+pub struct ForwardPass {
+    /// Each [N, C, h, w].
+    maps: FeatureMaps,
+    /// [N, classes]
+    logits: Tensor,
+    /// Behind them, on a GPU.
+    mark: Option<Mark>,
+}
+
+impl ForwardPass {
+    /// While the result lives, this thread uses what the pass left without waiting for what it
+    /// asked the GPU for since.
+    pub fn aside(&self) -> Option<Aside> {
+        Aside::after(self.mark.as_ref())
+    }
+}
+
+pub struct FeatureExtractor {
+    network: InferenceNetwork,
+    /// The same, for heat maps that need a gradient.
+    differentiable: ResNet,
+    architecture: Architecture,
+    normalization: Normalization,
+    device: Device,
+    /// `[height, width]` of the frames.
+    image_size: [u32; 2],
+}
+
+impl FeatureExtractor {
+    pub fn new(
+        architecture: Architecture,
+        weights: &Weights,
+        normalization: Normalization,
+        image_size: [u32; 2],
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        let network = InferenceNetwork::new(architecture, weights, device, precision)?;
+        let differentiable = ResNet::new(architecture, &weights.to_device(device))?;
+        Ok(FeatureExtractor { network, differentiable, architecture, normalization, device, image_size })
+    }
+
+    pub fn space(&self) -> FrameSpace {
+        FrameSpace { image_size: self.image_size, classes: self.architecture.classes }
+    }
+
+    /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation,
+    /// and no more.
+    pub fn feature_maps(&self, pictures: &[&[u8]]) -> Result<FeatureMaps> {
+        self.network.feature_maps(&frames::images(pictures, self.image_size, &self.normalization, self.device))
+    }
+
+    /// A forward pass begun: on a GPU the call returns while it counts.
+    pub fn begin_forward_pass(&self, pictures: &[&[u8]]) -> Result<ForwardPass> {
+        let maps = self.feature_maps(pictures)?;
+        let logits = self.network.logits(&maps.layer4);
+        Ok(ForwardPass { maps, logits, mark: Mark::here(self.device) })
+    }
+
+    /// What a forward pass left of each frame, once the device has counted it.
+    pub fn activations_of(&self, pass: &ForwardPass) -> Vec<FrameActivations> {
+        let logits = features::values_of(&pass.logits);
+        let of_one = |map: &Tensor, row: usize| map.narrow(0, row as i64, 1);
+        let of_frame = |(row, logits): (usize, &[f32])| {
+            let FeatureMaps { layer2, layer3, layer4 } = &pass.maps;
+            let maps = FeatureMaps { layer2: of_one(layer2, row), layer3: of_one(layer3, row), layer4: of_one(layer4, row) };
+            FrameActivations::new(maps, logits.to_vec())
+        };
+        logits.chunks(self.architecture.classes).enumerate().map(of_frame).collect()
+    }
+
+    /// One forward pass over all pictures of [3, H, W].
+    pub fn activations(&self, pictures: &[&[u8]]) -> Result<Vec<FrameActivations>> {
+        Ok(self.activations_of(&self.begin_forward_pass(pictures)?))
+    }
+
+    /// The heat maps of one frame.
+    pub fn heat_maps(&self, activations: &FrameActivations, settings: &CamSettings) -> FrameHeatMaps {
+        self.heat_maps_of_batch(&[activations], settings).remove(0)
+    }
+
+    /// The heat maps of several frames: of layer 4 with one matrix product for all of them.
+    pub fn heat_maps_of_batch(&self, batch: &[&FrameActivations], settings: &CamSettings) -> Vec<FrameHeatMaps> {
+        let present = batch.iter().map(|activations| cam::present_classes(&activations.logits, &settings.present));
+        match settings.layer {
+            FeatureLayer::Layer4 => {
+                let all = tch::no_grad(|| {
+                    let layer4: Vec<&Tensor> = batch.iter().map(|activations| &activations.maps.layer4).collect();
+                    let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
+                    cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method))
+                });
+                let of_frame = |((present, activations), all): ((Vec<usize>, &&FrameActivations), &[HeatMap])| {
+                    let maps = present.iter().map(|&class| all[class].clone()).collect();
+                    FrameHeatMaps::new(present, map_size(&activations.maps.layer4), maps)
+                };
+                present.zip(batch).zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
+            }
+            FeatureLayer::Layer3 => {
+                let of_frame = |(present, activations): (Vec<usize>, &&FrameActivations)| {
+                    self.heat_maps_of_layer3(activations, present, settings.method)
+                };
+                present.zip(batch).map(of_frame).collect()
+            }
+        }
+    }
+
+    fn heat_maps_of_layer3(&self, activations: &FrameActivations, present: Vec<usize>, method: CamMethod) -> FrameHeatMaps {
+        let network = &self.differentiable;
+        let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
+        let activation = activations.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
+        let maps = cam::autograd_maps(&activation, &present, method, logits_of);
+        let maps = if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
+        FrameHeatMaps::new(present, map_size(&activations.maps.layer3), maps)
+    }
+
+    /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode
+    /// needs. The features come to the CPU, so the device has done its work when this returns. The
+    /// activations are there where the mode needs a pass over the frame.
+    pub fn extract_from_pixels(
+        &self,
+        frame: &Frame,
+        planes: &[u8],
+        settings: &ExtractionSettings,
+    ) -> Result<(Option<FrameActivations>, Extracted)> {
+        let needs_forward_pass = modes::named(settings.mode).needs_forward_pass();
+        let activations = if needs_forward_pass { Some(self.activations(&[planes])?.remove(0)) } else { None };
+        let heat_maps =
+            activations.as_ref().zip(settings.regions.as_ref()).map(|(activations, regions)| self.heat_maps(activations, &regions.cam));
+        let input = FrameInput { frame, planes, activations: activations.as_ref(), heat_maps: heat_maps.as_ref() };
+        let extracted = self.extract(&[input], settings)?.remove(0);
+        Ok((activations, extracted))
+    }
+
+    /// The regions and features of a batch, frame after frame on this thread: waking another takes
+    /// longer than one frame.
+    pub fn extract(&self, batch: &[FrameInput], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+        self.fetch(batch, settings)?;
+        let space = self.space();
+        let read = batch.iter().map(|input| ReadRegions::of(input, space, settings)).collect::<Result<Vec<_>>>()?;
+        let planes: Vec<&[u8]> = batch.iter().map(|input| input.planes).collect();
+        self.complete(&planes, read, settings)
+    }
+
+    /// Brings what [`ReadRegions::of`] needs of a batch from the device, so that it can be called
+    /// from any thread.
+    pub fn fetch(&self, batch: &[FrameInput], settings: &ExtractionSettings) -> Result<()> {
+        modes::named(settings.mode).fetch(batch, settings, self.device)
+    }
+
+    /// Forwards the crops that features are still to come from, those of all frames together.
+    /// `planes`: the [3, H, W] pixels of the frames.
+    pub fn complete(&self, planes: &[&[u8]], read: Vec<ReadRegions>, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+        let frames: Vec<(&[u8], &[Region])> = planes.iter().copied().zip(read.iter().map(ReadRegions::to_crop)).collect();
+        let (device, network) = (self.device, &self.network);
+        let crops = CropForward { network, device, crops_in_a_pass: crops_in_a_pass(device), image_size: self.image_size };
+        let of_crops = crops.features(&frames, settings)?;
+        let passes_before = usize::from(modes::named(settings.mode).needs_forward_pass());
+        let extracted = read.into_iter().zip(of_crops).map(|(read, of_crops)| {
+            let forward_passes = passes_before + read.to_crop().len();
+            let features = match read.features {
+                RegionFeatures::Read(features) => features,
+                RegionFeatures::OfCrops => of_crops,
+            };
+            Extracted { regions: read.found.regions.clone(), features, forward_passes, empty_classes: read.found.empty_classes }
+        });
+        Ok(extracted.collect())
+    }
+}

@@ -1,0 +1,78 @@
+//! The heat maps of a frame, and what regions come from them: boxes and hot cells.
+//!
+//! Nothing here calls the device, so frames can be worked on side by side.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use surgcam_frames::vision::geometry::Box2;
+use surgcam_frames::vision::heat_map::HeatMap;
+use surgcam_frames::vision::pooling::{CellMap, HotCells};
+use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
+use surgcam_pipeline::settings::RegionSettings;
+
+use crate::regions::{FoundRegions, FrameSpace, Region};
+use crate::remembered::Remembered;
+
+/// The present classes of a frame and their heat maps.
+pub struct FrameHeatMaps {
+    pub present: Vec<usize>,
+    /// `[height, width]` of the layer that they come from.
+    pub map_size: [usize; 2],
+    pub maps: Vec<HeatMap>,
+    /// At the size of the picture, made when a mode needs boxes.
+    full: OnceCell<Vec<HeatMap>>,
+    /// By the rule that finds boxes.
+    boxes: Remembered<BoxRule, FoundRegions>,
+    /// By layer and T_ROI.
+    hot_cells: Remembered<(usize, f64), FoundHotCells>,
+}
+
+/// Of each present class; `None` where no cell is hot.
+pub type FoundHotCells = Vec<Option<HotCells>>;
+
+impl FrameHeatMaps {
+    pub fn new(present: Vec<usize>, map_size: [usize; 2], maps: Vec<HeatMap>) -> Self {
+        FrameHeatMaps { present, map_size, maps, full: OnceCell::new(), boxes: Remembered::default(), hot_cells: Remembered::default() }
+    }
+
+    /// The boxes of all present classes as regions.
+    pub fn boxes(&self, space: FrameSpace, settings: &RegionSettings) -> Arc<FoundRegions> {
+        let rule = BoxRule { roi_threshold: settings.roi_threshold, minimum_area: settings.minimum_area.unwrap_or_default().into() };
+        self.boxes.answer(rule, || self.find_boxes(space, rule))
+    }
+
+    fn find_boxes(&self, space: FrameSpace, rule: BoxRule) -> FoundRegions {
+        let [height, width] = space.image_size.map(|side| side as usize);
+        let full = self.full.get_or_init(|| self.maps.par_iter().map(|map| map.resized(height, width)).collect());
+        let boxes: Vec<Vec<Box2>> = full.par_iter().map(|map| bounds_of_boxes(map, rule)).collect();
+        let mut found = FoundRegions::default();
+        for ((&class, map), boxes) in self.present.iter().zip(full).zip(&boxes) {
+            let used = used_regions(boxes, class + 1 == space.classes);
+            found.empty_classes += usize::from(used.is_empty());
+            let region = |(index, bounds)| Region { class, index, bounds, confidence: mean_inside(map, &bounds) };
+            found.regions.extend(used.into_iter().enumerate().map(region));
+        }
+        found
+    }
+
+    /// The hot cells in a layer's feature map, which is asked for only where they were not found
+    /// before.
+    pub fn hot_cells<'m>(&self, layer: usize, roi_threshold: f64, feature_map: impl FnOnce() -> CellMap<'m>) -> Arc<FoundHotCells> {
+        self.hot_cells.answer((layer, roi_threshold), || {
+            let feature_map = feature_map();
+            let of_class = |own: &HeatMap| HotCells::find(&feature_map, &own.resized(feature_map.height, feature_map.width), roi_threshold);
+            self.maps.iter().map(of_class).collect()
+        })
+    }
+
+    /// Keeps hot cells that the device summed.
+    pub fn keep_hot_cells(&self, layer: usize, roi_threshold: f64, found: FoundHotCells) {
+        self.hot_cells.answer((layer, roi_threshold), || found);
+    }
+
+    pub fn has_hot_cells(&self, layer: usize, roi_threshold: f64) -> bool {
+        self.hot_cells.has(&(layer, roi_threshold))
+    }
+}

@@ -1,0 +1,120 @@
+"""Writes cam_methods.json: heat maps of a ResNet-18 as pytorch-grad-cam makes them, in f64.
+
+Nothing but numbers is stored: weights and the picture are computed from their names (README.md). Needs torch, numpy and
+grad-cam 1.5.5 with the torchvision that belongs to that torch:
+
+    python3 tests/golden/cam_methods.py > tests/golden/cam_methods.json
+
+`--noise` prints instead how far f32 is from f64, which the tolerances leave room for.
+"""
+
+import hashlib
+import json
+import sys
+
+import numpy
+import torch
+import torchvision
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+SEED, CLASSES, HEIGHT, WIDTH = 29, 5, 96, 128
+METHODS = [GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM]
+LAYERS = ["layer4", "layer3"]
+DECIMALS = 6
+
+
+def uniform(name, count, seed=SEED):
+    state = numpy.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") ^ seed)
+    with numpy.errstate(over="ignore"):
+        x = state + numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+    x = x ^ (x >> numpy.uint64(31))
+    return (x >> numpy.uint64(40)).astype(numpy.float64) / 2**24
+
+
+def weight(name, size):
+    u = uniform(name, int(numpy.prod(size)))
+    if len(size) == 4:
+        values = (2 * u - 1) * numpy.sqrt(6 / (size[1] * size[2] * size[3]))
+    elif len(size) == 2:
+        values = 0.05 * (2 * u - 1)
+    elif name.endswith("bias"):
+        values = 0.2 * (2 * u - 1)
+    elif name.endswith("running_var"):
+        values = 0.8 + 0.6 * u
+    elif name.endswith("running_mean"):
+        values = 0.1 * (2 * u - 1)
+    else:
+        values = 0.8 + 0.4 * u
+    return torch.from_numpy(values.astype(numpy.float32)).reshape(size)
+
+
+def network(kind):
+    """Torchvision's ResNet-18 in evaluation, with weights from their names."""
+    model = torchvision.models.resnet18(weights=None, num_classes=CLASSES)
+    counter = "num_batches_tracked"
+    state = model.state_dict()
+    model.load_state_dict({n: t if n.endswith(counter) else weight(n, tuple(t.shape)) for n, t in state.items()})
+    return model.to(kind).eval()
+
+
+def normalised(image):
+    """Negatives to 0, then n(z) = (z - min z) / (1e-7 + max(z - min z))."""
+    image = numpy.maximum(image, 0)
+    image = image - image.min()
+    return image / (1e-7 + image.max())
+
+
+def heat_map(method, model, layer, picture, target):
+    """[h w] before it is enlarged: what the method itself returns, caught on its way to the enlarging."""
+    caught = []
+    with method(model=model, target_layers=[getattr(model, layer)[-1]]) as cam:
+        of_method = cam.get_cam_image
+
+        def catching(*arguments, **named):
+            caught.append(of_method(*arguments, **named))
+            return caught[-1]
+
+        cam.get_cam_image = catching
+        cam(input_tensor=picture, targets=[ClassifierOutputTarget(target)])
+    (image,) = caught
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu().numpy()
+    return normalised(numpy.asarray(image, dtype=numpy.float64)[0])
+
+
+def heat_maps(kind):
+    """By method and layer: a map of each class, row by row."""
+    model = network(kind)
+    picture = torch.from_numpy(2 * uniform("images", 3 * HEIGHT * WIDTH).astype(numpy.float32) - 1)
+    picture = picture.reshape(1, 3, HEIGHT, WIDTH).to(kind)
+
+    def of_layer(method, layer):
+        return [heat_map(method, model, layer, picture, target).flatten() for target in range(CLASSES)]
+
+    return {method.__name__: {layer: of_layer(method, layer) for layer in LAYERS} for method in METHODS}
+
+
+def main():
+    maps = heat_maps(torch.float64)
+    if "--noise" in sys.argv:
+        maps_32 = heat_maps(torch.float32)
+        for method, of_layers in maps.items():
+            for layer, of_classes in of_layers.items():
+                pairs = zip(of_classes, maps_32[method][layer])
+                print(method, layer, max(float(abs(a - b).max()) for a, b in pairs))
+        return
+    rounded = {
+        method: {
+            layer: [[round(float(value), DECIMALS) for value in image] for image in of_classes]
+            for layer, of_classes in of_layers.items()
+        }
+        for method, of_layers in maps.items()
+    }
+    settings = {"seed": SEED, "classes": CLASSES, "images": [1, 3, HEIGHT, WIDTH]}
+    print(json.dumps({**settings, "maps": rounded}))
+
+
+main()
