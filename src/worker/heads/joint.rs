@@ -15,8 +15,8 @@ use crate::cam;
 use crate::features::values_of;
 use crate::frames::FrameSet;
 use crate::model::classifier::{self, DifferentiableClassifier};
-use crate::model::weights::Weights;
 use crate::model::resnet::FeatureMaps;
+use crate::model::weights::Weights;
 
 pub struct JointBackbone {
     classifier: Box<dyn DifferentiableClassifier>,

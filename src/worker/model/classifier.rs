@@ -10,8 +10,8 @@ use surgcam_values::{CamMethod, FeatureLayer, Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
 use super::inference::InferenceNetwork;
-use super::weights::Weights;
 use super::resnet::{FeatureMaps, ResNet};
+use super::weights::Weights;
 use crate::cam;
 
 /// What a classifier makes of a batch.

@@ -7,10 +7,10 @@ use surgcam_pipeline::kinds::EvaluateStage;
 use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
+use crate::feature_extractor::frames_in_a_pass;
 use crate::frames::FrameSet;
 use crate::model::weights::Weights;
 use crate::model::{checkpoint, classifier};
-use crate::perception::frames_in_a_pass;
 
 impl Make for EvaluateStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
