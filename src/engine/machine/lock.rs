@@ -376,8 +376,8 @@ mod tests {
         let plants: [(&str, Plant); 5] = [
             ("it is a symbolic link", &|path| symlink(place.path().join("elsewhere"), path).unwrap()),
             ("it is a symbolic link", &|path| symlink(&secret, path).unwrap()),
-            ("no lock of surgcam's", &|path| fs::hard_link(&secret, path).unwrap()),
-            ("no lock of surgcam's", &|path| assert!(fs::copy(&text, path).unwrap() > 0)),
+            ("it is not a lock of surgcam", &|path| fs::hard_link(&secret, path).unwrap()),
+            ("it is not a lock of surgcam", &|path| assert!(fs::copy(&text, path).unwrap() > 0)),
             ("", &|path| fs::create_dir(path).unwrap()),
         ];
         for (why, plant) in plants {

@@ -164,6 +164,6 @@ mod tests {
         fs::remove_file(folder.join("two")).unwrap();
         assert_eq!(digest_of(&folder).unwrap().0, digest);
         fs::write(folder.join("two\nlines"), "").unwrap();
-        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot be one in an object"));
+        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot contain a file of this name"));
     }
 }
