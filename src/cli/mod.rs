@@ -11,6 +11,7 @@ mod doctor;
 mod execution;
 mod export;
 mod graph;
+mod init;
 mod logs;
 mod man;
 mod plan;
@@ -75,6 +76,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Inspect and maintain the store: ls, size, verify, gc, why, push, pull
     Store(store::Arguments),
+    /// Make a project folder of your own, with all recipes and experiments
+    Init(init::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
     /// Show what this machine has: libtorch, devices, store
@@ -167,6 +170,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),
         Command::Show(arguments) => show::execute(&arguments),
+        Command::Init(arguments) => init::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
