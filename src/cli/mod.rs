@@ -13,6 +13,7 @@ mod export;
 mod graph;
 mod init;
 mod logs;
+mod make;
 mod man;
 mod plan;
 mod report;
@@ -54,6 +55,8 @@ enum Command {
     Run(run::Arguments),
     /// List an experiment's stages: cached, or to be run and why
     Plan(plan::Arguments),
+    /// Make some stages of an experiment and no others; what they need must be in the store
+    Make(make::Arguments),
     /// Draw an experiment's stages as Mermaid, DOT or SVG
     Graph(graph::Arguments),
     /// Print an experiment's tables from the store without running anything
@@ -164,6 +167,7 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run(arguments) => run::execute(&arguments),
         Command::Plan(arguments) => plan::execute(&arguments),
+        Command::Make(arguments) => make::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Report(arguments) => report::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
@@ -212,5 +216,6 @@ mod tests {
     fn options_of_an_experiment_may_stand_on_both_sides_of_it() {
         assert!(is_accepted("run --set a.b=1 paper --devices cpu --jobs 2"));
         assert!(is_accepted("export features --threads 1 paper --out x"));
+        assert!(is_accepted("make --json paper one two --jobs 2") && !is_accepted("make paper"));
     }
 }
