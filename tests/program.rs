@@ -44,6 +44,31 @@ fn every_shipped_experiment_is_free_of_mistakes() {
 }
 
 #[test]
+fn a_new_project_is_complete_and_uses_its_own_recipes() {
+    let place = Place::new();
+    let project = place.path("a project");
+    let said = place.run(&["init", project.to_str().unwrap()], 0);
+    assert!(said.err.ends_with(&format!("cd '{}' && surgcam run quickstart\n", project.display())), "{}", said.err);
+    // Every setting is in force, and a recipe differs from the one that the program was built with.
+    let settings = fs::read_to_string(project.join("surgcam.toml")).unwrap();
+    let line = |line: &str| line.strip_prefix('#').filter(|setting| !setting.starts_with(' ')).unwrap_or(line).to_string() + "\n";
+    fs::write(project.join("surgcam.toml"), settings.lines().map(line).collect::<String>()).unwrap();
+    let recipe = project.join("recipes/models/gc.toml");
+    fs::write(&recipe, fs::read_to_string(&recipe).unwrap().replace("epochs = 200", "epochs = 201")).unwrap();
+    let inside = |arguments: &[&str]| -> common::Said {
+        let said: common::Said = place.surgcam(arguments).current_dir(project.join("experiments")).output().unwrap().into();
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said
+    };
+    let checked = inside(&["check"]).out;
+    assert!(checked.lines().count() > 4 && checked.lines().all(|line| line.starts_with(project.to_str().unwrap())), "{checked}");
+    assert!(inside(&["show", "recipe", "gc-d"]).out.contains("= 201"));
+    let said = place.run(&["init", project.to_str().unwrap()], 2);
+    assert!(said.err.contains("not empty") && said.err.contains("hint: "), "{}", said.err);
+    assert!(fs::read_to_string(&recipe).unwrap().contains("epochs = 201"), "nothing was written over");
+}
+
+#[test]
 fn check_lists_every_mistake_of_an_experiment_and_of_recipes_that_nothing_uses() {
     let place = Place::new();
     let typos = "[data.mixed]\nadapter = \"mix\"\nparts = [\"drawn\", \"drwan\"]\n\

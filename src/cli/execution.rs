@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::context::{Context, Planned, measured_machine};
+use crate::report::event_lines::EventLines;
 use crate::report::live_tables::LiveTables;
 use crate::report::run_record;
 use crate::report::table_files::TableSource;
 use crate::report::{printer, progress};
 use surgcam_engine::error::Result;
-use surgcam_engine::plan::StageId;
 use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, StageId};
+use surgcam_engine::runner::choice::Choice;
 use surgcam_engine::runner::events::{Reporter, Together};
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::journal::Journal;
@@ -35,23 +37,35 @@ pub struct Manner<'a> {
     pub keep_going: bool,
     /// The folder for tables of the results so far.
     pub live_tables: Option<&'a Path>,
+    /// The stages to make, if not all are to be made.
+    pub only: Option<&'a Choice>,
+    /// Where events are printed for programs.
+    pub event_lines: Option<&'a EventLines>,
 }
 
 impl Manner<'_> {
     /// For the stages that a picture or an export needs.
-    pub const PART: Manner<'static> = Manner { scope: Scope::Part, keep_going: true, live_tables: None };
+    pub const PART: Manner<'static> = Manner { scope: Scope::Part, keep_going: true, live_tables: None, only: None, event_lines: None };
+
+    /// The stages that are asked for.
+    fn asked(&self, plan: &Plan) -> Vec<StageId> {
+        plan.ids().filter(|id| self.only.is_none_or(|only| only.has(*id))).collect()
+    }
+
+    /// At most this many stages will run.
+    fn to_run(&self, known: &Known) -> usize {
+        self.only.map_or_else(|| known.to_run(), |only| only.to_run(known))
+    }
 }
 
 /// Runs the stages of the plan that are not in the store.
 pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Result<Execution> {
     let start = &context.start;
     let known = std::mem::take(&mut planned.known);
-    announce(planned, &known);
-    let summary = if known.to_run() == 0 {
-        Summary { cached: planned.built.plan.ids().collect(), known, ..Summary::default() }
-    } else {
-        run(context, planned, known, manner)?
-    };
+    let asked = manner.asked(&planned.built.plan);
+    let to_run = manner.to_run(&known);
+    announce(planned, asked.len(), to_run);
+    let summary = if to_run == 0 { Summary { cached: asked, known, ..Summary::default() } } else { run(context, planned, known, manner)? };
     let run = start.ended(&planned.experiment.name, manner.scope, write_plan(planned, &summary.known)?, &planned.built, &summary);
     planned.store.write_run(&run)?;
     Ok(Execution { summary, run })
@@ -63,13 +77,14 @@ fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
     store.write_plan(digest, || run_record::snapshot(experiment, built, known))
 }
 
-fn announce(planned: &Planned, known: &Known) {
-    let (cells, stages, to_run) = (planned.built.cells.len(), planned.built.plan.stages.len(), known.to_run());
+fn announce(planned: &Planned, asked: usize, to_run: usize) {
+    let (cells, stages) = (planned.built.cells.len(), planned.built.plan.stages.len());
     let cells = if cells > 1 { format!("{cells} cells, ") } else { String::new() };
+    let of_all = if asked < stages { format!(" of {stages}") } else { String::new() };
     printer::message(&if to_run == 0 {
-        format!("nothing to run: all {stages} stages are in the store")
+        format!("nothing to run: all {asked} stages are in the store")
     } else {
-        format!("{cells}{stages} stages: {} in the store, at most {to_run} to run", known.cached())
+        format!("{cells}{asked}{of_all} stages: {} in the store, at most {to_run} to run", asked - to_run)
     });
 }
 
@@ -80,18 +95,21 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;
     store.write_run(&context.start.running(&experiment.name, manner.scope, write_plan(planned, &known)?))?;
-    let mut progress = progress::for_stderr(known.to_run());
+    let mut progress = progress::for_stderr(manner.to_run(&known));
     let mut journal = Journal::new(&open_run.folder);
     let mut tables = manner.live_tables.map(|folder| {
         let machine = hello.as_ref().map(measured_machine);
         LiveTables::new(TableSource { experiment, built, store, machine, folder })
     });
+    let mut event_lines = manner.event_lines;
     let mut reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
     reporters.extend(tables.as_mut().map(|tables| tables as &mut dyn Reporter));
+    reporters.extend(event_lines.as_mut().map(|lines| lines as &mut dyn Reporter));
     let options = Options {
         jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
         keep_going: manner.keep_going,
         estimate: &|id| estimates[id.0],
+        only: manner.only,
         ..Options::local(devices, LogFolder::Kept(&open_run.folder))
     };
     runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))

@@ -11,7 +11,9 @@ mod doctor;
 mod execution;
 mod export;
 mod graph;
+mod init;
 mod logs;
+mod make;
 mod man;
 mod plan;
 mod report;
@@ -53,6 +55,8 @@ enum Command {
     Run(run::Arguments),
     /// List an experiment's stages: cached, or to be run and why
     Plan(plan::Arguments),
+    /// Make some stages of an experiment and no others; what they need must be in the store
+    Make(make::Arguments),
     /// Draw an experiment's stages as Mermaid, DOT or SVG
     Graph(graph::Arguments),
     /// Print an experiment's tables from the store without running anything
@@ -75,6 +79,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Inspect and maintain the store: ls, size, verify, gc, why, push, pull
     Store(store::Arguments),
+    /// Make a project folder of your own, with all recipes and experiments
+    Init(init::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
     /// Show what this machine has: libtorch, devices, store
@@ -161,12 +167,14 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run(arguments) => run::execute(&arguments),
         Command::Plan(arguments) => plan::execute(&arguments),
+        Command::Make(arguments) => make::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Report(arguments) => report::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
         Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),
         Command::Show(arguments) => show::execute(&arguments),
+        Command::Init(arguments) => init::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
@@ -208,5 +216,6 @@ mod tests {
     fn options_of_an_experiment_may_stand_on_both_sides_of_it() {
         assert!(is_accepted("run --set a.b=1 paper --devices cpu --jobs 2"));
         assert!(is_accepted("export features --threads 1 paper --out x"));
+        assert!(is_accepted("make --json paper one two --jobs 2") && !is_accepted("make paper"));
     }
 }

@@ -36,7 +36,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     FolderLock::check(&folder).map_err(Error::as_usage)?;
     let is_sweep = planned.built.cells.len() > 1;
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
-    let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder) };
+    let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder), ..Manner::PART };
     let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
     let tables = write_results(&planned, &execution, &folder)?;
     // The summary is printed and the exit code is set even where the tables cannot be printed.

@@ -79,7 +79,9 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
     let what = format!("there is no file `{}` and no experiment of that name in {}{suggestion}", shortened(name), folder.display());
     Err(Error::usage(what).hint(match known.as_slice() {
-        [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md)".into(),
+        [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md), or make a project with experiments: \
+               `surgcam init DIR`"
+            .into(),
         several => format!("the experiments there are: {}", several.join(", ")),
     }))
 }

@@ -122,7 +122,7 @@ pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
         .flatten()
         .find_map(|start| start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf))
         .ok_or_else(|| {
-            Error::usage("no folder `recipes` here or above")
-                .hint("run surgcam inside its project folder, where recipes/ and experiments/ are")
+            Error::usage("there is no project: no folder `recipes` here or above")
+                .hint("make one with `surgcam init DIR`, or run surgcam inside yours, where recipes/ and experiments/ are")
         })
 }

@@ -5,6 +5,7 @@
 pub mod captioners;
 mod column_groups;
 mod comparison;
+pub mod event_lines;
 mod export_paths;
 pub mod exports;
 mod figures;

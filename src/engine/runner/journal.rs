@@ -65,7 +65,8 @@ impl Reporter for Journal {
     }
 }
 
-fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
+/// The journal's entry for an event. Events that only move a progress bar have none.
+pub fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
     let name = |id: &StageId| plan.stage(*id).name.clone();
     let (stage, name_of_event, text, seconds) = match event {
         Event::Started { id, .. } => (name(id), "started", None, None),

@@ -7,6 +7,7 @@
 //! nothing else can run. Among ready stages, the one with the longest remaining path goes first, by
 //! the times of earlier runs.
 
+pub mod choice;
 pub mod events;
 pub mod identity;
 pub mod interrupt;
@@ -28,6 +29,7 @@ use crate::protocol::{FromWorker, Job, StageJob};
 use crate::store::Store;
 use crate::store::key::StageKey;
 use crate::store::record::Record;
+use choice::Choice;
 use events::{Event, Reporter};
 use interrupt::Interrupt;
 use ready::ReadyQueue;
@@ -48,6 +50,8 @@ pub struct Options<'a> {
     pub keep_going: bool,
     /// The seconds that a stage is expected to take.
     pub estimate: &'a dyn Fn(StageId) -> f64,
+    /// The stages to make, if not all are to be made.
+    pub only: Option<&'a Choice>,
 }
 
 impl<'a> Options<'a> {
@@ -64,6 +68,7 @@ impl<'a> Options<'a> {
             jobs: 1,
             keep_going: true,
             estimate: &EQUALLY_LONG,
+            only: None,
         }
     }
 }
@@ -98,6 +103,8 @@ enum State {
     Running,
     Done,
     Failed,
+    /// Neither made nor to be made.
+    LeftOut,
 }
 
 struct Runner<'a> {
@@ -117,7 +124,8 @@ struct Runner<'a> {
     summary: Summary,
 }
 
-/// Runs everything in the plan that is not in the store yet. `known` is what the store has.
+/// Runs everything in the plan, or everything that is chosen of it, that is not in the store yet.
+/// `known` is what the store has.
 pub fn run<'a>(
     plan: &'a Plan,
     known: Known,
@@ -134,13 +142,19 @@ pub fn run<'a>(
             dependents[dependency.0].push(id);
         }
     }
+    let is_chosen = |id: StageId| options.only.is_none_or(|only| only.has(id));
+    let state = |id: StageId| match (known.is_made(id), is_chosen(id)) {
+        (true, _) => State::Done,
+        (false, true) => State::Waiting,
+        (false, false) => State::LeftOut,
+    };
     let ready = ReadyQueue::new(plan, |id| if known.is_made(id) { 0.0 } else { (options.estimate)(id) });
     let mut runner = Runner {
         plan,
         store,
         options,
         reporter,
-        states: plan.ids().map(|id| if known.is_made(id) { State::Done } else { State::Waiting }).collect(),
+        states: plan.ids().map(state).collect(),
         known,
         failures: HashMap::new(),
         dependents,
@@ -149,7 +163,7 @@ pub fn run<'a>(
         slots: slot::slots(options, &sender),
         summary: Summary::default(),
     };
-    for id in plan.ids() {
+    for id in plan.ids().filter(|id| is_chosen(*id)) {
         match runner.states[id.0] {
             State::Done => runner.summary.cached.push(id),
             _ if runner.known.key(id).is_some() => runner.becomes_ready(id),

@@ -14,8 +14,9 @@ use surgcam_engine::machine::host;
 use surgcam_engine::plan::inputs::NamedInputs;
 use surgcam_engine::plan::kind::{OutputOf, StageKind};
 use surgcam_engine::plan::status::{Known, explain};
-use surgcam_engine::plan::{Handle, NewStage, Plan, Resource};
+use surgcam_engine::plan::{Handle, NewStage, Plan, Resource, StageId};
 use surgcam_engine::protocol::{FromWorker, Hello, Job, PROTOCOL_VERSION, StageJob};
+use surgcam_engine::runner::choice::Choice;
 use surgcam_engine::runner::events::Silent;
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::worker_command::WorkerCommand;
@@ -68,7 +69,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().position(|argument| argument == "--store") {
         Some(place) => work(Path::new(&arguments[place + 1])).unwrap(),
-        None => check_all(),
+        None => {
+            check_all();
+            check_choice();
+            println!("2 passed, 0 failed");
+        }
     }
 }
 
@@ -127,6 +132,10 @@ fn plan(first: i64) -> (Plan, Handle<Sum>) {
 }
 
 fn run(plan: &Plan, store: &Store, logs: &Path) -> Summary {
+    run_only(plan, store, logs, None)
+}
+
+fn run_only(plan: &Plan, store: &Store, logs: &Path, only: Option<&Choice>) -> Summary {
     let command = WorkerCommand {
         program: std::env::current_exe().unwrap(),
         device: "cpu".into(),
@@ -137,7 +146,7 @@ fn run(plan: &Plan, store: &Store, logs: &Path) -> Summary {
         machine_wait_seconds: 1,
         memory_hint: "",
     };
-    let options = Options { jobs: 2, ..Options::local(vec![command], LogFolder::Temporary(logs)) };
+    let options = Options { jobs: 2, only, ..Options::local(vec![command], LogFolder::Temporary(logs)) };
     let known = Known::of(plan, store).unwrap();
     let summary = runner::run(plan, known, store, &options, &Interrupt::default(), &mut Silent).unwrap();
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);
@@ -172,5 +181,30 @@ fn check_all() {
     assert_eq!((summary.executed.len(), result(&summary, &store, all).as_str()), (2, "322"));
 
     println!("test a_kind_of_stage_in_one_file_is_planned_run_cached_and_explained ... ok");
-    println!("1 passed, 0 failed");
+}
+
+fn check_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), None).unwrap();
+    let (plan, all) = plan(1);
+    let [one, twenty, all_of_them] = [StageId(0), StageId(1), all.id()];
+    let choice = |stages: &[StageId]| Choice::new(&plan, &Known::of(&plan, &store).unwrap(), stages.iter().copied().collect());
+    let made = |choice: &Choice| {
+        let summary = run_only(&plan, &store, folder.path(), Some(choice));
+        let mut executed: Vec<StageId> = summary.executed.iter().map(|executed| executed.id).collect();
+        executed.sort();
+        (executed, summary.cached)
+    };
+
+    let missing = choice(&[all_of_them]).unwrap_err().to_string();
+    assert!(missing.contains("`sum with 1`, `sum with 20`") && missing.contains("hint: "), "{missing}");
+
+    assert_eq!(made(&choice(&[one]).unwrap()), (vec![one], vec![]), "all others are left out");
+    assert_eq!(made(&choice(&[one]).unwrap()), (vec![], vec![one]), "nothing is made twice");
+
+    let missing = choice(&[all_of_them]).unwrap_err().to_string();
+    assert!(missing.contains("`sum with 20`") && !missing.contains("`sum with 1`"), "{missing}");
+    assert_eq!(made(&choice(&[one, twenty, all_of_them]).unwrap()), (vec![twenty, all_of_them], vec![one]), "inputs may be chosen, too");
+
+    println!("test stages_are_made_alone_if_what_they_need_is_there ... ok");
 }

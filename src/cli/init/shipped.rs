@@ -1,0 +1,57 @@
+//! The recipes and experiments that this program was built with.
+
+/// The path of each file below the project's folder, and its text.
+macro_rules! with_texts {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../", $path)))),*]
+    };
+}
+
+pub const FILES: &[(&str, &str)] = with_texts![
+    "recipes/data/cholec80.toml",
+    "recipes/data/endovis18.toml",
+    "recipes/data/label-spaces.toml",
+    "recipes/data/mixes.toml",
+    "recipes/data/sample.toml",
+    "recipes/data/table.toml",
+    "recipes/extraction/l-fe.toml",
+    "recipes/extraction/ln-fe.toml",
+    "recipes/extraction/sl-fe.toml",
+    "recipes/extraction/yardsticks.toml",
+    "recipes/heads/caption.toml",
+    "recipes/heads/interaction.toml",
+    "recipes/heads/probe.toml",
+    "recipes/models/cholec80-pretraining.toml",
+    "recipes/models/gc-a.toml",
+    "recipes/models/gc-b.toml",
+    "recipes/models/gc-c.toml",
+    "recipes/models/gc-d.toml",
+    "recipes/models/gc.toml",
+    "experiments/class-count-sweep.toml",
+    "experiments/paper.toml",
+    "experiments/quickstart.toml",
+    "experiments/threshold-sweep.toml",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use walkdir::WalkDir;
+
+    use super::*;
+
+    #[test]
+    fn every_recipe_and_experiment_is_in_the_program() {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folders = [WalkDir::new(project.join("recipes")), WalkDir::new(project.join("experiments")).max_depth(1)];
+        let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().into_path());
+        let there: BTreeSet<String> = paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .map(|path| path.strip_prefix(project).unwrap().display().to_string())
+            .collect();
+        let listed: BTreeSet<String> = FILES.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(listed, there, "src/cli/init/shipped.rs lists them");
+    }
+}
