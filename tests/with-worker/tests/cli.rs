@@ -24,7 +24,7 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     let said = place.run(&["table", &file, "--columns", "AP50:95,energy in box,pointing game", "--format", "csv"], 0);
     let rows: Vec<&str> = said.out.trim().lines().collect();
     assert!(rows.len() == 3 && rows[0] == "AP50:95,energy in box,pointing game", "{}", said.out);
-    let is_share = |value: &str| value.parse().is_ok_and(|share: f64| (0.0..=1.0).contains(&share));
+    let is_share = |value: &str| value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
     assert!(rows[1..].iter().all(|row| row.split(',').take(1).all(is_share)), "the boxes of the row and of its control: {}", said.out);
     for figure in ["training-map.svg", "training-loss.svg", "timeline.svg"] {
         assert!(place.path("results/small/figures").join(figure).is_file(), "{figure}");
