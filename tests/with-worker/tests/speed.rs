@@ -24,6 +24,8 @@ fn a_benchmark_names_what_it_measured() {
         ("forward", 1),
         ("sl-fe", 8),
         ("l-fe", 1),
+        ("sl-fe, frame statistics", 1),
+        ("l-fe, frame statistics", 8),
         ("ln-fe, 7 boxes", 1),
         ("decode and resize jpg to batches", 64),
         ("pack png", 64),
@@ -58,6 +60,24 @@ fn precision_is_swept_like_anything_else() {
     let features = place.entries("objects");
     assert!(!features.is_empty());
     assert_eq!(place.executed_kinds("halves").iter().filter(|kind| *kind == "extract").count(), 2);
+}
+
+#[test]
+fn frame_statistics_are_swept_in_one_pass_and_cost_a_second_forward_pass() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.batch_norm\" = [\"running\", \"frame\"]";
+    let file = sweep(&place, "statistics", "", matrix);
+    place.run(&["run", &file], 0);
+    let table = place.table("statistics", "extraction");
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].contains("batch norm") && lines[0].contains("passes/frame"), "{table}");
+    for (statistics, passes) in [("running", "1.00"), ("frame", "2.00")] {
+        let rows: Vec<&&str> = lines[1..].iter().filter(|line| line.contains(statistics)).collect();
+        assert_eq!(rows.len(), 2, "{table}");
+        assert!(rows.iter().all(|row| row.contains(passes)), "{table}");
+    }
+    let said = place.run(&["run", &file, "--set", "extraction.sl-fe.mode=ln-fe"], 2);
+    assert!(said.err.contains("batch_norm") && said.err.contains("does not use"), "{}", said.err);
 }
 
 #[test]
