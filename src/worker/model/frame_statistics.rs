@@ -96,7 +96,7 @@ mod tests {
     fn each_frame_of_a_batch_is_normalised_as_training_normalises_a_batch_of_one() {
         let _kept = crate::generator::seeded(3);
         for (backbone, precision, tolerance) in
-            [(Named::ResNet18, Precision::F32, 1e-3), (Named::ResNet50, Precision::F32, 1e-3), (Named::ResNet18, Precision::Bf16, 0.2)]
+            [(Named::ResNet18, Precision::F32, 1e-3), (Named::ResNet50, Precision::F32, 1e-3), (Named::ResNet18, Precision::Bf16, 0.3)]
         {
             let architecture = Architecture { backbone, classes: 3 };
             let weights = Weights::random(architecture, 5);
