@@ -136,6 +136,7 @@ impl Planner<'_> {
     ) -> Result<()> {
         let recipe = &extraction.value;
         check_present(&recipe.present, model, &extraction.name)?;
+        check_batch_norm(extraction)?;
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
@@ -223,6 +224,21 @@ fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Re
     Ok(())
 }
 
+/// Whether the mode uses the statistics that its recipe names.
+pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Result<()> {
+    let ExtractionRecipe { mode, batch_norm, .. } = extraction.value;
+    if batch_norm.is_default() || mode.takes_cells() {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "extraction.{} has `batch_norm = \"{}\"`, which its mode `{}` does not use: it is for `l-fe` and `sl-fe`",
+        extraction.name,
+        batch_norm.name(),
+        mode.name()
+    ))
+    .hint("set extraction.batch_norm = \"running\"; a sweep over batch_norm can name the modes in [matrix.cases]"))
+}
+
 fn cam_settings(recipe: &ExtractionRecipe, keys: &mut Keys) -> CamSettings {
     CamSettings { method: *read!(keys, recipe.cam), layer: *read!(keys, recipe.cam_layer), present: read!(keys, recipe.present).clone() }
 }
@@ -242,6 +258,7 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         normalization: model.frames.normalization,
         pool: recipe.pool,
         precision: recipe.precision,
+        batch_norm: recipe.batch_norm,
         crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
     }
 }

@@ -82,6 +82,9 @@ impl Check for CaptionerSettings {
 
 fn extraction(settings: &ExtractionSettings) -> Outcome {
     normalization(&settings.normalization)?;
+    if !settings.batch_norm.is_default() && !settings.mode.takes_cells() {
+        return Err(format!("the mode {} does not use `batch_norm`", settings.mode.name()));
+    }
     if let Some(crop_size) = settings.crop_size {
         ImageSize::try_from(crop_size)?;
     }

@@ -284,6 +284,15 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         ))
         .hint("set extraction.precision = \"f32\", or head.joint_epochs = 0"));
     }
+    if !extraction.batch_norm.is_default() {
+        return Err(Error::usage(format!(
+            "head.{} learns with the backbone, whose batch normalisations then use the running statistics; extraction.{} uses those of the {}",
+            head.name,
+            found.extraction.name,
+            extraction.batch_norm.name()
+        ))
+        .hint("set extraction.batch_norm = \"running\", or head.joint_epochs = 0"));
+    }
     Ok(Some(JointTraining {
         epochs: head.value.joint_epochs.get(),
         learning_rate: head.value.joint_learning_rate.value(),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::build::{Builder, unknown_kinds};
+use super::build::{Builder, check_batch_norm, unknown_kinds};
 use super::goal::Goal;
 use super::heads;
 use super::naming::swept;
@@ -70,7 +70,7 @@ fn of_recipe(experiment: &Experiment, project: &Path, cell: &Cell, section: Sect
         Section::Data => planner.data(cell, name, None).map(drop),
         Section::Model if is_unfinished_model(experiment, cell, name)? => Ok(()),
         Section::Model => planner.model(cell, name, &mut Vec::new()).map(drop),
-        Section::Extraction => experiment.extraction(cell, name).map(drop),
+        Section::Extraction => check_batch_norm(&experiment.extraction(cell, name)?),
         Section::Head => match experiment.head(cell, name)? {
             head if head.value.task == HeadTask::Probe => Ok(()),
             head => heads::check(&head),
@@ -149,6 +149,23 @@ mod tests {
         }
         assert_eq!(found.len(), 9, "{found:#?}");
         assert!(found.iter().all(|mistake| mistake.contains("e.toml: ")), "{found:#?}");
+    }
+
+    #[test]
+    fn frame_statistics_are_a_mistake_in_modes_that_take_no_cells() {
+        let text = |mode: &str| {
+            format!(
+                "[experiment]\nname = 'e'\n[extraction.own]\nextends = '{mode}'\nbatch_norm = 'frame'\n\
+                 [matrix]\nmodel = ['gc-a']\nextraction = ['own']\n"
+            )
+        };
+        for mode in ["l-fe", "sl-fe"] {
+            assert_eq!(mistakes_of(&text(mode)), Vec::<String>::new(), "{mode}");
+        }
+        for mode in ["ln-fe", "whole-frame"] {
+            let found = mistakes_of(&text(mode));
+            assert!(found.len() == 1 && found[0].contains("extraction.own") && found[0].contains("does not use"), "{mode}: {found:#?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use surgcam_values::{Backbone, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
+use surgcam_values::{Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
 
 /// The network's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,10 @@ pub struct ExtractionSettings {
     pub normalization: Normalization,
     pub pool: Pool,
     pub precision: Precision,
+    /// Of the maps that cells are taken from. Absent for the running ones, so that what was
+    /// extracted before there was a choice keeps its key.
+    #[serde(default, skip_serializing_if = "BatchNormStatistics::is_default")]
+    pub batch_norm: BatchNormStatistics,
     /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_size: Option<[u32; 2]>,

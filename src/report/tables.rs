@@ -74,11 +74,12 @@ fn groups<'a, S: Ord>(built: &'a Built, stage: impl Fn(&PlannedCell) -> Option<S
 }
 
 /// Columns of tables by names that a recipe's field has, too.
-const OWN_COLUMNS: [&str; 5] = ["mode", "pool", "head", "classes", "frames"];
+const OWN_COLUMNS: [&str; 6] = ["mode", "pool", "batch_norm", "head", "classes", "frames"];
 
 /// What tables have columns of their own for.
 const ROI_THRESHOLD: RecipeKey = recipe_key!(ExtractionRecipe, roi_threshold);
 const POOL: RecipeKey = recipe_key!(ExtractionRecipe, pool);
+const BATCH_NORM: RecipeKey = recipe_key!(ExtractionRecipe, batch_norm);
 
 /// One column for each swept value that decides which row a cell is in, but for those that the table shows anyway.
 fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[RecipeKey]) -> Vec<TableColumn> {
@@ -239,12 +240,13 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
         cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| extraction.name.clone())).collect(),
     ));
     columns.extend(heads_column(&cells));
-    columns.extend(axis_columns(experiment, &groups, &[ROI_THRESHOLD, POOL]));
+    columns.extend(axis_columns(experiment, &groups, &[ROI_THRESHOLD, POOL, BATCH_NORM]));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(localised).collect()));
     columns.push(TableColumn::count(
         "pool",
         cells.iter().map(|cell| cell.extraction.as_ref().map(|extraction| i64::from(extraction.value.pool.channels()))).collect(),
     ));
+    columns.extend(batch_norm_column(&cells));
     columns.push(TableColumn::number("FPS", 1, speed(|speed| speed.frames_per_second)));
     columns.push(TableColumn::number("p50 ms", 1, speed(|speed| speed.p50_milliseconds)));
     columns.push(TableColumn::number("p95 ms", 1, speed(|speed| speed.p95_milliseconds)));
@@ -283,6 +285,18 @@ fn extraction(experiment: &Experiment, built: &Built, results: &Results, machine
 fn heads_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
     let heads: Vec<Option<String>> = cells.iter().map(|cell| cell.cell.head.clone()).collect();
     heads.iter().any(|head| *head != heads[0]).then(|| TableColumn::text("head", heads))
+}
+
+/// Whose statistics normalise the maps that each row's features come from, if the rows differ in
+/// this. Rows of modes that take no cells from maps have no value.
+fn batch_norm_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
+    let of_cell = |cell: &&PlannedCell| {
+        let recipe = &cell.extraction.as_ref()?.value;
+        recipe.mode.takes_cells().then(|| recipe.batch_norm.name())
+    };
+    let named: BTreeSet<&str> = cells.iter().filter_map(of_cell).collect();
+    let column = || TableColumn::text("batch norm", cells.iter().map(|cell| of_cell(cell).map(String::from)).collect());
+    (named.len() > 1).then(column)
 }
 
 /// Beside each column that a publication gives values for: those values, and measured minus published.

@@ -55,9 +55,39 @@ impl Mode {
         matches!(self, Mode::LnFe | Mode::LFe | Mode::SlFe)
     }
 
+    /// Whether a region's features come from the feature maps of the whole frame, cell by cell.
+    pub fn takes_cells(self) -> bool {
+        matches!(self, Mode::LFe | Mode::SlFe)
+    }
+
     /// Whether boxes are cut out of the picture and sent through the network.
     pub fn cuts_out(self) -> bool {
         matches!(self, Mode::LnFe | Mode::GroundTruthBoxes)
+    }
+}
+
+/// Whose mean and variance normalise the maps that L-FE and SL-FE take their cells from (METHOD 6,
+/// "Whose statistics").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchNormStatistics {
+    /// The running ones, which training gathered.
+    #[default]
+    Running,
+    /// Those of the single frame.
+    Frame,
+}
+
+impl BatchNormStatistics {
+    pub fn name(self) -> &'static str {
+        match self {
+            BatchNormStatistics::Running => "running",
+            BatchNormStatistics::Frame => "frame",
+        }
+    }
+
+    pub fn is_default(&self) -> bool {
+        *self == BatchNormStatistics::default()
     }
 }
 

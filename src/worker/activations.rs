@@ -1,34 +1,26 @@
-//! What one forward pass leaves of a frame: its feature maps and its logits.
+//! What the forward passes leave of a frame: its feature maps and its logits.
 
 use std::cell::OnceCell;
 
 use surgcam_frames::vision::pooling::CellMap;
-use surgcam_values::Pool;
+use surgcam_values::{BatchNormStatistics, Pool};
 use tch::{Kind, Tensor};
 
 use crate::features::{self, OwnedCellMap};
 use crate::model::resnet::FeatureMaps;
 use crate::remembered::Remembered;
 
-/// The activations of a frame. They move between threads as a whole.
-pub struct FrameActivations {
+/// The feature maps of a frame.
+pub struct FrameMaps {
     /// Each [1, C, h, w], on the device.
-    pub maps: FeatureMaps,
-    pub logits: Vec<f32>,
+    maps: FeatureMaps,
     /// The maps of layer 2, 3 and 4 on the CPU: made when a mode takes cells from them.
     cells: [OnceCell<OwnedCellMap>; 3],
-    /// All of layer 4 as a region, which the settings of a sweep share.
-    pooled_layer4: Remembered<Pool, Vec<f32>>,
 }
 
-impl FrameActivations {
-    pub fn new(maps: FeatureMaps, logits: Vec<f32>) -> Self {
-        FrameActivations { maps, logits, cells: Default::default(), pooled_layer4: Remembered::default() }
-    }
-
-    /// Sigmoid of a class's logit.
-    pub fn probability(&self, class: usize) -> f32 {
-        1.0 / (1.0 + (-self.logits[class]).exp())
+impl FrameMaps {
+    fn new(maps: FeatureMaps) -> Self {
+        FrameMaps { maps, cells: Default::default() }
     }
 
     /// [1, C, h, w]
@@ -54,11 +46,47 @@ impl FrameActivations {
         // One that is there already has the same values.
         let _ = self.cells[layer - 2].set(cells);
     }
+}
+
+/// The activations of a frame. They move between threads as a whole.
+pub struct FrameActivations {
+    /// By the running statistics.
+    pub maps: FrameMaps,
+    /// By the frame's own statistics, where the extractor makes them.
+    maps_by_frame_statistics: Option<FrameMaps>,
+    /// By the running statistics.
+    pub logits: Vec<f32>,
+    /// All of layer 4 as a region, which the settings of a sweep share.
+    pooled_layer4: Remembered<Pool, Vec<f32>>,
+}
+
+impl FrameActivations {
+    pub fn new(maps: FeatureMaps, by_frame_statistics: Option<FeatureMaps>, logits: Vec<f32>) -> Self {
+        FrameActivations {
+            maps: FrameMaps::new(maps),
+            maps_by_frame_statistics: by_frame_statistics.map(FrameMaps::new),
+            logits,
+            pooled_layer4: Remembered::default(),
+        }
+    }
+
+    /// The maps that these statistics normalise; `None` where the extractor does not make them.
+    pub fn maps_by(&self, statistics: BatchNormStatistics) -> Option<&FrameMaps> {
+        match statistics {
+            BatchNormStatistics::Running => Some(&self.maps),
+            BatchNormStatistics::Frame => self.maps_by_frame_statistics.as_ref(),
+        }
+    }
+
+    /// Sigmoid of a class's logit.
+    pub fn probability(&self, class: usize) -> f32 {
+        1.0 / (1.0 + (-self.logits[class]).exp())
+    }
 
     /// [512]: layer 4 pooled as a whole. The device does it when it is asked for the first time.
     pub fn pooled_layer4(&self, pool: Pool) -> Vec<f32> {
         let pooled = self.pooled_layer4.answer(pool, || {
-            let map = self.maps.layer4.squeeze_dim(0).to_kind(Kind::Float);
+            let map = self.maps.feature_map(4).squeeze_dim(0).to_kind(Kind::Float);
             features::values_of(&features::pooled(&map, pool))
         });
         pooled.to_vec()

@@ -5,7 +5,7 @@ use surgcam_engine::error::Result;
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization};
-use surgcam_values::{CamMethod, FeatureLayer, Precision};
+use surgcam_values::{BatchNormStatistics, CamMethod, FeatureLayer, Precision};
 use tch::{Device, Kind, Tensor};
 
 use crate::activations::FrameActivations;
@@ -15,6 +15,8 @@ use crate::cuda::streams::{Aside, Mark};
 use crate::features;
 use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
+use crate::model::backbone::Backbone;
+use crate::model::frame_statistics::{self, ByFrameStatistics};
 use crate::model::inference::InferenceNetwork;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::model::weights::Weights;
@@ -41,6 +43,8 @@ fn map_size(map: &Tensor) -> [usize; 2] {
 pub struct ForwardPass {
     /// Each [N, C, h, w].
     maps: FeatureMaps,
+    /// The same by each frame's own statistics, where the extractor makes them.
+    maps_by_frame_statistics: Option<FeatureMaps>,
     /// [N, classes]
     logits: Tensor,
     /// Behind them, on a GPU.
@@ -57,11 +61,15 @@ impl ForwardPass {
 
 pub struct FeatureExtractor {
     network: InferenceNetwork,
+    /// Where regions take cells from maps by each frame's own statistics: each pass over frames is
+    /// then a second one through this network.
+    by_frame_statistics: Option<Backbone<ByFrameStatistics>>,
     /// The same, for heat maps that need a gradient.
     differentiable: ResNet,
     architecture: Architecture,
     normalization: Normalization,
     device: Device,
+    precision: Precision,
     /// `[height, width]` of the frames.
     image_size: [u32; 2],
 }
@@ -77,7 +85,34 @@ impl FeatureExtractor {
     ) -> Result<Self> {
         let network = InferenceNetwork::new(architecture, weights, device, precision)?;
         let differentiable = ResNet::new(architecture, &weights.to_device(device))?;
-        Ok(FeatureExtractor { network, differentiable, architecture, normalization, device, image_size })
+        Ok(FeatureExtractor {
+            network,
+            by_frame_statistics: None,
+            differentiable,
+            architecture,
+            normalization,
+            device,
+            precision,
+            image_size,
+        })
+    }
+
+    /// One that makes what these settings need, and no more.
+    pub fn of_settings(settings: &ExtractionSettings, weights: &Weights, image_size: [u32; 2], device: Device) -> Result<Self> {
+        let ExtractionSettings { architecture, normalization, precision, .. } = *settings;
+        let mut extractor = Self::new(architecture, weights, normalization, image_size, device, precision)?;
+        extractor.provide(settings.batch_norm, weights)?;
+        Ok(extractor)
+    }
+
+    /// From now on each pass over frames leaves the maps by these statistics, too. `weights` are
+    /// those that the extractor was made with.
+    pub fn provide(&mut self, statistics: BatchNormStatistics, weights: &Weights) -> Result<()> {
+        if statistics == BatchNormStatistics::Frame && self.by_frame_statistics.is_none() {
+            let network = frame_statistics::network(self.architecture, weights, self.device, self.precision)?;
+            self.by_frame_statistics = Some(network);
+        }
+        Ok(())
     }
 
     pub fn space(&self) -> FrameSpace {
@@ -87,24 +122,28 @@ impl FeatureExtractor {
     /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation,
     /// and no more.
     pub fn feature_maps(&self, pictures: &[&[u8]]) -> Result<FeatureMaps> {
-        self.network.feature_maps(&frames::images(pictures, self.image_size, &self.normalization, self.device))
+        self.network.feature_maps(&self.images(pictures))
+    }
+
+    fn images(&self, pictures: &[&[u8]]) -> Tensor {
+        frames::images(pictures, self.image_size, &self.normalization, self.device)
     }
 
     /// A forward pass begun: on a GPU the call returns while it counts.
     pub fn begin_forward_pass(&self, pictures: &[&[u8]]) -> Result<ForwardPass> {
-        let maps = self.feature_maps(pictures)?;
+        let images = self.images(pictures);
+        let maps = self.network.feature_maps(&images)?;
         let logits = self.network.logits(&maps.layer4);
-        Ok(ForwardPass { maps, logits, mark: Mark::here(self.device) })
+        let maps_by_frame_statistics = self.by_frame_statistics.as_ref().map(|network| network.feature_maps(&images)).transpose()?;
+        Ok(ForwardPass { maps, maps_by_frame_statistics, logits, mark: Mark::here(self.device) })
     }
 
     /// What a forward pass left of each frame, once the device has counted it.
     pub fn activations_of(&self, pass: &ForwardPass) -> Vec<FrameActivations> {
         let logits = features::values_of(&pass.logits);
-        let of_one = |map: &Tensor, row: usize| map.narrow(0, row as i64, 1);
         let of_frame = |(row, logits): (usize, &[f32])| {
-            let FeatureMaps { layer2, layer3, layer4 } = &pass.maps;
-            let maps = FeatureMaps { layer2: of_one(layer2, row), layer3: of_one(layer3, row), layer4: of_one(layer4, row) };
-            FrameActivations::new(maps, logits.to_vec())
+            let by_frame_statistics = pass.maps_by_frame_statistics.as_ref().map(|maps| maps.of_frame(row));
+            FrameActivations::new(pass.maps.of_frame(row), by_frame_statistics, logits.to_vec())
         };
         logits.chunks(self.architecture.classes).enumerate().map(of_frame).collect()
     }
@@ -125,13 +164,13 @@ impl FeatureExtractor {
         match settings.layer {
             FeatureLayer::Layer4 => {
                 let all = tch::no_grad(|| {
-                    let layer4: Vec<&Tensor> = batch.iter().map(|activations| &activations.maps.layer4).collect();
+                    let layer4: Vec<&Tensor> = batch.iter().map(|activations| activations.maps.feature_map(4)).collect();
                     let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
                     cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method))
                 });
                 let of_frame = |((present, activations), all): ((Vec<usize>, &&FrameActivations), &[HeatMap])| {
                     let maps = present.iter().map(|&class| all[class].clone()).collect();
-                    FrameHeatMaps::new(present, map_size(&activations.maps.layer4), maps)
+                    FrameHeatMaps::new(present, map_size(activations.maps.feature_map(4)), maps)
                 };
                 present.zip(batch).zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
             }
@@ -147,10 +186,10 @@ impl FeatureExtractor {
     fn heat_maps_of_layer3(&self, activations: &FrameActivations, present: Vec<usize>, method: CamMethod) -> FrameHeatMaps {
         let network = &self.differentiable;
         let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
-        let activation = activations.maps.layer3.squeeze_dim(0).to_kind(Kind::Float);
+        let activation = activations.maps.feature_map(3).squeeze_dim(0).to_kind(Kind::Float);
         let maps = cam::autograd_maps(&activation, &present, method, logits_of);
         let maps = if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
-        FrameHeatMaps::new(present, map_size(&activations.maps.layer3), maps)
+        FrameHeatMaps::new(present, map_size(activations.maps.feature_map(3)), maps)
     }
 
     /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode
@@ -194,7 +233,8 @@ impl FeatureExtractor {
         let (device, network) = (self.device, &self.network);
         let crops = CropForward { network, device, crops_in_a_pass: crops_in_a_pass(device), image_size: self.image_size };
         let of_crops = crops.features(&frames, settings)?;
-        let passes_before = usize::from(modes::named(settings.mode).needs_forward_pass());
+        let takes_second_pass = settings.batch_norm == BatchNormStatistics::Frame;
+        let passes_before = usize::from(modes::named(settings.mode).needs_forward_pass()) + usize::from(takes_second_pass);
         let extracted = read.into_iter().zip(of_crops).map(|(read, of_crops)| {
             let forward_passes = passes_before + read.to_crop().len();
             let features = match read.features {

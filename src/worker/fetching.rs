@@ -10,76 +10,68 @@ use surgcam_frames::vision::pooling::HotCells;
 use surgcam_values::Pool;
 use tch::{Device, Kind, Tensor};
 
-use crate::activations::FrameActivations;
+use crate::activations::FrameMaps;
 use crate::features::{cell_maps_of_batch, downloaded, values_mut};
-use crate::heat_maps::FrameHeatMaps;
+use crate::heat_maps::{Cells, FrameHeatMaps};
 use crate::model::libtorch_operators::{PinnedKind, pinned};
 
-/// Afterwards [`FrameActivations::cells`] can be called for this layer from any thread.
-pub fn fetch_feature_maps(batch: &[&FrameActivations], layer: usize, device: Device) {
+/// Afterwards [`FrameMaps::cells`] can be called for this layer from any thread.
+pub fn fetch_feature_maps(batch: &[&FrameMaps], layer: usize, device: Device) {
     if device == Device::Cpu {
-        batch.iter().for_each(|activations| {
-            activations.cells(layer);
+        batch.iter().for_each(|maps| {
+            maps.cells(layer);
         });
     } else {
         fetch_in_one_transfer(batch, layer);
     }
 }
 
-/// Cells of a layer's map that are hotter than T_ROI.
-#[derive(Debug, Clone, Copy)]
-pub struct Cells {
-    pub layer: usize,
-    pub roi_threshold: f64,
-}
-
 /// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and what
-/// it gives can be pooled so.
-pub fn fetch_hot_cells(batch: &[(&FrameActivations, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
+/// it gives can be pooled so. The maps are by the cells' statistics.
+pub fn fetch_hot_cells(batch: &[(&FrameMaps, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
     if device == Device::Cpu {
-        let activations: Vec<&FrameActivations> = batch.iter().map(|(activations, _)| *activations).collect();
-        fetch_feature_maps(&activations, cells.layer, device);
+        let maps: Vec<&FrameMaps> = batch.iter().map(|(maps, _)| *maps).collect();
+        fetch_feature_maps(&maps, cells.layer, device);
     } else {
         fetch_sums(batch, cells, pool, device);
     }
 }
 
 /// [N, C, h, w] of a layer.
-fn batch_of(batch: &[&FrameActivations], layer: usize) -> Tensor {
-    Tensor::cat(&batch.iter().map(|activations| activations.feature_map(layer)).collect::<Vec<_>>(), 0)
+fn batch_of(batch: &[&FrameMaps], layer: usize) -> Tensor {
+    Tensor::cat(&batch.iter().map(|maps| maps.feature_map(layer)).collect::<Vec<_>>(), 0)
 }
 
-fn fetch_in_one_transfer(batch: &[&FrameActivations], layer: usize) {
+fn fetch_in_one_transfer(batch: &[&FrameMaps], layer: usize) {
     // The settings of a sweep share what is fetched.
-    if batch.iter().all(|activations| activations.has_cells(layer)) {
+    if batch.iter().all(|maps| maps.has_cells(layer)) {
         return;
     }
-    let maps = tch::no_grad(|| cell_maps_of_batch(&batch_of(batch, layer)));
-    batch.iter().zip(maps).for_each(|(activations, cells)| activations.keep_cells(layer, cells));
+    let cells = tch::no_grad(|| cell_maps_of_batch(&batch_of(batch, layer)));
+    batch.iter().zip(cells).for_each(|(maps, cells)| maps.keep_cells(layer, cells));
 }
 
-fn fetch_sums(batch: &[(&FrameActivations, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
-    let Cells { layer, roi_threshold } = cells;
-    let (activations, heat_maps): (Vec<&FrameActivations>, Vec<&FrameHeatMaps>) = batch.iter().copied().unzip();
-    let Some(first) = activations.first() else { return };
-    let channels = first.feature_map(layer).size()[1] as usize;
+fn fetch_sums(batch: &[(&FrameMaps, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
+    let (maps, heat_maps): (Vec<&FrameMaps>, Vec<&FrameHeatMaps>) = batch.iter().copied().unzip();
+    let Some(first) = maps.first() else { return };
+    let channels = first.feature_map(cells.layer).size()[1] as usize;
     if !HotCells::pools_whole_channels(channels, pool) {
-        return fetch_in_one_transfer(&activations, layer);
+        return fetch_in_one_transfer(&maps, cells.layer);
     }
-    if !heat_maps.iter().all(|heat_maps| heat_maps.has_hot_cells(layer, roi_threshold)) {
-        sum_hot_cells(&batch_of(&activations, layer), &heat_maps, cells, device);
+    if !heat_maps.iter().all(|heat_maps| heat_maps.has_hot_cells(cells)) {
+        sum_hot_cells(&batch_of(&maps, cells.layer), &heat_maps, cells, device);
     }
 }
 
 /// Sums the hot cells of all frames and classes with one matrix product: [N, P, h w] of 0 and 1
 /// times [N, h w, C]. `maps`: [N, C, h, w].
-fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], Cells { layer, roi_threshold }: Cells, device: Device) {
+fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], wanted: Cells, device: Device) {
     tch::no_grad(|| {
         let maps = maps.to_kind(Kind::Float);
         let [frames, channels, height, width] = [0, 1, 2, 3].map(|dimension| maps.size()[dimension]);
         let cells = (height * width) as usize;
         let of_frames: Vec<&[HeatMap]> = heat_maps.iter().map(|heat_maps| heat_maps.maps.as_slice()).collect();
-        let hot_of = |map: &HeatMap| map.resized(height as usize, width as usize).hot_cells(roi_threshold);
+        let hot_of = |map: &HeatMap| map.resized(height as usize, width as usize).hot_cells(wanted.roi_threshold);
         let hot_of_frame = |maps: &&[HeatMap]| -> Vec<Vec<usize>> { maps.iter().map(hot_of).collect() };
         // Waking another thread takes longer than one frame.
         let hot: Vec<Vec<Vec<usize>>> = match of_frames.as_slice() {
@@ -88,7 +80,7 @@ fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], Cells { layer, roi
         };
         let classes = hot.iter().map(Vec::len).max().unwrap_or(0);
         if classes == 0 {
-            return heat_maps.iter().for_each(|heat_maps| heat_maps.keep_hot_cells(layer, roi_threshold, Vec::new()));
+            return heat_maps.iter().for_each(|heat_maps| heat_maps.keep_hot_cells(wanted, Vec::new()));
         }
         let mut chosen = pinned(&[frames, classes as i64, cells as i64], PinnedKind::Float);
         let values = values_mut::<f32>(&mut chosen);
@@ -105,7 +97,7 @@ fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], Cells { layer, roi
         for ((heat_maps, hot), sums) in heat_maps.iter().zip(hot).zip(sums_of_frames) {
             let of_class = |(cells, sums): (Vec<usize>, &[f32])| HotCells::with_sums(cells, sums.to_vec());
             let found = hot.into_iter().zip(sums.chunks(channels as usize)).map(of_class).collect();
-            heat_maps.keep_hot_cells(layer, roi_threshold, found);
+            heat_maps.keep_hot_cells(wanted, found);
         }
     });
 }
@@ -113,12 +105,13 @@ fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], Cells { layer, roi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activations::FrameActivations;
     use crate::model::resnet::FeatureMaps;
     use crate::modes::{FrameInput, ReadRegions, RegionFeatures};
     use crate::regions::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
     use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization, RegionSettings};
-    use surgcam_values::{Backbone, CamMethod, FeatureLayer, Mode, Precision, Present};
+    use surgcam_values::{Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Precision, Present};
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };
 
@@ -131,6 +124,7 @@ mod tests {
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
+            batch_norm: BatchNormStatistics::Running,
             crop_size: None,
         }
     }
@@ -164,15 +158,8 @@ mod tests {
         let _kept = crate::generator::seeded(8);
         let random = |size: [i64; 4]| Tensor::rand(size, (Kind::Float, Device::Cpu));
         let batch = FeatureMaps { layer2: random([3, 128, 12, 16]), layer3: random([3, 256, 6, 8]), layer4: random([3, 512, 3, 4]) };
-        let activations = || -> Vec<FrameActivations> {
-            let of = |map: &Tensor, frame: i64| map.narrow(0, frame, 1);
-            let maps = |frame| FeatureMaps {
-                layer2: of(&batch.layer2, frame),
-                layer3: of(&batch.layer3, frame),
-                layer4: of(&batch.layer4, frame),
-            };
-            (0..3).map(|frame| FrameActivations::new(maps(frame), vec![0.0; 4])).collect()
-        };
+        let activations =
+            || -> Vec<FrameActivations> { (0..3).map(|frame| FrameActivations::new(batch.of_frame(frame), None, vec![0.0; 4])).collect() };
         for (mode, pool, layer) in [
             (Mode::SlFe, 512, FeatureLayer::Layer4),
             (Mode::SlFe, 32, FeatureLayer::Layer4),
@@ -184,15 +171,17 @@ mod tests {
             let settings = settings(mode, pool, layer);
             let (expected_activations, expected_heat_maps) = (activations(), heat_maps());
             let (found_activations, found_heat_maps) = (activations(), heat_maps());
-            let of_batch: Vec<&FrameActivations> = found_activations.iter().collect();
-            let pairs: Vec<(&FrameActivations, &FrameHeatMaps)> = found_activations.iter().zip(&found_heat_maps).collect();
-            let cells = Cells { layer: if layer == FeatureLayer::Layer3 { 3 } else { 4 }, roi_threshold: 0.5 };
+            let of_batch: Vec<&FrameMaps> = found_activations.iter().map(|activations| &activations.maps).collect();
+            let pairs: Vec<(&FrameMaps, &FrameHeatMaps)> = of_batch.iter().copied().zip(&found_heat_maps).collect();
+            let layer_number = if layer == FeatureLayer::Layer3 { 3 } else { 4 };
+            let cells = Cells { statistics: BatchNormStatistics::Running, layer: layer_number, roi_threshold: 0.5 };
             match mode {
                 Mode::LFe => [2, 3, 4].into_iter().for_each(|layer| fetch_in_one_transfer(&of_batch, layer)),
                 _ => fetch_sums(&pairs, cells, settings.pool, Device::Cpu),
             }
             let expected_pairs = expected_activations.iter().zip(&expected_heat_maps);
-            for ((activations, heat_maps), (expected_activations, expected_heat_maps)) in pairs.into_iter().zip(expected_pairs) {
+            let found_pairs = found_activations.iter().zip(&found_heat_maps);
+            for ((activations, heat_maps), (expected_activations, expected_heat_maps)) in found_pairs.zip(expected_pairs) {
                 let (found, features) = read(activations, heat_maps, &settings);
                 let (expected, expected_features) = read(expected_activations, expected_heat_maps, &settings);
                 let (found, expected) = (found.found, expected.found);

@@ -11,6 +11,7 @@ use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::pooling::{CellMap, HotCells};
 use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes, mean_inside, used_regions};
 use surgcam_pipeline::settings::RegionSettings;
+use surgcam_values::BatchNormStatistics;
 
 use crate::regions::{FoundRegions, FrameSpace, Region};
 use crate::remembered::Remembered;
@@ -25,8 +26,16 @@ pub struct FrameHeatMaps {
     full: OnceCell<Vec<HeatMap>>,
     /// By the rule that finds boxes.
     boxes: Remembered<BoxRule, FoundRegions>,
-    /// By layer and T_ROI.
-    hot_cells: Remembered<(usize, f64), FoundHotCells>,
+    hot_cells: Remembered<Cells, FoundHotCells>,
+}
+
+/// Cells of a layer's map that are hotter than T_ROI.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cells {
+    /// Whose map it is. They do not change which cells are hot, but what the cells hold.
+    pub statistics: BatchNormStatistics,
+    pub layer: usize,
+    pub roi_threshold: f64,
 }
 
 /// Of each present class; `None` where no cell is hot.
@@ -59,20 +68,21 @@ impl FrameHeatMaps {
 
     /// The hot cells in a layer's feature map, which is asked for only where they were not found
     /// before.
-    pub fn hot_cells<'m>(&self, layer: usize, roi_threshold: f64, feature_map: impl FnOnce() -> CellMap<'m>) -> Arc<FoundHotCells> {
-        self.hot_cells.answer((layer, roi_threshold), || {
+    pub fn hot_cells<'m>(&self, cells: Cells, feature_map: impl FnOnce() -> CellMap<'m>) -> Arc<FoundHotCells> {
+        self.hot_cells.answer(cells, || {
             let feature_map = feature_map();
-            let of_class = |own: &HeatMap| HotCells::find(&feature_map, &own.resized(feature_map.height, feature_map.width), roi_threshold);
+            let resized = |own: &HeatMap| own.resized(feature_map.height, feature_map.width);
+            let of_class = |own: &HeatMap| HotCells::find(&feature_map, &resized(own), cells.roi_threshold);
             self.maps.iter().map(of_class).collect()
         })
     }
 
     /// Keeps hot cells that the device summed.
-    pub fn keep_hot_cells(&self, layer: usize, roi_threshold: f64, found: FoundHotCells) {
-        self.hot_cells.answer((layer, roi_threshold), || found);
+    pub fn keep_hot_cells(&self, cells: Cells, found: FoundHotCells) {
+        self.hot_cells.answer(cells, || found);
     }
 
-    pub fn has_hot_cells(&self, layer: usize, roi_threshold: f64) -> bool {
-        self.hot_cells.has(&(layer, roi_threshold))
+    pub fn has_hot_cells(&self, cells: Cells) -> bool {
+        self.hot_cells.has(&cells)
     }
 }

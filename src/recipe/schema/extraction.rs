@@ -1,7 +1,7 @@
 //! The section `[extraction.NAME]`.
 
 use super::declare::section;
-use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present, Threshold};
+use surgcam_values::{BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present, Threshold};
 
 section! {
     /// `[extraction.NAME]`: how regions are found and become features (METHOD 4 to 6).
@@ -25,6 +25,11 @@ section! {
         pool: Pool = Pool::P512,
         /// For `sl-fe`: the layer whose cells are taken.
         feature_layer: FeatureLayer = FeatureLayer::Layer4,
+        /// For `l-fe` and `sl-fe`: the mean and the variance that normalise the feature maps. With
+        /// `running` they are those of the training. With `frame` they are those of the single
+        /// frame, as in the authors' scripts, and each frame needs a second forward pass. Heat maps
+        /// and present classes use `running` in any case.
+        batch_norm: BatchNormStatistics = BatchNormStatistics::Running,
         /// The method that computes heat maps.
         cam: CamMethod = CamMethod::GradCam,
         /// The layer that heat maps are computed from. For `layer4` there is a closed form, and

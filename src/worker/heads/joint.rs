@@ -125,7 +125,7 @@ mod tests {
     use surgcam_frames::language::vocabulary::Vocabulary;
     use surgcam_pipeline::head_settings::TransformerSettings;
     use surgcam_pipeline::settings::{Architecture, CamSettings, Normalization};
-    use surgcam_values::{Backbone, CamMethod, Precision, Present};
+    use surgcam_values::{Backbone, BatchNormStatistics, CamMethod, Precision, Present};
 
     const SIZE: [u32; 2] = [96, 128];
 
@@ -138,6 +138,7 @@ mod tests {
             normalization: Normalization { mean: [0.4; 3], std: [0.2; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
+            batch_norm: BatchNormStatistics::Running,
             crop_size: None,
         }
     }

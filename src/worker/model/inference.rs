@@ -6,26 +6,24 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use super::fused_convolution::{FusedConvolution, Then, channels_last};
+use super::backbone::{Backbone, NormalisedConvolution};
+use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
-use super::recorded_passes::RecordedPasses;
 use super::resnet::{FeatureMaps, NORM_EPSILON};
-use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
-
-struct Block {
-    convolutions: Vec<FusedConvolution>,
-    downsample: Option<FusedConvolution>,
-}
+use super::weights::{ConvolutionShape, Weights};
 
 pub struct InferenceNetwork {
-    stem: FusedConvolution,
-    layers: Vec<Vec<Block>>,
+    backbone: Backbone<FusedConvolution>,
     /// [classes, C4], f32.
     pub head_weight: Tensor,
     /// [classes], f32.
     head_bias: Tensor,
-    kind: Kind,
-    recorded: RecordedPasses,
+}
+
+impl NormalisedConvolution for FusedConvolution {
+    fn forward(&self, input: &Tensor, then: Then) -> Result<Tensor> {
+        FusedConvolution::forward(self, input, then)
+    }
 }
 
 /// Folds and places convolutions.
@@ -43,67 +41,24 @@ impl Placing<'_> {
         let bias = norm("bias")? - norm("running_mean")? * scale;
         Ok(FusedConvolution::new(&weight, &bias, shape.stride, shape.kernel / 2, self.device, self.kind))
     }
-
-    fn block(&self, shape: &BlockShape) -> Result<Block> {
-        Ok(Block {
-            convolutions: shape.convolutions.iter().map(|shape| self.convolution(shape)).collect::<Result<_>>()?,
-            downsample: shape.downsample.as_ref().map(|shape| self.convolution(shape)).transpose()?,
-        })
-    }
-}
-
-impl Block {
-    fn forward(&self, input: Tensor) -> Result<Tensor> {
-        let Some((last, first)) = self.convolutions.split_last() else { return Ok(input) };
-        let mut output = input.shallow_clone();
-        for convolution in first {
-            output = convolution.forward(&output, Then::Relu)?;
-        }
-        let residual = match &self.downsample {
-            Some(downsample) => downsample.forward(&input, Then::Nothing)?,
-            None => input,
-        };
-        last.forward(&output, Then::AddToAndRelu(residual))
-    }
 }
 
 impl InferenceNetwork {
     pub fn new(architecture: Architecture, weights: &Weights, device: Device, precision: Precision) -> Result<Self> {
         tch::no_grad(|| {
-            let shape = network_shape(architecture);
             let kind = kind_of(precision);
             let placing = Placing { weights, device, kind };
-            let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| placing.block(block)).collect::<Result<_>>();
             Ok(InferenceNetwork {
-                stem: placing.convolution(&shape.stem)?,
-                layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
+                backbone: Backbone::new(architecture, kind, |shape| placing.convolution(shape))?,
                 head_weight: weights.get("fc.weight")?.to_device(device),
                 head_bias: weights.get("fc.bias")?.to_device(device),
-                kind,
-                recorded: RecordedPasses::default(),
             })
         })
     }
 
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4, in the network's precision.
     pub fn feature_maps(&self, images: &Tensor) -> Result<FeatureMaps> {
-        tch::no_grad(|| {
-            let images = channels_last(&images.to_kind(self.kind));
-            self.recorded.forward(&images, |images| self.pass(images))
-        })
-    }
-
-    fn pass(&self, images: &Tensor) -> Result<FeatureMaps> {
-        let mut x = self.stem.forward(images, Then::Relu)?.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
-        let mut maps = Vec::with_capacity(self.layers.len());
-        for blocks in &self.layers {
-            // A block without a downsample writes over its input; the first of a layer leaves the map before alone.
-            x = blocks.iter().try_fold(x, |x, block| block.forward(x))?;
-            maps.push(x.shallow_clone());
-        }
-        let mut next = || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
-        let (layer4, layer3, layer2) = (next(), next(), next());
-        Ok(FeatureMaps { layer2, layer3, layer4 })
+        self.backbone.feature_maps(images)
     }
 
     /// [N, C4, h, w] -> [N, classes], f32.

@@ -1,7 +1,9 @@
 //! The classifier: its shape, its weights by torchvision's names, and the files they come in.
 
+pub mod backbone;
 pub mod checkpoint;
 pub mod classifier;
+pub mod frame_statistics;
 pub mod fused_convolution;
 #[cfg(test)]
 pub mod fuzz;

@@ -98,6 +98,14 @@ pub struct FeatureMaps {
     pub layer4: Tensor,
 }
 
+impl FeatureMaps {
+    /// Those of one frame of the batch, each [1, C, h, w].
+    pub fn of_frame(&self, frame: usize) -> FeatureMaps {
+        let of_one = |map: &Tensor| map.narrow(0, frame as i64, 1);
+        FeatureMaps { layer2: of_one(&self.layer2), layer3: of_one(&self.layer3), layer4: of_one(&self.layer4) }
+    }
+}
+
 pub struct ResNet {
     stem: Convolution,
     layers: Vec<Vec<Block>>,

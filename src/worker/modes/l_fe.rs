@@ -19,9 +19,9 @@ const LAYERS: [usize; 3] = [2, 3, 4];
 pub struct LFe;
 
 impl ExtractionMode for LFe {
-    fn fetch(&self, batch: &[FrameInput], _settings: &ExtractionSettings, device: Device) -> Result<()> {
-        let activations = batch.iter().map(FrameInput::needed_activations).collect::<Result<Vec<_>>>()?;
-        LAYERS.into_iter().for_each(|layer| fetching::fetch_feature_maps(&activations, layer, device));
+    fn fetch(&self, batch: &[FrameInput], settings: &ExtractionSettings, device: Device) -> Result<()> {
+        let maps = batch.iter().map(|input| input.needed_maps(settings)).collect::<Result<Vec<_>>>()?;
+        LAYERS.into_iter().for_each(|layer| fetching::fetch_feature_maps(&maps, layer, device));
         Ok(())
     }
 
@@ -36,10 +36,10 @@ impl ExtractionMode for LFe {
         space: FrameSpace,
         settings: &ExtractionSettings,
     ) -> Result<RegionFeatures> {
-        let activations = input.needed_activations()?;
+        let maps = input.needed_maps(settings)?;
         let mut features = Vec::with_capacity(regions.len() * FEATURES);
         for region in regions {
-            let map = activations.cells(layer_of_box(&region.bounds, space));
+            let map = maps.cells(layer_of_box(&region.bounds, space));
             let (rows, columns) = cells_of_box(&region.bounds, space.image_size, &map);
             pool_part(&map, rows, columns, settings.pool, &mut features);
         }

@@ -25,7 +25,7 @@ use surgcam_pipeline::settings::{ExtractionSettings, RegionSettings};
 use surgcam_values::Mode;
 use tch::Device;
 
-use crate::activations::FrameActivations;
+use crate::activations::{FrameActivations, FrameMaps};
 use crate::heat_maps::FrameHeatMaps;
 use crate::regions::{FoundRegions, FrameSpace, Region};
 
@@ -44,6 +44,11 @@ pub struct FrameInput<'a> {
 impl<'a> FrameInput<'a> {
     fn needed_activations(&self) -> Result<&'a FrameActivations> {
         self.activations.ok_or_else(|| missing("activations"))
+    }
+
+    /// The maps that regions take their cells from.
+    fn needed_maps(&self, settings: &ExtractionSettings) -> Result<&'a FrameMaps> {
+        self.needed_activations()?.maps_by(settings.batch_norm).ok_or_else(|| missing("maps by frame statistics"))
     }
 
     fn needed_heat_maps(&self) -> Result<&'a FrameHeatMaps> {

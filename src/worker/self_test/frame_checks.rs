@@ -7,11 +7,12 @@ use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::pooling::FEATURES;
 use surgcam_frames::vision::regions::{BoxRule, bounds_of_boxes};
 use surgcam_values::{FeatureLayer, Mode, Precision};
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::comparison::{Comparison, Tolerance};
 use super::golden_set::{GoldenFrame, GoldenSet, POOLS, ROI_THRESHOLDS, malformed, part};
 use crate::activations::FrameActivations;
+use crate::features::values_of;
 use crate::heat_maps::FrameHeatMaps;
 
 /// Of logits and features. A GPU adds in another order than the CPU that made the expected values: of sums whose terms are around 20, as
@@ -56,6 +57,26 @@ pub fn in_full_precision(golden: &GoldenSet, heat_of_modes: Heat) -> Result<Vec<
     let of_passes = [(logits, "logits"), (heat_maps, "heat maps"), (boxes, "boxes")].into_iter();
     let of_modes = modes.into_iter().zip(MODES.map(|(name, ..)| name));
     Ok(of_passes.chain(of_modes).map(|(comparison, name)| comparison.into_check(name, Precision::F32)).collect())
+}
+
+/// L-FE and SL-FE of a set by frame statistics, from the expected heat maps, and the mean of each
+/// channel of layer 4.
+pub fn by_frame_statistics(golden: &GoldenSet) -> Result<Vec<SelfTestCheck>> {
+    let mut layer4 = Comparison::new(feature_tolerance(golden.device));
+    let modes = || MODES.into_iter().filter(|(_, _, mode, _)| mode.takes_cells());
+    let mut comparisons: Vec<Comparison> = modes().map(|_| Comparison::new(feature_tolerance(golden.device))).collect();
+    for frame in golden.frames()? {
+        let (activations, _) = golden.forward(&frame)?;
+        let maps = activations.maps_by(golden.statistics).ok_or_else(|| malformed("frame statistics"))?;
+        let means = maps.feature_map(4).mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        layer4.values(&values_of(&means), &golden.values(&format!("{}/layer4_mean", frame.name))?);
+        let heat_maps = golden.expected_heat_maps(&frame)?;
+        for ((_, key, mode, layer), comparison) in modes().zip(&mut comparisons) {
+            compare_features(golden, &frame, (&activations, &heat_maps), (key, mode, layer), comparison)?;
+        }
+    }
+    let checks = comparisons.into_iter().zip(modes().map(|(name, ..)| name)).chain([(layer4, "layer 4")]);
+    Ok(checks.map(|(comparison, name)| comparison.into_check(&format!("{name}, frame statistics"), Precision::F32)).collect())
 }
 
 /// How far roundings to half precision may take the results.
@@ -143,7 +164,7 @@ fn compare_features(
                 }
                 continue;
             };
-            let expected = crate::features::values_of(expected);
+            let expected = values_of(expected);
             let order = golden.expected_order(frame, mode, threshold, class)?;
             for (bounds, expected) in order.into_iter().zip(expected.chunks(FEATURES)) {
                 let is_it = |bounds: &Option<Box2>, found: &Box2| bounds.is_none_or(|bounds| bounds == *found);

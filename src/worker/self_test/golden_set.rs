@@ -33,6 +33,8 @@ pub struct GoldenSet {
     pub architecture: Architecture,
     pub image_size: [u32; 2],
     pub extractor: FeatureExtractor,
+    /// Of the maps that the expected features of L-FE and SL-FE come from.
+    pub statistics: BatchNormStatistics,
     pub device: Device,
 }
 
@@ -75,7 +77,21 @@ impl GoldenSet {
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
         let normalization = Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
         let extractor = FeatureExtractor::new(architecture, &weights, normalization, image_size, device, precision)?;
-        Ok(GoldenSet { expected, tensors: tensors.into_iter().collect(), architecture, image_size, extractor, device })
+        let tensors = tensors.into_iter().collect();
+        let statistics = BatchNormStatistics::Running;
+        Ok(GoldenSet { expected, tensors, architecture, image_size, extractor, statistics, device })
+    }
+
+    /// The same set, but its features of L-FE and SL-FE are by each frame's own statistics.
+    /// `tensors`: those of `frame_statistics.safetensors`.
+    pub fn by_frame_statistics(mut self, tensors: Vec<(String, Tensor)>) -> Result<Self> {
+        let weights = formula_weights(self.architecture, part(&self.expected, "weight_seed")?);
+        self.statistics = BatchNormStatistics::Frame;
+        self.extractor.provide(self.statistics, &weights)?;
+        // Those of the running statistics are there at more T_ROI, so replacing would leave some.
+        self.tensors.retain(|name, _| !["/l_fe/", "/sl_fe/"].iter().any(|mode| name.contains(mode)));
+        self.tensors.extend(tensors);
+        Ok(self)
     }
 
     pub fn frames(&self) -> Result<Vec<GoldenFrame>> {
@@ -109,6 +125,7 @@ impl GoldenSet {
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).map_err(|_| malformed("pool"))?,
             precision: Precision::F32,
+            batch_norm: if mode.takes_cells() { self.statistics } else { BatchNormStatistics::Running },
             crop_size: mode.cuts_out().then_some([224, 224]),
         })
     }

@@ -11,7 +11,7 @@ use surgcam_pipeline::kinds::SelfTestStage;
 use surgcam_values::Precision;
 use tch::{Device, Tensor};
 
-use frame_checks::{HalfPrecision, Heat, in_full_precision, in_half_precision};
+use frame_checks::{HalfPrecision, Heat, by_frame_statistics, in_full_precision, in_half_precision};
 use golden_set::GoldenSet;
 
 use crate::stages::{KindRun, Make};
@@ -19,6 +19,7 @@ use crate::stages::{KindRun, Make};
 /// A ResNet-18 at 192x256 with 9 classes.
 const EXPECTED: &str = include_str!("../../../tests/golden/small/expected.json");
 const TENSORS: &[u8] = include_bytes!("../../../tests/golden/small/expected.safetensors");
+const FRAME_STATISTICS: &[u8] = include_bytes!("../../../tests/golden/small/frame_statistics.safetensors");
 const TRAINING: &str = include_str!("../../../tests/golden/training_small.json");
 
 const HALF_PRECISIONS: [HalfPrecision; 2] = [
@@ -29,14 +30,17 @@ const HALF_PRECISIONS: [HalfPrecision; 2] = [
 impl Make for SelfTestStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let device = stage.worker.device;
-        let parts = 2 + HALF_PRECISIONS.len();
+        let parts = 3 + HALF_PRECISIONS.len();
         let mut checks = in_full_precision(&compiled_in(device, Precision::F32)?, Heat::Expected)?;
         stage.progress(1, parts, "parts")?;
-        checks.extend(training_check::check(TRAINING, device)?);
+        let golden = compiled_in(device, Precision::F32)?.by_frame_statistics(tensors_of(FRAME_STATISTICS)?)?;
+        checks.extend(by_frame_statistics(&golden)?);
         stage.progress(2, parts, "parts")?;
+        checks.extend(training_check::check(TRAINING, device)?);
+        stage.progress(3, parts, "parts")?;
         for (part, half) in HALF_PRECISIONS.into_iter().enumerate() {
             checks.extend(in_half_precision(&compiled_in(device, half.precision)?, half, Heat::Expected)?);
-            stage.progress(3 + part, parts, "parts")?;
+            stage.progress(4 + part, parts, "parts")?;
         }
         stage.write_metrics(&checks)
     }

@@ -19,7 +19,7 @@ use surgcam_frames::vision::picture;
 use surgcam_frames::vision::resize::resize;
 use surgcam_pipeline::kinds::BenchmarkStage;
 use surgcam_pipeline::settings::Normalization;
-use surgcam_values::Precision;
+use surgcam_values::{BatchNormStatistics, Precision};
 use tch::{Cuda, Device};
 
 use super::{KindRun, Make, StageRun};
@@ -125,6 +125,8 @@ struct Bench<'a> {
     frame: Frame,
     pack: Pack,
     extractor: FeatureExtractor,
+    /// Whose passes also leave maps by each frame's own statistics.
+    extractor_by_frame_statistics: FeatureExtractor,
     trainer: RefCell<Trainer>,
 }
 
@@ -139,7 +141,9 @@ impl<'a> Bench<'a> {
         let weights = Weights::random(parameters.architecture, 1);
         let device = stage.worker.device;
         let extractor =
-            FeatureExtractor::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision)?;
+            || FeatureExtractor::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision);
+        let (extractor, mut extractor_by_frame_statistics) = (extractor()?, extractor()?);
+        extractor_by_frame_statistics.provide(BatchNormStatistics::Frame, &weights)?;
         let frame = Frame {
             sequence: "seq_1".into(),
             name: "frame000".into(),
@@ -150,7 +154,16 @@ impl<'a> Bench<'a> {
             box_space: parameters.image_size,
         };
         let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
-        Ok(Bench { stage, parameters, pictures, frame, pack: Pack::open(&folder)?, extractor, trainer: RefCell::new(trainer) })
+        Ok(Bench {
+            stage,
+            parameters,
+            pictures,
+            frame,
+            pack: Pack::open(&folder)?,
+            extractor,
+            extractor_by_frame_statistics,
+            trainer: RefCell::new(trainer),
+        })
     }
 
     fn device(&self) -> Device {

@@ -37,14 +37,7 @@ impl Make for DescribeStage {
                 .hint("heads need captions or interactions in the train and in the validation frames"));
         }
         let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
-        let extractor = FeatureExtractor::new(
-            settings.architecture,
-            &weights,
-            settings.normalization,
-            captioner.image_size,
-            device,
-            settings.precision,
-        )?;
+        let extractor = FeatureExtractor::of_settings(settings, &weights, captioner.image_size, device)?;
         let describe = |picture: &Path| -> Result<(f64, Description)> {
             let decoded = picture::read(picture)?;
             let begun = Instant::now();

@@ -2,8 +2,9 @@
 //! frames.
 //!
 //! Whatever subset of these stages is asked for, each frame is forwarded once for each
-//! normalisation that they use, and each stage takes from the pass what it needs and writes it, so
-//! memory does not grow with the frames.
+//! normalisation that they use, and once more if one of them takes cells from maps by the frame's
+//! own statistics. Each stage takes from the pass what it needs and writes it, so memory does not
+//! grow with the frames.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -145,6 +146,7 @@ impl<'a> Pass<'a> {
             let settings = &extract.parameters.extraction;
             let wanted = (settings.architecture, settings.normalization, settings.precision);
             let extractor = self.extractor(wanted, stage, weights, frames)?;
+            self.extractors[extractor].1.provide(settings.batch_norm, weights)?;
             let cam = settings.regions.as_ref().map(|regions| self.cam(extractor, regions.cam.clone()));
             let writer = Box::new(FeatureWriter::create(&extract.output_folder(ExtractStage::FEATURES)?)?);
             let summary = ExtractionSummary { frames: 0, regions: 0, forward_passes: 0, classes_without_region: 0 };

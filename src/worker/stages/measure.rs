@@ -23,14 +23,7 @@ impl Make for MeasureStage {
         let settings = &parameters.extraction;
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
         let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
-        let extractor = FeatureExtractor::new(
-            settings.architecture,
-            &weights,
-            settings.normalization,
-            frames.image_size(),
-            stage.worker.device,
-            settings.precision,
-        )?;
+        let extractor = FeatureExtractor::of_settings(settings, &weights, frames.image_size(), stage.worker.device)?;
         let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
         let speed = speed(stage, &frames, settings.mode, timing, |row| {
             Ok(extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?.1)

@@ -30,14 +30,8 @@ impl Make for MeasureTasksStage {
         let weights = own.map_or_else(|| stage.path_of(stage.inputs.checkpoint), Ok)?;
         let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
         let settings = &parameters.extraction;
-        let extractor = FeatureExtractor::new(
-            settings.architecture,
-            &Weights::new(checkpoint::read_safetensors(&weights)?),
-            settings.normalization,
-            frames.image_size(),
-            device,
-            settings.precision,
-        )?;
+        let extractor =
+            FeatureExtractor::of_settings(settings, &Weights::new(checkpoint::read_safetensors(&weights)?), frames.image_size(), device)?;
         let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
             let (activations, extracted) = extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?;

@@ -24,6 +24,8 @@ fn a_benchmark_names_what_it_measured() {
         ("forward", 1),
         ("sl-fe", 8),
         ("l-fe", 1),
+        ("sl-fe, frame statistics", 1),
+        ("l-fe, frame statistics", 8),
         ("ln-fe, 7 boxes", 1),
         ("decode and resize jpg to batches", 64),
         ("pack png", 64),
@@ -58,6 +60,23 @@ fn precision_is_swept_like_anything_else() {
     let features = place.entries("objects");
     assert!(!features.is_empty());
     assert_eq!(place.executed_kinds("halves").iter().filter(|kind| *kind == "extract").count(), 2);
+}
+
+#[test]
+fn frame_statistics_are_swept_in_one_pass_and_cost_a_second_forward_pass() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.batch_norm\" = [\"running\", \"frame\"]";
+    let file = sweep(&place, "statistics", "", matrix);
+    place.run(&["run", &file], 0);
+    let table = place.table("statistics", "extraction");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}: {table}"));
+    let (statistics, passes) = (column("batch norm"), column("passes/frame"));
+    let mut found: Vec<(&str, f64)> = rows[1..].iter().map(|row| (row[statistics], row[passes].parse().unwrap())).collect();
+    found.sort_by(|left, right| left.0.cmp(right.0));
+    assert_eq!(found, [("frame", 2.0), ("frame", 2.0), ("running", 1.0), ("running", 1.0)], "{table}");
+    let said = place.run(&["run", &file, "--set", "extraction.sl-fe.mode=ln-fe"], 2);
+    assert!(said.err.contains("batch_norm") && said.err.contains("does not use"), "{}", said.err);
 }
 
 #[test]

@@ -258,7 +258,17 @@ fn the_self_test_passes_on_the_cpu_away_from_the_project_and_leaves_nothing() {
     assert_eq!((&result["passed"], &result["device"]), (&true.into(), &"cpu".into()));
     let checks = result["checks"].as_array().unwrap();
     let named = |name: &str, precision: &str| checks.iter().any(|check| check["check"] == name && check["precision"] == precision);
-    for name in ["logits", "heat maps", "boxes", "L-FE", "LN-FE", "SL-FE, layer 3", "SL-FE, layer 4", "training, gradients"] {
+    for name in [
+        "logits",
+        "heat maps",
+        "boxes",
+        "L-FE",
+        "LN-FE",
+        "SL-FE, layer 3",
+        "SL-FE, layer 4",
+        "training, gradients",
+        "L-FE, frame statistics",
+    ] {
         assert!(named(name, "f32"), "{name}");
     }
     assert!(named("heat maps", "bf16") && named("SL-FE, layer 4", "f16"));

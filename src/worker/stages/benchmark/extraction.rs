@@ -10,12 +10,12 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_pipeline::settings::{CamSettings, ExtractionSettings, RegionSettings};
-use surgcam_values::{CamMethod, FeatureLayer, ImageSize, Mode, Pool, Present};
+use surgcam_values::{BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Present};
 
 use super::{Bench, NORMALIZATION, Step, step};
 use crate::activations::FrameActivations;
 use crate::crops;
-use crate::feature_extractor::ForwardPass;
+use crate::feature_extractor::{FeatureExtractor, ForwardPass};
 use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
 use crate::modes::{FrameInput, ReadRegions};
@@ -42,11 +42,15 @@ impl Bench<'_> {
             let mut ahead = None;
             step(name, batch, move |number| self.extract(number, batch, &settings, &mut ahead).map(drop))
         };
+        let by_frame_statistics =
+            |mode| ExtractionSettings { batch_norm: BatchNormStatistics::Frame, ..self.settings(mode, self.all_classes()) };
         let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
         vec![
             forward,
             of_mode("sl-fe", self.settings(Mode::SlFe, self.all_classes())),
             of_mode("l-fe", self.settings(Mode::LFe, self.all_classes())),
+            of_mode("sl-fe, frame statistics", by_frame_statistics(Mode::SlFe)),
+            of_mode("l-fe, frame statistics", by_frame_statistics(Mode::LFe)),
             step(&format!("ln-fe, {BOXES} boxes"), batch, move |number| {
                 let rows = self.rows(number, batch);
                 let activations = self.extractor.activations(&rows)?;
@@ -156,6 +160,7 @@ impl Bench<'_> {
             normalization: NORMALIZATION,
             pool: Pool::P512,
             precision: self.parameters.precision,
+            batch_norm: BatchNormStatistics::Running,
             crop_size: mode.cuts_out().then_some(CROP_SIZE),
         }
     }
@@ -173,6 +178,13 @@ impl Bench<'_> {
         FrameInput { frame: &self.frame, planes, activations: Some(activations), heat_maps: Some(heat_maps) }
     }
 
+    fn extractor_of(&self, settings: &ExtractionSettings) -> &FeatureExtractor {
+        match settings.batch_norm {
+            BatchNormStatistics::Running => &self.extractor,
+            BatchNormStatistics::Frame => &self.extractor_by_frame_statistics,
+        }
+    }
+
     /// As an extraction does it: with several frames together, a GPU begins with the next ones,
     /// which are left in `ahead`, while the CPU makes features of these. A single frame is waited
     /// for to its end.
@@ -183,32 +195,33 @@ impl Bench<'_> {
         settings: &ExtractionSettings,
         ahead: &mut Option<(usize, ForwardPass)>,
     ) -> Result<Vec<Extracted>> {
+        let extractor = self.extractor_of(settings);
         let pass = match ahead.take() {
             Some((begun, pass)) if begun == number => pass,
-            _ => self.extractor.begin_forward_pass(&self.rows(number, batch))?,
+            _ => extractor.begin_forward_pass(&self.rows(number, batch))?,
         };
         if self.device().is_cuda() && batch > 1 {
-            *ahead = Some((number + 1, self.extractor.begin_forward_pass(&self.rows(number + 1, batch))?));
+            *ahead = Some((number + 1, extractor.begin_forward_pass(&self.rows(number + 1, batch))?));
         }
         let _aside = ahead.as_ref().and_then(|_| pass.aside());
         let planes = self.rows(number, batch);
-        let activations = self.extractor.activations_of(&pass);
+        let activations = extractor.activations_of(&pass);
         let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
-        let heat_maps = self.extractor.heat_maps_of_batch(&activations.iter().collect::<Vec<_>>(), &cam);
+        let heat_maps = extractor.heat_maps_of_batch(&activations.iter().collect::<Vec<_>>(), &cam);
         let frames = planes.iter().zip(&activations).zip(&heat_maps);
         let inputs: Vec<FrameInput> = frames.map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps)).collect();
         if batch == 1 {
-            return self.extractor.extract(&inputs, settings);
+            return extractor.extract(&inputs, settings);
         }
-        self.extractor.fetch(&inputs, settings)?;
-        let (frame, space) = (&self.frame, self.extractor.space());
+        extractor.fetch(&inputs, settings)?;
+        let (frame, space) = (&self.frame, extractor.space());
         let mut work: Vec<(FrameActivations, FrameHeatMaps)> = activations.into_iter().zip(heat_maps).collect();
         let read = work.par_iter_mut().zip(&planes).map(|((activations, heat_maps), planes)| {
             let input = FrameInput { frame, planes, activations: Some(&*activations), heat_maps: Some(&*heat_maps) };
             ReadRegions::of(&input, space, settings)
         });
         let read = read.collect::<Result<Vec<_>>>()?;
-        self.extractor.complete(&planes, read, settings)
+        extractor.complete(&planes, read, settings)
     }
 
     /// The boxes that are set.
