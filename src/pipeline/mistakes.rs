@@ -70,7 +70,7 @@ fn of_recipe(experiment: &Experiment, project: &Path, cell: &Cell, section: Sect
         Section::Data => planner.data(cell, name, None).map(drop),
         Section::Model if is_unfinished_model(experiment, cell, name)? => Ok(()),
         Section::Model => planner.model(cell, name, &mut Vec::new()).map(drop),
-        Section::Extraction => check_batch_norm(&experiment.extraction(cell, name)?),
+        Section::Extraction => experiment.extraction(cell, name).and_then(|extraction| check_batch_norm(&extraction)),
         Section::Head => match experiment.head(cell, name)? {
             head if head.value.task == HeadTask::Probe => Ok(()),
             head => heads::check(&head),
