@@ -61,7 +61,7 @@ impl Pattern {
     }
 
     /// The numbers that a text was filled in with, whatever their width; `None` where the text is not
-    /// of this pattern. Of two fields side by side, the first has as many digits as its width.
+    /// of this pattern. Where two fields stand side by side, the first has as many digits as its width.
     pub fn numbers_in(&self, text: &str) -> Option<Numbers> {
         let mut numbers = Numbers::default();
         let mut rest = text;

@@ -322,7 +322,7 @@ fn number_of(value: &Value, key: &str) -> Result<Option<u32>> {
         Value::String(text) => number_at_end(text),
         _ => None,
     };
-    number.map(Some).ok_or_else(|| Error::failure(format!("`{key}` is {}, which is no number", shortened(value))))
+    number.map(Some).ok_or_else(|| Error::failure(format!("`{key}` is {}, which cannot be used as a number", shortened(value))))
 }
 
 /// `None`: the image does not say both, or says 0.

@@ -1,4 +1,4 @@
-//! Label files of which each is one picture's: those of the sequences in use, by a pattern of the recipe such as
+//! Label files that each belong to one picture: finds those of the sequences in use by a pattern of the recipe such as
 //! `Annotations/v{sequence:02}_{frame:06}.xml`.
 
 use std::collections::btree_map::Entry;
@@ -23,7 +23,7 @@ pub struct FrameFile {
 
 #[derive(Debug, Default)]
 pub struct FrameFiles {
-    /// Of each sequence in use, by frame number.
+    /// The files of each sequence in use, by frame number.
     pub by_sequence: BTreeMap<u32, BTreeMap<u32, FrameFile>>,
     /// Below the root, each folder that was listed.
     pub folders: BTreeSet<PathBuf>,
@@ -34,7 +34,7 @@ pub struct FrameFiles {
 }
 
 impl FrameFiles {
-    /// `passed_over` is the name of a file that is no frame's.
+    /// `passed_over` is the name of a file that does not belong to a frame.
     pub fn of(folder: &DataFolder, passed_over: &str) -> Result<Self> {
         let mut found = FrameFiles::default();
         for &sequence in &folder.sequences {
@@ -97,11 +97,11 @@ impl FrameFiles {
 struct LabelFolder {
     /// Below the root.
     path: PathBuf,
-    /// Of a file's name alone.
+    /// The pattern of a file's name, without its folder.
     pattern: Pattern,
     /// A name that fits.
     example: String,
-    /// That of the folder, where the pattern has it there.
+    /// The folder's sequence, where the pattern has `{sequence}` in the folder alone.
     sequence: Option<u32>,
 }
 

@@ -3,13 +3,14 @@
 //! * The recipe's `labels` is the pattern of the files, such as `Annotations/v{sequence:02}_{frame:06}.xml`: it tells which
 //!   sequence and frame a file is of. `frames` is where its picture lies; what `<filename>` and `<folder>` say is often the
 //!   path of the machine where people labelled, and is not read. `frame_step` numbers of the files are one of the pictures.
-//! * A box is `<bndbox>` with `<xmin>`, `<ymin>`, `<xmax>` and `<ymax>`: numbers of pixels, taken as they are. The first sets
-//!   counted from 1, today's tools count from 0; real files (m2cai16) also have 0 and less. Of the two, only the second gives
-//!   the boxes that the same frames have in Cholec80's form. A corner is a pixel of the box, so a box ends at the last pixel.
+//! * A box is `<bndbox>` with `<xmin>`, `<ymin>`, `<xmax>` and `<ymax>`. These numbers are taken as they are. The first VOC
+//!   sets counted pixels from 1, but many tools count from 0, and the boxes of real files (m2cai16) are the same as in
+//!   Cholec80's form only if nothing is subtracted. A box ends at the last pixel of its picture, whose number is the side
+//!   less 1; this, too, is as in Cholec80's form of those files.
 //! * Where `<size>` says another size than the picture has, the frame cannot be used.
 //! * A sequence that the recipe has both in `train` and in `validation` is split by `ImageSets/Main/train.txt` and `val.txt`
 //!   beside the folder, where one of them is there. A frame that is in neither is left out. For other sequences the recipe
-//!   decides, and the image sets, which often split neighbouring frames, are not read. Nor is `trainval.txt`.
+//!   decides, and the image sets, which often split neighbouring frames, are not read. `trainval.txt` is never read.
 //!
 //! With these files each frame is annotated: one without an object shows no instrument.
 
@@ -30,7 +31,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-/// Of the files that a data set's splits are in, below the folder beside that of the XML files.
+/// The files that say which frames are in which split; they lie beside the folder of XML files.
 const IMAGE_SETS: [(&str, Split); 2] = [("ImageSets/Main/train.txt", Split::Train), ("ImageSets/Main/val.txt", Split::Validation)];
 
 pub struct Voc;
@@ -110,7 +111,7 @@ fn labels_in(text: &str, path: &Path) -> Result<Labels> {
     let mut place_of = |node: Node| format!("{}:{}", path.display(), lines.at(node.range().start));
     if !root.has_tag_name("annotation") {
         let tag = shortened(root.tag_name().name());
-        return Err(Error::failure(format!("the file is no annotation but <{tag}>")).at(place_of(root)));
+        return Err(Error::failure(format!("the root element is <annotation> in VOC, but here it is <{tag}>")).at(place_of(root)));
     }
     let mut labels = Labels::default();
     for node in root.children() {
@@ -137,10 +138,10 @@ fn box_of_object(object: Node, place: &str) -> Result<RawBox> {
 
 /// `None`: some tools write 0, or nothing.
 fn picture_size(size: Node) -> Result<Option<[u32; 2]>> {
-    let mut sides = [0; 2];
+    let mut sides = [0u32; 2];
     for (side, tag) in sides.iter_mut().zip(["width", "height"]) {
         let text = child_text(size, tag)?;
-        *side = text.parse().map_err(|_| Error::failure(format!("`{}` is no {tag} of a picture", shortened(text))))?;
+        *side = text.parse().map_err(|_| Error::failure(format!("`{}` cannot be the {tag} of a picture", shortened(text))))?;
     }
     Ok((!sides.contains(&0)).then_some(sides))
 }
@@ -249,14 +250,14 @@ mod tests {
             ("<object><name>hook</name></object>".to_string(), "f.xml:2: the object `hook` has no <bndbox>"),
             (OBJECT.replace("<ymax>4</ymax>", ""), "f.xml:2: <bndbox> has no <ymax>"),
             (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is no coordinate"),
-            ("<size><width>-1</width><height>2</height></size>".to_string(), "f.xml:2: `-1` is no width of a picture"),
+            ("<size><width>-1</width><height>2</height></size>".to_string(), "f.xml:2: `-1` cannot be the width of a picture"),
             ("\n<object>".to_string(), "f.xml:4: cannot understand the XML"),
         ] {
             let error = labels(&inside).unwrap_err().to_string();
             assert!(error.starts_with(said), "{error}");
         }
         let error = labels_in("\n<html/>", Path::new("f.xml")).unwrap_err().to_string();
-        assert!(error.starts_with("f.xml:2: the file is no annotation but <html>"), "{error}");
+        assert!(error.starts_with("f.xml:2: the root element is <annotation> in VOC, but here it is <html>"), "{error}");
     }
 
     proptest! {

@@ -4,11 +4,11 @@
 //!   the picture of each lies.
 //! * `class` is a number that counts from 0: the line of `classes.txt`, which lies in the folder of the files, beside it, or
 //!   in the data set's root. Without that file the number itself is the name that the recipe's `classes` maps, as in
-//!   `"0" = "hook"`: there go the names of a `data.yaml`, which is not read.
+//!   `"0" = "hook"`: `data.yaml` is not read, so its names are written there.
 //! * The centre and the sides of a box are parts of the picture's width and height. Its corners are rounded to the nearest
 //!   whole pixels, which gives back those that it was made from.
 //!
-//! A frame with an empty file shows no instrument. A picture without a file is no frame.
+//! A frame with an empty file shows no instrument. A picture without a file is not a frame of the data set.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ impl Classes {
     fn read(path: &Path) -> Result<Self> {
         let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
         let mut names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
-        // Empty lines count, for the others have their numbers by them; those at the end name nothing.
+        // An empty line has a number too; those at the end are dropped.
         names.truncate(names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
         Ok(Classes { names, path: path.display().to_string() })
     }
@@ -134,7 +134,7 @@ fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(Stri
         return Err(Error::failure(format!("the line has {} columns, 5 are expected", columns.len()))
             .hint("a line is `class cx cy width height`; outlines of masks and confidences cannot be read"));
     }
-    let number: u32 = class.parse().map_err(|_| Error::failure(format!("`{}` is no number of a class", shortened(class))))?;
+    let number: u32 = class.parse().map_err(|_| Error::failure(format!("`{}` is not the number of a class", shortened(class))))?;
     let name = match classes {
         Some(classes) => normalized(classes.name(number)?),
         None => number.to_string(),
@@ -149,7 +149,7 @@ fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(Stri
 /// A part of the picture's side.
 fn part(text: &str) -> Result<f64> {
     text.parse::<f64>().ok().filter(|value| PARTS.contains(value)).ok_or_else(|| {
-        Error::failure(format!("`{}` is no part of a picture's side", shortened(text)))
+        Error::failure(format!("`{}` is not a part of a picture's side", shortened(text)))
             .hint("centre and sides of a box are written as parts of the picture's width and height, from 0 to 1, and not in pixels")
     })
 }
@@ -186,12 +186,12 @@ mod tests {
         for (line, said) in [
             ("0 0.5 0.5 0.1", "f.txt:2: the line has 4 columns, 5 are expected"),
             ("0 0.5 0.5 0.1 0.1 0.9", "f.txt:2: the line has 6 columns, 5 are expected"),
-            ("hook 0.5 0.5 0.1 0.1", "f.txt:2: `hook` is no number of a class"),
-            ("-1 0.5 0.5 0.1 0.1", "f.txt:2: `-1` is no number of a class"),
+            ("hook 0.5 0.5 0.1 0.1", "f.txt:2: `hook` is not the number of a class"),
+            ("-1 0.5 0.5 0.1 0.1", "f.txt:2: `-1` is not the number of a class"),
             ("1 0.5 0.5 0.1 0.1", "f.txt:2: the class 1 has no name in classes.txt (3 lines)"),
             ("9 0.5 0.5 0.1 0.1", "f.txt:2: the class 9 has no name in classes.txt (3 lines)"),
-            ("0 40 32 10 10", "f.txt:2: `40` is no part of a picture's side"),
-            ("0 nan 0.5 0.1 0.1", "f.txt:2: `nan` is no part of a picture's side"),
+            ("0 40 32 10 10", "f.txt:2: `40` is not a part of a picture's side"),
+            ("0 nan 0.5 0.1 0.1", "f.txt:2: `nan` is not a part of a picture's side"),
             ("0 0.5 0.5 -0.1 0.1", "f.txt:2: a side of the box is below 0"),
         ] {
             let error = boxes_in(&format!("\n{line}"), Path::new("f.txt"), [80, 64], Some(&classes())).unwrap_err().to_string();

@@ -21,7 +21,7 @@ fn what_is_wrong_is_named_by_its_line() {
     for (file, text, said) in [
         ("labels/v02_000001.txt", "\n0 0.5 0.5 0.5\n", "v02_000001.txt:2: the line has 4 columns, 5 are expected"),
         ("labels/v02_000001.txt", "\n2 0.5 0.5 0.5 0.5\n", "v02_000001.txt:2: the class 2 has no name in "),
-        ("labels/v02_000001.txt", "0 40 32 10 10\n", "v02_000001.txt:1: `40` is no part of a picture's side"),
+        ("labels/v02_000001.txt", "0 40 32 10 10\n", "v02_000001.txt:1: `40` is not a part of a picture's side"),
         ("labels/v02_000001.txt", "0 1.2 0.5 0.5 0.5\n", "v02_000001.txt:1: the box 76,16,116,48 of `hook` runs off the picture"),
         ("labels/v02_000009.txt", "", "v02_000009.txt has no picture"),
         ("labels/one.txt", "", "one.txt: the file's name `one.txt` does not fit"),
