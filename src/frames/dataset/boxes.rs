@@ -62,6 +62,16 @@ impl BoxesByFrame {
     }
 }
 
+/// Where a box that reaches the right or the lower edge of its picture ends at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BoxEnds {
+    /// At the picture's width or height.
+    #[default]
+    Edge,
+    /// At the number of the last pixel, for a corner is a pixel of the box.
+    LastPixel,
+}
+
 /// The boxes of one frame as they go into the index.
 #[derive(Debug, Default)]
 pub struct CheckedBoxes {
@@ -72,7 +82,7 @@ pub struct CheckedBoxes {
 
 /// Checks all boxes of a frame; those of classes that the label space lacks are dropped. `picture` is the `[width, height]` that
 /// the boxes count in.
-pub fn checked(raw: Vec<RawBox>, classes: &ClassMap, picture: [u32; 2]) -> Result<CheckedBoxes> {
+pub fn checked(raw: Vec<RawBox>, classes: &ClassMap, picture: [u32; 2], ends: BoxEnds) -> Result<CheckedBoxes> {
     let mut checked = CheckedBoxes::default();
     let mut seen: BTreeMap<(String, Box2), String> = BTreeMap::new();
     for RawBox { name, bounds, place } in raw {
@@ -88,7 +98,7 @@ pub fn checked(raw: Vec<RawBox>, classes: &ClassMap, picture: [u32; 2]) -> Resul
             let what = format!("runs off the {} and was cut to {}", picture_of(picture), inside.file_name_part());
             checked.mended.push(problem(&what));
         }
-        checked.boxes.push(LabelledBox { class, bounds: inside });
+        checked.boxes.push(LabelledBox { class, bounds: ended(inside, picture, ends) });
         seen.insert((name, bounds), place);
     }
     Ok(checked)
@@ -112,6 +122,13 @@ fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, Stri
     Ok(bounds.inside(picture))
 }
 
+fn ended(inside: Box2, picture: [u32; 2], ends: BoxEnds) -> Box2 {
+    match ends {
+        BoxEnds::Edge => inside,
+        BoxEnds::LastPixel => inside.inside(picture.map(|side| side.saturating_sub(1))),
+    }
+}
+
 fn picture_of([width, height]: [u32; 2]) -> String {
     format!("picture of {width}x{height} pixels")
 }
@@ -133,7 +150,7 @@ mod tests {
     }
 
     fn of_one(corners: [i64; 4]) -> Result<CheckedBoxes> {
-        checked(vec![raw("hook", corners, 1)], &classes(), [80, 64])
+        checked(vec![raw("hook", corners, 1)], &classes(), [80, 64], BoxEnds::Edge)
     }
 
     #[test]
@@ -153,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn corners_that_are_pixels_end_at_the_last_one() {
+        let found = checked(vec![raw("hook", [1, 2, 80, 66], 1)], &classes(), [80, 64], BoxEnds::LastPixel).unwrap();
+        assert_eq!(<[i64; 4]>::from(found.boxes[0].bounds), [1, 2, 79, 63]);
+        let found = checked(vec![raw("hook", [1, 2, 80, 64], 1)], &classes(), [80, 64], BoxEnds::LastPixel).unwrap();
+        assert!(found.mended.is_empty());
+    }
+
+    #[test]
     fn a_box_that_cannot_be_meant_is_a_problem_with_its_place() {
         for (corners, what) in [
             ([9, 5, 5, 9], "f:1: the box 9,5,5,9 of `hook` is inverted"),
@@ -169,14 +194,14 @@ mod tests {
             let error = of_one(corners).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
             // The same frames are left out in a label space that lacks the class.
-            assert!(checked(vec![raw("grasper", corners, 1)], &classes(), [80, 64]).is_err());
+            assert!(checked(vec![raw("grasper", corners, 1)], &classes(), [80, 64], BoxEnds::Edge).is_err());
         }
     }
 
     #[test]
     fn a_box_that_is_listed_twice_is_taken_once() {
         let found = vec![raw("hook", [1, 2, 3, 4], 1), raw("hook", [1, 2, 3, 5], 2), raw("hook", [1, 2, 3, 4], 3)];
-        let found = checked(found, &classes(), [80, 64]).unwrap();
+        let found = checked(found, &classes(), [80, 64], BoxEnds::Edge).unwrap();
         assert_eq!(found.boxes.len(), 2);
         let told = "f:3: the box 1,2,3,4 of `hook` is listed twice (first at f:1) and was taken once";
         assert_eq!(found.mended[0].to_string(), told);

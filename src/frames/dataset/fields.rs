@@ -1,9 +1,12 @@
 //! What single fields of label, box, caption and interaction files say, whatever layout they belong to.
 
+use std::path::{Component, Path, PathBuf};
+
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 /// The largest number of pixels that is taken for a coordinate, so that no sum or product of some overflows.
-const LARGEST_COORDINATE: f64 = i32::MAX as f64;
+pub const LARGEST_COORDINATE: f64 = i32::MAX as f64;
 
 /// `1` or `0`, in any file of labels.
 pub fn label(text: &str) -> Result<bool> {
@@ -38,9 +41,39 @@ pub fn coordinate(text: &str) -> Result<i64> {
         .ok_or_else(|| Error::failure(format!("`{text}` is no coordinate")))
 }
 
+/// A path that cannot lead out of the folder that it counts from.
+pub fn path_below_root(text: &str) -> Result<PathBuf> {
+    let refused = |what: &str| {
+        Error::failure(format!("the path `{}` {what}", shortened(text)))
+            .hint("a path counts from the data set's root and stays below it, as in frames/video03/000030.png")
+    };
+    let mut path = PathBuf::new();
+    for component in Path::new(text).components() {
+        match component {
+            Component::Normal(name) => path.push(name),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refused("leaves the data set's folder")),
+        }
+    }
+    if path.as_os_str().is_empty() {
+        return Err(refused("names no file"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(refused("has a control character"));
+    }
+    Ok(path)
+}
+
+/// The number that a text's last digits are.
+pub fn number_at_end(text: &str) -> Option<u32> {
+    let before = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    text[before.len()..].parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_coordinate_is_a_number_of_pixels() {
@@ -55,5 +88,36 @@ mod tests {
         assert_eq!(["010", "frame010"].map(|text| frame_number(text).ok()), [Some(10); 2]);
         assert_eq!(["2", "seq_2", " video02"].map(|text| sequence_number(text).ok()), [Some(2); 3]);
         assert!(frame_number("-1").is_err() && sequence_number("seq_").is_err());
+    }
+
+    #[test]
+    fn a_path_stays_below_the_root() {
+        assert_eq!(path_below_root("./a//b/1.png").unwrap(), Path::new("a/b/1.png"));
+        for (text, what) in [
+            ("../1.png", "leaves the data set's folder"),
+            ("a/../../1.png", "leaves the data set's folder"),
+            ("/etc/passwd", "leaves the data set's folder"),
+            ("", "names no file"),
+            (".", "names no file"),
+            ("a\n1.png", "has a control character"),
+        ] {
+            assert!(path_below_root(text).unwrap_err().what().contains(what), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_digits_at_the_end_are_the_number() {
+        let texts = ["video03", "seq_2", "7", "v01_000083", "video", "", "x99999999999", "é5"];
+        assert_eq!(texts.map(number_at_end), [Some(3), Some(2), Some(7), Some(83), None, None, None, Some(5)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leads_out(text in "(\\.\\.|/|\\.|a|\\PC){0,12}") {
+            if let Ok(path) = path_below_root(&text) {
+                prop_assert!(path.components().all(|component| matches!(component, Component::Normal(_))));
+            }
+            let _ = number_at_end(&text);
+        }
     }
 }

@@ -11,6 +11,8 @@ pub struct DataFolder<'a> {
     pub root: &'a Path,
     /// Those in use.
     pub sequences: BTreeSet<u32>,
+    /// Those that the recipe has both for training and for validation: the data set's own splits may decide.
+    pub undecided: BTreeSet<u32>,
     pub frames: &'a Pattern,
     /// Of several the first that exists.
     pub labels: &'a [Pattern],
@@ -28,6 +30,18 @@ impl DataFolder<'_> {
                 .at_path(self.root)
                 .hint("check `root`, `train` and `validation` of the data recipe, or give its `labels` pattern")
         })
+    }
+
+    /// Below the root, all that exist, at least one.
+    pub fn all_label_files(&self, sequence: u32, name: &str) -> Result<Vec<PathBuf>> {
+        self.label_file(sequence, name)?;
+        let files = self.labels.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
+        Ok(files.filter(|relative| is_there(&self.root.join(relative))).collect())
+    }
+
+    /// The sequence of files whose names do not say it: the one in use, where it is a single one.
+    pub fn only_sequence(&self) -> Option<u32> {
+        self.sequences.first().copied().filter(|_| self.sequences.len() == 1)
     }
 
     /// Below the root.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::adapters::Layout;
 use super::annotations::{self, FrameAnnotation, FrameNumber};
-use super::boxes::{self, BoxesByFrame, RawBox};
+use super::boxes::{self, BoxEnds, BoxesByFrame, RawBox};
 pub use super::frame::{Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
 pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
@@ -103,7 +103,7 @@ impl Builder<'_> {
             }
             seen.insert(frame.number, frame.place.clone());
             let boxes_of_frame = boxes.as_mut().and_then(|boxes| boxes.take(frame.number));
-            match self.frame(sequence, frame, boxes_of_frame, raw.box_space) {
+            match self.frame(sequence, frame, boxes_of_frame, (raw.box_space, raw.box_ends)) {
                 Ok((record, picture)) => {
                     self.annotated.extend(record.boxes.iter().flatten().map(|labelled| labelled.class));
                     self.index.frames.push(record);
@@ -127,7 +127,7 @@ impl Builder<'_> {
         sequence: u32,
         raw: &RawFrame,
         boxes: Option<Result<Vec<RawBox>>>,
-        box_space: Option<[u32; 2]>,
+        (box_space, box_ends): (Option<[u32; 2]>, BoxEnds),
     ) -> Result<(Frame, PathBuf)> {
         let (train, validation) = self.splits(sequence, raw)?;
         let relative = raw.picture.clone().unwrap_or_else(|| PathBuf::from(self.source.frames.fill(sequence, raw.number)));
@@ -136,17 +136,18 @@ impl Builder<'_> {
             let what = if path.exists() { "a picture that is not a regular file" } else { "no picture" };
             return Err(Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path));
         }
+        // Boxes first: of a class that nobody knows, they have the very line.
+        let boxes = boxes.transpose()?;
+        let box_space = match (box_space, &boxes) {
+            (Some(space), _) => space,
+            (None, Some(_)) => size_of_picture(&path, raw)?,
+            (None, None) => [0, 0],
+        };
+        let checked = boxes.map(|boxes| boxes::checked(boxes, self.classes, box_space, box_ends)).transpose()?;
         let mut labels = BTreeSet::from([self.classes.space.tissue()]);
         for tool in &raw.tools {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
         }
-        let boxes = boxes.transpose()?;
-        let box_space = match (box_space, &boxes) {
-            (Some(space), _) => space,
-            (None, Some(_)) => picture::dimensions(&path)?,
-            (None, None) => [0, 0],
-        };
-        let checked = boxes.map(|boxes| boxes::checked(boxes, self.classes, box_space)).transpose()?;
         let boxes = checked.map(|checked| {
             self.index.mended_boxes.extend(checked.mended.iter().map(skipped_frame));
             checked.boxes
@@ -212,6 +213,22 @@ impl Builder<'_> {
             }
         }
         Ok(self.index)
+    }
+}
+
+/// A picture that was resized after it was labelled would have its boxes elsewhere.
+fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
+    let size = picture::dimensions(path)?;
+    match raw.picture_size {
+        Some(labelled) if labelled != size => {
+            let ([width, height], [labelled_width, labelled_height]) = (size, labelled);
+            let what = format!(
+                "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but {} has {width}x{height}",
+                path.display()
+            );
+            Err(Error::failure(what).at(&raw.place).hint("use the pictures that were labelled, or label these"))
+        }
+        _ => Ok(size),
     }
 }
 

@@ -5,6 +5,9 @@ pub const LABEL_FILE_BYTES: u64 = 64 << 20;
 /// What the XML file of a single frame may have: real ones have some kB.
 pub const XML_FILE_BYTES: u64 = 1 << 20;
 
+/// What the text file of a single frame may have: a box takes some tens of bytes.
+pub const FRAME_TEXT_BYTES: u64 = 1 << 20;
+
 /// Tells the lines of places in a text that come one after the other, and counts through the text once for all of them.
 pub struct Lines<'a> {
     text: &'a str,

@@ -27,6 +27,13 @@ enum Field {
     Frame,
 }
 
+/// What a text has where a pattern has its fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbers {
+    pub sequence: Option<u32>,
+    pub frame: Option<u32>,
+}
+
 impl Pattern {
     pub fn parse(text: &str) -> Result<Self> {
         let mut parts = Vec::new();
@@ -45,6 +52,44 @@ impl Pattern {
     /// Whether each sequence has a path of its own.
     pub fn has_sequence(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Number { field: Field::Sequence, .. }))
+    }
+
+    /// The pattern of the last `count` parts of the path.
+    pub fn ending(&self, count: usize) -> Result<Pattern> {
+        let parts: Vec<&str> = self.text.split('/').collect();
+        Pattern::parse(&parts[parts.len().saturating_sub(count)..].join("/"))
+    }
+
+    /// The numbers that a text was filled in with, whatever their width; `None` where the text is not
+    /// of this pattern. Where two fields stand side by side, the first has as many digits as its width.
+    pub fn numbers_in(&self, text: &str) -> Option<Numbers> {
+        let mut numbers = Numbers::default();
+        let mut rest = text;
+        for (index, part) in self.parts.iter().enumerate() {
+            match part {
+                Part::Text(expected) => rest = rest.strip_prefix(expected.as_str())?,
+                Part::Number { field, width } => {
+                    let (digits, after) = rest.split_at(self.digits_of(index, *width, rest));
+                    let known = match field {
+                        Field::Sequence => &mut numbers.sequence,
+                        Field::Frame => &mut numbers.frame,
+                    };
+                    let number: u32 = digits.parse().ok()?;
+                    if *known.get_or_insert(number) != number {
+                        return None;
+                    }
+                    rest = after;
+                }
+            }
+        }
+        rest.is_empty().then_some(numbers)
+    }
+
+    /// How many digits at the start of `rest` belong to the field that is part `index`.
+    fn digits_of(&self, index: usize, width: usize, rest: &str) -> usize {
+        let all = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let is_beside_another = matches!(self.parts.get(index + 1..), Some([Part::Text(between), _, ..]) if between.is_empty());
+        if is_beside_another { all.min(width) } else { all }
     }
 
     pub fn fill(&self, sequence: u32, frame: u32) -> String {
@@ -125,6 +170,29 @@ mod tests {
     }
 
     #[test]
+    fn a_text_gives_the_numbers_it_was_filled_in_with() {
+        let numbers = |pattern: &str, text: &str| Pattern::parse(pattern).unwrap().numbers_in(text);
+        let both = |sequence, frame| Some(Numbers { sequence: Some(sequence), frame: Some(frame) });
+        assert_eq!(numbers("v{sequence:02}_{frame:06}.xml", "v01_002075.xml"), both(1, 2075));
+        assert_eq!(numbers("v{sequence}_{frame}.xml", "v01_002075.xml"), both(1, 2075));
+        assert_eq!(numbers("{sequence:02}{frame:04}", "120034"), both(12, 34));
+        assert_eq!(numbers("{sequence}/{sequence}_{frame}", "3/3_4"), both(3, 4));
+        assert_eq!(numbers("{frame}.xml", "7.xml"), Some(Numbers { sequence: None, frame: Some(7) }));
+        for text in ["", "v1_.xml", "v1_2.xml.bak", "w1_2.xml", "v1_99999999999.xml", "v+1_2.xml", "v1_2"] {
+            assert_eq!(numbers("v{sequence}_{frame}.xml", text), None, "{text}");
+        }
+        assert_eq!(numbers("{sequence}/{sequence}_{frame}", "3/5_4"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_pattern_is_a_pattern() {
+        let pattern = Pattern::parse("images/video{sequence:02}/{frame:06}.png").unwrap();
+        assert_eq!(pattern.ending(1).unwrap().fill(3, 4), "000004.png");
+        assert_eq!(pattern.ending(2).unwrap().fill(3, 4), "video03/000004.png");
+        assert_eq!(pattern.ending(9).unwrap(), pattern);
+    }
+
+    #[test]
     fn a_bad_pattern_is_refused() {
         for text in ["{video}", "{frame", "{frame:x}", "{frame:70000}"] {
             assert!(Pattern::parse(text).is_err(), "{text}");
@@ -135,6 +203,20 @@ mod tests {
         #[test]
         fn parsing_never_panics(text in ".{0,40}") {
             let _ = Pattern::parse(&text);
+        }
+
+        #[test]
+        fn no_text_makes_a_pattern_panic(text in "(v|[0-9]{1,12}|_|\\PC){0,6}") {
+            for pattern in ["v{sequence}_{frame}", "{sequence:02}{frame:06}", "{sequence}{frame}"] {
+                let _ = Pattern::parse(pattern).unwrap().numbers_in(&text);
+            }
+        }
+
+        #[test]
+        fn what_is_filled_in_is_read_back(sequence in any::<u32>(), frame in any::<u32>()) {
+            let pattern = Pattern::parse("a/v{sequence:02}_{frame:06}.txt").unwrap();
+            let numbers = Numbers { sequence: Some(sequence), frame: Some(frame) };
+            prop_assert_eq!(pattern.numbers_in(&pattern.fill(sequence, frame)), Some(numbers));
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::boxes::BoxesByFrame;
-use super::folder::DataFolder;
+use super::boxes::{BoxEnds, BoxesByFrame};
+use super::folder::{DataFolder, list_files};
 use surgcam_engine::error::{Error, Result};
 
 /// Reads one layout. A line that cannot be used is a problem of its sequence; a file that cannot be
@@ -19,6 +19,18 @@ pub trait Adapter: Sync {
 
     /// The sequences in use, rising, each read when the one before it was taken.
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>>;
+
+    /// Below the root, every file of labels and boxes of the sequences in use, for the digest of the data.
+    fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for &sequence in &folder.sequences {
+            files.push(folder.label_file(sequence, &self.sequence_name(sequence))?);
+            if let Some(boxes) = folder.box_file(sequence) {
+                list_files(folder.root, &boxes, &mut files)?;
+            }
+        }
+        Ok(files)
+    }
 
     /// Below the root, every picture that can be a frame of the sequences in use, for the digest of the
     /// data. Other files may be among them, but none that is there may be missing.
@@ -42,6 +54,7 @@ pub struct RawSequence {
     pub annotated: BTreeSet<String>,
     /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
     pub box_space: Option<[u32; 2]>,
+    pub box_ends: BoxEnds,
     pub problems: Vec<Error>,
 }
 
@@ -56,6 +69,8 @@ pub struct RawFrame {
     pub picture: Option<PathBuf>,
     /// `None`: the recipe's, of the whole sequence.
     pub split: Option<Split>,
+    /// `[width, height]` of the picture as its label file has it; `None`: the file does not say.
+    pub picture_size: Option<[u32; 2]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

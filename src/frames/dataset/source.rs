@@ -42,6 +42,7 @@ impl SourceLayout {
         DataFolder {
             root,
             sequences: self.sequences(),
+            undecided: self.train.iter().filter(|sequence| self.validation.contains(sequence)).copied().collect(),
             frames: &self.frames,
             labels: &self.labels,
             boxes: &self.boxes,
@@ -60,12 +61,8 @@ impl SourceLayout {
     /// Every file below `root` that can change the index, the annotations or the pictures, sorted: what the data's digest covers.
     pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.folder(root);
-        let mut files = Vec::new();
+        let mut files = self.layout.adapter().label_files(&folder)?;
         for &sequence in &folder.sequences {
-            files.push(folder.label_file(sequence, &self.sequence_name(sequence))?);
-            if let Some(boxes) = folder.box_file(sequence) {
-                list_files(root, &boxes, &mut files)?;
-            }
             let captions = self.captions.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
             let annotations = captions.filter(|relative| is_there(&root.join(relative)));
             for annotation in annotations.chain(first_existing(root, &self.interactions, sequence)) {

@@ -2,8 +2,14 @@
 
 use surgcam_testkit as common;
 
+#[path = "labels/coco.rs"]
+mod coco;
 #[path = "labels/table.rs"]
 mod table;
+#[path = "labels/voc.rs"]
+mod voc;
+#[path = "labels/yolo.rs"]
+mod yolo;
 
 use std::path::PathBuf;
 
@@ -19,6 +25,12 @@ use surgcam_frames::vision::picture as pictures;
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
 }
+
+const IMAGES: &str = "images/v{sequence:02}_{frame:06}.png";
+
+/// What VOC, COCO and YOLO say of the three frames.
+static OBJECTS: [&[(&str, [i64; 4])]; 3] =
+    [&[("grasper", [1, 2, 30, 40])], &[("hook", [5, 5, 9, 9])], &[("grasper", [10, 10, 20, 20]), ("hook", [0, 0, 79, 63])]];
 
 /// Where the usual adapters look for files.
 fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
@@ -36,6 +48,9 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
             25,
         ),
         Layout::Table => ("", ["frames.csv", "frames.tsv"], ["boxes.csv", "boxes.tsv"], 1),
+        Layout::Voc => (IMAGES, ["Annotations/v{sequence:02}_{frame:06}.xml", "xml/{frame}.xml"], ["none"; 2], 1),
+        Layout::Coco => (IMAGES, ["instances.json", "instances_val.json"], ["none"; 2], 1),
+        Layout::Yolo => (IMAGES, ["labels/v{sequence:02}_{frame:06}.txt", "txt/{frame}.txt"], ["none"; 2], 1),
     };
     SourceLayout {
         layout,
@@ -88,8 +103,31 @@ impl Data {
                 std::fs::create_dir_all(&frames).unwrap();
                 (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame}.png"))).unwrap());
             }
+            Layout::Voc => {
+                data.write_images();
+                for (frame, objects) in OBJECTS.iter().enumerate() {
+                    data.write(&format!("Annotations/v02_{frame:06}.xml"), voc::annotation(objects));
+                }
+            }
+            Layout::Coco => {
+                data.write_images();
+                data.write("instances.json", coco::instances());
+            }
+            Layout::Yolo => {
+                data.write_images();
+                data.write("classes.txt", "hook\ngrasper\n");
+                for (frame, objects) in OBJECTS.iter().enumerate() {
+                    data.write(&format!("labels/v02_{frame:06}.txt"), yolo::lines(objects));
+                }
+            }
         }
         data
+    }
+
+    fn write_images(&self) {
+        let images = self.folder.path().join("images");
+        std::fs::create_dir_all(&images).unwrap();
+        (0..3).for_each(|frame| picture(frame).save(images.join(format!("v02_{frame:06}.png"))).unwrap());
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -164,7 +202,32 @@ fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
         let failure = data.failure();
         assert!(failure.contains("boxes.csv:4: ") && failure.contains(problem), "{failure}");
         assert_eq!(data.index(OnBadFrame::Skip).unwrap().frames.len(), 2);
+
+        let data = Data::new(Layout::Voc);
+        let parts: Vec<&str> = corners.split(", ").collect();
+        let objects = [voc::object("hook", ["5"; 4]), voc::object("grasper", parts.try_into().unwrap())].concat();
+        data.write("Annotations/v02_000001.xml", format!("<annotation>\n{objects}</annotation>"));
+        let failure = data.failure();
+        assert!(failure.contains("v02_000001.xml:3: ") && failure.contains(problem), "{failure}");
+        let index = data.index(OnBadFrame::Skip).unwrap();
+        assert_eq!((index.frames.len(), index.summary.skipped.len()), (2, 1));
     }
+}
+
+#[test]
+fn the_same_frames_in_voc_coco_and_yolo_give_the_same_index() {
+    let frames = |layout: Layout| Data::new(layout).index(OnBadFrame::Fail).unwrap().frames;
+    let expected = frames(Layout::Voc);
+    let class = |name: &str| classes().space.index_of(name).unwrap();
+    for (frame, objects) in expected.iter().zip(OBJECTS) {
+        let boxes: Vec<(usize, [i64; 4])> = objects.iter().map(|(name, corners)| (class(name), *corners)).collect();
+        let found = frame.boxes.iter().flatten().map(|labelled| (labelled.class, <[i64; 4]>::from(labelled.bounds)));
+        assert_eq!((frame.sequence.as_str(), found.collect::<Vec<_>>()), ("video02", boxes));
+        assert_eq!(frame.labels.len(), objects.len() + 1, "each tool, and the tissue");
+    }
+    assert_eq!(expected.len(), 3);
+    assert_eq!(frames(Layout::Coco), expected);
+    assert_eq!(frames(Layout::Yolo), expected);
 }
 
 #[test]
@@ -224,7 +287,7 @@ fn real_boxes_are_taken_as_they_are() {
 
 #[test]
 fn text_that_is_not_utf_8_is_named_by_its_line() {
-    let cases: [(Layout, &str, &[u8]); 7] = [
+    let cases: [(Layout, &str, &[u8]); 11] = [
         (Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", b"header\n\xFF\n"),
         (Layout::EndoVis18, "gt_bbox/seq_2.txt", b"\n\xFF\n"),
         (Layout::EndoVis18, "captions.json", b"[\n\xFF]\n"),
@@ -232,6 +295,10 @@ fn text_that_is_not_utf_8_is_named_by_its_line() {
         (Layout::Cholec80, "boxes/video02.csv", b"frame,tool,x1,y1,x2,y2\n1,\xFF,1,2,3,4\n"),
         (Layout::Table, "frames.csv", b"path,group,labels\n\xFF,1,hook\n"),
         (Layout::Table, "boxes.csv", b"path,class,x1,y1,x2,y2\nv/0.png,\xFF,1,2,3,4\n"),
+        (Layout::Voc, "Annotations/v02_000001.xml", b"<annotation>\n\xFF</annotation>"),
+        (Layout::Voc, "ImageSets/Main/val.txt", b"v02_000001\n\xFF"),
+        (Layout::Coco, "instances.json", b"{\n\xFF}"),
+        (Layout::Yolo, "labels/v02_000001.txt", b"0 0.5 0.5 0.5 0.5\n\xFF"),
     ];
     for (layout, name, content) in cases {
         let data = Data::new(layout);
@@ -346,6 +413,34 @@ fn fuzz_table_of_classes() {
 fn fuzz_table_of_boxes() {
     let seed = "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,30,40\nv/0.png,grasper,-3,-2,82.5,64\n./v/2.png,SpecimenBag,5,5,5,5\n";
     fuzz("fuzz_table_of_boxes", Layout::Table, "boxes.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_voc() {
+    let seed = voc::annotation(OBJECTS[2]).replace("</annotation>", "<size><width>80</width><height>64</height></size></annotation>");
+    let header = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}");
+    fuzz("fuzz_voc", Layout::Voc, "Annotations/v02_000001.xml", &[seed, header]);
+}
+
+#[test]
+fn fuzz_voc_image_sets() {
+    fuzz("fuzz_voc_image_sets", Layout::Voc, "ImageSets/Main/train.txt", &["v02_000000\nv02_000001 1\n\nv02_000002 -1\n".to_string()]);
+}
+
+#[test]
+fn fuzz_coco() {
+    let fractions = coco::instances().replace("[5,5,4,4]", "[4.5, -0.25, 4e0, 4.75]");
+    fuzz("fuzz_coco", Layout::Coco, "instances.json", &[coco::instances(), fractions]);
+}
+
+#[test]
+fn fuzz_yolo() {
+    fuzz("fuzz_yolo", Layout::Yolo, "labels/v02_000001.txt", &[yolo::lines(OBJECTS[2])]);
+}
+
+#[test]
+fn fuzz_yolo_classes() {
+    fuzz("fuzz_yolo_classes", Layout::Yolo, "classes.txt", &["hook\n\nSpecimenBag\r\ngrasper\n".to_string()]);
 }
 
 #[test]

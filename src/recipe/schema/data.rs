@@ -18,7 +18,8 @@ section! {
         /// table, the folder that the paths in it count from.
         frames: Option<Pattern> = None,
         /// Where the tool file of a sequence lies, or the table of all frames. The first of the files
-        /// that exists is read.
+        /// that exists is read. For `voc` and `yolo`, where the file of a frame lies, with `{sequence}`
+        /// and `{frame}` for its numbers. For `coco`, the JSON files; all of them that exist are read.
         labels: Vec<Pattern> = Vec::new(),
         /// Where the boxes of a sequence lie: a text file, a CSV file or a folder of XML files. The
         /// first of them that exists is read.

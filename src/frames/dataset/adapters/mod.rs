@@ -2,11 +2,16 @@
 //!
 //! A new layout is a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and an
 //! `[adapter.NAME]` recipe. It need not be drawn: [`super::sample`] has layouts of its own.
-//! `endovis18` and `cholec80` read a file for each sequence, `table` reads one for all.
+//! `endovis18` and `cholec80` read a file for each sequence, `table` and `coco` read one for all, `voc` and `yolo` one for each
+//! frame (`frame_files`).
 
 mod cholec80;
+mod coco;
 mod endovis18;
+mod frame_files;
 mod table;
+mod voc;
+mod yolo;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +23,9 @@ pub enum Layout {
     EndoVis18,
     Cholec80,
     Table,
+    Voc,
+    Coco,
+    Yolo,
 }
 
 impl Layout {
@@ -26,6 +34,9 @@ impl Layout {
             Layout::EndoVis18 => &endovis18::EndoVis18,
             Layout::Cholec80 => &cholec80::Cholec80,
             Layout::Table => &table::Table,
+            Layout::Voc => &voc::Voc,
+            Layout::Coco => &coco::Coco,
+            Layout::Yolo => &yolo::Yolo,
         }
     }
 }
@@ -37,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_name_that_is_made_is_a_plain_file_name() {
-        for layout in [Layout::EndoVis18, Layout::Cholec80, Layout::Table] {
+        for layout in [Layout::EndoVis18, Layout::Cholec80, Layout::Table, Layout::Voc, Layout::Coco, Layout::Yolo] {
             let adapter = layout.adapter();
             for number in [0, 1, 12, 1234567, u32::MAX] {
                 assert!(is_plain(&adapter.sequence_name(number)) && is_plain(&adapter.frame_name(number)), "{layout:?} {number}");

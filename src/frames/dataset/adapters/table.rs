@@ -23,11 +23,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::dataset::boxes::{BoxesByFrame, RawBox};
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
-use crate::dataset::fields::{coordinate, frame_number, label};
+use crate::dataset::fields::{coordinate, frame_number, label, number_at_end, path_below_root};
 use crate::dataset::folder::DataFolder;
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences, Split};
@@ -180,7 +180,10 @@ impl<'a> Reader<'a> {
         let frame = columns.frame_number(row, &path)?;
         let tools = columns.labels.of(row)?;
         let picture = Path::new(&self.folder.frames.fill(number, frame)).join(&path);
-        self.place_frame(number, RawFrame { number: frame, tools, place: row.place.clone(), picture: Some(picture), split })?;
+        self.place_frame(
+            number,
+            RawFrame { number: frame, tools, place: row.place.clone(), picture: Some(picture), split, ..RawFrame::default() },
+        )?;
         self.listed.insert(path, Listed { place: row.place.clone(), frame: Some((number, frame)) });
         Ok(())
     }
@@ -381,71 +384,5 @@ impl BoxColumns {
             *corner = coordinate(row.field(column))?;
         }
         Ok(RawBox { name: normalized(row.field(self.class)), bounds: Box2::from(corners), place: row.place.clone() })
-    }
-}
-
-/// A path that cannot lead out of the folder that it counts from.
-fn path_below_root(text: &str) -> Result<PathBuf> {
-    let refused = |what: &str| {
-        Error::failure(format!("the path `{}` {what}", shortened(text)))
-            .hint("a path counts from the data set's root and stays below it, as in frames/video03/000030.png")
-    };
-    let mut path = PathBuf::new();
-    for component in Path::new(text).components() {
-        match component {
-            Component::Normal(name) => path.push(name),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refused("leaves the data set's folder")),
-        }
-    }
-    if path.as_os_str().is_empty() {
-        return Err(refused("names no file"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(refused("has a control character"));
-    }
-    Ok(path)
-}
-
-/// The number that a text's last digits are.
-fn number_at_end(text: &str) -> Option<u32> {
-    let before = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    text[before.len()..].parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_path_stays_below_the_root() {
-        assert_eq!(path_below_root("./a//b/1.png").unwrap(), Path::new("a/b/1.png"));
-        for (text, what) in [
-            ("../1.png", "leaves the data set's folder"),
-            ("a/../../1.png", "leaves the data set's folder"),
-            ("/etc/passwd", "leaves the data set's folder"),
-            ("", "names no file"),
-            (".", "names no file"),
-            ("a\n1.png", "has a control character"),
-        ] {
-            assert!(path_below_root(text).unwrap_err().what().contains(what), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_digits_at_the_end_are_the_number() {
-        let texts = ["video03", "seq_2", "7", "v01_000083", "video", "", "x99999999999", "é5"];
-        assert_eq!(texts.map(number_at_end), [Some(3), Some(2), Some(7), Some(83), None, None, None, Some(5)]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_leads_out(text in "(\\.\\.|/|\\.|a|\\PC){0,12}") {
-            if let Ok(path) = path_below_root(&text) {
-                prop_assert!(path.components().all(|component| matches!(component, Component::Normal(_))));
-            }
-            let _ = number_at_end(&text);
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::*;
 
 /// Where Cholec80's adapter looks, and pictures of another format.
-fn videos(ending: &str, train: &[u32], validation: &[u32]) -> SourceLayout {
+pub(super) fn videos(ending: &str, train: &[u32], validation: &[u32]) -> SourceLayout {
     let mut source = source(Layout::Cholec80, train, validation);
     source.frames = Pattern::parse(&format!("frames/video{{sequence:02}}/{{frame:06}}.{ending}")).unwrap();
     source.interactions = patterns(&["interactions/video{sequence:02}.csv"]);
