@@ -12,8 +12,11 @@ pub struct LocalizationColumns {
     pub per_class: Vec<TableColumn>,
 }
 
-/// Columns by their names, in order, and what they show.
-const DETECTION: [(&str, fn(&Detection) -> f64); 5] = [
+/// The name of a column and what it shows.
+type DetectionColumn = (&'static str, fn(&Detection) -> f64);
+
+/// The columns in their order.
+const DETECTION: [DetectionColumn; 5] = [
     ("precision", |detection| detection.precision),
     ("recall", |detection| detection.recall),
     ("F1", |detection| detection.f1),

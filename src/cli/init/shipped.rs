@@ -9,11 +9,14 @@ macro_rules! with_texts {
 
 pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/data/cholec80.toml",
+    "recipes/data/coco.toml",
     "recipes/data/endovis18.toml",
     "recipes/data/label-spaces.toml",
     "recipes/data/mixes.toml",
     "recipes/data/sample.toml",
     "recipes/data/table.toml",
+    "recipes/data/voc.toml",
+    "recipes/data/yolo.toml",
     "recipes/extraction/l-fe.toml",
     "recipes/extraction/ln-fe.toml",
     "recipes/extraction/sl-fe.toml",
