@@ -169,23 +169,10 @@ impl Planner<'_> {
         heat_maps
     }
 
-    /// It knows no T_ROI, so heat maps are scored once.
-    fn heat_score(&mut self, model: &ModelStages, heat_maps: Handle<HeatMapsStage>, axes: &str) -> Handle<HeatScoreStage> {
-        let parameters = HeatScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
-        let inputs = HeatScoreInputs {
-            heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS),
-            index: model.frames.index.output(IndexStage::INDEX),
-            pack: model.frames.pack.output(PackStage::PACK),
-        };
-        let name = format!("heat-score {}{axes}", model.recipe.name);
-        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
-    }
-
     fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
         let mut keys = Keys::all_up_to(Section::Model);
         let cam = cam_settings(recipe, &mut keys);
-        let axes = keys.swept(cell);
-        let heat_maps = self.heat_maps(model, cam, &axes);
+        let heat_maps = self.heat_maps(model, cam, &keys.swept(cell));
         let parameters = LocalizeStage {
             roi_threshold: recipe.roi_threshold.value(),
             minimum_area: *read!(keys, recipe.minimum_area),
@@ -205,7 +192,6 @@ impl Planner<'_> {
                 pack: model.frames.pack.output(PackStage::PACK),
             };
             stages.score = Some(self.plan.add(NewStage::new(format!("score {place}"), &parameters, inputs, Resource::Processor)));
-            stages.heat_score = Some(self.heat_score(model, heat_maps, &axes));
         }
     }
 }

@@ -11,7 +11,6 @@ pub mod exports;
 mod figures;
 pub mod layout;
 pub mod live_tables;
-mod localization_columns;
 pub mod page;
 pub mod paper_tables;
 pub mod pictures;

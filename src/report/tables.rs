@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::layout::{Cells, ResultTable, TableColumn};
-use super::localization_columns::{detection_columns, heat_columns};
 use super::results::Results;
 use super::task_columns;
 use surgcam_engine::error::Result;
@@ -102,7 +101,7 @@ fn axis_columns(experiment: &Experiment, groups: &[Group], shown_anyway: &[Recip
 }
 
 /// One detail column for each class that any row has, named by the class.
-pub(super) fn class_columns(prefix: &str, groups: &[&PlannedCell], values: &[Option<Vec<Option<f64>>>]) -> Vec<TableColumn> {
+fn class_columns(prefix: &str, groups: &[&PlannedCell], values: &[Option<Vec<Option<f64>>>]) -> Vec<TableColumn> {
     let mut names: Vec<&String> = Vec::new();
     for cell in groups {
         for class in &cell.label_space.classes {
@@ -175,10 +174,6 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
             metrics.extend([None, None]);
         }
     }
-    let heat: Vec<Option<HeatScoreMetrics>> =
-        groups.par_iter().map(|group| results.metrics(group.first().stages.heat_score)).collect::<Result<_>>()?;
-    let heat: Vec<Option<HeatLocalization>> =
-        heat.into_iter().flat_map(|found| found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])).collect();
     let number = |value: fn(&Localization) -> Option<f64>| metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect();
     let threshold = |cell: &&PlannedCell| cell.extraction.as_ref().map(|extraction| extraction.value.roi_threshold.value().to_string());
     let truth = ["its own", "another frame's (control)"];
@@ -193,20 +188,13 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     columns.push(TableColumn::number("mIoU", 3, number(|metrics| metrics.mean_iou)));
     columns.push(TableColumn::number("mIoU instruments", 3, number(|metrics| metrics.mean_iou_without_tissue)));
     columns.push(TableColumn::number("AP50", 3, number(|metrics| metrics.detection_map)));
-    let (detection, heat) = (detection_columns(&cells, &metrics), heat_columns(&cells, &heat));
-    columns.extend(detection.means);
-    columns.extend(heat.means);
     let per_class = |value: fn(&Localization) -> &Vec<Option<f64>>| -> Vec<_> {
         metrics.iter().map(|metrics| metrics.as_ref().map(|metrics| value(metrics).clone())).collect()
     };
     columns.extend(class_columns("IoU", &cells, &per_class(|metrics| &metrics.iou_per_class)));
     columns.extend(class_columns("AP50", &cells, &per_class(|metrics| &metrics.ap_per_class)));
-    columns.extend(detection.per_class);
-    columns.extend(heat.per_class);
     let mut notes = vec![
         "mIoU instruments leaves the tissue out, which fills the frame and flatters; the control scores the same boxes against the ground truth of a frame half the data away".to_string(),
-        "precision, recall and F1 (at IoU 0.5), COCO AP50 and AP50:95 are those of pycocotools, as means over the classes that have true boxes".to_string(),
-        "energy in box: share of a class's heat inside its true boxes; pointing game: share of frames whose hottest pixel lies in one; both where the class is present and has a true box, as means over classes".to_string(),
     ];
     if without_truth > 0 {
         notes.push(format!("{without_truth} of {validation} validation frames have no annotated boxes and take no part"));
