@@ -4,14 +4,21 @@ use surgcam_recipe::reference;
 
 #[test]
 fn the_tables_of_keys_are_those_of_the_recipes_types() {
-    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md")).unwrap();
+    let written =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md")).unwrap();
     let made = reference::rewritten(&written).unwrap();
-    if let Some((written, made)) = written.lines().zip(made.lines()).find(|(written, made)| written != made) {
+    if let Some((written, made)) =
+        written.lines().zip(made.lines()).find(|(written, made)| written != made)
+    {
         panic!(
             "docs/recipes.md has the line\n{written}\nwhere the recipes' types say\n{made}\nmake the tables again: make recipe-reference"
         );
     }
-    assert_eq!(written.len(), made.len(), "docs/recipes.md ends too early or too late; make it again: make recipe-reference");
+    assert_eq!(
+        written.len(),
+        made.len(),
+        "docs/recipes.md ends too early or too late; make it again: make recipe-reference"
+    );
 }
 
 #[test]

@@ -17,17 +17,30 @@ fn run(place: &Place, arguments: &[&str]) -> Said {
 
 /// The commands that a help text lists, without `help` itself.
 fn listed_commands(help: &str) -> Vec<String> {
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let lines = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     // Deeper lines are continued descriptions.
-    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
-    names.filter_map(|rest| rest.split_whitespace().next()).filter(|name| *name != "help").map(String::from).collect()
+    let names =
+        lines.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    names
+        .filter_map(|rest| rest.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(String::from)
+        .collect()
 }
 
 /// Appends the help of a command and of all commands below it.
 fn collect_help(place: &Place, command: &[&str], texts: &mut Vec<String>) {
     let said = run(place, &[command, &["--help"]].concat());
     assert_eq!(said.code, Some(0), "{command:?}: {}", said.err);
-    texts.push(format!("$ surgcam {}\n\n{}", [command, &["--help"]].concat().join(" "), said.out.trim_end()));
+    texts.push(format!(
+        "$ surgcam {}\n\n{}",
+        [command, &["--help"]].concat().join(" "),
+        said.out.trim_end()
+    ));
     for name in listed_commands(&said.out) {
         collect_help(place, &[command, &[name.as_str()]].concat(), texts);
     }
@@ -45,8 +58,14 @@ fn help_of_every_command() {
 fn typical_errors() {
     let place = Place::new();
     let good = sweep(&place, "good", "", "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]");
-    let unknown_model = sweep(&place, "unknown-model", "", "[matrix]\nmodel = [\"tyni\"]\nextraction = [\"sl-fe\"]");
-    let unknown_key = small_with(&place, "unknown-key.toml", "[model.other]\nextends = \"tiny\"\nepoch = 3\n");
+    let unknown_model = sweep(
+        &place,
+        "unknown-model",
+        "",
+        "[matrix]\nmodel = [\"tyni\"]\nextraction = [\"sl-fe\"]",
+    );
+    let unknown_key =
+        small_with(&place, "unknown-key.toml", "[model.other]\nextends = \"tiny\"\nepoch = 3\n");
     let commands: [&[&str]; 12] = [
         &["rnu", "quickstart"],
         &["run", "--job", "2", "quickstart"],
@@ -67,7 +86,10 @@ fn typical_errors() {
         let said = run(&place, arguments);
         assert_eq!(said.code, Some(2), "{arguments:?}: {}{}", said.out, said.err);
         let text = format!("$ surgcam {}\n\n{}", arguments.join(" "), said.err.trim_end());
-        texts.push(text.replace(&folder, "FOLDER").replace(common::project_folder().to_str().unwrap(), "PROJECT"));
+        texts.push(
+            text.replace(&folder, "FOLDER")
+                .replace(common::project_folder().to_str().unwrap(), "PROJECT"),
+        );
     }
     insta::assert_snapshot!(texts.join("\n\n"));
 }

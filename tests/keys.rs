@@ -22,7 +22,12 @@ use surgcam_recipe::experiment::Experiment;
 fn plan(place: &Place, file: &Path) -> Plan {
     let experiment = Experiment::load(&project_folder(), file, &[]).unwrap();
     let store = Store::open(&place.path("store"), None).unwrap();
-    let machine = MeasuredMachine { host: "here".into(), device: "cpu".into(), threads: 2, libtorch: "2.11.0".into() };
+    let machine = MeasuredMachine {
+        host: "here".into(),
+        device: "cpu".into(),
+        threads: 2,
+        libtorch: "2.11.0".into(),
+    };
     let goals: BTreeSet<Goal> = Goal::of(&experiment);
     build::build(&experiment, &project_folder(), &store, &goals, Some(&machine)).unwrap().plan
 }
@@ -34,7 +39,11 @@ fn outputs(plan: &Plan) -> Vec<Outputs> {
         for source in plan.stage(id).inputs.values() {
             if let Source::Stage { id: StageId(made_by), output } = source {
                 let content = format!("{} {output}", plan.stage(StageId(*made_by)).name);
-                let output_of = Output { digest: Digest::of_bytes(content.as_bytes()), bytes: 0, form: Form::File };
+                let output_of = Output {
+                    digest: Digest::of_bytes(content.as_bytes()),
+                    bytes: 0,
+                    form: Form::File,
+                };
                 outputs[*made_by].insert(output.clone().try_into().unwrap(), output_of);
             }
         }
@@ -49,7 +58,10 @@ fn keys(plan: &Plan) -> String {
     for id in plan.ids() {
         let stage = plan.stage(id);
         let key = plan.key(id, |id| Some(&outputs[id.0])).unwrap();
-        lines.insert(format!("{} {}", stage.kind, stage.name), format!("{} {} {}: {}", stage.kind, stage.version, stage.name, key.hex()));
+        lines.insert(
+            format!("{} {}", stage.kind, stage.name),
+            format!("{} {} {}: {}", stage.kind, stage.version, stage.name, key.hex()),
+        );
     }
     lines.into_values().collect::<Vec<_>>().join("\n")
 }
@@ -64,13 +76,21 @@ fn keys_of_every_kind_of_stage_are_what_they_were() {
 #[test]
 fn keys_of_the_quickstart_are_what_they_were() {
     let place = Place::new();
-    insta::assert_snapshot!("quickstart", keys(&plan(&place, &project_folder().join("experiments/quickstart.toml"))));
+    insta::assert_snapshot!(
+        "quickstart",
+        keys(&plan(&place, &project_folder().join("experiments/quickstart.toml")))
+    );
 }
 
 #[test]
 fn keys_of_stages_that_belong_to_no_experiment_are_what_they_were() {
     let mut plan = Plan::default();
-    plan.add(NewStage::new("empty".into(), &EmptyStage { number: 7 }, EmptyInputs { before: None }, Resource::Processor));
+    plan.add(NewStage::new(
+        "empty".into(),
+        &EmptyStage { number: 7 },
+        EmptyInputs { before: None },
+        Resource::Processor,
+    ));
     plan.add(NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device));
     insta::assert_snapshot!(keys(&plan), @r"
     empty 1 empty: 83de18c942758c3c391e0afb2224295a3b4af7cdae3b0ab26d21fe7d98fc4cb9

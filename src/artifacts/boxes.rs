@@ -25,7 +25,10 @@ pub struct BoxWriter {
 
 impl BoxWriter {
     pub fn create(path: &Path) -> Result<Self> {
-        Ok(BoxWriter { rows: parquet::RowWriter::create(path, &table_of(&[])?)?, path: path.to_path_buf() })
+        Ok(BoxWriter {
+            rows: parquet::RowWriter::create(path, &table_of(&[])?)?,
+            path: path.to_path_buf(),
+        })
     }
 
     pub fn add(&mut self, boxes: &[BoxRow]) -> Result<()> {
@@ -38,7 +41,9 @@ impl BoxWriter {
 }
 
 fn table_of(boxes: &[BoxRow]) -> Result<DataFrame> {
-    let integers = |name: &str, value: fn(&BoxRow) -> i64| Column::new(name.into(), boxes.iter().map(value).collect::<Vec<i64>>());
+    let integers = |name: &str, value: fn(&BoxRow) -> i64| {
+        Column::new(name.into(), boxes.iter().map(value).collect::<Vec<i64>>())
+    };
     parquet::frame(vec![
         integers("row", |b| b.row as i64),
         integers("class", |b| b.class as i64),
@@ -46,7 +51,10 @@ fn table_of(boxes: &[BoxRow]) -> Result<DataFrame> {
         integers("y1", |b| b.scored.bounds.y1),
         integers("x2", |b| b.scored.bounds.x2),
         integers("y2", |b| b.scored.bounds.y2),
-        Column::new("confidence".into(), boxes.iter().map(|b| b.scored.confidence).collect::<Vec<f32>>()),
+        Column::new(
+            "confidence".into(),
+            boxes.iter().map(|b| b.scored.confidence).collect::<Vec<f32>>(),
+        ),
     ])
 }
 
@@ -55,12 +63,16 @@ pub fn read(path: &Path) -> Result<Vec<BoxRow>> {
     let column = |name: &str| parquet::integers(&frame, name, path);
     let (rows, classes) = (column("row")?, column("class")?);
     let (x1, y1, x2, y2) = (column("x1")?, column("y1")?, column("x2")?, column("y2")?);
-    let confidence = frame.column("confidence").at_path("read", path)?.f32().at_path("read", path)?.clone();
+    let confidence =
+        frame.column("confidence").at_path("read", path)?.f32().at_path("read", path)?.clone();
     Ok((0..rows.len())
         .map(|i| BoxRow {
             row: rows[i] as usize,
             class: classes[i] as usize,
-            scored: ScoredBox { bounds: Box2::from([x1[i], y1[i], x2[i], y2[i]]), confidence: confidence.get(i).unwrap_or_default() },
+            scored: ScoredBox {
+                bounds: Box2::from([x1[i], y1[i], x2[i], y2[i]]),
+                confidence: confidence.get(i).unwrap_or_default(),
+            },
         })
         .collect())
 }
@@ -73,7 +85,11 @@ mod tests {
     fn boxes_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("boxes.parquet");
-        let boxes = vec![BoxRow { row: 3, class: 1, scored: ScoredBox { bounds: Box2::from([1, 2, 3, 4]), confidence: 0.25 } }];
+        let boxes = vec![BoxRow {
+            row: 3,
+            class: 1,
+            scored: ScoredBox { bounds: Box2::from([1, 2, 3, 4]), confidence: 0.25 },
+        }];
         let write = |parts: &[&[BoxRow]]| {
             let mut writer = BoxWriter::create(&path).unwrap();
             parts.iter().for_each(|part| writer.add(part).unwrap());

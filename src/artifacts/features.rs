@@ -55,7 +55,8 @@ pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
     shape: &[u64],
     values: &[T],
 ) -> std::io::Result<()> {
-    let mut file = npyz::WriteOptions::new().default_dtype().shape(shape).writer(writer).begin_nd()?;
+    let mut file =
+        npyz::WriteOptions::new().default_dtype().shape(shape).writer(writer).begin_nd()?;
     file.extend(values.iter().copied())?;
     file.finish()
 }
@@ -84,11 +85,22 @@ impl FeatureWriter {
     pub fn create(folder: &Path) -> Result<Self> {
         let index_path = folder.join(INDEX_FILE);
         let index = parquet::RowWriter::create(&index_path, &index_of(&[])?)?;
-        Ok(FeatureWriter { folder: folder.to_path_buf(), index_path, index, rows: Vec::with_capacity(INDEX_BATCH), sequence: None })
+        Ok(FeatureWriter {
+            folder: folder.to_path_buf(),
+            index_path,
+            index,
+            rows: Vec::with_capacity(INDEX_BATCH),
+            sequence: None,
+        })
     }
 
     /// A frame's regions, and [regions, 512] of them.
-    pub fn add(&mut self, sequence: &str, regions: impl IntoIterator<Item = RegionRow>, values: &[f32]) -> Result<()> {
+    pub fn add(
+        &mut self,
+        sequence: &str,
+        regions: impl IntoIterator<Item = RegionRow>,
+        values: &[f32],
+    ) -> Result<()> {
         if self.sequence.as_ref().is_none_or(|open| &*open.name != sequence) {
             self.close_sequence()?;
             self.sequence = Some(OpenSequence::create(&self.folder, sequence)?);
@@ -124,18 +136,27 @@ impl OpenSequence {
     fn create(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(format!("{name}.npy"));
         let writer = BufWriter::new(File::create(&path).at_path("create", &path)?);
-        let values = npyz::WriteOptions::new().default_dtype().writer(writer).begin_1d().at_path("write", &path)?;
+        let values = npyz::WriteOptions::new()
+            .default_dtype()
+            .writer(writer)
+            .begin_1d()
+            .at_path("write", &path)?;
         Ok(OpenSequence { name: name.into(), path, values })
     }
 }
 
 fn index_of(rows: &[(Arc<str>, RegionRow)]) -> Result<DataFrame> {
-    let integers =
-        |name: &str, value: fn(&RegionRow) -> i64| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<i64>>());
-    let numbers =
-        |name: &str, value: fn(&RegionRow) -> f32| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<f32>>());
+    let integers = |name: &str, value: fn(&RegionRow) -> i64| {
+        Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<i64>>())
+    };
+    let numbers = |name: &str, value: fn(&RegionRow) -> f32| {
+        Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<f32>>())
+    };
     parquet::frame(vec![
-        Column::new("sequence".into(), rows.iter().map(|(sequence, _)| &**sequence).collect::<Vec<&str>>()),
+        Column::new(
+            "sequence".into(),
+            rows.iter().map(|(sequence, _)| &**sequence).collect::<Vec<&str>>(),
+        ),
         integers("row", |r| r.row as i64),
         integers("class", |r| r.class as i64),
         integers("index", |r| r.index as i64),
@@ -149,14 +170,22 @@ fn index_of(rows: &[(Arc<str>, RegionRow)]) -> Result<DataFrame> {
 }
 
 /// Every frame that has regions, in the order of writing. Their values are read as they are used, so memory stays bounded.
-pub fn for_each_frame(folder: &Path, mut use_frame: impl FnMut(&FrameFeatures) -> Result<()>) -> Result<()> {
+pub fn for_each_frame(
+    folder: &Path,
+    mut use_frame: impl FnMut(&FrameFeatures) -> Result<()>,
+) -> Result<()> {
     let RegionIndex { sequences, regions } = read_index(&folder.join(INDEX_FILE))?;
     let mut start = 0;
     for (sequence, count) in sequences {
         let mut values = SequenceValues::open(folder, &sequence, count)?;
         for regions in regions[start..start + count].chunk_by(|a, b| a.row == b.row) {
             let values = values.next(regions.len())?;
-            use_frame(&FrameFeatures { sequence: &sequence, row: regions[0].row, regions, values })?;
+            use_frame(&FrameFeatures {
+                sequence: &sequence,
+                row: regions[0].row,
+                regions,
+                values,
+            })?;
         }
         start += count;
     }
@@ -172,10 +201,14 @@ struct RegionIndex {
 fn read_index(path: &Path) -> Result<RegionIndex> {
     let frame = parquet::read(path)?;
     let column = |name: &str| parquet::integers(&frame, name, path);
-    let names = frame.column("sequence").at_path("read", path)?.str().at_path("read", path)?.clone();
+    let names =
+        frame.column("sequence").at_path("read", path)?.str().at_path("read", path)?.clone();
     let (rows, classes, indices) = (column("row")?, column("class")?, column("index")?);
     let (x1, y1, x2, y2) = (column("x1")?, column("y1")?, column("x2")?, column("y2")?);
-    let (probabilities, confidences) = (parquet::numbers(&frame, "probability", path)?, parquet::numbers(&frame, "confidence", path)?);
+    let (probabilities, confidences) = (
+        parquet::numbers(&frame, "probability", path)?,
+        parquet::numbers(&frame, "confidence", path)?,
+    );
     let mut sequences: Vec<(String, usize)> = Vec::new();
     let mut regions = Vec::with_capacity(rows.len());
     for i in 0..rows.len() {
@@ -207,9 +240,16 @@ impl SequenceValues {
     fn open(folder: &Path, sequence: &str, regions: usize) -> Result<Self> {
         let path = folder.join(format!("{sequence}.npy"));
         let file = BufReader::new(File::open(&path).at_path("open", &path)?);
-        let reader = npyz::NpyFile::new(file).at_path("understand", &path)?.data().at_path("understand", &path)?;
+        let reader = npyz::NpyFile::new(file)
+            .at_path("understand", &path)?
+            .data()
+            .at_path("understand", &path)?;
         if reader.total_len() != (regions * WIDTH) as u64 {
-            return Err(Error::failure(format!("{} numbers for {regions} regions", reader.total_len())).at_path(&path));
+            return Err(Error::failure(format!(
+                "{} numbers for {regions} regions",
+                reader.total_len()
+            ))
+            .at_path(&path));
         }
         Ok(SequenceValues { path, reader, current: Vec::new() })
     }
@@ -231,7 +271,14 @@ mod tests {
     #[test]
     fn frames_read_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
-        let region = |row, class| RegionRow { row, class, index: 0, bounds: Box2::from([0, 1, 2, 3]), probability: 0.75, confidence: 0.5 };
+        let region = |row, class| RegionRow {
+            row,
+            class,
+            index: 0,
+            bounds: Box2::from([0, 1, 2, 3]),
+            probability: 0.75,
+            confidence: 0.5,
+        };
         let frames = [
             ("seq_1", vec![region(0, 0), region(0, 4)], 0.5),
             ("seq_1", vec![], 0.0),
@@ -241,7 +288,9 @@ mod tests {
         ];
         let mut writer = FeatureWriter::create(folder.path()).unwrap();
         for (sequence, regions, value) in &frames {
-            writer.add(sequence, regions.iter().copied(), &vec![*value; regions.len() * WIDTH]).unwrap();
+            writer
+                .add(sequence, regions.iter().copied(), &vec![*value; regions.len() * WIDTH])
+                .unwrap();
         }
         writer.finish().unwrap();
         let mut read = Vec::new();
@@ -253,7 +302,9 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let written = frames.iter().flat_map(|(name, regions, value)| regions.iter().map(|region| (name.to_string(), *region, *value)));
+        let written = frames.iter().flat_map(|(name, regions, value)| {
+            regions.iter().map(|region| (name.to_string(), *region, *value))
+        });
         assert_eq!(read, written.collect::<Vec<_>>());
         assert!(folder.path().join("seq_2.npy").exists());
     }

@@ -39,8 +39,13 @@ pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Re
     let [height, width] = frames.first().map_or([0, 0], |frame| frame.map_size);
     let rows: Vec<i64> = frames.iter().map(|frame| frame.row as i64).collect();
     let logits: Vec<f32> = frames.iter().flat_map(|frame| frame.logits.iter().copied()).collect();
-    let present: Vec<i64> = frames.iter().flat_map(|frame| frame.present.iter().map(|&class| class as i64)).collect();
-    let maps: Vec<f32> = frames.iter().flat_map(|frame| &frame.maps).flat_map(|map| map.values.iter().copied()).collect();
+    let present: Vec<i64> =
+        frames.iter().flat_map(|frame| frame.present.iter().map(|&class| class as i64)).collect();
+    let maps: Vec<f32> = frames
+        .iter()
+        .flat_map(|frame| &frame.maps)
+        .flat_map(|map| map.values.iter().copied())
+        .collect();
     let mut offsets = vec![0i64];
     for frame in frames {
         offsets.push(offsets[offsets.len() - 1] + frame.present.len() as i64);
@@ -50,7 +55,12 @@ pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Re
         ("logits", Dtype::F32, vec![frames.len(), classes], bytes(&logits, f32::to_le_bytes)),
         ("offsets", Dtype::I64, vec![offsets.len()], bytes(&offsets, i64::to_le_bytes)),
         ("present", Dtype::I64, vec![present.len()], bytes(&present, i64::to_le_bytes)),
-        ("heat_maps", Dtype::F32, vec![present.len(), height, width], bytes(&maps, f32::to_le_bytes)),
+        (
+            "heat_maps",
+            Dtype::F32,
+            vec![present.len(), height, width],
+            bytes(&maps, f32::to_le_bytes),
+        ),
     ];
     let path = file_of(folder, sequence);
     let mut views = Vec::new();
@@ -90,17 +100,31 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
     let file = SafeTensors::deserialize(&content).at_path("understand", &path)?;
     let tensor = |name: &str| file.tensor(name).at_path("find a tensor in", &path);
     let integers = |name: &str| -> Result<Vec<i64>> {
-        Ok(tensor(name)?.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect())
+        Ok(tensor(name)?
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| i64::from_le_bytes(*bytes))
+            .collect())
     };
     let floats = |name: &str| -> Result<Vec<f32>> {
-        Ok(tensor(name)?.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        Ok(tensor(name)?
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect())
     };
     let (rows, offsets, present) = (integers("rows")?, integers("offsets")?, integers("present")?);
     let (logits, maps) = (floats("logits")?, floats("heat_maps")?);
     let classes = tensor("logits")?.shape()[1];
     let map_shape = tensor("heat_maps")?.shape().to_vec();
     let (height, width) = (map_shape[1], map_shape[2]);
-    let well_formed = offsets.len() == rows.len() + 1 && offsets.is_sorted() && offsets.last() == Some(&(present.len() as i64));
+    let well_formed = offsets.len() == rows.len() + 1
+        && offsets.is_sorted()
+        && offsets.last() == Some(&(present.len() as i64));
     if !well_formed {
         return Err(Error::failure("the heat maps are malformed").at_path(&path));
     }
@@ -109,7 +133,11 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
         .enumerate()
         .map(|(i, &row)| {
             let entries = offsets[i] as usize..offsets[i + 1] as usize;
-            let map = |entry: usize| HeatMap { height, width, values: maps[entry * height * width..][..height * width].to_vec() };
+            let map = |entry: usize| HeatMap {
+                height,
+                width,
+                values: maps[entry * height * width..][..height * width].to_vec(),
+            };
             FrameHeat {
                 row: row as usize,
                 logits: logits[i * classes..][..classes].to_vec(),
@@ -125,7 +153,8 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
 pub fn read_all(folder: &Path) -> Result<HashMap<usize, FrameHeat>> {
     let mut frames = HashMap::new();
     for sequence in sequences(folder)? {
-        frames.extend(read_sequence(folder, &sequence)?.into_iter().map(|frame| (frame.row, frame)));
+        frames
+            .extend(read_sequence(folder, &sequence)?.into_iter().map(|frame| (frame.row, frame)));
     }
     Ok(frames)
 }
@@ -139,13 +168,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let map = |value: f32| HeatMap { height: 1, width: 2, values: vec![value, 1.0] };
         let frames = vec![
-            FrameHeat { row: 4, logits: vec![0.5, -1.0], present: vec![0, 1], map_size: [1, 2], maps: vec![map(0.1), map(0.2)] },
-            FrameHeat { row: 5, logits: vec![1.5, 2.0], present: vec![], map_size: [1, 2], maps: vec![] },
+            FrameHeat {
+                row: 4,
+                logits: vec![0.5, -1.0],
+                present: vec![0, 1],
+                map_size: [1, 2],
+                maps: vec![map(0.1), map(0.2)],
+            },
+            FrameHeat {
+                row: 5,
+                logits: vec![1.5, 2.0],
+                present: vec![],
+                map_size: [1, 2],
+                maps: vec![],
+            },
         ];
         write_sequence(folder.path(), "seq_2", &frames).unwrap();
         assert_eq!(sequences(folder.path()).unwrap(), ["seq_2"]);
-        write_sequence(folder.path(), "seq_10", &[FrameHeat { row: 9, ..frames[0].clone() }]).unwrap();
-        assert_eq!(sequences(folder.path()).unwrap(), ["seq_2", "seq_10"], "as in the index, not by the alphabet");
+        write_sequence(folder.path(), "seq_10", &[FrameHeat { row: 9, ..frames[0].clone() }])
+            .unwrap();
+        assert_eq!(
+            sequences(folder.path()).unwrap(),
+            ["seq_2", "seq_10"],
+            "as in the index, not by the alphabet"
+        );
         assert_eq!(read_sequence(folder.path(), "seq_2").unwrap(), frames);
     }
 }

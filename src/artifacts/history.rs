@@ -38,7 +38,10 @@ impl HistoryRow for ClassifierEpoch {
             numbers("train_loss", rows, |row| row.train_loss),
             numbers("validation_loss", rows, |row| row.validation_loss),
             numbers("accuracy", rows, |row| row.accuracy),
-            Column::new("map".into(), rows.iter().map(|row| row.mean_average_precision).collect::<Vec<Option<f64>>>()),
+            Column::new(
+                "map".into(),
+                rows.iter().map(|row| row.mean_average_precision).collect::<Vec<Option<f64>>>(),
+            ),
             numbers("learning_rate", rows, |row| row.learning_rate),
             numbers("seconds", rows, |row| row.seconds),
         ]
@@ -62,7 +65,10 @@ impl HistoryRow for HeadEpoch {
     fn columns(rows: &[Self]) -> Vec<Column> {
         vec![
             epochs(rows, |row| row.epoch),
-            Column::new("phase".into(), rows.iter().map(|row| row.phase.as_str()).collect::<Vec<&str>>()),
+            Column::new(
+                "phase".into(),
+                rows.iter().map(|row| row.phase.as_str()).collect::<Vec<&str>>(),
+            ),
             numbers("train_loss", rows, |row| row.train_loss),
             numbers("score", rows, |row| row.score),
             numbers("seconds", rows, |row| row.seconds),
@@ -98,7 +104,10 @@ mod tests {
 
     fn written<R: HistoryRow>(row: R) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let files = HistoryFiles { parquet: folder.path().join("history.parquet"), csv: folder.path().join("history.csv") };
+        let files = HistoryFiles {
+            parquet: folder.path().join("history.parquet"),
+            csv: folder.path().join("history.csv"),
+        };
         write(&[row], &files).unwrap();
         assert_eq!(parquet::read(&files.parquet).unwrap().height(), 1);
         std::fs::read_to_string(&files.csv).unwrap()
@@ -119,7 +128,13 @@ mod tests {
             written(classifier),
             "epoch,train_loss,validation_loss,accuracy,map,learning_rate,seconds\n1,0.5,0.25,0.75,,0.125,2.5\n"
         );
-        let head = HeadEpoch { epoch: 1, phase: "joint".into(), train_loss: 0.5, score: 0.25, seconds: 2.5 };
+        let head = HeadEpoch {
+            epoch: 1,
+            phase: "joint".into(),
+            train_loss: 0.5,
+            score: 0.25,
+            seconds: 2.5,
+        };
         assert_eq!(written(head), "epoch,phase,train_loss,score,seconds\n1,joint,0.5,0.25,2.5\n");
     }
 }

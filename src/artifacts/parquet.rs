@@ -40,19 +40,26 @@ pub fn read(path: &Path) -> Result<DataFrame> {
 
 /// A frame of columns of equal length.
 pub fn frame(columns: Vec<Column>) -> Result<DataFrame> {
-    DataFrame::new_infer_height(columns).map_err(|error| Error::failure(format!("cannot make a table: {error}")))
+    DataFrame::new_infer_height(columns)
+        .map_err(|error| Error::failure(format!("cannot make a table: {error}")))
 }
 
 /// One column of whole numbers.
 pub fn integers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<i64>> {
-    let column = frame.column(name).and_then(|column| column.cast(&DataType::Int64)).at_path("read", path)?;
+    let column = frame
+        .column(name)
+        .and_then(|column| column.cast(&DataType::Int64))
+        .at_path("read", path)?;
     let values = column.i64().at_path("read", path)?;
     Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
 }
 
 /// One column of numbers.
 pub fn numbers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<f32>> {
-    let column = frame.column(name).and_then(|column| column.cast(&DataType::Float32)).at_path("read", path)?;
+    let column = frame
+        .column(name)
+        .and_then(|column| column.cast(&DataType::Float32))
+        .at_path("read", path)?;
     let values = column.f32().at_path("read", path)?;
     Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
 }

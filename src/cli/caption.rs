@@ -37,17 +37,26 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let captioner = settings(&arguments.checkpoint)?;
     let found = arguments.pictures.canonicalize();
-    let pictures = found.map_err(|_| Error::usage("there is no such picture or folder").at_path(&arguments.pictures))?;
+    let pictures = found.map_err(|_| {
+        Error::usage("there is no such picture or folder").at_path(&arguments.pictures)
+    })?;
     if !pictures.is_dir() {
         regular_file::open(&pictures).map_err(Error::as_usage)?;
     }
-    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let folder = arguments.checkpoint.canonicalize().at_path("find", &arguments.checkpoint)?;
-    let stage = NewStage::new("caption".into(), &DescribeStage { captioner: captioner.clone() }, NoInputs, Resource::Device)
-        .with_path(DescribeStage::ROOT, pictures)
-        .with_path(DescribeStage::CAPTIONER, folder);
-    let (hello, described) = transient::make(&context, stage, DescribeStage::DESCRIPTIONS, &mut OnlyWaiting)?;
+    let stage = NewStage::new(
+        "caption".into(),
+        &DescribeStage { captioner: captioner.clone() },
+        NoInputs,
+        Resource::Device,
+    )
+    .with_path(DescribeStage::ROOT, pictures)
+    .with_path(DescribeStage::CAPTIONER, folder);
+    let (hello, described) =
+        transient::make(&context, stage, DescribeStage::DESCRIPTIONS, &mut OnlyWaiting)?;
     let described: Vec<DescribedPicture> = read_lines(&described)?;
     let heads = TrainedHeads::of(&arguments.checkpoint);
     for picture in &described {
@@ -58,7 +67,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         }
     }
     let broken = described.iter().filter(|picture| picture.problem.is_some()).count();
-    let mut times: Vec<f64> = described.iter().filter(|picture| picture.problem.is_none()).map(|picture| picture.milliseconds).collect();
+    let mut times: Vec<f64> = described
+        .iter()
+        .filter(|picture| picture.problem.is_none())
+        .map(|picture| picture.milliseconds)
+        .collect();
     times.sort_by(f64::total_cmp);
     if let Some(median) = times.get(times.len() / 2) {
         printer::message(&format!(
@@ -71,7 +84,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     match broken {
         0 => Ok(()),
-        several => Err(Error::failure(format!("{several} of {} pictures could not be read", described.len()))),
+        several => Err(Error::failure(format!(
+            "{several} of {} pictures could not be read",
+            described.len()
+        ))),
     }
 }
 
@@ -84,7 +100,10 @@ struct TrainedHeads {
 impl TrainedHeads {
     fn of(folder: &Path) -> Self {
         let is_there = |part: &str| folder.join(part).join(head_file::SETTINGS).is_file();
-        TrainedHeads { captioner: is_there(captioner_file::CAPTION), graph: is_there(captioner_file::INTERACT) }
+        TrainedHeads {
+            captioner: is_there(captioner_file::CAPTION),
+            graph: is_there(captioner_file::INTERACT),
+        }
     }
 
     fn made(&self) -> &'static str {
@@ -99,9 +118,11 @@ impl TrainedHeads {
 fn settings(folder: &Path) -> Result<Checked<CaptionerSettings>> {
     let file = folder.join(captioner_file::SETTINGS);
     if file.is_file() {
-        return read_json(&file).map_err(|error| error.as_usage().hint("export it again: surgcam export captioners"));
+        return read_json(&file)
+            .map_err(|error| error.as_usage().hint("export it again: surgcam export captioners"));
     }
-    let below = walkdir::WalkDir::new(folder).max_depth(3).sort_by_file_name().into_iter().flatten();
+    let below =
+        walkdir::WalkDir::new(folder).max_depth(3).sort_by_file_name().into_iter().flatten();
     let candidates: Vec<String> = below
         .filter(|entry| entry.file_name() == captioner_file::SETTINGS)
         .filter_map(|entry| Some(entry.path().parent()?.display().to_string()))
@@ -115,7 +136,8 @@ fn settings(folder: &Path) -> Result<Checked<CaptionerSettings>> {
 
 /// The picture as JSON, each edge with the name of its instrument.
 fn line(described: &DescribedPicture, captioner: &CaptionerSettings) -> Result<String> {
-    let failed = |error: serde_json::Error| Error::failure(format!("cannot print a caption: {error}"));
+    let failed =
+        |error: serde_json::Error| Error::failure(format!("cannot print a caption: {error}"));
     let mut line = serde_json::to_value(described).map_err(failed)?;
     for (index, edge) in described.description.interactions.iter().enumerate() {
         line["interactions"][index]["tool"] = class_name(captioner, edge.class).into();
@@ -128,7 +150,11 @@ fn class_name(captioner: &CaptionerSettings, class: usize) -> &str {
 }
 
 /// The name and time of a picture, its caption, and its graph with one line for each edge.
-fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &TrainedHeads) -> String {
+fn text(
+    described: &DescribedPicture,
+    captioner: &CaptionerSettings,
+    heads: &TrainedHeads,
+) -> String {
     let mut text = escape::line(&described.picture).into_owned();
     if let Some(problem) = &described.problem {
         let _ = write!(text, "\n  {problem}");
@@ -136,13 +162,18 @@ fn text(described: &DescribedPicture, captioner: &CaptionerSettings, heads: &Tra
     }
     let _ = write!(text, "  ({:.1} ms)", described.milliseconds);
     if let Some(caption) = &described.description.caption {
-        let _ = write!(text, "\n  {}", escape::line(if caption.is_empty() { "(an empty caption)" } else { caption }));
+        let _ = write!(
+            text,
+            "\n  {}",
+            escape::line(if caption.is_empty() { "(an empty caption)" } else { caption })
+        );
     }
     if heads.graph && described.description.interactions.is_empty() {
         text.push_str("\n  (no instrument was found, so there is no graph)");
     }
     for edge in &described.description.interactions {
-        let (class, interaction) = (escape::line(class_name(captioner, edge.class)), escape::line(&edge.interaction));
+        let (class, interaction) =
+            (escape::line(class_name(captioner, edge.class)), escape::line(&edge.interaction));
         let _ = write!(text, "\n  {class} -> tissue: {interaction} ({:.2})", edge.probability);
     }
     text

@@ -22,7 +22,11 @@ pub struct Arguments {
 /// Checks every recipe and each experiment, and prints all mistakes. Data folders and weights files
 /// need not exist.
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(arguments.experiments.first().map(String::as_str), &arguments.overrides, &WorkerOptions::default())?;
+    let context = Context::new(
+        arguments.experiments.first().map(String::as_str),
+        &arguments.overrides,
+        &WorkerOptions::default(),
+    )?;
     let mut names = arguments.experiments.clone();
     if names.is_empty() {
         names = context.experiment_files()?.iter().map(|path| path.display().to_string()).collect();
@@ -30,9 +34,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = context.project.join("recipes");
     let (library, unreadable) = Library::read(&folder);
     let are_readable = unreadable.is_empty();
-    let mut found = if are_readable { recipes(&context, library, &folder)? } else { told(unreadable) };
+    let mut found =
+        if are_readable { recipes(&context, library, &folder)? } else { told(unreadable) };
     for name in &names {
-        found += if are_readable { experiment(&context, name)? } else { told(file_alone(&context, name).err()) };
+        found += if are_readable {
+            experiment(&context, name)?
+        } else {
+            told(file_alone(&context, name).err())
+        };
     }
     if !are_readable {
         printer::message("experiments are checked completely once all recipes can be read");
@@ -48,7 +57,11 @@ fn recipes(context: &Context, library: Library, folder: &Path) -> Result<usize> 
     let library = Experiment::of_library(library);
     let found = told(mistakes::of_recipes(&library, &context.project, |_| true));
     if found == 0 {
-        printer::line(&format!("{}: {} recipes, no mistake found", folder.display(), library.library().recipes().count()))?;
+        printer::line(&format!(
+            "{}: {} recipes, no mistake found",
+            folder.display(),
+            library.library().recipes().count()
+        ))?;
     }
     Ok(found)
 }

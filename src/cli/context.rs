@@ -14,7 +14,9 @@ use surgcam_engine::plan::Plan;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::runner::identity;
-use surgcam_engine::runner::worker_command::{LibtorchChoice, WorkerCommand, WorkerSettings, check_devices};
+use surgcam_engine::runner::worker_command::{
+    LibtorchChoice, WorkerCommand, WorkerSettings, check_devices,
+};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::file::walked;
 use surgcam_pipeline::build;
@@ -44,7 +46,11 @@ pub struct Planned {
 
 impl Context {
     /// `experiment` is its file or name, if the command has one.
-    pub fn new(experiment: Option<&str>, given: &Overrides, workers: &WorkerOptions) -> Result<Self> {
+    pub fn new(
+        experiment: Option<&str>,
+        given: &Overrides,
+        workers: &WorkerOptions,
+    ) -> Result<Self> {
         let start = RunStart::now();
         let project = settings::find_project(experiment.map(Path::new))?;
         let (mut settings, mut all) = settings::load(&project)?;
@@ -119,7 +125,11 @@ impl Context {
     /// Every experiment of the project, by its file.
     pub fn experiment_files(&self) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for entry in walked(walkdir::WalkDir::new(self.project.join("experiments")).max_depth(1).sort_by_file_name()) {
+        for entry in walked(
+            walkdir::WalkDir::new(self.project.join("experiments"))
+                .max_depth(1)
+                .sort_by_file_name(),
+        ) {
             let path = entry?.into_path();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 files.push(path);
@@ -180,14 +190,20 @@ pub fn outcome(execution: &Execution, plan: &Plan) -> Result<()> {
         None => Ok(()),
         Some((id, error)) => {
             let others = summary.failed.len() - 1;
-            let others = if others > 0 { format!(" ({others} more failed)") } else { String::new() };
-            let mut failure = Error::failure(format!("{} failed: {}{others}", plan.stage(*id).name, error.what()));
+            let others =
+                if others > 0 { format!(" ({others} more failed)") } else { String::new() };
+            let mut failure = Error::failure(format!(
+                "{} failed: {}{others}",
+                plan.stage(*id).name,
+                error.what()
+            ));
             if let Some(place) = error.place() {
                 failure = failure.at(place);
             }
             Err(match error.hint_text() {
                 Some(hint) => failure.hint(hint),
-                None => failure.hint("correct it and run the same command again; finished stages are kept"),
+                None => failure
+                    .hint("correct it and run the same command again; finished stages are kept"),
             })
         }
     }

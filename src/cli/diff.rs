@@ -20,10 +20,13 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let runs = [store.run(&arguments.old)?, store.run(&arguments.new)?];
     let snapshots = [store.plan_snapshot(&runs[0].plan)?, store.plan_snapshot(&runs[1].plan)?];
     printer::line(&format!("{:<NAME_WIDTH$}  {:<OLD_WIDTH$}  {}", "", runs[0].id, runs[1].id))?;
-    let mut differences = section("experiment", &[flat(&snapshots[0].experiment), flat(&snapshots[1].experiment)])?;
-    differences += section("recipes", &[recipe_values(&snapshots[0]), recipe_values(&snapshots[1])])?;
+    let mut differences =
+        section("experiment", &[flat(&snapshots[0].experiment), flat(&snapshots[1].experiment)])?;
+    differences +=
+        section("recipes", &[recipe_values(&snapshots[0]), recipe_values(&snapshots[1])])?;
     differences += section("stages", &[digests(&snapshots[0]), digests(&snapshots[1])])?;
-    differences += section("metrics", &[metrics(&store, &snapshots[0]), metrics(&store, &snapshots[1])])?;
+    differences +=
+        section("metrics", &[metrics(&store, &snapshots[0]), metrics(&store, &snapshots[1])])?;
     if differences == 0 {
         printer::line("no difference in recipes, digests or metrics")?;
     }
@@ -50,7 +53,9 @@ fn shortened([old, new]: [&str; 2]) -> [String; 2] {
 fn section(title: &str, [old, new]: &[Values; 2]) -> Result<usize> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
-    let shown = |name: &String| shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)));
+    let shown = |name: &String| {
+        shortened([old, new].map(|values| values.get(name).map_or("-", String::as_str)))
+    };
     let lines: Vec<(&String, [String; 2])> = differing.map(|name| (name, shown(name))).collect();
     if !lines.is_empty() {
         printer::line(&format!("{title}:"))?;

@@ -44,7 +44,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("worker", command.program.display())?;
     if let Some(libtorch) = &command.libtorch {
         let found = libtorch.find()?;
-        line("libtorch", format!("{} in {} ({})", found.version, found.folder.display(), found.found_by))?;
+        line(
+            "libtorch",
+            format!("{} in {} ({})", found.version, found.folder.display(), found.found_by),
+        )?;
     }
     let hello = identity::ask(&command, &store)?;
     line("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads))?;
@@ -86,10 +89,12 @@ struct SelfTest<'a> {
 
 /// The self-test has a temporary store, so that an installed program can be tested anywhere.
 fn self_test(arguments: &Arguments) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let stage = NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device);
-    let (hello, found) = transient::make(&context, stage, SelfTestStage::METRICS, &mut OnlyWaiting)?;
+    let (hello, found) =
+        transient::make(&context, stage, SelfTestStage::METRICS, &mut OnlyWaiting)?;
     let checks: Vec<SelfTestCheck> = read_json(&found)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     if arguments.json {
@@ -100,7 +105,8 @@ fn self_test(arguments: &Arguments) -> Result<()> {
             passed: failed == 0,
             checks: &checks,
         };
-        let text = serde_json::to_string_pretty(&result).map_err(|error| Error::failure(format!("cannot print the result: {error}")))?;
+        let text = serde_json::to_string_pretty(&result)
+            .map_err(|error| Error::failure(format!("cannot print the result: {error}")))?;
         printer::lines(&text)?;
     } else {
         printer::lines(&terminal_table::draw(&table(&hello, &checks), printer::data_width()))?;
@@ -118,19 +124,35 @@ fn self_test(arguments: &Arguments) -> Result<()> {
 }
 
 fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {
-    let text = |value: fn(&SelfTestCheck) -> String| checks.iter().map(|check| Some(value(check))).collect();
+    let text = |value: fn(&SelfTestCheck) -> String| {
+        checks.iter().map(|check| Some(value(check))).collect()
+    };
     ResultTable {
         name: "self-test".into(),
-        title: format!("Self-test: {} ({}), libtorch {}", hello.device, hello.device_name, hello.libtorch),
+        title: format!(
+            "Self-test: {} ({}), libtorch {}",
+            hello.device, hello.device_name, hello.libtorch
+        ),
         columns: vec![
             TableColumn::text("check", text(|check| check.check.clone())),
             TableColumn::text("precision", text(|check| check.precision.name().into())),
-            TableColumn::count("compared", checks.iter().map(|check| Some(check.compared as i64)).collect()),
-            TableColumn::text("largest difference", text(|check| format!("{:.1e}", check.largest_difference))),
+            TableColumn::count(
+                "compared",
+                checks.iter().map(|check| Some(check.compared as i64)).collect(),
+            ),
+            TableColumn::text(
+                "largest difference",
+                text(|check| format!("{:.1e}", check.largest_difference)),
+            ),
             TableColumn::text("tolerance", text(|check| check.tolerance.clone())),
-            TableColumn::text("result", text(|check| if check.passed { "passed".into() } else { "failed".into() })),
+            TableColumn::text(
+                "result",
+                text(|check| if check.passed { "passed".into() } else { "failed".into() }),
+            ),
         ],
-        notes: vec!["the expected values are those of an independent implementation (tests/golden)".into()],
+        notes: vec![
+            "the expected values are those of an independent implementation (tests/golden)".into(),
+        ],
         more_rows: 0,
     }
 }

@@ -45,7 +45,13 @@ pub struct Manner<'a> {
 
 impl Manner<'_> {
     /// For the stages that a picture or an export needs.
-    pub const PART: Manner<'static> = Manner { scope: Scope::Part, keep_going: true, live_tables: None, only: None, event_lines: None };
+    pub const PART: Manner<'static> = Manner {
+        scope: Scope::Part,
+        keep_going: true,
+        live_tables: None,
+        only: None,
+        event_lines: None,
+    };
 
     /// The stages that are asked for.
     fn asked(&self, plan: &Plan) -> Vec<StageId> {
@@ -65,8 +71,18 @@ pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Res
     let asked = manner.asked(&planned.built.plan);
     let to_run = manner.to_run(&known);
     announce(planned, asked.len(), to_run);
-    let summary = if to_run == 0 { Summary { cached: asked, known, ..Summary::default() } } else { run(context, planned, known, manner)? };
-    let run = start.ended(&planned.experiment.name, manner.scope, write_plan(planned, &summary.known)?, &planned.built, &summary);
+    let summary = if to_run == 0 {
+        Summary { cached: asked, known, ..Summary::default() }
+    } else {
+        run(context, planned, known, manner)?
+    };
+    let run = start.ended(
+        &planned.experiment.name,
+        manner.scope,
+        write_plan(planned, &summary.known)?,
+        &planned.built,
+        &summary,
+    );
     planned.store.write_run(&run)?;
     Ok(Execution { summary, run })
 }
@@ -84,7 +100,10 @@ fn announce(planned: &Planned, asked: usize, to_run: usize) {
     printer::message(&if to_run == 0 {
         format!("nothing to run: all {asked} stages are in the store")
     } else {
-        format!("{cells}{asked}{of_all} stages: {} in the store, at most {to_run} to run", asked - to_run)
+        format!(
+            "{cells}{asked}{of_all} stages: {} in the store, at most {to_run} to run",
+            asked - to_run
+        )
     });
 }
 
@@ -94,7 +113,11 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     let estimates = estimates(planned, &known);
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;
-    store.write_run(&context.start.running(&experiment.name, manner.scope, write_plan(planned, &known)?))?;
+    store.write_run(&context.start.running(
+        &experiment.name,
+        manner.scope,
+        write_plan(planned, &known)?,
+    ))?;
     let mut progress = progress::for_stderr(manner.to_run(&known));
     let mut journal = Journal::new(&open_run.folder);
     let mut tables = manner.live_tables.map(|folder| {
@@ -128,10 +151,18 @@ fn usual_jobs() -> usize {
 fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
     let plan = &planned.built.plan;
     let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
-    let remembered =
-        |id: StageId| (!known.is_made(id)).then(|| earlier.last_made(&plan.stage(id).name)).flatten().map(|record| record.seconds);
+    let remembered = |id: StageId| {
+        (!known.is_made(id))
+            .then(|| earlier.last_made(&plan.stage(id).name))
+            .flatten()
+            .map(|record| record.seconds)
+    };
     let found: Vec<Option<f64>> = plan.ids().map(remembered).collect();
     let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
-    let average = if known_seconds.is_empty() { 1.0 } else { known_seconds.iter().sum::<f64>() / known_seconds.len() as f64 };
+    let average = if known_seconds.is_empty() {
+        1.0
+    } else {
+        known_seconds.iter().sum::<f64>() / known_seconds.len() as f64
+    };
     found.into_iter().map(|seconds| seconds.unwrap_or(average)).collect()
 }

@@ -44,7 +44,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         What::Features => Goal::Features,
         What::Captioners => Goal::Heads,
     };
-    let mut planned = context.plan_for(context.experiment(&arguments.asked.experiment)?, &BTreeSet::from([goal]))?;
+    let mut planned = context
+        .plan_for(context.experiment(&arguments.asked.experiment)?, &BTreeSet::from([goal]))?;
     let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
     outcome(&execution, &planned.built.plan)?;
     let results = Results::new(&planned.store, &execution.summary.known);

@@ -48,7 +48,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let planned = context.plan(&arguments.asked.experiment)?;
     let plan = &planned.built.plan;
-    let statuses = status::explain(plan, &planned.known, &EarlierRuns::of(&planned.store, &planned.experiment.name));
+    let statuses = status::explain(
+        plan,
+        &planned.known,
+        &EarlierRuns::of(&planned.store, &planned.experiment.name),
+    );
     let text = match arguments.format.unwrap_or_else(|| Format::by_name(arguments.out.as_deref())) {
         Format::Mermaid => drawing::mermaid(plan, &statuses),
         Format::Dot => drawing::dot(plan, &statuses),

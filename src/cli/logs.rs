@@ -28,7 +28,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         None => store.run_ids(),
     };
     let is_meant = |entry: &journal::Entry| {
-        entry.event != journal::CACHED && arguments.stage.as_ref().is_none_or(|name| entry.stage.starts_with(name.as_str()))
+        entry.event != journal::CACHED
+            && arguments.stage.as_ref().is_none_or(|name| entry.stage.starts_with(name.as_str()))
     };
     let mut known = BTreeSet::new();
     for id in ids {
@@ -41,10 +42,16 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         }
         printer::line(&format!("run {id}"))?;
         for entry in &meant {
-            let seconds = entry.seconds.map(|seconds| format!(" in {seconds:.1} s")).unwrap_or_default();
+            let seconds =
+                entry.seconds.map(|seconds| format!(" in {seconds:.1} s")).unwrap_or_default();
             let text = entry.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             // The hint of an error is on a line of its own.
-            printer::lines(&format!("{}  {}  {}{seconds}{text}", entry.time, escape::line(&entry.stage), entry.event))?;
+            printer::lines(&format!(
+                "{}  {}  {}{seconds}{text}",
+                entry.time,
+                escape::line(&entry.stage),
+                entry.event
+            ))?;
         }
         return worker_logs(&folder);
     }
@@ -54,7 +61,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             .hint("`surgcam runs` lists the runs"));
     };
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-    Err(Error::usage(format!("no run has a stage whose name begins with `{name}`{suggestion}")).hint("`surgcam runs` lists the runs"))
+    Err(Error::usage(format!("no run has a stage whose name begins with `{name}`{suggestion}"))
+        .hint("`surgcam runs` lists the runs"))
 }
 
 /// Prints what the workers of a run wrote to their logs.
@@ -63,7 +71,9 @@ fn worker_logs(folder: &Path) -> Result<()> {
         if entry.path().extension().is_some_and(|extension| extension == "log") {
             printer::line(&format!("{}:", entry.path().display()))?;
             let bytes = std::fs::read(entry.path()).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).lines().try_for_each(|line| printer::lines(&format!("  {line}")))?;
+            String::from_utf8_lossy(&bytes)
+                .lines()
+                .try_for_each(|line| printer::lines(&format!("  {line}")))?;
         }
     }
     Ok(())

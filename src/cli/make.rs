@@ -53,17 +53,21 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
     if !named.is_empty() {
         return Ok(named);
     }
-    let begins = |id: &StageId| planned.known.key(*id).is_some_and(|key| key.hex().starts_with(text));
-    let found: Vec<StageId> = if may_begin_a_key(text) { plan.ids().filter(begins).collect() } else { Vec::new() };
+    let begins =
+        |id: &StageId| planned.known.key(*id).is_some_and(|key| key.hex().starts_with(text));
+    let found: Vec<StageId> =
+        if may_begin_a_key(text) { plan.ids().filter(begins).collect() } else { Vec::new() };
     let keys: BTreeSet<StageKey> = found.iter().filter_map(|id| planned.known.key(*id)).collect();
     match keys.len() {
         1 => Ok(found),
         0 => {
-            let suggestion = did_you_mean(text, plan.stages.iter().map(|stage| stage.name.as_str()));
+            let suggestion =
+                did_you_mean(text, plan.stages.iter().map(|stage| stage.name.as_str()));
             Err(Error::usage(format!("{} has no stage `{}`{suggestion}", planned.experiment.name, shortened(text)))
                 .hint("`surgcam plan` lists the stages; the key of a stage is known once its inputs are in the store"))
         }
-        several => Err(Error::usage(format!("the keys of {several} stages begin with `{text}`")).hint("give more digits of the key")),
+        several => Err(Error::usage(format!("the keys of {several} stages begin with `{text}`"))
+            .hint("give more digits of the key")),
     }
 }
 
@@ -71,7 +75,8 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
 const FEWEST_DIGITS: usize = 8;
 
 fn may_begin_a_key(text: &str) -> bool {
-    text.len() >= FEWEST_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() >= FEWEST_DIGITS
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The stages that are left as they are.

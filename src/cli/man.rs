@@ -20,6 +20,8 @@ pub fn execute(arguments: &Arguments, command: clap::Command) -> Result<()> {
         return Ok(());
     }
     let mut text = Vec::new();
-    clap_mangen::Man::new(command).render(&mut text).map_err(|error| Error::failure(format!("cannot print the man page: {error}")))?;
+    clap_mangen::Man::new(command)
+        .render(&mut text)
+        .map_err(|error| Error::failure(format!("cannot print the man page: {error}")))?;
     printer::lines(String::from_utf8_lossy(&text).trim_end())
 }

@@ -46,8 +46,7 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line is wrong and nothing ran; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line is wrong and nothing ran; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -138,7 +137,10 @@ impl ExperimentArguments {
 pub fn main() -> ExitCode {
     machine::fail_writes_beyond_a_limit();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SURGCAM_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SURGCAM_LOG")
+                .unwrap_or_else(|_| "warn".into()),
+        )
         .with_ansi(false)
         .with_writer(|| printer::Diagnostics)
         .init();
@@ -204,7 +206,13 @@ mod tests {
 
     #[test]
     fn a_run_is_shown_by_its_id_alone_and_a_recipe_by_the_word() {
-        for line in ["show latest", "show 20260131", "show run latest", "show recipe gc-d", "show recipe gc-d --set model.epochs=2"] {
+        for line in [
+            "show latest",
+            "show 20260131",
+            "show run latest",
+            "show recipe gc-d",
+            "show recipe gc-d --set model.epochs=2",
+        ] {
             assert!(is_accepted(line), "{line}");
         }
         for line in ["show", "show latest latest", "show latest recipe gc-d", "show recipe"] {

@@ -35,10 +35,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
                 json!({"stage": stage.name, "kind": stage.kind, "needs": needs, "pass": stage.pass, "state": statuses[id.0]})
             })
             .collect();
-        let text = serde_json::to_string_pretty(&stages).map_err(|error| Error::failure(format!("cannot print the plan: {error}")))?;
+        let text = serde_json::to_string_pretty(&stages)
+            .map_err(|error| Error::failure(format!("cannot print the plan: {error}")))?;
         return printer::lines(&text);
     }
-    let width = plan.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0).min(70);
+    let width =
+        plan.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0).min(70);
     for id in plan.ids() {
         printer::line(&format!("{:<width$}  {}", plan.stage(id).name, statuses[id.0]))?;
     }

@@ -36,11 +36,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     FolderLock::check(&folder).map_err(Error::as_usage)?;
     let is_sweep = planned.built.cells.len() > 1;
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
-    let manner = Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder), ..Manner::PART };
+    let manner =
+        Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder), ..Manner::PART };
     let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
     let tables = write_results(&planned, &execution, &folder)?;
     // The summary is printed and the exit code is set even where the tables cannot be printed.
-    let printed = tables.iter().try_for_each(|table| printer::lines(&terminal_table::draw(table, printer::data_width())));
+    let printed = tables
+        .iter()
+        .try_for_each(|table| printer::lines(&terminal_table::draw(table, printer::data_width())));
     let run = &execution.run;
     printer::message(&format!(
         "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in {}",
@@ -55,18 +58,32 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 /// Writes the tables, run.json and the report. Only one process at a time writes an experiment's
 /// folder. Gives the tables to print: none after an interruption.
-fn write_results(planned: &Planned, execution: &Execution, folder: &Path) -> Result<Vec<ResultTable>> {
+fn write_results(
+    planned: &Planned,
+    execution: &Execution,
+    folder: &Path,
+) -> Result<Vec<ResultTable>> {
     let _lock = FolderLock::wait(folder)?;
     let Planned { experiment, store, built, hello, .. } = planned;
     let known = &execution.summary.known;
     let machine = hello.as_ref().map(measured_machine);
     let source = TableSource { experiment, built, store, machine, folder };
     let tables = source.write_final(known, execution.run.plan)?;
-    run_record::write(folder, &execution.run, store, &Results::new(store, known), built, hello.as_ref())?;
+    run_record::write(
+        folder,
+        &execution.run,
+        store,
+        &Results::new(store, known),
+        built,
+        hello.as_ref(),
+    )?;
     if execution.summary.interrupted {
         return Ok(Vec::new());
     }
-    write_report(&PageSource { tables: source, known, hello: hello.as_ref(), plan: execution.run.plan }, execution);
+    write_report(
+        &PageSource { tables: source, known, hello: hello.as_ref(), plan: execution.run.plan },
+        execution,
+    );
     Ok(tables)
 }
 
@@ -78,6 +95,9 @@ fn write_report(page: &PageSource, execution: &Execution) {
         return;
     }
     if let Err(error) = page.write() {
-        printer::messages(&format!("warning: the report could not be written: {}", printer::described(&error)));
+        printer::messages(&format!(
+            "warning: the report could not be written: {}",
+            printer::described(&error)
+        ));
     }
 }

@@ -42,7 +42,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         ))?;
     }
     if shown == 0 {
-        let of = arguments.experiment.as_ref().map(|name| format!(" of `{name}`")).unwrap_or_default();
+        let of =
+            arguments.experiment.as_ref().map(|name| format!(" of `{name}`")).unwrap_or_default();
         printer::message(&format!("no run{of} in {}", store.root().display()));
     }
     Ok(())

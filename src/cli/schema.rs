@@ -23,7 +23,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     if let Some(document) = &arguments.markdown {
         return write_key_tables(document);
     }
-    let text = serde_json::to_string_pretty(&json_schema()).map_err(|error| Error::failure(format!("cannot print the schema: {error}")))?;
+    let text = serde_json::to_string_pretty(&json_schema())
+        .map_err(|error| Error::failure(format!("cannot print the schema: {error}")))?;
     printer::lines(&text)
 }
 

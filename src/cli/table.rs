@@ -46,7 +46,8 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
-    let Planned { experiment, store, built, known, hello } = &context.plan(&arguments.asked.experiment)?;
+    let Planned { experiment, store, built, known, hello } =
+        &context.plan(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
     let tables = TableSource { experiment, built, store, machine, folder }.tables(known)?;
@@ -66,15 +67,21 @@ fn chosen(arguments: &Arguments, mut tables: Vec<ResultTable>) -> Result<Vec<Res
     if let Some(name) = &arguments.table {
         tables.retain(|table| table.name == *name);
         if tables.is_empty() {
-            return Err(Error::usage(format!("the experiment does not ask for the table `{name}`"))
-                .hint("add it to `tables` under [experiment], or leave --table out"));
+            return Err(Error::usage(format!(
+                "the experiment does not ask for the table `{name}`"
+            ))
+            .hint("add it to `tables` under [experiment], or leave --table out"));
         }
     }
     // Rows may be sorted by a column that is not shown.
     if let Some(column) = &arguments.sort {
         tables = selection::sorted(tables, column)?;
     }
-    if arguments.columns.is_empty() { Ok(tables) } else { selection::with_columns(tables, &arguments.columns) }
+    if arguments.columns.is_empty() {
+        Ok(tables)
+    } else {
+        selection::with_columns(tables, &arguments.columns)
+    }
 }
 
 fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
@@ -86,8 +93,13 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
         }
         Some(Format::Csv) => tables.iter().map(csv).collect::<Result<_>>()?,
         Some(Format::Json) => vec![as_json(tables)?],
-        Some(Format::Md) => tables.iter().map(|table| paper_tables::markdown(table, extent)).collect::<Result<_>>()?,
-        Some(Format::Tex) => tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?,
+        Some(Format::Md) => tables
+            .iter()
+            .map(|table| paper_tables::markdown(table, extent))
+            .collect::<Result<_>>()?,
+        Some(Format::Tex) => {
+            tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?
+        }
     };
     let is_for_people = arguments.format.is_none();
     texts.iter().enumerate().try_for_each(|(index, text)| {
@@ -103,14 +115,17 @@ fn csv(table: &ResultTable) -> Result<String> {
 }
 
 fn as_json(tables: &[ResultTable]) -> Result<String> {
-    let all: Map<String, Value> = tables.iter().map(|table| (table.name.clone(), table_as_json(table))).collect();
-    serde_json::to_string_pretty(&all).map_err(|error| Error::failure(format!("cannot print the tables: {error}")))
+    let all: Map<String, Value> =
+        tables.iter().map(|table| (table.name.clone(), table_as_json(table))).collect();
+    serde_json::to_string_pretty(&all)
+        .map_err(|error| Error::failure(format!("cannot print the tables: {error}")))
 }
 
 fn table_as_json(table: &ResultTable) -> Value {
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-    let rows: Vec<Vec<Value>> =
-        (0..table.rows()).map(|row| table.columns.iter().map(|column| cell_as_json(column, row)).collect()).collect();
+    let rows: Vec<Vec<Value>> = (0..table.rows())
+        .map(|row| table.columns.iter().map(|column| cell_as_json(column, row)).collect())
+        .collect();
     json!({"title": table.title, "columns": names, "rows": rows, "notes": table.notes})
 }
 

@@ -24,7 +24,8 @@ pub fn make<K: StageKind>(
     reporter: &mut dyn Reporter,
 ) -> Result<(Hello, PathBuf)> {
     let store = context.store()?;
-    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let logs = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let devices = context.workers()?;
     let hello = identity::of(&devices[0], &store)?;
     let mut plan = Plan::default();

@@ -59,9 +59,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut planned = context.plan_for(experiment, &BTreeSet::from([Goal::Boxes]))?;
     let execution = execution::execute(&context, &mut planned, &Manner::PART)?;
     outcome(&execution, &planned.built.plan)?;
-    let cell = planned.built.cells.iter().find(|cell| cell.stages.localize.is_some()).ok_or_else(|| {
-        Error::usage("no extraction of the experiment localises").hint("add ln-fe, l-fe or sl-fe to `extraction` in the matrix")
-    })?;
+    let cell = planned.built.cells.iter().find(|cell| cell.stages.localize.is_some()).ok_or_else(
+        || {
+            Error::usage("no extraction of the experiment localises")
+                .hint("add ln-fe, l-fe or sl-fe to `extraction` in the matrix")
+        },
+    )?;
     let results = Results::new(&planned.store, &execution.summary.known);
     let view = frame_view(cell, &results, arguments.frame.as_deref(), arguments.class.as_deref())?;
     exports::write_png(&view.picture, &arguments.out)?;

@@ -52,16 +52,22 @@ pub fn latex(text: &str) -> String {
 /// like a formula, so an apostrophe is put before it. Numbers stay numbers, and each row stays one
 /// line.
 pub fn csv(text: &str) -> String {
-    const BEGIN_A_FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    const BEGIN_A_FORMULA: [char; 8] =
+        ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let text = line(text);
     let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
-    if text.starts_with(BEGIN_A_FORMULA) && !is_number { format!("'{text}") } else { text.into_owned() }
+    if text.starts_with(BEGIN_A_FORMULA) && !is_number {
+        format!("'{text}")
+    } else {
+        text.into_owned()
+    }
 }
 
 /// Whether a terminal acts on this character instead of drawing it: control characters, and
 /// characters that reverse the order of text or begin a new line.
 fn acts(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn visible(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -93,7 +99,10 @@ mod tests {
     #[test]
     fn what_acts_on_a_terminal_is_shown_and_all_else_stays() {
         assert_eq!(line("gc-a, 50% of \"µ\" é😀"), "gc-a, 50% of \"µ\" é😀");
-        assert_eq!(line("\u{1b}[2Ja\u{7}\u{7f}\u{9b}1m\u{202e}b"), "\\u001b[2Ja\\u0007\\u007f\\u009b1m\\u202eb");
+        assert_eq!(
+            line("\u{1b}[2Ja\u{7}\u{7f}\u{9b}1m\u{202e}b"),
+            "\\u001b[2Ja\\u0007\\u007f\\u009b1m\\u202eb"
+        );
         assert_eq!(line("a\r\nb\tc"), "a\\r\\nb\\tc");
         assert_eq!(lines("a\r\nb\tc"), "a\\r\nb\tc");
     }

@@ -124,9 +124,9 @@ pub enum Part {
 impl Cuda {
     /// The error for a missing driver, library or device; `None` where there is a device.
     pub fn missing(&self) -> Option<Error> {
-        const DRIVER: &str = "install the NVIDIA driver; a container must be started with access to the GPUs";
-        const LIBRARY: &str =
-            "name the folder of a torch 2.11 with CUDA in SURGCAM_LIBTORCH, or activate the Python environment that has one";
+        const DRIVER: &str =
+            "install the NVIDIA driver; a container must be started with access to the GPUs";
+        const LIBRARY: &str = "name the folder of a torch 2.11 with CUDA in SURGCAM_LIBTORCH, or activate the Python environment that has one";
         match (&self.driver, &self.library) {
             (Part::Missing(driver), Part::Missing(library)) => {
                 Some(Error::failure(format!("{driver}; and {library}")).hint(format!("{DRIVER}; then {LIBRARY}")))
@@ -152,7 +152,11 @@ pub struct Problem {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        Problem { what: error.what().to_string(), place: error.place().map(String::from), hint: error.hint_text().map(String::from) }
+        Problem {
+            what: error.what().to_string(),
+            place: error.place().map(String::from),
+            hint: error.hint_text().map(String::from),
+        }
     }
 }
 
@@ -178,9 +182,12 @@ mod tests {
     fn a_message_reads_back_as_it_was_said() {
         let problem = Problem::from(&Error::failure("no room").at("x").hint("make some"));
         let key = StageKey(crate::store::digest::Digest::of_bytes(b"x"));
-        let line = serde_json::to_string(&FromWorker::Failed { key, problem: problem.clone() }).unwrap();
+        let line =
+            serde_json::to_string(&FromWorker::Failed { key, problem: problem.clone() }).unwrap();
         assert!(!line.contains('\n'));
-        let FromWorker::Failed { problem: read, .. } = serde_json::from_str(&line).unwrap() else { panic!("a failure") };
+        let FromWorker::Failed { problem: read, .. } = serde_json::from_str(&line).unwrap() else {
+            panic!("a failure")
+        };
         assert_eq!(read, problem);
     }
 }

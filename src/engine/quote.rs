@@ -17,7 +17,11 @@ pub fn shortened(value: impl fmt::Display) -> String {
 pub(crate) fn limited(message: String) -> String {
     // A message has line breaks but no tabs.
     let message = escape::lines(&message).replace('\t', "\\t");
-    if message.len() <= LONGEST_MESSAGE { message } else { cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3) }
+    if message.len() <= LONGEST_MESSAGE {
+        message
+    } else {
+        cut(message, LONGEST_MESSAGE / 2, LONGEST_MESSAGE / 3)
+    }
 }
 
 /// The first and last characters of a text that is longer than this.
@@ -42,7 +46,12 @@ mod tests {
         assert_eq!(shortened("gc-d"), "gc-d");
         let long = format!("start{}end", "é".repeat(200_000));
         let short = shortened(&long);
-        assert!(short.starts_with("starté") && short.ends_with("éend") && short.contains("199828 characters"), "{short}");
+        assert!(
+            short.starts_with("starté")
+                && short.ends_with("éend")
+                && short.contains("199828 characters"),
+            "{short}"
+        );
         assert!(limited(long).len() < 3 * LONGEST_MESSAGE);
     }
 

@@ -34,7 +34,8 @@ fn opened(path: &Path) -> io::Result<(File, Metadata)> {
     only_regular(&path.metadata()?)?;
     // With these flags, opening a pipe does not wait for its writer, and a terminal does not become
     // this process's controlling terminal.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let file =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     // The file may have been replaced meanwhile.
     let metadata = file.metadata()?;
     only_regular(&metadata)?;
@@ -44,7 +45,12 @@ fn opened(path: &Path) -> io::Result<(File, Metadata)> {
 /// Like [`read`], for callers that distinguish causes of failure. A file that is too large gives
 /// the kind `FileTooLarge`.
 pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("is larger than {limit} bytes, more than such a file may have"));
+    let too_large = || {
+        io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("is larger than {limit} bytes, more than such a file may have"),
+        )
+    };
     let (file, metadata) = opened(path)?;
     let length = metadata.len();
     if length > limit {
@@ -57,16 +63,20 @@ pub fn try_read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn only_regular(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_file() { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidInput, "is not a regular file")) }
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidInput, "is not a regular file"))
+    }
 }
 
 /// Errors of this module are whole sentences about the file. Errors of the system need the action
 /// that failed.
 fn named(error: io::Error, action: &str, path: &Path) -> Error {
     match error.kind() {
-        ErrorKind::InvalidInput if error.get_ref().is_some() => {
-            Error::failure(error).at_path(path).hint("a file is expected here, not a folder, a pipe or a device")
-        }
+        ErrorKind::InvalidInput if error.get_ref().is_some() => Error::failure(error)
+            .at_path(path)
+            .hint("a file is expected here, not a folder, a pipe or a device"),
         ErrorKind::FileTooLarge if error.get_ref().is_some() => Error::failure(error).at_path(path),
         _ => Error::failure(format!("cannot {action}: {error}")).at_path(path),
     }
@@ -98,10 +108,15 @@ mod tests {
         let _listener = UnixListener::bind(&socket).unwrap();
         for path in [pipe.as_path(), socket.as_path(), folder.path(), Path::new("/dev/zero")] {
             let error = open(path).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{}: is not a regular file", path.display())), "{error}");
+            assert!(
+                error.starts_with(&format!("{}: is not a regular file", path.display())),
+                "{error}"
+            );
             assert_eq!(try_open(path).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
-        assert!(open(&folder.path().join("absent")).unwrap_err().to_string().contains("cannot open"));
+        assert!(
+            open(&folder.path().join("absent")).unwrap_err().to_string().contains("cannot open")
+        );
     }
 
     #[test]
@@ -109,7 +124,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large");
         File::create(&path).unwrap().set_len(1 << 32).unwrap();
-        assert!(read(&path, 1 << 20).unwrap_err().to_string().contains("is larger than 1048576 bytes"));
+        assert!(
+            read(&path, 1 << 20).unwrap_err().to_string().contains("is larger than 1048576 bytes")
+        );
         std::fs::write(&path, "four").unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"four");
         assert_eq!(try_read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
@@ -121,7 +138,10 @@ mod tests {
         let path = folder.path().join("text");
         std::fs::write(&path, b"one\ntwo\n\xFFthree\n").unwrap();
         let error = read_to_string(&path, 100).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{}:3: this line is not valid UTF-8", path.display())), "{error}");
+        assert!(
+            error.starts_with(&format!("{}:3: this line is not valid UTF-8", path.display())),
+            "{error}"
+        );
         std::fs::write(&path, "é\n").unwrap();
         assert_eq!(read_to_string(&path, 100).unwrap(), "é\n");
     }

@@ -11,7 +11,15 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     known
         .into_iter()
         .filter(|name| *name != unknown && name.len() <= LONGEST_COMPARED)
-        .map(|name| (strsim::normalized_damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::normalized_damerau_levenshtein(
+                    &unknown.to_lowercase(),
+                    &name.to_lowercase(),
+                ),
+                name,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= 0.4)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

@@ -32,5 +32,7 @@ pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
     };
     let uniform = uniform(name, seed);
     // (2u - 1) b as scale u + offset: the same but for the last bit of an f64.
-    (0..size.iter().product::<usize>() as u64).map(|place| (scale * uniform(place) + offset) as f32).collect()
+    (0..size.iter().product::<usize>() as u64)
+        .map(|place| (scale * uniform(place) + offset) as f32)
+        .collect()
 }

@@ -30,8 +30,14 @@ fn plan(shape: Shape, stages: usize) -> Plan {
     let mut plan = Plan::default();
     let mut needed: Option<Handle<EmptyStage>> = None;
     for number in 0..stages {
-        let inputs = EmptyInputs { before: needed.map(|needed| needed.output(EmptyStage::NOTHING)) };
-        let stage = plan.add(NewStage::new(format!("empty {number}"), &EmptyStage { number }, inputs, Resource::Processor));
+        let inputs =
+            EmptyInputs { before: needed.map(|needed| needed.output(EmptyStage::NOTHING)) };
+        let stage = plan.add(NewStage::new(
+            format!("empty {number}"),
+            &EmptyStage { number },
+            inputs,
+            Resource::Processor,
+        ));
         if shape == Shape::Chain || needed.is_none() {
             needed = Some(stage);
         }
@@ -41,9 +47,16 @@ fn plan(shape: Shape, stages: usize) -> Plan {
 
 /// Plans, looks at the store, and runs what is not there, on `jobs` slots. The time contains the
 /// start of the workers, about half a second each, which all stages share.
-pub fn run(store: &Store, devices: Vec<WorkerCommand>, jobs: usize, shape: Shape, stages: usize) -> Result<Ran> {
+pub fn run(
+    store: &Store,
+    devices: Vec<WorkerCommand>,
+    jobs: usize,
+    shape: Shape,
+    stages: usize,
+) -> Result<Ran> {
     let plan = plan(shape, stages);
-    let logs = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let logs = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let options = Options { jobs, ..Options::local(devices, LogFolder::Temporary(logs.path())) };
     let begun = Instant::now();
     let known = Known::of(&plan, store)?;

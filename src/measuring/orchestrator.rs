@@ -23,13 +23,18 @@ pub struct Figure {
 }
 
 pub fn table(figures: &[Figure]) -> ResultTable {
-    let text = |value: fn(&Figure) -> String| figures.iter().map(|figure| Some(value(figure))).collect();
+    let text =
+        |value: fn(&Figure) -> String| figures.iter().map(|figure| Some(value(figure))).collect();
     ResultTable {
         name: "orchestrator".into(),
         title: format!("Orchestrator ({} cores)", cores()),
         columns: vec![
             TableColumn::text("what", text(|figure| figure.what.clone())),
-            TableColumn::number("value", 2, figures.iter().map(|figure| Some(figure.value)).collect()),
+            TableColumn::number(
+                "value",
+                2,
+                figures.iter().map(|figure| Some(figure.value)).collect(),
+            ),
             TableColumn::text("unit", text(|figure| figure.unit.into())),
             TableColumn::text("how", text(|figure| figure.how.clone())),
         ],
@@ -56,15 +61,24 @@ pub fn no_op(stages: usize) -> Result<Vec<Figure>> {
         how: how.into(),
     };
     Ok(vec![
-        figure("first run", first, "surgcam run of a sweep on 12 drawn frames of 64x80; the work itself included"),
-        figure("no-op", again, "the same again: plan, look at the store, print tables, record the run"),
+        figure(
+            "first run",
+            first,
+            "surgcam run of a sweep on 12 drawn frames of 64x80; the work itself included",
+        ),
+        figure(
+            "no-op",
+            again,
+            "the same again: plan, look at the store, print tables, record the run",
+        ),
     ])
 }
 
 /// The cost of one empty stage: the real runner with one warm worker, its start, records and locks
 /// included.
 pub fn overhead(devices: Vec<WorkerCommand>, jobs: usize, stages: usize) -> Result<Figure> {
-    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let store = Store::open(folder.path(), None)?;
     let ran = empty_stages::run(&store, devices, jobs, Shape::FanOut, stages)?;
     Ok(Figure {
@@ -101,7 +115,12 @@ pub fn index(files: usize) -> Result<Vec<Figure>> {
             unit: "ms",
             how: "cold digests, files in the page cache".into(),
         },
-        Figure { what: format!("hashing {files} files, all cores"), value: milliseconds(all_threads), unit: "ms", how: "the same".into() },
+        Figure {
+            what: format!("hashing {files} files, all cores"),
+            value: milliseconds(all_threads),
+            unit: "ms",
+            how: "the same".into(),
+        },
         Figure {
             what: format!("warm index of {files} files"),
             value: milliseconds(warm),
@@ -126,13 +145,23 @@ pub fn sweep() -> Result<Vec<Figure>> {
     let seconds = (before + after) / 2.0;
     let how = "ResNet-50, 200 frames of 256x320, extraction stages alone";
     Ok(vec![
-        Figure { what: format!("extraction, {one} cell"), value: seconds, unit: "s", how: how.into() },
+        Figure {
+            what: format!("extraction, {one} cell"),
+            value: seconds,
+            unit: "s",
+            how: how.into(),
+        },
         Figure {
             what: format!("extraction, {many} cells"),
             value: swept_seconds,
             unit: "s",
             how: "9 T_ROI x 3 pool sizes x {L-FE, SL-FE} in one pass".into(),
         },
-        Figure { what: "ratio".into(), value: swept_seconds / seconds, unit: "x", how: "many cells to one".into() },
+        Figure {
+            what: "ratio".into(),
+            value: swept_seconds / seconds,
+            unit: "x",
+            how: "many cells to one".into(),
+        },
     ])
 }

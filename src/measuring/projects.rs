@@ -58,17 +58,24 @@ pub fn many_files(folder: &Path, files: usize) -> Result<String> {
         fs::create_dir_all(&tools).at_path("create the folder", &tools)?;
         let path = tools.join(format!("video{video:02}-tool.txt"));
         let mut rows = BufWriter::new(File::create(&path).at_path("create", &path)?);
-        writeln!(rows, "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag").at_path("write", &path)?;
+        writeln!(rows, "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag")
+            .at_path("write", &path)?;
         for frame in 0..files / VIDEOS {
             writeln!(rows, "{}\t1\t0\t0\t0\t0\t0\t0", frame * 25).at_path("write", &path)?;
             let picture = frames.join(format!("{frame:06}.jpg"));
             let file = File::create(&picture).at_path("create", &picture)?;
-            (&file).write_all(format!("video {video} frame {frame}").as_bytes()).at_path("write", &picture)?;
+            (&file)
+                .write_all(format!("video {video} frame {frame}").as_bytes())
+                .at_path("write", &picture)?;
             // Older than the resolution of the clock, as a user's files are.
             file.set_modified(old).at_path("mark", &picture)?;
         }
         rows.flush().at_path("write", &path)?;
-        File::options().write(true).open(&path).and_then(|file| file.set_modified(old)).at_path("mark", &path)?;
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(old))
+            .at_path("mark", &path)?;
     }
     let text = format!(
         r#"
@@ -122,6 +129,11 @@ extraction = {extraction}
         )
     };
     let single = write(folder, "single", &text("single", "[\"sl-fe\"]", "[0.45]", "[512]"))?;
-    let swept = text("swept", "[\"l-fe\", \"sl-fe\"]", "{ from = 0.1, to = 0.9, step = 0.1 }", "[512, 128, 32]");
+    let swept = text(
+        "swept",
+        "[\"l-fe\", \"sl-fe\"]",
+        "{ from = 0.1, to = 0.9, step = 0.1 }",
+        "[512, 128, 32]",
+    );
     Ok((single, write(folder, "swept", &swept)?))
 }

@@ -41,12 +41,25 @@ const NOISE: i16 = 2;
 pub fn draw_pictures(pictures: &Path, working: &Path) -> Result<()> {
     for (name, format, picture_size) in [("png", "png", PNG_SIZE), ("jpeg", "jpg", JPEG_SIZE)] {
         let root = working.join(name);
-        let drawn = SampleData { layout: Layout::EndoVis18, sequences: vec![1], frames_per_sequence: PICTURES, picture_size, seed: 1 };
+        let drawn = SampleData {
+            layout: Layout::EndoVis18,
+            sequences: vec![1],
+            frames_per_sequence: PICTURES,
+            picture_size,
+            seed: 1,
+        };
         sample::write(&drawn, &root, || {})?;
         let target = pictures.join(name);
         std::fs::create_dir_all(&target).at_path("create the folder", &target)?;
-        let found = walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().flatten().map(walkdir::DirEntry::into_path);
-        for (number, path) in found.filter(|path| path.extension().is_some_and(|extension| extension == "png")).enumerate() {
+        let found = walkdir::WalkDir::new(&root)
+            .sort_by_file_name()
+            .into_iter()
+            .flatten()
+            .map(walkdir::DirEntry::into_path);
+        for (number, path) in found
+            .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
+            .enumerate()
+        {
             let mut drawn = picture::read(&path)?;
             if [drawn.height(), drawn.width()] != picture_size {
                 drawn = resize(&drawn, picture_size[0], picture_size[1]);
@@ -64,13 +77,17 @@ fn add_noise(picture: &mut RgbImage, number: usize) {
     let mut bytes = vec![0; picture.len()];
     random.fill_bytes(&mut bytes);
     for (value, byte) in picture.iter_mut().zip(bytes) {
-        *value = (i16::from(*value) + i16::from(byte) % (2 * NOISE + 1) - NOISE).clamp(0, 255) as u8;
+        *value =
+            (i16::from(*value) + i16::from(byte) % (2 * NOISE + 1) - NOISE).clamp(0, 255) as u8;
     }
 }
 
 /// The name that recipes give a value.
 fn name_of(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_string))
+        .unwrap_or_default()
 }
 
 pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> ResultTable {
@@ -78,17 +95,27 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
         let step = steps.iter().find(|step| step.step == "forward" && step.batch == batch)?;
         Some(step.p50_milliseconds_per_frame)
     };
-    let is_mode = |step: &StepSpeed| ["forward", "sl-fe", "l-fe", "ln-fe"].iter().any(|mode| step.step.starts_with(mode));
-    let relative =
-        |step: &StepSpeed| is_mode(step).then(|| forward(step.batch)).flatten().map(|forward| step.p50_milliseconds_per_frame / forward);
-    let number = |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
+    let is_mode = |step: &StepSpeed| {
+        ["forward", "sl-fe", "l-fe", "ln-fe"].iter().any(|mode| step.step.starts_with(mode))
+    };
+    let relative = |step: &StepSpeed| {
+        is_mode(step)
+            .then(|| forward(step.batch))
+            .flatten()
+            .map(|forward| step.p50_milliseconds_per_frame / forward)
+    };
+    let number =
+        |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
     let [height, width] = stage.image_size;
     let mut notes = vec![
         "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".to_string(),
         "random weights; all classes present".to_string(),
     ];
     if steps.iter().any(|step| step.not_alone) {
-        notes.push("not alone: others used the machine meanwhile, so all times may be too long".to_string());
+        notes.push(
+            "not alone: others used the machine meanwhile, so all times may be too long"
+                .to_string(),
+        );
     }
     ResultTable {
         name: "strategies".into(),
@@ -104,7 +131,11 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
             TableColumn::count("batch", steps.iter().map(|step| Some(step.batch as i64)).collect()),
             TableColumn::number("p50 ms/frame", 2, number(|step| step.p50_milliseconds_per_frame)),
             TableColumn::number("p95 ms/frame", 2, number(|step| step.p95_milliseconds_per_frame)),
-            TableColumn::number("frames/s", 1, number(|step| 1e3 / step.p50_milliseconds_per_frame)),
+            TableColumn::number(
+                "frames/s",
+                1,
+                number(|step| 1e3 / step.p50_milliseconds_per_frame),
+            ),
             TableColumn::number("to forward", 3, steps.iter().map(relative).collect()),
         ],
         notes,

@@ -42,7 +42,12 @@ pub fn build(
         return Err(at_experiment(mistake));
     }
     let mut builder = Builder::new(experiment, project, Outside::Read(store), goals, machine);
-    let cells = experiment.cells.iter().map(|cell| builder.cell(cell)).collect::<Result<Vec<_>>>().map_err(at_experiment)?;
+    let cells = experiment
+        .cells
+        .iter()
+        .map(|cell| builder.cell(cell))
+        .collect::<Result<Vec<_>>>()
+        .map_err(at_experiment)?;
     let mut plan = builder.planner.plan;
     set_limits(&mut plan, &experiment.recipe.limits);
     Ok(Built { plan, cells })
@@ -55,8 +60,12 @@ const ALL_KINDS: &str = "all";
 pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
     let known = || kind_names().chain([ALL_KINDS]);
     let mistake = |unknown: &String| {
-        Error::usage(format!("experiment.limits names the stage kind `{}`{}", shortened(unknown), did_you_mean(unknown, known())))
-            .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
+        Error::usage(format!(
+            "experiment.limits names the stage kind `{}`{}",
+            shortened(unknown),
+            did_you_mean(unknown, known())
+        ))
+        .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
     };
     limits.keys().filter(|kind| !known().any(|known| known == kind.as_str())).map(mistake).collect()
 }
@@ -80,7 +89,10 @@ impl<'a> Builder<'a> {
         goals: &BTreeSet<Goal>,
         machine: Option<&'a MeasuredMachine>,
     ) -> Self {
-        Builder { planner: Planner::new(experiment, project, outside, goals, machine), models: Models::default() }
+        Builder {
+            planner: Planner::new(experiment, project, outside, goals, machine),
+            models: Models::default(),
+        }
     }
 }
 
@@ -92,14 +104,25 @@ impl Builder<'_> {
     pub(super) fn cell(&mut self, cell: &Cell) -> Result<PlannedCell> {
         let model = self.model(cell)?;
         let planner = &mut self.planner;
-        let extraction = cell.extraction.as_deref().map(|name| planner.experiment.extraction(cell, name)).transpose()?;
+        let extraction = cell
+            .extraction
+            .as_deref()
+            .map(|name| planner.experiment.extraction(cell, name))
+            .transpose()?;
         let mut stages = CellStages::default();
         if planner.wants(&[Goal::Classification]) {
             stages.evaluate = Some(*model.evaluate.get_or_init(|| planner.evaluate(cell, &model)));
         }
         match &extraction {
             Some(extraction) => planner.extraction(cell, &model, extraction, &mut stages)?,
-            None if planner.wants(&[Goal::Localization, Goal::Boxes, Goal::Extraction, Goal::Features, Goal::Heads]) => {
+            None if planner.wants(&[
+                Goal::Localization,
+                Goal::Boxes,
+                Goal::Extraction,
+                Goal::Features,
+                Goal::Heads,
+            ]) =>
+            {
                 return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
                     .at_path(&planner.experiment.path)
                     .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
@@ -122,7 +145,8 @@ impl Builder<'_> {
 
 impl Planner<'_> {
     fn evaluate(&mut self, cell: &Cell, model: &ModelStages) -> Handle<EvaluateStage> {
-        let parameters = EvaluateStage { architecture: model.architecture, normalization: model.normalization };
+        let parameters =
+            EvaluateStage { architecture: model.architecture, normalization: model.normalization };
         let name = format!("evaluate {}{}", model.recipe.name, swept(cell, Section::Model));
         self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device))
     }
@@ -144,9 +168,15 @@ impl Planner<'_> {
             return Ok(());
         }
         let settings = extraction_settings(recipe, model);
-        let name = format!("extract {} {}{}", model.recipe.name, extraction.name, swept(cell, Section::Extraction));
+        let name = format!(
+            "extract {} {}{}",
+            model.recipe.name,
+            extraction.name,
+            swept(cell, Section::Extraction)
+        );
         let parameters = ExtractStage { extraction: settings.clone() };
-        let extract = self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+        let extract =
+            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
         stages.extract = Some(extract);
         if self.wants(&[Goal::Extraction, Goal::Heads]) {
             let found = Found { cell, model, extraction, settings: &settings, extract };
@@ -158,18 +188,34 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn heat_maps(&mut self, model: &ModelStages, cam: CamSettings, axes: &str) -> Handle<HeatMapsStage> {
+    fn heat_maps(
+        &mut self,
+        model: &ModelStages,
+        cam: CamSettings,
+        axes: &str,
+    ) -> Handle<HeatMapsStage> {
         if let Some((_, known)) = model.heat_maps.borrow().iter().find(|(known, _)| *known == cam) {
             return *known;
         }
-        let parameters = HeatMapsStage { architecture: model.architecture, normalization: model.frames.normalization, cam: cam.clone() };
+        let parameters = HeatMapsStage {
+            architecture: model.architecture,
+            normalization: model.frames.normalization,
+            cam: cam.clone(),
+        };
         let name = format!("heat-maps {}{axes}", model.recipe.name);
-        let heat_maps = self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+        let heat_maps =
+            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
         model.heat_maps.borrow_mut().push((cam, heat_maps));
         heat_maps
     }
 
-    fn localization(&mut self, cell: &Cell, model: &ModelStages, recipe: &ExtractionRecipe, stages: &mut CellStages) {
+    fn localization(
+        &mut self,
+        cell: &Cell,
+        model: &ModelStages,
+        recipe: &ExtractionRecipe,
+        stages: &mut CellStages,
+    ) {
         let mut keys = Keys::all_up_to(Section::Model);
         let cam = cam_settings(recipe, &mut keys);
         let heat_maps = self.heat_maps(model, cam, &keys.swept(cell));
@@ -179,19 +225,33 @@ impl Planner<'_> {
             image_size: model.frames.image_size,
         };
         // T_ROI is in the name whether it is swept or not.
-        let place = format!("{} at {}{}", model.recipe.name, recipe.roi_threshold, keys.swept(cell));
+        let place =
+            format!("{} at {}{}", model.recipe.name, recipe.roi_threshold, keys.swept(cell));
         let inputs = LocalizeInputs { heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS) };
-        let localize = self.plan.add(NewStage::new(format!("localize {place}"), &parameters, inputs, Resource::Processor));
+        let localize = self.plan.add(NewStage::new(
+            format!("localize {place}"),
+            &parameters,
+            inputs,
+            Resource::Processor,
+        ));
         stages.heat_maps = Some(heat_maps);
         stages.localize = Some(localize);
         if self.wants(&[Goal::Localization]) {
-            let parameters = ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
+            let parameters = ScoreStage {
+                image_size: model.frames.image_size,
+                classes: model.architecture.classes,
+            };
             let inputs = ScoreInputs {
                 boxes: localize.output(LocalizeStage::BOXES),
                 index: model.frames.index.output(IndexStage::INDEX),
                 pack: model.frames.pack.output(PackStage::PACK),
             };
-            stages.score = Some(self.plan.add(NewStage::new(format!("score {place}"), &parameters, inputs, Resource::Processor)));
+            stages.score = Some(self.plan.add(NewStage::new(
+                format!("score {place}"),
+                &parameters,
+                inputs,
+                Resource::Processor,
+            )));
         }
     }
 }
@@ -226,7 +286,11 @@ pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Resul
 }
 
 fn cam_settings(recipe: &ExtractionRecipe, keys: &mut Keys) -> CamSettings {
-    CamSettings { method: *read!(keys, recipe.cam), layer: *read!(keys, recipe.cam_layer), present: read!(keys, recipe.present).clone() }
+    CamSettings {
+        method: *read!(keys, recipe.cam),
+        layer: *read!(keys, recipe.cam_layer),
+        present: read!(keys, recipe.present).clone(),
+    }
 }
 
 /// Only what the mode uses, so that a value that it does not use changes no key.
@@ -263,7 +327,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.toml");
         let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
-        std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n")).unwrap();
+        std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n"))
+            .unwrap();
         let experiment = Experiment::load(project, &path, &[]).unwrap();
         let goals = BTreeSet::from([goal]);
         let mut builder = Builder::new(&experiment, project, Outside::Assumed, &goals, None);
@@ -274,34 +339,65 @@ mod tests {
     #[test]
     fn stages_of_data_are_named_by_the_swept_values_that_change_them() {
         let found = names("model = ['tiny']\n'data.image_size' = [[64, 80], [96, 120]]");
-        let with = |name: &str| found.iter().filter(|found| found.starts_with(name)).cloned().collect::<Vec<_>>();
+        let with = |name: &str| {
+            found.iter().filter(|found| found.starts_with(name)).cloned().collect::<Vec<_>>()
+        };
         assert_eq!(with("sample"), ["sample sample-endovis18"]);
         assert_eq!(with("index"), ["index sample-endovis18 endovis-11"]);
-        assert_eq!(with("pack"), [64, 96].map(|height| format!("pack sample-endovis18 data.image_size=[{height}, {}]", height * 5 / 4)));
+        assert_eq!(
+            with("pack"),
+            [64, 96].map(|height| format!(
+                "pack sample-endovis18 data.image_size=[{height}, {}]",
+                height * 5 / 4
+            ))
+        );
 
-        let found = names("model = ['tiny']\n'data.sample-endovis18.seed' = [1, 2]\n'model.epochs' = [1, 2]");
+        let found = names(
+            "model = ['tiny']\n'data.sample-endovis18.seed' = [1, 2]\n'model.epochs' = [1, 2]",
+        );
         let distinct: BTreeSet<&String> = found.iter().collect();
         assert_eq!((found.len(), distinct.len()), (2 * (3 + 2 * 2), found.len()), "{found:?}");
-        assert!(found.contains(&"pack sample-endovis18 data.sample-endovis18.seed=2".to_string()), "{found:?}");
+        assert!(
+            found.contains(&"pack sample-endovis18 data.sample-endovis18.seed=2".to_string()),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn stages_that_differ_have_names_that_differ() {
-        let matrix =
-            "model = ['tiny']\nextraction = ['l-fe']\n'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
+        let matrix = "model = ['tiny']\nextraction = ['l-fe']\n'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
         let found = names_for(matrix, Goal::Localization);
         let distinct: BTreeSet<&String> = found.iter().collect();
         assert_eq!(distinct.len(), found.len(), "{found:?}");
-        assert_eq!(found.iter().filter(|name| name.starts_with("heat-maps") && name.contains("minimum_area")).count(), 0);
-        assert_eq!(found.iter().filter(|name| name.starts_with("localize tiny at 0.3 extraction.cam=")).count(), 4);
+        assert_eq!(
+            found
+                .iter()
+                .filter(|name| name.starts_with("heat-maps") && name.contains("minimum_area"))
+                .count(),
+            0
+        );
+        assert_eq!(
+            found
+                .iter()
+                .filter(|name| name.starts_with("localize tiny at 0.3 extraction.cam="))
+                .count(),
+            4
+        );
     }
 
     #[test]
     fn weights_are_named_by_what_tells_them_apart() {
-        let found = names("model = ['given']\n'model.weights' = ['a.pth', 'b.pth']\n'model.seed' = [1, 2]");
-        assert_eq!(found.iter().filter(|name| name.starts_with("import given model.weights=")).count(), 2, "{found:?}");
-        let found = names("model = ['tiny']\n'model.init' = ['a.pth', 'b.pth']\n'model.epochs' = [1, 2]");
-        let imports: Vec<&String> = found.iter().filter(|name| name.starts_with("import")).collect();
+        let found =
+            names("model = ['given']\n'model.weights' = ['a.pth', 'b.pth']\n'model.seed' = [1, 2]");
+        assert_eq!(
+            found.iter().filter(|name| name.starts_with("import given model.weights=")).count(),
+            2,
+            "{found:?}"
+        );
+        let found =
+            names("model = ['tiny']\n'model.init' = ['a.pth', 'b.pth']\n'model.epochs' = [1, 2]");
+        let imports: Vec<&String> =
+            found.iter().filter(|name| name.starts_with("import")).collect();
         assert_eq!(imports, ["import a.pth", "import b.pth"]);
     }
 }

@@ -8,7 +8,9 @@ use std::ops::{Deref, RangeInclusive};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::head_settings::{CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads};
+use super::head_settings::{
+    CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads,
+};
 use super::settings::{ExtractionSettings, Normalization};
 use surgcam_values::{ImageSize, Present, Threshold};
 
@@ -72,7 +74,10 @@ impl Check for CaptionerSettings {
         let classes = self.extraction.architecture.classes;
         within("classes", classes, 1..=WIDEST)?;
         if self.classes.len() != classes {
-            return Err(format!("it names {} classes and its network has {classes}", self.classes.len()));
+            return Err(format!(
+                "it names {} classes and its network has {classes}",
+                self.classes.len()
+            ));
         }
         ImageSize::try_from(self.image_size)?;
         extraction(&self.extraction)?;
@@ -89,7 +94,9 @@ fn extraction(settings: &ExtractionSettings) -> Outcome {
         ImageSize::try_from(crop_size)?;
     }
     match &settings.regions {
-        None if settings.mode.is_localised() => Err(format!("the mode {} needs `regions`", settings.mode.name())),
+        None if settings.mode.is_localised() => {
+            Err(format!("the mode {} needs `regions`", settings.mode.name()))
+        }
         None => Ok(()),
         Some(regions) => {
             Threshold::new(regions.roi_threshold)?;
@@ -106,7 +113,11 @@ fn extraction(settings: &ExtractionSettings) -> Outcome {
 
 fn normalization(normalization: &Normalization) -> Outcome {
     let makes_sense = normalization.std.iter().all(|&deviation| deviation > 0.0);
-    if makes_sense { Ok(()) } else { Err(format!("a standard deviation of {:?} is not above 0", normalization.std)) }
+    if makes_sense {
+        Ok(())
+    } else {
+        Err(format!("a standard deviation of {:?} is not above 0", normalization.std))
+    }
 }
 
 fn head_use(heads: &HeadUse) -> Outcome {
@@ -122,7 +133,9 @@ fn attention(width: usize, heads: usize) -> Outcome {
     if fits_attention_heads(width, heads) {
         Ok(())
     } else {
-        Err(format!("a width of {width} and {heads} attention heads do not fit: an even multiple of them is expected"))
+        Err(format!(
+            "a width of {width} and {heads} attention heads do not fit: an even multiple of them is expected"
+        ))
     }
 }
 
@@ -163,7 +176,11 @@ mod tests {
     }
 
     /// What is wrong with `settings` once the value at `pointer` is `value`.
-    fn problem<T: Check + DeserializeOwned + std::fmt::Debug>(mut settings: Value, pointer: &str, value: Value) -> String {
+    fn problem<T: Check + DeserializeOwned + std::fmt::Debug>(
+        mut settings: Value,
+        pointer: &str,
+        value: Value,
+    ) -> String {
         *settings.pointer_mut(pointer).unwrap() = value;
         serde_json::from_value::<Checked<T>>(settings).unwrap_err().to_string()
     }
@@ -202,11 +219,16 @@ mod tests {
     fn heads_of_no_shape_are_refused() {
         let transformer = json!({ "width": 16, "layers": 1, "attention_heads": 2, "feed_forward": 16, "memory_slots": 0, "dropout": 0.1 });
         let graph = json!({ "width": 16, "rounds": 1, "attention_heads": 2, "dropout": 0.1, "classes": 2, "image_size": [64, 80] });
-        assert!(serde_json::from_value::<Checked<TransformerSettings>>(transformer.clone()).is_ok());
+        assert!(
+            serde_json::from_value::<Checked<TransformerSettings>>(transformer.clone()).is_ok()
+        );
         assert!(serde_json::from_value::<Checked<GraphSettings>>(graph.clone()).is_ok());
-        for (pointer, value) in
-            [("/attention_heads", json!(0)), ("/attention_heads", json!(3)), ("/width", json!(0)), ("/dropout", json!(2))]
-        {
+        for (pointer, value) in [
+            ("/attention_heads", json!(0)),
+            ("/attention_heads", json!(3)),
+            ("/width", json!(0)),
+            ("/dropout", json!(2)),
+        ] {
             problem::<TransformerSettings>(transformer.clone(), pointer, value.clone());
             problem::<GraphSettings>(graph.clone(), pointer, value);
         }

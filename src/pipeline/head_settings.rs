@@ -61,7 +61,11 @@ pub struct HeadUse {
 impl Default for HeadUse {
     /// The paper's.
     fn default() -> Self {
-        HeadUse { search: CaptionSearch { beam: 5, longest: 20 }, caption_regions: 6, interaction_regions: 6 }
+        HeadUse {
+            search: CaptionSearch { beam: 5, longest: 20 },
+            caption_regions: 6,
+            interaction_regions: 6,
+        }
     }
 }
 

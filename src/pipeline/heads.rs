@@ -45,7 +45,12 @@ impl Found<'_> {
     }
 
     fn name(&self, task: &str, last: Section) -> String {
-        format!("{task} {} {}{}", self.model.recipe.name, self.extraction.name, swept(self.cell, last))
+        format!(
+            "{task} {} {}{}",
+            self.model.recipe.name,
+            self.extraction.name,
+            swept(self.cell, last)
+        )
     }
 
     /// The name of a head's stage; of heads that a matrix sweeps with the head's own.
@@ -83,7 +88,8 @@ impl Planner<'_> {
         if is_table && (stages.caption.is_some() || stages.interact.is_some()) {
             let mut used = HeadUse::default();
             if let Some(head) = heads.get(&HeadTask::Caption) {
-                (used.search, used.caption_regions) = (search(&head.value), head.value.maximum_regions.get());
+                (used.search, used.caption_regions) =
+                    (search(&head.value), head.value.maximum_regions.get());
             }
             if let Some(head) = heads.get(&HeadTask::Interaction) {
                 used.interaction_regions = head.value.maximum_regions.get();
@@ -99,11 +105,21 @@ impl Planner<'_> {
             classes: found.model.architecture.classes,
             shuffled: found.extraction.value.shuffled,
         };
-        let inputs = ProbeInputs { features: found.features(), index: found.index(), pack: found.pack() };
-        self.plan.add(NewStage::new(found.head_name(ProbeStage::NAME, head), &parameters, inputs, Resource::Processor))
+        let inputs =
+            ProbeInputs { features: found.features(), index: found.index(), pack: found.pack() };
+        self.plan.add(NewStage::new(
+            found.head_name(ProbeStage::NAME, head),
+            &parameters,
+            inputs,
+            Resource::Processor,
+        ))
     }
 
-    fn caption(&mut self, found: &Found, head: &Arc<Resolved<HeadRecipe>>) -> Result<Handle<CaptionStage>> {
+    fn caption(
+        &mut self,
+        found: &Found,
+        head: &Arc<Resolved<HeadRecipe>>,
+    ) -> Result<Handle<CaptionStage>> {
         let recipe = &head.value;
         let parameters = CaptionStage {
             training: training(recipe, found),
@@ -133,7 +149,12 @@ impl Planner<'_> {
             checkpoint: parameters.joint.is_some().then(|| found.model.checkpoint.source()),
         };
         let resource = resource(parameters.needs_one_core());
-        Ok(self.plan.add(NewStage::new(found.head_name(CaptionStage::NAME, head), &parameters, inputs, resource)))
+        Ok(self.plan.add(NewStage::new(
+            found.head_name(CaptionStage::NAME, head),
+            &parameters,
+            inputs,
+            resource,
+        )))
     }
 
     fn interact(&mut self, found: &Found, head: &Resolved<HeadRecipe>) -> Handle<InteractStage> {
@@ -158,8 +179,9 @@ impl Planner<'_> {
             NewStage::new(name, &parameters, inputs, resource(parameters.needs_one_core()))
         };
         let name = found.head_name(InteractStage::NAME, head);
-        let biased = (recipe.loss == InteractionLoss::CogTree)
-            .then(|| self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy, None)));
+        let biased = (recipe.loss == InteractionLoss::CogTree).then(|| {
+            self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy, None))
+        });
         self.plan.add(stage_of(name, recipe.loss, biased))
     }
 
@@ -174,12 +196,22 @@ impl Planner<'_> {
             machine: machine.clone(),
         };
         let name = found.name(MeasureStage::NAME, Section::Extraction);
-        stages.measure = Some(self.plan.add(NewStage::new(name, &speed, found.model.inputs(), Resource::Device)));
+        stages.measure = Some(self.plan.add(NewStage::new(
+            name,
+            &speed,
+            found.model.inputs(),
+            Resource::Device,
+        )));
     }
 
     /// Frames a second from pixels to caption and graph.
     fn tasks_speed(&mut self, found: &Found, stages: &mut CellStages, heads: HeadUse) {
-        let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed && !found.extraction.value.shuffled) else { return };
+        let Some(machine) = self
+            .machine
+            .filter(|_| self.experiment.recipe.speed && !found.extraction.value.shuffled)
+        else {
+            return;
+        };
         let speed = MeasureTasksStage {
             extraction: found.settings.clone(),
             heads,
@@ -197,7 +229,8 @@ impl Planner<'_> {
             interact: stages.interact.map(|interact| interact.output(InteractStage::HEAD)),
         };
         let name = found.name_with(MeasureTasksStage::NAME, found.cell.head.as_ref());
-        stages.measure_tasks = Some(self.plan.add(NewStage::new(name, &speed, inputs, Resource::Device)));
+        stages.measure_tasks =
+            Some(self.plan.add(NewStage::new(name, &speed, inputs, Resource::Device)));
     }
 }
 
@@ -229,12 +262,19 @@ pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     let recipe = &head.value;
     let (width, heads) = (recipe.width.get(), recipe.attention_heads.get());
     if !fits_attention_heads(width, heads) {
-        return Err(Error::usage(format!("head.{} has a width of {width} and {heads} attention heads", head.name))
-            .hint("choose an even width that is a multiple of attention_heads"));
+        return Err(Error::usage(format!(
+            "head.{} has a width of {width} and {heads} attention heads",
+            head.name
+        ))
+        .hint("choose an even width that is a multiple of attention_heads"));
     }
     if weights(recipe) > MOST_WEIGHTS {
-        return Err(Error::usage(format!("head.{} has {} weights, more than {MOST_WEIGHTS}", head.name, weights(recipe)))
-            .hint("choose a smaller width, or fewer layers"));
+        return Err(Error::usage(format!(
+            "head.{} has {} weights, more than {MOST_WEIGHTS}",
+            head.name,
+            weights(recipe)
+        ))
+        .hint("choose a smaller width, or fewer layers"));
     }
     if recipe.self_critical_epochs.get() > 0 && recipe.beam.get() < 2 {
         return Err(Error::usage(format!(
@@ -268,7 +308,10 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         return Ok(None);
     }
     let extraction = &found.extraction.value;
-    if extraction.mode != Mode::SlFe || extraction.cam_layer != FeatureLayer::Layer4 || extraction.shuffled {
+    if extraction.mode != Mode::SlFe
+        || extraction.cam_layer != FeatureLayer::Layer4
+        || extraction.shuffled
+    {
         return Err(Error::usage(format!(
             "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \"layer4\"` and unshuffled features; extraction.{} is another way",
             head.name, found.extraction.name

@@ -20,11 +20,13 @@ use surgcam_values::HeadTask;
 /// Of an experiment: its limits, its cells, and the recipes in its own file that no cell uses.
 pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     let mut mistakes = unknown_kinds(&experiment.recipe.limits);
-    let mut builder = Builder::new(experiment, project, Outside::Assumed, &Goal::of(experiment), None);
+    let mut builder =
+        Builder::new(experiment, project, Outside::Assumed, &Goal::of(experiment), None);
     for cell in &experiment.cells {
         mistakes.extend(of_cell(&mut builder, cell));
     }
-    let mut mistakes: Vec<Error> = mistakes.into_iter().map(|mistake| mistake.at_path(&experiment.path)).collect();
+    let mut mistakes: Vec<Error> =
+        mistakes.into_iter().map(|mistake| mistake.at_path(&experiment.path)).collect();
     let own_file = experiment.path.display().to_string();
     mistakes.extend(of_recipes(experiment, project, |file| file == own_file));
     each_once(mistakes)
@@ -32,15 +34,31 @@ pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
 
 /// Of the recipes in the files that are meant, whether anything uses them or not. One that others are to extend may be unfinished:
 /// then the values that it has are checked alone.
-pub fn of_recipes(experiment: &Experiment, project: &Path, is_meant: impl Fn(&str) -> bool) -> Vec<Error> {
+pub fn of_recipes(
+    experiment: &Experiment,
+    project: &Path,
+    is_meant: impl Fn(&str) -> bool,
+) -> Vec<Error> {
     let recipes = experiment.library().recipes().filter(|(_, _, file)| is_meant(file));
-    let mistakes = recipes.filter_map(|(section, name, file)| Some(in_every_cell(experiment, project, section, name)?.at(file)));
+    let mistakes = recipes.filter_map(|(section, name, file)| {
+        Some(in_every_cell(experiment, project, section, name)?.at(file))
+    });
     each_once(mistakes.collect())
 }
 
 /// What is wrong with a recipe whatever the values of a cell, as the first cell has it.
-fn in_every_cell(experiment: &Experiment, project: &Path, section: Section, name: &str) -> Option<Error> {
-    let nothing_swept = [Cell { model: String::new(), extraction: None, head: None, assignment: Assignment::new() }];
+fn in_every_cell(
+    experiment: &Experiment,
+    project: &Path,
+    section: Section,
+    name: &str,
+) -> Option<Error> {
+    let nothing_swept = [Cell {
+        model: String::new(),
+        extraction: None,
+        head: None,
+        assignment: Assignment::new(),
+    }];
     let cells = if experiment.cells.is_empty() { &nothing_swept[..] } else { &experiment.cells };
     let mut seen = HashSet::new();
     let mut first = None;
@@ -55,13 +73,24 @@ fn in_every_cell(experiment: &Experiment, project: &Path, section: Section, name
 fn of_cell(builder: &mut Builder, cell: &Cell) -> Vec<Error> {
     let experiment = builder.planner.experiment;
     let extraction = cell.extraction.as_deref().map(|name| experiment.extraction(cell, name));
-    [builder.model(cell).err(), extraction.and_then(Result::err), experiment.heads(cell).err(), builder.cell(cell).err()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        builder.model(cell).err(),
+        extraction.and_then(Result::err),
+        experiment.heads(cell).err(),
+        builder.cell(cell).err(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-fn of_recipe(experiment: &Experiment, project: &Path, cell: &Cell, section: Section, name: &str) -> Result<()> {
+fn of_recipe(
+    experiment: &Experiment,
+    project: &Path,
+    cell: &Cell,
+    section: Section,
+    name: &str,
+) -> Result<()> {
     let mut planner = Planner::new(experiment, project, Outside::Assumed, &BTreeSet::new(), None);
     match section {
         Section::Adapter => experiment.adapter(cell, name).map(drop),
@@ -70,7 +99,9 @@ fn of_recipe(experiment: &Experiment, project: &Path, cell: &Cell, section: Sect
         Section::Data => planner.data(cell, name, None).map(drop),
         Section::Model if is_unfinished_model(experiment, cell, name)? => Ok(()),
         Section::Model => planner.model(cell, name, &mut Vec::new()).map(drop),
-        Section::Extraction => experiment.extraction(cell, name).and_then(|extraction| check_batch_norm(&extraction)),
+        Section::Extraction => {
+            experiment.extraction(cell, name).and_then(|extraction| check_batch_norm(&extraction))
+        }
         Section::Head => match experiment.head(cell, name)? {
             head if head.value.task == HeadTask::Probe => Ok(()),
             head => heads::check(&head),
@@ -85,18 +116,22 @@ fn is_unfinished_model(experiment: &Experiment, cell: &Cell, name: &str) -> Resu
         return Ok(true);
     }
     let validation = model.validation.as_ref().unwrap_or(&model.data);
-    Ok(is_unfinished_data(experiment, cell, &model.data)? || is_unfinished_data(experiment, cell, validation)?)
+    Ok(is_unfinished_data(experiment, cell, &model.data)?
+        || is_unfinished_data(experiment, cell, validation)?)
 }
 
 fn is_unfinished_data(experiment: &Experiment, cell: &Cell, name: &str) -> Result<bool> {
     // A mix of a mix counts as finished: the planner refuses it.
-    let is_unfinished =
-        |data: &DataRecipe| data.adapter.is_empty() || (data.adapter != MIX && data.train.is_empty() && data.validation.is_empty());
+    let is_unfinished = |data: &DataRecipe| {
+        data.adapter.is_empty()
+            || (data.adapter != MIX && data.train.is_empty() && data.validation.is_empty())
+    };
     let data = &experiment.data(cell, name)?.value;
     if data.adapter != MIX {
         return Ok(is_unfinished(data));
     }
-    let parts = data.parts.iter().map(|part| experiment.data(cell, part)).collect::<Result<Vec<_>>>()?;
+    let parts =
+        data.parts.iter().map(|part| experiment.data(cell, part)).collect::<Result<Vec<_>>>()?;
     Ok(parts.iter().any(|part| is_unfinished(&part.value)))
 }
 
@@ -145,7 +180,11 @@ mod tests {
             "width of 513",
             "did you mean `sl-fe`?",
         ] {
-            assert_eq!(found.iter().filter(|mistake| mistake.contains(expected)).count(), 1, "{expected}: {found:#?}");
+            assert_eq!(
+                found.iter().filter(|mistake| mistake.contains(expected)).count(),
+                1,
+                "{expected}: {found:#?}"
+            );
         }
         assert_eq!(found.len(), 9, "{found:#?}");
         assert!(found.iter().all(|mistake| mistake.contains("e.toml: ")), "{found:#?}");
@@ -164,7 +203,12 @@ mod tests {
         }
         for mode in ["ln-fe", "whole-frame"] {
             let found = mistakes_of(&text(mode));
-            assert!(found.len() == 1 && found[0].contains("extraction.own") && found[0].contains("does not use"), "{mode}: {found:#?}");
+            assert!(
+                found.len() == 1
+                    && found[0].contains("extraction.own")
+                    && found[0].contains("does not use"),
+                "{mode}: {found:#?}"
+            );
         }
     }
 
@@ -190,7 +234,10 @@ mod tests {
                     [matrix.cases.two]\nmodel = 'b'\n'data.image_size' = [96, 120]\n";
         assert_eq!(mistakes_of(text), Vec::<String>::new());
         let found = mistakes_of(&text.replace("'data.image_size' = [96, 120]", ""));
-        assert!(found.len() == 1 && found[0].contains("differ in label_space or image_size"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("differ in label_space or image_size"),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -198,8 +245,11 @@ mod tests {
         let library = Experiment::of_library(Library::load(&project().join("recipes")).unwrap());
         let found = of_recipes(&library, project(), |_| true);
         assert!(found.is_empty(), "{found:?}");
-        let mixes = "[data.a]\nadapter = 'mix'\nparts = ['b']\n[data.b]\nadapter = 'mix'\nparts = ['a']\n";
-        let mixes = format!("[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\nmodel = ['gc-a']\n");
+        let mixes =
+            "[data.a]\nadapter = 'mix'\nparts = ['b']\n[data.b]\nadapter = 'mix'\nparts = ['a']\n";
+        let mixes = format!(
+            "[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\nmodel = ['gc-a']\n"
+        );
         assert_eq!(mistakes_of(&mixes).len(), 2, "mixes of each other");
     }
 }

@@ -57,7 +57,11 @@ pub(super) struct Models {
 
 impl Models {
     /// The cell's model; cells that differ only in how features are taken share it.
-    pub(super) fn of_cell(&mut self, planner: &mut Planner, cell: &Cell) -> Result<Rc<ModelStages>> {
+    pub(super) fn of_cell(
+        &mut self,
+        planner: &mut Planner,
+        cell: &Cell,
+    ) -> Result<Rc<ModelStages>> {
         let question = format!("{}{}", cell.model, swept(cell, Section::Model));
         if let Some(known) = self.known.get(&question) {
             return Ok(known.clone());
@@ -70,22 +74,32 @@ impl Models {
 
 impl Planner<'_> {
     /// `descendants`: the models that are fine-tuned from this one, to find a circle.
-    pub(super) fn model(&mut self, cell: &Cell, name: &str, descendants: &mut Vec<String>) -> Result<ModelStages> {
+    pub(super) fn model(
+        &mut self,
+        cell: &Cell,
+        name: &str,
+        descendants: &mut Vec<String>,
+    ) -> Result<ModelStages> {
         let recipe = self.experiment.model(cell, name)?;
         let model = &recipe.value;
         if model.data.is_empty() {
-            return Err(Error::usage(format!("model.{name} names no data recipe")).hint("add `data = \"endovis18\"`"));
+            return Err(Error::usage(format!("model.{name} names no data recipe"))
+                .hint("add `data = \"endovis18\"`"));
         }
         let training = self.data(cell, &model.data, model.label_space.as_deref())?;
         let validation_name = model.validation.as_ref().unwrap_or(&model.data);
-        let frames = self.single_data(cell, validation_name, model.label_space.as_deref(), "validated on")?;
-        if training[0].label_space != frames.label_space || training[0].image_size != frames.image_size {
+        let frames =
+            self.single_data(cell, validation_name, model.label_space.as_deref(), "validated on")?;
+        if training[0].label_space != frames.label_space
+            || training[0].image_size != frames.image_size
+        {
             return Err(Error::usage(format!(
                 "model.{name} is trained on data.{} and validated on data.{}, which differ in label_space or image_size",
                 training[0].name, frames.name
             )));
         }
-        let architecture = Architecture { backbone: model.backbone, classes: frames.label_space.len() };
+        let architecture =
+            Architecture { backbone: model.backbone, classes: frames.label_space.len() };
         let own = |data: &DataStages| Normalization {
             mean: model.mean.map_or(data.normalization.mean, ChannelMeans::values),
             std: model.std.map_or(data.normalization.std, ChannelDeviations::values),
@@ -95,7 +109,8 @@ impl Planner<'_> {
             Training::Full => {
                 check_sequences(&recipe, &training, &frames)?;
                 let start = self.start(cell, &recipe, descendants)?;
-                let parameters = train_parameters(model, architecture, own(&training[0]), own(&frames));
+                let parameters =
+                    train_parameters(model, architecture, own(&training[0]), own(&frames));
                 Checkpoint::Trained(self.train(cell, name, &parameters, &training, &frames, start))
             }
         };
@@ -111,15 +126,26 @@ impl Planner<'_> {
     }
 
     /// The stage whose checkpoint training starts from; `None` for a random start.
-    fn start(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, descendants: &mut Vec<String>) -> Result<Option<Checkpoint>> {
+    fn start(
+        &mut self,
+        cell: &Cell,
+        recipe: &Resolved<ModelRecipe>,
+        descendants: &mut Vec<String>,
+    ) -> Result<Option<Checkpoint>> {
         let model = &recipe.value;
         if let Some(parent) = &model.fine_tune_from {
             descendants.push(recipe.name.clone());
             if descendants.len() > LONGEST_CHAIN {
-                return Err(Error::usage(format!("model.{} is fine-tuned from more than {LONGEST_CHAIN} others", descendants[0])));
+                return Err(Error::usage(format!(
+                    "model.{} is fine-tuned from more than {LONGEST_CHAIN} others",
+                    descendants[0]
+                )));
             }
             if descendants.contains(parent) {
-                return Err(Error::usage(format!("model.{parent} is fine-tuned from itself ({})", descendants.join(" from "))));
+                return Err(Error::usage(format!(
+                    "model.{parent} is fine-tuned from itself ({})",
+                    descendants.join(" from ")
+                )));
             }
             let parent = self.model(cell, parent, descendants)?;
             descendants.pop();
@@ -134,29 +160,60 @@ impl Planner<'_> {
         match &model.init {
             Init::Random => Ok(None),
             Init::File(file) => {
-                let hint = format!("put the file there, or start without it: --set model.{}.init=random", recipe.name);
+                let hint = format!(
+                    "put the file there, or start without it: --set model.{}.init=random",
+                    recipe.name
+                );
                 let mut keys = Keys::default();
-                let parameters = ImportStage { backbone: *read!(keys, model.backbone), classes: None };
+                let parameters =
+                    ImportStage { backbone: *read!(keys, model.backbone), classes: None };
                 let name = format!("import {}{}", file.file.display(), keys.swept(cell));
-                let weights = self.weights_file(&recipe.name, &file.file, file.sha256.as_deref(), &hint, name, &parameters)?;
+                let weights = self.weights_file(
+                    &recipe.name,
+                    &file.file,
+                    file.sha256.as_deref(),
+                    &hint,
+                    name,
+                    &parameters,
+                )?;
                 Ok(Some(Checkpoint::Imported(weights)))
             }
         }
     }
 
-    fn imported(&mut self, cell: &Cell, recipe: &Resolved<ModelRecipe>, frames: &DataStages) -> Result<Handle<ImportStage>> {
+    fn imported(
+        &mut self,
+        cell: &Cell,
+        recipe: &Resolved<ModelRecipe>,
+        frames: &DataStages,
+    ) -> Result<Handle<ImportStage>> {
         let model = &recipe.value;
         // The label space says how many classes there must be, and the model may name it.
         let mut keys = frames.label_space_keys.clone();
         let _ = read!(keys, model.label_space);
         let Some(file) = read!(keys, model.weights) else {
-            return Err(Error::usage(format!("model.{} is not trained and names no weights", recipe.name))
-                .hint("add `weights = \"path/to/weights.safetensors\"`, or take `train = \"none\"` out"));
+            return Err(Error::usage(format!(
+                "model.{} is not trained and names no weights",
+                recipe.name
+            ))
+            .hint(
+                "add `weights = \"path/to/weights.safetensors\"`, or take `train = \"none\"` out",
+            ));
         };
-        let parameters = ImportStage { backbone: *read!(keys, model.backbone), classes: Some(frames.label_space.len()) };
+        let parameters = ImportStage {
+            backbone: *read!(keys, model.backbone),
+            classes: Some(frames.label_space.len()),
+        };
         let hint = "check the path; it counts from the project's folder";
         let name = format!("import {}{}", recipe.name, keys.swept(cell));
-        self.weights_file(&recipe.name, file, model.weights_sha256.as_deref(), hint, name, &parameters)
+        self.weights_file(
+            &recipe.name,
+            file,
+            model.weights_sha256.as_deref(),
+            hint,
+            name,
+            &parameters,
+        )
     }
 
     fn weights_file(
@@ -173,7 +230,11 @@ impl Planner<'_> {
             Outside::Assumed => Digest::of_bytes(path.as_os_str().as_encoded_bytes()),
             Outside::Read(store) => {
                 if !path.is_file() {
-                    return Err(Error::usage(format!("the weights file of model.{model} is not there")).at_path(&path).hint(hint));
+                    return Err(Error::usage(format!(
+                        "the weights file of model.{model} is not there"
+                    ))
+                    .at_path(&path)
+                    .hint(hint));
                 }
                 let digest = stat::digest(store, &path).map_err(Error::as_usage)?;
                 if let Some(wanted) = wanted {
@@ -209,10 +270,17 @@ impl Planner<'_> {
 }
 
 /// Fails for data that leave training nothing to learn from, or nothing to be judged by.
-fn check_sequences(recipe: &Resolved<ModelRecipe>, training: &[DataStages], validation: &DataStages) -> Result<()> {
+fn check_sequences(
+    recipe: &Resolved<ModelRecipe>,
+    training: &[DataStages],
+    validation: &DataStages,
+) -> Result<()> {
     let lacking = |data: &str, action: &str, key: &str| {
-        Err(Error::usage(format!("model.{} is {action} data.{data}, which names no {key} sequence", recipe.name))
-            .hint(format!("give data.{data} the sequences (or videos) to use, as in `{key} = [2, 3]`")))
+        Err(Error::usage(format!(
+            "model.{} is {action} data.{data}, which names no {key} sequence",
+            recipe.name
+        ))
+        .hint(format!("give data.{data} the sequences (or videos) to use, as in `{key} = [2, 3]`")))
     };
     if !training.iter().any(|part| part.has_train) {
         return lacking(&training[0].name, "trained on", "train");

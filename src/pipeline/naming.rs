@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use surgcam_recipe::experiment::Cell;
-use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, ExtractionRecipe, HeadRecipe, LabelSpaceRecipe, ModelRecipe, Section};
+use surgcam_recipe::schema::{
+    AdapterRecipe, DataRecipe, ExtractionRecipe, HeadRecipe, LabelSpaceRecipe, ModelRecipe, Section,
+};
 
 /// A kind of recipe.
 pub trait Recipe {
@@ -93,7 +95,11 @@ impl Keys {
 
     /// What of the cell's swept values belongs into the name of a stage that depends on these keys: " model.epochs=3".
     pub(super) fn swept(&self, cell: &Cell) -> String {
-        cell.assignment.iter().filter(|(axis, _)| self.has(axis)).map(|(axis, value)| format!(" {axis}={value}")).collect()
+        cell.assignment
+            .iter()
+            .filter(|(axis, _)| self.has(axis))
+            .map(|(axis, value)| format!(" {axis}={value}"))
+            .collect()
     }
 
     fn has(&self, axis: &str) -> bool {
@@ -103,7 +109,9 @@ impl Keys {
         }
         // `model.epochs`, or `model.gc-a.epochs`.
         let key = rest.split('.').find(|part| section.has_key(part));
-        key.is_some_and(|key| self.read.iter().any(|read| read.section == section && read.name == key))
+        key.is_some_and(|key| {
+            self.read.iter().any(|read| read.section == section && read.name == key)
+        })
     }
 }
 
@@ -124,7 +132,8 @@ mod tests {
     use super::*;
 
     fn cell(swept: &[&str]) -> Cell {
-        let assignment: Assignment = swept.iter().map(|axis| (axis.to_string(), 3_i64.into())).collect();
+        let assignment: Assignment =
+            swept.iter().map(|axis| (axis.to_string(), 3_i64.into())).collect();
         Cell { model: "m".into(), extraction: None, head: None, assignment }
     }
 

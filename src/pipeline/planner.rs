@@ -40,7 +40,15 @@ impl<'a> Planner<'a> {
         goals: &BTreeSet<Goal>,
         machine: Option<&'a MeasuredMachine>,
     ) -> Self {
-        Planner { experiment, project, outside, plan: Plan::default(), source_digests: HashMap::new(), machine, goals: goals.clone() }
+        Planner {
+            experiment,
+            project,
+            outside,
+            plan: Plan::default(),
+            source_digests: HashMap::new(),
+            machine,
+            goals: goals.clone(),
+        }
     }
 
     pub(super) fn wants(&self, goals: &[Goal]) -> bool {

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use surgcam_values::{Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Pool, Precision, Present};
+use surgcam_values::{
+    Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Pool, Precision, Present,
+};
 
 /// The network's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

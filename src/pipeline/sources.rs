@@ -49,24 +49,35 @@ enum Origin {
 
 impl Planner<'_> {
     /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it names one.
-    pub(super) fn data(&mut self, cell: &Cell, name: &str, label_space: Option<&str>) -> Result<Vec<DataStages>> {
+    pub(super) fn data(
+        &mut self,
+        cell: &Cell,
+        name: &str,
+        label_space: Option<&str>,
+    ) -> Result<Vec<DataStages>> {
         let data = self.experiment.data(cell, name)?;
         if data.value.adapter != MIX {
             return Ok(vec![self.single(cell, &data, label_space)?]);
         }
         if data.value.parts.is_empty() {
-            return Err(Error::usage(format!("data.{name} is a mix without parts")).hint("add `parts = [\"endovis18\", \"cholec80\"]`"));
+            return Err(Error::usage(format!("data.{name} is a mix without parts"))
+                .hint("add `parts = [\"endovis18\", \"cholec80\"]`"));
         }
         let mut stages = Vec::new();
         for part in &data.value.parts {
             let part = self.experiment.data(cell, part)?;
             if part.value.adapter == MIX {
-                return Err(Error::usage(format!("data.{name} is a mix of data.{}, which is a mix itself", part.name)));
+                return Err(Error::usage(format!(
+                    "data.{name} is a mix of data.{}, which is a mix itself",
+                    part.name
+                )));
             }
             stages.push(self.single(cell, &part, label_space)?);
         }
         let first = &stages[0];
-        if let Some(other) = stages.iter().find(|part| part.label_space != first.label_space || part.image_size != first.image_size) {
+        if let Some(other) = stages.iter().find(|part| {
+            part.label_space != first.label_space || part.image_size != first.image_size
+        }) {
             return Err(Error::usage(format!(
                 "data.{name} mixes data.{} and data.{}, which differ in label_space or image_size",
                 first.name, other.name
@@ -76,17 +87,27 @@ impl Planner<'_> {
     }
 
     /// As [`Planner::data`], where a mix makes no sense.
-    pub(super) fn single_data(&mut self, cell: &Cell, name: &str, label_space: Option<&str>, use_: &str) -> Result<DataStages> {
+    pub(super) fn single_data(
+        &mut self,
+        cell: &Cell,
+        name: &str,
+        label_space: Option<&str>,
+        use_: &str,
+    ) -> Result<DataStages> {
         let mut stages = self.data(cell, name, label_space)?;
         match stages.len() {
             1 => Ok(stages.remove(0)),
-            _ => {
-                Err(Error::usage(format!("data.{name} is a mix, which cannot be {use_}")).hint("give the model a `validation` data recipe"))
-            }
+            _ => Err(Error::usage(format!("data.{name} is a mix, which cannot be {use_}"))
+                .hint("give the model a `validation` data recipe")),
         }
     }
 
-    fn single(&mut self, cell: &Cell, data: &Resolved<DataRecipe>, label_space: Option<&str>) -> Result<DataStages> {
+    fn single(
+        &mut self,
+        cell: &Cell,
+        data: &Resolved<DataRecipe>,
+        label_space: Option<&str>,
+    ) -> Result<DataStages> {
         let recipe = &data.value;
         let (mut keys, mut label_space_keys) = (Keys::default(), Keys::default());
         let adapter_name = adapter_name(data, &mut keys)?;
@@ -99,23 +120,34 @@ impl Planner<'_> {
         let mut sample_keys = keys.clone();
         let classes = self.class_map(cell, data, adapter, &space, &mut keys)?;
         let source = source_layout(&data.name, recipe, adapter, &mut keys)?;
-        let parameters = IndexStage { source, classes, on_bad_frame: *read!(keys, recipe.on_bad_frame) };
+        let parameters =
+            IndexStage { source, classes, on_bad_frame: *read!(keys, recipe.on_bad_frame) };
         let origin = if recipe.adapter == SAMPLE {
             let sample = self.sample(cell, data, adapter, &mut sample_keys);
             keys.add(&sample_keys);
             Origin::Drawn(sample)
         } else {
             let root = self.data_root(data, &mut keys)?;
-            let digest = self.source_digest(&root, &parameters.source).map_err(|error| error.as_usage())?;
+            let digest =
+                self.source_digest(&root, &parameters.source).map_err(|error| error.as_usage())?;
             Origin::Folder { root, digest }
         };
         // Models with another label space share everything but the index: it is named by both.
-        let index = self.index(format!("index {} {space_name}{}", data.name, keys.swept(cell)), &parameters, &origin);
+        let index = self.index(
+            format!("index {} {space_name}{}", data.name, keys.swept(cell)),
+            &parameters,
+            &origin,
+        );
         let label_space = classes_of(&space.value, &mut label_space_keys);
         keys.add(&label_space_keys);
         let image_size = read!(keys, recipe.image_size).height_width();
         let parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
-        let pack = self.pack(format!("pack {}{}", data.name, keys.swept(cell)), &parameters, index, &origin);
+        let pack = self.pack(
+            format!("pack {}{}", data.name, keys.swept(cell)),
+            &parameters,
+            index,
+            &origin,
+        );
         Ok(DataStages {
             name: data.name.clone(),
             index,
@@ -129,13 +161,24 @@ impl Planner<'_> {
         })
     }
 
-    fn sample(&mut self, cell: &Cell, data: &Resolved<DataRecipe>, adapter: &AdapterRecipe, keys: &mut Keys) -> Handle<SampleStage> {
+    fn sample(
+        &mut self,
+        cell: &Cell,
+        data: &Resolved<DataRecipe>,
+        adapter: &AdapterRecipe,
+        keys: &mut Keys,
+    ) -> Handle<SampleStage> {
         let parameters = SampleStage { sample: sample_data(&data.value, adapter, keys) };
         let name = format!("sample {}{}", data.name, keys.swept(cell));
         self.plan.add(NewStage::new(name, &parameters, NoInputs, Resource::Processor))
     }
 
-    fn index(&mut self, name: String, parameters: &IndexStage, origin: &Origin) -> Handle<IndexStage> {
+    fn index(
+        &mut self,
+        name: String,
+        parameters: &IndexStage,
+        origin: &Origin,
+    ) -> Handle<IndexStage> {
         let inputs = match origin {
             Origin::Drawn(sample) => IndexInputs::Sample(sample.output(SampleStage::SAMPLE)),
             Origin::Folder { digest, .. } => IndexInputs::Source(Source::External(*digest)),
@@ -147,7 +190,13 @@ impl Planner<'_> {
         self.plan.add(stage)
     }
 
-    fn pack(&mut self, name: String, parameters: &PackStage, index: Handle<IndexStage>, origin: &Origin) -> Handle<PackStage> {
+    fn pack(
+        &mut self,
+        name: String,
+        parameters: &PackStage,
+        index: Handle<IndexStage>,
+        origin: &Origin,
+    ) -> Handle<PackStage> {
         let sample = match origin {
             Origin::Drawn(sample) => Some(sample.output(SampleStage::SAMPLE)),
             Origin::Folder { .. } => None,
@@ -171,22 +220,36 @@ impl Planner<'_> {
     ) -> Result<ClassMap> {
         let recipe = &data.value;
         if space.value.classes.len() < 2 {
-            return Err(Error::usage(format!("label_space.{} has fewer than two classes", space.name))
-                .hint("the tissue is the last class, instruments stand before it"));
+            return Err(Error::usage(format!(
+                "label_space.{} has fewer than two classes",
+                space.name
+            ))
+            .hint("the tissue is the last class, instruments stand before it"));
         }
         if space.value.classes.len() > MOST_CLASSES {
-            return Err(Error::usage(format!("label_space.{} has more than {MOST_CLASSES} classes", space.name)));
+            return Err(Error::usage(format!(
+                "label_space.{} has more than {MOST_CLASSES} classes",
+                space.name
+            )));
         }
         let mut seen = BTreeSet::new();
-        if let Some(twice) = space.value.classes.iter().find(|class| !seen.insert(normalized(class.as_str()))) {
-            return Err(Error::usage(format!("label_space.{} names the class `{}` twice", space.name, twice.as_str()))
-                .hint("each class has one name, and its place in the list is its number"));
+        if let Some(twice) =
+            space.value.classes.iter().find(|class| !seen.insert(normalized(class.as_str())))
+        {
+            return Err(Error::usage(format!(
+                "label_space.{} names the class `{}` twice",
+                space.name,
+                twice.as_str()
+            ))
+            .hint("each class has one name, and its place in the list is its number"));
         }
         let known = self.experiment.known_classes(cell)?;
         let mut names = BTreeMap::new();
-        for (name, class) in read!(keys, adapter.classes).iter().chain(read!(keys, recipe.classes)) {
+        for (name, class) in read!(keys, adapter.classes).iter().chain(read!(keys, recipe.classes))
+        {
             if !known.contains(class) {
-                let suggestion = surgcam_recipe::file::did_you_mean(class, known.iter().map(String::as_str));
+                let suggestion =
+                    surgcam_recipe::file::did_you_mean(class, known.iter().map(String::as_str));
                 return Err(Error::usage(format!(
                     "data.{} maps `{name}` to `{}`, a class that no label space has{suggestion}",
                     data.name,
@@ -205,13 +268,22 @@ impl Planner<'_> {
         if matches!(self.outside, Outside::Assumed) {
             return Ok(self.project.join(root.as_deref().unwrap_or(Path::new(""))));
         }
-        let hint = format!("set the folder with --set data.{}.root=..., or under [set] in surgcam.toml", data.name);
+        let hint = format!(
+            "set the folder with --set data.{}.root=..., or under [set] in surgcam.toml",
+            data.name
+        );
         let Some(root) = root else {
-            return Err(Error::usage(format!("data.{} has no root: where its pictures lie is not known", data.name)).hint(hint));
+            return Err(Error::usage(format!(
+                "data.{} has no root: where its pictures lie is not known",
+                data.name
+            ))
+            .hint(hint));
         };
         let root = self.project.join(root);
         if !root.is_dir() {
-            return Err(Error::usage(format!("the root of data.{} is no folder", data.name)).at_path(&root).hint(hint));
+            return Err(Error::usage(format!("the root of data.{} is no folder", data.name))
+                .at_path(&root)
+                .hint(hint));
         }
         Ok(root)
     }
@@ -235,34 +307,50 @@ impl Planner<'_> {
 fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> {
     let recipe = &data.value;
     if read!(keys, recipe.adapter).is_empty() {
-        return Err(
-            Error::usage(format!("data.{} names no adapter", data.name)).hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\"")
-        );
+        return Err(Error::usage(format!("data.{} names no adapter", data.name))
+            .hint("add `adapter = \"endovis18\"`, \"cholec80\" or \"sample\""));
     }
     if recipe.adapter != SAMPLE {
         return Ok(recipe.adapter.clone());
     }
     match read!(keys, recipe.layout).as_deref() {
-        None => Err(Error::usage(format!("data.{} draws scenes but names no `layout`", data.name)).hint("add `layout = \"endovis18\"`")),
-        Some("") => Err(Error::usage(format!("data.{} names no adapter", data.name)).hint("add `layout = \"endovis18\"` or \"cholec80\"")),
+        None => Err(Error::usage(format!("data.{} draws scenes but names no `layout`", data.name))
+            .hint("add `layout = \"endovis18\"`")),
+        Some("") => Err(Error::usage(format!("data.{} names no adapter", data.name))
+            .hint("add `layout = \"endovis18\"` or \"cholec80\"")),
         Some(layout) => Ok(layout.to_string()),
     }
 }
 
 fn classes_of(space: &LabelSpaceRecipe, keys: &mut Keys) -> LabelSpace {
-    LabelSpace { classes: read!(keys, space.classes).iter().map(|class| class.as_str().to_string()).collect() }
+    LabelSpace {
+        classes: read!(keys, space.classes)
+            .iter()
+            .map(|class| class.as_str().to_string())
+            .collect(),
+    }
 }
 
 fn hash_folder(store: &Store, root: &Path, source: &SourceLayout) -> Result<Digest> {
     let files = source.source_files(root)?;
     let digests = stat::digests(store, root, &files)?;
-    let listing: String = files.iter().zip(digests).map(|(file, digest)| format!("{digest} {}\n", file.display())).collect();
+    let listing: String = files
+        .iter()
+        .zip(digests)
+        .map(|(file, digest)| format!("{digest} {}\n", file.display()))
+        .collect();
     Ok(Digest::of_bytes(listing.as_bytes()))
 }
 
-fn source_layout(name: &str, recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> Result<SourceLayout> {
+fn source_layout(
+    name: &str,
+    recipe: &DataRecipe,
+    adapter: &AdapterRecipe,
+    keys: &mut Keys,
+) -> Result<SourceLayout> {
     let frames = read!(keys, recipe.frames).clone().or_else(|| read!(keys, adapter.frames).clone());
-    let frames = frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
+    let frames =
+        frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
         return Err(Error::usage(format!("data.{name} names no sequence"))
             .hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"));
@@ -272,16 +360,27 @@ fn source_layout(name: &str, recipe: &DataRecipe, adapter: &AdapterRecipe, keys:
         train: read!(keys, recipe.train).clone(),
         validation: read!(keys, recipe.validation).clone(),
         frames,
-        labels: read!(keys, recipe.labels).clone().unwrap_or_else(|| read!(keys, adapter.labels).clone()),
-        boxes: read!(keys, recipe.boxes).clone().unwrap_or_else(|| read!(keys, adapter.boxes).clone()),
-        captions: read!(keys, recipe.captions).clone().unwrap_or_else(|| read!(keys, adapter.captions).clone()),
-        interactions: read!(keys, recipe.interactions).clone().unwrap_or_else(|| read!(keys, adapter.interactions).clone()),
-        frame_step: read!(keys, recipe.frame_step).unwrap_or_else(|| *read!(keys, adapter.frame_step)).get() as u32,
+        labels: read!(keys, recipe.labels)
+            .clone()
+            .unwrap_or_else(|| read!(keys, adapter.labels).clone()),
+        boxes: read!(keys, recipe.boxes)
+            .clone()
+            .unwrap_or_else(|| read!(keys, adapter.boxes).clone()),
+        captions: read!(keys, recipe.captions)
+            .clone()
+            .unwrap_or_else(|| read!(keys, adapter.captions).clone()),
+        interactions: read!(keys, recipe.interactions)
+            .clone()
+            .unwrap_or_else(|| read!(keys, adapter.interactions).clone()),
+        frame_step: read!(keys, recipe.frame_step)
+            .unwrap_or_else(|| *read!(keys, adapter.frame_step))
+            .get() as u32,
     })
 }
 
 fn sample_data(recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> SampleData {
-    let sequences: BTreeSet<u32> = read!(keys, recipe.train).iter().chain(read!(keys, recipe.validation)).copied().collect();
+    let sequences: BTreeSet<u32> =
+        read!(keys, recipe.train).iter().chain(read!(keys, recipe.validation)).copied().collect();
     SampleData {
         layout: *read!(keys, adapter.layout),
         sequences: sequences.into_iter().collect(),

@@ -14,7 +14,11 @@ pub(super) fn flattened(table: &toml::Table) -> Vec<(String, toml::Value)> {
     for (name, value) in table {
         match value {
             toml::Value::Table(inner) if !is_range(inner) => {
-                leaves.extend(flattened(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+                leaves.extend(
+                    flattened(inner)
+                        .into_iter()
+                        .map(|(inner, value)| (format!("{name}.{inner}"), value)),
+                );
             }
             leaf => leaves.push((name.clone(), leaf.clone())),
         }

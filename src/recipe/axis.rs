@@ -22,19 +22,21 @@ pub(super) struct Axis {
 impl Axis {
     /// The axis of one key that has these values.
     pub(super) fn list(name: String, values: Vec<toml::Value>) -> Self {
-        let points = values.into_iter().map(|value| Assignment::from([(name.clone(), value)])).collect();
+        let points =
+            values.into_iter().map(|value| Assignment::from([(name.clone(), value)])).collect();
         Axis { names: vec![name], points }
     }
 
     /// Reads a `[[matrix.zip]]`: lists of one length whose values change together.
     pub(super) fn zipped(table: &toml::Table, room: &mut Room) -> Result<Axis> {
         if table.is_empty() {
-            return Err(
-                Error::usage("a [[matrix.zip]] names nothing that turns").hint("write its keys below, each with a list, or take it out")
-            );
+            return Err(Error::usage("a [[matrix.zip]] names nothing that turns")
+                .hint("write its keys below, each with a list, or take it out"));
         }
-        let lists =
-            flattened(table).into_iter().map(|(name, value)| Ok((values(&name, &value, room)?, name))).collect::<Result<Vec<_>>>()?;
+        let lists = flattened(table)
+            .into_iter()
+            .map(|(name, value)| Ok((values(&name, &value, room)?, name)))
+            .collect::<Result<Vec<_>>>()?;
         let length = lists.first().map_or(0, |(values, _)| values.len());
         if let Some((values, name)) = lists.iter().find(|(values, _)| values.len() != length) {
             return Err(Error::usage(format!(
@@ -43,16 +45,25 @@ impl Axis {
                 values.len()
             )));
         }
-        let point = |position: usize| lists.iter().map(|(values, name)| (name.clone(), values[position].clone())).collect();
-        Ok(Axis { names: lists.iter().map(|(_, name)| name.clone()).collect(), points: (0..length).map(point).collect() })
+        let point = |position: usize| {
+            lists.iter().map(|(values, name)| (name.clone(), values[position].clone())).collect()
+        };
+        Ok(Axis {
+            names: lists.iter().map(|(_, name)| name.clone()).collect(),
+            points: (0..length).map(point).collect(),
+        })
     }
 
     /// Reads `[matrix.cases]`: sets of values, each with a name.
     pub(super) fn named_cases(cases: &toml::Value) -> Result<Axis> {
-        let wrong = || Error::usage("the matrix's `cases` are no tables").hint("write [matrix.cases.NAME] and its values below");
+        let wrong = || {
+            Error::usage("the matrix's `cases` are no tables")
+                .hint("write [matrix.cases.NAME] and its values below")
+        };
         let mut points = Vec::new();
         for (name, values) in cases.as_table().ok_or_else(wrong)? {
-            let mut point: Assignment = flattened(values.as_table().ok_or_else(wrong)?).into_iter().collect();
+            let mut point: Assignment =
+                flattened(values.as_table().ok_or_else(wrong)?).into_iter().collect();
             point.insert(CASE.into(), toml::Value::String(name.clone()));
             points.push(point);
         }
@@ -77,8 +88,10 @@ impl Default for Room {
 impl Room {
     fn take(&mut self, values: usize) -> Result<()> {
         self.0 = self.0.checked_sub(values).ok_or_else(|| {
-            Error::usage(format!("the axes of the matrix have more than {MOST_VALUES} values together"))
-                .hint(format!("sweep fewer values at once: a matrix has at most {MOST_CELLS} cells"))
+            Error::usage(format!(
+                "the axes of the matrix have more than {MOST_VALUES} values together"
+            ))
+            .hint(format!("sweep fewer values at once: a matrix has at most {MOST_CELLS} cells"))
         })?;
         Ok(())
     }
@@ -90,8 +103,13 @@ pub(super) fn values(name: &str, value: &toml::Value, room: &mut Room) -> Result
         toml::Value::Array(values) => values.clone(),
         toml::Value::Table(range) if is_range(range) => range_values(name, range)?,
         other => {
-            return Err(Error::usage(format!("the matrix's `{name}` is {}, a list or a range is expected", shortened(other)))
-                .hint(format!("write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}")));
+            return Err(Error::usage(format!(
+                "the matrix's `{name}` is {}, a list or a range is expected",
+                shortened(other)
+            ))
+            .hint(format!(
+                "write {name} = [...], or {name} = {{ from = 0.1, to = 0.9, step = 0.1 }}"
+            )));
         }
     };
     room.take(values.len())?;

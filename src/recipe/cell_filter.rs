@@ -44,24 +44,41 @@ impl CellFilter {
     /// Whether the cell has one of the filter's values on every axis that the filter names. A
     /// filter that names no axis matches every cell.
     pub fn matches(&self, assignment: &Assignment) -> bool {
-        self.0.iter().all(|(name, values)| assignment.get(name).is_some_and(|value| values.iter().any(|expected| is_same(value, expected))))
+        self.0.iter().all(|(name, values)| {
+            assignment
+                .get(name)
+                .is_some_and(|value| values.iter().any(|expected| is_same(value, expected)))
+        })
     }
 
     /// Fails if the filter names an axis or a value that the matrix does not have. `given` are the
     /// matrix's values with their axes. The message begins with `what`, as in "the matrix
     /// excludes".
-    pub fn check<'a>(&self, what: &str, given: impl Iterator<Item = (&'a String, &'a toml::Value)> + Clone) -> Result<()> {
+    pub fn check<'a>(
+        &self,
+        what: &str,
+        given: impl Iterator<Item = (&'a String, &'a toml::Value)> + Clone,
+    ) -> Result<()> {
         for (name, values) in &self.0 {
-            let of_axis: Vec<&toml::Value> = given.clone().filter(|(known, _)| *known == name).map(|(_, value)| value).collect();
+            let of_axis: Vec<&toml::Value> =
+                given.clone().filter(|(known, _)| *known == name).map(|(_, value)| value).collect();
             if of_axis.is_empty() {
                 let suggestion = did_you_mean(name, given.clone().map(|(name, _)| name.as_str()));
-                return Err(Error::usage(format!("{what} values of `{}`, which the matrix does not sweep{suggestion}", shortened(name))));
+                return Err(Error::usage(format!(
+                    "{what} values of `{}`, which the matrix does not sweep{suggestion}",
+                    shortened(name)
+                )));
             }
-            if let Some(unknown) = values.iter().find(|value| !of_axis.iter().any(|known| is_same(known, value))) {
+            if let Some(unknown) =
+                values.iter().find(|value| !of_axis.iter().any(|known| is_same(known, value)))
+            {
                 let names = of_axis.iter().filter_map(|value| value.as_str());
-                let suggestion = unknown.as_str().map(|name| did_you_mean(name, names)).unwrap_or_default();
+                let suggestion =
+                    unknown.as_str().map(|name| did_you_mean(name, names)).unwrap_or_default();
                 let unknown = shortened(unknown);
-                return Err(Error::usage(format!("{what} `{name} = {unknown}`, a value that the matrix does not have{suggestion}")));
+                return Err(Error::usage(format!(
+                    "{what} `{name} = {unknown}`, a value that the matrix does not have{suggestion}"
+                )));
             }
         }
         Ok(())
@@ -86,9 +103,14 @@ mod tests {
 
     #[test]
     fn a_filter_wants_one_value_of_every_axis_that_it_names() {
-        let filter: CellFilter = "model = 'gc-d'\nextraction.roi_threshold = [0.3, 1]".parse::<toml::Table>().unwrap().into();
+        let filter: CellFilter = "model = 'gc-d'\nextraction.roi_threshold = [0.3, 1]"
+            .parse::<toml::Table>()
+            .unwrap()
+            .into();
         assert!(filter.matches(&assignment("model = 'gc-d'\n'extraction.roi_threshold' = 0.3")));
-        assert!(filter.matches(&assignment("model = 'gc-d'\n'extraction.roi_threshold' = 1.0\nextraction = 'sl-fe'")));
+        assert!(filter.matches(&assignment(
+            "model = 'gc-d'\n'extraction.roi_threshold' = 1.0\nextraction = 'sl-fe'"
+        )));
         assert!(!filter.matches(&assignment("model = 'gc-a'\n'extraction.roi_threshold' = 0.3")));
         assert!(!filter.matches(&assignment("model = 'gc-d'")));
         assert!(CellFilter::default().matches(&assignment("model = 'gc-d'")));

@@ -68,16 +68,25 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
         return Ok(shipped);
     }
     if direct.is_dir() {
-        return Err(Error::usage(format!("`{}` is a folder, an experiment is a TOML file", shortened(name))).hint(
-            match names_in(&direct).first() {
-                Some(first) => format!("name one of the files in it, as in {}", direct.join(format!("{first}.toml")).display()),
-                None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
-            },
-        ));
+        return Err(Error::usage(format!(
+            "`{}` is a folder, an experiment is a TOML file",
+            shortened(name)
+        ))
+        .hint(match names_in(&direct).first() {
+            Some(first) => format!(
+                "name one of the files in it, as in {}",
+                direct.join(format!("{first}.toml")).display()
+            ),
+            None => format!("the experiments there are: {}", names_in(&folder).join(", ")),
+        }));
     }
     let known = names_in(&folder);
     let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-    let what = format!("there is no file `{}` and no experiment of that name in {}{suggestion}", shortened(name), folder.display());
+    let what = format!(
+        "there is no file `{}` and no experiment of that name in {}{suggestion}",
+        shortened(name),
+        folder.display()
+    );
     Err(Error::usage(what).hint(match known.as_slice() {
         [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md), or make a project with experiments: \
                `surgcam init DIR`"
@@ -90,7 +99,8 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
 fn names_in(folder: &Path) -> Vec<String> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    let names: BTreeSet<String> = files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    let names: BTreeSet<String> =
+        files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     names.into_iter().collect()
 }
 
@@ -101,18 +111,30 @@ impl Experiment {
         let mut library = Library::load(&project.join("recipes"))?;
         let checked = file::read(path)?;
         library.add(&checked);
-        let table = |name: &str| checked.table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let table = |name: &str| {
+            checked.table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default()
+        };
         let own = library.aim(&overrides::from_set(&checked, Rank::Experiment)?)?;
         let outer = library.aim(outer)?;
         let recipe = experiment_recipe(&checked, &own, &outer)?;
         let name = match &recipe.name {
             Some(name) => name.as_str().to_string(),
-            None => return Err(Error::usage("the experiment has no name").at_path(path).hint("add `name = \"...\"` under [experiment]")),
+            None => {
+                return Err(Error::usage("the experiment has no name")
+                    .at_path(path)
+                    .hint("add `name = \"...\"` under [experiment]"));
+            }
         };
         let matrix = Matrix::new(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
-        matrix.check_filter(&recipe.heads_for, "experiment.heads_for wants").map_err(|error| error.at_path(path))?;
+        matrix
+            .check_filter(&recipe.heads_for, "experiment.heads_for wants")
+            .map_err(|error| error.at_path(path))?;
         let assignments = matrix.assignments().map_err(|error| error.at_path(path))?;
-        let cells = assignments.into_iter().map(cell).collect::<Result<Vec<_>>>().map_err(|error| error.at_path(path))?;
+        let cells = assignments
+            .into_iter()
+            .map(cell)
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| error.at_path(path))?;
         let swept = swept_keys(&matrix, &checked, &library)?;
         let axes = matrix.columns();
         Ok(Experiment {
@@ -153,31 +175,55 @@ impl Experiment {
     /// All overrides as text. Two plans are the same if this text and the keys of their stages are
     /// the same.
     pub fn layers_text(&self) -> String {
-        let line = |found: &AimedOverride| format!("{:?} {} {}\n", found.target, found.value, found.origin);
+        let line = |found: &AimedOverride| {
+            format!("{:?} {} {}\n", found.target, found.value, found.origin)
+        };
         self.own.iter().chain(&self.outer).map(line).collect()
     }
 
     fn origin(&self, axis: &str, value: &toml::Value) -> String {
-        format!("{} ({axis} = {})", self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()), shortened(value))
+        format!(
+            "{} ({axis} = {})",
+            self.swept.get(axis).map_or("[matrix]", |swept| swept.place.as_str()),
+            shortened(value)
+        )
     }
 
     /// Those values of a cell that are about the recipes of a section.
-    fn assigned<'a>(&'a self, cell: &'a Cell, section: Section) -> impl Iterator<Item = (&'a String, &'a toml::Value, &'a Target)> {
+    fn assigned<'a>(
+        &'a self,
+        cell: &'a Cell,
+        section: Section,
+    ) -> impl Iterator<Item = (&'a String, &'a toml::Value, &'a Target)> {
         cell.assignment.iter().filter_map(move |(axis, value)| {
             let target = &self.swept.get(axis)?.target;
-            let (Target::Every { section: of, .. } | Target::One { section: of, .. }) = target else { return None };
+            let (Target::Every { section: of, .. } | Target::One { section: of, .. }) = target
+            else {
+                return None;
+            };
             (*of == section).then_some((axis, value, target))
         })
     }
 
     /// Resolves a recipe by merging all its layers, among them the values of the cell.
-    fn resolve_layers<T>(&self, cell: Option<&Cell>, section: Section, name: &str) -> Result<Resolved<T>>
+    fn resolve_layers<T>(
+        &self,
+        cell: Option<&Cell>,
+        section: Section,
+        name: &str,
+    ) -> Result<Resolved<T>>
     where
         T: Default + Serialize + DeserializeOwned,
     {
         let mut all = self.own.clone();
-        for (axis, value, target) in cell.into_iter().flat_map(|cell| self.assigned(cell, section)) {
-            all.push(AimedOverride { target: target.clone(), value: value.clone(), rank: Rank::Cell, origin: self.origin(axis, value) });
+        for (axis, value, target) in cell.into_iter().flat_map(|cell| self.assigned(cell, section))
+        {
+            all.push(AimedOverride {
+                target: target.clone(),
+                value: value.clone(),
+                rank: Rank::Cell,
+                origin: self.origin(axis, value),
+            });
         }
         all.extend(self.outer.iter().cloned());
         self.library.resolve(section, name, &all)
@@ -187,7 +233,10 @@ impl Experiment {
     where
         T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let values: String = self.assigned(cell, section).map(|(axis, value, _)| format!("{axis}={value};")).collect();
+        let values: String = self
+            .assigned(cell, section)
+            .map(|(axis, value, _)| format!("{axis}={value};"))
+            .collect();
         self.resolved.get(section, name, values.clone(), || {
             if !values.is_empty()
                 && let Some(patched) = self.patched(cell, section, name)?
@@ -205,7 +254,9 @@ impl Experiment {
     where
         T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let base = self.resolved.get::<T>(section, name, "without the cell".into(), || self.resolve_layers(None, section, name));
+        let base = self.resolved.get::<T>(section, name, "without the cell".into(), || {
+            self.resolve_layers(None, section, name)
+        });
         let Ok(base) = base else { return Ok(None) };
         let Ok(mut table) = toml::Table::try_from(&base.value) else { return Ok(None) };
         let mut origins = base.origins.clone();
@@ -213,7 +264,8 @@ impl Experiment {
             let Target::Every { key, .. } = target else { return Ok(None) };
             let [key] = key.as_slice() else { return Ok(None) };
             let is_overridden = self.outer.iter().any(|outer| match &outer.target {
-                Target::Every { section: of, key: outer } | Target::One { section: of, key: outer, .. } => {
+                Target::Every { section: of, key: outer }
+                | Target::One { section: of, key: outer, .. } => {
                     *of == section && outer.first() == Some(key)
                 }
                 _ => false,
@@ -250,9 +302,13 @@ impl Experiment {
         for name in &self.recipe.heads {
             let head = self.head(cell, name)?;
             if let Some(other) = heads.insert(head.value.task, head) {
-                let task = serde_json::to_string(&other.value.task).unwrap_or_default().replace('"', "");
-                return Err(Error::usage(format!("experiment.heads has two heads for the task {task}: {} and {name}", other.name))
-                    .hint("sweep them: `head = [...]` under [matrix]"));
+                let task =
+                    serde_json::to_string(&other.value.task).unwrap_or_default().replace('"', "");
+                return Err(Error::usage(format!(
+                    "experiment.heads has two heads for the task {task}: {} and {name}",
+                    other.name
+                ))
+                .hint("sweep them: `head = [...]` under [matrix]"));
             }
         }
         if let Some(name) = &cell.head {
@@ -277,26 +333,44 @@ impl Experiment {
     pub fn known_classes(&self, cell: &Cell) -> Result<BTreeSet<String>> {
         let mut known = BTreeSet::new();
         for name in self.library.names(Section::LabelSpace) {
-            known.extend(self.label_space(cell, &name)?.value.classes.iter().map(|class| class.as_str().to_string()));
+            known.extend(
+                self.label_space(cell, &name)?
+                    .value
+                    .classes
+                    .iter()
+                    .map(|class| class.as_str().to_string()),
+            );
         }
         Ok(known)
     }
 }
 
-fn experiment_recipe(checked: &CheckedFile, own: &[AimedOverride], outer: &[AimedOverride]) -> Result<ExperimentRecipe> {
-    let mut figment = Figment::from(Layer::of_defaults(&ExperimentRecipe::default(), "experiments")?);
+fn experiment_recipe(
+    checked: &CheckedFile,
+    own: &[AimedOverride],
+    outer: &[AimedOverride],
+) -> Result<ExperimentRecipe> {
+    let mut figment =
+        Figment::from(Layer::of_defaults(&ExperimentRecipe::default(), "experiments")?);
     if let Some(table) = checked.table.get("experiment").and_then(toml::Value::as_table) {
-        figment = figment.merge(Layer { origin: checked.path.display().to_string(), table: table.clone() });
+        figment = figment
+            .merge(Layer { origin: checked.path.display().to_string(), table: table.clone() });
     }
     for found in own.iter().chain(outer) {
         if let Target::Experiment { key } = &found.target {
             figment = figment.merge(Layer::of_value(&found.origin, key, &found.value));
         }
     }
-    figment.extract().map_err(|error| layer::explained(error, &["experiment"]).at_path(&checked.path))
+    figment
+        .extract()
+        .map_err(|error| layer::explained(error, &["experiment"]).at_path(&checked.path))
 }
 
-fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Result<BTreeMap<String, SweptKey>> {
+fn swept_keys(
+    matrix: &Matrix,
+    checked: &CheckedFile,
+    library: &Library,
+) -> Result<BTreeMap<String, SweptKey>> {
     let mut swept = BTreeMap::new();
     for axis in matrix.assigned_names().filter(|axis| axis.contains('.')) {
         if !swept.contains_key(axis) {
@@ -304,9 +378,14 @@ fn swept_keys(matrix: &Matrix, checked: &CheckedFile, library: &Library) -> Resu
             let place = checked.place_of("matrix", &path);
             let target = target(&path, &place, |section| library.names(section))?;
             if !matches!(target, Target::Every { .. } | Target::One { .. }) {
-                return Err(Error::usage(format!("the matrix sweeps `{}`, which is no value of a recipe", shortened(axis)))
-                    .at(place)
-                    .hint("sweep values of model, data, extraction, head, adapter or label_space recipes"));
+                return Err(Error::usage(format!(
+                    "the matrix sweeps `{}`, which is no value of a recipe",
+                    shortened(axis)
+                ))
+                .at(place)
+                .hint(
+                    "sweep values of model, data, extraction, head, adapter or label_space recipes",
+                ));
             }
             swept.insert(axis.clone(), SweptKey { target, place });
         }
@@ -318,10 +397,14 @@ fn cell(assignment: Assignment) -> Result<Cell> {
     let name = |axis: &str| match assignment.get(axis) {
         None => Ok(None),
         Some(toml::Value::String(name)) => Ok(Some(name.clone())),
-        Some(other) => Err(Error::usage(format!("the matrix's `{axis}` has {}, the name of a recipe is expected", shortened(other)))),
+        Some(other) => Err(Error::usage(format!(
+            "the matrix's `{axis}` has {}, the name of a recipe is expected",
+            shortened(other)
+        ))),
     };
     let Some(model) = name("model")? else {
-        return Err(Error::usage("the matrix names no model, so it has no cell").hint("add `model = [\"gc-d\"]` under [matrix]"));
+        return Err(Error::usage("the matrix names no model, so it has no cell")
+            .hint("add `model = [\"gc-d\"]` under [matrix]"));
     };
     Ok(Cell { model, extraction: name("extraction")?, head: name("head")?, assignment })
 }

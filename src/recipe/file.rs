@@ -104,17 +104,27 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<CheckedFile
     toml::from_str::<T>(text).map_err(located)?;
     let table = text.parse::<toml::Table>().map_err(located)?;
     check_keys(&table, 1).map_err(|error| error.at_path(path))?;
-    Ok(CheckedFile { path: path.to_path_buf(), table, text: text.to_string(), keys: OnceLock::new() })
+    Ok(CheckedFile {
+        path: path.to_path_buf(),
+        table,
+        text: text.to_string(),
+        keys: OnceLock::new(),
+    })
 }
 
 /// Refuses keys that are too long or lie too deep. The path of a key holds all keys above it, so a
 /// few long or deep keys could make very many long paths.
 fn check_keys(table: &toml::Table, depth: usize) -> Result<()> {
     if depth > DEEPEST_TABLE {
-        return Err(Error::usage(format!("it has more than {DEEPEST_TABLE} tables within each other")));
+        return Err(Error::usage(format!(
+            "it has more than {DEEPEST_TABLE} tables within each other"
+        )));
     }
     if let Some(key) = table.keys().find(|key| key.len() > LONGEST_KEY) {
-        return Err(Error::usage(format!("its key `{}` is longer than {LONGEST_KEY} bytes", shortened(key))));
+        return Err(Error::usage(format!(
+            "its key `{}` is longer than {LONGEST_KEY} bytes",
+            shortened(key)
+        )));
     }
     table.values().try_for_each(|value| check_keys_within(value, depth))
 }
@@ -122,7 +132,9 @@ fn check_keys(table: &toml::Table, depth: usize) -> Result<()> {
 fn check_keys_within(value: &toml::Value, depth: usize) -> Result<()> {
     match value {
         toml::Value::Table(inner) => check_keys(inner, depth + 1),
-        toml::Value::Array(values) => values.iter().try_for_each(|value| check_keys_within(value, depth)),
+        toml::Value::Array(values) => {
+            values.iter().try_for_each(|value| check_keys_within(value, depth))
+        }
         _ => Ok(()),
     }
 }
@@ -163,7 +175,9 @@ mod tests {
     fn a_key_is_found_however_it_is_dotted() {
         let text = "[set]\nextraction.pool = 32\n[matrix]\n\"extraction.roi_threshold\" = [0.1]\nmodel = [\"a\"]\n";
         let checked = parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
-        let place = |table: &str, path: &str| checked.place_of(table, &path.split('.').map(String::from).collect::<Vec<_>>());
+        let place = |table: &str, path: &str| {
+            checked.place_of(table, &path.split('.').map(String::from).collect::<Vec<_>>())
+        };
         assert_eq!(place("set", "extraction.pool"), "x.toml:2");
         assert_eq!(place("matrix", "extraction.roi_threshold"), "x.toml:4");
         assert_eq!(place("matrix", "head"), "x.toml");
@@ -181,8 +195,13 @@ mod tests {
 
     #[test]
     fn keys_that_would_make_endless_paths_are_refused() {
-        assert!(error_of(&format!("[set.{}]\nx = 1", "k".repeat(200))).contains("longer than 100 bytes"));
-        assert!(error_of(&format!("[set{}]\nx = 1", ".k".repeat(20))).contains("more than 16 tables"));
+        assert!(
+            error_of(&format!("[set.{}]\nx = 1", "k".repeat(200)))
+                .contains("longer than 100 bytes")
+        );
+        assert!(
+            error_of(&format!("[set{}]\nx = 1", ".k".repeat(20))).contains("more than 16 tables")
+        );
     }
 
     #[test]

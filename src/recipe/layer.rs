@@ -21,8 +21,9 @@ impl Layer {
     /// The lowest layer, which holds the defaults. A message about it calls it "the defaults of
     /// `what`".
     pub(super) fn of_defaults(defaults: &impl Serialize, what: &str) -> Result<Self> {
-        let table =
-            toml::Table::try_from(defaults).map_err(|error| Error::failure(format!("the defaults of {what} are no TOML: {error}")))?;
+        let table = toml::Table::try_from(defaults).map_err(|error| {
+            Error::failure(format!("the defaults of {what} are no TOML: {error}"))
+        })?;
         Ok(Layer { origin: BUILT_IN.into(), table })
     }
 
@@ -31,7 +32,9 @@ impl Layer {
         let Some((first, deeper)) = key.split_first() else {
             return Layer { origin: origin.into(), table: toml::Table::new() };
         };
-        let within = |value, part: &String| toml::Value::Table(toml::Table::from_iter([(part.clone(), value)]));
+        let within = |value, part: &String| {
+            toml::Value::Table(toml::Table::from_iter([(part.clone(), value)]))
+        };
         let value = deeper.iter().rev().fold(value.clone(), within);
         Layer { origin: origin.into(), table: toml::Table::from_iter([(first.clone(), value)]) }
     }
@@ -51,7 +54,8 @@ impl Provider for Layer {
 /// Makes an error of a mistake in a merged value. It names the layer that the value comes from and
 /// the whole path of the key, which begins with the parts in `above`.
 pub(super) fn explained(error: figment::Error, above: &[&str]) -> Error {
-    let path: Vec<&str> = above.iter().copied().chain(error.path.iter().map(String::as_str)).collect();
+    let path: Vec<&str> =
+        above.iter().copied().chain(error.path.iter().map(String::as_str)).collect();
     let explained = spelling::explained(&format!("{} (in `{}`)", error.kind, path.join(".")));
     match &error.metadata {
         Some(metadata) => explained.at(metadata.name.as_ref()),

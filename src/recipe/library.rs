@@ -51,8 +51,18 @@ impl Library {
         let mut mistakes = Vec::new();
         for entry in walkdir::WalkDir::new(recipes).sort_by_file_name() {
             match entry.at_path("list the recipes", recipes).map_err(Error::as_usage) {
-                Ok(entry) if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "toml") => {
-                    mistakes.extend(file::read(entry.path()).and_then(|checked| library.add_new(&checked)).err());
+                Ok(entry)
+                    if entry.file_type().is_file()
+                        && entry
+                            .path()
+                            .extension()
+                            .is_some_and(|extension| extension == "toml") =>
+                {
+                    mistakes.extend(
+                        file::read(entry.path())
+                            .and_then(|checked| library.add_new(&checked))
+                            .err(),
+                    );
                 }
                 Ok(_) => {}
                 Err(mistake) => mistakes.push(mistake),
@@ -66,9 +76,12 @@ impl Library {
     fn add_new(&mut self, checked: &CheckedFile) -> Result<()> {
         for (section, name, _) in recipes_of(checked) {
             if let Some(first) = self.origin(section, name.as_str()) {
-                return Err(Error::usage(format!("`{}.{name}` is already in {first}", section.name()))
-                    .at_path(&checked.path)
-                    .hint("give one of the two another name"));
+                return Err(Error::usage(format!(
+                    "`{}.{name}` is already in {first}",
+                    section.name()
+                ))
+                .at_path(&checked.path)
+                .hint("give one of the two another name"));
             }
         }
         self.add(checked);
@@ -96,12 +109,18 @@ impl Library {
 
     /// Section and name of every recipe, and the last of the files that say something about it.
     pub fn recipes(&self) -> impl Iterator<Item = (Section, &str, &str)> {
-        self.recipes.iter().filter_map(|((section, name), layers)| Some((*section, name.as_str(), layers.last()?.origin.as_str())))
+        self.recipes.iter().filter_map(|((section, name), layers)| {
+            Some((*section, name.as_str(), layers.last()?.origin.as_str()))
+        })
     }
 
     /// The names of all recipes of a section.
     pub fn names(&self, section: Section) -> Vec<String> {
-        self.recipes.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.to_string()).collect()
+        self.recipes
+            .keys()
+            .filter(|(of, _)| *of == section)
+            .map(|(_, name)| name.to_string())
+            .collect()
     }
 
     /// Finds out what each override is about. Fails if one is about nothing that there is.
@@ -110,7 +129,12 @@ impl Library {
             .iter()
             .map(|found| {
                 let target = target(&found.path, &found.origin, |section| self.names(section))?;
-                Ok(AimedOverride { target, value: found.value.clone(), rank: found.rank, origin: found.origin.clone() })
+                Ok(AimedOverride {
+                    target,
+                    value: found.value.clone(),
+                    rank: found.rank,
+                    origin: found.origin.clone(),
+                })
             })
             .collect()
     }
@@ -124,7 +148,11 @@ impl Library {
             let Some(layers) = self.layers(section, current) else {
                 let known = self.names(section);
                 let suggestion = did_you_mean(current, known.iter().map(String::as_str));
-                let what = format!("there is no {} recipe `{}`{suggestion}", section.name(), shortened(current));
+                let what = format!(
+                    "there is no {} recipe `{}`{suggestion}",
+                    section.name(),
+                    shortened(current)
+                );
                 let Some(child) = chain.get(1) else { return Err(Error::usage(what)) };
                 let error = Error::usage(format!("{what} (`{child}` extends it)"));
                 return Err(match self.origin(section, child) {
@@ -132,13 +160,23 @@ impl Library {
                     None => error,
                 });
             };
-            let parent = layers.iter().rev().find_map(|layer| layer.table.get("extends")).and_then(toml::Value::as_str);
+            let parent = layers
+                .iter()
+                .rev()
+                .find_map(|layer| layer.table.get("extends"))
+                .and_then(toml::Value::as_str);
             match parent {
                 Some(parent) if chain.iter().any(|name| name == parent) => {
-                    return Err(Error::usage(format!("the {} recipe `{parent}` extends itself", section.name())));
+                    return Err(Error::usage(format!(
+                        "the {} recipe `{parent}` extends itself",
+                        section.name()
+                    )));
                 }
                 Some(_) if chain.len() == LONGEST_CHAIN => {
-                    return Err(Error::usage(format!("the {} recipe `{name}` extends more than {LONGEST_CHAIN} others", section.name())));
+                    return Err(Error::usage(format!(
+                        "the {} recipe `{name}` extends more than {LONGEST_CHAIN} others",
+                        section.name()
+                    )));
                 }
                 Some(parent) => chain.insert(0, parent.to_string()),
                 None => return Ok(chain),
@@ -149,12 +187,20 @@ impl Library {
     /// Merges all layers of a recipe: the defaults, what the files say about its ancestors and
     /// about the recipe itself, and the overrides, which must be given in rising order of their
     /// ranks.
-    pub fn resolve<T>(&self, section: Section, name: &str, overrides: &[AimedOverride]) -> Result<Resolved<T>>
+    pub fn resolve<T>(
+        &self,
+        section: Section,
+        name: &str,
+        overrides: &[AimedOverride],
+    ) -> Result<Resolved<T>>
     where
         T: Default + Serialize + DeserializeOwned,
     {
         let chain = self.chain(section, name)?;
-        let mut figment = Figment::from(Layer::of_defaults(&T::default(), &format!("{} recipes", section.name()))?);
+        let mut figment = Figment::from(Layer::of_defaults(
+            &T::default(),
+            &format!("{} recipes", section.name()),
+        )?);
         for ancestor in &chain {
             for layer in self.layers(section, ancestor).into_iter().flatten() {
                 figment = figment.merge(layer.clone());
@@ -163,16 +209,25 @@ impl Library {
         for layer in self.override_layers(section, &chain, overrides) {
             figment = figment.merge(layer);
         }
-        let value = figment.extract().map_err(|error| layer::explained(error, &[section.name(), name]))?;
-        let origins =
-            section.keys().iter().filter_map(|key| Some((key.to_string(), figment.find_metadata(key)?.name.to_string()))).collect();
+        let value =
+            figment.extract().map_err(|error| layer::explained(error, &[section.name(), name]))?;
+        let origins = section
+            .keys()
+            .iter()
+            .filter_map(|key| Some((key.to_string(), figment.find_metadata(key)?.name.to_string())))
+            .collect();
         Ok(Resolved { name: name.to_string(), value, origins })
     }
 
     /// The overrides that concern a recipe, each as a layer. Among overrides of one rank, those of
     /// all recipes come before those of one recipe. An override of an ancestor holds for a recipe
     /// unless the recipe, or one between the two, gives the value itself.
-    fn override_layers(&self, section: Section, chain: &[String], overrides: &[AimedOverride]) -> Vec<Layer> {
+    fn override_layers(
+        &self,
+        section: Section,
+        chain: &[String],
+        overrides: &[AimedOverride],
+    ) -> Vec<Layer> {
         let says_otherwise = |descendants: &[String], key: &[String]| {
             let tables = descendants.iter().filter_map(|name| self.layers(section, name)).flatten();
             tables.into_iter().any(|layer| says(&layer.table, key))
@@ -187,12 +242,19 @@ impl Library {
                 group
                     .iter()
                     .filter_map(move |found| match &found.target {
-                        Target::One { section: of, recipe, key } if *of == section && recipe == ancestor => Some((found, key)),
+                        Target::One { section: of, recipe, key }
+                            if *of == section && recipe == ancestor =>
+                        {
+                            Some((found, key))
+                        }
                         _ => None,
                     })
                     .filter(move |(_, key)| !says_otherwise(&chain[place + 1..], key))
             });
-            layers.extend(wide.chain(named).map(|(found, key)| Layer::of_value(&found.origin, key, &found.value)));
+            layers.extend(
+                wide.chain(named)
+                    .map(|(found, key)| Layer::of_value(&found.origin, key, &found.value)),
+            );
         }
         layers
     }
@@ -202,10 +264,9 @@ impl Library {
 fn recipes_of(checked: &CheckedFile) -> impl Iterator<Item = (Section, Name, &toml::Table)> {
     Section::ALL.into_iter().flat_map(|section| {
         let recipes = checked.table.get(section.name()).and_then(toml::Value::as_table);
-        recipes
-            .into_iter()
-            .flatten()
-            .filter_map(move |(name, recipe)| Some((section, Name::try_from(name.clone()).ok()?, recipe.as_table()?)))
+        recipes.into_iter().flatten().filter_map(move |(name, recipe)| {
+            Some((section, Name::try_from(name.clone()).ok()?, recipe.as_table()?))
+        })
     })
 }
 
@@ -235,7 +296,8 @@ mod tests {
     const TWO_MODELS: &str = "[model.parent]\nepochs = 7\nbatch_size = 8\n[model.child]\nextends = \"parent\"\nepochs = 3\n";
 
     fn resolve(library: &Library, name: &str, arguments: &[&str]) -> Result<Resolved<ModelRecipe>> {
-        let overrides: Vec<Override> = arguments.iter().map(|argument| from_argument(argument)).collect::<Result<_>>()?;
+        let overrides: Vec<Override> =
+            arguments.iter().map(|argument| from_argument(argument)).collect::<Result<_>>()?;
         library.resolve(Section::Model, name, &library.aim(&overrides)?)
     }
 
@@ -255,20 +317,29 @@ mod tests {
         let arguments = ["model.parent.epochs=20", "model.epochs=10"];
         assert_eq!(resolve(&library, "parent", &arguments).unwrap().value.epochs.get(), 20);
         assert_eq!(resolve(&library, "child", &["model.parent.seed=5"]).unwrap().value.seed, 5);
-        assert_eq!(resolve(&library, "child", &["model.parent.epochs=20"]).unwrap().value.epochs.get(), 3, "it says so itself");
+        assert_eq!(
+            resolve(&library, "child", &["model.parent.epochs=20"]).unwrap().value.epochs.get(),
+            3,
+            "it says so itself"
+        );
     }
 
     #[test]
     fn a_bad_override_is_named_with_its_argument() {
         let library = library(TWO_MODELS);
         let error = resolve(&library, "child", &["model.epochs=0"]).unwrap_err().to_string();
-        assert!(error.starts_with("--set model.epochs=0:") && error.contains("from 1 to 1000000"), "{error}");
+        assert!(
+            error.starts_with("--set model.epochs=0:") && error.contains("from 1 to 1000000"),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_unknown_recipe_and_a_circle_are_refused() {
         let library = library("[model.a]\nextends = \"b\"\n[model.b]\nextends = \"a\"\n");
-        assert!(resolve(&library, "c", &[]).unwrap_err().to_string().contains("no model recipe `c`"));
+        assert!(
+            resolve(&library, "c", &[]).unwrap_err().to_string().contains("no model recipe `c`")
+        );
         assert!(resolve(&library, "a", &[]).unwrap_err().to_string().contains("extends itself"));
     }
 
@@ -277,9 +348,16 @@ mod tests {
         let library = library("[extraction.x]\npresent = { above = 0.43 }\n");
         let resolve = |argument: &str| {
             let found = library.aim(&[from_argument(argument).unwrap()]).unwrap();
-            library.resolve::<ExtractionRecipe>(Section::Extraction, "x", &found).unwrap().value.present
+            library
+                .resolve::<ExtractionRecipe>(Section::Extraction, "x", &found)
+                .unwrap()
+                .value
+                .present
         };
-        assert_eq!(resolve("extraction.present.above=0.2"), surgcam_values::Present::Above(Threshold::new(0.2).unwrap()));
+        assert_eq!(
+            resolve("extraction.present.above=0.2"),
+            surgcam_values::Present::Above(Threshold::new(0.2).unwrap())
+        );
         assert_eq!(resolve("extraction.present=[1]"), surgcam_values::Present::Classes(vec![1]));
     }
 }

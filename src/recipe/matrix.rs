@@ -70,7 +70,9 @@ impl Matrix {
         matrix.written = matrix.axes.clone();
         outer.iter().try_for_each(|found| matrix.apply(found, &mut room))?;
         matrix.check_size()?;
-        matrix.axes.sort_by_key(|axis| NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len()));
+        matrix.axes.sort_by_key(|axis| {
+            NAMING.iter().position(|naming| axis.names[0] == *naming).unwrap_or(NAMING.len())
+        });
         matrix.check()?;
         Ok(matrix)
     }
@@ -82,12 +84,17 @@ impl Matrix {
             return Err(Error::usage(format!("{what} more than {MOST_FILTERED} values")));
         }
         // The filter may name values that an override has replaced.
-        filter.check(what, self.written.iter().chain(&self.axes).flat_map(|axis| &axis.points).flatten())
+        filter.check(
+            what,
+            self.written.iter().chain(&self.axes).flat_map(|axis| &axis.points).flatten(),
+        )
     }
 
     fn apply(&mut self, found: &AimedOverride, room: &mut Room) -> Result<()> {
         match &found.target {
-            Target::Axis { name } if ["zip", "cases"].contains(&name.split('.').next().unwrap_or_default()) => {
+            Target::Axis { name }
+                if ["zip", "cases"].contains(&name.split('.').next().unwrap_or_default()) =>
+            {
                 Err(Error::usage(format!("matrix.{name} cannot be overridden"))
                     .at(&found.origin)
                     .hint("change it in the experiment's file"))
@@ -97,7 +104,8 @@ impl Matrix {
                 Ok(())
             }
             Target::Axis { name } => {
-                let values = values(name, &found.value, room).map_err(|error| error.at(&found.origin))?;
+                let values =
+                    values(name, &found.value, room).map_err(|error| error.at(&found.origin))?;
                 self.axes.retain(|axis| axis.names != [name.as_str()]);
                 self.axes.push(Axis::list(name.clone(), values));
                 Ok(())
@@ -105,9 +113,10 @@ impl Matrix {
             Target::Every { section, key } => {
                 let swept = format!("{}.{}", section.name(), key.join("."));
                 for axis in self.axes.iter_mut().filter(|axis| axis.sets(&swept)) {
-                    axis.points
-                        .iter_mut()
-                        .for_each(|point| *point.entry(swept.clone()).or_insert(found.value.clone()) = found.value.clone());
+                    axis.points.iter_mut().for_each(|point| {
+                        *point.entry(swept.clone()).or_insert(found.value.clone()) =
+                            found.value.clone()
+                    });
                     axis.points.dedup();
                 }
                 Ok(())
@@ -118,8 +127,13 @@ impl Matrix {
 
     /// Fails if the matrix has too many cells. This is counted before the combinations are made.
     fn check_size(&self) -> Result<()> {
-        let cells = self.axes.iter().fold(1_usize, |cells, axis| cells.saturating_mul(axis.points.len()));
-        let of_a_cell: usize = self.axes.iter().map(|axis| axis.points.iter().map(Assignment::len).max().unwrap_or(0)).sum();
+        let cells =
+            self.axes.iter().fold(1_usize, |cells, axis| cells.saturating_mul(axis.points.len()));
+        let of_a_cell: usize = self
+            .axes
+            .iter()
+            .map(|axis| axis.points.iter().map(Assignment::len).max().unwrap_or(0))
+            .sum();
         let too_many = |what: String| {
             Err(Error::usage(format!("the matrix has more than {what}"))
                 .hint("sweep fewer values at once; cells that are excluded count, too"))
@@ -156,19 +170,27 @@ impl Matrix {
             }
         }
         if self.excludes.iter().map(CellFilter::values).sum::<usize>() > MOST_FILTERED {
-            return Err(Error::usage(format!("the matrix excludes more than {MOST_FILTERED} values")));
+            return Err(Error::usage(format!(
+                "the matrix excludes more than {MOST_FILTERED} values"
+            )));
         }
         for exclude in &self.excludes {
             if *exclude == CellFilter::default() {
-                return Err(Error::usage("a [[matrix.exclude]] names no value, so it would leave no cell")
-                    .hint("write the values of the cells that it leaves out below it, or take it out"));
+                return Err(Error::usage(
+                    "a [[matrix.exclude]] names no value, so it would leave no cell",
+                )
+                .hint(
+                    "write the values of the cells that it leaves out below it, or take it out",
+                ));
             }
             self.check_filter(exclude, "the matrix excludes")?;
         }
         for (position, axis) in self.axes.iter().enumerate() {
             for name in axis.points.iter().flat_map(Assignment::keys) {
                 if self.axes[..position].iter().any(|earlier| earlier.sets(name)) {
-                    return Err(Error::usage(format!("the matrix gives values of `{name}` in two places")));
+                    return Err(Error::usage(format!(
+                        "the matrix gives values of `{name}` in two places"
+                    )));
                 }
             }
         }
@@ -192,12 +214,22 @@ impl Matrix {
             let extended = |assignment: &Assignment| {
                 axis.points
                     .iter()
-                    .map(|point| assignment.iter().chain(point).map(|(name, value)| (name.clone(), value.clone())).collect())
+                    .map(|point| {
+                        assignment
+                            .iter()
+                            .chain(point)
+                            .map(|(name, value)| (name.clone(), value.clone()))
+                            .collect()
+                    })
                     .collect()
             };
-            assignments = assignments.iter().flat_map(|assignment| -> Vec<Assignment> { extended(assignment) }).collect();
+            assignments = assignments
+                .iter()
+                .flat_map(|assignment| -> Vec<Assignment> { extended(assignment) })
+                .collect();
         }
-        assignments.retain(|assignment| !self.excludes.iter().any(|exclude| exclude.matches(assignment)));
+        assignments
+            .retain(|assignment| !self.excludes.iter().any(|exclude| exclude.matches(assignment)));
         if assignments.is_empty() {
             return Err(Error::usage("the matrix has no cell: its excludes leave none"));
         }
@@ -210,7 +242,9 @@ fn no_value_twice(name: &str, values: &[toml::Value]) -> Result<()> {
     let mut seen = HashSet::new();
     match values.iter().find(|value| !seen.insert(value.to_string())) {
         None => Ok(()),
-        Some(twice) => Err(Error::usage(format!("the matrix has `{name} = {}` twice", shortened(twice)))),
+        Some(twice) => {
+            Err(Error::usage(format!("the matrix has `{name} = {}` twice", shortened(twice))))
+        }
     }
 }
 
@@ -219,12 +253,16 @@ fn filters(excludes: Option<&toml::Value>) -> Result<Vec<CellFilter>> {
 }
 
 fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml::Table>> {
-    let wrong =
-        || Error::usage(format!("the matrix's `{what}` is no list of tables")).hint(format!("write [[matrix.{what}]] and its keys below"));
+    let wrong = || {
+        Error::usage(format!("the matrix's `{what}` is no list of tables"))
+            .hint(format!("write [[matrix.{what}]] and its keys below"))
+    };
     match value {
         None => Ok(Vec::new()),
         Some(toml::Value::Table(one)) => Ok(vec![one]),
-        Some(toml::Value::Array(several)) => several.iter().map(|one| one.as_table().ok_or_else(wrong)).collect(),
+        Some(toml::Value::Array(several)) => {
+            several.iter().map(|one| one.as_table().ok_or_else(wrong)).collect()
+        }
         Some(_) => Err(wrong()),
     }
 }
@@ -237,12 +275,16 @@ mod tests {
 
     fn matrix(text: &str, arguments: &[&str]) -> Result<Vec<Assignment>> {
         let table: toml::Table = text.parse().unwrap();
-        let outer: Vec<Override> = arguments.iter().map(|argument| overrides::from_argument(argument).unwrap()).collect();
+        let outer: Vec<Override> =
+            arguments.iter().map(|argument| overrides::from_argument(argument).unwrap()).collect();
         Matrix::new(&table, &Library::default().aim(&outer)?)?.assignments()
     }
 
     fn column(assignments: &[Assignment], name: &str) -> Vec<String> {
-        assignments.iter().map(|assignment| assignment.get(name).map_or("-".into(), toml::Value::to_string)).collect()
+        assignments
+            .iter()
+            .map(|assignment| assignment.get(name).map_or("-".into(), toml::Value::to_string))
+            .collect()
     }
 
     const LISTS: &str = "\"extraction.roi_threshold\" = [0.1, 0.3]\nextraction = [\"l-fe\"]\nmodel = [\"a\", \"b\"]";
@@ -258,16 +300,27 @@ mod tests {
     fn an_override_of_a_swept_value_replaces_its_axis() {
         assert_eq!(matrix(LISTS, &["extraction.roi_threshold=0.2"]).unwrap().len(), 2);
         assert_eq!(matrix(LISTS, &["matrix.model=[\"a\"]"]).unwrap().len(), 2);
-        assert_eq!(matrix(LISTS, &["matrix.extraction.roi_threshold={from = 1, to = 3, step = 1}"]).unwrap().len(), 6);
+        assert_eq!(
+            matrix(LISTS, &["matrix.extraction.roi_threshold={from = 1, to = 3, step = 1}"])
+                .unwrap()
+                .len(),
+            6
+        );
     }
 
     #[test]
     fn a_range_has_both_ends_and_no_dust() {
-        let cells = matrix("\"extraction.roi_threshold\" = { from = 0.1, to = 0.9, step = 0.1 }", &[]).unwrap();
-        assert_eq!(column(&cells, "extraction.roi_threshold").join(" "), "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9");
+        let cells =
+            matrix("\"extraction.roi_threshold\" = { from = 0.1, to = 0.9, step = 0.1 }", &[])
+                .unwrap();
+        assert_eq!(
+            column(&cells, "extraction.roi_threshold").join(" "),
+            "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9"
+        );
         let cells = matrix("\"model.epochs\" = { from = 5, to = 20, step = 5 }", &[]).unwrap();
         assert_eq!(column(&cells, "model.epochs"), ["5", "10", "15", "20"]);
-        let cells = matrix("\"model.learning_rate\" = { from = 0, to = 1, count = 5 }", &[]).unwrap();
+        let cells =
+            matrix("\"model.learning_rate\" = { from = 0, to = 1, count = 5 }", &[]).unwrap();
         assert_eq!(column(&cells, "model.learning_rate"), ["0.0", "0.25", "0.5", "0.75", "1.0"]);
     }
 
@@ -283,13 +336,19 @@ mod tests {
 
     #[test]
     fn excluded_cells_are_left_out() {
-        let cells = matrix(&format!("{LISTS}\n[[exclude]]\nmodel = \"a\"\n\"extraction.roi_threshold\" = [0.3]"), &[]).unwrap();
+        let cells = matrix(
+            &format!("{LISTS}\n[[exclude]]\nmodel = \"a\"\n\"extraction.roi_threshold\" = [0.3]"),
+            &[],
+        )
+        .unwrap();
         assert_eq!(column(&cells, "model"), ["\"a\"", "\"b\"", "\"b\""]);
     }
 
     /// Nine axes, each with a range from 1.
     fn nine_axes(to: &str, step: &str) -> String {
-        let axis = |number: usize| format!("\"head.h{number}.epochs\" = {{ from = 1, to = {to}, step = {step} }}\n");
+        let axis = |number: usize| {
+            format!("\"head.h{number}.epochs\" = {{ from = 1, to = {to}, step = {step} }}\n")
+        };
         (1..=9).map(axis).collect()
     }
 
@@ -302,26 +361,47 @@ mod tests {
             ("\"model.epochs\" = { from = 1, to = 3 }", "needs one of `step` and `count`"),
             ("\"model.epochs\" = { from = 3, to = 1, step = 1 }", "never gets from"),
             ("\"model.epochs\" = { from = 1, to = 3, stop = 1 }", "has a key `stop`"),
-            ("[[zip]]\n\"model.epochs\" = [1, 2]\n\"model.seed\" = [1]", "`model.epochs` has 2 values and `model.seed` 1"),
+            (
+                "[[zip]]\n\"model.epochs\" = [1, 2]\n\"model.seed\" = [1]",
+                "`model.epochs` has 2 values and `model.seed` 1",
+            ),
             ("model = [\"a\"]\n[[exclude]]\nextraction = \"x\"", "which the matrix does not sweep"),
-            ("model = [\"gc-a\", \"gc-b\"]\n[[exclude]]\nmodel = \"gc-c\"", "`model = \"gc-c\"`, a value that the matrix does not have"),
+            (
+                "model = [\"gc-a\", \"gc-b\"]\n[[exclude]]\nmodel = \"gc-c\"",
+                "`model = \"gc-c\"`, a value that the matrix does not have",
+            ),
             ("model = [\"a\", \"b\", \"a\"]", "`model = \"a\"` twice"),
             ("model = [\"a\"]\n[[exclude]]\nmodel = \"a\"", "its excludes leave none"),
             ("model = [\"a\"]\n[[zip]]\nmodel = [\"b\"]", "in two places"),
             ("\"model.epochs\" = { from = 0, to = 1000000, step = 1 }", "more than 100000 values"),
             ("\"model.epochs\" = { from = 1, to = 3, step = 0 }", "never gets from"),
             ("\"model.epochs\" = { from = 1, to = 3, step = -1 }", "never gets from"),
-            ("\"model.epochs\" = { from = 0, to = 1, count = 1000000000 }", "more than 100000 values"),
-            ("\"model.epochs\" = { from = 0, to = 1e308, step = 1e-308 }", "more than 100000 values"),
-            ("\"model.epochs\" = { from = -1e308, to = 1e308, count = 3 }", "ends that are too far apart"),
+            (
+                "\"model.epochs\" = { from = 0, to = 1, count = 1000000000 }",
+                "more than 100000 values",
+            ),
+            (
+                "\"model.epochs\" = { from = 0, to = 1e308, step = 1e-308 }",
+                "more than 100000 values",
+            ),
+            (
+                "\"model.epochs\" = { from = -1e308, to = 1e308, count = 3 }",
+                "ends that are too far apart",
+            ),
             ("\"model.epochs\" = { from = 0, to = 1, count = 1 }", "no whole number of at least 2"),
             ("\"model.epochs\" = { from = 1, to = 1, count = 3 }", "the same value twice"),
             ("\"model.epochs\" = { from = 0, to = inf, step = 1 }", "a `to` that is no number"),
             ("\"model.epochs\" = { from = 0, to = nan, count = 3 }", "a `to` that is no number"),
             ("\"model.epochs\" = { from = 0, step = 1 }", "no `from` or no `to`"),
-            ("\"model.seed\" = { from = 9007199254740993, to = 9007199254740995, step = 1 }", "too large to count with"),
+            (
+                "\"model.seed\" = { from = 9007199254740993, to = 9007199254740995, step = 1 }",
+                "too large to count with",
+            ),
             ("[[zip]]", "names nothing that turns"),
-            ("[[zip]]\n\"model.epochs\" = []\n\"model.seed\" = []", "`model.epochs`, `model.seed` is an empty list"),
+            (
+                "[[zip]]\n\"model.epochs\" = []\n\"model.seed\" = []",
+                "`model.epochs`, `model.seed` is an empty list",
+            ),
             ("[cases]", "`cases` name none"),
             ("model = [\"a\"]\n[[exclude]]", "names no value"),
             (
@@ -330,7 +410,10 @@ mod tests {
             ),
             (nine_axes("10", "1").as_str(), "more than 100000 cells"),
             (nine_axes("90000", "1").as_str(), "more than 200000 values together"),
-            (format!("[[zip]]\n{}", nine_axes("9", "1e-4")).as_str(), "more than 200000 values together"),
+            (
+                format!("[[zip]]\n{}", nine_axes("9", "1e-4")).as_str(),
+                "more than 200000 values together",
+            ),
         ] {
             let error = matrix(text, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

@@ -45,7 +45,10 @@ impl Override {
 /// Reads a TOML value. Text that is not TOML is taken as a string, so that a shell needs no quotes
 /// around one. It is a mistake if the text begins like a list or like a quoted string.
 fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
-    let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let parsed = format!("value = {text}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"));
     match parsed {
         Some(value) => Ok(value),
         None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!("`{}` is no value of TOML", shortened(text)))
@@ -63,7 +66,10 @@ pub fn from_argument(argument: &str) -> Result<Override> {
             .hint("write --set section.key=value, as in --set model.epochs=2")
     };
     let (path, value) = argument.split_once('=').ok_or_else(|| malformed("no value"))?;
-    let path = path.split('.').map(|part| part.trim().trim_matches(['"', '\'']).to_string()).collect::<Vec<_>>();
+    let path = path
+        .split('.')
+        .map(|part| part.trim().trim_matches(['"', '\'']).to_string())
+        .collect::<Vec<_>>();
     if path.iter().any(String::is_empty) {
         return Err(malformed("no key before the `=`, or a part of it is empty"));
     }
@@ -73,12 +79,20 @@ pub fn from_argument(argument: &str) -> Result<Override> {
 
 /// Reads every variable `SURGCAM_SET__A__B=VALUE`, sorted by its name. The name of a recipe is
 /// found whatever its case is, and `_` may stand for `-` in it.
-pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Override>> {
+pub fn from_variables(
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<Override>> {
     let mut overrides: Vec<Override> = variables
         .into_iter()
         .filter_map(|(name, value)| {
-            let path = name.strip_prefix(VARIABLE_PREFIX)?.split("__").map(str::to_lowercase).collect();
-            Some(value_of(&value, &name).map(|value| Override { path, value, rank: Rank::Variable, origin: name.clone() }))
+            let path =
+                name.strip_prefix(VARIABLE_PREFIX)?.split("__").map(str::to_lowercase).collect();
+            Some(value_of(&value, &name).map(|value| Override {
+                path,
+                value,
+                rank: Rank::Variable,
+                origin: name.clone(),
+            }))
         })
         .collect::<Result<_>>()?;
     overrides.sort_by(|a, b| a.origin.cmp(&b.origin));
@@ -102,7 +116,11 @@ pub fn from_set(file: &CheckedFile, rank: Rank) -> Result<Vec<Override>> {
 /// Calls `found` for each value that is not a table, with its path. `present = { above = 0.5 }`
 /// becomes `present.above`, which is merged in the same way. A key that is a dotted path itself, as
 /// in `"extraction.pool"`, is split.
-fn flatten(table: &toml::Table, prefix: &mut Vec<String>, found: &mut impl FnMut(&[String], &toml::Value) -> Result<()>) -> Result<()> {
+fn flatten(
+    table: &toml::Table,
+    prefix: &mut Vec<String>,
+    found: &mut impl FnMut(&[String], &toml::Value) -> Result<()>,
+) -> Result<()> {
     for (key, value) in table {
         let depth = prefix.len();
         prefix.extend(key.split('.').map(String::from));
@@ -121,7 +139,11 @@ pub(super) fn check_length(path: &[String], origin: &str) -> Result<()> {
     if path.len() <= MOST_PARTS {
         return Ok(());
     }
-    Err(Error::usage(format!("the key `{}` has more than {MOST_PARTS} parts", shortened(path.join(".")))).at(origin))
+    Err(Error::usage(format!(
+        "the key `{}` has more than {MOST_PARTS} parts",
+        shortened(path.join("."))
+    ))
+    .at(origin))
 }
 
 #[cfg(test)]
@@ -131,7 +153,10 @@ mod tests {
     #[test]
     fn values_are_toml_and_bare_words_are_strings() {
         assert_eq!(from_argument("model.epochs=2").unwrap().value, toml::Value::Integer(2));
-        assert_eq!(from_argument("model.init=random").unwrap().value, toml::Value::String("random".into()));
+        assert_eq!(
+            from_argument("model.init=random").unwrap().value,
+            toml::Value::String("random".into())
+        );
         assert!(from_argument("data.x.train=[1, 2]").unwrap().value.is_array());
         assert!(from_argument("data.x.frames={sequence}/{frame}.png").unwrap().value.is_str());
         for (argument, expected) in [
@@ -149,7 +174,11 @@ mod tests {
 
     #[test]
     fn variables_give_paths() {
-        let found = from_variables([("SURGCAM_SET__MODEL__EPOCHS".to_string(), "3".to_string()), ("HOME".into(), "/".into())]).unwrap();
+        let found = from_variables([
+            ("SURGCAM_SET__MODEL__EPOCHS".to_string(), "3".to_string()),
+            ("HOME".into(), "/".into()),
+        ])
+        .unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].dotted(), "model.epochs");
     }

@@ -30,37 +30,58 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
         Error::usage(format!("the range of the matrix's `{name}` {what}"))
             .hint("a range has from, to, and step or count: { from = 0.1, to = 0.9, step = 0.1 }")
     };
-    if let Some(unknown) = range.keys().find(|key| !["from", "to", "step", "count"].contains(&key.as_str())) {
+    if let Some(unknown) =
+        range.keys().find(|key| !["from", "to", "step", "count"].contains(&key.as_str()))
+    {
         return Err(wrong(&format!("has a key `{}`", shortened(unknown))));
     }
     let part = |key: &str| {
         range
             .get(key)
-            .map(|value| number(value).filter(|value| value.is_finite()).ok_or_else(|| wrong(&format!("has a `{key}` that is no number"))))
+            .map(|value| {
+                number(value)
+                    .filter(|value| value.is_finite())
+                    .ok_or_else(|| wrong(&format!("has a `{key}` that is no number")))
+            })
             .transpose()
     };
-    let (Some(from), Some(to)) = (part("from")?, part("to")?) else { return Err(wrong("has no `from` or no `to`")) };
+    let (Some(from), Some(to)) = (part("from")?, part("to")?) else {
+        return Err(wrong("has no `from` or no `to`"));
+    };
     if !(to - from).is_finite() {
         return Err(wrong("has ends that are too far apart"));
     }
     let (step, count) = match (part("step")?, part("count")?) {
-        (Some(step), None) if step > 0.0 && to >= from => (step, ((to - from) / step + 1e-9).floor() + 1.0),
+        (Some(step), None) if step > 0.0 && to >= from => {
+            (step, ((to - from) / step + 1e-9).floor() + 1.0)
+        }
         (Some(_), None) => return Err(wrong("never gets from `from` to `to`")),
-        (None, Some(count)) if count >= 2.0 && count.fract() == 0.0 => ((to - from) / (count - 1.0), count),
-        (None, Some(_)) => return Err(wrong("has a `count` that is no whole number of at least 2")),
+        (None, Some(count)) if count >= 2.0 && count.fract() == 0.0 => {
+            ((to - from) / (count - 1.0), count)
+        }
+        (None, Some(_)) => {
+            return Err(wrong("has a `count` that is no whole number of at least 2"));
+        }
         _ => return Err(wrong("needs one of `step` and `count`")),
     };
     if count > MOST_VALUES as f64 {
         return Err(wrong(&format!("has more than {MOST_VALUES} values")));
     }
-    let is_whole = ["from", "to", "step"].iter().all(|key| range.get(*key).is_none_or(toml::Value::is_integer)) && step.fract() == 0.0;
+    let is_whole = ["from", "to", "step"]
+        .iter()
+        .all(|key| range.get(*key).is_none_or(toml::Value::is_integer))
+        && step.fract() == 0.0;
     if is_whole && [from, to, step].iter().any(|value| value.abs() > MOST_EXACT) {
         return Err(wrong("has whole numbers that are too large to count with; list them"));
     }
     let decimals = decimals(from.abs().max(to.abs()));
     let value = |position: usize| {
         let exact = from + position as f64 * step;
-        if is_whole { toml::Value::Integer(exact as i64) } else { toml::Value::Float(rounded(exact, decimals)) }
+        if is_whole {
+            toml::Value::Integer(exact as i64)
+        } else {
+            toml::Value::Float(rounded(exact, decimals))
+        }
     };
     let values: Vec<toml::Value> = (0..count as usize).map(value).collect();
     if values.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -97,8 +118,14 @@ mod tests {
             let values = range_values("x", &range.parse().unwrap()).unwrap();
             values.iter().map(toml::Value::to_string).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(values("from = 1e-14\nto = 3e-14\nstep = 1e-14"), "0.00000000000001 0.00000000000002 0.00000000000003");
-        assert_eq!(values("from = 100000.1\nto = 100000.3\nstep = 0.1"), "100000.1 100000.2 100000.3");
+        assert_eq!(
+            values("from = 1e-14\nto = 3e-14\nstep = 1e-14"),
+            "0.00000000000001 0.00000000000002 0.00000000000003"
+        );
+        assert_eq!(
+            values("from = 100000.1\nto = 100000.3\nstep = 0.1"),
+            "100000.1 100000.2 100000.3"
+        );
         assert_eq!(values("from = -0.3\nto = 0.3\nstep = 0.1"), "-0.3 -0.2 -0.1 0.0 0.1 0.2 0.3");
         assert_eq!(values("from = 0\nto = 1\ncount = 4"), "0.0 0.333333333333 0.666666666667 1.0");
     }

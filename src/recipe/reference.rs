@@ -19,7 +19,9 @@ pub fn rewritten(document: &str) -> Result<String> {
     let schema = json_schema();
     let recipes = Section::ALL.into_iter().map(|section| (section.name(), section.keys()));
     let mut sections = std::iter::once(("experiment", ExperimentRecipe::KEYS)).chain(recipes);
-    sections.try_fold(document.to_string(), |document, (section, keys)| with_table(&document, section, &key_table(&schema, section, keys)))
+    sections.try_fold(document.to_string(), |document, (section, keys)| {
+        with_table(&document, section, &key_table(&schema, section, keys))
+    })
 }
 
 fn with_table(document: &str, section: &str, table: &str) -> Result<String> {
@@ -36,20 +38,28 @@ fn with_table(document: &str, section: &str, table: &str) -> Result<String> {
 fn key_table(schema: &Value, section: &str, keys: &[&str]) -> String {
     let properties = &definition(schema, section)["properties"];
     let rows = keys.iter().map(|key| row(schema, key, &properties[*key]));
-    let head = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"].map(String::from);
+    let head =
+        ["| key | value | default | meaning |", "| --- | --- | --- | --- |"].map(String::from);
     head.into_iter().chain(rows).map(|line| line + "\n").collect()
 }
 
 /// What the schema says about the recipes of a section, or about `[experiment]`.
 fn definition<'a>(schema: &'a Value, section: &str) -> &'a Value {
     let table = resolved(schema, &schema["properties"][section]);
-    let named_recipes = table["patternProperties"].as_object().and_then(|patterns| patterns.values().next());
+    let named_recipes =
+        table["patternProperties"].as_object().and_then(|patterns| patterns.values().next());
     named_recipes.map_or(table, |recipe| resolved(schema, recipe))
 }
 
 fn row(schema: &Value, key: &str, property: &Value) -> String {
-    let default = property.get("default").map(|default| code(&in_toml(default))).unwrap_or_default();
-    let meaning = property["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let default =
+        property.get("default").map(|default| code(&in_toml(default))).unwrap_or_default();
+    let meaning = property["description"]
+        .as_str()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let cells = [code(key), values(schema, property), default, meaning];
     format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }
@@ -80,7 +90,8 @@ fn resolved<'a>(schema: &'a Value, value: &'a Value) -> &'a Value {
     if let Some(reference) = value["$ref"].as_str() {
         return schema.pointer(reference.trim_start_matches('#')).unwrap_or(value);
     }
-    let mut forms = value["anyOf"].as_array().into_iter().flatten().filter(|form| kind(form) != "null");
+    let mut forms =
+        value["anyOf"].as_array().into_iter().flatten().filter(|form| kind(form) != "null");
     match (forms.next(), forms.next()) {
         (Some(only), None) => resolved(schema, only),
         _ => value,
@@ -109,8 +120,16 @@ fn bounds(value: &Value) -> String {
     if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum")) {
         return format!(" from {least} to {most}");
     }
-    let named = [("minimum", "of at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below")];
-    let bounds = named.into_iter().filter_map(|(key, word)| Some(format!("{word} {}", bound(key)?))).collect::<Vec<_>>();
+    let named = [
+        ("minimum", "of at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+        ("exclusiveMaximum", "below"),
+    ];
+    let bounds = named
+        .into_iter()
+        .filter_map(|(key, word)| Some(format!("{word} {}", bound(key)?)))
+        .collect::<Vec<_>>();
     if bounds.is_empty() { String::new() } else { format!(" {}", bounds.join(" and ")) }
 }
 
@@ -124,10 +143,15 @@ fn list(schema: &Value, value: &Value) -> String {
 
 fn table(schema: &Value, value: &Value) -> String {
     if let Some(properties) = value["properties"].as_object() {
-        return format!("a table with {}", properties.keys().map(|key| code(key)).collect::<Vec<_>>().join(", "));
+        return format!(
+            "a table with {}",
+            properties.keys().map(|key| code(key)).collect::<Vec<_>>().join(", ")
+        );
     }
     match &value["additionalProperties"] {
-        Value::Object(_) => format!("a table, each value {}", values(schema, &value["additionalProperties"])),
+        Value::Object(_) => {
+            format!("a table, each value {}", values(schema, &value["additionalProperties"]))
+        }
         _ => "a table".into(),
     }
 }
@@ -165,12 +189,32 @@ mod tests {
 
     #[test]
     fn a_row_says_what_may_be_written_and_what_holds_without_it() {
-        begins("data", "image_size", "| `image_size` | a list of 2, each a whole number from 32 to 8192 | `[256, 320]` | ");
-        begins("extraction", "crop_size", "| `crop_size` | a list of 2, each a whole number from 32 to 8192 | `[224, 224]` | ");
-        begins("model", "learning_rate", "| `learning_rate` | a number above 0 and at most 1000 | `0.001` | ");
-        begins("extraction", "roi_threshold", "| `roi_threshold` | a number of at least 0 and below 1 | `0.3` | ");
+        begins(
+            "data",
+            "image_size",
+            "| `image_size` | a list of 2, each a whole number from 32 to 8192 | `[256, 320]` | ",
+        );
+        begins(
+            "extraction",
+            "crop_size",
+            "| `crop_size` | a list of 2, each a whole number from 32 to 8192 | `[224, 224]` | ",
+        );
+        begins(
+            "model",
+            "learning_rate",
+            "| `learning_rate` | a number above 0 and at most 1000 | `0.001` | ",
+        );
+        begins(
+            "extraction",
+            "roi_threshold",
+            "| `roi_threshold` | a number of at least 0 and below 1 | `0.3` | ",
+        );
         begins("model", "train", "| `train` | `\"full\"` or `\"none\"` | `\"full\"` | ");
-        begins("head", "task", "| `task` | `\"probe\"`, `\"caption\"` or `\"interaction\"` | `\"probe\"` | ");
+        begins(
+            "head",
+            "task",
+            "| `task` | `\"probe\"`, `\"caption\"` or `\"interaction\"` | `\"probe\"` | ",
+        );
         begins("extraction", "pool", "| `pool` | `512`, `128` or `32` | `512` | ");
         begins("experiment", "speed", "| `speed` | `true` or `false` | `true` | ");
         begins("model", "extends", "| `extends` | a string |  | ");
@@ -179,18 +223,34 @@ mod tests {
     #[test]
     fn a_value_of_several_forms_has_them_all() {
         let present = "a list, each a whole number of at least 0; or a table with `above`";
-        begins("extraction", "present", &format!("| `present` | {present} | `{{ above = 0.5 }}` | "));
-        begins("model", "init", "| `init` | a string; or a table with `file`, `sha256` | `\"random\"` | ");
+        begins(
+            "extraction",
+            "present",
+            &format!("| `present` | {present} | `{{ above = 0.5 }}` | "),
+        );
+        begins(
+            "model",
+            "init",
+            "| `init` | a string; or a table with `file`, `sha256` | `\"random\"` | ",
+        );
     }
 
     #[test]
     fn a_document_keeps_what_stands_around_the_tables() {
-        let marked = |section: &str| format!("## {section}\n\n{}\n| a row of before |\n{END}\nprose of {section}\n", start(section));
+        let marked = |section: &str| {
+            format!(
+                "## {section}\n\n{}\n| a row of before |\n{END}\nprose of {section}\n",
+                start(section)
+            )
+        };
         let sections = ["experiment"].into_iter().chain(Section::ALL.map(Section::name));
         let document: String = sections.clone().map(marked).collect();
         let made = rewritten(&document).unwrap();
         assert!(
-            !made.contains("a row of before") && sections.clone().all(|section| made.contains(&format!("\nprose of {section}\n"))),
+            !made.contains("a row of before")
+                && sections
+                    .clone()
+                    .all(|section| made.contains(&format!("\nprose of {section}\n"))),
             "{made}"
         );
         assert_eq!(rewritten(&made).unwrap(), made);
@@ -198,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_document_without_the_marks_of_a_section_is_refused() {
-        let error = rewritten(&format!("{}\n{END}\n", start("experiment"))).unwrap_err().to_string();
+        let error =
+            rewritten(&format!("{}\n{END}\n", start("experiment"))).unwrap_err().to_string();
         assert!(error.contains("keys of [adapter]") && error.contains("hint: "), "{error}");
     }
 }

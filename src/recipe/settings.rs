@@ -97,10 +97,22 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
         table.remove("set");
     }
     found.extend(overrides::from_variables(
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
     )?);
-    let keys =
-        ["store", "shared_store", "results", "device", "jobs", "threads", "worker", "libtorch", "silence_seconds", "machine_wait_seconds"];
+    let keys = [
+        "store",
+        "shared_store",
+        "results",
+        "device",
+        "jobs",
+        "threads",
+        "worker",
+        "libtorch",
+        "silence_seconds",
+        "machine_wait_seconds",
+    ];
     let settings = Figment::from(Serialized::defaults(Settings::default()))
         .merge(Serialized::globals(table))
         .merge(Env::prefixed("SURGCAM_").only(&keys))

@@ -30,53 +30,89 @@ pub struct AimedOverride {
 }
 
 /// Finds out what a path means. `names` lists the recipes of a section.
-pub fn target(path: &[String], origin: &str, names: impl Fn(Section) -> Vec<String>) -> Result<Target> {
+pub fn target(
+    path: &[String],
+    origin: &str,
+    names: impl Fn(Section) -> Vec<String>,
+) -> Result<Target> {
     check_length(path, origin)?;
     let unknown = |what: String| Error::usage(what).at(origin);
-    let (first, rest) = path.split_first().ok_or_else(|| unknown("an override without a path".into()))?;
+    let (first, rest) =
+        path.split_first().ok_or_else(|| unknown("an override without a path".into()))?;
     match first.as_str() {
         "experiment" => {
             let known = || ExperimentRecipe::KEYS.iter().copied();
             match rest.first() {
-                Some(key) if known().any(|name| name == key) => Ok(Target::Experiment { key: rest.to_vec() }),
-                Some(key) => Err(unknown(format!("`experiment` has no key `{}`{}", shortened(key), did_you_mean(key, known())))),
-                None => Err(unknown("`experiment` is a section; name one of its keys, as in experiment.name".into())),
+                Some(key) if known().any(|name| name == key) => {
+                    Ok(Target::Experiment { key: rest.to_vec() })
+                }
+                Some(key) => Err(unknown(format!(
+                    "`experiment` has no key `{}`{}",
+                    shortened(key),
+                    did_you_mean(key, known())
+                ))),
+                None => Err(unknown(
+                    "`experiment` is a section; name one of its keys, as in experiment.name".into(),
+                )),
             }
         }
-        "matrix" if rest.is_empty() => Err(unknown("`matrix` is a section; name one of its axes, as in matrix.model".into())
-            .hint("write --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
+        "matrix" if rest.is_empty() => {
+            Err(unknown("`matrix` is a section; name one of its axes, as in matrix.model".into())
+                .hint("write --set 'matrix.model=[\"gc-a\", \"gc-d\"]'"))
+        }
         "matrix" => Ok(Target::Axis { name: rest.join(".") }),
         _ => {
             let Some(section) = Section::named(first) else {
-                let sections = Section::ALL.map(Section::name).into_iter().chain(["experiment", "matrix"]);
+                let sections =
+                    Section::ALL.map(Section::name).into_iter().chain(["experiment", "matrix"]);
                 let suggestion = did_you_mean(first, sections);
-                return Err(unknown(format!("`{}` starts with no section of a recipe{suggestion}", shortened(path.join(".")))));
+                return Err(unknown(format!(
+                    "`{}` starts with no section of a recipe{suggestion}",
+                    shortened(path.join("."))
+                )));
             };
             section_target(section, rest, names(section)).map_err(unknown)
         }
     }
 }
 
-fn section_target(section: Section, rest: &[String], names: Vec<String>) -> std::result::Result<Target, String> {
+fn section_target(
+    section: Section,
+    rest: &[String],
+    names: Vec<String>,
+) -> std::result::Result<Target, String> {
     let Some((first, deeper)) = rest.split_first() else {
         return Err(format!("`{}` is a section; name one of its keys", section.name()));
     };
     if section.has_key(first) {
         return Ok(Target::Every { section, key: rest.to_vec() });
     }
-    let same = |name: &&String| name.to_lowercase().replace('-', "_") == first.to_lowercase().replace('-', "_");
+    let same = |name: &&String| {
+        name.to_lowercase().replace('-', "_") == first.to_lowercase().replace('-', "_")
+    };
     if let Some(recipe) = names.iter().find(same) {
         return match deeper.first() {
-            Some(key) if section.has_key(key) => Ok(Target::One { section, recipe: recipe.clone(), key: deeper.to_vec() }),
+            Some(key) if section.has_key(key) => {
+                Ok(Target::One { section, recipe: recipe.clone(), key: deeper.to_vec() })
+            }
             Some(key) => {
                 let suggestion = did_you_mean(key, section.keys().iter().copied());
-                Err(format!("`{}.{recipe}` has no key `{}`{suggestion}", section.name(), shortened(key)))
+                Err(format!(
+                    "`{}.{recipe}` has no key `{}`{suggestion}",
+                    section.name(),
+                    shortened(key)
+                ))
             }
             None => Err(format!("`{}.{recipe}` is a recipe; name one of its keys", section.name())),
         };
     }
     let known = section.keys().iter().copied().chain(names.iter().map(String::as_str));
-    Err(format!("`{}` has neither a key nor a recipe `{}`{}", section.name(), shortened(first), did_you_mean(first, known)))
+    Err(format!(
+        "`{}` has neither a key nor a recipe `{}`{}",
+        section.name(),
+        shortened(first),
+        did_you_mean(first, known)
+    ))
 }
 
 #[cfg(test)]
@@ -95,9 +131,13 @@ mod tests {
 
     #[test]
     fn a_path_means_every_recipe_or_one() {
-        let Target::Every { key, .. } = target_of("model.epochs=2").unwrap() else { panic!("every model") };
+        let Target::Every { key, .. } = target_of("model.epochs=2").unwrap() else {
+            panic!("every model")
+        };
         assert_eq!(key, ["epochs"]);
-        let Target::One { recipe, .. } = target_of("model.GC_A.epochs=2").unwrap() else { panic!("one model") };
+        let Target::One { recipe, .. } = target_of("model.GC_A.epochs=2").unwrap() else {
+            panic!("one model")
+        };
         assert_eq!(recipe, "gc-a");
     }
 
@@ -119,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_path_without_an_end_is_refused() {
-        let error = target_of(&format!("model.epochs{}=1", ".a".repeat(100_000))).unwrap_err().to_string();
+        let error =
+            target_of(&format!("model.epochs{}=1", ".a".repeat(100_000))).unwrap_err().to_string();
         assert!(error.contains("more than 16 parts") && error.len() < 1000, "{error}");
     }
 }

@@ -19,12 +19,17 @@ use surgcam_values::Mode;
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
-    for cell in built.cells.iter().filter(|cell| cell.stages.caption.is_some() || cell.stages.interact.is_some()) {
+    for cell in built
+        .cells
+        .iter()
+        .filter(|cell| cell.stages.caption.is_some() || cell.stages.interact.is_some())
+    {
         let Some(extraction) = &cell.extraction else { continue };
         if extraction.value.mode == Mode::GroundTruthBoxes || extraction.value.shuffled {
             continue;
         }
-        let folder = folder.join(export_paths::model(cell)).join(export_paths::captioner(cell, extraction));
+        let folder =
+            folder.join(export_paths::model(cell)).join(export_paths::captioner(cell, extraction));
         files += captioner(&built.plan, results, cell, &folder)?;
         cells += 1;
     }
@@ -46,8 +51,10 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
     copied.forget(captioner_file::CAPTION)?;
     if let Some(caption) = cell.stages.caption {
         let parameters = plan.parameters(caption)?;
-        (heads.search, heads.caption_regions) = (parameters.search, parameters.training.maximum_regions);
-        let own = copied.head(&object(results, Some(caption), CaptionStage::HEAD)?, captioner_file::CAPTION)?;
+        (heads.search, heads.caption_regions) =
+            (parameters.search, parameters.training.maximum_regions);
+        let own = copied
+            .head(&object(results, Some(caption), CaptionStage::HEAD)?, captioner_file::CAPTION)?;
         // A captioner that learnt with its backbone looks through that one.
         is_joint = own.is_some();
         backbone = own.unwrap_or(backbone);
@@ -56,22 +63,28 @@ fn captioner(plan: &Plan, results: &Results, cell: &PlannedCell, folder: &Path) 
     // A graph that was trained on another backbone's features would read these wrong.
     if let Some(interact) = cell.stages.interact.filter(|_| !is_joint) {
         heads.interaction_regions = plan.parameters(interact)?.training.maximum_regions;
-        copied.head(&object(results, Some(interact), InteractStage::HEAD)?, captioner_file::INTERACT)?;
+        copied.head(
+            &object(results, Some(interact), InteractStage::HEAD)?,
+            captioner_file::INTERACT,
+        )?;
     }
     copied.add(&backbone, captioner_file::BACKBONE)?;
-    let extract = cell.stages.extract.ok_or_else(|| Error::failure("the cell has no extraction"))?;
+    let extract =
+        cell.stages.extract.ok_or_else(|| Error::failure("the cell has no extraction"))?;
     let settings = CaptionerSettings {
         extraction: plan.parameters(extract)?.extraction,
         image_size: cell.image_size,
         classes: cell.label_space.classes.clone(),
         heads,
     };
-    let settings = Checked::new(settings).map_err(|problem| Error::failure(format!("the captioner could not be used: {problem}")))?;
+    let settings = Checked::new(settings)
+        .map_err(|problem| Error::failure(format!("the captioner could not be used: {problem}")))?;
     surgcam_engine::store::write_json(&folder.join(captioner_file::SETTINGS), &settings)?;
     Ok(copied.files + 1)
 }
 
-const HEAD_FILES: [&str; 4] = [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED];
+const HEAD_FILES: [&str; 4] =
+    [head_file::TENSORS, head_file::SETTINGS, head_file::VOCABULARY, head_file::NOTHING_ANNOTATED];
 
 /// Files that are copied into a folder.
 struct Copies {

@@ -33,14 +33,17 @@ impl ColumnGroup {
 
 /// The columns at the beginning of a table, before what was measured.
 pub fn key_columns(table: &ResultTable) -> &[TableColumn] {
-    let first_measured = table.columns.iter().position(|column| matches!(column.cells, Cells::Number(..)));
+    let first_measured =
+        table.columns.iter().position(|column| matches!(column.cells, Cells::Number(..)));
     &table.columns[..first_measured.unwrap_or(table.columns.len())]
 }
 
 /// The group of each column.
 pub fn groups(table: &ResultTable) -> Vec<ColumnGroup> {
     let keys = key_columns(table).len();
-    let of = |(place, column): (usize, &TableColumn)| if place < keys { ColumnGroup::Row } else { of_measured(table, column) };
+    let of = |(place, column): (usize, &TableColumn)| {
+        if place < keys { ColumnGroup::Row } else { of_measured(table, column) }
+    };
     table.columns.iter().enumerate().map(of).collect()
 }
 
@@ -50,8 +53,10 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
         // The report's list of stages measures nothing.
         return ColumnGroup::Row;
     }
-    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
-    if begins(&["FPS", "p50 ms", "p95 ms", "timed", "tasks timed", "passes/frame", "regions/frame"]) {
+    let begins =
+        |beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
+    if begins(&["FPS", "p50 ms", "p95 ms", "timed", "tasks timed", "passes/frame", "regions/frame"])
+    {
         ColumnGroup::Speed
     } else if begins(&["probe "]) {
         ColumnGroup::Probe
@@ -79,7 +84,10 @@ fn better(column: &TableColumn) -> Option<Better> {
         return None;
     }
     let name = column.name.as_str();
-    if name.ends_with(" published") || name.ends_with(" difference") || ["regions/frame", "seconds"].contains(&name) {
+    if name.ends_with(" published")
+        || name.ends_with(" difference")
+        || ["regions/frame", "seconds"].contains(&name)
+    {
         return None;
     }
     let is_cost = ["p50 ms", "p95 ms", "passes/frame", "missed instruments"].contains(&name);
@@ -89,14 +97,16 @@ fn better(column: &TableColumn) -> Option<Better> {
 /// The rows with the best value of a column, as it is shown: equal ones share the place. None where there is nothing to choose.
 pub fn best_rows(column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
-    let values: Vec<(usize, f64)> = (0..column.len()).filter_map(|row| Some((row, column.number_at(row)?))).collect();
+    let values: Vec<(usize, f64)> =
+        (0..column.len()).filter_map(|row| Some((row, column.number_at(row)?))).collect();
     let best = values.iter().copied().reduce(|best, other| {
         let is_better = if better == Better::Higher { other.1 > best.1 } else { other.1 < best.1 };
         if is_better { other } else { best }
     });
     let Some((best, _)) = best else { return Vec::new() };
     let shown = column.shown(best);
-    let rows: Vec<usize> = values.iter().map(|(row, _)| *row).filter(|&row| column.shown(row) == shown).collect();
+    let rows: Vec<usize> =
+        values.iter().map(|(row, _)| *row).filter(|&row| column.shown(row) == shown).collect();
     if rows.len() == values.len() { Vec::new() } else { rows }
 }
 

@@ -34,16 +34,23 @@ impl<'a> Comparison<'a> {
     pub fn of(tables: &'a [ResultTable], yardsticks: &BTreeSet<String>) -> Option<Self> {
         QUALITIES.iter().find_map(|(name, qualities)| {
             let table = tables.iter().find(|table| table.name == *name)?;
-            let measured = |column: &TableColumn| (0..column.len()).filter(|&row| column.number_at(row).is_some()).count();
-            let columns = qualities.iter().rev().filter_map(|quality| table.column(quality));
-            let quality = columns.max_by_key(|column| measured(column)).filter(|column| measured(column) > 0)?;
-            let is =
-                |row: usize, name: &str, value: &dyn Fn(&str) -> bool| table.column(name).is_some_and(|column| value(&column.shown(row)));
-            let is_yardstick = |row: &usize| {
-                is(*row, "mode", &|mode| yardsticks.contains(mode)) || is(*row, GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
+            let measured = |column: &TableColumn| {
+                (0..column.len()).filter(|&row| column.number_at(row).is_some()).count()
             };
-            let (yardsticks, rows): (Vec<usize>, Vec<usize>) =
-                (0..table.rows()).filter(|&row| quality.number_at(row).is_some()).partition(is_yardstick);
+            let columns = qualities.iter().rev().filter_map(|quality| table.column(quality));
+            let quality = columns
+                .max_by_key(|column| measured(column))
+                .filter(|column| measured(column) > 0)?;
+            let is = |row: usize, name: &str, value: &dyn Fn(&str) -> bool| {
+                table.column(name).is_some_and(|column| value(&column.shown(row)))
+            };
+            let is_yardstick = |row: &usize| {
+                is(*row, "mode", &|mode| yardsticks.contains(mode))
+                    || is(*row, GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
+            };
+            let (yardsticks, rows): (Vec<usize>, Vec<usize>) = (0..table.rows())
+                .filter(|&row| quality.number_at(row).is_some())
+                .partition(is_yardstick);
             let speed = table.column("FPS").filter(|column| measured(column) > 0);
             (!rows.is_empty()).then_some(Comparison { table, quality, speed, rows, yardsticks })
         })
@@ -60,36 +67,57 @@ impl<'a> Comparison<'a> {
 
     /// Of the rows that compete; there is at least one.
     fn best(&self) -> Option<usize> {
-        self.rows.iter().copied().reduce(|best, other| if self.quality_of(other) > self.quality_of(best) { other } else { best })
+        self.rows.iter().copied().reduce(|best, other| {
+            if self.quality_of(other) > self.quality_of(best) { other } else { best }
+        })
     }
 
     /// Rows that no other beats in both speed and quality.
     pub fn front(&self) -> Vec<usize> {
         let Some(speed) = self.speed else { return Vec::new() };
-        let rows: Vec<usize> = self.rows.iter().copied().filter(|&row| speed.number_at(row).is_some()).collect();
-        let points: Vec<(f64, f64)> = rows.iter().filter_map(|&row| Some((speed.number_at(row)?, self.quality.number_at(row)?))).collect();
+        let rows: Vec<usize> =
+            self.rows.iter().copied().filter(|&row| speed.number_at(row).is_some()).collect();
+        let points: Vec<(f64, f64)> = rows
+            .iter()
+            .filter_map(|&row| Some((speed.number_at(row)?, self.quality.number_at(row)?)))
+            .collect();
         pareto_front(&points).into_iter().map(|place| rows[place]).collect()
     }
 
     /// Three sentences: the best, speed against quality, what is within noise.
     pub fn sentences(&self, validation_frames: Option<usize>) -> Vec<String> {
         let Some(best) = self.best() else { return Vec::new() };
-        vec![self.about_the_best(best), self.about_speed(best), self.about_noise(best, validation_frames)]
+        vec![
+            self.about_the_best(best),
+            self.about_speed(best),
+            self.about_noise(best, validation_frames),
+        ]
     }
 
     fn about_the_best(&self, best: usize) -> String {
         let others = match (self.rows.len(), self.yardsticks.len()) {
             (1, _) => "the only one that was measured".to_string(),
             (rows, 0) => format!("the best of {rows}"),
-            (rows, yardsticks) => format!("the best of {rows} (yardsticks and controls, which do not compete: {yardsticks})"),
+            (rows, yardsticks) => format!(
+                "the best of {rows} (yardsticks and controls, which do not compete: {yardsticks})"
+            ),
         };
-        format!("{} has the {} {}, {others}.", self.row_name(best), self.quality.name, self.quality.shown(best))
+        format!(
+            "{} has the {} {}, {others}.",
+            self.row_name(best),
+            self.quality.name,
+            self.quality.shown(best)
+        )
     }
 
     fn about_speed(&self, best: usize) -> String {
-        let Some(speed) = self.speed else { return "Speed was not measured for these rows.".into() };
+        let Some(speed) = self.speed else {
+            return "Speed was not measured for these rows.".into();
+        };
         let timed = self.rows.iter().copied().filter_map(|row| Some((row, speed.number_at(row)?)));
-        let Some((fastest, _)) = timed.reduce(|fastest, other| if other.1 > fastest.1 { other } else { fastest }) else {
+        let Some((fastest, _)) =
+            timed.reduce(|fastest, other| if other.1 > fastest.1 { other } else { fastest })
+        else {
             return "Speed was not measured for these rows.".into();
         };
         let on_front = self.front().len();
@@ -111,7 +139,9 @@ impl<'a> Comparison<'a> {
     fn about_noise(&self, best: usize, validation_frames: Option<usize>) -> String {
         let name = &self.quality.name;
         let within = |distance: f64| {
-            let others = self.rows.iter().filter(|&&row| row != best && self.quality_of(best) - self.quality_of(row) <= distance);
+            let others = self.rows.iter().filter(|&&row| {
+                row != best && self.quality_of(best) - self.quality_of(row) <= distance
+            });
             match others.count() {
                 0 => "no other row is within that of the best".to_string(),
                 1 => "1 other row is within that of the best".to_string(),
@@ -120,7 +150,10 @@ impl<'a> Comparison<'a> {
         };
         if let Some(deviation) = self.deviation_of_seeds() {
             let twice = 2.0 * deviation;
-            return format!("Seeds alone make the {name} vary by {twice:.3} (two standard deviations): {}.", within(twice));
+            return format!(
+                "Seeds alone make the {name} vary by {twice:.3} (two standard deviations): {}.",
+                within(twice)
+            );
         }
         match validation_frames.filter(|frames| *frames > 0 && name != "CIDEr") {
             Some(frames) => {
@@ -138,11 +171,16 @@ impl<'a> Comparison<'a> {
     /// The pooled standard deviation of the quality of rows that differ in their seed alone.
     fn deviation_of_seeds(&self) -> Option<f64> {
         let keys = key_columns(self.table);
-        let is_seed = |column: &TableColumn| column.name == "seed" || column.name.ends_with(".seed");
+        let is_seed =
+            |column: &TableColumn| column.name == "seed" || column.name.ends_with(".seed");
         keys.iter().find(|column| is_seed(column))?;
         let mut groups: BTreeMap<Vec<String>, Vec<f64>> = BTreeMap::new();
         for &row in &self.rows {
-            let others = keys.iter().filter(|column| !is_seed(column)).map(|column| column.shown(row)).collect();
+            let others = keys
+                .iter()
+                .filter(|column| !is_seed(column))
+                .map(|column| column.shown(row))
+                .collect();
             groups.entry(others).or_default().push(self.quality_of(row));
         }
         let (mut squares, mut degrees) = (0.0, 0);
@@ -158,7 +196,8 @@ impl<'a> Comparison<'a> {
 /// What tells a row from the others of its table, in words.
 pub fn row_name(table: &ResultTable, row: usize) -> String {
     let is_told = |column: &&TableColumn| {
-        let says_nothing = ["frames", "classes", "trained on"].contains(&column.name.as_str()) || column.shown(row) == ABSENT;
+        let says_nothing = ["frames", "classes", "trained on"].contains(&column.name.as_str())
+            || column.shown(row) == ABSENT;
         let differs = || (0..column.len()).any(|other| column.shown(other) != column.shown(row));
         !says_nothing && (column.name == "variant" || differs())
     };
@@ -171,8 +210,12 @@ pub fn row_name(table: &ResultTable, row: usize) -> String {
 
 /// Places of the points that no other beats in both coordinates, from the largest first coordinate to the smallest.
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..points.len()).filter(|&place| points[place].0.is_finite() && points[place].1.is_finite()).collect();
-    order.sort_by(|&a, &b| points[b].0.total_cmp(&points[a].0).then(points[b].1.total_cmp(&points[a].1)));
+    let mut order: Vec<usize> = (0..points.len())
+        .filter(|&place| points[place].0.is_finite() && points[place].1.is_finite())
+        .collect();
+    order.sort_by(|&a, &b| {
+        points[b].0.total_cmp(&points[a].0).then(points[b].1.total_cmp(&points[a].1))
+    });
     let mut highest = f64::NEG_INFINITY;
     order.retain(|&place| {
         let is_higher = points[place].1 > highest;
@@ -187,17 +230,42 @@ mod tests {
     use super::*;
 
     fn tables(quality: [f64; 4], seeds: Option<[&str; 4]>) -> Vec<ResultTable> {
-        let text = |name: &str, values: [&str; 4]| TableColumn::text(name, values.map(|value| Some(value.to_string())).to_vec());
-        let mut columns = vec![text("variant", ["gc-c"; 4]), text("mode", ["sl-fe", "sl-fe", "ln-fe", "shuffled"])];
+        let text = |name: &str, values: [&str; 4]| {
+            TableColumn::text(name, values.map(|value| Some(value.to_string())).to_vec())
+        };
+        let mut columns = vec![
+            text("variant", ["gc-c"; 4]),
+            text("mode", ["sl-fe", "sl-fe", "ln-fe", "shuffled"]),
+        ];
         columns.extend(seeds.map(|seeds| text("seed", seeds)));
-        columns.push(TableColumn::number("FPS", 1, vec![Some(60.0), Some(50.0), Some(5.0), Some(70.0)]));
+        columns.push(TableColumn::number(
+            "FPS",
+            1,
+            vec![Some(60.0), Some(50.0), Some(5.0), Some(70.0)],
+        ));
         columns.push(TableColumn::number("probe mAP", 3, quality.map(Some).to_vec()));
-        vec![ResultTable { name: "extraction".into(), title: String::new(), columns, notes: vec![], more_rows: 0 }]
+        vec![ResultTable {
+            name: "extraction".into(),
+            title: String::new(),
+            columns,
+            notes: vec![],
+            more_rows: 0,
+        }]
     }
 
     #[test]
     fn the_front_has_the_points_that_no_other_beats() {
-        assert_eq!(pareto_front(&[(1.0, 9.0), (2.0, 5.0), (2.0, 7.0), (3.0, 6.0), (0.5, 9.0), (f64::NAN, 20.0)]), [3, 2, 0]);
+        assert_eq!(
+            pareto_front(&[
+                (1.0, 9.0),
+                (2.0, 5.0),
+                (2.0, 7.0),
+                (3.0, 6.0),
+                (0.5, 9.0),
+                (f64::NAN, 20.0)
+            ]),
+            [3, 2, 0]
+        );
         assert!(pareto_front(&[]).is_empty());
     }
 
@@ -208,7 +276,10 @@ mod tests {
         let comparison = Comparison::of(&made, &yardsticks).unwrap();
         assert_eq!(comparison.front(), [0, 1, 2]);
         let [best, speed, noise]: [String; 3] = comparison.sentences(None).try_into().unwrap();
-        assert_eq!(best, "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 (yardsticks and controls, which do not compete: 1).");
+        assert_eq!(
+            best,
+            "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 (yardsticks and controls, which do not compete: 1)."
+        );
         assert!(speed.starts_with("The fastest is gc-c, sl-fe, seed 1 with 60.0 frames a second and the probe mAP 0.500;"), "{speed}");
         assert!(noise.contains("vary by 0.028 (two standard deviations): no other row"), "{noise}");
     }
@@ -218,6 +289,9 @@ mod tests {
         let made = tables([0.5, 0.78, 0.8, 0.1], None);
         let comparison = Comparison::of(&made, &BTreeSet::new()).unwrap();
         let noise = comparison.sentences(Some(400)).remove(2);
-        assert!(noise.contains("400 validation frames") && noise.contains("0.025, and 1 other row is"), "{noise}");
+        assert!(
+            noise.contains("400 validation frames") && noise.contains("0.025, and 1 other row is"),
+            "{noise}"
+        );
     }
 }

@@ -35,6 +35,7 @@ impl Reporter for &EventLines {
 }
 
 fn print(entry: &Entry) -> Result<()> {
-    let text = serde_json::to_string(entry).map_err(|error| Error::failure(format!("cannot print an event: {error}")))?;
+    let text = serde_json::to_string(entry)
+        .map_err(|error| Error::failure(format!("cannot print an event: {error}")))?;
     printer::line(&text)
 }

@@ -24,18 +24,28 @@ const LONGEST_START: usize = LONGEST - 14;
 pub(super) fn part(text: impl fmt::Display) -> String {
     let text = text.to_string();
     let is_unsafe = |letter: char| letter.is_control() || "/\\:*?\"<>|".contains(letter);
-    if !text.is_empty() && !text.starts_with('.') && text.len() <= LONGEST && !text.contains(is_unsafe) {
+    if !text.is_empty()
+        && !text.starts_with('.')
+        && text.len() <= LONGEST
+        && !text.contains(is_unsafe)
+    {
         return text;
     }
-    let start = text.char_indices().take_while(|(place, letter)| place + letter.len_utf8() <= LONGEST_START);
-    let safe: String = start.map(|(_, letter)| if is_unsafe(letter) { '_' } else { letter }).collect();
+    let start = text
+        .char_indices()
+        .take_while(|(place, letter)| place + letter.len_utf8() <= LONGEST_START);
+    let safe: String =
+        start.map(|(_, letter)| if is_unsafe(letter) { '_' } else { letter }).collect();
     format!("_{safe}~{}", Digest::of_bytes(text.as_bytes()).short())
 }
 
 /// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
 pub(super) fn model(cell: &PlannedCell) -> String {
     // They are in the names below, each of a folder or of a file.
-    let shown_below = [recipe_key!(ExtractionRecipe, roi_threshold).axis(), recipe_key!(ExtractionRecipe, pool).axis()];
+    let shown_below = [
+        recipe_key!(ExtractionRecipe, roi_threshold).axis(),
+        recipe_key!(ExtractionRecipe, pool).axis(),
+    ];
     let swept: Vec<String> = cell
         .cell
         .assignment
@@ -43,7 +53,11 @@ pub(super) fn model(cell: &PlannedCell) -> String {
         .filter(|(axis, _)| axis.contains('.') && !shown_below.contains(axis))
         .map(|(axis, value)| format!("{axis}={}", swept_value(value)))
         .collect();
-    part(if swept.is_empty() { cell.model.name.clone() } else { format!("{}[{}]", cell.model.name, swept.join(";")) })
+    part(if swept.is_empty() {
+        cell.model.name.clone()
+    } else {
+        format!("{}[{}]", cell.model.name, swept.join(";"))
+    })
 }
 
 /// A text as it stands, so that two texts stay two; of other values the form that they are written in, without its spaces.
@@ -60,12 +74,20 @@ pub(super) fn model_by_extraction(model: &str, extraction: &Resolved<ExtractionR
 }
 
 pub(super) fn roi_threshold(cell: &PlannedCell) -> String {
-    cell.extraction.as_ref().map(|extraction| part(extraction.value.roi_threshold)).unwrap_or_default()
+    cell.extraction
+        .as_ref()
+        .map(|extraction| part(extraction.value.roi_threshold))
+        .unwrap_or_default()
 }
 
 /// The folder of one way of extraction.
 pub(super) fn extraction(extraction: &Resolved<ExtractionRecipe>) -> String {
-    part(format!("{}_roi{}_pool{}", extraction.name, extraction.value.roi_threshold, extraction.value.pool.channels()))
+    part(format!(
+        "{}_roi{}_pool{}",
+        extraction.name,
+        extraction.value.roi_threshold,
+        extraction.value.pool.channels()
+    ))
 }
 
 /// The folder of a captioner: of the extraction, and of the head where a matrix sweeps heads.
@@ -82,12 +104,24 @@ pub(super) fn localized_frame(folder: &Path, of: &Frame) -> PathBuf {
 }
 
 /// A region that is cut out of a frame, in the folder of its model and T_ROI.
-pub(super) fn crop(folder: &Path, of: &Frame, class: usize, index: usize, bounds: &Box2) -> PathBuf {
+pub(super) fn crop(
+    folder: &Path,
+    of: &Frame,
+    class: usize,
+    index: usize,
+    bounds: &Box2,
+) -> PathBuf {
     frame(folder, of, &region(class, index, bounds), "png")
 }
 
 /// A region's features, in the folder of its extraction.
-pub(super) fn region_features(folder: &Path, of: &Frame, class: usize, index: usize, bounds: &Box2) -> PathBuf {
+pub(super) fn region_features(
+    folder: &Path,
+    of: &Frame,
+    class: usize,
+    index: usize,
+    bounds: &Box2,
+) -> PathBuf {
     frame(&folder.join("per_region"), of, &region(class, index, bounds), "npz")
 }
 
@@ -102,7 +136,9 @@ fn region(class: usize, index: usize, bounds: &Box2) -> String {
 
 /// A frame's file: in the folder of its sequence, with `more` behind its name.
 fn frame(folder: &Path, frame: &Frame, more: &str, extension: &str) -> PathBuf {
-    folder.join(part(&frame.sequence)).join(format!("{}.{extension}", part(format!("{}{more}", frame.name))))
+    folder
+        .join(part(&frame.sequence))
+        .join(format!("{}.{extension}", part(format!("{}{more}", frame.name))))
 }
 
 #[cfg(test)]
@@ -115,7 +151,13 @@ mod tests {
 
     #[test]
     fn safe_names_stay_as_they_are() {
-        for name in ["gc-d", "sl-fe_roi0.3_pool512", "seq_1", "frame010_3_0_-4,2,30,40", "tiny[data.image_size=[64,80];model.epochs=3]"] {
+        for name in [
+            "gc-d",
+            "sl-fe_roi0.3_pool512",
+            "seq_1",
+            "frame010_3_0_-4,2,30,40",
+            "tiny[data.image_size=[64,80];model.epochs=3]",
+        ] {
             assert_eq!(part(name), name);
         }
     }

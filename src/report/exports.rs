@@ -40,12 +40,16 @@ fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     for (model, cells) in models {
         let mut by_threshold = BTreeMap::new();
         let differs = |cell: &&PlannedCell| {
-            *by_threshold.entry(export_paths::roi_threshold(cell)).or_insert(cell.stages.localize) != cell.stages.localize
+            *by_threshold.entry(export_paths::roi_threshold(cell)).or_insert(cell.stages.localize)
+                != cell.stages.localize
         };
         let is_ambiguous = cells.iter().any(differs);
         for cell in cells {
             let extraction = cell.extraction.as_ref().filter(|_| is_ambiguous);
-            let folder = extraction.map_or_else(|| model.clone(), |extraction| export_paths::model_by_extraction(&model, extraction));
+            let folder = extraction.map_or_else(
+                || model.clone(),
+                |extraction| export_paths::model_by_extraction(&model, extraction),
+            );
             let kept = folders.entry(folder).or_default();
             if !kept.iter().any(|other| other.stages.localize == cell.stages.localize) {
                 kept.push(cell);
@@ -56,11 +60,16 @@ fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
 }
 
 fn missing(what: &str) -> Error {
-    Error::failure(format!("{what} is not in the store")).hint("run the experiment first; its stages that failed are named there")
+    Error::failure(format!("{what} is not in the store"))
+        .hint("run the experiment first; its stages that failed are named there")
 }
 
 /// An output of a cell's stage, which must be there.
-pub fn object<K>(results: &Results, stage: Option<Handle<K>>, output: OutputOf<K>) -> Result<PathBuf> {
+pub fn object<K>(
+    results: &Results,
+    stage: Option<Handle<K>>,
+    output: OutputOf<K>,
+) -> Result<PathBuf> {
     let found = stage.map(|stage| results.output(stage, output)).transpose()?;
     found.flatten().ok_or_else(|| missing(output.name()))
 }
@@ -90,9 +99,15 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
     for (name, cells) in localized_cells(built) {
         let first = cells[0];
         let frames = Frames::of(results, first)?;
-        let heat = heat_maps::read_all(&object(results, first.stages.heat_maps, HeatMapsStage::HEAT_MAPS)?)?;
-        let at_threshold: Vec<(String, HashMap<usize, Vec<BoxRow>>)> =
-            cells.iter().map(|cell| Ok((export_paths::roi_threshold(cell), boxes_by_row(results, cell)?))).collect::<Result<_>>()?;
+        let heat = heat_maps::read_all(&object(
+            results,
+            first.stages.heat_maps,
+            HeatMapsStage::HEAT_MAPS,
+        )?)?;
+        let at_threshold: Vec<(String, HashMap<usize, Vec<BoxRow>>)> = cells
+            .iter()
+            .map(|cell| Ok((export_paths::roi_threshold(cell), boxes_by_row(results, cell)?)))
+            .collect::<Result<_>>()?;
         let rows = frames.rows();
         rows.par_iter().try_for_each(|&row| {
             let frame = &frames.frames[row];
@@ -102,16 +117,21 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
             let present: Vec<i64> = heat.present.iter().map(|&class| class as i64).collect();
             archive.add("present", &[present.len()], &present)?;
             let [height, width] = heat.map_size;
-            let maps: Vec<f32> = heat.maps.iter().flat_map(|map| map.resized(height, width).values).collect();
+            let maps: Vec<f32> =
+                heat.maps.iter().flat_map(|map| map.resized(height, width).values).collect();
             archive.add("heat_maps", &[heat.maps.len(), height, width], &maps)?;
             for (threshold, boxes) in &at_threshold {
                 let boxes = boxes.get(&row).map(Vec::as_slice).unwrap_or_default();
                 let corners: Vec<i64> = boxes
                     .iter()
-                    .flat_map(|found| std::iter::once(found.class as i64).chain(<[i64; 4]>::from(found.scored.bounds)))
+                    .flat_map(|found| {
+                        std::iter::once(found.class as i64)
+                            .chain(<[i64; 4]>::from(found.scored.bounds))
+                    })
                     .collect();
                 archive.add(&format!("boxes_{threshold}"), &[boxes.len(), 5], &corners)?;
-                let confidence: Vec<f32> = boxes.iter().map(|found| found.scored.confidence).collect();
+                let confidence: Vec<f32> =
+                    boxes.iter().map(|found| found.scored.confidence).collect();
                 archive.add(&format!("confidence_{threshold}"), &[boxes.len()], &confidence)?;
             }
             archive.write(&export_paths::localized_frame(&folder.join(&name), frame))
@@ -140,14 +160,28 @@ pub fn crops(built: &Built, results: &Results, folder: &Path) -> Result<Exported
             files += frames
                 .rows()
                 .par_iter()
-                .map(|&row| frame_crops(&frames, row, boxes.get(&row).map(Vec::as_slice).unwrap_or_default(), cell, &folder))
+                .map(|&row| {
+                    frame_crops(
+                        &frames,
+                        row,
+                        boxes.get(&row).map(Vec::as_slice).unwrap_or_default(),
+                        cell,
+                        &folder,
+                    )
+                })
                 .sum::<Result<usize>>()?;
         }
     }
     Ok(Exported { files })
 }
 
-fn frame_crops(frames: &Frames, row: usize, boxes: &[BoxRow], cell: &PlannedCell, folder: &Path) -> Result<usize> {
+fn frame_crops(
+    frames: &Frames,
+    row: usize,
+    boxes: &[BoxRow],
+    cell: &PlannedCell,
+    folder: &Path,
+) -> Result<usize> {
     let frame = &frames.frames[row];
     let [height, width] = cell.image_size;
     let stretched = picture::from_planes(&picture::stretched(frames.pack.row(row)), height, width);
@@ -155,8 +189,13 @@ fn frame_crops(frames: &Frames, row: usize, boxes: &[BoxRow], cell: &PlannedCell
     for of_class in boxes.chunk_by(|a, b| a.class == b.class) {
         let class = of_class[0].class;
         let bounds: Vec<Box2> = of_class.iter().map(|found| found.scored.bounds).collect();
-        for (index, bounds) in used_regions(&bounds, class == cell.label_space.tissue()).iter().enumerate() {
-            write_png(&picture::cut_out(&stretched, bounds), &export_paths::crop(folder, frame, class, index, bounds))?;
+        for (index, bounds) in
+            used_regions(&bounds, class == cell.label_space.tissue()).iter().enumerate()
+        {
+            write_png(
+                &picture::cut_out(&stretched, bounds),
+                &export_paths::crop(folder, frame, class, index, bounds),
+            )?;
             written += 1;
         }
     }
@@ -176,15 +215,23 @@ pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Expor
         let Some(extraction) = &cell.extraction else { continue };
         let features = object(results, cell.stages.extract, ExtractStage::FEATURES)?;
         let frames = Frames::of(results, cell)?;
-        let folder = folder.join(export_paths::model(cell)).join(export_paths::extraction(extraction));
-        let mut without_region: Vec<bool> = (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
+        let folder =
+            folder.join(export_paths::model(cell)).join(export_paths::extraction(extraction));
+        let mut without_region: Vec<bool> =
+            (0..frames.frames.len()).map(|row| !frames.pack.is_skipped(row)).collect();
         features::for_each_frame(&features, |found| {
             let frame = &frames.frames[found.row];
             without_region[found.row] = false;
             for (place, region) in found.regions.iter().enumerate() {
                 let mut archive = Npz::default();
                 archive.add("feat", &[WIDTH], found.of_region(place))?;
-                archive.write(&export_paths::region_features(&folder, frame, region.class, region.index, &region.bounds))?;
+                archive.write(&export_paths::region_features(
+                    &folder,
+                    frame,
+                    region.class,
+                    region.index,
+                    &region.bounds,
+                ))?;
                 files += 1;
             }
             write_frame(&folder, frame, found.regions.len(), found.values)
@@ -221,17 +268,24 @@ struct Npz {
 }
 
 impl Npz {
-    fn add<T: npyz::AutoSerialize + npyz::Serialize + Copy>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+    fn add<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[T],
+    ) -> Result<()> {
         let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
         let mut bytes = Vec::new();
-        write_npy(&mut bytes, &shape, values).map_err(|error| Error::failure(format!("cannot write {name}: {error}")))?;
+        write_npy(&mut bytes, &shape, values)
+            .map_err(|error| Error::failure(format!("cannot write {name}: {error}")))?;
         self.members.push((format!("{name}.npy"), bytes));
         Ok(())
     }
 
     fn write(&self, path: &Path) -> Result<()> {
         let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let options =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
         for (name, bytes) in &self.members {
             archive.start_file(name.as_str(), options).at_path("write", path)?;
             archive.write_all(bytes).at_path("write", path)?;

@@ -137,7 +137,9 @@ impl ResultTable {
         let changed = |column: &TableColumn| TableColumn {
             name: change(&column.name),
             cells: match &column.cells {
-                Cells::Text(values) => Cells::Text(values.iter().map(|value| value.as_deref().map(&change)).collect()),
+                Cells::Text(values) => {
+                    Cells::Text(values.iter().map(|value| value.as_deref().map(&change)).collect())
+                }
                 numbers => numbers.clone(),
             },
             is_detail: column.is_detail,
@@ -164,7 +166,8 @@ impl ResultTable {
                 Cells::Number(values, _) => Column::new(name, values),
             }
         });
-        DataFrame::new_infer_height(columns.collect())
-            .map_err(|error| Error::failure(format!("cannot make the table {}: {error}", self.name)))
+        DataFrame::new_infer_height(columns.collect()).map_err(|error| {
+            Error::failure(format!("cannot make the table {}: {error}", self.name))
+        })
     }
 }

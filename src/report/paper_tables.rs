@@ -50,7 +50,9 @@ pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
     let mut names = chosen.texts(|column| escape::markdown(&column.name));
     if chosen.has_several_groups() {
         // One line is all that a header has there.
-        for (name, group) in names.iter_mut().zip(&chosen.groups).filter(|(_, group)| **group != ColumnGroup::Row) {
+        for (name, group) in
+            names.iter_mut().zip(&chosen.groups).filter(|(_, group)| **group != ColumnGroup::Row)
+        {
             *name = format!("{}: {name}", group.name());
         }
     }
@@ -66,7 +68,8 @@ pub fn latex(table: &ResultTable, extent: Extent) -> Result<String> {
     let comment = |text: &str| escape::line(text).into_owned();
     let notes = chosen.notes(table, comment);
     let rows = chosen.rows(table.rows(), escape::latex, |text| format!("\\textbf{{{text}}}"));
-    let groups = if chosen.has_several_groups() { group_lines(&chosen.groups) } else { String::new() };
+    let groups =
+        if chosen.has_several_groups() { group_lines(&chosen.groups) } else { String::new() };
     fill(LATEX, &comment(&table.title), &names, &groups, &chosen, &rows, &notes)
 }
 
@@ -79,7 +82,8 @@ struct Chosen<'a> {
 
 impl<'a> Chosen<'a> {
     fn of(table: &'a ResultTable, extent: Extent) -> Self {
-        let grouped = table.columns.iter().zip(groups(table)).filter(|(column, _)| extent.includes(column));
+        let grouped =
+            table.columns.iter().zip(groups(table)).filter(|(column, _)| extent.includes(column));
         let (columns, groups): (Vec<&TableColumn>, Vec<ColumnGroup>) = grouped.unzip();
         Chosen { hidden: table.columns.len() - columns.len(), columns, groups }
     }
@@ -93,17 +97,25 @@ impl<'a> Chosen<'a> {
         self.columns.iter().map(|column| text(column)).collect()
     }
 
-    fn rows(&self, rows: usize, escaped: impl Fn(&str) -> String, bold: impl Fn(String) -> String) -> Vec<Vec<String>> {
+    fn rows(
+        &self,
+        rows: usize,
+        escaped: impl Fn(&str) -> String,
+        bold: impl Fn(String) -> String,
+    ) -> Vec<Vec<String>> {
         let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
         let cell = |row: usize, (column, best): (&&TableColumn, &Vec<usize>)| {
             let text = escaped(&column.shown(row));
             if best.contains(&row) { bold(text) } else { text }
         };
-        (0..rows).map(|row| self.columns.iter().zip(&best).map(|both| cell(row, both)).collect()).collect()
+        (0..rows)
+            .map(|row| self.columns.iter().zip(&best).map(|both| cell(row, both)).collect())
+            .collect()
     }
 
     fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
-        let hidden = (self.hidden > 0).then(|| format!("{} more columns in {}.csv", self.hidden, table.name));
+        let hidden = (self.hidden > 0)
+            .then(|| format!("{} more columns in {}.csv", self.hidden, table.name));
         table.notes.iter().chain(&hidden).map(|note| escaped(note)).collect()
     }
 }
@@ -151,7 +163,10 @@ mod tests {
             name: "extraction".into(),
             title: "An example".into(),
             columns: vec![
-                TableColumn::text("variant", vec![Some("gc_a".into()), Some("50% & <b>|x|".into())]),
+                TableColumn::text(
+                    "variant",
+                    vec![Some("gc_a".into()), Some("50% & <b>|x|".into())],
+                ),
                 TableColumn::count("pool", vec![Some(512), Some(32)]),
                 TableColumn::number("FPS", 1, vec![Some(7.0), Some(12.25)]),
                 TableColumn::number("p95 ms", 1, vec![Some(200.0), Some(90.0)]),
@@ -199,7 +214,8 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
 
     #[test]
     fn a_foreign_name_stays_in_its_cell() {
-        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"].map(|name| Some(name.to_string()));
+        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"]
+            .map(|name| Some(name.to_string()));
         let table = ResultTable {
             title: "Of \u{1b}[2J\nx".into(),
             columns: vec![TableColumn::text("variant", names.to_vec())],

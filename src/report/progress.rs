@@ -60,7 +60,9 @@ impl Bars {
         let Some(bar) = self.running.get(&id) else { return };
         if bar.length() != Some(total) {
             bar.set_length(total);
-            bar.set_style(style(&format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}}")));
+            bar.set_style(style(&format!(
+                "{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}}"
+            )));
         }
         bar.set_position(done);
     }
@@ -123,7 +125,10 @@ impl Reporter for Lines {
                 let now = Instant::now();
                 if self.last.get(id).is_some_and(|last| now - *last > LINE_INTERVAL) {
                     self.last.insert(*id, now);
-                    printer::message(&format!("        {}: {done} of {total} {unit}", plan.stage(*id).name));
+                    printer::message(&format!(
+                        "        {}: {done} of {total} {unit}",
+                        plan.stage(*id).name
+                    ));
                 }
             }
             _ => {}

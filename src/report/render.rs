@@ -12,7 +12,9 @@ use surgcam_engine::store::file::{Durability, write_with};
 
 /// Whether all of a table's files are there.
 pub fn has_files(table: &ResultTable, folder: &Path) -> bool {
-    ["csv", "parquet", "md", "tex"].iter().all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
+    ["csv", "parquet", "md", "tex"]
+        .iter()
+        .all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
 }
 
 /// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Markdown and LaTeX have the main columns, for
@@ -22,7 +24,9 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);
     write(&path("csv"), &csv(table)?)?;
     let mut parquet = Vec::new();
-    ParquetWriter::new(&mut parquet).finish(&mut table.to_frame()?).at_path("write", &path("parquet"))?;
+    ParquetWriter::new(&mut parquet)
+        .finish(&mut table.to_frame()?)
+        .at_path("write", &path("parquet"))?;
     write(&path("parquet"), &parquet)?;
     write(&path("md"), markdown(table, Extent::Main)?.as_bytes())?;
     write(&path("tex"), latex(table, Extent::Main)?.as_bytes())
@@ -32,7 +36,9 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
 pub fn csv(table: &ResultTable) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let name = format!("{}.csv", table.name);
-    CsvWriter::new(&mut text).finish(&mut table.with_texts(escape::csv).to_frame()?).at_path("write", Path::new(&name))?;
+    CsvWriter::new(&mut text)
+        .finish(&mut table.with_texts(escape::csv).to_frame()?)
+        .at_path("write", Path::new(&name))?;
     Ok(text)
 }
 
@@ -52,7 +58,8 @@ mod tests {
             columns: vec![
                 TableColumn::text("variant", vec![Some("gc_a".into()), Some("50% & more".into())]),
                 TableColumn::number("mAP", 3, vec![Some(0.12345), None]),
-                TableColumn::count("AP of a very long class name", vec![Some(3), Some(12)]).detail(),
+                TableColumn::count("AP of a very long class name", vec![Some(3), Some(12)])
+                    .detail(),
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
@@ -64,13 +71,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_files(&table(), folder.path()).unwrap();
         let csv = std::fs::read_to_string(folder.path().join("example.csv")).unwrap();
-        assert_eq!(csv, "variant,mAP,AP of a very long class name\ngc_a,0.12345,3\n50% & more,,12\n");
+        assert_eq!(
+            csv,
+            "variant,mAP,AP of a very long class name\ngc_a,0.12345,3\n50% & more,,12\n"
+        );
     }
 
     #[test]
     fn a_foreign_name_stays_in_its_cell() {
-        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"].map(|name| Some(name.to_string()));
-        let table = ResultTable { columns: vec![TableColumn::text("variant", names.to_vec())], ..table() };
+        let names = ["=HYPERLINK(\"x\")", "a|b\n\\input{x}<img>", "-0.5"]
+            .map(|name| Some(name.to_string()));
+        let table =
+            ResultTable { columns: vec![TableColumn::text("variant", names.to_vec())], ..table() };
         let folder = tempfile::tempdir().unwrap();
         write_files(&table, folder.path()).unwrap();
         let in_csv = std::fs::read_to_string(folder.path().join("example.csv")).unwrap();

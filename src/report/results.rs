@@ -34,7 +34,8 @@ impl<'a> Results<'a> {
         let found = stage.and_then(|stage| self.known.outputs(stage.id())?.get(K::METRICS.name()));
         let read = |output: &Output| {
             let text = self.store.read_object(&output.digest)?;
-            serde_json::from_slice(&text).at_path("understand", &self.store.object_path(&output.digest))
+            serde_json::from_slice(&text)
+                .at_path("understand", &self.store.object_path(&output.digest))
         };
         found.map(read).transpose()
     }
@@ -54,7 +55,11 @@ impl<'a> Results<'a> {
         self.left_out(built, |left_out| left_out.mended_boxes)
     }
 
-    fn left_out(&self, built: &Built, which: fn(LeftOut) -> Vec<SkippedFrame>) -> Result<Vec<SkippedFrame>> {
+    fn left_out(
+        &self,
+        built: &Built,
+        which: fn(LeftOut) -> Vec<SkippedFrame>,
+    ) -> Result<Vec<SkippedFrame>> {
         let mut skipped = Vec::new();
         for index in built.plan.of_kind::<IndexStage>() {
             skipped.extend(self.metrics(Some(index))?.into_iter().flat_map(which));

@@ -16,7 +16,9 @@ use surgcam_engine::runner::Summary;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::file::{Durability, write_with};
-use surgcam_engine::store::runs::{self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage};
+use surgcam_engine::store::runs::{
+    self, ExecutedStage, FailedStage, PlanSnapshot, Run, RunState, Scope, SnapshotStage,
+};
 use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::library::Resolved;
@@ -44,7 +46,9 @@ impl RunStart {
             format: runs::FORMAT,
             id: self.id.clone(),
             experiment: experiment.to_string(),
-            command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            command: std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
             scope: Some(scope),
             started: self.started.clone(),
             seconds: 0.0,
@@ -59,7 +63,14 @@ impl RunStart {
     }
 
     /// The run when it is over.
-    pub fn ended(&self, experiment: &str, scope: Scope, plan: Digest, built: &Built, summary: &Summary) -> Run {
+    pub fn ended(
+        &self,
+        experiment: &str,
+        scope: Scope,
+        plan: Digest,
+        built: &Built,
+        summary: &Summary,
+    ) -> Run {
         let stage = |id: surgcam_engine::plan::StageId| built.plan.stage(id);
         let failed = summary.failed.iter().map(|(id, error)| FailedStage {
             stage: stage(*id).name.clone(),
@@ -131,7 +142,8 @@ const SNAPSHOT_TELLS: u8 = 3;
 
 /// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on, without making it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
-    let mut text = serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
+    let mut text =
+        serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
     text.push(SNAPSHOT_TELLS);
     text.extend(experiment.layers_text().into_bytes());
     for id in built.plan.ids() {
@@ -174,7 +186,9 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         seconds: known.record(id).map(|record| record.seconds),
         outputs: known
             .outputs(id)
-            .map(|outputs| outputs.iter().map(|(name, output)| (name.to_string(), output.digest)).collect())
+            .map(|outputs| {
+                outputs.iter().map(|(name, output)| (name.to_string(), output.digest)).collect()
+            })
             .unwrap_or_default(),
     });
     let snapshot = PlanSnapshot {
@@ -189,7 +203,14 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
 
 /// Writes run.json: docs/contract.md names the fields that scripts may rely on. Its last field is the plan: resolved recipes
 /// with origins, cells, and every stage with its key, digests and duration.
-pub fn write(folder: &Path, run: &Run, store: &Store, results: &Results, built: &Built, hello: Option<&Hello>) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    run: &Run,
+    store: &Store,
+    results: &Results,
+    built: &Built,
+    hello: Option<&Hello>,
+) -> Result<()> {
     #[derive(Serialize)]
     struct Counts {
         executed: usize,

@@ -22,7 +22,11 @@ fn flatten(path: &str, value: &Value, leaves: &mut Values) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
-                flatten(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, field, leaves);
+                flatten(
+                    &if path.is_empty() { name.clone() } else { format!("{path}.{name}") },
+                    field,
+                    leaves,
+                );
             }
         }
         leaf => {
@@ -35,12 +39,18 @@ fn flatten(path: &str, value: &Value, leaves: &mut Values) {
 pub fn recipe_values(snapshot: &PlanSnapshot) -> Values {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for recipe in &snapshot.recipes {
-        let name = format!("{}.{}", recipe["section"].as_str().unwrap_or_default(), recipe["name"].as_str().unwrap_or_default());
+        let name = format!(
+            "{}.{}",
+            recipe["section"].as_str().unwrap_or_default(),
+            recipe["name"].as_str().unwrap_or_default()
+        );
         for (key, value) in flat(&recipe["values"]) {
             all.entry(format!("{name}.{key}")).or_default().insert(value);
         }
     }
-    all.into_iter().map(|(key, values)| (key, values.into_iter().collect::<Vec<_>>().join(" "))).collect()
+    all.into_iter()
+        .map(|(key, values)| (key, values.into_iter().collect::<Vec<_>>().join(" ")))
+        .collect()
 }
 
 /// The digests of each stage's outputs.
@@ -56,9 +66,16 @@ pub fn digests(snapshot: &PlanSnapshot) -> Values {
 pub fn metrics(store: &Store, snapshot: &PlanSnapshot) -> Values {
     let mut all = Values::new();
     for stage in &snapshot.stages {
-        let found = stage.outputs.get(METRICS_FILE).and_then(|digest| store.read_object(digest).ok());
-        let Some(value) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else { continue };
-        all.extend(flat(&value).into_iter().map(|(name, value)| (format!("{}: {name}", stage.name), value)));
+        let found =
+            stage.outputs.get(METRICS_FILE).and_then(|digest| store.read_object(digest).ok());
+        let Some(value) = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok()) else {
+            continue;
+        };
+        all.extend(
+            flat(&value)
+                .into_iter()
+                .map(|(name, value)| (format!("{}: {name}", stage.name), value)),
+        );
     }
     all
 }

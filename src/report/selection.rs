@@ -12,7 +12,8 @@ pub fn with_columns(tables: Vec<ResultTable>, names: &[String]) -> Result<Vec<Re
     let chosen = |table: ResultTable| {
         let columns = names.iter().filter_map(|name| table.column(name).cloned());
         // Whoever names a detail wants to see it.
-        let columns: Vec<TableColumn> = columns.map(|column| TableColumn { is_detail: false, ..column }).collect();
+        let columns: Vec<TableColumn> =
+            columns.map(|column| TableColumn { is_detail: false, ..column }).collect();
         ResultTable { columns, ..table }
     };
     Ok(tables.into_iter().map(chosen).filter(|table| !table.columns.is_empty()).collect())
@@ -33,13 +34,15 @@ fn is_known(tables: &[ResultTable], name: &str) -> Result<()> {
     if tables.iter().any(|table| table.column(name).is_some()) {
         return Ok(());
     }
-    let known: Vec<&str> = tables.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str()).collect();
+    let known: Vec<&str> =
+        tables.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str()).collect();
     let suggestion = did_you_mean(name, known.iter().copied());
     let main = tables.iter().flat_map(|table| &table.columns).filter(|column| !column.is_detail);
     let mut listed: Vec<&str> = main.map(|column| column.name.as_str()).collect();
     listed.sort_unstable();
     listed.dedup();
-    Err(Error::usage(format!("no table has a column `{name}`{suggestion}")).hint(format!("the main columns are {}", listed.join(", "))))
+    Err(Error::usage(format!("no table has a column `{name}`{suggestion}"))
+        .hint(format!("the main columns are {}", listed.join(", "))))
 }
 
 fn sorted_table(table: ResultTable, name: &str, is_falling: bool) -> ResultTable {
@@ -78,9 +81,13 @@ mod tests {
             name: "extraction".into(),
             title: String::new(),
             columns: vec![
-                TableColumn::text("T_ROI", ["0.5", "0.30", "10"].map(|text| Some(text.into())).to_vec()),
+                TableColumn::text(
+                    "T_ROI",
+                    ["0.5", "0.30", "10"].map(|text| Some(text.into())).to_vec(),
+                ),
                 TableColumn::number("FPS", 1, vec![Some(3.0), None, Some(7.0)]),
-                TableColumn::number("AP grasping", 3, vec![Some(0.1), Some(0.2), Some(0.3)]).detail(),
+                TableColumn::number("AP grasping", 3, vec![Some(0.1), Some(0.2), Some(0.3)])
+                    .detail(),
             ],
             notes: vec![],
             more_rows: 0,
@@ -103,7 +110,11 @@ mod tests {
     fn named_columns_are_shown_and_an_unknown_one_is_refused_with_the_nearest() {
         let chosen = with_columns(tables(), &["AP grasping".into(), "FPS".into()]).unwrap();
         assert_eq!(
-            chosen[0].columns.iter().map(|column| (column.name.as_str(), column.is_detail)).collect::<Vec<_>>(),
+            chosen[0]
+                .columns
+                .iter()
+                .map(|column| (column.name.as_str(), column.is_detail))
+                .collect::<Vec<_>>(),
             [("AP grasping", false), ("FPS", false)]
         );
         let error = sorted(tables(), "FPZ").unwrap_err().to_string();

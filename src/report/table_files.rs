@@ -58,7 +58,11 @@ impl FolderLock {
 
     /// Whether the folder can be written to at all: asked before hours of work.
     pub fn check(folder: &Path) -> Result<()> {
-        let hint = |error: Error| error.hint("results go to the folder that is `results` in surgcam.toml or SURGCAM_RESULTS");
+        let hint = |error: Error| {
+            error.hint(
+                "results go to the folder that is `results` in surgcam.toml or SURGCAM_RESULTS",
+            )
+        };
         Self::open(folder).map(|_| ()).map_err(hint)
     }
 
@@ -85,7 +89,12 @@ const SHOWN_ROWS: usize = 60;
 impl TableSource<'_> {
     /// Makes all tables of what is known.
     pub fn tables(&self, known: &Known) -> Result<Vec<ResultTable>> {
-        tables::all(self.experiment, self.built, &Results::new(self.store, known), self.machine.as_ref())
+        tables::all(
+            self.experiment,
+            self.built,
+            &Results::new(self.store, known),
+            self.machine.as_ref(),
+        )
     }
 
     fn tables_folder(&self) -> PathBuf {
@@ -98,7 +107,11 @@ impl TableSource<'_> {
 
     /// Writes the tables of a plan with its results, unless they are there; gives what a person is shown of them.
     pub fn write_final(&self, known: &Known, plan: Digest) -> Result<Vec<ResultTable>> {
-        let from = WrittenFrom { plan, surgcam: env!("CARGO_PKG_VERSION").into(), machine: self.machine.clone() };
+        let from = WrittenFrom {
+            plan,
+            surgcam: env!("CARGO_PKG_VERSION").into(),
+            machine: self.machine.clone(),
+        };
         if let Ok(note) = read_json::<Note>(&self.note())
             && note.from == from
             && note.heads.iter().all(|table| render::has_files(table, &self.tables_folder()))
@@ -107,7 +120,8 @@ impl TableSource<'_> {
         }
         let tables = self.tables(known)?;
         self.write_unfinished(&tables)?;
-        let note = Note { from, heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect() };
+        let note =
+            Note { from, heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect() };
         write_json(&self.note(), &note)?;
         Ok(note.heads)
     }
@@ -115,7 +129,9 @@ impl TableSource<'_> {
     /// Writes tables that will change again.
     pub fn write_unfinished(&self, tables: &[ResultTable]) -> Result<()> {
         match std::fs::remove_file(self.note()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).at_path("remove", &self.note()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).at_path("remove", &self.note());
+            }
             _ => {}
         }
         tables.iter().try_for_each(|table| render::write_files(table, &self.tables_folder()))

@@ -28,11 +28,17 @@ pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
         tasks.add_interactions(cells, results)?;
     }
     if cells.iter().any(|cell| cell.stages.measure_tasks.is_some()) {
-        let speed_of = |cell: &&PlannedCell| results.metrics(cell.stages.measure_tasks).map(Option::flatten);
+        let speed_of =
+            |cell: &&PlannedCell| results.metrics(cell.stages.measure_tasks).map(Option::flatten);
         let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
-        let per_second = speeds.iter().map(|speed| speed.as_ref().map(|speed| speed.frames_per_second)).collect();
+        let per_second = speeds
+            .iter()
+            .map(|speed| speed.as_ref().map(|speed| speed.frames_per_second))
+            .collect();
         tasks.columns.push(TableColumn::number("FPS tasks", 1, per_second));
-        tasks.notes.push("FPS tasks: from packed pixels to caption (beam search) and interaction graph".into());
+        tasks.notes.push(
+            "FPS tasks: from packed pixels to caption (beam search) and interaction graph".into(),
+        );
         let (column, note) = timing("tasks timed", &speeds).unzip();
         tasks.columns.extend(column);
         tasks.notes.extend(note);
@@ -46,8 +52,13 @@ pub fn timing(name: &str, speeds: &[Option<Speed>]) -> Option<(TableColumn, Stri
         return None;
     }
     let in_words = |speed: &Speed| if speed.not_alone { "not alone" } else { "alone" };
-    let column = TableColumn::text(name, speeds.iter().map(|speed| speed.as_ref().map(in_words).map(String::from)).collect());
-    let note = format!("{name}: not alone where others used the machine meanwhile (see machine_wait_seconds); such a speed may be too low");
+    let column = TableColumn::text(
+        name,
+        speeds.iter().map(|speed| speed.as_ref().map(in_words).map(String::from)).collect(),
+    );
+    let note = format!(
+        "{name}: not alone where others used the machine meanwhile (see machine_wait_seconds); such a speed may be too low"
+    );
     Some((column, note))
 }
 
@@ -61,22 +72,39 @@ impl TaskColumns {
         stage: fn(&CellStages) -> Option<Handle<K>>,
     ) -> Result<Vec<Option<M>>> {
         let of_cell = |cell: &&PlannedCell| results.metrics(stage(&cell.stages));
-        let metrics: Vec<Option<Option<M>>> = cells.par_iter().map(of_cell).collect::<Result<_>>()?;
+        let metrics: Vec<Option<Option<M>>> =
+            cells.par_iter().map(of_cell).collect::<Result<_>>()?;
         if metrics.iter().any(|metrics| matches!(metrics, Some(None))) {
-            self.notes.push(format!("{what}: empty where the train or the validation frames have none"));
+            self.notes
+                .push(format!("{what}: empty where the train or the validation frames have none"));
         }
         Ok(metrics.into_iter().map(Option::flatten).collect())
     }
 
     fn add_captions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let metrics: Vec<Option<CaptionMetrics>> = self.of_annotated("captions", cells, results, |stages| stages.caption)?;
-        let number = |value: &dyn Fn(&CaptionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
+        let metrics: Vec<Option<CaptionMetrics>> =
+            self.of_annotated("captions", cells, results, |stages| stages.caption)?;
+        let number = |value: &dyn Fn(&CaptionMetrics) -> f64| {
+            metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect()
+        };
         for order in 1..=4 {
-            let column = TableColumn::number(format!("BLEU-{order}"), 3, number(&|metrics| metrics.scores.bleu[order - 1]));
+            let column = TableColumn::number(
+                format!("BLEU-{order}"),
+                3,
+                number(&|metrics| metrics.scores.bleu[order - 1]),
+            );
             self.columns.push(if order < 4 { column.detail() } else { column });
         }
-        self.columns.push(TableColumn::number("METEOR", 3, number(&|metrics| metrics.scores.meteor)));
-        self.columns.push(TableColumn::number("ROUGE-L", 3, number(&|metrics| metrics.scores.rouge_l)));
+        self.columns.push(TableColumn::number(
+            "METEOR",
+            3,
+            number(&|metrics| metrics.scores.meteor),
+        ));
+        self.columns.push(TableColumn::number(
+            "ROUGE-L",
+            3,
+            number(&|metrics| metrics.scores.rouge_l),
+        ));
         self.columns.push(TableColumn::number("CIDEr", 3, number(&|metrics| metrics.scores.cider)));
         if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.captions).max() {
             self.notes.push(format!(
@@ -87,14 +115,31 @@ impl TaskColumns {
     }
 
     fn add_interactions(&mut self, cells: &[&PlannedCell], results: &Results) -> Result<()> {
-        let metrics: Vec<Option<InteractionMetrics>> = self.of_annotated("interactions", cells, results, |stages| stages.interact)?;
-        let number = |value: fn(&InteractionMetrics) -> f64| metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect();
-        self.columns.push(TableColumn::number("interaction accuracy", 3, number(|metrics| metrics.accuracy)));
-        self.columns.push(TableColumn::number("interaction mAP", 3, number(|metrics| metrics.mean_average_precision)));
-        self.columns.push(TableColumn::number("interaction recall", 3, number(|metrics| metrics.recall)));
+        let metrics: Vec<Option<InteractionMetrics>> =
+            self.of_annotated("interactions", cells, results, |stages| stages.interact)?;
+        let number = |value: fn(&InteractionMetrics) -> f64| {
+            metrics.iter().map(|metrics| metrics.as_ref().map(value)).collect()
+        };
+        self.columns.push(TableColumn::number(
+            "interaction accuracy",
+            3,
+            number(|metrics| metrics.accuracy),
+        ));
+        self.columns.push(TableColumn::number(
+            "interaction mAP",
+            3,
+            number(|metrics| metrics.mean_average_precision),
+        ));
+        self.columns.push(TableColumn::number(
+            "interaction recall",
+            3,
+            number(|metrics| metrics.recall),
+        ));
         self.columns.extend(per_interaction("AP", &metrics, |one| one.average_precision));
         self.columns.extend(per_interaction("recall", &metrics, |one| one.recall));
-        let missed = |metrics: &InteractionMetrics| metrics.without_region as f64 / metrics.edges.max(1) as f64;
+        let missed = |metrics: &InteractionMetrics| {
+            metrics.without_region as f64 / metrics.edges.max(1) as f64
+        };
         self.columns.push(TableColumn::number("missed instruments", 3, number(missed)).detail());
         if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.edges).max() {
             self.notes.push(format!(
@@ -106,11 +151,19 @@ impl TaskColumns {
 }
 
 /// A detail column for each interaction that is annotated in any row, named by it.
-fn per_interaction(prefix: &str, metrics: &[Option<InteractionMetrics>], value: fn(&OneInteraction) -> Option<f64>) -> Vec<TableColumn> {
+fn per_interaction(
+    prefix: &str,
+    metrics: &[Option<InteractionMetrics>],
+    value: fn(&OneInteraction) -> Option<f64>,
+) -> Vec<TableColumn> {
     let of = |name: &str, metrics: &Option<InteractionMetrics>| {
         metrics.as_ref()?.per_interaction.iter().find(|one| one.interaction == name).and_then(value)
     };
-    let columns = INTERACTIONS.iter().map(|name| (name, metrics.iter().map(|metrics| of(name, metrics)).collect::<Vec<_>>()));
+    let columns = INTERACTIONS
+        .iter()
+        .map(|name| (name, metrics.iter().map(|metrics| of(name, metrics)).collect::<Vec<_>>()));
     let annotated = columns.filter(|(_, values)| values.iter().any(Option::is_some));
-    annotated.map(|(name, values)| TableColumn::number(format!("{prefix} {name}"), 3, values).detail()).collect()
+    annotated
+        .map(|(name, values)| TableColumn::number(format!("{prefix} {name}"), 3, values).detail())
+        .collect()
 }

@@ -1,7 +1,9 @@
 //! A table on a terminal. Numbers are never broken. What is too wide for one table is drawn in blocks one below the other, group by
 //! group, each beginning with the columns that tell the rows apart and with only the rows that have something there.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
+};
 
 use super::column_groups::{groups, key_columns};
 use super::layout::{ResultTable, TableColumn};
@@ -26,10 +28,14 @@ pub fn draw_columns(table: &ResultTable, width: Option<usize>, extent: Extent) -
     // Before anything is measured: a character that is shown as an escape is wider than one.
     let table = &table.with_texts(|text| escape::line(text).into_owned());
     let keys = key_columns(table).len();
-    let says_something = |place: usize| place < keys || (0..table.rows()).any(|row| table.columns[place].has_value(row));
+    let says_something = |place: usize| {
+        place < keys || (0..table.rows()).any(|row| table.columns[place].has_value(row))
+    };
     let is_empty = (keys..table.columns.len()).all(|place| !says_something(place));
     // Who reads from a pipe finds the same columns whatever is measured.
-    let is_kept = |place: usize| extent == Extent::All || width.is_none() || is_empty || says_something(place);
+    let is_kept = |place: usize| {
+        extent == Extent::All || width.is_none() || is_empty || says_something(place)
+    };
     let is_chosen = |place: &usize| extent.includes(&table.columns[*place]) && is_kept(*place);
     let chosen: Vec<usize> = (0..table.columns.len()).filter(is_chosen).collect();
     let columns: Vec<&TableColumn> = chosen.iter().map(|&place| &table.columns[place]).collect();
@@ -38,9 +44,11 @@ pub fn draw_columns(table: &ResultTable, width: Option<usize>, extent: Extent) -
     match width {
         Some(width) if columns.iter().map(|column| wide(column)).sum::<usize>() > width => {
             for block in blocks(table, &chosen, width) {
-                let with_values = |row: &usize| block.measured.iter().any(|column| column.has_value(*row));
+                let with_values =
+                    |row: &usize| block.measured.iter().any(|column| column.has_value(*row));
                 let some_rows: Vec<usize> = all_rows.iter().copied().filter(with_values).collect();
-                let rows = if is_empty || block.measured.is_empty() { &all_rows } else { &some_rows };
+                let rows =
+                    if is_empty || block.measured.is_empty() { &all_rows } else { &some_rows };
                 text.push_str(&format!("{}\n", draw_narrow(&block, rows, width)));
             }
         }
@@ -113,9 +121,13 @@ fn room_for_keys(width: usize) -> usize {
 /// Widths of the columns that tell rows apart: together no more than `room`, where texts can be broken so far.
 fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = keys.iter().map(|column| narrow(column)).collect();
-    let can_shrink = |place: usize, widths: &[usize]| !keys[place].is_number() && widths[place] > NARROWEST_TEXT + PADDING + BORDER;
+    let can_shrink = |place: usize, widths: &[usize]| {
+        !keys[place].is_number() && widths[place] > NARROWEST_TEXT + PADDING + BORDER
+    };
     while widths.iter().sum::<usize>() > room {
-        let widest = (0..widths.len()).filter(|&place| can_shrink(place, &widths)).max_by_key(|&place| widths[place]);
+        let widest = (0..widths.len())
+            .filter(|&place| can_shrink(place, &widths))
+            .max_by_key(|&place| widths[place]);
         let Some(widest) = widest else { break };
         widths[widest] -= 1;
     }
@@ -126,7 +138,9 @@ fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
 fn draw_wide(columns: &[&TableColumn], rows: usize) -> Table {
     let mut drawn = Table::new();
     drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    drawn.remove_style(TableComponent::HorizontalLines).remove_style(TableComponent::MiddleIntersections);
+    drawn
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections);
     drawn.set_header(columns.iter().map(|column| column.name.as_str()));
     drawn.add_rows(grid(columns, rows));
     for (column, drawn_column) in columns.iter().zip(drawn.column_iter_mut()) {
@@ -139,14 +153,17 @@ fn draw_wide(columns: &[&TableColumn], rows: usize) -> Table {
 
 /// Headers broken between words, and long texts where they must.
 fn draw_narrow(block: &Block, rows: &[usize], width: usize) -> Table {
-    let kept: Vec<TableColumn> = block.keys.iter().chain(&block.measured).map(|column| column.with_rows(rows)).collect();
+    let kept: Vec<TableColumn> =
+        block.keys.iter().chain(&block.measured).map(|column| column.with_rows(rows)).collect();
     let columns: Vec<&TableColumn> = kept.iter().collect();
     let room = if block.measured.is_empty() { width } else { room_for_keys(width) };
     let mut widths = key_widths(&block.keys, room);
     widths.extend(block.measured.iter().map(|column| narrow(column)));
     let mut drawn = draw_wide(&columns, rows.len());
     let total: usize = widths.iter().sum();
-    drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(total).unwrap_or(u16::MAX));
+    drawn
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(total).unwrap_or(u16::MAX));
     for (width, drawn_column) in widths.iter().zip(drawn.column_iter_mut()) {
         let inner = u16::try_from(width - BORDER).unwrap_or(u16::MAX);
         drawn_column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(inner)));
@@ -159,17 +176,22 @@ mod tests {
     use super::*;
 
     fn table() -> ResultTable {
-        let numbers = |name: &str| TableColumn::number(name, 3, vec![Some(0.12345), None, Some(12.5)]);
+        let numbers =
+            |name: &str| TableColumn::number(name, 3, vec![Some(0.12345), None, Some(12.5)]);
         ResultTable {
             name: "example".into(),
             title: "An example".into(),
             columns: vec![
-                TableColumn::text("variant", ["gc_a", "ground-truth-boxes", "gc_b"].map(|name| Some(name.into())).to_vec()),
+                TableColumn::text(
+                    "variant",
+                    ["gc_a", "ground-truth-boxes", "gc_b"].map(|name| Some(name.into())).to_vec(),
+                ),
                 TableColumn::count("pool", vec![Some(512), Some(128), Some(32)]),
                 numbers("mAP"),
                 numbers("interaction accuracy"),
                 numbers("CIDEr"),
-                TableColumn::count("AP of a very long class name", vec![Some(3), Some(12), None]).detail(),
+                TableColumn::count("AP of a very long class name", vec![Some(3), Some(12), None])
+                    .detail(),
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
@@ -186,9 +208,13 @@ mod tests {
     #[test]
     fn a_foreign_name_stays_on_its_line() {
         let names = ["\u{1b}[2J\nnothing to see", "gc_b"].map(|name| Some(name.to_string()));
-        let table = ResultTable { columns: vec![TableColumn::text("variant", names.to_vec())], ..table() };
+        let table =
+            ResultTable { columns: vec![TableColumn::text("variant", names.to_vec())], ..table() };
         let drawn = draw(&table, None);
-        assert!(drawn.contains(" \\u001b[2J\\nnothing to see \n") && !drawn.contains('\u{1b}'), "{drawn}");
+        assert!(
+            drawn.contains(" \\u001b[2J\\nnothing to see \n") && !drawn.contains('\u{1b}'),
+            "{drawn}"
+        );
     }
 
     #[test]
@@ -203,10 +229,16 @@ mod tests {
 
     #[test]
     fn a_head_is_shown_only_for_rows_that_have_it_and_long_names_are_broken() {
-        let text = |name: &str, values: [&str; 3]| TableColumn::text(name, values.map(|value| Some(value.into())).to_vec());
-        let number = |name: &str, values: [Option<f64>; 3]| TableColumn::number(name, 3, values.to_vec());
+        let text = |name: &str, values: [&str; 3]| {
+            TableColumn::text(name, values.map(|value| Some(value.into())).to_vec())
+        };
+        let number =
+            |name: &str, values: [Option<f64>; 3]| TableColumn::number(name, 3, values.to_vec());
         let names = ["a-model-of-a-very-long-name-with-many-words", "gc-b", "gc-c"];
-        let mut columns = vec![text("variant", names), text("mode", ["ground-truth-boxes-and-more", "sl-fe", "l-fe"])];
+        let mut columns = vec![
+            text("variant", names),
+            text("mode", ["ground-truth-boxes-and-more", "sl-fe", "l-fe"]),
+        ];
         columns.push(TableColumn::count("pool", vec![Some(512); 3]));
         for name in ["FPS", "p50 ms", "p95 ms", "passes/frame", "regions/frame", "probe mAP"] {
             columns.push(number(name, [Some(1.0), Some(2.0), Some(3.0)]));
@@ -219,6 +251,9 @@ mod tests {
         assert!(widest <= 80, "{widest}\n{drawn}");
         let captions = &drawn[drawn.find("CIDEr").unwrap()..];
         assert!(captions.contains("gc-c") && !captions.contains("gc-b"), "{drawn}");
-        assert!(!drawn.contains("METEOR") && drawn.contains("(1 more columns in extraction.csv)"), "{drawn}");
+        assert!(
+            !drawn.contains("METEOR") && drawn.contains("(1 more columns in extraction.csv)"),
+            "{drawn}"
+        );
     }
 }

@@ -64,10 +64,13 @@ enum Address {
 impl Address {
     fn parse(text: &str) -> Result<Self> {
         match Url::parse(text) {
-            Ok(url) if url.scheme() == "file" => url
-                .to_file_path()
-                .map(Address::Folder)
-                .map_err(|()| Error::usage("this address names no folder of this machine").at(text).hint("name it as in file:///folder")),
+            Ok(url) if url.scheme() == "file" => {
+                url.to_file_path().map(Address::Folder).map_err(|()| {
+                    Error::usage("this address names no folder of this machine")
+                        .at(text)
+                        .hint("name it as in file:///folder")
+                })
+            }
             Ok(url) if url.has_host() => Ok(Address::Bucket(url)),
             _ => Ok(Address::Folder(PathBuf::from(text))),
         }
@@ -87,7 +90,8 @@ impl Remote {
         }
         let remote = Self::connect(address, parsed)?;
         match remote.layout()? {
-            Some(text) => check_layout(&text).map_err(|error| error.at(address).hint("pull with the program that made it"))?,
+            Some(text) => check_layout(&text)
+                .map_err(|error| error.at(address).hint("pull with the program that made it"))?,
             None if remote.has_any(&remote.at(&["records"]))? => {}
             None => return Err(no_store(address)),
         }
@@ -99,11 +103,14 @@ impl Remote {
     pub fn target(address: &str) -> Result<Self> {
         let parsed = Address::parse(address)?;
         if let Address::Folder(folder) = &parsed {
-            fs::create_dir_all(folder).at_path("create the folder", folder).map_err(Error::as_usage)?;
+            fs::create_dir_all(folder)
+                .at_path("create the folder", folder)
+                .map_err(Error::as_usage)?;
         }
         let remote = Self::connect(address, parsed)?;
         match remote.layout()? {
-            Some(text) => check_layout(&text).map_err(|error| error.at(address).hint("push to another place"))?,
+            Some(text) => check_layout(&text)
+                .map_err(|error| error.at(address).hint("push to another place"))?,
             None => remote.put(&remote.at(&[FORMAT_FILE]), LAYOUT.into())?,
         }
         Ok(remote)
@@ -118,16 +125,28 @@ impl Remote {
         let (url, folder) = match address {
             Address::Bucket(url) => (url, None),
             Address::Folder(folder) => {
-                let absolute = folder.canonicalize().at_path("find", &folder).map_err(Error::as_usage)?;
+                let absolute =
+                    folder.canonicalize().at_path("find", &folder).map_err(Error::as_usage)?;
                 let url = Url::from_directory_path(&absolute);
-                (url.map_err(|()| Error::usage("this folder cannot be an address").at_path(&absolute))?, Some(absolute))
+                (
+                    url.map_err(|()| {
+                        Error::usage("this folder cannot be an address").at_path(&absolute)
+                    })?,
+                    Some(absolute),
+                )
             }
         };
         // Those that are no text are none of AWS's.
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let variables = variables.filter(|(name, _)| name.starts_with("AWS_")).map(|(name, value)| (name.to_lowercase(), value));
-        let (store, prefix) = object_store::parse_url_opts(&url, variables)
-            .map_err(|error| Error::usage(format!("cannot use `{name}`: {error}")).hint("name a folder, or s3://bucket/prefix"))?;
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let variables = variables
+            .filter(|(name, _)| name.starts_with("AWS_"))
+            .map(|(name, value)| (name.to_lowercase(), value));
+        let (store, prefix) = object_store::parse_url_opts(&url, variables).map_err(|error| {
+            Error::usage(format!("cannot use `{name}`: {error}"))
+                .hint("name a folder, or s3://bucket/prefix")
+        })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -166,11 +185,17 @@ impl Remote {
 
     /// Gives a file to `take` piece by piece, at most so many bytes, and tells their number; `None`
     /// if there is no file.
-    fn fetch(&self, path: &RemotePath, limit: u64, mut take: impl FnMut(&[u8]) -> Result<()>) -> Fetched<Option<u64>> {
+    fn fetch(
+        &self,
+        path: &RemotePath,
+        limit: u64,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Fetched<Option<u64>> {
         if self.is_no_file(path) {
             return Ok(None);
         }
-        let failed = |error: object_store::Error| NotFetched::Failed(self.failed("read", path, &error));
+        let failed =
+            |error: object_store::Error| NotFetched::Failed(self.failed("read", path, &error));
         self.runtime.block_on(async {
             let mut pieces = match self.store.get(path).await {
                 Ok(found) => found.into_stream(),
@@ -182,7 +207,9 @@ impl Remote {
                 let piece = piece.map_err(failed)?;
                 bytes += piece.len() as u64;
                 if bytes > limit {
-                    let error = Error::failure(format!("this file is longer than the {limit} bytes that it may have"));
+                    let error = Error::failure(format!(
+                        "this file is longer than the {limit} bytes that it may have"
+                    ));
                     return Err(NotFetched::Refused(error.at(self.place(path))));
                 }
                 take(&piece)?;
@@ -195,7 +222,9 @@ impl Remote {
     fn is_no_file(&self, path: &RemotePath) -> bool {
         let inner = path_below(&self.prefix, path);
         let local = self.folder.as_ref().zip(inner).map(|(folder, inner)| folder.join(inner));
-        local.and_then(|path| path.symlink_metadata().ok()).is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+        local
+            .and_then(|path| path.symlink_metadata().ok())
+            .is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
     }
 
     /// A file of at most so many bytes; `None` if there is none.
@@ -216,7 +245,12 @@ impl Remote {
         }
         let mut file = File::create(to).at_path("create", to)?;
         let bytes = self.fetch(from, limit, |piece| file.write_all(piece).at_path("write", to))?;
-        bytes.ok_or_else(|| NotFetched::Refused(Error::failure("a record names this file, but it is not there").at(self.place(from))))
+        bytes.ok_or_else(|| {
+            NotFetched::Refused(
+                Error::failure("a record names this file, but it is not there")
+                    .at(self.place(from)),
+            )
+        })
     }
 
     pub(super) fn put(&self, path: &RemotePath, bytes: Vec<u8>) -> Result<()> {
@@ -225,7 +259,9 @@ impl Remote {
     }
 
     pub(super) fn delete(&self, path: &RemotePath) -> Result<()> {
-        self.runtime.block_on(self.store.delete(path)).map_err(|error| self.failed("remove", path, &error))
+        self.runtime
+            .block_on(self.store.delete(path))
+            .map_err(|error| self.failed("remove", path, &error))
     }
 
     pub(super) fn upload(&self, from: &Path, to: &RemotePath) -> Result<()> {
@@ -245,9 +281,15 @@ impl Remote {
         self.runtime.block_on(async {
             let first = read_part()?;
             if first.len() < PART {
-                return self.store.put(to, PutPayload::from(first)).await.map(|_| ()).map_err(failed);
+                return self
+                    .store
+                    .put(to, PutPayload::from(first))
+                    .await
+                    .map(|_| ())
+                    .map_err(failed);
             }
-            let mut writer = WriteMultipart::new(self.store.put_multipart(to).await.map_err(failed)?);
+            let mut writer =
+                WriteMultipart::new(self.store.put_multipart(to).await.map_err(failed)?);
             let mut next = first;
             while !next.is_empty() {
                 writer.wait_for_capacity(2).await.map_err(failed)?;
@@ -260,16 +302,23 @@ impl Remote {
 
     fn has_any(&self, prefix: &RemotePath) -> Result<bool> {
         if let Some(folder) = self.local_folder(prefix) {
-            return Ok(WalkDir::new(folder).into_iter().flatten().any(|entry| entry.file_type().is_file()));
+            return Ok(WalkDir::new(folder)
+                .into_iter()
+                .flatten()
+                .any(|entry| entry.file_type().is_file()));
         }
         let mut files = self.store.list(Some(prefix));
         let first = self.runtime.block_on(files.next());
-        first.transpose().map(|first| first.is_some()).map_err(|error| self.failed("list", prefix, &error))
+        first
+            .transpose()
+            .map(|first| first.is_some())
+            .map_err(|error| self.failed("list", prefix, &error))
     }
 
     /// The folder on this machine, if the place is one.
     fn local_folder(&self, prefix: &RemotePath) -> Option<PathBuf> {
-        let inner: PathBuf = prefix.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_string()).collect();
+        let inner: PathBuf =
+            prefix.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_string()).collect();
         self.folder.as_ref().map(|folder| folder.join(inner))
     }
 
@@ -279,15 +328,29 @@ impl Remote {
             return self.list_folder(prefix, &folder);
         }
         let found: Vec<_> = self.runtime.block_on(self.store.list(Some(prefix)).collect());
-        let entry = |entry: object_store::Result<ObjectMeta>| entry.map(|entry| (entry.location, entry.size));
-        found.into_iter().map(|found| entry(found).map_err(|error| self.failed("list", prefix, &error))).collect()
+        let entry = |entry: object_store::Result<ObjectMeta>| {
+            entry.map(|entry| (entry.location, entry.size))
+        };
+        found
+            .into_iter()
+            .map(|found| entry(found).map_err(|error| self.failed("list", prefix, &error)))
+            .collect()
     }
 
     /// What lies below a place in a folder and is neither a file nor a folder. It is not read; an error names each.
     pub(super) fn not_files(&self, prefix: &RemotePath) -> Vec<Error> {
-        let entries = self.local_folder(prefix).into_iter().flat_map(|folder| WalkDir::new(folder).sort_by_file_name()).flatten();
-        let strange = entries.filter(|entry| !entry.file_type().is_file() && !entry.file_type().is_dir());
-        strange.map(|entry| Error::failure("it is not a regular file, and is not read").at_path(entry.path())).collect()
+        let entries = self
+            .local_folder(prefix)
+            .into_iter()
+            .flat_map(|folder| WalkDir::new(folder).sort_by_file_name())
+            .flatten();
+        let strange =
+            entries.filter(|entry| !entry.file_type().is_file() && !entry.file_type().is_dir());
+        strange
+            .map(|entry| {
+                Error::failure("it is not a regular file, and is not read").at_path(entry.path())
+            })
+            .collect()
     }
 
     fn list_folder(&self, prefix: &RemotePath, folder: &Path) -> Result<Vec<(RemotePath, u64)>> {
@@ -301,7 +364,10 @@ impl Remote {
             if entry.file_type().is_file()
                 && let Some(inner) = inner.to_str()
             {
-                let location = Path::new(inner).iter().filter_map(|part| part.to_str()).fold(prefix.clone(), |path, part| path.join(part));
+                let location = Path::new(inner)
+                    .iter()
+                    .filter_map(|part| part.to_str())
+                    .fold(prefix.clone(), |path, part| path.join(part));
                 files.push((location, entry.metadata().at_path("read", entry.path())?.len()));
             }
         }
@@ -310,7 +376,9 @@ impl Remote {
 }
 
 fn no_store(address: &str) -> Error {
-    Error::usage("there is no store here").at(address).hint("check the address; `surgcam store push ADDRESS` makes a store there")
+    Error::usage("there is no store here")
+        .at(address)
+        .hint("check the address; `surgcam store push ADDRESS` makes a store there")
 }
 
 /// The path of a file below a folder: plain parts, at least one.
@@ -327,7 +395,8 @@ mod tests {
     #[test]
     fn a_place_that_is_no_store_is_not_pulled_from_and_stays_as_it_is() {
         let place = tempfile::tempdir().unwrap();
-        let problem = |folder: &Path| Remote::source(folder.to_str().unwrap()).err().unwrap().to_string();
+        let problem =
+            |folder: &Path| Remote::source(folder.to_str().unwrap()).err().unwrap().to_string();
         let absent = place.path().join("typo/there");
         assert!(problem(&absent).contains("there is no store here"));
         assert!(!absent.exists() && !place.path().join("typo").exists());
@@ -357,7 +426,10 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.join("records/x")).unwrap(), "y");
         assert_eq!(remote.list(&remote.at(&["records"])).unwrap().len(), 1);
         assert_eq!(remote.read(&remote.at(&["records", "x"]), 1).unwrap().unwrap(), b"y");
-        assert!(matches!(remote.read(&remote.at(&["records", "x"]), 0), Err(NotFetched::Refused(_))), "longer than it may be");
+        assert!(
+            matches!(remote.read(&remote.at(&["records", "x"]), 0), Err(NotFetched::Refused(_))),
+            "longer than it may be"
+        );
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 

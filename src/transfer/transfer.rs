@@ -43,8 +43,11 @@ impl Remote {
 
     fn object_parts(&self, digest: &Digest, within: Option<&Path>) -> RemotePath {
         let hex = digest.hex();
-        let inner: Vec<String> =
-            within.into_iter().flat_map(Path::components).map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        let inner: Vec<String> = within
+            .into_iter()
+            .flat_map(Path::components)
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect();
         let mut parts = vec!["objects", &hex[..2], &hex];
         parts.extend(inner.iter().map(String::as_str));
         self.at(&parts)
@@ -73,7 +76,8 @@ impl Remote {
             }
         }
         if there.is_none() {
-            let text = serde_json::to_vec(record).map_err(|error| Error::failure(format!("cannot write the record: {error}")))?;
+            let text = serde_json::to_vec(record)
+                .map_err(|error| Error::failure(format!("cannot write the record: {error}")))?;
             self.put(&self.record_path(&record.parts.kind, &record.key), text)?;
             sent.records = 1;
         }
@@ -96,7 +100,8 @@ impl Remote {
     fn push_object(&self, store: &Store, output: &Output, again: bool) -> Result<bool> {
         let there = self.sizes(output)?;
         let files = self.files(&store.object_path(&output.digest), output)?;
-        let is_whole = there.len() == files.len() && files.iter().all(|file| there.get(&file.to) == Some(&file.bytes));
+        let is_whole = there.len() == files.len()
+            && files.iter().all(|file| there.get(&file.to) == Some(&file.bytes));
         if is_whole && !again {
             return Ok(false);
         }
@@ -115,7 +120,8 @@ impl Remote {
         for entry in WalkDir::new(object).sort_by_file_name() {
             let entry = entry.at_path("list", object)?;
             if entry.file_type().is_file() {
-                let inner = (output.form == Form::Tree).then(|| entry.path().strip_prefix(object).unwrap_or(entry.path()));
+                let inner = (output.form == Form::Tree)
+                    .then(|| entry.path().strip_prefix(object).unwrap_or(entry.path()));
                 let to = self.object_parts(&output.digest, inner);
                 let bytes = entry.metadata().at_path("read", entry.path())?.len();
                 files.push(ObjectFile { to, bytes, from: entry.into_path() });
@@ -142,8 +148,13 @@ impl Remote {
                 fetched.objects += 1;
                 fetched.bytes = fetched.bytes.saturating_add(output.bytes);
             } else if !store.is_as_told(output)? {
-                let error = Error::failure(format!("this record tells another size of the object {} than it has here", output.digest));
-                return Err(NotFetched::Refused(error.at(self.place(&self.record_path(kind, key)))));
+                let error = Error::failure(format!(
+                    "this record tells another size of the object {} than it has here",
+                    output.digest
+                ));
+                return Err(NotFetched::Refused(
+                    error.at(self.place(&self.record_path(kind, key))),
+                ));
             }
         }
         if own.is_none() && store.add_record(&record)? {
@@ -156,17 +167,22 @@ impl Remote {
     fn record(&self, kind: &PlainName, key: &StageKey) -> Fetched<Option<Record>> {
         let path = self.record_path(kind, key);
         let Some(text) = self.read(&path, LONGEST_RECORD)? else { return Ok(None) };
-        let record: Record = understand(&text).map_err(|misread| NotFetched::Refused(misread.into_error::<Record>(self.place(&path))))?;
+        let record: Record = understand(&text).map_err(|misread| {
+            NotFetched::Refused(misread.into_error::<Record>(self.place(&path)))
+        })?;
         if record.key != *key || record.parts.kind != *kind {
-            let error =
-                Error::failure(format!("this record is of another stage than its name says, of {} {}", record.parts.kind, record.key));
+            let error = Error::failure(format!(
+                "this record is of another stage than its name says, of {} {}",
+                record.parts.kind, record.key
+            ));
             return Err(NotFetched::Refused(error.at(self.place(&path))));
         }
         Ok(Some(record))
     }
 
     fn pull_object(&self, store: &Store, output: &Output) -> Fetched<()> {
-        let work = tempfile::tempdir_in(store.tmp()).at_path("create a working folder", store.root())?;
+        let work =
+            tempfile::tempdir_in(store.tmp()).at_path("create a working folder", store.root())?;
         let target = work.path().join("object");
         let whole = self.object_parts(&output.digest, None);
         match output.form {
@@ -176,7 +192,10 @@ impl Remote {
         let found = tree::digest_of(&target)?;
         if found != (output.digest, output.bytes, output.form) {
             let (digest, bytes, _) = found;
-            let error = Error::failure(format!("what came is not the object {}: its digest is {digest}, of {bytes} bytes", output.digest));
+            let error = Error::failure(format!(
+                "what came is not the object {}: its digest is {digest}, of {bytes} bytes",
+                output.digest
+            ));
             return Err(NotFetched::Refused(
                 error
                     .at(self.place(&whole))
@@ -191,8 +210,11 @@ impl Remote {
         fs::create_dir(target).at_path("create", target)?;
         let mut left = bytes;
         for file in self.list(folder)?.into_iter().map(|(location, _)| location) {
-            let inner = path_below(folder, &file)
-                .ok_or_else(|| NotFetched::Refused(Error::failure("this cannot be a file of an object").at(self.place(&file))))?;
+            let inner = path_below(folder, &file).ok_or_else(|| {
+                NotFetched::Refused(
+                    Error::failure("this cannot be a file of an object").at(self.place(&file)),
+                )
+            })?;
             left -= self.download(&file, &target.join(inner), left)?;
         }
         Ok(())
@@ -204,14 +226,22 @@ impl Remote {
         let folder = self.at(&["records"]);
         let files = self.list(&folder)?.into_iter().map(|(location, _)| location);
         let named = files.filter(|file| file.extension() == Some("json"));
-        let named = named.map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file))));
+        let named = named
+            .map(|file| kind_and_key(&folder, &file).map_err(|error| error.at(self.place(&file))));
         Ok(named.chain(self.not_files(&folder).into_iter().map(Err)).collect())
     }
 }
 
 fn kind_and_key(folder: &RemotePath, file: &RemotePath) -> Result<(PlainName, StageKey)> {
-    let parts: Vec<String> = file.prefix_match(folder).into_iter().flatten().map(|part| part.as_ref().to_string()).collect();
-    let [kind, name] = parts.as_slice() else { return Err(Error::failure("a record lies in the folder of its kind, not here")) };
+    let parts: Vec<String> = file
+        .prefix_match(folder)
+        .into_iter()
+        .flatten()
+        .map(|part| part.as_ref().to_string())
+        .collect();
+    let [kind, name] = parts.as_slice() else {
+        return Err(Error::failure("a record lies in the folder of its kind, not here"));
+    };
     let key = format!("sha256:{}", name.strip_suffix(".json").unwrap_or(name)).parse()?;
     Ok((PlainName::try_from(kind.clone())?, StageKey(key)))
 }
@@ -229,7 +259,12 @@ mod tests {
 
     /// Of a stage that wrote a file and a folder; its objects are stored, itself is not.
     fn record_of(store: &Store, content: &str) -> Record {
-        let parts = KeyParts { kind: pack(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
+        let parts = KeyParts {
+            kind: pack(),
+            version: 1,
+            parameters: serde_json::json!({"content": content}),
+            inputs: BTreeMap::new(),
+        };
         let key = parts.key();
         let workspace = store.workspace(&key).unwrap();
         fs::write(workspace.path().join("frames"), content).unwrap();
@@ -237,7 +272,16 @@ mod tests {
         fs::write(workspace.path().join("folder/one"), "1").unwrap();
         let outputs = store.store_outputs(workspace.path()).unwrap();
         let (started, machine) = (String::new(), Environment::default());
-        Record { format: RECORD_FORMAT, key, name: "pack sample".into(), parts, outputs, started, seconds: 0.0, machine }
+        Record {
+            format: RECORD_FORMAT,
+            key,
+            name: "pack sample".into(),
+            parts,
+            outputs,
+            started,
+            seconds: 0.0,
+            machine,
+        }
     }
 
     #[test]
@@ -279,7 +323,10 @@ mod tests {
         let first = record_of(&store, "abc");
         remote.push(&store, &first, false).unwrap();
         let remade = Record { outputs: record_of(&store, "abd").outputs, ..first.clone() };
-        assert_eq!(remote.push(&store, &remade, false).unwrap(), Transferred { differing: 1, ..Transferred::default() });
+        assert_eq!(
+            remote.push(&store, &remade, false).unwrap(),
+            Transferred { differing: 1, ..Transferred::default() }
+        );
         assert_eq!(remote.push(&store, &remade, true).unwrap().records, 1);
         assert_eq!(remote.push(&store, &remade, false).unwrap(), Transferred::default());
     }
@@ -363,9 +410,16 @@ mod tests {
         // With other outputs than one's own it is left where it is.
         fs::remove_file(store.object_path(&record.outputs["frames"].digest)).unwrap();
         let other = Digest::of_bytes(b"other").to_string();
-        fs::write(&path, sound.replacen(&record.outputs["frames"].digest.to_string(), &other, 1)).unwrap();
-        assert_eq!(remote.pull(&store, &pack(), &record.key).unwrap(), Transferred { differing: 1, ..Transferred::default() });
-        assert_eq!(store.own_record(&pack(), &record.key).unwrap().unwrap().outputs, record.outputs);
+        fs::write(&path, sound.replacen(&record.outputs["frames"].digest.to_string(), &other, 1))
+            .unwrap();
+        assert_eq!(
+            remote.pull(&store, &pack(), &record.key).unwrap(),
+            Transferred { differing: 1, ..Transferred::default() }
+        );
+        assert_eq!(
+            store.own_record(&pack(), &record.key).unwrap().unwrap().outputs,
+            record.outputs
+        );
     }
 
     #[test]

@@ -81,5 +81,6 @@ impl ChannelMeans {
 
 impl ChannelDeviations {
     /// Of the authors' extraction scripts.
-    pub const OF_THE_AUTHORS: ChannelDeviations = ChannelDeviations([0.22662906, 0.20201652, 0.1962526]);
+    pub const OF_THE_AUTHORS: ChannelDeviations =
+        ChannelDeviations([0.22662906, 0.20201652, 0.1962526]);
 }

@@ -51,7 +51,9 @@ impl JsonSchema for Present {
 impl Serialize for Present {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Present::Above(threshold) => BTreeMap::from([("above", threshold)]).serialize(serializer),
+            Present::Above(threshold) => {
+                BTreeMap::from([("above", threshold)]).serialize(serializer)
+            }
             Present::Classes(classes) => classes.serialize(serializer),
         }
     }
@@ -171,7 +173,9 @@ mod tests {
     }
 
     fn read<T: de::DeserializeOwned>(text: &str) -> Result<T, String> {
-        toml::from_str::<One<T>>(&format!("value = {text}")).map(|one| one.value).map_err(|error| error.to_string())
+        toml::from_str::<One<T>>(&format!("value = {text}"))
+            .map(|one| one.value)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -185,14 +189,20 @@ mod tests {
     #[test]
     fn present_is_a_list_or_a_threshold() {
         assert_eq!(read::<Present>("[6, 2, 2]").unwrap(), Present::Classes(vec![2, 6]));
-        assert_eq!(read::<Present>("{ above = 0.43 }").unwrap(), Present::Above(Threshold::new(0.43).unwrap()));
+        assert_eq!(
+            read::<Present>("{ above = 0.43 }").unwrap(),
+            Present::Above(Threshold::new(0.43).unwrap())
+        );
         assert!(read::<Present>("{ below = 0.4 }").unwrap_err().contains("unknown field `below`"));
     }
 
     #[test]
     fn init_is_random_or_a_file() {
         assert_eq!(read::<Init>("\"random\"").unwrap(), Init::Random);
-        let Init::File(file) = read::<Init>("{ file = \"w.pth\", sha256 = \"0676ba61\" }").unwrap() else { panic!("a file") };
+        let Init::File(file) = read::<Init>("{ file = \"w.pth\", sha256 = \"0676ba61\" }").unwrap()
+        else {
+            panic!("a file")
+        };
         assert_eq!(file.sha256.as_deref(), Some("0676ba61"));
     }
 
@@ -207,15 +217,24 @@ mod tests {
     #[test]
     fn a_number_out_of_bounds_is_told_them() {
         for (error, expected) in [
-            (read::<Whole<1, 256>>("0").unwrap_err(), "0 is out of bounds: a whole number from 1 to 256 is expected"),
+            (
+                read::<Whole<1, 256>>("0").unwrap_err(),
+                "0 is out of bounds: a whole number from 1 to 256 is expected",
+            ),
             (read::<Whole<1, 256>>("-3").unwrap_err(), "-3 is out of bounds"),
             (read::<Whole<1, 256>>("1000000000").unwrap_err(), "from 1 to 256"),
             (read::<Whole<1, 256>>("1e9").unwrap_err(), "expected a whole number from 1 to 256"),
-            (read::<LearningRate>("1e308").unwrap_err(), "1e308 is out of bounds: a number above 0 and at most 1000 is expected"),
+            (
+                read::<LearningRate>("1e308").unwrap_err(),
+                "1e308 is out of bounds: a number above 0 and at most 1000 is expected",
+            ),
             (read::<LearningRate>("0").unwrap_err(), "0.0 is out of bounds"),
             (read::<Decay>("-inf").unwrap_err(), "from 0 to 1000"),
             (read::<Share>("nan").unwrap_err(), "from 0 to 1"),
-            (read::<ChannelDeviations>("[1, 1, 0]").unwrap_err(), "0.0 is out of bounds: for each channel a number from 0.000001"),
+            (
+                read::<ChannelDeviations>("[1, 1, 0]").unwrap_err(),
+                "0.0 is out of bounds: for each channel a number from 0.000001",
+            ),
             (read::<ChannelDeviations>("[nan, 1, 1]").unwrap_err(), "NaN is out of bounds"),
             (read::<ChannelMeans>("[0, 1e308, 1]").unwrap_err(), "from -1000 to 1000"),
         ] {
@@ -225,9 +244,18 @@ mod tests {
 
     #[test]
     fn a_bounded_number_is_written_as_the_number_that_it_is() {
-        let json = |text: &str| serde_json::to_string(&read::<ChannelMeans>(text).unwrap()).unwrap();
+        let json =
+            |text: &str| serde_json::to_string(&read::<ChannelMeans>(text).unwrap()).unwrap();
         assert_eq!(json("[0, 0.4084945, 1]"), "[0.0,0.4084945,1.0]");
-        assert_eq!(serde_json::to_string(&(Whole::<0, 9>::new(3), LearningRate::new(1e-3), Share::new(1.0))).unwrap(), "[3,0.001,1.0]");
+        assert_eq!(
+            serde_json::to_string(&(
+                Whole::<0, 9>::new(3),
+                LearningRate::new(1e-3),
+                Share::new(1.0)
+            ))
+            .unwrap(),
+            "[3,0.001,1.0]"
+        );
     }
 
     #[test]
@@ -236,7 +264,12 @@ mod tests {
             assert!(read::<ClassName>(&format!("{text:?}")).is_ok(), "{text}");
         }
         for text in ["", " tissue", "tissue ", "../tissue", "a/b", "=1+1", "a\\nb", "<b>"] {
-            assert!(read::<ClassName>(&format!("\"{text}\"")).unwrap_err().contains("cannot name a class"), "{text}");
+            assert!(
+                read::<ClassName>(&format!("\"{text}\""))
+                    .unwrap_err()
+                    .contains("cannot name a class"),
+                "{text}"
+            );
         }
     }
 }

@@ -27,7 +27,11 @@ impl TryFrom<String> for Name {
 
     fn try_from(text: String) -> Result<Self, String> {
         let is_allowed = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
-        if !text.is_empty() && text.len() <= LONGEST && text.chars().all(is_allowed) && !text.starts_with('.') {
+        if !text.is_empty()
+            && text.len() <= LONGEST
+            && text.chars().all(is_allowed)
+            && !text.starts_with('.')
+        {
             Ok(Name(text))
         } else {
             Err(format!(
@@ -86,7 +90,8 @@ impl TryFrom<String> for ClassName {
 
     fn try_from(text: String) -> Result<Self, String> {
         let is_allowed = |letter: char| !letter.is_control() && !FORBIDDEN.contains(letter);
-        let is_framed = text.starts_with(char::is_alphanumeric) && !text.ends_with(char::is_whitespace);
+        let is_framed =
+            text.starts_with(char::is_alphanumeric) && !text.ends_with(char::is_whitespace);
         if is_framed && text.len() <= LONGEST && text.chars().all(is_allowed) {
             Ok(ClassName(text))
         } else {

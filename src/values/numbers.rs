@@ -51,7 +51,8 @@ impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Whole<LEAST, M
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
-                let found = u32::try_from(value).ok().filter(|value| (LEAST..=MOST).contains(value));
+                let found =
+                    u32::try_from(value).ok().filter(|value| (LEAST..=MOST).contains(value));
                 found
                     .map(Whole)
                     .ok_or_else(|| E::custom(format!("{value} is out of bounds: a whole number from {LEAST} to {MOST} is expected")))
@@ -232,7 +233,10 @@ impl ImageSize {
     const MOST: u32 = 8192;
 
     pub const fn new(height: u32, width: u32) -> Self {
-        assert!(height >= Self::LEAST && width >= Self::LEAST, "a picture has at least 32x32 pixels");
+        assert!(
+            height >= Self::LEAST && width >= Self::LEAST,
+            "a picture has at least 32x32 pixels"
+        );
         ImageSize([height, width])
     }
 
@@ -265,7 +269,9 @@ impl TryFrom<[u32; 2]> for ImageSize {
         if is_side(height) && is_side(width) {
             Ok(ImageSize([height, width]))
         } else {
-            Err(format!("[{height}, {width}] is no picture size: [height, width] with 32 to 8192 pixels each is expected"))
+            Err(format!(
+                "[{height}, {width}] is no picture size: [height, width] with 32 to 8192 pixels each is expected"
+            ))
         }
     }
 }
@@ -277,7 +283,9 @@ impl From<ImageSize> for [u32; 2] {
 }
 
 /// The shape `(p0, p1, p2)` that a region is pooled to, named by p0; always 512 numbers (METHOD 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "u64", into = "u64")]
 #[schemars(extend("enum" = [512, 128, 32]))]
 pub struct Pool(u32);

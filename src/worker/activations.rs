@@ -61,7 +61,11 @@ pub struct FrameActivations {
 }
 
 impl FrameActivations {
-    pub fn new(maps: FeatureMaps, by_frame_statistics: Option<FeatureMaps>, logits: Vec<f32>) -> Self {
+    pub fn new(
+        maps: FeatureMaps,
+        by_frame_statistics: Option<FeatureMaps>,
+        logits: Vec<f32>,
+    ) -> Self {
         FrameActivations {
             maps: FrameMaps::new(maps),
             maps_by_frame_statistics: by_frame_statistics.map(FrameMaps::new),

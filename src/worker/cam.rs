@@ -36,8 +36,12 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
         CamMethod::LayerCam => gradient.relu(),
         // For the same reason the sum over cells is a product. [N, classes, C]
         CamMethod::GradCamPlusPlus => {
-            let sums = activation.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float).unsqueeze(1);
-            let alpha = gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
+            let sums =
+                activation.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float).unsqueeze(1);
+            let alpha = gradient.square()
+                / (gradient.square() * 2.0
+                    + gradient.pow_tensor_scalar(3) * sums
+                    + PLUS_PLUS_EPSILON);
             gradient.relu() * alpha * cells
         }
     };
@@ -47,25 +51,41 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
 }
 
 /// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for each of `classes`.
-pub fn autograd_maps(activation: &Tensor, classes: &[usize], method: CamMethod, logits_of: impl Fn(&Tensor) -> Tensor) -> Vec<Tensor> {
+pub fn autograd_maps(
+    activation: &Tensor,
+    classes: &[usize],
+    method: CamMethod,
+    logits_of: impl Fn(&Tensor) -> Tensor,
+) -> Vec<Tensor> {
     tch::with_grad(|| {
         let activation = activation.detach().copy().set_requires_grad(true);
         let logits = logits_of(&activation);
         classes
             .iter()
             .map(|&class| {
-                let gradient = Tensor::run_backward(&[logits.get(class as i64)], &[&activation], true, false).remove(0);
+                let gradient =
+                    Tensor::run_backward(&[logits.get(class as i64)], &[&activation], true, false)
+                        .remove(0);
                 tch::no_grad(|| {
                     // [C, 1, 1], or [C, h, w] where each cell has a weight of its own.
                     let weights = match method {
                         CamMethod::HiResCam => gradient,
                         CamMethod::LayerCam => gradient.relu(),
-                        CamMethod::GradCam => gradient.mean_dim([1i64, 2].as_slice(), true, Kind::Float),
+                        CamMethod::GradCam => {
+                            gradient.mean_dim([1i64, 2].as_slice(), true, Kind::Float)
+                        }
                         CamMethod::GradCamPlusPlus => {
-                            let sums = activation.sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float);
-                            let alpha =
-                                gradient.square() / (gradient.square() * 2.0 + gradient.pow_tensor_scalar(3) * sums + PLUS_PLUS_EPSILON);
-                            (gradient.relu() * alpha).sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float)
+                            let sums =
+                                activation.sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float);
+                            let alpha = gradient.square()
+                                / (gradient.square() * 2.0
+                                    + gradient.pow_tensor_scalar(3) * sums
+                                    + PLUS_PLUS_EPSILON);
+                            (gradient.relu() * alpha).sum_dim_intlist(
+                                [1i64, 2].as_slice(),
+                                true,
+                                Kind::Float,
+                            )
                         }
                     };
                     (weights * &activation).sum_dim_intlist([0i64].as_slice(), false, Kind::Float)
@@ -98,13 +118,29 @@ mod tests {
         let options = (Kind::Float, Device::Cpu);
         let activation = Tensor::rand([16, 4, 5], options);
         let (weight, bias) = (Tensor::randn([3, 16], options), Tensor::randn([3], options));
-        let logits = |a: &Tensor| a.mean_dim([1i64, 2].as_slice(), false, Kind::Float).unsqueeze(0).linear(&weight, Some(&bias)).squeeze();
-        for method in [CamMethod::GradCam, CamMethod::GradCamPlusPlus, CamMethod::HiResCam, CamMethod::LayerCam] {
+        let logits = |a: &Tensor| {
+            a.mean_dim([1i64, 2].as_slice(), false, Kind::Float)
+                .unsqueeze(0)
+                .linear(&weight, Some(&bias))
+                .squeeze()
+        };
+        for method in [
+            CamMethod::GradCam,
+            CamMethod::GradCamPlusPlus,
+            CamMethod::HiResCam,
+            CamMethod::LayerCam,
+        ] {
             let closed = closed_form_maps(&activation.unsqueeze(0), &weight, method).squeeze_dim(0);
-            for (class, map) in autograd_maps(&activation, &[0, 1, 2], method, logits).iter().enumerate() {
-                let difference = f64::try_from((map - closed.get(class as i64)).abs().max()).unwrap();
+            for (class, map) in
+                autograd_maps(&activation, &[0, 1, 2], method, logits).iter().enumerate()
+            {
+                let difference =
+                    f64::try_from((map - closed.get(class as i64)).abs().max()).unwrap();
                 let scale = f64::try_from(map.abs().max()).unwrap();
-                assert!(difference <= 1e-5 * scale, "{method:?} class {class}: {difference} of {scale}");
+                assert!(
+                    difference <= 1e-5 * scale,
+                    "{method:?} class {class}: {difference} of {scale}"
+                );
             }
         }
     }

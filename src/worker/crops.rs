@@ -31,10 +31,18 @@ impl CropForward<'_> {
     /// Each region cut out of its stretched picture, resized, and sent through the network;
     /// [regions, 512] of each frame. Pairs of a frame's [3, H, W] pixels and its regions. The crops
     /// of all frames go through the network together.
-    pub fn features(&self, frames: &[(&[u8], &[Region])], settings: &ExtractionSettings) -> Result<Vec<Vec<f32>>> {
-        let mut features: Vec<Vec<f32>> = frames.iter().map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES)).collect();
-        let mut wanted =
-            frames.iter().enumerate().flat_map(|(frame, (_, regions))| regions.iter().map(move |region| (frame, region.bounds)));
+    pub fn features(
+        &self,
+        frames: &[(&[u8], &[Region])],
+        settings: &ExtractionSettings,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut features: Vec<Vec<f32>> = frames
+            .iter()
+            .map(|(_, regions)| Vec::with_capacity(regions.len() * FEATURES))
+            .collect();
+        let mut wanted = frames.iter().enumerate().flat_map(|(frame, (_, regions))| {
+            regions.iter().map(move |region| (frame, region.bounds))
+        });
         // A captioner that was exported before this was a setting does not say.
         let crop_size = settings.crop_size.unwrap_or(ImageSize::OF_CROPS.height_width());
         let planes: Vec<&[u8]> = frames.iter().map(|(planes, _)| *planes).collect();
@@ -47,7 +55,12 @@ impl CropForward<'_> {
             let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
             let images = frames::images(&pictures, crop_size, &NORMALIZATION, self.device);
             let maps = self.network.feature_maps(&images)?;
-            let pooled = tch::no_grad(|| features::values_of(&features::pooled_batch(&maps.layer4.to_kind(Kind::Float), settings.pool)));
+            let pooled = tch::no_grad(|| {
+                features::values_of(&features::pooled_batch(
+                    &maps.layer4.to_kind(Kind::Float),
+                    settings.pool,
+                ))
+            });
             for ((frame, _), pooled) in part.iter().zip(pooled.chunks(FEATURES)) {
                 features[*frame].extend_from_slice(pooled);
             }
@@ -57,14 +70,23 @@ impl CropForward<'_> {
 
 /// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their
 /// [3, H, W] pixels; both sizes are `[height, width]`.
-pub fn cut_out(frames: &[&[u8]], image_size: [u32; 2], wanted: &[(usize, Box2)], crop_size: [u32; 2]) -> Vec<Vec<u8>> {
+pub fn cut_out(
+    frames: &[&[u8]],
+    image_size: [u32; 2],
+    wanted: &[(usize, Box2)],
+    crop_size: [u32; 2],
+) -> Vec<Vec<u8>> {
     let [height, width] = image_size;
     let of_frame = |boxes: &[(usize, Box2)]| -> Vec<Vec<u8>> {
-        let stretched = picture::from_planes(&picture::stretched(frames[boxes[0].0]), height, width);
+        let stretched =
+            picture::from_planes(&picture::stretched(frames[boxes[0].0]), height, width);
         let crop = |(_, bounds): &(usize, Box2)| {
             let [crop_height, crop_width] = crop_size;
             let mut planes = vec![0; 3 * (crop_height * crop_width) as usize];
-            picture::to_planes(&resize(&picture::cut_out(&stretched, bounds), crop_height, crop_width), &mut planes);
+            picture::to_planes(
+                &resize(&picture::cut_out(&stretched, bounds), crop_height, crop_width),
+                &mut planes,
+            );
             planes
         };
         boxes.par_iter().map(crop).collect()

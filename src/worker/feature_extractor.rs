@@ -98,9 +98,15 @@ impl FeatureExtractor {
     }
 
     /// One that makes what these settings need, and no more.
-    pub fn of_settings(settings: &ExtractionSettings, weights: &Weights, image_size: [u32; 2], device: Device) -> Result<Self> {
+    pub fn of_settings(
+        settings: &ExtractionSettings,
+        weights: &Weights,
+        image_size: [u32; 2],
+        device: Device,
+    ) -> Result<Self> {
         let ExtractionSettings { architecture, normalization, precision, .. } = *settings;
-        let mut extractor = Self::new(architecture, weights, normalization, image_size, device, precision)?;
+        let mut extractor =
+            Self::new(architecture, weights, normalization, image_size, device, precision)?;
         extractor.provide(settings.batch_norm, weights)?;
         Ok(extractor)
     }
@@ -109,7 +115,8 @@ impl FeatureExtractor {
     /// those that the extractor was made with.
     pub fn provide(&mut self, statistics: BatchNormStatistics, weights: &Weights) -> Result<()> {
         if statistics == BatchNormStatistics::Frame && self.by_frame_statistics.is_none() {
-            let network = frame_statistics::network(self.architecture, weights, self.device, self.precision)?;
+            let network =
+                frame_statistics::network(self.architecture, weights, self.device, self.precision)?;
             self.by_frame_statistics = Some(network);
         }
         Ok(())
@@ -134,7 +141,11 @@ impl FeatureExtractor {
         let images = self.images(pictures);
         let maps = self.network.feature_maps(&images)?;
         let logits = self.network.logits(&maps.layer4);
-        let maps_by_frame_statistics = self.by_frame_statistics.as_ref().map(|network| network.feature_maps(&images)).transpose()?;
+        let maps_by_frame_statistics = self
+            .by_frame_statistics
+            .as_ref()
+            .map(|network| network.feature_maps(&images))
+            .transpose()?;
         Ok(ForwardPass { maps, maps_by_frame_statistics, logits, mark: Mark::here(self.device) })
     }
 
@@ -142,7 +153,8 @@ impl FeatureExtractor {
     pub fn activations_of(&self, pass: &ForwardPass) -> Vec<FrameActivations> {
         let logits = features::values_of(&pass.logits);
         let of_frame = |(row, logits): (usize, &[f32])| {
-            let by_frame_statistics = pass.maps_by_frame_statistics.as_ref().map(|maps| maps.of_frame(row));
+            let by_frame_statistics =
+                pass.maps_by_frame_statistics.as_ref().map(|maps| maps.of_frame(row));
             FrameActivations::new(pass.maps.of_frame(row), by_frame_statistics, logits.to_vec())
         };
         logits.chunks(self.architecture.classes).enumerate().map(of_frame).collect()
@@ -154,25 +166,47 @@ impl FeatureExtractor {
     }
 
     /// The heat maps of one frame.
-    pub fn heat_maps(&self, activations: &FrameActivations, settings: &CamSettings) -> FrameHeatMaps {
+    pub fn heat_maps(
+        &self,
+        activations: &FrameActivations,
+        settings: &CamSettings,
+    ) -> FrameHeatMaps {
         self.heat_maps_of_batch(&[activations], settings).remove(0)
     }
 
     /// The heat maps of several frames: of layer 4 with one matrix product for all of them.
-    pub fn heat_maps_of_batch(&self, batch: &[&FrameActivations], settings: &CamSettings) -> Vec<FrameHeatMaps> {
-        let present = batch.iter().map(|activations| cam::present_classes(&activations.logits, &settings.present));
+    pub fn heat_maps_of_batch(
+        &self,
+        batch: &[&FrameActivations],
+        settings: &CamSettings,
+    ) -> Vec<FrameHeatMaps> {
+        let present = batch
+            .iter()
+            .map(|activations| cam::present_classes(&activations.logits, &settings.present));
         match settings.layer {
             FeatureLayer::Layer4 => {
                 let all = tch::no_grad(|| {
-                    let layer4: Vec<&Tensor> = batch.iter().map(|activations| activations.maps.feature_map(4)).collect();
+                    let layer4: Vec<&Tensor> =
+                        batch.iter().map(|activations| activations.maps.feature_map(4)).collect();
                     let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
-                    cam::to_heat_maps(&cam::closed_form_maps(&activation, &self.network.head_weight, settings.method))
+                    cam::to_heat_maps(&cam::closed_form_maps(
+                        &activation,
+                        &self.network.head_weight,
+                        settings.method,
+                    ))
                 });
-                let of_frame = |((present, activations), all): ((Vec<usize>, &&FrameActivations), &[HeatMap])| {
+                let of_frame = |((present, activations), all): (
+                    (Vec<usize>, &&FrameActivations),
+                    &[HeatMap],
+                )| {
                     let maps = present.iter().map(|&class| all[class].clone()).collect();
                     FrameHeatMaps::new(present, map_size(activations.maps.feature_map(4)), maps)
                 };
-                present.zip(batch).zip(all.chunks(self.architecture.classes)).map(of_frame).collect()
+                present
+                    .zip(batch)
+                    .zip(all.chunks(self.architecture.classes))
+                    .map(of_frame)
+                    .collect()
             }
             FeatureLayer::Layer3 => {
                 let of_frame = |(present, activations): (Vec<usize>, &&FrameActivations)| {
@@ -183,12 +217,20 @@ impl FeatureExtractor {
         }
     }
 
-    fn heat_maps_of_layer3(&self, activations: &FrameActivations, present: Vec<usize>, method: CamMethod) -> FrameHeatMaps {
+    fn heat_maps_of_layer3(
+        &self,
+        activations: &FrameActivations,
+        present: Vec<usize>,
+        method: CamMethod,
+    ) -> FrameHeatMaps {
         let network = &self.differentiable;
-        let logits_of = |layer3: &Tensor| network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0);
+        let logits_of = |layer3: &Tensor| {
+            network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)
+        };
         let activation = activations.maps.feature_map(3).squeeze_dim(0).to_kind(Kind::Float);
         let maps = cam::autograd_maps(&activation, &present, method, logits_of);
-        let maps = if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
+        let maps =
+            if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
         FrameHeatMaps::new(present, map_size(activations.maps.feature_map(3)), maps)
     }
 
@@ -202,20 +244,35 @@ impl FeatureExtractor {
         settings: &ExtractionSettings,
     ) -> Result<(Option<FrameActivations>, Extracted)> {
         let needs_forward_pass = modes::named(settings.mode).needs_forward_pass();
-        let activations = if needs_forward_pass { Some(self.activations(&[planes])?.remove(0)) } else { None };
-        let heat_maps =
-            activations.as_ref().zip(settings.regions.as_ref()).map(|(activations, regions)| self.heat_maps(activations, &regions.cam));
-        let input = FrameInput { frame, planes, activations: activations.as_ref(), heat_maps: heat_maps.as_ref() };
+        let activations =
+            if needs_forward_pass { Some(self.activations(&[planes])?.remove(0)) } else { None };
+        let heat_maps = activations
+            .as_ref()
+            .zip(settings.regions.as_ref())
+            .map(|(activations, regions)| self.heat_maps(activations, &regions.cam));
+        let input = FrameInput {
+            frame,
+            planes,
+            activations: activations.as_ref(),
+            heat_maps: heat_maps.as_ref(),
+        };
         let extracted = self.extract(&[input], settings)?.remove(0);
         Ok((activations, extracted))
     }
 
     /// The regions and features of a batch, frame after frame on this thread: waking another takes
     /// longer than one frame.
-    pub fn extract(&self, batch: &[FrameInput], settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
+    pub fn extract(
+        &self,
+        batch: &[FrameInput],
+        settings: &ExtractionSettings,
+    ) -> Result<Vec<Extracted>> {
         self.fetch(batch, settings)?;
         let space = self.space();
-        let read = batch.iter().map(|input| ReadRegions::of(input, space, settings)).collect::<Result<Vec<_>>>()?;
+        let read = batch
+            .iter()
+            .map(|input| ReadRegions::of(input, space, settings))
+            .collect::<Result<Vec<_>>>()?;
         let planes: Vec<&[u8]> = batch.iter().map(|input| input.planes).collect();
         self.complete(&planes, read, settings)
     }
@@ -228,20 +285,37 @@ impl FeatureExtractor {
 
     /// Forwards the crops that features are still to come from, those of all frames together.
     /// `planes`: the [3, H, W] pixels of the frames.
-    pub fn complete(&self, planes: &[&[u8]], read: Vec<ReadRegions>, settings: &ExtractionSettings) -> Result<Vec<Extracted>> {
-        let frames: Vec<(&[u8], &[Region])> = planes.iter().copied().zip(read.iter().map(ReadRegions::to_crop)).collect();
+    pub fn complete(
+        &self,
+        planes: &[&[u8]],
+        read: Vec<ReadRegions>,
+        settings: &ExtractionSettings,
+    ) -> Result<Vec<Extracted>> {
+        let frames: Vec<(&[u8], &[Region])> =
+            planes.iter().copied().zip(read.iter().map(ReadRegions::to_crop)).collect();
         let (device, network) = (self.device, &self.network);
-        let crops = CropForward { network, device, crops_in_a_pass: crops_in_a_pass(device), image_size: self.image_size };
+        let crops = CropForward {
+            network,
+            device,
+            crops_in_a_pass: crops_in_a_pass(device),
+            image_size: self.image_size,
+        };
         let of_crops = crops.features(&frames, settings)?;
         let takes_second_pass = settings.batch_norm == BatchNormStatistics::Frame;
-        let passes_before = usize::from(modes::named(settings.mode).needs_forward_pass()) + usize::from(takes_second_pass);
+        let passes_before = usize::from(modes::named(settings.mode).needs_forward_pass())
+            + usize::from(takes_second_pass);
         let extracted = read.into_iter().zip(of_crops).map(|(read, of_crops)| {
             let forward_passes = passes_before + read.to_crop().len();
             let features = match read.features {
                 RegionFeatures::Read(features) => features,
                 RegionFeatures::OfCrops => of_crops,
             };
-            Extracted { regions: read.found.regions.clone(), features, forward_passes, empty_classes: read.found.empty_classes }
+            Extracted {
+                regions: read.found.regions.clone(),
+                features,
+                forward_passes,
+                empty_classes: read.found.empty_classes,
+            }
         });
         Ok(extracted.collect())
     }

@@ -17,7 +17,11 @@ pub fn pooled(map: &Tensor, pool: Pool) -> Tensor {
 pub fn pooled_batch(maps: &Tensor, pool: Pool) -> Tensor {
     let (p0, p1, p2) = pool.shape();
     let channels_last = maps.adaptive_avg_pool2d([p1, p2]).permute([0, 2, 3, 1]);
-    let pooled = if channels_last.size()[3] == p0 { channels_last } else { channels_last.adaptive_avg_pool2d([p1, p0]) };
+    let pooled = if channels_last.size()[3] == p0 {
+        channels_last
+    } else {
+        channels_last.adaptive_avg_pool2d([p1, p0])
+    };
     pooled.reshape([-1, FEATURES as i64])
 }
 
@@ -31,7 +35,10 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
 
 /// The values of a contiguous tensor on the CPU, where they lie; of one that was just made, so that nothing else looks at them.
 pub fn values_mut<T: Element>(tensor: &mut Tensor) -> &mut [T] {
-    assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu, "values in a row");
+    assert!(
+        tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu,
+        "values in a row"
+    );
     // SAFETY: it has so many values of this kind in a row, and the only tensor with this memory is borrowed mutably.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
@@ -62,7 +69,13 @@ pub struct OwnedCellMap {
 impl OwnedCellMap {
     /// `map`: [1, C, h, w]. Nothing is copied where it already lies so.
     pub fn of(map: &Tensor) -> Self {
-        Self::of_cells(map.to_device(Device::Cpu).to_kind(Kind::Float).squeeze_dim(0).permute([1, 2, 0]).contiguous())
+        Self::of_cells(
+            map.to_device(Device::Cpu)
+                .to_kind(Kind::Float)
+                .squeeze_dim(0)
+                .permute([1, 2, 0])
+                .contiguous(),
+        )
     }
 
     /// `cells`: [h, w, C], contiguous f32 on the CPU.
@@ -75,7 +88,8 @@ impl OwnedCellMap {
         let count = self.height * self.width * self.channels;
         // SAFETY: `of` made it contiguous f32 on the CPU with so many values, which live as long as the tensor that we keep
         // and are not written to any more.
-        let values = unsafe { std::slice::from_raw_parts(self.cells.data_ptr().cast::<f32>(), count) };
+        let values =
+            unsafe { std::slice::from_raw_parts(self.cells.data_ptr().cast::<f32>(), count) };
         CellMap { height: self.height, width: self.width, channels: self.channels, values }
     }
 }
@@ -109,8 +123,13 @@ mod tests {
                 for cell in [3, 11, 30] {
                     heat.values[cell] = 1.0;
                 }
-                HotCells::find(&cells.view(), &heat, 0.5).unwrap().pool(|| cells.view(), pool, &mut found);
-                let expected = Tensor::cat(&[expected, hot_cells_in_tensors(&map, &[3, 11, 30], pool)], 0);
+                HotCells::find(&cells.view(), &heat, 0.5).unwrap().pool(
+                    || cells.view(),
+                    pool,
+                    &mut found,
+                );
+                let expected =
+                    Tensor::cat(&[expected, hot_cells_in_tensors(&map, &[3, 11, 30], pool)], 0);
                 let worst = (Tensor::from_slice(&found) - expected).abs().max();
                 assert!(f64::try_from(worst).unwrap() < 1e-6, "{channels} channels, pool {size}");
             }

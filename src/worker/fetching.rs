@@ -28,7 +28,12 @@ pub fn fetch_feature_maps(batch: &[&FrameMaps], layer: usize, device: Device) {
 
 /// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and what
 /// it gives can be pooled so. The maps are by the cells' statistics.
-pub fn fetch_hot_cells(batch: &[(&FrameMaps, &FrameHeatMaps)], cells: Cells, pool: Pool, device: Device) {
+pub fn fetch_hot_cells(
+    batch: &[(&FrameMaps, &FrameHeatMaps)],
+    cells: Cells,
+    pool: Pool,
+    device: Device,
+) {
     if device == Device::Cpu {
         let maps: Vec<&FrameMaps> = batch.iter().map(|(maps, _)| *maps).collect();
         fetch_feature_maps(&maps, cells.layer, device);
@@ -68,11 +73,16 @@ fn fetch_sums(batch: &[(&FrameMaps, &FrameHeatMaps)], cells: Cells, pool: Pool, 
 fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], wanted: Cells, device: Device) {
     tch::no_grad(|| {
         let maps = maps.to_kind(Kind::Float);
-        let [frames, channels, height, width] = [0, 1, 2, 3].map(|dimension| maps.size()[dimension]);
+        let [frames, channels, height, width] =
+            [0, 1, 2, 3].map(|dimension| maps.size()[dimension]);
         let cells = (height * width) as usize;
-        let of_frames: Vec<&[HeatMap]> = heat_maps.iter().map(|heat_maps| heat_maps.maps.as_slice()).collect();
-        let hot_of = |map: &HeatMap| map.resized(height as usize, width as usize).hot_cells(wanted.roi_threshold);
-        let hot_of_frame = |maps: &&[HeatMap]| -> Vec<Vec<usize>> { maps.iter().map(hot_of).collect() };
+        let of_frames: Vec<&[HeatMap]> =
+            heat_maps.iter().map(|heat_maps| heat_maps.maps.as_slice()).collect();
+        let hot_of = |map: &HeatMap| {
+            map.resized(height as usize, width as usize).hot_cells(wanted.roi_threshold)
+        };
+        let hot_of_frame =
+            |maps: &&[HeatMap]| -> Vec<Vec<usize>> { maps.iter().map(hot_of).collect() };
         // Waking another thread takes longer than one frame.
         let hot: Vec<Vec<Vec<usize>>> = match of_frames.as_slice() {
             [maps] => vec![hot_of_frame(maps)],
@@ -80,7 +90,9 @@ fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], wanted: Cells, dev
         };
         let classes = hot.iter().map(Vec::len).max().unwrap_or(0);
         if classes == 0 {
-            return heat_maps.iter().for_each(|heat_maps| heat_maps.keep_hot_cells(wanted, Vec::new()));
+            return heat_maps
+                .iter()
+                .for_each(|heat_maps| heat_maps.keep_hot_cells(wanted, Vec::new()));
         }
         let mut chosen = pinned(&[frames, classes as i64, cells as i64], PinnedKind::Float);
         let values = values_mut::<f32>(&mut chosen);
@@ -91,11 +103,13 @@ fn sum_hot_cells(maps: &Tensor, heat_maps: &[&FrameHeatMaps], wanted: Cells, dev
             }
         }
         let chosen = chosen.to_device_(device, Kind::Float, true, false);
-        let sums = chosen.bmm(&maps.permute([0, 2, 3, 1]).reshape([frames, cells as i64, channels]));
+        let sums =
+            chosen.bmm(&maps.permute([0, 2, 3, 1]).reshape([frames, cells as i64, channels]));
         let mut sums = downloaded(&sums);
         let sums_of_frames = values_mut::<f32>(&mut sums).chunks(classes * channels as usize);
         for ((heat_maps, hot), sums) in heat_maps.iter().zip(hot).zip(sums_of_frames) {
-            let of_class = |(cells, sums): (Vec<usize>, &[f32])| HotCells::with_sums(cells, sums.to_vec());
+            let of_class =
+                |(cells, sums): (Vec<usize>, &[f32])| HotCells::with_sums(cells, sums.to_vec());
             let found = hot.into_iter().zip(sums.chunks(channels as usize)).map(of_class).collect();
             heat_maps.keep_hot_cells(wanted, found);
         }
@@ -110,16 +124,29 @@ mod tests {
     use crate::modes::{FrameInput, ReadRegions, RegionFeatures};
     use crate::regions::FrameSpace;
     use crate::self_test::golden_set::plain_frame;
-    use surgcam_pipeline::settings::{Architecture, CamSettings, ExtractionSettings, Normalization, RegionSettings};
-    use surgcam_values::{Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Precision, Present};
+    use surgcam_pipeline::settings::{
+        Architecture, CamSettings, ExtractionSettings, Normalization, RegionSettings,
+    };
+    use surgcam_values::{
+        Backbone, BatchNormStatistics, CamMethod, FeatureLayer, Mode, Precision, Present,
+    };
 
     const SPACE: FrameSpace = FrameSpace { image_size: [96, 128], classes: 4 };
 
     fn settings(mode: Mode, pool: u64, layer: FeatureLayer) -> ExtractionSettings {
-        let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(vec![]) };
+        let cam = CamSettings {
+            method: CamMethod::GradCam,
+            layer: FeatureLayer::Layer4,
+            present: Present::Classes(vec![]),
+        };
         ExtractionSettings {
             mode,
-            regions: Some(RegionSettings { cam, roi_threshold: 0.5, minimum_area: Some(25), feature_layer: Some(layer) }),
+            regions: Some(RegionSettings {
+                cam,
+                roi_threshold: 0.5,
+                minimum_area: Some(25),
+                feature_layer: Some(layer),
+            }),
             architecture: Architecture { backbone: Backbone::ResNet18, classes: 4 },
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).unwrap(),
@@ -144,11 +171,22 @@ mod tests {
         ]
     }
 
-    fn read(activations: &FrameActivations, heat_maps: &FrameHeatMaps, settings: &ExtractionSettings) -> (ReadRegions, Vec<f32>) {
+    fn read(
+        activations: &FrameActivations,
+        heat_maps: &FrameHeatMaps,
+        settings: &ExtractionSettings,
+    ) -> (ReadRegions, Vec<f32>) {
         let frame = plain_frame();
-        let input = FrameInput { frame: &frame, planes: &[], activations: Some(activations), heat_maps: Some(heat_maps) };
+        let input = FrameInput {
+            frame: &frame,
+            planes: &[],
+            activations: Some(activations),
+            heat_maps: Some(heat_maps),
+        };
         let mut read = ReadRegions::of(&input, SPACE, settings).unwrap();
-        let RegionFeatures::Read(features) = &mut read.features else { panic!("these modes need no crops") };
+        let RegionFeatures::Read(features) = &mut read.features else {
+            panic!("these modes need no crops")
+        };
         let features = std::mem::take(features);
         (read, features)
     }
@@ -157,9 +195,16 @@ mod tests {
     fn what_the_device_sums_pools_to_what_the_cpu_sums() {
         let _kept = crate::generator::seeded(8);
         let random = |size: [i64; 4]| Tensor::rand(size, (Kind::Float, Device::Cpu));
-        let batch = FeatureMaps { layer2: random([3, 128, 12, 16]), layer3: random([3, 256, 6, 8]), layer4: random([3, 512, 3, 4]) };
-        let activations =
-            || -> Vec<FrameActivations> { (0..3).map(|frame| FrameActivations::new(batch.of_frame(frame), None, vec![0.0; 4])).collect() };
+        let batch = FeatureMaps {
+            layer2: random([3, 128, 12, 16]),
+            layer3: random([3, 256, 6, 8]),
+            layer4: random([3, 512, 3, 4]),
+        };
+        let activations = || -> Vec<FrameActivations> {
+            (0..3)
+                .map(|frame| FrameActivations::new(batch.of_frame(frame), None, vec![0.0; 4]))
+                .collect()
+        };
         for (mode, pool, layer) in [
             (Mode::SlFe, 512, FeatureLayer::Layer4),
             (Mode::SlFe, 32, FeatureLayer::Layer4),
@@ -171,22 +216,40 @@ mod tests {
             let settings = settings(mode, pool, layer);
             let (expected_activations, expected_heat_maps) = (activations(), heat_maps());
             let (found_activations, found_heat_maps) = (activations(), heat_maps());
-            let of_batch: Vec<&FrameMaps> = found_activations.iter().map(|activations| &activations.maps).collect();
-            let pairs: Vec<(&FrameMaps, &FrameHeatMaps)> = of_batch.iter().copied().zip(&found_heat_maps).collect();
+            let of_batch: Vec<&FrameMaps> =
+                found_activations.iter().map(|activations| &activations.maps).collect();
+            let pairs: Vec<(&FrameMaps, &FrameHeatMaps)> =
+                of_batch.iter().copied().zip(&found_heat_maps).collect();
             let layer_number = if layer == FeatureLayer::Layer3 { 3 } else { 4 };
-            let cells = Cells { statistics: BatchNormStatistics::Running, layer: layer_number, roi_threshold: 0.5 };
+            let cells = Cells {
+                statistics: BatchNormStatistics::Running,
+                layer: layer_number,
+                roi_threshold: 0.5,
+            };
             match mode {
-                Mode::LFe => [2, 3, 4].into_iter().for_each(|layer| fetch_in_one_transfer(&of_batch, layer)),
+                Mode::LFe => {
+                    [2, 3, 4].into_iter().for_each(|layer| fetch_in_one_transfer(&of_batch, layer))
+                }
                 _ => fetch_sums(&pairs, cells, settings.pool, Device::Cpu),
             }
             let expected_pairs = expected_activations.iter().zip(&expected_heat_maps);
             let found_pairs = found_activations.iter().zip(&found_heat_maps);
-            for ((activations, heat_maps), (expected_activations, expected_heat_maps)) in found_pairs.zip(expected_pairs) {
+            for ((activations, heat_maps), (expected_activations, expected_heat_maps)) in
+                found_pairs.zip(expected_pairs)
+            {
                 let (found, features) = read(activations, heat_maps, &settings);
-                let (expected, expected_features) = read(expected_activations, expected_heat_maps, &settings);
+                let (expected, expected_features) =
+                    read(expected_activations, expected_heat_maps, &settings);
                 let (found, expected) = (found.found, expected.found);
-                assert_eq!((&found.regions, found.empty_classes), (&expected.regions, expected.empty_classes), "{mode:?} {pool}");
-                let differences = features.iter().zip(&expected_features).map(|(found, expected)| (found - expected).abs());
+                assert_eq!(
+                    (&found.regions, found.empty_classes),
+                    (&expected.regions, expected.empty_classes),
+                    "{mode:?} {pool}"
+                );
+                let differences = features
+                    .iter()
+                    .zip(&expected_features)
+                    .map(|(found, expected)| (found - expected).abs());
                 assert!(differences.fold(0.0, f32::max) < 1e-6, "{mode:?} {pool} {layer:?}");
                 assert_eq!(features.len(), expected_features.len());
             }

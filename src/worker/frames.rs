@@ -25,7 +25,11 @@ impl FrameSet {
         let pack = Pack::open(pack)?;
         let frames = read_frames(index)?;
         if frames.len() != pack.manifest.count {
-            return Err(Error::failure(format!("the index has {} frames, the pack {}", frames.len(), pack.manifest.count)));
+            return Err(Error::failure(format!(
+                "the index has {} frames, the pack {}",
+                frames.len(),
+                pack.manifest.count
+            )));
         }
         let usable = (0..frames.len()).filter(|&row| !pack.is_skipped(row)).collect();
         Ok(FrameSet { pack, frames, usable })
@@ -52,9 +56,17 @@ impl FrameSet {
 }
 
 /// Pictures of [3, H, W] u8 -> [N, 3, H, W], normalised, on the device, channels last in memory.
-pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Normalization, device: Device) -> Tensor {
+pub fn images(
+    pictures: &[&[u8]],
+    [height, width]: [u32; 2],
+    normalization: &Normalization,
+    device: Device,
+) -> Tensor {
     if device == Device::Cpu {
-        let mut images = Tensor::empty([pictures.len() as i64, i64::from(height), i64::from(width), 3], (Kind::Float, Device::Cpu));
+        let mut images = Tensor::empty(
+            [pictures.len() as i64, i64::from(height), i64::from(width), 3],
+            (Kind::Float, Device::Cpu),
+        );
         normalize(pictures, normalization, values_mut(&mut images));
         return images.permute([0, 3, 1, 2]);
     }
@@ -62,7 +74,10 @@ pub fn images(pictures: &[&[u8]], [height, width]: [u32; 2], normalization: &Nor
     match pictures {
         // Waking another thread takes longer than copying one picture.
         [picture] => values_mut(&mut pixels.0).copy_from_slice(picture),
-        _ => pixels.pictures_mut().zip(pictures).for_each(|(values, picture)| values.copy_from_slice(picture)),
+        _ => pixels
+            .pictures_mut()
+            .zip(pictures)
+            .for_each(|(values, picture)| values.copy_from_slice(picture)),
     }
     pixels.images_on(normalization, device)
 }
@@ -74,7 +89,11 @@ impl Pixels {
     /// Not yet filled. For a GPU in memory that it reads by itself.
     pub fn room_for(count: usize, [height, width]: [u32; 2], device: Device) -> Self {
         let size = [count as i64, 3, i64::from(height), i64::from(width)];
-        Pixels(if device == Device::Cpu { Tensor::empty(size, (Kind::Uint8, device)) } else { pinned(&size, PinnedKind::Uint8) })
+        Pixels(if device == Device::Cpu {
+            Tensor::empty(size, (Kind::Uint8, device))
+        } else {
+            pinned(&size, PinnedKind::Uint8)
+        })
     }
 
     /// Each [3, H, W], to be filled by several threads.
@@ -103,8 +122,11 @@ impl Pixels {
         let raw = self.0.to_device_(device, Kind::Uint8, true, false);
         // (value / 255 - mean) / std as value x factor + shift.
         let factor = normalization.std.map(|std| (1.0 / (255.0 * std)) as f32);
-        let shift: [f32; 3] = std::array::from_fn(|channel| (-normalization.mean[channel] / normalization.std[channel]) as f32);
-        let [factor, shift] = [factor, shift].map(|values| uploaded(&values, device).view([1, 3, 1, 1]));
+        let shift: [f32; 3] = std::array::from_fn(|channel| {
+            (-normalization.mean[channel] / normalization.std[channel]) as f32
+        });
+        let [factor, shift] =
+            [factor, shift].map(|values| uploaded(&values, device).view([1, 3, 1, 1]));
         channels_last(&(raw * factor + shift))
     }
 }
@@ -127,8 +149,14 @@ fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f3
     values.par_chunks_mut(length).zip(pictures).for_each(|(values, picture)| {
         let (red, rest) = picture.split_at(picture.len() / 3);
         let (green, blue) = rest.split_at(rest.len() / 2);
-        for (pixel, ((&red, &green), &blue)) in values.as_chunks_mut::<3>().0.iter_mut().zip(red.iter().zip(green).zip(blue)) {
-            *pixel = [tables[0][usize::from(red)], tables[1][usize::from(green)], tables[2][usize::from(blue)]];
+        for (pixel, ((&red, &green), &blue)) in
+            values.as_chunks_mut::<3>().0.iter_mut().zip(red.iter().zip(green).zip(blue))
+        {
+            *pixel = [
+                tables[0][usize::from(red)],
+                tables[1][usize::from(green)],
+                tables[2][usize::from(blue)],
+            ];
         }
     });
 }
@@ -137,7 +165,11 @@ fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f3
 ///
 /// # Errors
 /// Where a label is none of the classes, as an index can have it that somebody else made.
-pub fn label_tensor<'a>(labels: impl IntoIterator<Item = &'a [usize]>, classes: usize, device: Device) -> Result<Tensor> {
+pub fn label_tensor<'a>(
+    labels: impl IntoIterator<Item = &'a [usize]>,
+    classes: usize,
+    device: Device,
+) -> Result<Tensor> {
     let mut values = Vec::new();
     let mut count = 0;
     for present in labels {
@@ -152,7 +184,8 @@ pub fn label_tensor<'a>(labels: impl IntoIterator<Item = &'a [usize]>, classes: 
         }
         count += 1;
     }
-    let labels = if device == Device::Cpu { Tensor::from_slice(&values) } else { uploaded(&values, device) };
+    let labels =
+        if device == Device::Cpu { Tensor::from_slice(&values) } else { uploaded(&values, device) };
     Ok(labels.view([count, classes as i64]))
 }
 
@@ -162,13 +195,18 @@ mod tests {
 
     #[test]
     fn pictures_are_normalised_on_a_device_as_on_the_cpu() {
-        let pictures: Vec<Vec<u8>> = (0..3u32).map(|n| (0..3 * 4 * 5).map(|value| (value * 37 + n * 11) as u8).collect()).collect();
+        let pictures: Vec<Vec<u8>> = (0..3u32)
+            .map(|n| (0..3 * 4 * 5).map(|value| (value * 37 + n * 11) as u8).collect())
+            .collect();
         let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
         let normalization = Normalization { mean: [0.4, 0.25, 0.1], std: [0.2, 0.3, 0.15] };
         let expected = images(&pictures, [4, 5], &normalization, Device::Cpu);
         let filled = || {
             let mut pixels = Pixels::room_for(3, [4, 5], Device::Cpu);
-            pixels.pictures_mut().zip(&pictures).for_each(|(values, picture)| values.copy_from_slice(picture));
+            pixels
+                .pictures_mut()
+                .zip(&pictures)
+                .for_each(|(values, picture)| values.copy_from_slice(picture));
             pixels
         };
         assert_eq!(filled().images(&normalization, Device::Cpu), expected);

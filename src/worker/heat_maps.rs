@@ -43,24 +43,41 @@ pub type FoundHotCells = Vec<Option<HotCells>>;
 
 impl FrameHeatMaps {
     pub fn new(present: Vec<usize>, map_size: [usize; 2], maps: Vec<HeatMap>) -> Self {
-        FrameHeatMaps { present, map_size, maps, full: OnceCell::new(), boxes: Remembered::default(), hot_cells: Remembered::default() }
+        FrameHeatMaps {
+            present,
+            map_size,
+            maps,
+            full: OnceCell::new(),
+            boxes: Remembered::default(),
+            hot_cells: Remembered::default(),
+        }
     }
 
     /// The boxes of all present classes as regions.
     pub fn boxes(&self, space: FrameSpace, settings: &RegionSettings) -> Arc<FoundRegions> {
-        let rule = BoxRule { roi_threshold: settings.roi_threshold, minimum_area: settings.minimum_area.unwrap_or_default().into() };
+        let rule = BoxRule {
+            roi_threshold: settings.roi_threshold,
+            minimum_area: settings.minimum_area.unwrap_or_default().into(),
+        };
         self.boxes.answer(rule, || self.find_boxes(space, rule))
     }
 
     fn find_boxes(&self, space: FrameSpace, rule: BoxRule) -> FoundRegions {
         let [height, width] = space.image_size.map(|side| side as usize);
-        let full = self.full.get_or_init(|| self.maps.par_iter().map(|map| map.resized(height, width)).collect());
+        let full = self
+            .full
+            .get_or_init(|| self.maps.par_iter().map(|map| map.resized(height, width)).collect());
         let boxes: Vec<Vec<Box2>> = full.par_iter().map(|map| bounds_of_boxes(map, rule)).collect();
         let mut found = FoundRegions::default();
         for ((&class, map), boxes) in self.present.iter().zip(full).zip(&boxes) {
             let used = used_regions(boxes, class + 1 == space.classes);
             found.empty_classes += usize::from(used.is_empty());
-            let region = |(index, bounds)| Region { class, index, bounds, confidence: mean_inside(map, &bounds) };
+            let region = |(index, bounds)| Region {
+                class,
+                index,
+                bounds,
+                confidence: mean_inside(map, &bounds),
+            };
             found.regions.extend(used.into_iter().enumerate().map(region));
         }
         found
@@ -68,11 +85,16 @@ impl FrameHeatMaps {
 
     /// The hot cells in a layer's feature map, which is asked for only where they were not found
     /// before.
-    pub fn hot_cells<'m>(&self, cells: Cells, feature_map: impl FnOnce() -> CellMap<'m>) -> Arc<FoundHotCells> {
+    pub fn hot_cells<'m>(
+        &self,
+        cells: Cells,
+        feature_map: impl FnOnce() -> CellMap<'m>,
+    ) -> Arc<FoundHotCells> {
         self.hot_cells.answer(cells, || {
             let feature_map = feature_map();
             let resized = |own: &HeatMap| own.resized(feature_map.height, feature_map.width);
-            let of_class = |own: &HeatMap| HotCells::find(&feature_map, &resized(own), cells.roi_threshold);
+            let of_class =
+                |own: &HeatMap| HotCells::find(&feature_map, &resized(own), cells.roi_threshold);
             self.maps.iter().map(of_class).collect()
         })
     }

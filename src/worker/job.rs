@@ -26,11 +26,19 @@ pub fn make(worker: &Worker, hello: &Hello, job: Job) {
         };
         match worker.store.lock(&stage.key, wait) {
             Ok(lock) => match worker.store.record(&stage.parts.kind, &stage.key) {
-                Ok(Some(record)) => (worker.say)(&FromWorker::Finished { key: stage.key, record: Box::new(record), executed: false }),
+                Ok(Some(record)) => (worker.say)(&FromWorker::Finished {
+                    key: stage.key,
+                    record: Box::new(record),
+                    executed: false,
+                }),
                 Ok(None) => held.push((stage, lock)),
-                Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
+                Err(error) => {
+                    (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() })
+                }
             },
-            Err(error) => (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() }),
+            Err(error) => {
+                (worker.say)(&FromWorker::Failed { key: stage.key, problem: (&error).into() })
+            }
         }
     }
     if !held.is_empty() {
@@ -44,11 +52,15 @@ fn make_together(worker: &Worker, hello: &Hello, mut held: Vec<Held>) {
     let count = held.len();
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, &mut held)));
     let made = made.unwrap_or_else(|panic| {
-        Err(Error::failure(format!("it broke: {}", panic_text(&*panic))).hint("this is a defect of surgcam; please report it"))
+        Err(Error::failure(format!("it broke: {}", panic_text(&*panic)))
+            .hint("this is a defect of surgcam; please report it"))
     });
     let Err(error) = made else { return };
     if count > 1 && error.class() != Class::Interrupted {
-        tracing::warn!("of {count} stages together {} failed, each is tried by itself: {error}", held.len());
+        tracing::warn!(
+            "of {count} stages together {} failed, each is tried by itself: {error}",
+            held.len()
+        );
         held.into_iter().for_each(|stage| make_together(worker, hello, vec![stage]));
         return;
     }
@@ -61,7 +73,10 @@ fn make_together(worker: &Worker, hello: &Hello, mut held: Vec<Held>) {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+    let text = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
     text.unwrap_or_default().lines().next().unwrap_or_default().to_string()
 }
 
@@ -72,11 +87,18 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     (worker.say)(&FromWorker::Begun { keys: stages.iter().map(|stage| stage.key).collect() });
     let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let begun = Instant::now();
-    let workspaces = stages.iter().map(|stage| worker.store.workspace(&stage.key)).collect::<Result<Vec<_>>>()?;
-    let runs: Vec<StageRun> =
-        stages.iter().zip(&workspaces).map(|(stage, workspace)| StageRun::new(worker, stage, workspace.path(), &machine)).collect();
+    let workspaces = stages
+        .iter()
+        .map(|stage| worker.store.workspace(&stage.key))
+        .collect::<Result<Vec<_>>>()?;
+    let runs: Vec<StageRun> = stages
+        .iter()
+        .zip(&workspaces)
+        .map(|(stage, workspace)| StageRun::new(worker, stage, workspace.path(), &machine))
+        .collect();
     stages::make(&runs)?;
-    let stored: Vec<Result<_>> = runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
+    let stored: Vec<Result<_>> =
+        runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
     let seconds = begun.elapsed().as_secs_f64() / stages.len() as f64;
     let (mut records, mut all_recorded) = (Vec::new(), Ok(()));
     for (run, outputs) in runs.iter().zip(stored) {
@@ -109,7 +131,11 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     drop(machine);
     for record in records {
         held.retain(|(stage, _)| stage.key != record.key);
-        (worker.say)(&FromWorker::Finished { key: record.key, record: Box::new(record), executed: true });
+        (worker.say)(&FromWorker::Finished {
+            key: record.key,
+            record: Box::new(record),
+            executed: true,
+        });
     }
     all_recorded
 }
@@ -127,7 +153,9 @@ fn machine_of(hello: &Hello) -> Environment {
 /// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it says so, and whoever goes on
 /// without it.
 fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
-    let is_alone = stages.iter().any(|stage| Kind::named(stage.parts.kind.as_str()).is_some_and(|kind| kind.is_alone));
+    let is_alone = stages
+        .iter()
+        .any(|stage| Kind::named(stage.parts.kind.as_str()).is_some_and(|kind| kind.is_alone));
     let want = if is_alone { Want::Alone } else { Want::Shared };
     // Of a pass one speaks for all.
     let key = stages.first().map(|stage| stage.key);

@@ -68,7 +68,11 @@ pub fn main() -> ExitCode {
     keep_freed_memory();
     allow_many_open_files();
     // A log that cannot be written, on a full disk for example, must not end the worker: errors go to the runner as messages.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
     let arguments = Arguments::parse();
     let link = match RunnerLink::open() {
         Ok(link) => link,
@@ -114,14 +118,23 @@ fn set_up(arguments: &Arguments) -> Result<(Setup, Hello)> {
         .build_global()
         .map_err(|error| Error::failure(format!("cannot start threads: {error}")))?;
     let store = Store::open(&arguments.store, arguments.shared.as_deref())?;
-    let machine = MachineLock::new(&std::env::temp_dir(), Duration::from_secs(arguments.machine_wait_seconds));
+    let machine = MachineLock::new(
+        &std::env::temp_dir(),
+        Duration::from_secs(arguments.machine_wait_seconds),
+    );
     Ok((Setup { store, device, machine }, hello(device, threads, libtorch, cuda)))
 }
 
 /// Makes jobs until the runner has no more.
 fn work(setup: Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
     let say = |message: &FromWorker| link.say(message);
-    let worker = Worker { store: &setup.store, device: setup.device, stopping: &STOPPING, say: &say, machine: setup.machine };
+    let worker = Worker {
+        store: &setup.store,
+        device: setup.device,
+        stopping: &STOPPING,
+        say: &say,
+        machine: setup.machine,
+    };
     for job in link.listen() {
         job::make(&worker, hello, job?);
         say(&FromWorker::JobDone);
@@ -136,8 +149,10 @@ fn libtorch_version() -> Result<String> {
         return Ok(version);
     }
     let needed = libtorch::NEEDED_VERSION;
-    Err(Error::failure(format!("the worker was started with libtorch {version}, and {needed} is needed"))
-        .hint("SURGCAM_LIBTORCH names the folder of another torch"))
+    Err(Error::failure(format!(
+        "the worker was started with libtorch {version}, and {needed} is needed"
+    ))
+    .hint("SURGCAM_LIBTORCH names the folder of another torch"))
 }
 
 /// Each pass frees its activations and the next asks for as many: memory that is given back to the system between the two is
@@ -156,7 +171,8 @@ fn allow_many_open_files() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls only read or fill the structure that they are given.
     unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max
+        {
             limit.rlim_cur = limit.rlim_max;
             // Without it a job still fits into the usual limit.
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
@@ -170,11 +186,14 @@ fn choose_device(name: &str, cuda: Option<&Cuda>) -> Result<Device> {
         "cpu" => Ok(Device::Cpu),
         "auto" => Ok(if count > 0 { Device::Cuda(0) } else { Device::Cpu }),
         other => {
-            let number: Option<usize> = other.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+            let number: Option<usize> =
+                other.strip_prefix("cuda:").and_then(|number| number.parse().ok());
             match number {
                 Some(number) if number < count => Ok(Device::Cuda(number)),
                 Some(_) => Err(no_such_device(other, count, cuda)),
-                None => Err(Error::failure(format!("`{other}` is no device: auto, cpu or cuda:N is expected"))),
+                None => Err(Error::failure(format!(
+                    "`{other}` is no device: auto, cpu or cuda:N is expected"
+                ))),
             }
         }
     }
@@ -182,7 +201,10 @@ fn choose_device(name: &str, cuda: Option<&Cuda>) -> Result<Device> {
 
 fn no_such_device(name: &str, count: usize, cuda: Option<&Cuda>) -> Error {
     let missing = cuda.and_then(Cuda::missing);
-    let why = missing.as_ref().map_or_else(|| format!("{count} CUDA devices are seen"), |missing| missing.what().to_string());
+    let why = missing.as_ref().map_or_else(
+        || format!("{count} CUDA devices are seen"),
+        |missing| missing.what().to_string(),
+    );
     let error = Error::failure(format!("there is no device {name}: {why}"));
     match missing.as_ref().and_then(Error::hint_text) {
         Some(hint) => error.hint(hint),

@@ -35,7 +35,9 @@ pub struct Ridge {
 
 impl RidgeSums {
     pub fn new(inputs: usize, targets: usize) -> Self {
-        let zeros = |height: usize, width: usize| Tensor::zeros([height as i64, width as i64], (Kind::Double, Device::Cpu));
+        let zeros = |height: usize, width: usize| {
+            Tensor::zeros([height as i64, width as i64], (Kind::Double, Device::Cpu))
+        };
         RidgeSums {
             rows: 0.0,
             origin: None,
@@ -67,12 +69,17 @@ impl RidgeSums {
         let deviation = (centered.diag(0) / self.rows).clamp_min(0.0).sqrt().unsqueeze(0);
         let scale = deviation.where_scalarother(&deviation.gt(SMALLEST_DEVIATION), f64::INFINITY);
         let size = scale.size()[1];
-        let system = centered / scale.tr() / &scale + Tensor::eye(size, (Kind::Double, Device::Cpu)) * (penalty * size as f64);
-        let right = (self.products_with_targets - mean.tr().matmul(&offset) * self.rows) / scale.tr();
+        let system = centered / scale.tr() / &scale
+            + Tensor::eye(size, (Kind::Double, Device::Cpu)) * (penalty * size as f64);
+        let right =
+            (self.products_with_targets - mean.tr().matmul(&offset) * self.rows) / scale.tr();
         let weights = system
             .f_linalg_cholesky(false)
             .and_then(|factor| right.f_cholesky_solve(&factor, false))
-            .map_err(|error| Error::failure(format!("the regression's equations have no solution: {error}")).hint("raise head.ridge"))?;
+            .map_err(|error| {
+                Error::failure(format!("the regression's equations have no solution: {error}"))
+                    .hint("raise head.ridge")
+            })?;
         Ok(Ridge { center: mean + origin, scale, weights, offset })
     }
 }
@@ -104,7 +111,8 @@ mod tests {
         let deviation = (x - &center).square().mean_dim(0, true, Kind::Double).sqrt();
         let (x, unseen) = ((x - &center) / &deviation, (unseen - &center) / &deviation);
         let d = x.size()[1];
-        let inverse = (x.tr().matmul(&x) + Tensor::eye(d, OPTIONS) * (penalty * d as f64)).inverse();
+        let inverse =
+            (x.tr().matmul(&x) + Tensor::eye(d, OPTIONS) * (penalty * d as f64)).inverse();
         unseen.matmul(&inverse.matmul(&x.tr().matmul(&(y - column_means(y))))) + column_means(y)
     }
 
@@ -122,7 +130,10 @@ mod tests {
                 sums.add(&block(&x), &block(&y));
             }
             let scores = sums.solve(penalty).unwrap().scores(&unseen);
-            assert!(worst(&scores, &scores_by_the_book(&x, &y, &unseen, penalty)) < 1e-6, "{rows} rows");
+            assert!(
+                worst(&scores, &scores_by_the_book(&x, &y, &unseen, penalty)) < 1e-6,
+                "{rows} rows"
+            );
         }
     }
 
@@ -132,7 +143,8 @@ mod tests {
         let y = Tensor::from_slice(&[0.0, 1.0]).view([2, 1]);
         let mut sums = RidgeSums::new(2, 1);
         sums.add(&x, &y);
-        let scores: Vec<f64> = Vec::try_from(sums.solve(0.1).unwrap().scores(&x).view([-1])).unwrap();
+        let scores: Vec<f64> =
+            Vec::try_from(sums.solve(0.1).unwrap().scores(&x).view([-1])).unwrap();
         assert!(scores[0].is_finite() && scores[0] < scores[1], "{scores:?}");
         assert!(RidgeSums::new(2, 1).solve(0.1).is_err());
     }

@@ -81,8 +81,10 @@ fn next_job(lines: &mut impl BufRead) -> Option<Result<Job>> {
     let understood = serde_json::from_slice(&line);
     Some(understood.map_err(|problem| {
         let start: String = String::from_utf8_lossy(&line).trim().chars().take(80).collect();
-        Error::failure(format!("this worker does not understand what it was told: {start} ({problem})"))
-            .hint("it is started by surgcam, not by hand; build both programs again: `make build`")
+        Error::failure(format!(
+            "this worker does not understand what it was told: {start} ({problem})"
+        ))
+        .hint("it is started by surgcam, not by hand; build both programs again: `make build`")
     }))
 }
 
@@ -111,12 +113,19 @@ mod tests {
     #[test]
     fn fuzz_jobs() {
         let key = format!("sha256:{}", "0".repeat(64));
-        let parts = "{\"kind\":\"empty\",\"version\":1,\"parameters\":{\"number\":1},\"inputs\":{}}";
-        let job = format!("{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n");
-        fuzzing::in_limited_process("runner_link::tests::fuzz_jobs", &[job.into_bytes()], |input| {
-            let mut lines = input;
-            while next_job(&mut lines).is_some() {}
-        });
+        let parts =
+            "{\"kind\":\"empty\",\"version\":1,\"parameters\":{\"number\":1},\"inputs\":{}}";
+        let job = format!(
+            "{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n"
+        );
+        fuzzing::in_limited_process(
+            "runner_link::tests::fuzz_jobs",
+            &[job.into_bytes()],
+            |input| {
+                let mut lines = input;
+                while next_job(&mut lines).is_some() {}
+            },
+        );
     }
 
     #[test]

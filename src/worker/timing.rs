@@ -31,7 +31,9 @@ impl Times {
             once(step)?;
         }
         let mut times = Times::default();
-        while times.0.len() < effort.most && (times.0.len() < effort.least || times.total() < effort.seconds) {
+        while times.0.len() < effort.most
+            && (times.0.len() < effort.least || times.total() < effort.seconds)
+        {
             let begun = Instant::now();
             let made = once(effort.warm_up + times.0.len())?;
             times.0.push(begun.elapsed().as_secs_f64());
@@ -86,6 +88,9 @@ mod tests {
         };
         let times = Times::measure(effort, Ok, keep).unwrap();
         assert_eq!((times.0.len(), steps), (3, vec![2, 3, 4]));
-        assert_eq!(Times::measure(Effort { seconds: 9e9, ..effort }, Ok, |_| Ok(())).unwrap().0.len(), 5);
+        assert_eq!(
+            Times::measure(Effort { seconds: 9e9, ..effort }, Ok, |_| Ok(())).unwrap().0.len(),
+            5
+        );
     }
 }

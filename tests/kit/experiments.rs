@@ -19,7 +19,9 @@ batch_size = 3
 "#;
 
 fn experiment(place: &Place, name: &str, settings: &str, rest: &str) -> String {
-    let text = format!("[experiment]\nname = \"{name}\"\nspeed_frames = 2\nspeed_warm_up = 1\n{settings}\n{DATA}\n{rest}\n");
+    let text = format!(
+        "[experiment]\nname = \"{name}\"\nspeed_frames = 2\nspeed_warm_up = 1\n{settings}\n{DATA}\n{rest}\n"
+    );
     place.write(&format!("{name}.toml"), &text).to_str().unwrap().to_string()
 }
 

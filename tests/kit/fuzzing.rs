@@ -39,14 +39,22 @@ fn start_child(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let current = folder.path().join("input");
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, &current).output().unwrap();
+    let output = child
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, &current)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(!said.contains("running 0 tests"), "there is no test called {test}");
     if !output.status.success() {
         let kept = std::env::temp_dir().join(format!("surgcam-fuzz-{}", test.replace("::", "-")));
         let _ = std::fs::copy(&current, &kept);
         let errors = String::from_utf8_lossy(&output.stderr);
-        panic!("an input broke {test} ({}); it is kept in {}\n{said}\n{errors}", output.status, kept.display());
+        panic!(
+            "an input broke {test} ({}); it is kept in {}\n{said}\n{errors}",
+            output.status,
+            kept.display()
+        );
     }
 }
 
@@ -156,7 +164,10 @@ fn limit_memory() {
 /// Every file below a folder, as seeds.
 pub fn files_below(folder: &Path) -> Vec<Vec<u8>> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
-    let files: Vec<PathBuf> = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect();
+    let files: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
     assert!(!files.is_empty(), "there are no seeds below {}", folder.display());
     files.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }

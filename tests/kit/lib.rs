@@ -22,13 +22,16 @@ pub fn golden_folder() -> PathBuf {
 
 /// The program that a test is about: its package's own, which cargo builds before it runs the test.
 fn program() -> PathBuf {
-    let found = ["CARGO_BIN_EXE_surgcam-under-test", "CARGO_BIN_EXE_surgcam"].into_iter().find_map(std::env::var_os);
+    let found = ["CARGO_BIN_EXE_surgcam-under-test", "CARGO_BIN_EXE_surgcam"]
+        .into_iter()
+        .find_map(std::env::var_os);
     found.expect("cargo names the programs; run tests through it").into()
 }
 
 /// The worker; in a package without one, a program that is there and makes no stage.
 pub fn worker() -> PathBuf {
-    std::env::var_os("CARGO_BIN_EXE_surgcam-worker-under-test").map_or_else(|| std::env::current_exe().unwrap(), PathBuf::from)
+    std::env::var_os("CARGO_BIN_EXE_surgcam-worker-under-test")
+        .map_or_else(|| std::env::current_exe().unwrap(), PathBuf::from)
 }
 
 /// A folder with a store and results of its own; gone when dropped.
@@ -74,27 +77,44 @@ impl Place {
     pub fn run(&self, arguments: &[&str], code: i32) -> Said {
         let output = self.surgcam(arguments).output().unwrap();
         let said = Said::from(output);
-        assert_eq!(said.code, Some(code), "surgcam {arguments:?}\nstdout:\n{}\nstderr:\n{}", said.out, said.err);
+        assert_eq!(
+            said.code,
+            Some(code),
+            "surgcam {arguments:?}\nstdout:\n{}\nstderr:\n{}",
+            said.out,
+            said.err
+        );
         said
     }
 
     pub fn run_record(&self, experiment: &str) -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(self.path("results").join(experiment).join("run.json")).unwrap()).unwrap()
+        serde_json::from_slice(
+            &std::fs::read(self.path("results").join(experiment).join("run.json")).unwrap(),
+        )
+        .unwrap()
     }
 
     pub fn executed_kinds(&self, experiment: &str) -> Vec<String> {
         let record = self.run_record(experiment);
-        record["executed"].as_array().unwrap().iter().map(|stage| stage["kind"].as_str().unwrap().to_string()).collect()
+        record["executed"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|stage| stage["kind"].as_str().unwrap().to_string())
+            .collect()
     }
 
     /// All tables of an experiment but for their speed columns, which differ from run to run.
     pub fn tables_without_speed(&self, experiment: &str) -> Vec<String> {
-        ["classification", "localization", "extraction"].map(|table| without_speed(&self.table(experiment, table))).to_vec()
+        ["classification", "localization", "extraction"]
+            .map(|table| without_speed(&self.table(experiment, table)))
+            .to_vec()
     }
 
     /// Files below a folder of the store, with digits for names.
     pub fn entries(&self, folder: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.path("store").join(folder)).into_iter().flatten().flatten();
+        let entries =
+            std::fs::read_dir(self.path("store").join(folder)).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     }
 
@@ -104,7 +124,10 @@ impl Place {
     }
 
     pub fn table(&self, experiment: &str, table: &str) -> String {
-        std::fs::read_to_string(self.path("results").join(experiment).join("tables").join(format!("{table}.csv"))).unwrap()
+        std::fs::read_to_string(
+            self.path("results").join(experiment).join("tables").join(format!("{table}.csv")),
+        )
+        .unwrap()
     }
 }
 
@@ -122,7 +145,11 @@ impl From<Output> for Said {
 }
 
 /// Name and shape of each tensor of a torchvision ResNet.
-pub fn resnet_tensors(counts: [usize; 4], bottleneck: bool, classes: usize) -> Vec<(String, Vec<usize>)> {
+pub fn resnet_tensors(
+    counts: [usize; 4],
+    bottleneck: bool,
+    classes: usize,
+) -> Vec<(String, Vec<usize>)> {
     let mut tensors = Vec::new();
     let mut convolution = |conv: String, norm: String, out: usize, input: usize, kernel: usize| {
         tensors.push((format!("{conv}.weight"), vec![out, input, kernel, kernel]));
@@ -137,13 +164,28 @@ pub fn resnet_tensors(counts: [usize; 4], bottleneck: bool, classes: usize) -> V
         let out = if bottleneck { 4 * width } else { width };
         for block in 0..count {
             let name = format!("layer{}.{block}", layer + 1);
-            let kernels: &[(usize, usize, usize)] =
-                if bottleneck { &[(width, input, 1), (width, width, 3), (out, width, 1)] } else { &[(width, input, 3), (width, width, 3)] };
+            let kernels: &[(usize, usize, usize)] = if bottleneck {
+                &[(width, input, 1), (width, width, 3), (out, width, 1)]
+            } else {
+                &[(width, input, 3), (width, width, 3)]
+            };
             for (number, &(out, input, kernel)) in kernels.iter().enumerate() {
-                convolution(format!("{name}.conv{}", number + 1), format!("{name}.bn{}", number + 1), out, input, kernel);
+                convolution(
+                    format!("{name}.conv{}", number + 1),
+                    format!("{name}.bn{}", number + 1),
+                    out,
+                    input,
+                    kernel,
+                );
             }
             if input != out || (layer > 0 && block == 0) {
-                convolution(format!("{name}.downsample.0"), format!("{name}.downsample.1"), out, input, 1);
+                convolution(
+                    format!("{name}.downsample.0"),
+                    format!("{name}.downsample.1"),
+                    out,
+                    input,
+                    1,
+                );
             }
             input = out;
         }
@@ -157,16 +199,20 @@ pub fn write_weights(path: &Path, counts: [usize; 4], bottleneck: bool, classes:
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = resnet_tensors(counts, bottleneck, classes)
         .into_iter()
         .map(|(name, size)| {
-            let bytes = formula::formula_weight(&name, &size, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = formula::formula_weight(&name, &size, seed)
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             (name, size, bytes)
         })
         .collect();
-    let views = tensors.iter().map(|(name, size, bytes)| (name.as_str(), TensorView::new(Dtype::F32, size.clone(), bytes).unwrap()));
+    let views = tensors.iter().map(|(name, size, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, size.clone(), bytes).unwrap())
+    });
     safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).unwrap();
 }
 
-pub const ENDOVIS18_HEADER: &str =
-    "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
+pub const ENDOVIS18_HEADER: &str = "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
 
 /// An EndoVis18 folder of a few frames: (sequence, frame number, picture, the eight labels).
 pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]) {
@@ -177,7 +223,8 @@ pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]
         let tools = root.join("annotation_tool/train_dataset");
         std::fs::create_dir_all(&tools).unwrap();
         let path = tools.join(format!("seq_{sequence}.txt"));
-        let before = std::fs::read_to_string(&path).unwrap_or_else(|_| ENDOVIS18_HEADER.to_string());
+        let before =
+            std::fs::read_to_string(&path).unwrap_or_else(|_| ENDOVIS18_HEADER.to_string());
         std::fs::write(&path, format!("{before}{number:03} {labels}\n")).unwrap();
     }
 }
@@ -185,7 +232,11 @@ pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]
 /// A picture with some structure in it.
 pub fn picture(seed: u32) -> image::RgbImage {
     image::RgbImage::from_fn(80, 64, |x, y| {
-        image::Rgb([(x * 3 + seed * 40) as u8, (y * 4) as u8, ((x / 8 + y / 8 + seed) % 2 * 200) as u8])
+        image::Rgb([
+            (x * 3 + seed * 40) as u8,
+            (y * 4) as u8,
+            ((x / 8 + y / 8 + seed) % 2 * 200) as u8,
+        ])
     })
 }
 
@@ -201,8 +252,9 @@ pub fn real_frames() -> Option<PathBuf> {
 
 fn without_speed(csv: &str) -> String {
     let header: Vec<&str> = csv.lines().next().unwrap_or_default().split(',').collect();
-    let kept: Vec<usize> =
-        (0..header.len()).filter(|&column| !["FPS", "p50 ms", "p95 ms", "FPS tasks"].contains(&header[column])).collect();
+    let kept: Vec<usize> = (0..header.len())
+        .filter(|&column| !["FPS", "p50 ms", "p95 ms", "FPS tasks"].contains(&header[column]))
+        .collect();
     let line = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         kept.iter().map(|&column| cells[column]).collect::<Vec<_>>().join(",")

@@ -6,7 +6,10 @@ use super::Place;
 
 /// The largest file of an object.
 pub fn a_file_of(object: &Path) -> PathBuf {
-    let files = walkdir::WalkDir::new(object).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    let files = walkdir::WalkDir::new(object)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file());
     files.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().into_path()
 }
 
@@ -25,7 +28,12 @@ pub fn flip_a_byte(path: &Path) {
         bytes[middle] ^= 1;
     }
     std::fs::write(path, bytes).unwrap();
-    std::fs::File::options().write(true).open(path).unwrap().set_modified(before.modified().unwrap()).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(before.modified().unwrap())
+        .unwrap();
 }
 
 /// Every output in the store, each object once: stage kind, output name, its place.
@@ -33,10 +41,15 @@ pub fn objects(place: &Place) -> Vec<(String, String, PathBuf)> {
     let mut found = Vec::new();
     for kind in place.entries("records") {
         for record in std::fs::read_dir(&kind).unwrap().flatten() {
-            let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
+            let record: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
             for (name, output) in record["outputs"].as_object().unwrap() {
                 let kind = record["parts"]["kind"].as_str().unwrap().to_string();
-                found.push((kind, name.clone(), object_path(place, &output["digest"].as_str().unwrap()["sha256:".len()..])));
+                found.push((
+                    kind,
+                    name.clone(),
+                    object_path(place, &output["digest"].as_str().unwrap()["sha256:".len()..]),
+                ));
             }
         }
     }

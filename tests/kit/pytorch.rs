@@ -66,7 +66,8 @@ fn text(pickle: &mut Vec<u8>, text: &str) {
 /// The zip form: a pickle, and storages by their keys.
 pub fn zip_form(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut add = |name: &str, content: &[u8]| {
         archive.start_file(name, options).unwrap();
         archive.write_all(content).unwrap();

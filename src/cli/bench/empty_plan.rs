@@ -20,6 +20,17 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
-    let ran = empty_stages::run(&context.store()?, context.workers()?, context.jobs_or_one(), arguments.shape, arguments.stages)?;
-    printer::line(&format!("{} stages, {} run, {:.3} s", arguments.stages, ran.executed, ran.time.as_secs_f64()))
+    let ran = empty_stages::run(
+        &context.store()?,
+        context.workers()?,
+        context.jobs_or_one(),
+        arguments.shape,
+        arguments.stages,
+    )?;
+    printer::line(&format!(
+        "{} stages, {} run, {:.3} s",
+        arguments.stages,
+        ran.executed,
+        ran.time.as_secs_f64()
+    ))
 }

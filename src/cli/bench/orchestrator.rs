@@ -45,7 +45,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         figures.extend(orchestrator::sweep()?);
     }
     if arguments.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
+        let text = serde_json::to_string_pretty(&figures)
+            .map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
         printer::lines(&text)
     } else {
         printer::lines(&terminal_table::draw(&orchestrator::table(&figures), printer::data_width()))

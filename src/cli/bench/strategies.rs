@@ -63,7 +63,8 @@ fn named<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, S
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
     let pictures = arguments.pictures.clone().unwrap_or_else(|| folder.path().join("pictures"));
     if !pictures.exists() {
         strategies::draw_pictures(&pictures, folder.path())?;
@@ -91,17 +92,27 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             precision: arguments.precision,
             steps: &steps,
         };
-        let text = serde_json::to_string_pretty(&measured).map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
+        let text = serde_json::to_string_pretty(&measured)
+            .map_err(|error| Error::failure(format!("cannot print the figures: {error}")))?;
         printer::lines(&text)
     } else {
-        printer::lines(&terminal_table::draw(&strategies::table(&stage, &hello, &steps), printer::data_width()))
+        printer::lines(&terminal_table::draw(
+            &strategies::table(&stage, &hello, &steps),
+            printer::data_width(),
+        ))
     }
 }
 
 /// Makes a benchmark stage and reads what it measured.
-fn measure(context: &Context, stage: &BenchmarkStage, pictures: &Path) -> Result<(Hello, Vec<StepSpeed>)> {
+fn measure(
+    context: &Context,
+    stage: &BenchmarkStage,
+    pictures: &Path,
+) -> Result<(Hello, Vec<StepSpeed>)> {
     let pictures = pictures.canonicalize().at_path("find the pictures in", pictures)?;
-    let planned = NewStage::new("benchmark".into(), stage, NoInputs, Resource::Device).with_path(BenchmarkStage::ROOT, pictures);
-    let (hello, figures) = transient::make(context, planned, BenchmarkStage::METRICS, &mut OnlyWaiting)?;
+    let planned = NewStage::new("benchmark".into(), stage, NoInputs, Resource::Device)
+        .with_path(BenchmarkStage::ROOT, pictures);
+    let (hello, figures) =
+        transient::make(context, planned, BenchmarkStage::METRICS, &mut OnlyWaiting)?;
     Ok((hello, read_json(&figures)?))
 }

@@ -28,21 +28,33 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = &arguments.folder;
     check_is_free(folder)?;
     write_project(folder)?;
-    printer::message(&format!("a new project is in {}: recipes, experiments, {} and .gitignore", folder.display(), settings::FILE_NAME));
+    printer::message(&format!(
+        "a new project is in {}: recipes, experiments, {} and .gitignore",
+        folder.display(),
+        settings::FILE_NAME
+    ));
     printer::message("its settings are comments in surgcam.toml; now run its first experiment:");
-    printer::message(&format!("  cd {} && surgcam run quickstart", for_a_shell(&folder.to_string_lossy())));
+    printer::message(&format!(
+        "  cd {} && surgcam run quickstart",
+        for_a_shell(&folder.to_string_lossy())
+    ));
     Ok(())
 }
 
 /// Refuses a folder with something in it, because nothing is written over, and the working folder,
 /// because a shell would stay in the empty folder that the project replaces.
 fn check_is_free(folder: &Path) -> Result<()> {
-    let refused =
-        |what: &str| Err(Error::usage(what).at_path(folder).hint("name a folder that does not exist yet, as in `surgcam init my-project`"));
+    let refused = |what: &str| {
+        Err(Error::usage(what)
+            .at_path(folder)
+            .hint("name a folder that does not exist yet, as in `surgcam init my-project`"))
+    };
     match folder.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).at_path("look at", folder).map_err(Error::as_usage),
-        Ok(metadata) if !metadata.is_dir() => return refused("a file of this name exists, and nothing is written over it"),
+        Ok(metadata) if !metadata.is_dir() => {
+            return refused("a file of this name exists, and nothing is written over it");
+        }
         Ok(_) => {}
     }
     if folder.read_dir().at_path("list", folder).map_err(Error::as_usage)?.next().is_some() {
@@ -60,7 +72,10 @@ fn write_project(folder: &Path) -> Result<()> {
     let folder = std::path::absolute(folder).at_path("find", folder)?;
     let parent = folder.parent().unwrap_or(&folder);
     fs::create_dir_all(parent).at_path("create the folder", parent)?;
-    let aside = tempfile::Builder::new().prefix(".surgcam-init-").tempdir_in(parent).at_path("write into", parent)?;
+    let aside = tempfile::Builder::new()
+        .prefix(".surgcam-init-")
+        .tempdir_in(parent)
+        .at_path("write into", parent)?;
     for (path, text) in shipped::FILES.iter().chain(&OTHER_FILES) {
         write_atomically(&aside.path().join(path), text.as_bytes())?;
     }
@@ -74,7 +89,11 @@ fn write_project(folder: &Path) -> Result<()> {
 /// A path as one word of a shell's command line.
 fn for_a_shell(path: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+=:@%,".contains(letter);
-    if path.chars().all(is_plain) { path.to_string() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    if path.chars().all(is_plain) {
+        path.to_string()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +107,9 @@ mod tests {
     /// The written settings with all of them in force.
     fn all_in_force() -> toml::Table {
         let line = |line: &str| match line.strip_prefix('#') {
-            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => format!("{setting}\n"),
+            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => {
+                format!("{setting}\n")
+            }
             _ => format!("{line}\n"),
         };
         SETTINGS.lines().map(line).collect::<String>().parse().unwrap()
@@ -103,8 +124,14 @@ mod tests {
         assert_eq!(written.keys().collect::<BTreeSet<_>>(), known);
         let read: Settings = written.try_into().unwrap();
         let Settings { device, silence_seconds, machine_wait_seconds, .. } = Settings::default();
-        assert_eq!((read.device, read.silence_seconds, read.machine_wait_seconds), (device, silence_seconds, machine_wait_seconds));
-        assert!(SETTINGS.parse::<toml::Table>().unwrap().is_empty(), "a new project changes nothing");
+        assert_eq!(
+            (read.device, read.silence_seconds, read.machine_wait_seconds),
+            (device, silence_seconds, machine_wait_seconds)
+        );
+        assert!(
+            SETTINGS.parse::<toml::Table>().unwrap().is_empty(),
+            "a new project changes nothing"
+        );
     }
 
     #[test]
@@ -120,14 +147,25 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         check_is_free(&folder).unwrap();
         write_project(&folder).unwrap();
-        assert!(folder.join("experiments/quickstart.toml").is_file() && folder.join(".gitignore").is_file());
-        assert_eq!(fs::read_dir(place.path().join("deep")).unwrap().count(), 1, "nothing is left beside it");
+        assert!(
+            folder.join("experiments/quickstart.toml").is_file()
+                && folder.join(".gitignore").is_file()
+        );
+        assert_eq!(
+            fs::read_dir(place.path().join("deep")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
         let error = check_is_free(&folder).unwrap_err().to_string();
         assert!(error.contains("not empty") && error.contains("hint: "), "{error}");
         fs::remove_file(folder.join(".gitignore")).unwrap();
         write_project(&folder).unwrap_err();
         assert!(!folder.join(".gitignore").exists(), "nothing was written");
-        assert_eq!(fs::read_dir(place.path().join("deep")).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(place.path().join("deep")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
         check_is_free(&folder.join("recipes/data/sample.toml")).unwrap_err();
     }
 }

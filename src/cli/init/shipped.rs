@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn every_recipe_and_experiment_is_in_the_program() {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folders = [WalkDir::new(project.join("recipes")), WalkDir::new(project.join("experiments")).max_depth(1)];
+        let folders = [
+            WalkDir::new(project.join("recipes")),
+            WalkDir::new(project.join("experiments")).max_depth(1),
+        ];
         let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().into_path());
         let there: BTreeSet<String> = paths
             .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))

@@ -40,18 +40,21 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         (Some(What::Recipe { name, overrides }), _) => recipe::show_recipe(name, overrides),
         (Some(What::Run { id }), _) => run::show_run(id),
         (None, Some(wanted)) => show_bare(wanted),
-        (None, None) => {
-            Err(Error::usage("neither a run nor a recipe is given").hint("write `surgcam show RUN` or `surgcam show recipe NAME`"))
-        }
+        (None, None) => Err(Error::usage("neither a run nor a recipe is given")
+            .hint("write `surgcam show RUN` or `surgcam show recipe NAME`")),
     }
 }
 
 /// Shows a run. The error for the name of a recipe says how recipes are shown.
 fn show_bare(wanted: &str) -> Result<()> {
     run::show_run(wanted).map_err(|error| {
-        let is_recipe = || Library::load(&Context::plain()?.project.join("recipes")).and_then(|library| recipe::find(&library, wanted));
+        let is_recipe = || {
+            Library::load(&Context::plain()?.project.join("recipes"))
+                .and_then(|library| recipe::find(&library, wanted))
+        };
         if error.class() == Class::Usage && is_recipe().is_ok() {
-            return Error::usage(format!("`{wanted}` is a recipe, not a run")).hint(format!("write: surgcam show recipe {wanted}"));
+            return Error::usage(format!("`{wanted}` is a recipe, not a run"))
+                .hint(format!("write: surgcam show recipe {wanted}"));
         }
         error
     })

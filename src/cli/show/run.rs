@@ -16,9 +16,17 @@ pub fn show_run(id: &str) -> Result<()> {
     line("state", run.state.name().to_string())?;
     line("started", format!("{} on {}, surgcam {}", run.started, run.host, run.surgcam))?;
     line("seconds", format!("{:.1}", run.seconds))?;
-    line("stages", format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failures()))?;
+    line(
+        "stages",
+        format!("{} run, {} cached, {} failed", run.executed.len(), run.cached, run.failures()),
+    )?;
     for executed in &run.executed {
-        printer::line(&format!("  ran     {}  {:>8.1} s  {}", executed.key.short(), executed.seconds, executed.stage))?;
+        printer::line(&format!(
+            "  ran     {}  {:>8.1} s  {}",
+            executed.key.short(),
+            executed.seconds,
+            executed.stage
+        ))?;
     }
     for failed in &run.failed {
         // The problem's hint is on a line of its own.
@@ -28,7 +36,9 @@ pub fn show_run(id: &str) -> Result<()> {
     for recipe in &snapshot.recipes {
         let text = |key: &str| recipe[key].as_str().unwrap_or_default().to_string();
         printer::line(&format!("[{}.{}]", text("section"), text("name")))?;
-        for (key, value) in recipe["values"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        for (key, value) in
+            recipe["values"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+        {
             let origin = recipe["origins"][key].as_str().unwrap_or("built-in");
             if origin != "built-in" {
                 printer::line(&format!("  {key} = {value}  # {origin}"))?;

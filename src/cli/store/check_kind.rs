@@ -9,6 +9,9 @@ pub fn check_kind(kind: &str) -> Result<()> {
     if kind_names().any(|known| known == kind) {
         return Ok(());
     }
-    Err(Error::usage(format!("there is no kind of stage called `{kind}`{}", did_you_mean(kind, kind_names())))
-        .hint(format!("the kinds are {}", kind_names().collect::<Vec<_>>().join(", "))))
+    Err(Error::usage(format!(
+        "there is no kind of stage called `{kind}`{}",
+        did_you_mean(kind, kind_names())
+    ))
+    .hint(format!("the kinds are {}", kind_names().collect::<Vec<_>>().join(", "))))
 }

@@ -37,7 +37,9 @@ pub fn execute(context: &Context, arguments: &Arguments) -> Result<()> {
     let mut store = context.store()?;
     let keys = keys_of_experiments(context)?;
     let younger_than = TimeDelta::try_seconds((arguments.younger_than * 86_400.0) as i64)
-        .ok_or_else(|| Error::usage(format!("{} days are more than a calendar has", arguments.younger_than)))?;
+        .ok_or_else(|| {
+            Error::usage(format!("{} days are more than a calendar has", arguments.younger_than))
+        })?;
     let alone = store.use_alone(|| printer::message("waiting for the runs that use the store"))?;
     let inventory = inventory::take(&store, &alone)?;
     let keep = Keep { runs: arguments.keep_runs, keys, younger_than };
@@ -66,7 +68,9 @@ fn keys_of_experiments(context: &Context) -> Result<HashSet<StageKey>> {
     let mut keys = HashSet::new();
     for file in context.experiment_files()? {
         match context.plan(&file.display().to_string()) {
-            Ok(planned) => keys.extend(planned.built.plan.ids().filter_map(|id| planned.known.key(id))),
+            Ok(planned) => {
+                keys.extend(planned.built.plan.ids().filter_map(|id| planned.known.key(id)))
+            }
             // Its data may lie on another machine.
             Err(error) => printer::message(&format!(
                 "warning: {} cannot be planned ({}); only the stages of its last run are kept",

@@ -22,7 +22,10 @@ pub fn execute(store: &Store, arguments: &Arguments) -> Result<()> {
     found.retain(|record| kind.is_none_or(|kind| record.parts.kind == kind));
     found.sort_by(|a, b| (&a.parts.kind, &a.started).cmp(&(&b.parts.kind, &b.started)));
     for record in &found {
-        let bytes = record.outputs.values().fold(0, |bytes: u64, output| bytes.saturating_add(output.bytes));
+        let bytes = record
+            .outputs
+            .values()
+            .fold(0, |bytes: u64, output| bytes.saturating_add(output.bytes));
         printer::line(&format!(
             "{}  {:<10} {:>10}  {:>9.1} s  {}  {}",
             record.key.short(),

@@ -77,14 +77,27 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 }
 
 /// Fetches a stage by the name of its record there, if it is one of those that this program makes.
-fn pull_named(remote: &Remote, store: &Store, named: Result<(PlainName, StageKey)>) -> Fetched<Transferred> {
+fn pull_named(
+    remote: &Remote,
+    store: &Store,
+    named: Result<(PlainName, StageKey)>,
+) -> Fetched<Transferred> {
     let (kind, key) = named.map_err(NotFetched::Refused)?;
-    check_kind(kind.as_str()).map_err(|error| NotFetched::Refused(error.at(format!("records/{kind}/{}.json", key.hex()))))?;
+    check_kind(kind.as_str()).map_err(|error| {
+        NotFetched::Refused(error.at(format!("records/{kind}/{}.json", key.hex())))
+    })?;
     remote.pull(store, &kind, &key)
 }
 
-fn pull_stage(remote: &Remote, plan: &Plan, store: &Store, known: &mut Known, id: StageId) -> Fetched<Transferred> {
-    let is_here = known.is_made(id) || known.ask_again(plan, store, id).map_err(NotFetched::Refused)?;
+fn pull_stage(
+    remote: &Remote,
+    plan: &Plan,
+    store: &Store,
+    known: &mut Known,
+    id: StageId,
+) -> Fetched<Transferred> {
+    let is_here =
+        known.is_made(id) || known.ask_again(plan, store, id).map_err(NotFetched::Refused)?;
     let Some(key) = known.key(id).filter(|_| !is_here) else { return Ok(Transferred::default()) };
     let pulled = remote.pull(store, &plan.stage(id).kind_name(), &key)?;
     known.ask_again(plan, store, id)?;

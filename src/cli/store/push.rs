@@ -32,7 +32,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         }
         None => None,
     };
-    for record in readable(store.all_records()?).iter().filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key))) {
+    for record in readable(store.all_records()?)
+        .iter()
+        .filter(|record| wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.key)))
+    {
         // A record whose objects are gone is not worth sending.
         if store.record_head(&record.parts.kind, &record.key)?.is_some() {
             add(&mut total, remote.push(&store, record, arguments.again)?);

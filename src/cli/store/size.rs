@@ -21,7 +21,10 @@ pub fn execute(store: &Store) -> Result<()> {
         entry.1 = new.fold(entry.1, |bytes, output| bytes.saturating_add(output.bytes));
     }
     for (kind, (count, bytes)) in &kinds {
-        printer::line(&format!("{kind:<12} {count:>7} stages  {:>12}", HumanBytes(*bytes).to_string()))?;
+        printer::line(&format!(
+            "{kind:<12} {count:>7} stages  {:>12}",
+            HumanBytes(*bytes).to_string()
+        ))?;
     }
     let all = inventory::size(store.root());
     printer::line(&format!(

@@ -36,5 +36,10 @@ pub fn add(total: &mut Transferred, part: Transferred) {
 
 /// Prints the sum; `done` is "pushed" or "pulled".
 pub fn print_total(done: &str, total: Transferred, address: &str) -> Result<()> {
-    printer::line(&format!("{done} {} stages, {} objects, {} ({address})", total.records, total.objects, HumanBytes(total.bytes)))
+    printer::line(&format!(
+        "{done} {} stages, {} objects, {} ({address})",
+        total.records,
+        total.objects,
+        HumanBytes(total.bytes)
+    ))
 }

@@ -24,8 +24,7 @@ pub const NEEDED_VERSION: &str = "2.11";
 /// A file that every libtorch has, below its folder.
 const LIBRARY: &str = "lib/libtorch_cpu.so";
 
-const HOW_TO_GET: &str =
-    "install it with `pip install torch==2.11.*` into the active Python, or name the folder of one in SURGCAM_LIBTORCH";
+const HOW_TO_GET: &str = "install it with `pip install torch==2.11.*` into the active Python, or name the folder of one in SURGCAM_LIBTORCH";
 
 /// A libtorch of the needed version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,31 +63,46 @@ pub fn find(setting: Option<&Path>, built_with: Option<&Path>) -> Result<Libtorc
     choose(setting, || python_torch(&active_python()), built_with)
 }
 
-fn choose(setting: Option<&Path>, python: impl FnOnce() -> Option<PathBuf>, built_with: Option<&Path>) -> Result<Libtorch> {
+fn choose(
+    setting: Option<&Path>,
+    python: impl FnOnce() -> Option<PathBuf>,
+    built_with: Option<&Path>,
+) -> Result<Libtorch> {
     if let Some(folder) = setting {
-        return at(folder, FoundBy::Setting).map_err(|problem| problem.hint("SURGCAM_LIBTORCH, or `libtorch` in surgcam.toml, names it"));
+        return at(folder, FoundBy::Setting).map_err(|problem| {
+            problem.hint("SURGCAM_LIBTORCH, or `libtorch` in surgcam.toml, names it")
+        });
     }
     let mut problems = Vec::new();
-    for (folder, found_by) in [(python(), FoundBy::Python), (built_with.map(Path::to_path_buf), FoundBy::Build)] {
+    for (folder, found_by) in
+        [(python(), FoundBy::Python), (built_with.map(Path::to_path_buf), FoundBy::Build)]
+    {
         match folder.map(|folder| at(&folder, found_by)) {
             Some(Ok(libtorch)) => return Ok(libtorch),
             Some(Err(problem)) => problems.push(problem.to_string()),
             None => {}
         }
     }
-    let seen = if problems.is_empty() { String::new() } else { format!(" ({})", problems.join("; ")) };
+    let seen =
+        if problems.is_empty() { String::new() } else { format!(" ({})", problems.join("; ")) };
     Err(Error::usage(format!("there is no libtorch {NEEDED_VERSION}{seen}")).hint(HOW_TO_GET))
 }
 
 fn at(folder: &Path, found_by: FoundBy) -> Result<Libtorch> {
     if !folder.join(LIBRARY).is_file() {
-        return Err(Error::usage(format!("it is not the folder of a torch: it has no {LIBRARY}")).at_path(folder));
+        return Err(Error::usage(format!("it is not the folder of a torch: it has no {LIBRARY}"))
+            .at_path(folder));
     }
     match version_of(folder) {
-        Some(version) if is_needed(&version) => Ok(Libtorch { folder: folder.to_path_buf(), version, found_by }),
+        Some(version) if is_needed(&version) => {
+            Ok(Libtorch { folder: folder.to_path_buf(), version, found_by })
+        }
         version => {
             let version = version.unwrap_or_else(|| "of an unknown version".into());
-            Err(Error::usage(format!("it is torch {version}, and torch {NEEDED_VERSION} is needed")).at_path(folder))
+            Err(Error::usage(format!(
+                "it is torch {version}, and torch {NEEDED_VERSION} is needed"
+            ))
+            .at_path(folder))
         }
     }
 }
@@ -105,7 +119,9 @@ fn version_of(folder: &Path) -> Option<String> {
 
 /// Whether a version such as `2.11.0+cu130` is the needed one.
 pub fn is_needed(version: &str) -> bool {
-    version.strip_prefix(NEEDED_VERSION).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+']))
+    version
+        .strip_prefix(NEEDED_VERSION)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+']))
 }
 
 /// The Python that the user works with.
@@ -122,7 +138,13 @@ fn python_torch(python: &Path) -> Option<PathBuf> {
         print((spec and spec.submodule_search_locations or [''])[0])";
     let mut command = Command::new(python);
     // Runs in the root folder, so that a folder called torch in the user's own is not taken for it.
-    let output = command.args(["-c", LOOK_UP]).current_dir("/").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let output = command
+        .args(["-c", LOOK_UP])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
     let folder = String::from_utf8(output.stdout).ok()?;
     let folder = folder.trim();
     (output.status.success() && !folder.is_empty()).then(|| folder.into())
@@ -134,7 +156,9 @@ fn python_torch(python: &Path) -> Option<PathBuf> {
 pub fn circumstances(setting: Option<&Path>) -> String {
     let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
     let path = variable("PATH");
-    let python = std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|program| program.exists());
+    let python = std::env::split_paths(&path)
+        .map(|folder| folder.join("python3"))
+        .find(|program| program.exists());
     format!("{setting:?} {:?} {:?} {python:?}", variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"))
 }
 
@@ -146,18 +170,28 @@ mod tests {
         let torch = folder.join(name);
         std::fs::create_dir_all(torch.join("lib")).unwrap();
         std::fs::write(torch.join(LIBRARY), "").unwrap();
-        std::fs::write(torch.join("version.py"), format!("from typing import Optional\n__version__ = '{version}'\n")).unwrap();
+        std::fs::write(
+            torch.join("version.py"),
+            format!("from typing import Optional\n__version__ = '{version}'\n"),
+        )
+        .unwrap();
         torch
     }
 
     #[test]
     fn the_setting_comes_before_python_and_python_before_the_build() {
         let folder = tempfile::tempdir().unwrap();
-        let [own, python, built] = ["own", "python", "built"].map(|name| torch(folder.path(), name, "2.11.0+cu130"));
-        let found = |setting: Option<&Path>, python: Option<&PathBuf>| choose(setting, || python.cloned(), Some(&built)).unwrap();
+        let [own, python, built] =
+            ["own", "python", "built"].map(|name| torch(folder.path(), name, "2.11.0+cu130"));
+        let found = |setting: Option<&Path>, python: Option<&PathBuf>| {
+            choose(setting, || python.cloned(), Some(&built)).unwrap()
+        };
         assert_eq!(found(Some(&own), Some(&python)).found_by, FoundBy::Setting);
         let of_python = found(None, Some(&python));
-        assert_eq!((of_python.found_by, of_python.version.as_str()), (FoundBy::Python, "2.11.0+cu130"));
+        assert_eq!(
+            (of_python.found_by, of_python.version.as_str()),
+            (FoundBy::Python, "2.11.0+cu130")
+        );
         assert_eq!(found(None, None).folder, built);
     }
 
@@ -171,7 +205,12 @@ mod tests {
         assert_eq!(choose(None, || Some(newer.clone()), Some(&built)).unwrap().folder, built);
         let error = choose(None, || Some(newer), None).unwrap_err().to_string();
         assert!(error.contains("2.13.0") && error.contains("pip install torch==2.11"), "{error}");
-        assert!(!is_needed("2.110.0") && !is_needed("2.1") && is_needed("2.11") && is_needed("2.11.0+cpu"));
+        assert!(
+            !is_needed("2.110.0")
+                && !is_needed("2.1")
+                && is_needed("2.11")
+                && is_needed("2.11.0+cpu")
+        );
     }
 
     #[test]

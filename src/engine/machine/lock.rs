@@ -66,46 +66,81 @@ pub struct MachineHold {
 impl MachineLock {
     /// `folder` is the one for temporary files.
     pub fn new(folder: &Path, patience: Duration) -> Self {
-        MachineLock { path: folder.join(NAME), patience, waited_in_vain: Cell::new(false), has_told: Cell::new(false) }
+        MachineLock {
+            path: folder.join(NAME),
+            patience,
+            waited_in_vain: Cell::new(false),
+            has_told: Cell::new(false),
+        }
     }
 
     /// Takes the lock. `on_wait` is called once with what is waited for. The only error is that
     /// `is_stopping` tells that the run was stopped.
-    pub fn take(&self, want: Want, on_wait: impl FnOnce(&str), is_stopping: impl Fn() -> bool) -> Result<MachineHold> {
+    pub fn take(
+        &self,
+        want: Want,
+        on_wait: impl FnOnce(&str),
+        is_stopping: impl Fn() -> bool,
+    ) -> Result<MachineHold> {
         let mut on_wait = Some(on_wait);
         for _ in 0..ATTEMPTS {
             let file = match open(&self.path) {
                 Ok(file) => file,
-                Err(error) => return Ok(self.without(want, &format!("{}: {error}", self.path.display()), None)),
+                Err(error) => {
+                    return Ok(self.without(
+                        want,
+                        &format!("{}: {error}", self.path.display()),
+                        None,
+                    ));
+                }
             };
             let file = match try_lock(&file, want) {
                 Ok(()) => file,
                 Err(TryLockError::Error(error)) => {
-                    return Ok(self.without(want, &format!("{} cannot be locked: {error}", self.path.display()), None));
+                    return Ok(self.without(
+                        want,
+                        &format!("{} cannot be locked: {error}", self.path.display()),
+                        None,
+                    ));
                 }
-                Err(TryLockError::WouldBlock) => match self.wait(file, want, on_wait.take(), &is_stopping)? {
-                    Waited::Granted(file) => file,
-                    Waited::InVain { why, late } => {
-                        leave_word(&self.path);
-                        return Ok(self.without(want, &why, late));
+                Err(TryLockError::WouldBlock) => {
+                    match self.wait(file, want, on_wait.take(), &is_stopping)? {
+                        Waited::Granted(file) => file,
+                        Waited::InVain { why, late } => {
+                            leave_word(&self.path);
+                            return Ok(self.without(want, &why, late));
+                        }
                     }
-                },
+                }
             };
             if is_named(&file, &self.path) {
                 self.waited_in_vain.set(false);
                 return Ok(MachineHold::with(file, want));
             }
         }
-        Ok(self.without(want, &format!("somebody replaces {} again and again", self.path.display()), None))
+        Ok(self.without(
+            want,
+            &format!("somebody replaces {} again and again", self.path.display()),
+            None,
+        ))
     }
 
     /// Waits at most the set time. A thread waits for the lock, because the system wakes it as soon
     /// as the lock is free, which may be for a moment only. The thread is left behind if that comes
     /// too late.
-    fn wait(&self, file: File, want: Want, on_wait: Option<impl FnOnce(&str)>, is_stopping: &impl Fn() -> bool) -> Result<Waited> {
+    fn wait(
+        &self,
+        file: File,
+        want: Want,
+        on_wait: Option<impl FnOnce(&str)>,
+        is_stopping: &impl Fn() -> bool,
+    ) -> Result<Waited> {
         let users = users(&file);
         if self.waited_in_vain.get() {
-            return Ok(Waited::InVain { why: format!("the machine is in use by {users}"), late: None });
+            return Ok(Waited::InVain {
+                why: format!("the machine is in use by {users}"),
+                late: None,
+            });
         }
         let seconds = self.patience.as_secs_f64();
         if let Some(on_wait) = on_wait {
@@ -121,18 +156,26 @@ impl MachineLock {
             }
         };
         if let Err(error) = std::thread::Builder::new().spawn(waiting) {
-            return Ok(Waited::InVain { why: format!("cannot wait for the machine: {error}"), late: None });
+            return Ok(Waited::InVain {
+                why: format!("cannot wait for the machine: {error}"),
+                late: None,
+            });
         }
         let begun = Instant::now();
         loop {
             let left = self.patience.saturating_sub(begun.elapsed());
             match receiver.recv_timeout(LOOK.min(left)) {
                 Ok(file) => return Ok(Waited::Granted(file)),
-                Err(RecvTimeoutError::Timeout) if is_stopping() => return Err(Error::interrupted("interrupted")),
+                Err(RecvTimeoutError::Timeout) if is_stopping() => {
+                    return Err(Error::interrupted("interrupted"));
+                }
                 Err(RecvTimeoutError::Timeout) if begun.elapsed() < self.patience => {}
                 Err(_) => {
                     self.waited_in_vain.set(true);
-                    return Ok(Waited::InVain { why: format!("for {seconds} s the machine was in use by {users}"), late: Some(receiver) });
+                    return Ok(Waited::InVain {
+                        why: format!("for {seconds} s the machine was in use by {users}"),
+                        late: Some(receiver),
+                    });
                 }
             }
         }
@@ -157,14 +200,18 @@ enum Waited {
 impl MachineHold {
     fn with(file: File, want: Want) -> Self {
         // A user who may only read the file holds the lock without a name in the file.
-        let mark = (want == Want::Alone).then(|| format!("{MARK}{}", this_process())).filter(|mark| write(&file, mark).is_ok());
+        let mark = (want == Want::Alone)
+            .then(|| format!("{MARK}{}", this_process()))
+            .filter(|mark| write(&file, mark).is_ok());
         MachineHold { lock: Some(file), want, mark, _late: None, note: None }
     }
 
     /// Whether nobody else has used the machine so far, as far as others take the lock or leave a
     /// note in it.
     pub fn is_alone(&self) -> bool {
-        let is_untouched = |file: &File| self.mark.as_ref().is_none_or(|mark| read(file).is_ok_and(|text| text == *mark));
+        let is_untouched = |file: &File| {
+            self.mark.as_ref().is_none_or(|mark| read(file).is_ok_and(|text| text == *mark))
+        };
         self.want == Want::Alone && self.lock.as_ref().is_some_and(is_untouched)
     }
 }
@@ -202,9 +249,22 @@ fn open(path: &Path) -> io::Result<File> {
 /// for another user's file (`fs.protected_regular`).
 fn open_existing(path: &Path) -> io::Result<File> {
     // Opening a pipe of that name would wait for its other end.
-    let open = |write: bool| File::options().read(true).write(write).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let open = |write: bool| {
+        File::options()
+            .read(true)
+            .write(write)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+    };
     let opened = match open(true) {
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => open(false),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            open(false)
+        }
         opened => opened,
     };
     opened.map_err(|error| match error.raw_os_error() {
@@ -330,13 +390,20 @@ mod tests {
         assert!(shared.0.lock.is_some() && also.0.lock.is_some() && also.1.is_none());
         let (hold, waited) = taken(&lock, Want::Alone);
         assert!(waited.unwrap().starts_with("the machine, in use by "));
-        assert!(!hold.is_alone() && hold.note.as_ref().unwrap().starts_with("not alone"), "{:?}", hold.note);
+        assert!(
+            !hold.is_alone() && hold.note.as_ref().unwrap().starts_with("not alone"),
+            "{:?}",
+            hold.note
+        );
         // The next stage does not wait in vain again.
         assert!(taken(&lock, Want::Alone).1.is_none());
         drop((shared, also, hold));
         let (hold, _) = taken(&patient(folder.path()), Want::Alone);
         assert!(hold.is_alone() && hold.note.is_none());
-        assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), format!("{MARK}{}", this_process()));
+        assert_eq!(
+            fs::read_to_string(folder.path().join(NAME)).unwrap(),
+            format!("{MARK}{}", this_process())
+        );
         drop(hold);
         assert_eq!(fs::read_to_string(folder.path().join(NAME)).unwrap(), "");
     }
@@ -374,7 +441,9 @@ mod tests {
         fs::write(&text, "a user's own").unwrap();
         type Plant<'a> = &'a dyn Fn(&Path);
         let plants: [(&str, Plant); 5] = [
-            ("it is a symbolic link", &|path| symlink(place.path().join("elsewhere"), path).unwrap()),
+            ("it is a symbolic link", &|path| {
+                symlink(place.path().join("elsewhere"), path).unwrap()
+            }),
             ("it is a symbolic link", &|path| symlink(&secret, path).unwrap()),
             ("it is not a lock of surgcam", &|path| fs::hard_link(&secret, path).unwrap()),
             ("it is not a lock of surgcam", &|path| assert!(fs::copy(&text, path).unwrap() > 0)),
@@ -389,13 +458,19 @@ mod tests {
         }
         assert!(!place.path().join("elsewhere").exists());
         assert_eq!(secret.metadata().unwrap().mode() & 0o777, 0o600);
-        assert_eq!((fs::read(&secret).unwrap(), fs::read_to_string(&text).unwrap()), (Vec::new(), "a user's own".to_string()));
+        assert_eq!(
+            (fs::read(&secret).unwrap(), fs::read_to_string(&text).unwrap()),
+            (Vec::new(), "a user's own".to_string())
+        );
     }
 
     #[test]
     fn a_run_that_is_stopped_waits_no_longer() {
         let folder = tempfile::tempdir().unwrap();
         let _holder = taken(&lock_in(folder.path()), Want::Alone);
-        assert_eq!(patient(folder.path()).take(Want::Shared, |_| {}, || true).unwrap_err().class(), crate::error::Class::Interrupted);
+        assert_eq!(
+            patient(folder.path()).take(Want::Shared, |_| {}, || true).unwrap_err().class(),
+            crate::error::Class::Interrupted
+        );
     }
 }

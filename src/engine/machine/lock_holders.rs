@@ -9,7 +9,8 @@ use std::path::Path;
 /// empty where the system does not tell.
 pub(super) fn holders(file: &Metadata) -> Vec<String> {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let place = format!("{:02x}:{:02x}:{}", libc::major(file.dev()), libc::minor(file.dev()), file.ino());
+    let place =
+        format!("{:02x}:{:02x}:{}", libc::major(file.dev()), libc::minor(file.dev()), file.ino());
     processes(&locks, &place).into_iter().map(described).collect()
 }
 
@@ -31,8 +32,12 @@ fn processes<'a>(locks: &'a str, place: &str) -> Vec<&'a str> {
 
 fn described(process: &str) -> String {
     let folder = Path::new("/proc").join(process);
-    let program = fs::read_to_string(folder.join("comm")).map(|name| format!(" ({})", name.trim())).unwrap_or_default();
-    let user = fs::metadata(&folder).map(|metadata| format!(" of user {}", metadata.uid())).unwrap_or_default();
+    let program = fs::read_to_string(folder.join("comm"))
+        .map(|name| format!(" ({})", name.trim()))
+        .unwrap_or_default();
+    let user = fs::metadata(&folder)
+        .map(|metadata| format!(" of user {}", metadata.uid()))
+        .unwrap_or_default();
     format!("process {process}{program}{user}")
 }
 

@@ -7,7 +7,8 @@ pub mod visible_gpus;
 
 /// The machine's name.
 pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }
 
 /// Makes writing beyond a file size limit an error with a cause; by default the system would end

@@ -33,7 +33,10 @@ pub fn all(preset: Option<&str>) -> Vec<String> {
 
 /// CUDA ignores everything after an entry that does not name a GPU.
 fn entries(preset: &str) -> impl Iterator<Item = &str> {
-    preset.split(',').map(str::trim).take_while(|entry| !entry.is_empty() && !entry.starts_with('-'))
+    preset
+        .split(',')
+        .map(str::trim)
+        .take_while(|entry| !entry.is_empty() && !entry.starts_with('-'))
 }
 
 /// How many GPUs the driver has. Asking the driver is cheaper than loading CUDA.
@@ -49,19 +52,28 @@ pub fn driver() -> Option<String> {
 /// The driver's version, for example `580.65.06`; `None` on a machine without a driver.
 pub fn driver_version() -> Option<String> {
     let text = driver()?;
-    let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
+    let is_version =
+        |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
     text.split_whitespace().find(is_version).map(String::from)
 }
 
 /// The GPU's name and its driver's version, from the driver's own tool, because libtorch's C
 /// interface does not tell them.
 pub fn name(position: usize) -> String {
-    let Some(entry) = entry(position, preset().as_deref()) else { return format!("cuda:{position}") };
+    let Some(entry) = entry(position, preset().as_deref()) else {
+        return format!("cuda:{position}");
+    };
     let output = std::process::Command::new("nvidia-smi")
-        .args(["--query-gpu=name,driver_version", "--format=csv,noheader", &format!("--id={entry}")])
+        .args([
+            "--query-gpu=name,driver_version",
+            "--format=csv,noheader",
+            &format!("--id={entry}"),
+        ])
         .output();
     match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().replace(", ", ", driver "),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().replace(", ", ", driver ")
+        }
         _ => format!("GPU {entry}"),
     }
 }

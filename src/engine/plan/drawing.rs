@@ -49,7 +49,8 @@ fn edges(plan: &Plan) -> Vec<(StageId, StageId)> {
     let mut edges = Vec::new();
     for id in plan.ids() {
         let needed: BTreeSet<StageId> = plan.dependencies(id).collect();
-        let indirect: BTreeSet<StageId> = needed.iter().flat_map(|needed| behind[needed.0].iter().copied()).collect();
+        let indirect: BTreeSet<StageId> =
+            needed.iter().flat_map(|needed| behind[needed.0].iter().copied()).collect();
         edges.extend(needed.difference(&indirect).map(|&needed| (needed, id)));
         behind.push(needed.union(&indirect).copied().collect());
     }
@@ -80,7 +81,9 @@ pub fn mermaid(plan: &Plan, statuses: &[Status]) -> String {
 }
 
 pub fn dot(plan: &Plan, statuses: &[Status]) -> String {
-    let mut text = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n");
+    let mut text = String::from(
+        "digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n",
+    );
     for id in plan.ids() {
         let (fill, stroke) = Look::of(&statuses[id.0]).colours();
         let name = escape::line(&plan.stage(id).name).replace('\\', "\\\\").replace('"', "\\\"");
@@ -124,9 +127,16 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     let mut legend = MARGIN;
-    for (look, meaning) in [(Look::Cached, "in the store"), (Look::WillRun, "will run"), (Look::Waits, "waits for an input")] {
+    for (look, meaning) in [
+        (Look::Cached, "in the store"),
+        (Look::WillRun, "will run"),
+        (Look::Waits, "waits for an input"),
+    ] {
         let (fill, stroke) = look.colours();
-        line!(text, "<rect x=\"{legend:.0}\" y=\"{MARGIN:.0}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>");
+        line!(
+            text,
+            "<rect x=\"{legend:.0}\" y=\"{MARGIN:.0}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>"
+        );
         line!(text, "<text x=\"{:.0}\" y=\"{:.0}\">{meaning}</text>", legend + 20.0, MARGIN + 11.0);
         legend += 40.0 + meaning.len() as f64 * LETTER;
     }
@@ -144,7 +154,12 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
             "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{:.0}\" height=\"{BOX:.0}\" rx=\"5\" fill=\"{fill}\" stroke=\"{stroke}\"/>",
             width_of(id)
         );
-        line!(text, "<text x=\"{:.0}\" y=\"{:.0}\">{name}</text></g>", x + 8.0, y + BOX / 2.0 + 4.0);
+        line!(
+            text,
+            "<text x=\"{:.0}\" y=\"{:.0}\">{name}</text></g>",
+            x + 8.0,
+            y + BOX / 2.0 + 4.0
+        );
     }
     text.push_str("</svg>\n");
     text
@@ -156,10 +171,15 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
 fn route((x, mut y): (f64, f64), (left, top): (f64, f64), sides: &[(f64, f64)]) -> String {
     let between_rows = top - (ROW - BOX) / 2.0;
     let mut path = format!("M{x:.0} {y:.0}");
-    for (&(_, right), &(next, _)) in sides.iter().zip(&sides[1..]).filter(|((_, right), (next, _))| x <= *right && *next <= left) {
+    for (&(_, right), &(next, _)) in
+        sides.iter().zip(&sides[1..]).filter(|((_, right), (next, _))| x <= *right && *next <= left)
+    {
         let next_y = if next == left { top + BOX / 2.0 } else { between_rows };
         let middle = (right + next) / 2.0;
-        let _ = write!(path, " H{right:.0} C{middle:.0} {y:.0} {middle:.0} {next_y:.0} {next:.0} {next_y:.0}");
+        let _ = write!(
+            path,
+            " H{right:.0} C{middle:.0} {y:.0} {middle:.0} {next_y:.0} {next:.0} {next_y:.0}"
+        );
         y = next_y;
     }
     path
@@ -184,5 +204,9 @@ fn ordered_columns(plan: &Plan) -> Vec<Vec<StageId>> {
 }
 
 fn escaped(text: &str) -> String {
-    escape::line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    escape::line(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

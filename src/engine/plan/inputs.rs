@@ -19,7 +19,9 @@ pub trait NamedInputs<S>: Sized {
         let inputs = Self::take_from(&mut named)?;
         match named.keys().next() {
             None => Ok(inputs),
-            Some(unknown) => Err(Error::failure(format!("the stage has an input `{unknown}` that its kind does not know"))),
+            Some(unknown) => Err(Error::failure(format!(
+                "the stage has an input `{unknown}` that its kind does not know"
+            ))),
         }
     }
 }
@@ -69,7 +71,9 @@ impl<S> InputForm<S> for Option<S> {
 
 impl<S> InputForm<S> for Vec<S> {
     fn put(self, name: &str, named: &mut BTreeMap<String, S>) {
-        named.extend(self.into_iter().enumerate().map(|(place, given)| (numbered(name, place), given)));
+        named.extend(
+            self.into_iter().enumerate().map(|(place, given)| (numbered(name, place), given)),
+        );
     }
 
     fn take(name: &str, named: &mut BTreeMap<String, S>) -> Result<Self> {
@@ -163,7 +167,11 @@ mod tests {
         assert_eq!(inputs.pack[2], "of pack-3");
         assert_eq!(inputs.into_named(), all);
         let few = named(&["heat-maps"]);
-        assert_eq!(Everything::from_named(few.clone()).unwrap().into_named(), few, "what is not given is absent");
+        assert_eq!(
+            Everything::from_named(few.clone()).unwrap().into_named(),
+            few,
+            "what is not given is absent"
+        );
     }
 
     #[test]

@@ -146,7 +146,12 @@ pub struct NewStage<K> {
 }
 
 impl<K: StageKind> NewStage<K> {
-    pub fn new(name: String, parameters: &K, inputs: K::Inputs<Source>, resource: Resource) -> Self {
+    pub fn new(
+        name: String,
+        parameters: &K,
+        inputs: K::Inputs<Source>,
+        resource: Resource,
+    ) -> Self {
         let parameters = serde_json::to_value(parameters).unwrap_or(Value::Null);
         let stage = Stage {
             name,
@@ -226,8 +231,9 @@ impl Plan {
     /// The parameters of a stage, as the type of its kind.
     pub fn parameters<K: StageKind>(&self, handle: Handle<K>) -> Result<K> {
         let stage = self.stage(handle.id);
-        serde_json::from_value(stage.parameters.clone())
-            .map_err(|error| Error::failure(format!("the parameters of {} are malformed: {error}", stage.name)))
+        serde_json::from_value(stage.parameters.clone()).map_err(|error| {
+            Error::failure(format!("the parameters of {} are malformed: {error}", stage.name))
+        })
     }
 
     /// Its stages of one kind.
@@ -241,25 +247,55 @@ impl Plan {
 
     /// The digest of each input's content; `None` while one does not exist. `outputs` gives the
     /// outputs of a finished stage.
-    fn input_digests<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<Vec<(&'a str, Digest)>> {
+    fn input_digests<'a>(
+        &'a self,
+        id: StageId,
+        outputs: impl Fn(StageId) -> Option<&'a Outputs>,
+    ) -> Option<Vec<(&'a str, Digest)>> {
         let digest = |source: &Source| match source {
             Source::External(digest) => Some(*digest),
             Source::Stage { id, output } => Some(outputs(*id)?.get(output.as_str())?.digest),
         };
-        self.stage(id).inputs.iter().map(|(name, source)| Some((name.as_str(), digest(source)?))).collect()
+        self.stage(id)
+            .inputs
+            .iter()
+            .map(|(name, source)| Some((name.as_str(), digest(source)?)))
+            .collect()
     }
 
     /// The stage's key once every input's content is known; `None` before.
-    pub fn key<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<StageKey> {
+    pub fn key<'a>(
+        &'a self,
+        id: StageId,
+        outputs: impl Fn(StageId) -> Option<&'a Outputs>,
+    ) -> Option<StageKey> {
         let stage = self.stage(id);
-        Some(key_of(stage.kind, stage.version, &stage.canonical, self.input_digests(id, outputs)?.into_iter()))
+        Some(key_of(
+            stage.kind,
+            stage.version,
+            &stage.canonical,
+            self.input_digests(id, outputs)?.into_iter(),
+        ))
     }
 
     /// What the key is made of, once every input's content is known; `None` before.
-    pub fn key_parts<'a>(&'a self, id: StageId, outputs: impl Fn(StageId) -> Option<&'a Outputs>) -> Option<KeyParts> {
+    pub fn key_parts<'a>(
+        &'a self,
+        id: StageId,
+        outputs: impl Fn(StageId) -> Option<&'a Outputs>,
+    ) -> Option<KeyParts> {
         let stage = self.stage(id);
-        let inputs = self.input_digests(id, outputs)?.into_iter().map(|(name, digest)| (name.to_string(), digest)).collect();
-        Some(KeyParts { kind: stage.kind_name(), version: stage.version, parameters: stage.parameters.clone(), inputs })
+        let inputs = self
+            .input_digests(id, outputs)?
+            .into_iter()
+            .map(|(name, digest)| (name.to_string(), digest))
+            .collect();
+        Some(KeyParts {
+            kind: stage.kind_name(),
+            version: stage.version,
+            parameters: stage.parameters.clone(),
+            inputs,
+        })
     }
 
     /// The stages that a stage needs.
@@ -288,7 +324,8 @@ impl Plan {
         let mut level = vec![0; self.stages.len()];
         let mut levels: Vec<Vec<StageId>> = Vec::new();
         for id in self.ids() {
-            level[id.0] = self.dependencies(id).map(|dependency| level[dependency.0] + 1).max().unwrap_or(0);
+            level[id.0] =
+                self.dependencies(id).map(|dependency| level[dependency.0] + 1).max().unwrap_or(0);
             if levels.len() <= level[id.0] {
                 levels.resize(level[id.0] + 1, Vec::new());
             }

@@ -32,7 +32,8 @@ impl Known {
     pub fn of(plan: &Plan, store: &Store) -> Result<Self> {
         let mut known = Known { stages: vec![KnownStage::default(); plan.stages.len()] };
         for level in plan.levels() {
-            let found: Vec<Result<KnownStage>> = level.par_iter().with_min_len(64).map(|&id| known.find(plan, store, id)).collect();
+            let found: Vec<Result<KnownStage>> =
+                level.par_iter().with_min_len(64).map(|&id| known.find(plan, store, id)).collect();
             for (id, stage) in level.into_iter().zip(found) {
                 known.stages[id.0] = stage?;
             }
@@ -86,7 +87,12 @@ impl Known {
     }
 }
 
-fn recorded(plan: &Plan, store: &Store, id: StageId, key: Option<StageKey>) -> Result<Option<RecordHead>> {
+fn recorded(
+    plan: &Plan,
+    store: &Store,
+    id: StageId,
+    key: Option<StageKey>,
+) -> Result<Option<RecordHead>> {
     key.map_or(Ok(None), |key| store.record_head(&plan.stage(id).kind_name(), &key))
 }
 
@@ -113,8 +119,12 @@ impl fmt::Display for Status {
         match self {
             Status::Cached { .. } => f.write_str("cached"),
             Status::WillRun { why, .. } => write!(f, "will run: {why}"),
-            Status::Waits { for_stage, changes } if changes.is_empty() => write!(f, "waits for {for_stage}"),
-            Status::Waits { for_stage, changes } => write!(f, "waits for {for_stage}; {}", listed(changes)),
+            Status::Waits { for_stage, changes } if changes.is_empty() => {
+                write!(f, "waits for {for_stage}")
+            }
+            Status::Waits { for_stage, changes } => {
+                write!(f, "waits for {for_stage}; {}", listed(changes))
+            }
         }
     }
 }
@@ -155,7 +165,9 @@ impl fmt::Display for Change {
         match self {
             Change::Version { old, new } => write!(f, "stage version {old} -> {new}"),
             Change::Parameter { field, old, new } => write!(f, "{field} {old} -> {new}"),
-            Change::Input { input, old: Some(_), new: Some(_) } => write!(f, "input {input} changed"),
+            Change::Input { input, old: Some(_), new: Some(_) } => {
+                write!(f, "input {input} changed")
+            }
             Change::Input { input, old: None, .. } => write!(f, "input {input} is new"),
             Change::Input { input, new: None, .. } => write!(f, "input {input} is gone"),
         }
@@ -179,7 +191,9 @@ pub fn explain_one(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageI
         Some(key) => Status::WillRun { key, why: why(plan, known, earlier, id, &key) },
         None => {
             let missing = plan.dependencies(id).find(|dependency| !known.is_made(*dependency));
-            let changes = earlier.last_made(&stage.name).map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
+            let changes = earlier
+                .last_made(&stage.name)
+                .map(|last| own_changes(&last.parts, stage.version, &stage.parameters));
             Status::Waits {
                 for_stage: missing.map(|id| plan.stage(id).name.clone()).unwrap_or_default(),
                 changes: changes.unwrap_or_default(),
@@ -202,7 +216,8 @@ fn why(plan: &Plan, known: &Known, earlier: &EarlierRuns, id: StageId, key: &Sta
 /// All differences between two stages of one name.
 pub fn difference(old: &KeyParts, new: &KeyParts) -> Why {
     let mut changes = own_changes(old, new.version, &new.parameters);
-    let names: std::collections::BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();
+    let names: std::collections::BTreeSet<&String> =
+        old.inputs.keys().chain(new.inputs.keys()).collect();
     for name in names {
         let (old, new) = (old.inputs.get(name).copied(), new.inputs.get(name).copied());
         if old != new {
@@ -227,11 +242,20 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
             let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                compare(&path, old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null), changes);
+                compare(
+                    &path,
+                    old.get(name).unwrap_or(&Value::Null),
+                    new.get(name).unwrap_or(&Value::Null),
+                    changes,
+                );
             }
         }
         _ if old == new => {}
-        _ => changes.push(Change::Parameter { field: path.to_string(), old: old.clone(), new: new.clone() }),
+        _ => changes.push(Change::Parameter {
+            field: path.to_string(),
+            old: old.clone(),
+            new: new.clone(),
+        }),
     }
 }
 
@@ -258,8 +282,14 @@ mod tests {
         let new = parts(json!({"batch_size": 64, "plateau": {"factor": 0.95}}), b"a");
         assert_eq!(difference(&old, &new).to_string(), "batch_size 32 -> 64");
         let new = parts(json!({"batch_size": 64, "plateau": {"factor": 0.5}}), b"a");
-        assert_eq!(difference(&old, &new).to_string(), "batch_size 32 -> 64, plateau.factor 0.95 -> 0.5");
-        assert_eq!(difference(&old, &parts(old.parameters.clone(), b"b")).to_string(), "input pack changed");
+        assert_eq!(
+            difference(&old, &new).to_string(),
+            "batch_size 32 -> 64, plateau.factor 0.95 -> 0.5"
+        );
+        assert_eq!(
+            difference(&old, &parts(old.parameters.clone(), b"b")).to_string(),
+            "input pack changed"
+        );
         assert_eq!(difference(&old, &old).to_string(), "output missing from the store");
         let newer = KeyParts { version: 3, ..old.clone() };
         assert_eq!(difference(&old, &newer).to_string(), "stage version 1 -> 3");

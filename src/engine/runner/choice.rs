@@ -15,14 +15,20 @@ impl Choice {
     /// chosen.
     pub fn new(plan: &Plan, known: &Known, stages: BTreeSet<StageId>) -> Result<Self> {
         let to_make = stages.iter().filter(|id| !known.is_made(**id));
-        let missing: BTreeSet<StageId> =
-            to_make.flat_map(|id| plan.dependencies(*id)).filter(|id| !known.is_made(*id) && !stages.contains(id)).collect();
+        let missing: BTreeSet<StageId> = to_make
+            .flat_map(|id| plan.dependencies(*id))
+            .filter(|id| !known.is_made(*id) && !stages.contains(id))
+            .collect();
         if missing.is_empty() {
             return Ok(Choice(stages));
         }
-        let names: Vec<String> = missing.into_iter().map(|id| format!("`{}`", plan.stage(id).name)).collect();
-        Err(Error::failure(format!("stages that are needed are not in the store: {}", names.join(", ")))
-            .hint("make these stages first, or in the same call"))
+        let names: Vec<String> =
+            missing.into_iter().map(|id| format!("`{}`", plan.stage(id).name)).collect();
+        Err(Error::failure(format!(
+            "stages that are needed are not in the store: {}",
+            names.join(", ")
+        ))
+        .hint("make these stages first, or in the same call"))
     }
 
     pub fn has(&self, id: StageId) -> bool {

@@ -35,7 +35,12 @@ struct SaidBy {
 impl SaidBy {
     fn now(command: &WorkerCommand) -> Result<Self> {
         let metadata = command.program.metadata().at_path("read", &command.program)?;
-        let worker = format!("{} {} {:?}", command.program.display(), metadata.len(), metadata.modified().ok());
+        let worker = format!(
+            "{} {} {:?}",
+            command.program.display(),
+            metadata.len(),
+            metadata.modified().ok()
+        );
         Ok(SaidBy { worker, libtorch: command.circumstances(), driver: visible_gpus::driver() })
     }
 }
@@ -43,7 +48,8 @@ impl SaidBy {
 /// The file with the description. Each device that a worker may find has one.
 fn path(command: &WorkerCommand, store: &Store) -> PathBuf {
     let visible = command.visible_gpu.clone().or_else(visible_gpus::preset);
-    let visible = visible.map_or("any".to_string(), |visible| Digest::of_bytes(visible.as_bytes()).short());
+    let visible =
+        visible.map_or("any".to_string(), |visible| Digest::of_bytes(visible.as_bytes()).short());
     store.device_path(&format!("{}-{}-{visible}-{}", host(), command.device, command.threads))
 }
 
@@ -65,14 +71,23 @@ pub fn of(command: &WorkerCommand, store: &Store) -> Result<Hello> {
 /// Asks a worker for the description of its device and remembers it.
 pub fn ask(command: &WorkerCommand, store: &Store) -> Result<Hello> {
     let (sender, receiver) = channel();
-    let log_folder = tempfile::tempdir_in(store.root().join("tmp")).at_path("create a working folder", store.root())?;
-    let mut process = WorkerProcess::start(command, store, LogFolder::Temporary(log_folder.path()), 0, sender)?;
+    let log_folder = tempfile::tempdir_in(store.root().join("tmp"))
+        .at_path("create a working folder", store.root())?;
+    let mut process =
+        WorkerProcess::start(command, store, LogFolder::Temporary(log_folder.path()), 0, sender)?;
     let hello = greeting(command, &receiver, &mut process)?;
-    write_json(&path(command, store), &Remembered { from: SaidBy::now(command)?, hello: hello.clone() })?;
+    write_json(
+        &path(command, store),
+        &Remembered { from: SaidBy::now(command)?, hello: hello.clone() },
+    )?;
     Ok(hello)
 }
 
-fn greeting(command: &WorkerCommand, receiver: &Receiver<WorkerMessage>, process: &mut WorkerProcess) -> Result<Hello> {
+fn greeting(
+    command: &WorkerCommand,
+    receiver: &Receiver<WorkerMessage>,
+    process: &mut WorkerProcess,
+) -> Result<Hello> {
     loop {
         let heard = match receiver.recv_timeout(command.silence) {
             Ok(message) => message.heard,

@@ -72,12 +72,18 @@ pub fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
         Event::Started { id, .. } => (name(id), "started", None, None),
         Event::Waiting { id, holder } => (name(id), "waiting", Some(format!("for {holder}")), None),
         Event::Note { id, text } => (name(id), "note", Some(text.clone()), None),
-        Event::Finished { id, seconds, executed: true, .. } => (name(id), "finished", None, Some(*seconds)),
+        Event::Finished { id, seconds, executed: true, .. } => {
+            (name(id), "finished", None, Some(*seconds))
+        }
         Event::Finished { id, .. } => (name(id), "found", None, None),
         Event::Cached { id, .. } => (name(id), CACHED, None, None),
-        Event::Retrying { id, attempt, error } => (name(id), "retrying", Some(format!("attempt {attempt}, after: {error}")), None),
+        Event::Retrying { id, attempt, error } => {
+            (name(id), "retrying", Some(format!("attempt {attempt}, after: {error}")), None)
+        }
         Event::Failed { id, error } => (name(id), "failed", Some(error.to_string()), None),
-        Event::Blocked { id, by } => (name(id), "blocked", Some(format!("needs {}", name(by))), None),
+        Event::Blocked { id, by } => {
+            (name(id), "blocked", Some(format!("needs {}", name(by))), None)
+        }
         Event::Progress { .. } | Event::Stopping => return None,
     };
     let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
@@ -86,7 +92,9 @@ pub fn entry(plan: &Plan, event: &Event) -> Option<Entry> {
 
 fn key(event: &Event) -> Option<StageKey> {
     match event {
-        Event::Started { key, .. } | Event::Cached { key, .. } | Event::Finished { key, .. } => Some(*key),
+        Event::Started { key, .. } | Event::Cached { key, .. } | Event::Finished { key, .. } => {
+            Some(*key)
+        }
         _ => None,
     }
 }
@@ -98,5 +106,9 @@ pub fn read(folder: &Path) -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let file = File::open(&path).at_path("open", &path)?;
-    Ok(BufReader::new(file).lines().map_while(|line| line.ok()).filter_map(|line| serde_json::from_str(&line).ok()).collect())
+    Ok(BufReader::new(file)
+        .lines()
+        .map_while(|line| line.ok())
+        .filter_map(|line| serde_json::from_str(&line).ok())
+        .collect())
 }

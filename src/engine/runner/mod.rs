@@ -59,7 +59,9 @@ impl<'a> Options<'a> {
     /// device. Stages that do not depend on a failed one are still made, and all stages count as
     /// equally long.
     pub fn local(devices: Vec<WorkerCommand>, logs: LogFolder<'a>) -> Self {
-        let on = |command: WorkerCommand| -> Box<dyn Transport + 'a> { Box::new(LocalProcesses { command, logs }) };
+        let on = |command: WorkerCommand| -> Box<dyn Transport + 'a> {
+            Box::new(LocalProcesses { command, logs })
+        };
         // There is always a device, and the commands differ only in it.
         let processor = devices[0].without_device();
         Options {
@@ -148,7 +150,8 @@ pub fn run<'a>(
         (false, true) => State::Waiting,
         (false, false) => State::LeftOut,
     };
-    let ready = ReadyQueue::new(plan, |id| if known.is_made(id) { 0.0 } else { (options.estimate)(id) });
+    let ready =
+        ReadyQueue::new(plan, |id| if known.is_made(id) { 0.0 } else { (options.estimate)(id) });
     let mut runner = Runner {
         plan,
         store,
@@ -218,7 +221,9 @@ impl Runner<'_> {
 
     /// Finds out whether a waiting stage can get its key now, and whether it is in the store.
     fn look_at(&mut self, id: StageId) {
-        if self.states[id.0] != State::Waiting || !self.plan.dependencies(id).all(|dependency| self.known.is_made(dependency)) {
+        if self.states[id.0] != State::Waiting
+            || !self.plan.dependencies(id).all(|dependency| self.known.is_made(dependency))
+        {
             return;
         }
         match self.known.ask_again(self.plan, self.store, id) {
@@ -284,18 +289,28 @@ impl Runner<'_> {
         let members = self.ready.job_of(self.plan, id, |id| self.states[id.0] == State::Ready);
         // Locks are taken in this order, so that two runs with overlapping passes cannot wait for
         // each other. If two stages have one key, the one whose turn it is goes.
-        let by_key: BTreeMap<StageKey, StageId> = members.into_iter().rev().filter_map(|id| Some((self.known.key(id)?, id))).collect();
+        let by_key: BTreeMap<StageKey, StageId> =
+            members.into_iter().rev().filter_map(|id| Some((self.known.key(id)?, id))).collect();
         let mut stages = Vec::with_capacity(by_key.len());
         for (&key, &id) in &by_key {
             let stage = self.plan.stage(id);
-            let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else { continue };
-            stages.push(StageJob { key, name: stage.name.clone(), parts, paths: stage.paths.clone() });
+            let Some(parts) = self.plan.key_parts(id, |id| self.known.outputs(id)) else {
+                continue;
+            };
+            stages.push(StageJob {
+                key,
+                name: stage.name.clone(),
+                parts,
+                paths: stage.paths.clone(),
+            });
             self.states[id.0] = State::Running;
             self.reporter.event(self.plan, &Event::Started { id, key });
         }
-        let timeouts: Option<Vec<Duration>> = by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
+        let timeouts: Option<Vec<Duration>> =
+            by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
         let timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
-        let current = CurrentJob::new(by_key, self.plan.stage(id).resource == Resource::Alone, timeout);
+        let current =
+            CurrentJob::new(by_key, self.plan.stage(id).resource == Resource::Alone, timeout);
         if !self.slots[slot].start(self.store, &Job { stages }, current)? {
             self.worker_died(slot, None);
         }
@@ -324,10 +339,13 @@ impl Runner<'_> {
             FromWorker::Alive => {}
             FromWorker::CannotStart { problem } => self.worker_died(slot, Some(problem.into())),
             FromWorker::Begun { keys } => self.slots[slot].work_begins(keys),
-            FromWorker::Waiting { key, holder } => self.tell(slot, &key, |id| Event::Waiting { id, holder }),
+            FromWorker::Waiting { key, holder } => {
+                self.tell(slot, &key, |id| Event::Waiting { id, holder })
+            }
             FromWorker::Progress { done, total, unit } => {
                 for id in self.slots[slot].making() {
-                    self.reporter.event(self.plan, &Event::Progress { id, done, total, unit: unit.clone() });
+                    self.reporter
+                        .event(self.plan, &Event::Progress { id, done, total, unit: unit.clone() });
                 }
             }
             FromWorker::Note { key, text } => self.tell(slot, &key, |id| Event::Note { id, text }),
@@ -343,7 +361,10 @@ impl Runner<'_> {
             }
             FromWorker::JobDone => {
                 let unanswered = self.slots[slot].finish_job();
-                self.all_failed(unanswered, &Error::failure("the worker did not report on this stage"));
+                self.all_failed(
+                    unanswered,
+                    &Error::failure("the worker did not report on this stage"),
+                );
             }
         }
         Ok(())

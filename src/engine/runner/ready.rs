@@ -48,7 +48,11 @@ impl ReadyQueue {
                 passes.entry(pass.clone()).or_default().push(id);
             }
         }
-        ReadyQueue { critical_path: plan.critical_path(seconds), by_resource: HashMap::new(), passes }
+        ReadyQueue {
+            critical_path: plan.critical_path(seconds),
+            by_resource: HashMap::new(),
+            passes,
+        }
     }
 
     pub fn push(&mut self, plan: &Plan, id: StageId) {
@@ -57,7 +61,11 @@ impl ReadyQueue {
     }
 
     /// The next stage for which `is_ready` holds.
-    pub fn pop(&mut self, resource: Resource, is_ready: impl Fn(StageId) -> bool) -> Option<StageId> {
+    pub fn pop(
+        &mut self,
+        resource: Resource,
+        is_ready: impl Fn(StageId) -> bool,
+    ) -> Option<StageId> {
         let heap = self.by_resource.get_mut(&resource)?;
         std::iter::from_fn(|| heap.pop()).map(|entry| entry.id).find(|id| is_ready(*id))
     }
@@ -68,9 +76,15 @@ impl ReadyQueue {
     }
 
     /// A stage and the stages of its pass for which `is_ready` holds, as many as fit into one job.
-    pub fn job_of(&self, plan: &Plan, id: StageId, is_ready: impl Fn(StageId) -> bool) -> Vec<StageId> {
+    pub fn job_of(
+        &self,
+        plan: &Plan,
+        id: StageId,
+        is_ready: impl Fn(StageId) -> bool,
+    ) -> Vec<StageId> {
         let pass = plan.stage(id).pass.as_ref().and_then(|pass| self.passes.get(pass));
-        let others = pass.into_iter().flatten().copied().filter(|other| *other != id && is_ready(*other));
+        let others =
+            pass.into_iter().flatten().copied().filter(|other| *other != id && is_ready(*other));
         std::iter::once(id).chain(others).take(MOST_SIBLINGS).collect()
     }
 }
@@ -121,12 +135,23 @@ mod tests {
     }
 
     fn in_pass(plan: &mut Plan, number: usize) -> StageId {
-        plan.add(NewStage::new(format!("stage {number}"), &InPass { number }, NoInputs, Resource::Processor)).id()
+        plan.add(NewStage::new(
+            format!("stage {number}"),
+            &InPass { number },
+            NoInputs,
+            Resource::Processor,
+        ))
+        .id()
     }
 
     fn add(plan: &mut Plan, number: usize, before: Option<Handle<Numbered>>) -> Handle<Numbered> {
         let inputs = NumberedInputs { before: before.map(|before| before.output(Numbered::OUT)) };
-        plan.add(NewStage::new(format!("stage {number}"), &Numbered { number }, inputs, Resource::Processor))
+        plan.add(NewStage::new(
+            format!("stage {number}"),
+            &Numbered { number },
+            inputs,
+            Resource::Processor,
+        ))
     }
 
     #[test]
@@ -152,12 +177,17 @@ mod tests {
     #[test]
     fn a_wide_pass_is_cut_into_jobs_that_a_process_can_hold_open() {
         let mut plan = Plan::default();
-        let ids: Vec<StageId> = (0..MOST_SIBLINGS + 2).map(|number| in_pass(&mut plan, number)).collect();
+        let ids: Vec<StageId> =
+            (0..MOST_SIBLINGS + 2).map(|number| in_pass(&mut plan, number)).collect();
         let alone = add(&mut plan, ids.len(), None).id();
         let queue = ReadyQueue::new(&plan, |_| 1.0);
         let last = ids[ids.len() - 1];
         let job = queue.job_of(&plan, last, |id| id != ids[0]);
-        assert_eq!((job.len(), job[0]), (MOST_SIBLINGS, last), "the stage whose turn it is goes with it");
+        assert_eq!(
+            (job.len(), job[0]),
+            (MOST_SIBLINGS, last),
+            "the stage whose turn it is goes with it"
+        );
         assert!(!job.contains(&ids[0]), "what is not ready does not");
         assert_eq!(queue.job_of(&plan, ids[0], |id| id == last), [ids[0], last]);
         assert_eq!(queue.job_of(&plan, alone, |_| true), [alone]);

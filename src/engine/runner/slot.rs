@@ -46,7 +46,11 @@ pub struct CurrentJob {
 }
 
 impl CurrentJob {
-    pub fn new(stages: BTreeMap<StageKey, StageId>, is_alone: bool, timeout: Option<Duration>) -> Self {
+    pub fn new(
+        stages: BTreeMap<StageKey, StageId>,
+        is_alone: bool,
+        timeout: Option<Duration>,
+    ) -> Self {
         CurrentJob { unanswered: stages, is_alone, timeout, making: Vec::new(), begun: None }
     }
 }
@@ -54,7 +58,8 @@ impl CurrentJob {
 /// Slots with devices first, then slots without.
 pub fn slots<'a>(options: &'a Options<'a>, sender: &Sender<WorkerMessage>) -> Vec<Slot<'a>> {
     let devices = options.devices.iter().map(|transport| (Resource::Device, &**transport));
-    let processors = std::iter::repeat_n((Resource::Processor, &*options.processor), options.jobs.max(1));
+    let processors =
+        std::iter::repeat_n((Resource::Processor, &*options.processor), options.jobs.max(1));
     let slot = |(number, (resource, transport)): (usize, (Resource, &'a dyn Transport))| Slot {
         number,
         resource,
@@ -69,7 +74,10 @@ pub fn slots<'a>(options: &'a Options<'a>, sender: &Sender<WorkerMessage>) -> Ve
 
 /// The error for a worker that has been silent for this long.
 pub(super) fn hang(silence: Duration) -> Error {
-    Error::failure(format!("the worker hangs: it has said nothing for {} s and was ended", silence.as_secs()))
+    Error::failure(format!(
+        "the worker hangs: it has said nothing for {} s and was ended",
+        silence.as_secs()
+    ))
 }
 
 impl Slot<'_> {
@@ -116,7 +124,8 @@ impl Slot<'_> {
     /// The stages that the worker is making.
     pub fn making(&self) -> Vec<StageId> {
         let job = self.job.iter();
-        job.flat_map(|job| job.making.iter().filter_map(|key| job.unanswered.get(key).copied())).collect()
+        job.flat_map(|job| job.making.iter().filter_map(|key| job.unanswered.get(key).copied()))
+            .collect()
     }
 
     /// Makes the slot idle and gives the stages that the worker has not reported on.
@@ -158,7 +167,8 @@ impl Slot<'_> {
     /// Kills the worker if its job exceeds its time limit, or if it has been silent for too long.
     pub fn end_if_overdue(&mut self) -> Option<(Vec<StageId>, Error)> {
         let job = self.job.as_ref()?;
-        let overdue = job.timeout.filter(|timeout| job.begun.is_some_and(|begun| begun.elapsed() > *timeout));
+        let overdue =
+            job.timeout.filter(|timeout| job.begun.is_some_and(|begun| begun.elapsed() > *timeout));
         let error = match overdue {
             Some(timeout) => Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
                 .hint("raise experiment.limits.KIND.timeout_seconds, or find out what held it up (surgcam logs)"),
@@ -213,7 +223,15 @@ mod tests {
         let stages = (0..stages).map(|number| (key(number), StageId(number))).collect();
         let (sender, _) = std::sync::mpsc::channel();
         let job = Some(CurrentJob::new(stages, false, None));
-        Slot { number: 0, resource: Resource::Device, transport: &NoWorkers, sender, worker: None, job, silence: Duration::ZERO }
+        Slot {
+            number: 0,
+            resource: Resource::Device,
+            transport: &NoWorkers,
+            sender,
+            worker: None,
+            job,
+            silence: Duration::ZERO,
+        }
     }
 
     #[test]

@@ -18,7 +18,12 @@ pub trait Transport {
     ///
     /// # Errors
     /// If no worker can be started at all. The run then ends.
-    fn start(&self, slot: usize, store: &Store, heard: Sender<WorkerMessage>) -> Result<Box<dyn Worker>>;
+    fn start(
+        &self,
+        slot: usize,
+        store: &Store,
+        heard: Sender<WorkerMessage>,
+    ) -> Result<Box<dyn Worker>>;
 
     /// A worker that has a job and is silent for this long is considered to hang.
     fn silence(&self) -> Duration;

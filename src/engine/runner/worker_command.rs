@@ -63,7 +63,10 @@ impl LibtorchChoice {
     /// # Errors
     /// Those of [`libtorch::find`].
     pub fn find(&self) -> Result<&Libtorch> {
-        self.found.get_or_init(|| libtorch::find(self.setting.as_deref(), self.built_with.as_deref())).as_ref().map_err(Clone::clone)
+        self.found
+            .get_or_init(|| libtorch::find(self.setting.as_deref(), self.built_with.as_deref()))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// Those of [`libtorch::circumstances`].
@@ -79,12 +82,16 @@ impl WorkerCommand {
         let program = match &settings.program {
             Some(program) => program.clone(),
             None => {
-                let own = std::env::current_exe().map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
+                let own = std::env::current_exe().map_err(|error| {
+                    Error::failure(format!("cannot find this program: {error}"))
+                })?;
                 own.with_file_name("surgcam-worker")
             }
         };
         if !program.is_file() {
-            return Err(Error::usage("the program that runs stages does not exist").at_path(&program).hint("build it with `make build`"));
+            return Err(Error::usage("the program that runs stages does not exist")
+                .at_path(&program)
+                .hint("build it with `make build`"));
         }
         let threads = settings.threads.map_or_else(cores, NonZeroUsize::get);
         let libtorch = Some(Arc::new(settings.libtorch.clone()));
@@ -95,7 +102,16 @@ impl WorkerCommand {
             let device = if visible_gpu.is_some() { "cuda:0".to_string() } else { name };
             let (program, libtorch) = (program.clone(), libtorch.clone());
             let WorkerSettings { silence, machine_wait_seconds, memory_hint, .. } = *settings;
-            Ok(WorkerCommand { program, device, threads, visible_gpu, libtorch, silence, machine_wait_seconds, memory_hint })
+            Ok(WorkerCommand {
+                program,
+                device,
+                threads,
+                visible_gpu,
+                libtorch,
+                silence,
+                machine_wait_seconds,
+                memory_hint,
+            })
         };
         names.into_iter().map(command).collect()
     }
@@ -125,7 +141,10 @@ impl WorkerCommand {
             command.env(visible_gpus::VARIABLE, gpu);
             // A number that the user set is in CUDA's order; numbers of this program are in the
             // driver's order.
-            if [visible_gpus::VARIABLE, visible_gpus::ORDER].iter().all(|name| std::env::var_os(name).is_none()) {
+            if [visible_gpus::VARIABLE, visible_gpus::ORDER]
+                .iter()
+                .all(|name| std::env::var_os(name).is_none())
+            {
                 command.env(visible_gpus::ORDER, visible_gpus::DRIVERS_ORDER);
             }
         }
@@ -152,8 +171,12 @@ const TENSOR_FLOAT_32: &str = "NVIDIA_TF32_OVERRIDE";
 fn library_path(libtorch: &Path) -> Result<std::ffi::OsString> {
     let of_user = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
     let of_user = std::env::split_paths(&of_user).filter(|folder| !folder.as_os_str().is_empty());
-    std::env::join_paths(std::iter::once(libtorch.join("lib")).chain(of_user))
-        .map_err(|_| Error::usage("the path of libtorch contains a colon, which separates paths in LD_LIBRARY_PATH").at_path(libtorch))
+    std::env::join_paths(std::iter::once(libtorch.join("lib")).chain(of_user)).map_err(|_| {
+        Error::usage(
+            "the path of libtorch contains a colon, which separates paths in LD_LIBRARY_PATH",
+        )
+        .at_path(libtorch)
+    })
 }
 
 /// The number of cores that this process may use.
@@ -167,15 +190,22 @@ fn devices(setting: &str, preset: Option<&str>) -> Result<Vec<String>> {
     const KNOWN: &str = "write auto, cpu, cuda:0, several as in cuda:0,cuda:1, or all";
     let mut devices: Vec<String> = Vec::new();
     for name in setting.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
+        let is_gpu =
+            name.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
         let named = match name {
-            "all" => Some(visible_gpus::all(preset)).filter(|gpus| !gpus.is_empty()).unwrap_or_else(|| vec!["auto".into()]),
+            "all" => Some(visible_gpus::all(preset))
+                .filter(|gpus| !gpus.is_empty())
+                .unwrap_or_else(|| vec!["auto".into()]),
             _ if is_gpu || ["auto", "cpu"].contains(&name) => vec![name.to_string()],
             _ => return Err(Error::usage(format!("`{name}` is not a device")).hint(KNOWN)),
         };
         devices.extend(named);
     }
-    if devices.is_empty() { Err(Error::usage("no device is given").hint(KNOWN)) } else { Ok(devices) }
+    if devices.is_empty() {
+        Err(Error::usage("no device is given").hint(KNOWN))
+    } else {
+        Ok(devices)
+    }
 }
 
 /// Checks that a setting names devices. Only workers know whether the devices exist.
@@ -186,10 +216,16 @@ pub fn check_devices(setting: &str) -> Result<()> {
 /// The GPU that `cuda:N` means: the Nth of those that the user left visible.
 fn visible_gpu(device: &str, preset: Option<&str>) -> Result<Option<String>> {
     let Some(number) = device.strip_prefix("cuda:") else { return Ok(None) };
-    let position = number.parse().map_err(|_| Error::usage(format!("`{device}` is not a device: auto, cpu, cuda:N or all is expected")))?;
-    visible_gpus::entry(position, preset)
-        .map(Some)
-        .ok_or_else(|| Error::usage(format!("there is no device {device}: {} is `{}`", visible_gpus::VARIABLE, preset.unwrap_or_default())))
+    let position = number.parse().map_err(|_| {
+        Error::usage(format!("`{device}` is not a device: auto, cpu, cuda:N or all is expected"))
+    })?;
+    visible_gpus::entry(position, preset).map(Some).ok_or_else(|| {
+        Error::usage(format!(
+            "there is no device {device}: {} is `{}`",
+            visible_gpus::VARIABLE,
+            preset.unwrap_or_default()
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +234,9 @@ mod tests {
 
     #[test]
     fn a_gpu_that_the_user_left_visible_is_pinned_and_no_other() {
-        let gpu = |device: &str, preset: Option<&str>| visible_gpu(device, preset).map_err(|error| error.to_string());
+        let gpu = |device: &str, preset: Option<&str>| {
+            visible_gpu(device, preset).map_err(|error| error.to_string())
+        };
         assert_eq!(gpu("cuda:1", None).unwrap().as_deref(), Some("1"));
         assert_eq!(gpu("cuda:1", Some("4, 7")).unwrap().as_deref(), Some("7"));
         assert_eq!(gpu("cpu", Some("0")).unwrap(), None);
@@ -209,7 +247,9 @@ mod tests {
 
     #[test]
     fn all_is_every_visible_gpu_or_the_processor() {
-        let devices = |setting, preset| devices(setting, preset).unwrap_or_else(|error| vec![error.to_string()]);
+        let devices = |setting, preset| {
+            devices(setting, preset).unwrap_or_else(|error| vec![error.to_string()])
+        };
         assert_eq!(devices("all", Some("4,7")), ["cuda:0", "cuda:1"]);
         assert_eq!(devices("cpu, cpu", Some("4,7")), ["cpu", "cpu"]);
         assert_eq!(devices("all", Some("")), ["auto"]);

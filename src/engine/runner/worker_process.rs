@@ -52,7 +52,12 @@ pub struct LocalProcesses<'a> {
 }
 
 impl Transport for LocalProcesses<'_> {
-    fn start(&self, slot: usize, store: &Store, heard: Sender<WorkerMessage>) -> Result<Box<dyn Worker>> {
+    fn start(
+        &self,
+        slot: usize,
+        store: &Store,
+        heard: Sender<WorkerMessage>,
+    ) -> Result<Box<dyn Worker>> {
         Ok(Box::new(WorkerProcess::start(&self.command, store, self.logs, slot, heard)?))
     }
 
@@ -81,14 +86,24 @@ static STARTED_WORKERS: AtomicU64 = AtomicU64::new(0);
 
 impl WorkerProcess {
     /// Starts a worker. Its messages come with the number `slot`, and the first is a hello.
-    pub fn start(command: &WorkerCommand, store: &Store, logs: LogFolder, slot: usize, heard: Sender<WorkerMessage>) -> Result<Self> {
+    pub fn start(
+        command: &WorkerCommand,
+        store: &Store,
+        logs: LogFolder,
+        slot: usize,
+        heard: Sender<WorkerMessage>,
+    ) -> Result<Self> {
         let id = WorkerId(STARTED_WORKERS.fetch_add(1, Ordering::Relaxed));
         let (log_folder, keeps_log) = match logs {
             LogFolder::Kept(folder) => (folder, true),
             LogFolder::Temporary(folder) => (folder, false),
         };
         let log = log_folder.join(format!("worker-{slot}.log"));
-        let stderr = File::options().create(true).append(true).open(&log).at_path("create the worker's log", &log)?;
+        let stderr = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .at_path("create the worker's log", &log)?;
         let mut process = command.process()?;
         process.arg("--store").arg(store.root());
         if let Some(shared) = store.shared() {
@@ -108,22 +123,35 @@ impl WorkerProcess {
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(stdout);
                 loop {
-                    let message = next_line(&mut lines).map_or(Heard::Gone, |line| understand(&line, &program));
+                    let message = next_line(&mut lines)
+                        .map_or(Heard::Gone, |line| understand(&line, &program));
                     let goes_on = matches!(message, Heard::Message(_));
-                    if heard.send(WorkerMessage { slot, worker: id, heard: message }).is_err() || !goes_on {
+                    if heard.send(WorkerMessage { slot, worker: id, heard: message }).is_err()
+                        || !goes_on
+                    {
                         return;
                     }
                 }
             });
         }
-        Ok(WorkerProcess { id, child, stdin, log, keeps_log, memory_hint: command.memory_hint, has_greeted: false, closed: None })
+        Ok(WorkerProcess {
+            id,
+            child,
+            stdin,
+            log,
+            keeps_log,
+            memory_hint: command.memory_hint,
+            has_greeted: false,
+            closed: None,
+        })
     }
 
     /// The last lines that the worker wrote to its log.
     fn end_of_log(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let last: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+        let last: Vec<&str> =
+            text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
         last.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
@@ -145,7 +173,9 @@ impl WorkerProcess {
         let grace = if self.has_greeted { GRACE } else { GRACE / 5 };
         loop {
             match self.child.try_wait() {
-                Ok(None) if closed.elapsed() < grace => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) if closed.elapsed() < grace => {
+                    std::thread::sleep(Duration::from_millis(5))
+                }
                 Ok(None) => break,
                 Ok(status) => {
                     self.kill_its_group();
@@ -178,14 +208,17 @@ impl Worker for WorkerProcess {
     fn reason_of_its_end(&mut self) -> Error {
         let status = self.end();
         let what = match status.map(|status| (status.signal(), status.code())) {
-            Some((Some(9), _)) => "the worker was killed by the system or by somebody (signal 9)".to_string(),
+            Some((Some(9), _)) => {
+                "the worker was killed by the system or by somebody (signal 9)".to_string()
+            }
             Some((Some(signal), _)) => format!("the worker was ended by signal {signal}"),
             Some((None, Some(code))) => format!("the worker ended with exit code {code}"),
             Some((None, None)) => "the worker is gone".to_string(),
             None => "the worker fell silent and did not end by itself".to_string(),
         };
         let last = self.end_of_log();
-        let said = if last.is_empty() { String::new() } else { format!("; its log ends with: {last}") };
+        let said =
+            if last.is_empty() { String::new() } else { format!("; its log ends with: {last}") };
         let was_killed = status.is_some_and(|status| status.signal() == Some(9));
         let memory = was_killed.then(|| self.memory_hint.to_string());
         let hints: Vec<String> = memory.into_iter().chain(self.hint_at_log()).collect();
@@ -234,10 +267,14 @@ fn understand(line: &[u8], program: &Path) -> Heard {
         protocol: u32,
     }
     match serde_json::from_slice(line) {
-        Ok(FromWorker::Hello(hello)) if hello.protocol != PROTOCOL_VERSION => Heard::OtherBuild(other_protocol(hello.protocol, program)),
+        Ok(FromWorker::Hello(hello)) if hello.protocol != PROTOCOL_VERSION => {
+            Heard::OtherBuild(other_protocol(hello.protocol, program))
+        }
         Ok(message) => Heard::Message(Box::new(message)),
         Err(_) => match serde_json::from_slice(line) {
-            Ok(AnyHello { protocol }) if protocol != PROTOCOL_VERSION => Heard::OtherBuild(other_protocol(protocol, program)),
+            Ok(AnyHello { protocol }) if protocol != PROTOCOL_VERSION => {
+                Heard::OtherBuild(other_protocol(protocol, program))
+            }
             _ => Heard::Nonsense(nonsense(line, program)),
         },
     }
@@ -246,17 +283,26 @@ fn understand(line: &[u8], program: &Path) -> Heard {
 const BUILD_AGAIN: &str = "build both programs again: `make build`";
 
 fn other_protocol(protocol: u32, program: &Path) -> Error {
-    Error::failure(format!("the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}")).at_path(program).hint(BUILD_AGAIN)
+    Error::failure(format!(
+        "the worker speaks protocol {protocol}, this program {PROTOCOL_VERSION}"
+    ))
+    .at_path(program)
+    .hint(BUILD_AGAIN)
 }
 
 fn nonsense(line: &[u8], program: &Path) -> Error {
     if line.len() as u64 >= LONGEST_LINE {
-        return Error::failure(format!("the worker wrote a line of more than {} MB", LONGEST_LINE >> 20))
-            .at_path(program)
-            .hint(BUILD_AGAIN);
+        return Error::failure(format!(
+            "the worker wrote a line of more than {} MB",
+            LONGEST_LINE >> 20
+        ))
+        .at_path(program)
+        .hint(BUILD_AGAIN);
     }
     let start: String = String::from_utf8_lossy(line).trim().chars().take(80).collect();
-    Error::failure(format!("the worker said what this program does not understand: {start}")).at_path(program).hint(BUILD_AGAIN)
+    Error::failure(format!("the worker said what this program does not understand: {start}"))
+        .at_path(program)
+        .hint(BUILD_AGAIN)
 }
 
 #[cfg(test)]
@@ -267,7 +313,10 @@ mod tests {
     fn a_line_of_another_build_is_told_from_nonsense() {
         let heard = |line: &str| understand(line.as_bytes(), Path::new("worker"));
         assert!(matches!(heard("{\"message\":\"job-done\"}\n"), Heard::Message(_)));
-        let Heard::OtherBuild(error) = heard("{\"message\":\"hello\",\"protocol\":1,\"gpu\":0}\n") else { panic!("another build") };
+        let Heard::OtherBuild(error) = heard("{\"message\":\"hello\",\"protocol\":1,\"gpu\":0}\n")
+        else {
+            panic!("another build")
+        };
         assert!(error.what().contains("speaks protocol 1"));
         let same = format!("{{\"message\":\"hello\",\"protocol\":{PROTOCOL_VERSION}}}");
         assert!(matches!(heard(&same), Heard::Nonsense(_)));
@@ -280,7 +329,9 @@ mod tests {
         let mut endless = BufReader::new(std::io::repeat(b'x'));
         let line = next_line(&mut endless).unwrap();
         assert_eq!(line.len() as u64, LONGEST_LINE);
-        let Heard::Nonsense(error) = understand(&line, Path::new("worker")) else { panic!("nonsense") };
+        let Heard::Nonsense(error) = understand(&line, Path::new("worker")) else {
+            panic!("nonsense")
+        };
         assert!(error.what().contains("a line of more than 64 MB"), "{error}");
     }
 }

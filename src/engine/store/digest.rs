@@ -42,7 +42,11 @@ impl Digest {
     /// The 64 hexadecimal digits without the algorithm: a file name.
     pub fn hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+        self.0
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|digit| char::from(DIGITS[usize::from(digit)]))
+            .collect()
     }
 
     /// Its first digits: enough for a person to tell two apart.
@@ -69,7 +73,9 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self> {
         let malformed = || {
             let beginning: String = text.chars().take(80).collect();
-            Error::failure(format!("{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters small>"))
+            Error::failure(format!(
+                "{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters small>"
+            ))
         };
         let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;
         if hex.len() != 64 {
@@ -115,14 +121,19 @@ mod tests {
     #[test]
     fn a_digest_reads_back_as_it_is_written() {
         let digest = Digest::of_bytes(b"abc");
-        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest.to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
     }
 
     #[test]
     fn text_that_is_no_digest_is_refused() {
         let of = |pair: &str| format!("sha256:{}", pair.repeat(32));
-        for text in ["", "sha256:", "sha256:zz", "md5:00", &of("é"), &of("+f"), &of("AB"), &of("0g")] {
+        for text in
+            ["", "sha256:", "sha256:zz", "md5:00", &of("é"), &of("+f"), &of("AB"), &of("0g")]
+        {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

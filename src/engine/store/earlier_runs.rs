@@ -137,9 +137,14 @@ fn past_stages(store: &Store, plan: &Digest) -> PastStages {
         format: u32,
         stages: Vec<Stage>,
     }
-    let snapshot = store.plan_text(plan).ok().and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
+    let snapshot =
+        store.plan_text(plan).ok().and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
     let mut past = PastStages::default();
-    for stage in snapshot.into_iter().filter(|snapshot| snapshot.format == FORMAT).flat_map(|snapshot| snapshot.stages) {
+    for stage in snapshot
+        .into_iter()
+        .filter(|snapshot| snapshot.format == FORMAT)
+        .flat_map(|snapshot| snapshot.stages)
+    {
         let Some(key) = stage.key else { continue };
         past.by_name.insert(stage.name, (stage.kind, key));
         if stage.seconds.is_some() {
@@ -170,14 +175,36 @@ mod tests {
 
     /// Writes a run that found one stage made. Runs with other ids and the same values share its
     /// plan.
-    fn note_run(store: &Store, id: usize, experiment: &str, stage: &str, batch_size: u32, executed: usize) -> Run {
+    fn note_run(
+        store: &Store,
+        id: usize,
+        experiment: &str,
+        stage: &str,
+        batch_size: u32,
+        executed: usize,
+    ) -> Run {
         let key = parts(batch_size).key();
-        let planned =
-            SnapshotStage { name: stage.into(), kind: "train".into(), key: Some(key), seconds: Some(1.0), outputs: BTreeMap::new() };
+        let planned = SnapshotStage {
+            name: stage.into(),
+            kind: "train".into(),
+            key: Some(key),
+            seconds: Some(1.0),
+            outputs: BTreeMap::new(),
+        };
         let nothing = serde_json::Value::Null;
-        let snapshot = PlanSnapshot { format: FORMAT, experiment: nothing, recipes: Vec::new(), cells: Vec::new(), stages: vec![planned] };
+        let snapshot = PlanSnapshot {
+            format: FORMAT,
+            experiment: nothing,
+            recipes: Vec::new(),
+            cells: Vec::new(),
+            stages: vec![planned],
+        };
         let text = serde_json::to_vec(&snapshot).unwrap();
-        let executed = vec![ExecutedStage { stage: stage.into(), kind: "train".into(), key, seconds: 1.0 }; executed];
+        let executed =
+            vec![
+                ExecutedStage { stage: stage.into(), kind: "train".into(), key, seconds: 1.0 };
+                executed
+            ];
         let run = Run {
             format: FORMAT,
             id: format!("{id:06}"),
@@ -237,8 +264,9 @@ mod tests {
         note_run(&store, 1, "a", "train a", 32, 1);
         (2..100).for_each(|id| drop(note_run(&store, id, "b", &format!("train {id}"), 64, 1)));
         note_run(&store, 100, "b", "train a", 64, 1);
-        let batch_size =
-            |experiment: &str| EarlierRuns::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone();
+        let batch_size = |experiment: &str| {
+            EarlierRuns::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone()
+        };
         assert_eq!((batch_size("a"), batch_size("b")), (32.into(), 64.into()));
         assert_eq!(batch_size("new"), 64, "others are asked where the experiment tells nothing");
     }
@@ -266,7 +294,10 @@ mod tests {
         let (_folder, store) = store();
         let run = note_run(&store, 1, "a", "train a", 32, 1);
         assert!(EarlierRuns::of(&store, "a").was_made(&parts(32).key()));
-        let (run_path, plan_path) = (store.run_folder(&run.id).join(RUN_FILE), store.root().join(format!("plans/{}.json", run.plan.hex())));
+        let (run_path, plan_path) = (
+            store.run_folder(&run.id).join(RUN_FILE),
+            store.root().join(format!("plans/{}.json", run.plan.hex())),
+        );
         for path in [run_path, plan_path] {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).unwrap();

@@ -63,7 +63,12 @@ fn folder_of(path: &Path) -> &Path {
 /// The content of the file, under a temporary name beside its final one.
 fn written_aside(path: &Path, bytes: &[u8], durability: Durability) -> Result<NamedTempFile> {
     let folder = folder_of(path);
-    let new = || tempfile::Builder::new().prefix(BEING_WRITTEN).permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
+    let new = || {
+        tempfile::Builder::new()
+            .prefix(BEING_WRITTEN)
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+    };
     let mut file = match new() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             fs::create_dir_all(folder).at_path("create the folder", folder)?;
@@ -112,9 +117,13 @@ pub fn create_synced_folder(folder: &Path) -> Result<()> {
 /// or absent: a folder is first moved into `aside`, on the same disk, and emptied there.
 pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() && path.parent() == Some(aside) => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() && path.parent() == Some(aside) => {
+            fs::remove_dir_all(path)
+        }
         Ok(metadata) if metadata.is_dir() => {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |time| time.as_nanos());
             let moved = aside.join(format!("removed-{}-{now}", std::process::id()));
             fs::rename(path, &moved).and_then(|()| fs::remove_dir_all(&moved))
         }
@@ -131,7 +140,9 @@ pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
 /// out. A folder that cannot be read is an error: it must not look empty.
 pub fn walked(walk: WalkDir) -> impl Iterator<Item = Result<DirEntry>> {
     walk.into_iter().filter_map(|entry| match entry {
-        Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => None,
+        Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => {
+            None
+        }
         Err(error) => {
             let path = error.path().unwrap_or(Path::new("")).to_path_buf();
             Some(Err(error).at_path("list", &path))

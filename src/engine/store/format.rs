@@ -53,7 +53,9 @@ struct Marked {
 pub fn understand<T: Formatted>(text: &[u8]) -> Result<T, Misread> {
     let problem = match serde_json::from_slice::<T>(text) {
         Ok(value) if value.format() == T::FORMAT => return Ok(value),
-        Ok(value) => format!("it has the format {}, and this program reads {}", value.format(), T::FORMAT),
+        Ok(value) => {
+            format!("it has the format {}, and this program reads {}", value.format(), T::FORMAT)
+        }
         Err(error) => error.to_string(),
     };
     // A newer format may have other fields, or give the same ones another meaning. Only its number
@@ -87,10 +89,18 @@ mod tests {
     fn what_a_newer_program_wrote_is_told_from_what_is_broken() {
         let read = |text: &str| understand::<Note>(text.as_bytes());
         assert_eq!(read(r#"{"format": 2, "text": "a"}"#), Ok(Note { format: 2, text: "a".into() }));
-        for newer in [r#"{"format": 3, "text": "a"}"#, r#"{"format": 3, "text": ["of", "lines"]}"#] {
+        for newer in [r#"{"format": 3, "text": "a"}"#, r#"{"format": 3, "text": ["of", "lines"]}"#]
+        {
             assert_eq!(read(newer), Err(Misread::Newer(3)));
         }
-        for broken in ["", "[]", r#"{"format": 1, "text": "a"}"#, r#"{"format": 2}"#, r#"{"format": -1}"#, r#"{"format": 3"#] {
+        for broken in [
+            "",
+            "[]",
+            r#"{"format": 1, "text": "a"}"#,
+            r#"{"format": 2}"#,
+            r#"{"format": -1}"#,
+            r#"{"format": 3"#,
+        ] {
             assert!(matches!(read(broken), Err(Misread::Broken(_))), "{broken}");
         }
         let error = Misread::Newer(3).into_error::<Note>("a/place").to_string();

@@ -41,23 +41,41 @@ pub struct Garbage {
 
 impl Garbage {
     pub fn bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.bytes).sum::<u64>() + self.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>()
+        self.objects.iter().map(|object| object.bytes).sum::<u64>()
+            + self.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>()
     }
 }
 
 /// Finds what nobody needs.
 pub fn garbage(inventory: &Inventory, keep: &Keep, now: DateTime<Utc>) -> Garbage {
     let needed = needed(inventory, keep);
-    let is_young = |record: &RecordEntry| record.made.is_some_and(|made| now - made < keep.younger_than);
-    let (kept, records): (Vec<&RecordEntry>, Vec<&RecordEntry>) =
-        inventory.records.iter().partition(|record| needed.contains(&record.key) || is_young(record));
-    let referenced: HashSet<Digest> = kept.iter().flat_map(|record| record.outputs.iter().copied()).collect();
-    let finished: HashSet<StageKey> = kept.iter().filter(|record| record.is_whole).map(|record| record.key).collect();
-    let is_gone_on_from = |leftover: &Leftover| leftover.of_stage.is_some_and(|key| needed.contains(&key) && !finished.contains(&key));
+    let is_young =
+        |record: &RecordEntry| record.made.is_some_and(|made| now - made < keep.younger_than);
+    let (kept, records): (Vec<&RecordEntry>, Vec<&RecordEntry>) = inventory
+        .records
+        .iter()
+        .partition(|record| needed.contains(&record.key) || is_young(record));
+    let referenced: HashSet<Digest> =
+        kept.iter().flat_map(|record| record.outputs.iter().copied()).collect();
+    let finished: HashSet<StageKey> =
+        kept.iter().filter(|record| record.is_whole).map(|record| record.key).collect();
+    let is_gone_on_from = |leftover: &Leftover| {
+        leftover.of_stage.is_some_and(|key| needed.contains(&key) && !finished.contains(&key))
+    };
     Garbage {
         records: records.into_iter().cloned().collect(),
-        objects: inventory.objects.iter().filter(|object| !referenced.contains(&object.digest)).cloned().collect(),
-        leftovers: inventory.leftovers.iter().filter(|leftover| !is_gone_on_from(leftover)).cloned().collect(),
+        objects: inventory
+            .objects
+            .iter()
+            .filter(|object| !referenced.contains(&object.digest))
+            .cloned()
+            .collect(),
+        leftovers: inventory
+            .leftovers
+            .iter()
+            .filter(|leftover| !is_gone_on_from(leftover))
+            .cloned()
+            .collect(),
     }
 }
 
@@ -70,7 +88,8 @@ fn needed(inventory: &Inventory, keep: &Keep) -> HashSet<StageKey> {
         let count: &mut usize = counts.entry(run.scope).or_default();
         *count += 1;
         let is_last = seen.insert((&run.experiment, run.scope));
-        let is_last_complete = run.is_complete && seen_complete.insert((&run.experiment, run.scope));
+        let is_last_complete =
+            run.is_complete && seen_complete.insert((&run.experiment, run.scope));
         if *count <= keep.runs || is_last || is_last_complete {
             needed.extend(&run.keys);
         }
@@ -104,13 +123,20 @@ mod tests {
             key: key(name),
             name: name.into(),
             made: Some(now - TimeDelta::days(days_old)),
-            outputs: vec![Digest::of_bytes(format!("{name} output").as_bytes()), Digest::of_bytes(b"common")],
+            outputs: vec![
+                Digest::of_bytes(format!("{name} output").as_bytes()),
+                Digest::of_bytes(b"common"),
+            ],
             is_whole: true,
         }
     }
 
     fn object(content: &str) -> ObjectEntry {
-        ObjectEntry { digest: Digest::of_bytes(content.as_bytes()), path: PathBuf::from(content), bytes: 10 }
+        ObjectEntry {
+            digest: Digest::of_bytes(content.as_bytes()),
+            path: PathBuf::from(content),
+            bytes: 10,
+        }
     }
 
     fn run(experiment: &str, names: &[&str]) -> RunEntry {
@@ -135,10 +161,14 @@ mod tests {
     fn what_recent_runs_last_runs_and_experiments_need_stays() {
         let now = january();
         let names = ["new", "old", "other-experiment", "asked-for", "young"];
-        let mut objects: Vec<ObjectEntry> = names.iter().map(|name| object(&format!("{name} output"))).collect();
+        let mut objects: Vec<ObjectEntry> =
+            names.iter().map(|name| object(&format!("{name} output"))).collect();
         objects.extend([object("common"), object("nobody's")]);
         let inventory = Inventory {
-            records: names.iter().map(|name| record(name, if *name == "young" { 0 } else { 9 }, now)).collect(),
+            records: names
+                .iter()
+                .map(|name| record(name, if *name == "young" { 0 } else { 9 }, now))
+                .collect(),
             objects,
             runs: vec![run("a", &["new"]), run("a", &["old"]), run("b", &["other-experiment"])],
             leftovers: vec![
@@ -146,11 +176,18 @@ mod tests {
                 Leftover { path: "tmp".into(), bytes: 1, of_stage: None },
             ],
         };
-        let keep = Keep { runs: 1, keys: HashSet::from([key("asked-for"), key("unfinished")]), younger_than: TimeDelta::days(1) };
+        let keep = Keep {
+            runs: 1,
+            keys: HashSet::from([key("asked-for"), key("unfinished")]),
+            younger_than: TimeDelta::days(1),
+        };
         let found = garbage(&inventory, &keep, now);
-        let names = |records: &[RecordEntry]| records.iter().map(|record| record.name.clone()).collect::<Vec<_>>();
+        let names = |records: &[RecordEntry]| {
+            records.iter().map(|record| record.name.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(names(&found.records), ["old"]);
-        let objects: Vec<String> = found.objects.iter().map(|object| object.path.display().to_string()).collect();
+        let objects: Vec<String> =
+            found.objects.iter().map(|object| object.path.display().to_string()).collect();
         assert_eq!(objects, ["old output", "nobody's"]);
         assert_eq!(found.leftovers.len(), 1);
         assert_eq!(found.bytes(), 21);
@@ -176,17 +213,24 @@ mod tests {
 
     #[test]
     fn how_far_a_stage_came_stays_until_it_is_finished() {
-        let partial = |name: &str| Leftover { path: name.into(), bytes: 1, of_stage: Some(key(name)) };
+        let partial =
+            |name: &str| Leftover { path: name.into(), bytes: 1, of_stage: Some(key(name)) };
         let lost = RecordEntry { is_whole: false, ..record("lost", 9, january()) };
         let inventory = Inventory {
             records: vec![record("finished", 9, january()), lost],
             runs: vec![run("a", &["finished", "lost", "training"])],
-            leftovers: vec![partial("finished"), partial("lost"), partial("training"), partial("nobody's")],
+            leftovers: vec![
+                partial("finished"),
+                partial("lost"),
+                partial("training"),
+                partial("nobody's"),
+            ],
             ..Inventory::default()
         };
         let keep = Keep { runs: 1, keys: HashSet::new(), younger_than: TimeDelta::zero() };
         let found = garbage(&inventory, &keep, january());
-        let names: Vec<String> = found.leftovers.iter().map(|leftover| leftover.path.display().to_string()).collect();
+        let names: Vec<String> =
+            found.leftovers.iter().map(|leftover| leftover.path.display().to_string()).collect();
         assert_eq!(names, ["finished", "nobody's"]);
     }
 }

@@ -67,8 +67,17 @@ pub struct Leftover {
 
 /// Takes the inventory of a store that nobody else uses.
 pub fn take(store: &Store, _alone: &AloneLock) -> Result<Inventory> {
-    let objects = store.objects()?.into_iter().map(|(digest, path)| ObjectEntry { digest, bytes: size(&path), path });
-    Ok(Inventory { records: records(store)?, objects: objects.collect(), runs: runs(store)?, leftovers: leftovers(store)? })
+    let objects = store.objects()?.into_iter().map(|(digest, path)| ObjectEntry {
+        digest,
+        bytes: size(&path),
+        path,
+    });
+    Ok(Inventory {
+        records: records(store)?,
+        objects: objects.collect(),
+        runs: runs(store)?,
+        leftovers: leftovers(store)?,
+    })
 }
 
 fn records(store: &Store) -> Result<Vec<RecordEntry>> {
@@ -77,7 +86,9 @@ fn records(store: &Store) -> Result<Vec<RecordEntry>> {
         let record = match record {
             Ok(record) => record,
             // The stages that it needs cannot be known.
-            Err(newer @ Misread::Newer(_)) => return Err(newer.into_error::<Record>(path.display())),
+            Err(newer @ Misread::Newer(_)) => {
+                return Err(newer.into_error::<Record>(path.display()));
+            }
             // No run can use it, and `verify` removes it.
             Err(Misread::Broken(_)) => continue,
         };
@@ -86,7 +97,10 @@ fn records(store: &Store) -> Result<Vec<RecordEntry>> {
             key: record.key,
             made: DateTime::parse_from_rfc3339(&record.started).ok().map(|time| time.to_utc()),
             outputs: record.outputs.values().map(|output| output.digest).collect(),
-            is_whole: record.outputs.values().all(|output| store.object_path(&output.digest).exists()),
+            is_whole: record
+                .outputs
+                .values()
+                .all(|output| store.object_path(&output.digest).exists()),
             name: record.name,
         });
     }
@@ -100,16 +114,25 @@ fn runs(store: &Store) -> Result<Vec<RunEntry>> {
     let mut plans: HashMap<Digest, PlanKeys> = HashMap::new();
     let mut entries = Vec::new();
     for id in store.try_run_ids()? {
-        let Some(run) = store.try_run(&id).map_err(|error| unknown_need(store, &id, error))? else { continue };
+        let Some(run) = store.try_run(&id).map_err(|error| unknown_need(store, &id, error))? else {
+            continue;
+        };
         let (mut keys, is_complete) = match plans.entry(run.plan) {
             Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(place) => place.insert(plan_keys(store, &run).map_err(|error| unknown_need(store, &id, error))?).clone(),
+            Entry::Vacant(place) => place
+                .insert(plan_keys(store, &run).map_err(|error| unknown_need(store, &id, error))?)
+                .clone(),
         };
         keys.extend(run.executed.iter().map(|executed| executed.key));
         if run.state == RunState::Killed {
             keys.extend(store.noted_keys(&id)?);
         }
-        entries.push(RunEntry { scope: run.scope(), experiment: run.experiment, keys, is_complete });
+        entries.push(RunEntry {
+            scope: run.scope(),
+            experiment: run.experiment,
+            keys,
+            is_complete,
+        });
     }
     Ok(entries)
 }
@@ -136,18 +159,32 @@ fn walk_folder(store: &Store, name: &str) -> WalkDir {
 fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     for folder in ["tmp", "locks", "quarantine", "partial"] {
-        for entry in walked(walk_folder(store, folder).min_depth(1).max_depth(1).sort_by_file_name()) {
+        for entry in
+            walked(walk_folder(store, folder).min_depth(1).max_depth(1).sort_by_file_name())
+        {
             let entry = entry?;
-            let stage = || format!("sha256:{}", entry.file_name().to_string_lossy()).parse().ok().map(StageKey);
+            let stage = || {
+                format!("sha256:{}", entry.file_name().to_string_lossy()).parse().ok().map(StageKey)
+            };
             let of_stage = if folder == "partial" { stage() } else { None };
-            leftovers.push(Leftover { bytes: size(entry.path()), of_stage, path: entry.into_path() });
+            leftovers.push(Leftover {
+                bytes: size(entry.path()),
+                of_stage,
+                path: entry.into_path(),
+            });
         }
     }
-    let walks = ["records", "partial", "runs", "plans", "stat", "devices", "distrusted"].map(|folder| walk_folder(store, folder));
-    for entry in walks.into_iter().chain([WalkDir::new(store.root()).max_depth(1)]).flat_map(walked) {
+    let walks = ["records", "partial", "runs", "plans", "stat", "devices", "distrusted"]
+        .map(|folder| walk_folder(store, folder));
+    for entry in walks.into_iter().chain([WalkDir::new(store.root()).max_depth(1)]).flat_map(walked)
+    {
         let entry = entry?;
         if entry.file_type().is_file() && is_being_written(&entry.file_name().to_string_lossy()) {
-            leftovers.push(Leftover { bytes: size(entry.path()), of_stage: None, path: entry.into_path() });
+            leftovers.push(Leftover {
+                bytes: size(entry.path()),
+                of_stage: None,
+                path: entry.into_path(),
+            });
         }
     }
     Ok(leftovers)
@@ -155,7 +192,11 @@ fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
 
 /// The bytes of a file, or of all files in a folder. A link counts as none.
 pub fn size(path: &Path) -> u64 {
-    let files = WalkDir::new(path).follow_root_links(false).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    let files = WalkDir::new(path)
+        .follow_root_links(false)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file());
     files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
@@ -176,14 +217,19 @@ mod tests {
     #[test]
     fn files_whose_writer_was_killed_are_leftovers() {
         let folder = tempfile::tempdir().unwrap();
-        for place in ["records/pack/.tmpa", "plans/.tmpb", "runs/one/.tmpc", "partial/.tmpd", ".tmpe"] {
+        for place in
+            ["records/pack/.tmpa", "plans/.tmpb", "runs/one/.tmpc", "partial/.tmpd", ".tmpe"]
+        {
             let path = folder.path().join(place);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
         let found = inventory(folder.path()).unwrap().leftovers;
         for name in [".tmpa", ".tmpb", ".tmpc", ".tmpd", ".tmpe"] {
-            assert!(found.iter().any(|leftover| leftover.path.ends_with(name)), "{name}: {found:?}");
+            assert!(
+                found.iter().any(|leftover| leftover.path.ends_with(name)),
+                "{name}: {found:?}"
+            );
         }
     }
 

@@ -71,14 +71,22 @@ impl KeyParts {
 
 /// The key of a stage from its parts. `parameters` is canonical JSON, and `inputs` are sorted by
 /// name.
-pub fn key_of<'a>(kind: &str, version: u32, parameters: &str, inputs: impl Iterator<Item = (&'a str, Digest)>) -> StageKey {
+pub fn key_of<'a>(
+    kind: &str,
+    version: u32,
+    parameters: &str,
+    inputs: impl Iterator<Item = (&'a str, Digest)>,
+) -> StageKey {
     // The canonical JSON of all parts: names in order, no white space.
     let mut text = format!("{{\"format\":{KEY_FORMAT},\"inputs\":{{");
     for (index, (name, digest)) in inputs.enumerate() {
         let comma = if index > 0 { "," } else { "" };
         text.push_str(&format!("{comma}{}:\"{digest}\"", Value::from(name)));
     }
-    text.push_str(&format!("}},\"kind\":{},\"parameters\":{parameters},\"version\":{version}}}", Value::from(kind)));
+    text.push_str(&format!(
+        "}},\"kind\":{},\"parameters\":{parameters},\"version\":{version}}}",
+        Value::from(kind)
+    ));
     StageKey(Digest::of_bytes(text.as_bytes()))
 }
 
@@ -151,7 +159,8 @@ mod tests {
     #[test]
     fn the_order_in_which_parameters_are_written_does_not_matter() {
         let mut other = parts();
-        other.parameters = json!({"nested": {"a": null, "b": [1, 2]}, "batch_size": 32, "learning_rate": 0.001});
+        other.parameters =
+            json!({"nested": {"a": null, "b": [1, 2]}, "batch_size": 32, "learning_rate": 0.001});
         assert_eq!(other.key(), parts().key());
     }
 

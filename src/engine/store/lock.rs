@@ -34,7 +34,13 @@ impl Store {
         let path = self.root().join("locks").join(format!("{}.lock", key.hex()));
         let mut on_wait = Some(on_wait);
         loop {
-            let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(&path)
+                .at_path("open the lock", &path)?;
             if file.try_lock().is_err() {
                 if let Some(on_wait) = on_wait.take() {
                     on_wait(fs::read_to_string(&path).unwrap_or_default().trim());
@@ -46,7 +52,9 @@ impl Store {
             }
             // Tells waiting processes who holds the lock.
             file.set_len(0).at_path("write the lock", &path)?;
-            (&file).write_all(format!("process {}", std::process::id()).as_bytes()).at_path("write the lock", &path)?;
+            (&file)
+                .write_all(format!("process {}", std::process::id()).as_bytes())
+                .at_path("write the lock", &path)?;
             return Ok(StageLock { _file: file, path });
         }
     }
@@ -56,7 +64,8 @@ impl Store {
     pub fn use_alone(&mut self, on_wait: impl FnOnce()) -> Result<AloneLock> {
         let path = self.root().join(USE_LOCK);
         self.give_up_use();
-        let file = File::options().read(true).write(true).open(&path).at_path("open the lock", &path)?;
+        let file =
+            File::options().read(true).write(true).open(&path).at_path("open the lock", &path)?;
         let begun = Instant::now();
         let mut on_wait = Some(on_wait);
         while file.try_lock().is_err() {
@@ -88,7 +97,13 @@ pub struct AloneLock {
 /// Marks the store as used by this process, as long as the file is kept open.
 pub(super) fn announce_use(root: &Path) -> Result<File> {
     let path = root.join(USE_LOCK);
-    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).at_path("open the lock", &path)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .at_path("open the lock", &path)?;
     file.lock_shared().at_path("wait for the store", &path)?;
     Ok(file)
 }

@@ -67,7 +67,8 @@ pub const LAYOUT: &str = "surgcam-store 1";
 pub const FORMAT_FILE: &str = "FORMAT";
 /// The most bytes that this file may have.
 pub const LONGEST_FORMAT: u64 = 4096;
-const FOLDERS: [&str; 9] = ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
+const FOLDERS: [&str; 9] =
+    ["objects", "records", "locks", "tmp", "partial", "runs", "plans", "stat", "devices"];
 
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -87,9 +88,11 @@ impl Store {
         let format = root.join(FORMAT_FILE);
         if !is_of_our_format(root)? {
             if has_other_things(root)? {
-                return Err(Error::usage("this folder is not a store, and it contains other files")
-                    .at_path(root)
-                    .hint("give the folder of a store, or an empty folder for a new one"));
+                return Err(Error::usage(
+                    "this folder is not a store, and it contains other files",
+                )
+                .at_path(root)
+                .hint("give the folder of a store, or an empty folder for a new one"));
             }
             for folder in FOLDERS {
                 let folder = root.join(folder);
@@ -101,7 +104,9 @@ impl Store {
         if let Some(shared) = shared
             && !is_of_our_format(shared)?
         {
-            return Err(Error::usage("the shared store is not a store").at_path(shared).hint("check the setting `shared_store`"));
+            return Err(Error::usage("the shared store is not a store")
+                .at_path(shared)
+                .hint("check the setting `shared_store`"));
         }
         let in_use = Some(Arc::new(lock::announce_use(&root)?));
         Ok(Store { root, shared: shared.map(Path::to_path_buf), in_use, verified: Arc::default() })
@@ -125,7 +130,9 @@ impl Store {
     }
 
     pub fn device_path(&self, device: &str) -> PathBuf {
-        let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+        let is_plain = |character: char| {
+            character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+        };
         let name = device.replace(|character: char| !is_plain(character), "-");
         self.root.join("devices").join(format!("{name}.json"))
     }
@@ -142,16 +149,22 @@ impl Store {
     pub fn workspace(&self, key: &StageKey) -> Result<tempfile::TempDir> {
         let (parent, name) = (self.tmp(), key.hex());
         file::remove_whole(&parent.join(&name), &parent)?;
-        tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(&parent).at_path("create a working folder", &parent)
+        tempfile::Builder::new()
+            .prefix(&name)
+            .rand_bytes(0)
+            .tempdir_in(&parent)
+            .at_path("create a working folder", &parent)
     }
 }
 
 /// `false` where there is no store yet.
 fn is_of_our_format(root: &Path) -> Result<bool> {
     match regular_file::try_read(&root.join(FORMAT_FILE), LONGEST_FORMAT) {
-        Ok(text) => check_layout(&text)
-            .map(|()| true)
-            .map_err(|error| error.at_path(root).hint("name another folder with SURGCAM_STORE, or use the program that made this one")),
+        Ok(text) => check_layout(&text).map(|()| true).map_err(|error| {
+            error.at_path(root).hint(
+                "name another folder with SURGCAM_STORE, or use the program that made this one",
+            )
+        }),
         Err(_) => Ok(false),
     }
 }
@@ -166,14 +179,20 @@ pub fn check_layout(text: &[u8]) -> Result<()> {
     let number = |text: &str| text.strip_prefix("surgcam-store ")?.parse::<u64>().ok();
     let by = if number(found) > number(LAYOUT) { ", made by a newer surgcam" } else { "" };
     let beginning = found.lines().next().unwrap_or_default();
-    Err(Error::usage(format!("the store has the format `{}`{by}; this program writes `{LAYOUT}`", beginning.escape_debug())))
+    Err(Error::usage(format!(
+        "the store has the format `{}`{by}; this program writes `{LAYOUT}`",
+        beginning.escape_debug()
+    )))
 }
 
 /// Whether a folder contains files that no store has, not even one whose creation was interrupted.
 fn has_other_things(root: &Path) -> Result<bool> {
     for entry in walked(WalkDir::new(root).min_depth(1).max_depth(1)) {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if !FOLDERS.contains(&name.as_str()) && name != lock::USE_LOCK && !file::is_being_written(&name) {
+        if !FOLDERS.contains(&name.as_str())
+            && name != lock::USE_LOCK
+            && !file::is_being_written(&name)
+        {
             return Ok(true);
         }
     }
@@ -196,7 +215,12 @@ mod tests {
     /// The record of a stage that wrote a file and a folder. The objects are stored, the record is
     /// not.
     pub(super) fn record_of(store: &Store, content: &str) -> Record {
-        let parts = KeyParts { kind: pack(), version: 1, parameters: serde_json::json!({"content": content}), inputs: BTreeMap::new() };
+        let parts = KeyParts {
+            kind: pack(),
+            version: 1,
+            parameters: serde_json::json!({"content": content}),
+            inputs: BTreeMap::new(),
+        };
         let key = parts.key();
         let workspace = store.workspace(&key).unwrap();
         fs::write(workspace.path().join("frames"), content).unwrap();
@@ -272,7 +296,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("FORMAT"), "surgcam-store 99").unwrap();
         let error = Store::open(folder.path(), None).unwrap_err().to_string();
-        assert!(error.contains("surgcam-store 99") && error.contains("made by a newer surgcam"), "{error}");
+        assert!(
+            error.contains("surgcam-store 99") && error.contains("made by a newer surgcam"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -302,7 +329,11 @@ mod tests {
         assert!(store.record(&pack(), &record.key).unwrap().is_some());
         assert!(store.use_object(&record.outputs["frames"].digest).unwrap().starts_with(&common));
         record_of(&store, "abc");
-        assert_eq!(store.objects().unwrap().len(), 0, "what the common store has is not stored twice");
+        assert_eq!(
+            store.objects().unwrap().len(),
+            0,
+            "what the common store has is not stored twice"
+        );
         assert!(Store::open(&own, Some(&folder.path().join("absent"))).is_err());
     }
 
@@ -318,11 +349,18 @@ mod tests {
         fs::write(&broken, "abd").unwrap();
         for _ in 0..2 {
             let error = store.use_object(&digest).unwrap_err().to_string();
-            assert!(error.contains("has changed since it was written") && error.contains("your own store"), "{error}");
+            assert!(
+                error.contains("has changed since it was written")
+                    && error.contains("your own store"),
+                "{error}"
+            );
         }
         assert!(store.record(&pack(), &record.key).unwrap().is_none(), "the stage must run");
         let other = Store::open(&own, Some(&common)).unwrap();
-        assert!(other.record(&pack(), &record.key).unwrap().is_none(), "other processes know it, too");
+        assert!(
+            other.record(&pack(), &record.key).unwrap().is_none(),
+            "other processes know it, too"
+        );
         record_of(&store, "abc");
         assert!(store.use_object(&digest).unwrap().starts_with(own.canonicalize().unwrap()));
         assert!(store.record(&pack(), &record.key).unwrap().is_some());

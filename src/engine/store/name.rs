@@ -92,11 +92,28 @@ mod tests {
     #[test]
     fn a_name_that_could_be_a_path_is_refused_where_it_is_read() {
         let read = |name: &str| serde_json::from_value::<PlainName>(name.into());
-        for name in ["train", "heat-maps", "checkpoint.safetensors", "pictures.jsonl", "measure_2"] {
+        for name in ["train", "heat-maps", "checkpoint.safetensors", "pictures.jsonl", "measure_2"]
+        {
             assert_eq!(read(name).unwrap(), name);
         }
         let long = "a".repeat(LONGEST + 1);
-        for name in ["", ".", "..", "../../PWN", "/ABS", "a/b", "a\\b", ".hidden", "-rf", "a b", "é", "a\0", "a\n", "\u{1b}[31m", &long] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "../../PWN",
+            "/ABS",
+            "a/b",
+            "a\\b",
+            ".hidden",
+            "-rf",
+            "a b",
+            "é",
+            "a\0",
+            "a\n",
+            "\u{1b}[31m",
+            &long,
+        ] {
             let problem = read(name).unwrap_err().to_string();
             assert!(problem.contains("cannot be a name"), "{name:?}: {problem}");
             assert!(!problem.contains('\u{1b}'), "{problem:?}");

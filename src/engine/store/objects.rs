@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::digest::Digest;
-use super::file::{Durability, create_synced_folder, remove_whole, sync_folder, walked, write_with};
+use super::file::{
+    Durability, create_synced_folder, remove_whole, sync_folder, walked, write_with,
+};
 use super::name::PlainName;
 use super::record::{Form, Output, Outputs};
 use super::{Store, tree};
@@ -27,7 +29,11 @@ impl Store {
     /// that it would have in this store.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
         let own = object_path_in(&self.root, digest);
-        if self.shared.is_none() || own.exists() { own } else { self.common_object(digest).unwrap_or(own) }
+        if self.shared.is_none() || own.exists() {
+            own
+        } else {
+            self.common_object(digest).unwrap_or(own)
+        }
     }
 
     /// The shared store's copy, unless it is known to be broken.
@@ -129,7 +135,8 @@ impl Store {
         if aside.exists() {
             return changed(digest, &aside);
         }
-        if let Some(shared) = self.shared.as_ref().filter(|_| self.note_of_broken(digest).exists()) {
+        if let Some(shared) = self.shared.as_ref().filter(|_| self.note_of_broken(digest).exists())
+        {
             return changed_elsewhere(digest, &object_path_in(shared, digest));
         }
         Error::failure(format!("the object {} is not in the store any more", digest.short()))
@@ -155,7 +162,11 @@ impl Store {
         if path.starts_with(&self.root) {
             return Err(changed(digest, &self.quarantine(digest)?));
         }
-        write_with(&self.note_of_broken(digest), path.to_string_lossy().as_bytes(), Durability::Synced)?;
+        write_with(
+            &self.note_of_broken(digest),
+            path.to_string_lossy().as_bytes(),
+            Durability::Synced,
+        )?;
         Err(changed_elsewhere(digest, &path))
     }
 
@@ -183,7 +194,9 @@ impl Store {
     /// Every object of this store, without the shared store.
     pub fn objects(&self) -> Result<Vec<(Digest, PathBuf)>> {
         let mut objects = Vec::new();
-        for entry in walked(WalkDir::new(self.root.join("objects")).min_depth(2).max_depth(2).sort_by_file_name()) {
+        for entry in walked(
+            WalkDir::new(self.root.join("objects")).min_depth(2).max_depth(2).sort_by_file_name(),
+        ) {
             let entry = entry?;
             if let Ok(digest) = format!("sha256:{}", entry.file_name().to_string_lossy()).parse() {
                 objects.push((digest, entry.into_path()));
@@ -204,8 +217,11 @@ fn changed_elsewhere(digest: &Digest, place: &Path) -> Error {
 }
 
 fn not_what_its_name_says(digest: &Digest, place: &Path) -> Error {
-    Error::failure(format!("the object {} has changed since it was written: its bytes do not match its digest", digest.short()))
-        .at_path(place)
+    Error::failure(format!(
+        "the object {} has changed since it was written: its bytes do not match its digest",
+        digest.short()
+    ))
+    .at_path(place)
 }
 
 fn object_path_in(root: &Path, digest: &Digest) -> PathBuf {

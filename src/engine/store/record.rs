@@ -68,13 +68,24 @@ impl Formatted for Record {
 impl Record {
     /// Names of outputs that differ from those of another record of the same key.
     pub fn outputs_unlike<'a>(&'a self, other: &'a Record) -> Vec<&'a str> {
-        let names = self.outputs.keys().chain(other.outputs.keys()).map(PlainName::as_str).collect::<BTreeSet<_>>();
-        let digest = |record: &Record, name: &str| record.outputs.get(name).map(|output| output.digest);
+        let names = self
+            .outputs
+            .keys()
+            .chain(other.outputs.keys())
+            .map(PlainName::as_str)
+            .collect::<BTreeSet<_>>();
+        let digest =
+            |record: &Record, name: &str| record.outputs.get(name).map(|output| output.digest);
         names.into_iter().filter(|name| digest(self, name) != digest(other, name)).collect()
     }
 
     pub fn into_head(self) -> RecordHead {
-        RecordHead { format: self.format, key: self.key, outputs: self.outputs, seconds: self.seconds }
+        RecordHead {
+            format: self.format,
+            key: self.key,
+            outputs: self.outputs,
+            seconds: self.seconds,
+        }
     }
 }
 
@@ -129,7 +140,12 @@ mod tests {
 
     #[test]
     fn outputs_that_are_not_what_they_were_are_named() {
-        let parts = KeyParts { kind: PlainName::literal("train"), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
+        let parts = KeyParts {
+            kind: PlainName::literal("train"),
+            version: 1,
+            parameters: serde_json::json!({}),
+            inputs: BTreeMap::new(),
+        };
         let record = |outputs: &[(&str, &str)]| Record {
             format: RECORD_FORMAT,
             key: parts.key(),
@@ -140,7 +156,11 @@ mod tests {
                 .map(|(name, content)| {
                     (
                         PlainName::try_from(name.to_string()).unwrap(),
-                        Output { digest: Digest::of_bytes(content.as_bytes()), form: Form::File, bytes: 1 },
+                        Output {
+                            digest: Digest::of_bytes(content.as_bytes()),
+                            form: Form::File,
+                            bytes: 1,
+                        },
                     )
                 })
                 .collect(),
@@ -149,13 +169,21 @@ mod tests {
             machine: Environment::default(),
         };
         let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
-        assert_eq!(record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first), ["history", "last", "other"]);
+        assert_eq!(
+            record(&[("checkpoint", "a"), ("history", "d"), ("other", "e")]).outputs_unlike(&first),
+            ["history", "last", "other"]
+        );
         assert_eq!(first.outputs_unlike(&first), [""; 0]);
     }
 
     #[test]
     fn a_record_whose_key_is_not_that_of_its_parts_cannot_be_read() {
-        let parts = KeyParts { kind: PlainName::literal("train"), version: 1, parameters: serde_json::json!({}), inputs: BTreeMap::new() };
+        let parts = KeyParts {
+            kind: PlainName::literal("train"),
+            version: 1,
+            parameters: serde_json::json!({}),
+            inputs: BTreeMap::new(),
+        };
         let json = |kind: &str, version: u32, output: &str| {
             let output = serde_json::json!({(output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}});
             let parts_there = serde_json::json!({"kind": kind, "version": version, "parameters": {}, "inputs": {}});

@@ -53,7 +53,11 @@ impl Store {
     }
 
     /// What a stage was made of, even if its outputs are gone.
-    pub fn record_even_without_objects(&self, kind: &PlainName, key: &StageKey) -> Result<Option<Record>> {
+    pub fn record_even_without_objects(
+        &self,
+        kind: &PlainName,
+        key: &StageKey,
+    ) -> Result<Option<Record>> {
         match self.own_record(kind, key)? {
             Some(own) => Ok(Some(own)),
             None => self.common_record(kind, key),
@@ -84,7 +88,11 @@ impl Store {
             remove_whole(&path, &self.tmp())?;
         }
         let text = serde_json::to_vec(record).at_path("write", &path)?;
-        let durability = if record.seconds > file::WORTH_SYNCING.as_secs_f64() { Durability::Synced } else { Durability::Remade };
+        let durability = if record.seconds > file::WORTH_SYNCING.as_secs_f64() {
+            Durability::Synced
+        } else {
+            Durability::Remade
+        };
         write_with(&path, &text, durability)
     }
 
@@ -115,7 +123,8 @@ impl Store {
             found.extend(records_in(shared)?);
         }
         let mut keys = HashSet::new();
-        found.retain(|stored| stored.record.as_ref().map_or(true, |record| keys.insert(record.key)));
+        found
+            .retain(|stored| stored.record.as_ref().map_or(true, |record| keys.insert(record.key)));
         Ok(found)
     }
 }
@@ -146,7 +155,9 @@ fn whole_record_in(root: &Path, kind: &PlainName, key: &StageKey) -> Result<Opti
 
 fn records_in(root: &Path) -> Result<Vec<StoredRecord>> {
     let mut records = Vec::new();
-    for entry in walked(WalkDir::new(root.join("records")).min_depth(2).max_depth(2).sort_by_file_name()) {
+    for entry in
+        walked(WalkDir::new(root.join("records")).min_depth(2).max_depth(2).sort_by_file_name())
+    {
         let path = entry?.into_path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
@@ -162,7 +173,9 @@ fn records_in(root: &Path) -> Result<Vec<StoredRecord>> {
 fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Record, Misread>>> {
     let text = match regular_file::try_read(path, LONGEST_RECORD) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+            return Ok(None);
+        }
         Err(error) if error.kind() == ErrorKind::FileTooLarge || is_no_file(path) => {
             return Ok(Some(Err(Misread::Broken(error.to_string()))));
         }
@@ -170,7 +183,11 @@ fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Re
     };
     let record = understand::<Record>(&text).and_then(|record| {
         let is_in_its_place = path == record_path_in(root, &record.parts.kind, &record.key);
-        if is_in_its_place { Ok(record) } else { Err(Misread::Broken("it lies in the place of another".into())) }
+        if is_in_its_place {
+            Ok(record)
+        } else {
+            Err(Misread::Broken("it lies in the place of another".into()))
+        }
     });
     Ok(Some(record))
 }
@@ -178,7 +195,8 @@ fn read_stored(root: &Path, path: &Path) -> Result<Option<std::result::Result<Re
 /// Whether the path is a folder, a pipe or a link to nowhere. A path that the system hides may be a
 /// file.
 fn is_no_file(path: &Path) -> bool {
-    path.metadata().map_or_else(|error| error.kind() == ErrorKind::NotFound, |metadata| !metadata.is_file())
+    path.metadata()
+        .map_or_else(|error| error.kind() == ErrorKind::NotFound, |metadata| !metadata.is_file())
 }
 
 #[cfg(test)]

@@ -195,7 +195,11 @@ impl Store {
     }
 
     /// Stores the text of a snapshot, unless the store has one of this digest.
-    pub fn write_plan(&self, digest: Digest, text: impl FnOnce() -> Result<Vec<u8>>) -> Result<Digest> {
+    pub fn write_plan(
+        &self,
+        digest: Digest,
+        text: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Digest> {
         let path = self.plan_path(&digest);
         if !path.exists() {
             write_with(&path, &text()?, Durability::Remade)?;
@@ -240,19 +244,31 @@ impl Store {
         let ids = self.run_ids();
         let found: Vec<&String> = match wanted {
             // A run that was killed during planning has an empty folder.
-            "latest" => ids.iter().find(|id| self.run_folder(id).join(RUN_FILE).exists()).into_iter().collect(),
+            "latest" => ids
+                .iter()
+                .find(|id| self.run_folder(id).join(RUN_FILE).exists())
+                .into_iter()
+                .collect(),
             _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
         };
         let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
         match (exact, found.len()) {
             (Some(id), 1) => self.read_run(id),
             (Some(id), _) if id.as_str() == wanted => self.read_run(id),
-            (Some(_), several) => Err(Error::usage(format!("`{wanted}` is in the ids of {several} runs"))
-                .hint(format!("the newest are: {}", found.iter().take(3).map(|id| id.as_str()).collect::<Vec<_>>().join(", ")))),
-            (None, _) if ids.is_empty() => Err(Error::usage(format!("there is no run `{wanted}`: the store has none yet"))
-                .at_path(self.root())
-                .hint("`surgcam run EXPERIMENT` makes one; another store is named by SURGCAM_STORE")),
-            (None, _) => Err(Error::usage(format!("there is no run `{wanted}`")).hint("`surgcam runs` lists them; `latest` is the newest")),
+            (Some(_), several) => Err(Error::usage(format!(
+                "`{wanted}` is in the ids of {several} runs"
+            ))
+            .hint(format!(
+                "the newest are: {}",
+                found.iter().take(3).map(|id| id.as_str()).collect::<Vec<_>>().join(", ")
+            ))),
+            (None, _) if ids.is_empty() => Err(Error::usage(format!(
+                "there is no run `{wanted}`: the store has none yet"
+            ))
+            .at_path(self.root())
+            .hint("`surgcam run EXPERIMENT` makes one; another store is named by SURGCAM_STORE")),
+            (None, _) => Err(Error::usage(format!("there is no run `{wanted}`"))
+                .hint("`surgcam runs` lists them; `latest` is the newest")),
         }
     }
 
@@ -262,7 +278,8 @@ impl Store {
         // The folder's name is used as the id, whatever the file says, because paths are made of
         // it.
         run.id = id.to_string();
-        let is_free = || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
+        let is_free =
+            || File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock_shared().is_ok());
         if run.state == RunState::Running && is_free() {
             run.state = RunState::Killed;
         }
@@ -272,7 +289,11 @@ impl Store {
     /// A run by its whole id; `None` if it was killed before it wrote anything.
     pub(super) fn try_run(&self, id: &str) -> Result<Option<Run>> {
         let path = self.run_folder(id).join(RUN_FILE);
-        if path.try_exists().at_path("look for", &path)? { self.read_run(id).map(Some) } else { Ok(None) }
+        if path.try_exists().at_path("look for", &path)? {
+            self.read_run(id).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Keys of the stages that a run started, finished or found, from its journal. A killed run
@@ -288,7 +309,9 @@ impl Store {
         }
         let text = fs::read(&path).at_path("read", &path)?;
         // The last line may be incomplete.
-        let notes = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Noted>(line).ok());
+        let notes = text
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<Noted>(line).ok());
         Ok(notes.filter_map(|note| note.key).collect())
     }
 
@@ -309,7 +332,9 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_as_a_shell_takes_it() {
-        let command = ["surgcam", "run", "it's.toml", "--set", "matrix.model=[\"a b\"]", ""].map(String::from).to_vec();
+        let command = ["surgcam", "run", "it's.toml", "--set", "matrix.model=[\"a b\"]", ""]
+            .map(String::from)
+            .to_vec();
         let run: Run = serde_json::from_value(serde_json::json!({
             "format": FORMAT, "id": "1", "experiment": "a", "command": command, "started": "", "seconds": 0.0, "state": "done",
             "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
@@ -329,7 +354,10 @@ mod tests {
             )
         };
         let scope = |command: &str| serde_json::from_str::<Run>(&text(command)).unwrap().scope();
-        assert_eq!([scope("run"), scope("view"), scope("export")], [Scope::Whole, Scope::Part, Scope::Part]);
+        assert_eq!(
+            [scope("run"), scope("view"), scope("export")],
+            [Scope::Whole, Scope::Part, Scope::Part]
+        );
     }
 
     #[test]
@@ -340,8 +368,11 @@ mod tests {
         let newer = r#"{"format": 99, "id": "../elsewhere", "stages": []}"#;
         store.write_plan(digest, || Ok(newer.into())).unwrap();
         fs::write(store.open_run("one").unwrap().folder.join(RUN_FILE), newer).unwrap();
-        let errors =
-            [store.plan_snapshot(&digest).unwrap_err(), store.run("latest").unwrap_err(), store.runs().next().unwrap().unwrap_err()];
+        let errors = [
+            store.plan_snapshot(&digest).unwrap_err(),
+            store.run("latest").unwrap_err(),
+            store.runs().next().unwrap().unwrap_err(),
+        ];
         for error in errors {
             assert!(error.to_string().contains("made by a newer surgcam"), "{error}");
         }
@@ -366,8 +397,9 @@ mod tests {
         assert_eq!(store.noted_keys("one").unwrap(), []);
         let key = StageKey(Digest::of_bytes(b"train"));
         let run = store.open_run("one").unwrap();
-        let lines =
-            format!("{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n{{\"event\": \"started\", \"key\": \"sha");
+        let lines = format!(
+            "{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n{{\"event\": \"started\", \"key\": \"sha"
+        );
         fs::write(run.folder.join(EVENTS_FILE), lines).unwrap();
         assert_eq!(store.noted_keys("one").unwrap(), [key]);
     }

@@ -36,7 +36,9 @@ struct StatFile {
 }
 
 fn same_file(remembered: &Remembered, metadata: &Metadata) -> bool {
-    remembered.bytes == metadata.len() && remembered.modified_ns == modified_ns(metadata) && remembered.inode == metadata.ino()
+    remembered.bytes == metadata.len()
+        && remembered.modified_ns == modified_ns(metadata)
+        && remembered.inode == metadata.ino()
 }
 
 fn modified_ns(metadata: &Metadata) -> i128 {
@@ -48,7 +50,10 @@ pub fn digests(store: &Store, folder: &Path, relative: &[PathBuf]) -> Result<Vec
     let canonical = folder.canonicalize().at_path("find", folder)?;
     let name = Digest::of_bytes(canonical.to_string_lossy().as_bytes()).short();
     let cache_path = store.root().join("stat").join(format!("{name}.json"));
-    let mut known: StatFile = read_json(&cache_path).ok().filter(|file: &StatFile| file.format == FORMAT).unwrap_or_default();
+    let mut known: StatFile = read_json(&cache_path)
+        .ok()
+        .filter(|file: &StatFile| file.format == FORMAT)
+        .unwrap_or_default();
     let now = SystemTime::now();
     let found: Vec<(Digest, Option<Remembered>)> = relative
         .par_iter()
@@ -87,7 +92,8 @@ pub fn digests(store: &Store, folder: &Path, relative: &[PathBuf]) -> Result<Vec
 
 /// The digest of a single data file.
 pub fn digest(store: &Store, path: &Path) -> Result<Digest> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = PathBuf::from(path.file_name().unwrap_or_default());
     Ok(digests(store, folder, &[name])?[0])
 }

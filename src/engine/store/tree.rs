@@ -32,12 +32,19 @@ const LISTING: &[u8] = b"tree 1\n";
 /// The digest of an object that is a file. A file that looks like the list of a folder gets a
 /// different digest, because otherwise it could replace that folder.
 pub(super) fn digest_of_bytes(bytes: &[u8]) -> Digest {
-    if bytes.starts_with(LISTING) { apart_from_folders(Digest::of_bytes(bytes)) } else { Digest::of_bytes(bytes) }
+    if bytes.starts_with(LISTING) {
+        apart_from_folders(Digest::of_bytes(bytes))
+    } else {
+        Digest::of_bytes(bytes)
+    }
 }
 
 fn file_digest(path: &Path) -> Result<Digest> {
     let mut start = Vec::new();
-    regular_file::open(path)?.take(LISTING.len() as u64).read_to_end(&mut start).at_path("read", path)?;
+    regular_file::open(path)?
+        .take(LISTING.len() as u64)
+        .read_to_end(&mut start)
+        .at_path("read", path)?;
     let digest = Digest::of_file(path)?;
     Ok(if start == LISTING { apart_from_folders(digest) } else { digest })
 }
@@ -58,7 +65,9 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
             // The digest would not cover it.
             return Err(Error::failure("a link or a device cannot be a part of an object")
                 .at_path(entry.path())
-                .hint("`surgcam store verify` moves such an object of your own store to quarantine/"));
+                .hint(
+                    "`surgcam store verify` moves such an object of your own store to quarantine/",
+                ));
         }
     }
     let digests: Vec<Digest> = match files.as_slice() {
@@ -67,9 +76,15 @@ fn tree_digest(folder: &Path) -> Result<(Digest, u64)> {
     };
     let mut listing = String::from("tree 1\n");
     for ((bytes, path), digest) in files.iter().zip(digests) {
-        let relative = path.strip_prefix(folder).unwrap_or(path).to_str().filter(|relative| !relative.contains('\n'));
+        let relative = path
+            .strip_prefix(folder)
+            .unwrap_or(path)
+            .to_str()
+            .filter(|relative| !relative.contains('\n'));
         // Such names could make the lists of two folders equal.
-        let relative = relative.ok_or_else(|| Error::failure("an object cannot contain a file of this name").at_path(path))?;
+        let relative = relative.ok_or_else(|| {
+            Error::failure("an object cannot contain a file of this name").at_path(path)
+        })?;
         listing.push_str(&format!("{digest} {bytes} {relative}\n"));
     }
     Ok((Digest::of_bytes(listing.as_bytes()), files.iter().map(|(bytes, _)| bytes).sum()))
@@ -109,7 +124,8 @@ pub(super) fn settle(path: &Path, store: &Path) -> Result<()> {
         } else if entry.file_type().is_file() {
             let file = regular_file::open(entry.path())?;
             file.set_modified(untouched_time()).at_path("mark", entry.path())?;
-            file.set_permissions(Permissions::from_mode(readable | 0o400)).at_path("protect", entry.path())?;
+            file.set_permissions(Permissions::from_mode(readable | 0o400))
+                .at_path("protect", entry.path())?;
             file.sync_all().at_path("write", entry.path())?;
         }
     }
@@ -131,7 +147,11 @@ mod tests {
         let text = format!("tree 1\n{} 1 one\n", Digest::of_bytes(b"1"));
         fs::write(&listing, &text).unwrap();
         let of_folder = digest_of(&folder).unwrap().0;
-        assert_eq!(of_folder, Digest::of_bytes(text.as_bytes()), "the attack would work on plain digests");
+        assert_eq!(
+            of_folder,
+            Digest::of_bytes(text.as_bytes()),
+            "the attack would work on plain digests"
+        );
         assert_ne!(of_folder, digest_of(&listing).unwrap().0);
         assert_eq!(digest_of(&listing).unwrap().0, digest_of_bytes(text.as_bytes()));
     }
@@ -160,10 +180,17 @@ mod tests {
         let (digest, bytes, form) = digest_of(&folder).unwrap();
         assert_eq!((bytes, form, size_of(&folder).unwrap()), (1, Form::Tree, 1));
         std::os::unix::fs::symlink("/etc/passwd", folder.join("two")).unwrap();
-        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot be a part of an object"));
+        assert!(
+            digest_of(&folder).unwrap_err().to_string().contains("cannot be a part of an object")
+        );
         fs::remove_file(folder.join("two")).unwrap();
         assert_eq!(digest_of(&folder).unwrap().0, digest);
         fs::write(folder.join("two\nlines"), "").unwrap();
-        assert!(digest_of(&folder).unwrap_err().to_string().contains("cannot contain a file of this name"));
+        assert!(
+            digest_of(&folder)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot contain a file of this name")
+        );
     }
 }

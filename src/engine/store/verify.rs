@@ -43,12 +43,17 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
         .par_iter()
         .map(|(digest, path)| {
             // A file that cannot be read is as useless as one that was changed.
-            let (same, bytes) = tree::digest_of(path).map_or((false, 0), |(found, bytes, _)| (found == *digest, bytes));
+            let (same, bytes) = tree::digest_of(path)
+                .map_or((false, 0), |(found, bytes, _)| (found == *digest, bytes));
             progress(read.fetch_add(bytes, Ordering::Relaxed) + bytes);
             (*digest, bytes, same)
         })
         .collect();
-    let mut verified = Verified { objects: objects.len(), bytes: found.iter().map(|(_, bytes, _)| bytes).sum(), ..Verified::default() };
+    let mut verified = Verified {
+        objects: objects.len(),
+        bytes: found.iter().map(|(_, bytes, _)| bytes).sum(),
+        ..Verified::default()
+    };
     for (digest, _, _) in found.iter().filter(|(_, _, same)| !same) {
         verified.corrupt.push((*digest, store.quarantine(digest)?));
     }
@@ -56,7 +61,8 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Verified> 
         verified.records += 1;
         match stored.record {
             Ok(record) => {
-                if record.outputs.values().any(|output| !store.object_path(&output.digest).exists()) {
+                if record.outputs.values().any(|output| !store.object_path(&output.digest).exists())
+                {
                     verified.incomplete.push(record.name);
                 }
             }

@@ -50,12 +50,18 @@ impl Sum {
 
     fn add(plan: &mut Plan, number: i64, of: &[Handle<Sum>]) -> Handle<Sum> {
         let inputs = SumInputs { part: of.iter().map(|part| part.output(Sum::SUM)).collect() };
-        plan.add(NewStage::new(format!("sum with {number}"), &Sum { number }, inputs, Resource::Processor))
+        plan.add(NewStage::new(
+            format!("sum with {number}"),
+            &Sum { number },
+            inputs,
+            Resource::Processor,
+        ))
     }
 
     /// Its code, in the worker.
     fn make(store: &Store, stage: &StageJob, workspace: &Path) -> Result<()> {
-        let parameters: Sum = serde_json::from_value(stage.parts.parameters.clone()).map_err(Error::failure)?;
+        let parameters: Sum =
+            serde_json::from_value(stage.parts.parameters.clone()).map_err(Error::failure)?;
         let mut sum = parameters.number;
         for digest in SumInputs::from_named(stage.parts.inputs.clone())?.part {
             let text = String::from_utf8(store.read_object(&digest)?).map_err(Error::failure)?;
@@ -82,7 +88,9 @@ fn work(root: &Path) -> Result<()> {
     let store = Store::open(root, None)?;
     let say = |message: &FromWorker| {
         let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{}", serde_json::to_string(message).unwrap()).and_then(|()| stdout.flush()).unwrap();
+        writeln!(stdout, "{}", serde_json::to_string(message).unwrap())
+            .and_then(|()| stdout.flush())
+            .unwrap();
     };
     say(&FromWorker::Hello(Hello {
         protocol: PROTOCOL_VERSION,
@@ -146,9 +154,11 @@ fn run_only(plan: &Plan, store: &Store, logs: &Path, only: Option<&Choice>) -> S
         machine_wait_seconds: 1,
         memory_hint: "",
     };
-    let options = Options { jobs: 2, only, ..Options::local(vec![command], LogFolder::Temporary(logs)) };
+    let options =
+        Options { jobs: 2, only, ..Options::local(vec![command], LogFolder::Temporary(logs)) };
     let known = Known::of(plan, store).unwrap();
-    let summary = runner::run(plan, known, store, &options, &Interrupt::default(), &mut Silent).unwrap();
+    let summary =
+        runner::run(plan, known, store, &options, &Interrupt::default(), &mut Silent).unwrap();
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);
     summary
 }
@@ -168,7 +178,10 @@ fn check_all() {
     let store = Store::open(&folder.path().join("store"), None).unwrap();
 
     let (first, all) = plan(1);
-    assert_eq!(statuses(&first, &store), ["will run: never ran", "will run: never ran", "waits for sum with 1"]);
+    assert_eq!(
+        statuses(&first, &store),
+        ["will run: never ran", "will run: never ran", "waits for sum with 1"]
+    );
     let summary = run(&first, &store, folder.path());
     assert_eq!((summary.executed.len(), result(&summary, &store, all).as_str()), (3, "321"));
 
@@ -188,23 +201,33 @@ fn check_choice() {
     let store = Store::open(&folder.path().join("store"), None).unwrap();
     let (plan, all) = plan(1);
     let [one, twenty, all_of_them] = [StageId(0), StageId(1), all.id()];
-    let choice = |stages: &[StageId]| Choice::new(&plan, &Known::of(&plan, &store).unwrap(), stages.iter().copied().collect());
+    let choice = |stages: &[StageId]| {
+        Choice::new(&plan, &Known::of(&plan, &store).unwrap(), stages.iter().copied().collect())
+    };
     let made = |choice: &Choice| {
         let summary = run_only(&plan, &store, folder.path(), Some(choice));
-        let mut executed: Vec<StageId> = summary.executed.iter().map(|executed| executed.id).collect();
+        let mut executed: Vec<StageId> =
+            summary.executed.iter().map(|executed| executed.id).collect();
         executed.sort();
         (executed, summary.cached)
     };
 
     let missing = choice(&[all_of_them]).unwrap_err().to_string();
-    assert!(missing.contains("`sum with 1`, `sum with 20`") && missing.contains("hint: "), "{missing}");
+    assert!(
+        missing.contains("`sum with 1`, `sum with 20`") && missing.contains("hint: "),
+        "{missing}"
+    );
 
     assert_eq!(made(&choice(&[one]).unwrap()), (vec![one], vec![]), "all others are left out");
     assert_eq!(made(&choice(&[one]).unwrap()), (vec![], vec![one]), "nothing is made twice");
 
     let missing = choice(&[all_of_them]).unwrap_err().to_string();
     assert!(missing.contains("`sum with 20`") && !missing.contains("`sum with 1`"), "{missing}");
-    assert_eq!(made(&choice(&[one, twenty, all_of_them]).unwrap()), (vec![twenty, all_of_them], vec![one]), "inputs may be chosen, too");
+    assert_eq!(
+        made(&choice(&[one, twenty, all_of_them]).unwrap()),
+        (vec![twenty, all_of_them], vec![one]),
+        "inputs may be chosen, too"
+    );
 
     println!("test stages_are_made_alone_if_what_they_need_is_there ... ok");
 }

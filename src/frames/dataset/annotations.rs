@@ -76,11 +76,25 @@ pub(super) struct Gathered {
 }
 
 /// Reads whatever of a data set's captions and interactions is about `rows`.
-pub(super) fn gather(source: &SourceLayout, root: &Path, classes: &ClassMap, rows: &[FrameNumber]) -> Result<Gathered> {
-    let mut gatherer = Gatherer { source, root, classes, wanted: rows.iter().copied().collect(), problems: Vec::new() };
+pub(super) fn gather(
+    source: &SourceLayout,
+    root: &Path,
+    classes: &ClassMap,
+    rows: &[FrameNumber],
+) -> Result<Gathered> {
+    let mut gatherer = Gatherer {
+        source,
+        root,
+        classes,
+        wanted: rows.iter().copied().collect(),
+        problems: Vec::new(),
+    };
     let mut captions = gatherer.captions()?;
     let mut interactions = gatherer.interactions()?;
-    let of_row = |row| FrameAnnotation { caption: captions.remove(row), interactions: interactions.remove(row).map(sorted) };
+    let of_row = |row| FrameAnnotation {
+        caption: captions.remove(row),
+        interactions: interactions.remove(row).map(sorted),
+    };
     let annotations = rows.iter().map(of_row).collect();
     // An XML file that is broken is broken for both.
     let mut told = BTreeSet::new();
@@ -133,7 +147,10 @@ impl Gatherer<'_> {
         Ok(captions)
     }
 
-    fn captions_of_files(&mut self, files: &BTreeSet<PathBuf>) -> Result<BTreeMap<FrameNumber, String>> {
+    fn captions_of_files(
+        &mut self,
+        files: &BTreeSet<PathBuf>,
+    ) -> Result<BTreeMap<FrameNumber, String>> {
         let mut found: BTreeMap<FrameNumber, PlacedCaption> = BTreeMap::new();
         for file in files {
             for caption in caption_file::read(file, &mut self.problems)? {
@@ -141,7 +158,11 @@ impl Gatherer<'_> {
                     continue;
                 }
                 if let Some(first) = found.get(&caption.frame) {
-                    let problem = format!("{} has a second caption (the first: {})", self.name(caption.frame), first.place);
+                    let problem = format!(
+                        "{} has a second caption (the first: {})",
+                        self.name(caption.frame),
+                        first.place
+                    );
                     self.problems.push(Error::failure(problem).at(caption.place));
                     continue;
                 }
@@ -155,7 +176,11 @@ impl Gatherer<'_> {
         let mut interactions = BTreeMap::new();
         let mut files: BTreeMap<PathBuf, InteractionFile> = BTreeMap::new();
         for sequence in self.source.sequences() {
-            let mut places = self.source.interactions.iter().map(|pattern| (pattern, self.root.join(pattern.fill(sequence, 0))));
+            let mut places = self
+                .source
+                .interactions
+                .iter()
+                .map(|pattern| (pattern, self.root.join(pattern.fill(sequence, 0))));
             let Some((pattern, path)) = places.find(|(_, path)| is_there(path)) else {
                 continue;
             };
@@ -169,7 +194,11 @@ impl Gatherer<'_> {
             let file = match files.entry(path) {
                 Entry::Occupied(read) => read.into_mut(),
                 Entry::Vacant(new) => {
-                    let file = interaction_file::read(new.key(), pattern.has_sequence(), &mut self.problems)?;
+                    let file = interaction_file::read(
+                        new.key(),
+                        pattern.has_sequence(),
+                        &mut self.problems,
+                    )?;
                     new.insert(file)
                 }
             };
@@ -178,10 +207,18 @@ impl Gatherer<'_> {
         Ok(interactions)
     }
 
-    fn interactions_of_rows(&mut self, sequence: u32, file: &InteractionFile) -> BTreeMap<FrameNumber, Vec<LabelledInteraction>> {
+    fn interactions_of_rows(
+        &mut self,
+        sequence: u32,
+        file: &InteractionFile,
+    ) -> BTreeMap<FrameNumber, Vec<LabelledInteraction>> {
         let mut interactions: BTreeMap<FrameNumber, Vec<LabelledInteraction>> = BTreeMap::new();
-        for row in file.rows_of(sequence).filter(|row| self.wanted.contains(&FrameNumber { sequence, frame: row.frame })) {
-            let of_frame = interactions.entry(FrameNumber { sequence, frame: row.frame }).or_default();
+        for row in file
+            .rows_of(sequence)
+            .filter(|row| self.wanted.contains(&FrameNumber { sequence, frame: row.frame }))
+        {
+            let of_frame =
+                interactions.entry(FrameNumber { sequence, frame: row.frame }).or_default();
             match labelled(&row.tool, &row.interaction, self.classes) {
                 Ok(found) => of_frame.extend(found),
                 Err(error) => self.problems.push(error.at(&row.place)),
@@ -191,31 +228,53 @@ impl Gatherer<'_> {
     }
 
     /// The XML files of a sequence's rows, as far as they exist.
-    fn xml_files(&self, pattern: &Pattern, sequence: u32, folder: &Path) -> Result<Vec<(FrameNumber, PathBuf)>> {
+    fn xml_files(
+        &self,
+        pattern: &Pattern,
+        sequence: u32,
+        folder: &Path,
+    ) -> Result<Vec<(FrameNumber, PathBuf)>> {
         if !pattern.has_sequence() {
-            return Err(Error::failure(format!("a folder of XML files is one sequence's, but `{pattern}` names none"))
-                .at_path(folder)
-                .hint("write the pattern with {sequence}, as in `seq_{sequence}/xml`"));
+            return Err(Error::failure(format!(
+                "a folder of XML files is one sequence's, but `{pattern}` names none"
+            ))
+            .at_path(folder)
+            .hint("write the pattern with {sequence}, as in `seq_{sequence}/xml`"));
         }
         let of_sequence = self.wanted.iter().filter(|frame| frame.sequence == sequence);
-        let files = of_sequence.map(|&frame| (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame)))));
+        let files = of_sequence.map(|&frame| {
+            (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame))))
+        });
         Ok(files.filter(|(_, file)| is_there(file)).collect())
     }
 
     fn name(&self, frame: FrameNumber) -> String {
-        format!("{}/{}", self.source.sequence_name(frame.sequence), self.source.frame_name(frame.frame))
+        format!(
+            "{}/{}",
+            self.source.sequence_name(frame.sequence),
+            self.source.frame_name(frame.frame)
+        )
     }
 }
 
 /// `None`: the tissue's own, or of a class that the label space lacks.
-fn labelled(tool: &str, interaction: &str, classes: &ClassMap) -> Result<Option<LabelledInteraction>> {
+fn labelled(
+    tool: &str,
+    interaction: &str,
+    classes: &ClassMap,
+) -> Result<Option<LabelledInteraction>> {
     let Some(class) = classes.class(tool)?.filter(|&class| class != classes.space.tissue()) else {
         return Ok(None);
     };
     let wanted = normalized(interaction);
     let known = INTERACTIONS.iter().position(|name| normalized(name) == wanted);
-    let interaction = known
-        .ok_or_else(|| Error::failure(format!("`{}` is no interaction (they are {})", interaction.trim(), INTERACTIONS.join(", "))))?;
+    let interaction = known.ok_or_else(|| {
+        Error::failure(format!(
+            "`{}` is no interaction (they are {})",
+            interaction.trim(),
+            INTERACTIONS.join(", ")
+        ))
+    })?;
     Ok(Some(LabelledInteraction { class, interaction }))
 }
 

@@ -51,9 +51,12 @@ pub struct Draw {
 impl Augmentation {
     pub fn draw(&self, seed: u64, epoch: usize, sample: usize) -> Draw {
         let mut stream = stream(&format!("augment/{seed}/{epoch}/{sample}"));
-        let mut around = |middle: f64, reach: f64| (middle + reach * stream.random_range(-1.0..=1.0)) as f32;
-        let (brightness, contrast) = (around(1.0, self.brightness.value()), around(1.0, self.contrast.value()));
-        let (saturation, hue) = (around(1.0, self.saturation.value()), around(0.0, self.hue.value()));
+        let mut around =
+            |middle: f64, reach: f64| (middle + reach * stream.random_range(-1.0..=1.0)) as f32;
+        let (brightness, contrast) =
+            (around(1.0, self.brightness.value()), around(1.0, self.contrast.value()));
+        let (saturation, hue) =
+            (around(1.0, self.saturation.value()), around(0.0, self.hue.value()));
         let degrees = i64::from(u32::from(self.rotation));
         Draw {
             brightness,
@@ -91,20 +94,31 @@ impl Draw {
         if self.flip {
             picture.chunks_mut(width).for_each(<[u8]>::reverse);
         }
-        if self.rotation == 0 { picture } else { rotate(&picture, height, width, self.rotation as f32) }
+        if self.rotation == 0 {
+            picture
+        } else {
+            rotate(&picture, height, width, self.rotation as f32)
+        }
     }
 
     #[inline(always)]
     fn jitter(&self, picture: &mut [u8]) {
-        picture.iter_mut().for_each(|value| *value = blend(0.0, f32::from(*value), self.brightness));
+        picture
+            .iter_mut()
+            .for_each(|value| *value = blend(0.0, f32::from(*value), self.brightness));
         let (red, rest) = picture.split_at_mut(picture.len() / 3);
         let (green, blue) = rest.split_at_mut(rest.len() / 2);
         let area = red.len();
-        let greys = red.iter().zip(&*green).zip(&*blue).map(|((&red, &green), &blue)| u64::from(grey(red, green, blue)));
+        let greys = red
+            .iter()
+            .zip(&*green)
+            .zip(&*blue)
+            .map(|((&red, &green), &blue)| u64::from(grey(red, green, blue)));
         let mean = (greys.sum::<u64>() as f32 / area as f32 + 0.5).floor();
         let turn = (6.0 * self.hue).rem_euclid(6.0);
         for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-            let pixel = [*red, *green, *blue].map(|value| blend(mean, f32::from(value), self.contrast));
+            let pixel =
+                [*red, *green, *blue].map(|value| blend(mean, f32::from(value), self.contrast));
             let own_grey = f32::from(grey(pixel[0], pixel[1], pixel[2]));
             let pixel = pixel.map(|value| blend(own_grey, f32::from(value), self.saturation));
             [*red, *green, *blue] = turn_hue(pixel, turn);
@@ -144,7 +158,8 @@ fn lower(a: f32, b: f32) -> f32 {
 /// ITU-R 601-2 luma, as Pillow's.
 #[inline(always)]
 fn grey(red: u8, green: u8, blue: u8) -> u8 {
-    ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
+    ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16)
+        as u8
 }
 
 /// Turns the hue by sixths of the colour circle, in [0, 6); value and saturation stay. Without branches, so that several
@@ -156,7 +171,8 @@ fn turn_hue(pixel: [u8; 3], sixths: f32) -> [u8; 3] {
     let chroma = high - lower(lower(red, green), blue);
     // A grey pixel has no hue: whatever comes out of its division by 1 is multiplied by its chroma, 0.
     let divisor = higher(chroma, 1.0);
-    let between_others = if high == green { 2.0 + (blue - red) / divisor } else { 4.0 + (red - green) / divisor };
+    let between_others =
+        if high == green { 2.0 + (blue - red) / divisor } else { 4.0 + (red - green) / divisor };
     let sixth = if high == red { (green - blue) / divisor } else { between_others };
     let hue = within_circle(sixth + sixths);
     let channel = |offset: f32| {
@@ -187,8 +203,12 @@ fn rotate(picture: &[u8], height: usize, width: usize, degrees: f32) -> Vec<u8> 
         let dy = y as f32 + 0.5 - middle_y;
         for (x, source) in sources.iter_mut().enumerate() {
             let dx = x as f32 + 0.5 - middle_x;
-            let (source_x, source_y) = (cosine * dx - sine * dy + middle_x, sine * dx + cosine * dy + middle_y);
-            let is_inside = source_x >= 0.0 && source_y >= 0.0 && source_x < width as f32 && source_y < height as f32;
+            let (source_x, source_y) =
+                (cosine * dx - sine * dy + middle_x, sine * dx + cosine * dy + middle_y);
+            let is_inside = source_x >= 0.0
+                && source_y >= 0.0
+                && source_x < width as f32
+                && source_y < height as f32;
             let place = whole(source_y, last_row) * width as i32 + whole(source_x, last_column);
             *source = if is_inside { place as u32 } else { NOWHERE };
         }
@@ -208,7 +228,14 @@ const NOWHERE: u32 = u32::MAX;
 mod tests {
     use super::*;
 
-    const NOTHING: Draw = Draw { brightness: 1.0, contrast: 1.0, saturation: 1.0, hue: 0.0, flip: false, rotation: 0 };
+    const NOTHING: Draw = Draw {
+        brightness: 1.0,
+        contrast: 1.0,
+        saturation: 1.0,
+        hue: 0.0,
+        flip: false,
+        rotation: 0,
+    };
 
     fn picture() -> Vec<u8> {
         (0..3 * 6 * 8).map(|i| (i * 5 % 256) as u8).collect()
@@ -225,7 +252,10 @@ mod tests {
         let picture: Vec<u8> = (0..3 * height * width).map(|i| (i * 7919 % 251) as u8).collect();
         for sample in 0..50 {
             let draw = Augmentation::PAPER.draw(1, 1, sample);
-            assert_eq!(draw.apply(&picture, height, width), draw.apply_anywhere(&picture, height, width));
+            assert_eq!(
+                draw.apply(&picture, height, width),
+                draw.apply_anywhere(&picture, height, width)
+            );
         }
     }
 

@@ -82,20 +82,34 @@ pub struct CheckedBoxes {
 
 /// Checks all boxes of a frame; those of classes that the label space lacks are dropped. `picture` is the `[width, height]` that
 /// the boxes count in.
-pub fn checked(raw: Vec<RawBox>, classes: &ClassMap, picture: [u32; 2], ends: BoxEnds) -> Result<CheckedBoxes> {
+pub fn checked(
+    raw: Vec<RawBox>,
+    classes: &ClassMap,
+    picture: [u32; 2],
+    ends: BoxEnds,
+) -> Result<CheckedBoxes> {
     let mut checked = CheckedBoxes::default();
     let mut seen: BTreeMap<(String, Box2), String> = BTreeMap::new();
     for RawBox { name, bounds, place } in raw {
         let class = classes.class(&name).map_err(|error| error.at(&place))?;
-        let problem = |what: &str| Error::failure(format!("the box {} of `{name}` {what}", bounds.file_name_part())).at(&place);
+        let problem = |what: &str| {
+            Error::failure(format!("the box {} of `{name}` {what}", bounds.file_name_part()))
+                .at(&place)
+        };
         let inside = in_picture(bounds, picture).map_err(|what| problem(&what))?;
         let Some(class) = class else { continue };
         if let Some(first) = seen.get(&(name.clone(), bounds)) {
-            checked.mended.push(problem(&format!("is listed twice (first at {first}) and was taken once")));
+            checked
+                .mended
+                .push(problem(&format!("is listed twice (first at {first}) and was taken once")));
             continue;
         }
         if inside != bounds {
-            let what = format!("runs off the {} and was cut to {}", picture_of(picture), inside.file_name_part());
+            let what = format!(
+                "runs off the {} and was cut to {}",
+                picture_of(picture),
+                inside.file_name_part()
+            );
             checked.mended.push(problem(&what));
         }
         checked.boxes.push(LabelledBox { class, bounds: ended(inside, picture, ends) });
@@ -117,7 +131,10 @@ fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, Stri
     }
     let overruns = [(-x1, width), (-y1, height), (x2 - width, width), (y2 - height, height)];
     if overruns.iter().any(|(overrun, side)| overrun * PARTS_OF_SIDE > *side) {
-        return Err(format!("runs off the {} by more than 1/{PARTS_OF_SIDE} of its side", picture_of(picture)));
+        return Err(format!(
+            "runs off the {} by more than 1/{PARTS_OF_SIDE} of its side",
+            picture_of(picture)
+        ));
     }
     Ok(bounds.inside(picture))
 }
@@ -142,7 +159,10 @@ mod tests {
 
     fn classes() -> ClassMap {
         let names = ["hook", "grasper"].map(|name| (name.to_string(), name.to_string()));
-        ClassMap { space: LabelSpace { classes: vec!["hook".into(), "tissue".into()] }, names: BTreeMap::from(names) }
+        ClassMap {
+            space: LabelSpace { classes: vec!["hook".into(), "tissue".into()] },
+            names: BTreeMap::from(names),
+        }
     }
 
     fn raw(name: &str, corners: [i64; 4], line: usize) -> RawBox {
@@ -171,9 +191,13 @@ mod tests {
 
     #[test]
     fn corners_that_are_pixels_end_at_the_last_one() {
-        let found = checked(vec![raw("hook", [1, 2, 80, 66], 1)], &classes(), [80, 64], BoxEnds::LastPixel).unwrap();
+        let found =
+            checked(vec![raw("hook", [1, 2, 80, 66], 1)], &classes(), [80, 64], BoxEnds::LastPixel)
+                .unwrap();
         assert_eq!(<[i64; 4]>::from(found.boxes[0].bounds), [1, 2, 79, 63]);
-        let found = checked(vec![raw("hook", [1, 2, 80, 64], 1)], &classes(), [80, 64], BoxEnds::LastPixel).unwrap();
+        let found =
+            checked(vec![raw("hook", [1, 2, 80, 64], 1)], &classes(), [80, 64], BoxEnds::LastPixel)
+                .unwrap();
         assert!(found.mended.is_empty());
     }
 
@@ -194,16 +218,24 @@ mod tests {
             let error = of_one(corners).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
             // The same frames are left out in a label space that lacks the class.
-            assert!(checked(vec![raw("grasper", corners, 1)], &classes(), [80, 64], BoxEnds::Edge).is_err());
+            assert!(
+                checked(vec![raw("grasper", corners, 1)], &classes(), [80, 64], BoxEnds::Edge)
+                    .is_err()
+            );
         }
     }
 
     #[test]
     fn a_box_that_is_listed_twice_is_taken_once() {
-        let found = vec![raw("hook", [1, 2, 3, 4], 1), raw("hook", [1, 2, 3, 5], 2), raw("hook", [1, 2, 3, 4], 3)];
+        let found = vec![
+            raw("hook", [1, 2, 3, 4], 1),
+            raw("hook", [1, 2, 3, 5], 2),
+            raw("hook", [1, 2, 3, 4], 3),
+        ];
         let found = checked(found, &classes(), [80, 64], BoxEnds::Edge).unwrap();
         assert_eq!(found.boxes.len(), 2);
-        let told = "f:3: the box 1,2,3,4 of `hook` is listed twice (first at f:1) and was taken once";
+        let told =
+            "f:3: the box 1,2,3,4 of `hook` is listed twice (first at f:1) and was taken once";
         assert_eq!(found.mended[0].to_string(), told);
     }
 
@@ -218,7 +250,10 @@ mod tests {
         boxes.add(3, Err(Error::failure("three")));
         assert!(boxes.take(1).unwrap().unwrap().is_empty() && boxes.take(0).is_none());
         assert_eq!(boxes.take(2).unwrap().unwrap_err().what(), "one");
-        assert_eq!(boxes.into_problems().map(|error| error.what().to_string()).collect::<Vec<_>>(), ["three"]);
+        assert_eq!(
+            boxes.into_problems().map(|error| error.what().to_string()).collect::<Vec<_>>(),
+            ["three"]
+        );
     }
 
     proptest! {

@@ -70,7 +70,11 @@ pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
 /// The reader counts empty lines before a record to it.
 fn line_of(record: &csv::StringRecord, text: &str) -> u64 {
     let Some(position) = record.position() else { return 1 };
-    let before = text.as_bytes().iter().skip(position.byte() as usize).take_while(|byte| b"\r\n".contains(byte));
+    let before = text
+        .as_bytes()
+        .iter()
+        .skip(position.byte() as usize)
+        .take_while(|byte| b"\r\n".contains(byte));
     position.line() + before.filter(|byte| **byte == b'\n').count() as u64
 }
 
@@ -107,7 +111,11 @@ impl Header {
 
     pub fn column(&self, name: &str) -> Result<usize> {
         self.find(name).ok_or_else(|| {
-            Error::failure(format!("the header has no column `{name}` (it has {})", self.names.join(", "))).at(self.place.clone())
+            Error::failure(format!(
+                "the header has no column `{name}` (it has {})",
+                self.names.join(", ")
+            ))
+            .at(self.place.clone())
         })
     }
 }
@@ -119,7 +127,9 @@ mod tests {
 
     fn read_back(text: &str, delimiter: Delimiter) -> Vec<(String, Vec<String>)> {
         let rows = rows(text, Path::new("f"), delimiter).unwrap();
-        rows.into_iter().map(|row| (row.place.clone(), row.fields().map(str::to_string).collect())).collect()
+        rows.into_iter()
+            .map(|row| (row.place.clone(), row.fields().map(str::to_string).collect()))
+            .collect()
     }
 
     #[test]
@@ -127,7 +137,13 @@ mod tests {
         let text = "\u{feff}a, b \r\n\r\n\"c, d\",\"e\nf\"\n\n\n,\ng";
         let found = read_back(text, Delimiter::Comma);
         let expected = [("f:1", vec!["a", "b"]), ("f:3", vec!["c, d", "e\nf"]), ("f:8", vec!["g"])];
-        assert_eq!(found, expected.map(|(place, fields)| (place.to_string(), fields.into_iter().map(str::to_string).collect())));
+        assert_eq!(
+            found,
+            expected.map(|(place, fields)| (
+                place.to_string(),
+                fields.into_iter().map(str::to_string).collect()
+            ))
+        );
     }
 
     #[test]
@@ -139,9 +155,16 @@ mod tests {
     fn columns_are_found_by_name() {
         let mut found = rows("Frame\tSpecimenBag\n0\t1", Path::new("f"), Delimiter::Tab).unwrap();
         let header = Header::take(&mut found, Path::new("f"));
-        assert_eq!((header.find("frame"), found.len(), found[0].field(1), found[0].field(9)), (Some(0), 1, "1", ""));
+        assert_eq!(
+            (header.find("frame"), found.len(), found[0].field(1), found[0].field(9)),
+            (Some(0), 1, "1", "")
+        );
         assert!(
-            header.column("hook").unwrap_err().to_string().contains("f:1: the header has no column `hook` (it has Frame, SpecimenBag)")
+            header
+                .column("hook")
+                .unwrap_err()
+                .to_string()
+                .contains("f:1: the header has no column `hook` (it has Frame, SpecimenBag)")
         );
     }
 

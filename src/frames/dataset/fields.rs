@@ -26,8 +26,12 @@ pub fn frame_number(text: &str) -> Result<u32> {
 /// `2`, `seq_2` or `video02`.
 pub fn sequence_number(text: &str) -> Result<u32> {
     let trimmed = text.trim();
-    let digits = trimmed.strip_prefix("seq_").or_else(|| trimmed.strip_prefix("video")).unwrap_or(trimmed);
-    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no sequence")).hint("2, seq_2 and video02 are understood"))
+    let digits =
+        trimmed.strip_prefix("seq_").or_else(|| trimmed.strip_prefix("video")).unwrap_or(trimmed);
+    digits.parse().map_err(|_| {
+        Error::failure(format!("`{text}` is no sequence"))
+            .hint("2, seq_2 and video02 are understood")
+    })
 }
 
 /// A whole or decimal number of pixels, truncated.
@@ -52,7 +56,9 @@ pub fn path_below_root(text: &str) -> Result<PathBuf> {
         match component {
             Component::Normal(name) => path.push(name),
             Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refused("leaves the data set's folder")),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(refused("leaves the data set's folder"));
+            }
         }
     }
     if path.as_os_str().is_empty() {
@@ -79,7 +85,10 @@ mod tests {
     fn a_coordinate_is_a_number_of_pixels() {
         assert_eq!((coordinate(" 12.9 ").unwrap(), coordinate("-0.5").unwrap()), (12, 0));
         for text in ["", "x", "nan", "inf", "-inf", "1e300", "-1e300", "4294967296"] {
-            assert!(coordinate(text).unwrap_err().to_string().contains("is no coordinate"), "{text}");
+            assert!(
+                coordinate(text).unwrap_err().to_string().contains("is no coordinate"),
+                "{text}"
+            );
         }
     }
 
@@ -108,7 +117,10 @@ mod tests {
     #[test]
     fn the_digits_at_the_end_are_the_number() {
         let texts = ["video03", "seq_2", "7", "v01_000083", "video", "", "x99999999999", "é5"];
-        assert_eq!(texts.map(number_at_end), [Some(3), Some(2), Some(7), Some(83), None, None, None, Some(5)]);
+        assert_eq!(
+            texts.map(number_at_end),
+            [Some(3), Some(2), Some(7), Some(83), None, None, None, Some(5)]
+        );
     }
 
     proptest! {

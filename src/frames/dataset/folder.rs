@@ -70,7 +70,10 @@ pub(super) fn is_there(path: &Path) -> bool {
 
 /// Of several patterns the first whose file or folder exists, below `root`.
 pub(super) fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -> Option<PathBuf> {
-    patterns.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0))).find(|relative| is_there(&root.join(relative)))
+    patterns
+        .iter()
+        .map(|pattern| PathBuf::from(pattern.fill(sequence, 0)))
+        .find(|relative| is_there(&root.join(relative)))
 }
 
 /// A file, or the files of a folder (not of its folders), sorted. What is neither is refused where it is hashed.

@@ -50,5 +50,8 @@ pub struct SkippedFrame {
 }
 
 pub fn skipped_frame(error: &Error) -> SkippedFrame {
-    SkippedFrame { place: error.place().unwrap_or_default().to_string(), problem: error.what().to_string() }
+    SkippedFrame {
+        place: error.place().unwrap_or_default().to_string(),
+        problem: error.what().to_string(),
+    }
 }

@@ -19,7 +19,9 @@ use super::source::SourceLayout;
 use crate::vision::picture;
 use surgcam_engine::error::{Error, Result};
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadFrame {
     #[default]
@@ -49,7 +51,12 @@ pub struct Index {
 }
 
 /// Reads labels, boxes and annotations and checks that each frame has a picture. Decodes nothing.
-pub fn build(source: &SourceLayout, root: &Path, classes: &ClassMap, on_bad_frame: OnBadFrame) -> Result<Index> {
+pub fn build(
+    source: &SourceLayout,
+    root: &Path,
+    classes: &ClassMap,
+    on_bad_frame: OnBadFrame,
+) -> Result<Index> {
     let mut builder = Builder {
         source,
         root,
@@ -97,7 +104,10 @@ impl Builder<'_> {
         let mut seen: BTreeMap<u32, String> = BTreeMap::new();
         for frame in &raw.frames {
             if let Some(first) = seen.get(&frame.number) {
-                let problem = format!("{} is listed twice (first at {first})", self.source.frame_name(frame.number));
+                let problem = format!(
+                    "{} is listed twice (first at {first})",
+                    self.source.frame_name(frame.number)
+                );
                 self.problems.push(Error::failure(problem).at(&frame.place));
                 continue;
             }
@@ -105,7 +115,8 @@ impl Builder<'_> {
             let boxes_of_frame = boxes.as_mut().and_then(|boxes| boxes.take(frame.number));
             match self.frame(sequence, frame, boxes_of_frame, (raw.box_space, raw.box_ends)) {
                 Ok((record, picture)) => {
-                    self.annotated.extend(record.boxes.iter().flatten().map(|labelled| labelled.class));
+                    self.annotated
+                        .extend(record.boxes.iter().flatten().map(|labelled| labelled.class));
                     self.index.frames.push(record);
                     self.frame_numbers.push(FrameNumber { sequence, frame: frame.number });
                     self.index.pictures.push(picture);
@@ -115,9 +126,12 @@ impl Builder<'_> {
         }
         self.problems.extend(boxes.into_iter().flat_map(BoxesByFrame::into_problems));
         if self.index.frames.len() == before && self.problems.is_empty() {
-            return Err(Error::failure(format!("{} has no frames", self.source.sequence_name(sequence)))
-                .at(raw.place)
-                .hint("take the sequence out of the data recipe's `train` or `validation`"));
+            return Err(Error::failure(format!(
+                "{} has no frames",
+                self.source.sequence_name(sequence)
+            ))
+            .at(raw.place)
+            .hint("take the sequence out of the data recipe's `train` or `validation`"));
         }
         Ok(())
     }
@@ -130,11 +144,17 @@ impl Builder<'_> {
         (box_space, box_ends): (Option<[u32; 2]>, BoxEnds),
     ) -> Result<(Frame, PathBuf)> {
         let (train, validation) = self.splits(sequence, raw)?;
-        let relative = raw.picture.clone().unwrap_or_else(|| PathBuf::from(self.source.frames.fill(sequence, raw.number)));
+        let relative = raw
+            .picture
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(self.source.frames.fill(sequence, raw.number)));
         let path = self.root.join(&relative);
         if !path.is_file() {
-            let what = if path.exists() { "a picture that is not a regular file" } else { "no picture" };
-            return Err(Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path));
+            let what =
+                if path.exists() { "a picture that is not a regular file" } else { "no picture" };
+            return Err(
+                Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path)
+            );
         }
         // Boxes first: of a class that nobody knows, they have the very line.
         let boxes = boxes.transpose()?;
@@ -143,7 +163,9 @@ impl Builder<'_> {
             (None, Some(_)) => size_of_picture(&path, raw)?,
             (None, None) => [0, 0],
         };
-        let checked = boxes.map(|boxes| boxes::checked(boxes, self.classes, box_space, box_ends)).transpose()?;
+        let checked = boxes
+            .map(|boxes| boxes::checked(boxes, self.classes, box_space, box_ends))
+            .transpose()?;
         let mut labels = BTreeSet::from([self.classes.space.tissue()]);
         for tool in &raw.tools {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
@@ -167,7 +189,8 @@ impl Builder<'_> {
     /// Whether a frame is for training and for validation. Labels that have a split of their own must not contradict the recipe:
     /// nobody trains on a sequence that the recipe keeps for validation.
     fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
-        let (train, validation) = (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
+        let (train, validation) =
+            (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
         let (split, other) = match raw.split {
             None => return Ok((train, validation)),
             Some(Split::Train) if train => return Ok((true, false)),
@@ -183,9 +206,14 @@ impl Builder<'_> {
 
     /// Annotations that cannot be used take no frame out of the index. Where labels have problems too, those are told first.
     fn add_annotations(&mut self, on_bad_frame: OnBadFrame) -> Result<()> {
-        let gathered = annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;
+        let gathered =
+            annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;
         if on_bad_frame == OnBadFrame::Fail && self.problems.is_empty() {
-            fail_at_first(&gathered.problems, "captions and interactions", "go on without such annotations")?;
+            fail_at_first(
+                &gathered.problems,
+                "captions and interactions",
+                "go on without such annotations",
+            )?;
         }
         self.index.annotations = gathered.annotations;
         self.index.skipped_annotations = gathered.problems.iter().map(skipped_frame).collect();
@@ -206,10 +234,15 @@ impl Builder<'_> {
         };
         for (wanted, found, name) in [
             (!self.source.train.is_empty(), self.index.summary.train_frames, "train"),
-            (!self.source.validation.is_empty(), self.index.summary.validation_frames, "validation"),
+            (
+                !self.source.validation.is_empty(),
+                self.index.summary.validation_frames,
+                "validation",
+            ),
         ] {
             if wanted && found == 0 {
-                return Err(Error::failure(format!("the {name} sequences have no usable frame")).at_path(self.root));
+                return Err(Error::failure(format!("the {name} sequences have no usable frame"))
+                    .at_path(self.root));
             }
         }
         Ok(self.index)
@@ -226,7 +259,9 @@ fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
                 "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but {} has {width}x{height}",
                 path.display()
             );
-            Err(Error::failure(what).at(&raw.place).hint("use the pictures that were labelled, or label these"))
+            Err(Error::failure(what)
+                .at(&raw.place)
+                .hint("use the pictures that were labelled, or label these"))
         }
         _ => Ok(size),
     }
@@ -244,7 +279,9 @@ fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<(
         Some(hint) => format!("{hint}; {instead}"),
         None => format!("mend it, {instead}"),
     };
-    Err(Error::failure(format!("{}{others}", first.what())).at(first.place().unwrap_or_default()).hint(hint))
+    Err(Error::failure(format!("{}{others}", first.what()))
+        .at(first.place().unwrap_or_default())
+        .hint(hint))
 }
 
 /// The files of an index object.

@@ -20,5 +20,8 @@ pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
 
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let reader = BufReader::new(regular_file::open(path)?);
-    reader.lines().map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path)).collect()
+    reader
+        .lines()
+        .map(|line| serde_json::from_str(&line.at_path("read", path)?).at_path("understand", path))
+        .collect()
 }

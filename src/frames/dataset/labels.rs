@@ -83,11 +83,16 @@ mod tests {
     fn a_class_of_another_label_space_is_dropped_and_an_unknown_name_is_an_error() {
         let map = ClassMap {
             space: LabelSpace { classes: vec!["suction".into(), "tissue".into()] },
-            names: BTreeMap::from([("irrigator".into(), "suction".into()), ("hook".into(), "hook".into())]),
+            names: BTreeMap::from([
+                ("irrigator".into(), "suction".into()),
+                ("hook".into(), "hook".into()),
+            ]),
         };
         assert_eq!(map.class("Irrigator").unwrap(), Some(0));
         assert_eq!(map.class("hook").unwrap(), None);
         assert!(map.class("laser").unwrap_err().to_string().contains("`laser` is no class"));
-        assert!(map.class("Irigator").unwrap_err().to_string().contains("did you mean `irrigator`?"));
+        assert!(
+            map.class("Irigator").unwrap_err().to_string().contains("did you mean `irrigator`?")
+        );
     }
 }

@@ -16,7 +16,9 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         return Ok(name);
     }
     let shown: String = name.chars().take(MAXIMUM_LENGTH).flat_map(char::escape_debug).collect();
-    Err(D::Error::custom(format!("`{shown}` is no name of a sequence or frame: only letters, digits and `_` are expected")))
+    Err(D::Error::custom(format!(
+        "`{shown}` is no name of a sequence or frame: only letters, digits and `_` are expected"
+    )))
 }
 
 pub(super) fn is_plain(name: &str) -> bool {
@@ -30,7 +32,21 @@ mod tests {
 
     #[test]
     fn names_that_lead_elsewhere_are_refused() {
-        for name in ["", "..", ".", "../x", "/x", "a/b", "a\nb", "\u{1b}[31m", "a b", "a\0", "frame001.png", "é", &"a".repeat(65)] {
+        for name in [
+            "",
+            "..",
+            ".",
+            "../x",
+            "/x",
+            "a/b",
+            "a\nb",
+            "\u{1b}[31m",
+            "a b",
+            "a\0",
+            "frame001.png",
+            "é",
+            &"a".repeat(65),
+        ] {
             assert!(!is_plain(name), "{name:?}");
         }
     }

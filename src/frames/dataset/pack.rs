@@ -45,7 +45,9 @@ impl Manifest {
 
     /// Of all rows; `None` where no computer could hold them.
     fn bytes(&self) -> Option<usize> {
-        [self.height as usize, self.width as usize, self.count].into_iter().try_fold(3, usize::checked_mul)
+        [self.height as usize, self.width as usize, self.count]
+            .into_iter()
+            .try_fold(3, usize::checked_mul)
     }
 }
 
@@ -77,20 +79,35 @@ impl Packing<'_> {
     /// Decodes and resizes on all cores, each row straight to its place in the file: memory does not grow with the pictures.
     /// In `partial` it keeps how far it came, and goes on from there; the finished pack goes into `folder`, which must be on
     /// the same disk. `on_progress` is told how many pictures are done, and ends the packing by an error.
-    pub fn write(&self, partial: &Path, folder: &Path, mut on_progress: impl FnMut(usize) -> Result<()>) -> Result<Manifest> {
+    pub fn write(
+        &self,
+        partial: &Path,
+        folder: &Path,
+        mut on_progress: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Manifest> {
         std::fs::create_dir_all(partial).at_path("create the folder", partial)?;
         let path = partial.join(PIXELS_FILE);
         let Progress { mut manifest, mut done } = self.begin_or_go_on(partial);
         if done == 0 {
             forget_progress(partial)?;
         }
-        let file = File::options().create(true).truncate(done == 0).write(true).open(&path).at_path("create", &path)?;
-        file.set_len((manifest.row_bytes() * self.pictures.len()) as u64).at_path("make room in", &path)?;
+        let file = File::options()
+            .create(true)
+            .truncate(done == 0)
+            .write(true)
+            .open(&path)
+            .at_path("create", &path)?;
+        file.set_len((manifest.row_bytes() * self.pictures.len()) as u64)
+            .at_path("make room in", &path)?;
         let mut noted = Instant::now();
         while done < self.pictures.len() {
             on_progress(done)?;
-            let end = self.pictures.len().min(done + PICTURES_A_THREAD * rayon::current_num_threads());
-            let skipped = (done..end).into_par_iter().map(|row| self.write_row(row, &file, &path)).collect::<Result<Vec<_>>>()?;
+            let end =
+                self.pictures.len().min(done + PICTURES_A_THREAD * rayon::current_num_threads());
+            let skipped = (done..end)
+                .into_par_iter()
+                .map(|row| self.write_row(row, &file, &path))
+                .collect::<Result<Vec<_>>>()?;
             manifest.skipped.extend(skipped.into_iter().flatten());
             done = end;
             if noted.elapsed() > WORTH_KEEPING && done < self.pictures.len() {
@@ -115,12 +132,21 @@ impl Packing<'_> {
 
     fn begin_or_go_on(&self, partial: &Path) -> Progress {
         let [height, width] = self.image_size;
-        let empty = Manifest { format: FORMAT, count: self.pictures.len(), height, width, skipped: Vec::new() };
-        let same = |manifest: &Manifest| Manifest { skipped: Vec::new(), ..manifest.clone() } == empty;
-        let is_there =
-            std::fs::metadata(partial.join(PIXELS_FILE)).is_ok_and(|file| file.len() == (empty.row_bytes() * self.pictures.len()) as u64);
+        let empty = Manifest {
+            format: FORMAT,
+            count: self.pictures.len(),
+            height,
+            width,
+            skipped: Vec::new(),
+        };
+        let same =
+            |manifest: &Manifest| Manifest { skipped: Vec::new(), ..manifest.clone() } == empty;
+        let is_there = std::fs::metadata(partial.join(PIXELS_FILE))
+            .is_ok_and(|file| file.len() == (empty.row_bytes() * self.pictures.len()) as u64);
         let noted: Option<Progress> = read_json(&partial.join(PROGRESS_FILE)).ok();
-        noted.filter(|noted| is_there && same(&noted.manifest)).unwrap_or(Progress { manifest: empty, done: 0 })
+        noted
+            .filter(|noted| is_there && same(&noted.manifest))
+            .unwrap_or(Progress { manifest: empty, done: 0 })
     }
 
     /// A row that is skipped, or none.
@@ -138,7 +164,9 @@ impl Packing<'_> {
 fn forget_progress(partial: &Path) -> Result<()> {
     let noted = partial.join(PROGRESS_FILE);
     match std::fs::remove_file(&noted) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at_path("remove", &noted),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).at_path("remove", &noted)
+        }
         _ => Ok(()),
     }
 }
@@ -177,7 +205,9 @@ impl Pack {
         // SAFETY: objects of the store are read-only and never rewritten in place.
         let pixels = unsafe { Mmap::map(&file) }.at_path("map", &path)?;
         if Some(pixels.len()) != manifest.bytes() {
-            return Err(Error::failure("the pack is cut short").at_path(&path).hint("delete this object; the next run makes it again"));
+            return Err(Error::failure("the pack is cut short")
+                .at_path(&path)
+                .hint("delete this object; the next run makes it again"));
         }
         Ok(Pack { manifest, path, file, pixels })
     }
@@ -222,7 +252,11 @@ mod tests {
             .collect()
     }
 
-    fn packing<'a>(folder: &'a Path, pictures: &'a [PathBuf], on_bad_frame: OnBadFrame) -> Packing<'a> {
+    fn packing<'a>(
+        folder: &'a Path,
+        pictures: &'a [PathBuf],
+        on_bad_frame: OnBadFrame,
+    ) -> Packing<'a> {
         Packing { root: folder, pictures, image_size: [3, 4], on_bad_frame }
     }
 
@@ -230,7 +264,9 @@ mod tests {
     fn rows_come_back_as_planes() {
         let folder = tempfile::tempdir().unwrap();
         let pictures = pictures(folder.path());
-        packing(folder.path(), &pictures, OnBadFrame::Fail).write(&folder.path().join("partial"), folder.path(), |_| Ok(())).unwrap();
+        packing(folder.path(), &pictures, OnBadFrame::Fail)
+            .write(&folder.path().join("partial"), folder.path(), |_| Ok(()))
+            .unwrap();
         let pack = Pack::open(folder.path()).unwrap();
         assert_eq!(pack.row(1)[..12], [200; 12]);
         assert_eq!(pack.row(1)[12..], [[1; 12], [2; 12]].concat());
@@ -242,9 +278,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pictures = pictures(folder.path());
         std::fs::write(folder.path().join(&pictures[0]), "").unwrap();
-        let write =
-            |on_bad_frame| packing(folder.path(), &pictures, on_bad_frame).write(&folder.path().join("partial"), folder.path(), |_| Ok(()));
-        assert!(write(OnBadFrame::Fail).unwrap_err().to_string().contains("10.png: the picture is an empty file"));
+        let write = |on_bad_frame| {
+            packing(folder.path(), &pictures, on_bad_frame).write(
+                &folder.path().join("partial"),
+                folder.path(),
+                |_| Ok(()),
+            )
+        };
+        assert!(
+            write(OnBadFrame::Fail)
+                .unwrap_err()
+                .to_string()
+                .contains("10.png: the picture is an empty file")
+        );
         let manifest = write(OnBadFrame::Skip).unwrap();
         assert_eq!(manifest.skipped.len(), 1);
         let pack = Pack::open(folder.path()).unwrap();
@@ -261,13 +307,18 @@ mod tests {
         std::fs::create_dir(&partial).unwrap();
         std::fs::write(partial.join(PIXELS_FILE), vec![77; 2 * 36]).unwrap();
         let manifest = Manifest { format: FORMAT, count: 2, height: 3, width: 4, skipped: vec![] };
-        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: manifest.clone(), done: 1 }).unwrap();
+        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: manifest.clone(), done: 1 })
+            .unwrap();
         packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
         let pack = Pack::open(folder.path()).unwrap();
         assert_eq!((pack.row(0)[0], pack.row(1)[0]), (77, 200));
 
         std::fs::write(partial.join(PIXELS_FILE), vec![77; 2 * 36]).unwrap();
-        write_json(&partial.join(PROGRESS_FILE), &Progress { manifest: Manifest { width: 5, ..manifest }, done: 1 }).unwrap();
+        write_json(
+            &partial.join(PROGRESS_FILE),
+            &Progress { manifest: Manifest { width: 5, ..manifest }, done: 1 },
+        )
+        .unwrap();
         packing.write(&partial, folder.path(), |_| Ok(())).unwrap();
         assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
     }

@@ -39,8 +39,9 @@ impl Pattern {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (inside, behind) =
-                after.split_once('}').ok_or_else(|| Error::usage(format!("the pattern `{}` has a `{{` without `}}`", shortened(text))))?;
+            let (inside, behind) = after.split_once('}').ok_or_else(|| {
+                Error::usage(format!("the pattern `{}` has a `{{` without `}}`", shortened(text)))
+            })?;
             parts.push(Part::Text(before.to_string()));
             parts.push(parse_number(inside, text)?);
             rest = behind;
@@ -119,14 +120,22 @@ fn parse_number(inside: &str, text: &str) -> Result<Part> {
         "sequence" => Field::Sequence,
         "frame" => Field::Frame,
         _ => {
-            return Err(Error::usage(format!("the pattern `{}` has `{{{}}}`", shortened(text), shortened(name)))
-                .hint("a pattern may name {sequence} and {frame}, with a width as in {frame:06}"));
+            return Err(Error::usage(format!(
+                "the pattern `{}` has `{{{}}}`",
+                shortened(text),
+                shortened(name)
+            ))
+            .hint("a pattern may name {sequence} and {frame}, with a width as in {frame:06}"));
         }
     };
     let is_width = |width: &usize| *width <= MAXIMUM_WIDTH;
     let width = width.parse().ok().filter(is_width).ok_or_else(|| {
-        Error::usage(format!("the pattern `{}` has the width `{}`", shortened(text), shortened(width)))
-            .hint(format!("a width is a number up to {MAXIMUM_WIDTH}, as in {{frame:06}}"))
+        Error::usage(format!(
+            "the pattern `{}` has the width `{}`",
+            shortened(text),
+            shortened(width)
+        ))
+        .hint(format!("a width is a number up to {MAXIMUM_WIDTH}, as in {{frame:06}}"))
     })?;
     Ok(Part::Number { field, width })
 }
@@ -177,8 +186,13 @@ mod tests {
         assert_eq!(numbers("v{sequence}_{frame}.xml", "v01_002075.xml"), both(1, 2075));
         assert_eq!(numbers("{sequence:02}{frame:04}", "120034"), both(12, 34));
         assert_eq!(numbers("{sequence}/{sequence}_{frame}", "3/3_4"), both(3, 4));
-        assert_eq!(numbers("{frame}.xml", "7.xml"), Some(Numbers { sequence: None, frame: Some(7) }));
-        for text in ["", "v1_.xml", "v1_2.xml.bak", "w1_2.xml", "v1_99999999999.xml", "v+1_2.xml", "v1_2"] {
+        assert_eq!(
+            numbers("{frame}.xml", "7.xml"),
+            Some(Numbers { sequence: None, frame: Some(7) })
+        );
+        for text in
+            ["", "v1_.xml", "v1_2.xml.bak", "w1_2.xml", "v1_99999999999.xml", "v+1_2.xml", "v1_2"]
+        {
             assert_eq!(numbers("v{sequence}_{frame}.xml", text), None, "{text}");
         }
         assert_eq!(numbers("{sequence}/{sequence}_{frame}", "3/5_4"), None);

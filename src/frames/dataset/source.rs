@@ -42,7 +42,12 @@ impl SourceLayout {
         DataFolder {
             root,
             sequences: self.sequences(),
-            undecided: self.train.iter().filter(|sequence| self.validation.contains(sequence)).copied().collect(),
+            undecided: self
+                .train
+                .iter()
+                .filter(|sequence| self.validation.contains(sequence))
+                .copied()
+                .collect(),
             frames: &self.frames,
             labels: &self.labels,
             boxes: &self.boxes,
@@ -63,9 +68,11 @@ impl SourceLayout {
         let folder = self.folder(root);
         let mut files = self.layout.adapter().label_files(&folder)?;
         for &sequence in &folder.sequences {
-            let captions = self.captions.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
+            let captions =
+                self.captions.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
             let annotations = captions.filter(|relative| is_there(&root.join(relative)));
-            for annotation in annotations.chain(first_existing(root, &self.interactions, sequence)) {
+            for annotation in annotations.chain(first_existing(root, &self.interactions, sequence))
+            {
                 list_files(root, &annotation, &mut files)?;
             }
         }
@@ -81,9 +88,10 @@ impl SourceLayout {
 /// A file that is too large is refused before it is hashed, which would take minutes.
 fn check_size(file: &Path) -> Result<()> {
     match file.metadata() {
-        Ok(metadata) if metadata.len() > LABEL_FILE_BYTES => {
-            Err(Error::failure(format!("is larger than {LABEL_FILE_BYTES} bytes, more than a label file may have")).at_path(file))
-        }
+        Ok(metadata) if metadata.len() > LABEL_FILE_BYTES => Err(Error::failure(format!(
+            "is larger than {LABEL_FILE_BYTES} bytes, more than a label file may have"
+        ))
+        .at_path(file)),
         // Whoever reads it tells what is wrong with it.
         _ => Ok(()),
     }

@@ -40,8 +40,11 @@ fn closest_length(one: &Judged) -> usize {
 
 /// Runs that some reference has as often.
 fn clipped(one: &Judged, order: usize) -> usize {
-    let references: Vec<_> = one.references.iter().map(|reference| counts(reference, order)).collect();
-    let most = |run: &[String]| references.iter().map(|counts| counts.get(run).copied().unwrap_or(0)).max().unwrap_or(0);
+    let references: Vec<_> =
+        one.references.iter().map(|reference| counts(reference, order)).collect();
+    let most = |run: &[String]| {
+        references.iter().map(|counts| counts.get(run).copied().unwrap_or(0)).max().unwrap_or(0)
+    };
     counts(&one.candidate, order).into_iter().map(|(run, count)| count.min(most(run))).sum()
 }
 
@@ -53,7 +56,10 @@ mod tests {
     /// By hand: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, no run of four; one word shorter than the reference.
     #[test]
     fn precisions_are_clipped_and_short_candidates_pay() {
-        let judged = Judged { candidate: tokenize("a hook is it"), references: vec![tokenize("a hook is cutting tissue")] };
+        let judged = Judged {
+            candidate: tokenize("a hook is it"),
+            references: vec![tokenize("a hook is cutting tissue")],
+        };
         let brevity = (1.0 - 5.0 / 4.0f64).exp();
         let found = bleu(&[judged]);
         for (found, product) in found

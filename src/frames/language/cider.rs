@@ -32,8 +32,10 @@ impl Cider {
     pub fn new(references: &[Vec<Vec<String>>]) -> Self {
         let mut frames_with: HashMap<Vec<String>, usize> = HashMap::new();
         for of_frame in references {
-            let runs: HashSet<&[String]> =
-                of_frame.iter().flat_map(|reference| (1..=LONGEST).flat_map(move |order| reference.windows(order))).collect();
+            let runs: HashSet<&[String]> = of_frame
+                .iter()
+                .flat_map(|reference| (1..=LONGEST).flat_map(move |order| reference.windows(order)))
+                .collect();
             runs.into_iter().for_each(|run| *frames_with.entry(run.to_vec()).or_default() += 1);
         }
         Cider { frames_with, log_frames: (references.len().max(1) as f64).ln() }
@@ -42,18 +44,33 @@ impl Cider {
     /// The mean over the references of the candidate's similarity to each.
     pub fn score(&self, candidate: &[String], references: &[Vec<String>]) -> f64 {
         let candidate = self.weighted(candidate);
-        let total: f64 = references.iter().map(|reference| similarity(&candidate, &self.weighted(reference))).sum();
+        let total: f64 = references
+            .iter()
+            .map(|reference| similarity(&candidate, &self.weighted(reference)))
+            .sum();
         SCALE * total / references.len().max(1) as f64
     }
 
     fn weighted<'a>(&self, words: &'a [String]) -> Weighted<'a> {
-        let rareness = |run: &[String]| self.log_frames - (self.frames_with.get(run).copied().unwrap_or(0).max(1) as f64).ln();
-        let of_order = |order: usize| -> BTreeMap<&'a [String], f64> {
-            counts(words, order).into_iter().map(|(run, count)| (run, count as f64 * rareness(run))).collect()
+        let rareness = |run: &[String]| {
+            self.log_frames - (self.frames_with.get(run).copied().unwrap_or(0).max(1) as f64).ln()
         };
-        let runs: [BTreeMap<&[String], f64>; LONGEST] = std::array::from_fn(|place| of_order(place + 1));
-        let norm = |runs: &BTreeMap<&[String], f64>| runs.values().map(|weight| weight * weight).sum::<f64>().sqrt();
-        Weighted { norms: std::array::from_fn(|place| norm(&runs[place])), runs, length: words.len().saturating_sub(1) as f64 }
+        let of_order = |order: usize| -> BTreeMap<&'a [String], f64> {
+            counts(words, order)
+                .into_iter()
+                .map(|(run, count)| (run, count as f64 * rareness(run)))
+                .collect()
+        };
+        let runs: [BTreeMap<&[String], f64>; LONGEST] =
+            std::array::from_fn(|place| of_order(place + 1));
+        let norm = |runs: &BTreeMap<&[String], f64>| {
+            runs.values().map(|weight| weight * weight).sum::<f64>().sqrt()
+        };
+        Weighted {
+            norms: std::array::from_fn(|place| norm(&runs[place])),
+            runs,
+            length: words.len().saturating_sub(1) as f64,
+        }
     }
 }
 
@@ -67,7 +84,8 @@ fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
             weight.min(other) * other
         };
         // From 0, for the sum of nothing is -0.
-        let product: f64 = candidate.runs[order].iter().map(clipped).fold(0.0, |sum, part| sum + part);
+        let product: f64 =
+            candidate.runs[order].iter().map(clipped).fold(0.0, |sum, part| sum + part);
         let norms = candidate.norms[order] * reference.norms[order];
         if norms > 0.0 { product / norms * penalty } else { product * penalty }
     };
@@ -76,9 +94,11 @@ fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
 
 /// The mean over captions, runs weighted by the references that are scored against.
 pub fn cider(judged: &[Judged]) -> f64 {
-    let references: Vec<Vec<Vec<String>>> = judged.iter().map(|one| one.references.clone()).collect();
+    let references: Vec<Vec<Vec<String>>> =
+        judged.iter().map(|one| one.references.clone()).collect();
     let cider = Cider::new(&references);
-    judged.iter().map(|one| cider.score(&one.candidate, &one.references)).sum::<f64>() / judged.len().max(1) as f64
+    judged.iter().map(|one| cider.score(&one.candidate, &one.references)).sum::<f64>()
+        / judged.len().max(1) as f64
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ const FUNCTION_WORDS: &str = "a about after all also an and any are as at back b
     still such take than that the their them then there these they this those through time to two under up us very was way we well \
     were what when where which while who will with work would year years you your 's n't";
 
-static IS_FUNCTION_WORD: LazyLock<HashSet<&str>> = LazyLock::new(|| FUNCTION_WORDS.split_whitespace().collect());
+static IS_FUNCTION_WORD: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| FUNCTION_WORDS.split_whitespace().collect());
 
 fn weight(word: &str) -> f64 {
     if IS_FUNCTION_WORD.contains(word) { 1.0 - DELTA } else { DELTA }
@@ -63,7 +64,9 @@ impl Statistics {
             statistics.candidate_matched += worth * weight(word);
             statistics.reference_matched += worth * weight(&reference[*place]);
         }
-        let is_whole = statistics.matches == candidate.len() && statistics.matches == reference.len() && statistics.chunks == 1;
+        let is_whole = statistics.matches == candidate.len()
+            && statistics.matches == reference.len()
+            && statistics.chunks == 1;
         // Said whole and in order: nothing is in pieces.
         if is_whole {
             statistics.chunks = 0;
@@ -96,7 +99,8 @@ impl Statistics {
 
 /// Against the reference with the highest score.
 fn best(judged: &Judged) -> Statistics {
-    let all = judged.references.iter().map(|reference| Statistics::of(&judged.candidate, reference));
+    let all =
+        judged.references.iter().map(|reference| Statistics::of(&judged.candidate, reference));
     all.max_by(|a, b| a.score().total_cmp(&b.score())).unwrap_or_default()
 }
 
@@ -111,7 +115,10 @@ mod tests {
     use super::*;
 
     fn judged(candidate: &str, references: &[&str]) -> Judged {
-        Judged { candidate: tokenize(candidate), references: references.iter().map(|reference| tokenize(reference)).collect() }
+        Judged {
+            candidate: tokenize(candidate),
+            references: references.iter().map(|reference| tokenize(reference)).collect(),
+        }
     }
 
     /// By hand: "a" and "is" weigh 1/4, "hook", "cuts", "cutting" and "tissue" 3/4; "cuts" matches "cutting" by its stem.

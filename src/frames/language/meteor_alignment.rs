@@ -39,7 +39,10 @@ impl Partial {
         let mut longer = self.clone();
         let place = self.partners.len();
         if let Some((reference, kind)) = partner {
-            let goes_on = self.partners.last().is_some_and(|last| last.is_some_and(|(before, _)| before + 1 == reference));
+            let goes_on = self
+                .partners
+                .last()
+                .is_some_and(|last| last.is_some_and(|(before, _)| before + 1 == reference));
             longer.chunks += usize::from(!goes_on);
             longer.matches += 1;
             longer.exact += usize::from(kind == Match::Exact);
@@ -53,7 +56,9 @@ impl Partial {
 
 pub fn align(candidate: &[String], reference: &[String]) -> Alignment {
     let stemmer = Stemmer::create(Algorithm::English);
-    let stems = |words: &[String]| -> Vec<String> { words.iter().map(|word| stemmer.stem(word).into_owned()).collect() };
+    let stems = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| stemmer.stem(word).into_owned()).collect()
+    };
     let (candidate_stems, reference_stems) = (stems(candidate), stems(reference));
     let kind = |word: usize, other: usize| {
         if candidate[word] == reference[other] {
@@ -62,13 +67,23 @@ pub fn align(candidate: &[String], reference: &[String]) -> Alignment {
             (candidate_stems[word] == reference_stems[other]).then_some(Match::Stem)
         }
     };
-    let none = Partial { partners: Vec::new(), used: vec![false; reference.len()], matches: 0, exact: 0, chunks: 0, distance: 0 };
+    let none = Partial {
+        partners: Vec::new(),
+        used: vec![false; reference.len()],
+        matches: 0,
+        exact: 0,
+        chunks: 0,
+        distance: 0,
+    };
     let mut beam = vec![none];
     for word in 0..candidate.len() {
         let mut longer: Vec<Partial> = Vec::new();
         for partial in &beam {
             let free = (0..reference.len()).filter(|&other| !partial.used[other]);
-            longer.extend(free.filter_map(|other| Some((other, kind(word, other)?))).map(|partner| partial.with(Some(partner))));
+            longer.extend(
+                free.filter_map(|other| Some((other, kind(word, other)?)))
+                    .map(|partner| partial.with(Some(partner))),
+            );
             longer.push(partial.with(None));
         }
         longer.sort_by_key(Partial::rank);
@@ -99,7 +114,10 @@ mod tests {
 
     fn partners(candidate: &str, reference: &str) -> (Vec<Option<usize>>, usize) {
         let alignment = align(&tokenize(candidate), &tokenize(reference));
-        (alignment.iter().map(|partner| partner.map(|(reference, _)| reference)).collect(), chunks(&alignment))
+        (
+            alignment.iter().map(|partner| partner.map(|(reference, _)| reference)).collect(),
+            chunks(&alignment),
+        )
     }
 
     #[test]

@@ -45,9 +45,15 @@ mod tests {
     /// By hand: "a hook tissue" is common to both: precision 3/4, recall 3/5.
     #[test]
     fn words_count_in_their_order() {
-        let judged = Judged { candidate: tokenize("a hook near tissue"), references: vec![tokenize("a hook is cutting tissue")] };
+        let judged = Judged {
+            candidate: tokenize("a hook near tissue"),
+            references: vec![tokenize("a hook is cutting tissue")],
+        };
         let (precision, recall) = (0.75, 0.6);
-        assert!((rouge_l(&[judged]) - 2.44 * precision * recall / (recall + 1.44 * precision)).abs() < 1e-12);
+        assert!(
+            (rouge_l(&[judged]) - 2.44 * precision * recall / (recall + 1.44 * precision)).abs()
+                < 1e-12
+        );
     }
 
     #[test]

@@ -22,7 +22,12 @@ pub struct CaptionScores {
 
 /// All zeros for no frame at all.
 pub fn score(judged: &[Judged]) -> CaptionScores {
-    CaptionScores { bleu: bleu::bleu(judged), meteor: meteor::meteor(judged), rouge_l: rouge::rouge_l(judged), cider: cider::cider(judged) }
+    CaptionScores {
+        bleu: bleu::bleu(judged),
+        meteor: meteor::meteor(judged),
+        rouge_l: rouge::rouge_l(judged),
+        cider: cider::cider(judged),
+    }
 }
 
 #[cfg(test)]
@@ -33,7 +38,10 @@ mod tests {
 
     #[test]
     fn no_frames_score_zero() {
-        assert_eq!(score(&[]), CaptionScores { bleu: [0.0; 4], meteor: 0.0, rouge_l: 0.0, cider: 0.0 });
+        assert_eq!(
+            score(&[]),
+            CaptionScores { bleu: [0.0; 4], meteor: 0.0, rouge_l: 0.0, cider: 0.0 }
+        );
     }
 
     proptest! {

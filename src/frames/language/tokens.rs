@@ -6,7 +6,9 @@ const CLITICS: [&str; 7] = ["n't", "'s", "'re", "'ve", "'ll", "'d", "'m"];
 /// Lower-case words. A hyphen or a point inside a word stays (`3.5`, `non-surgical`); all other punctuation parts words and is gone.
 pub fn tokenize(caption: &str) -> Vec<String> {
     let lower = caption.to_lowercase().replace(['\u{2019}', '`'], "'");
-    let parted = |letter: char| letter.is_whitespace() || !(letter.is_alphanumeric() || "'-.&%$/+_".contains(letter));
+    let parted = |letter: char| {
+        letter.is_whitespace() || !(letter.is_alphanumeric() || "'-.&%$/+_".contains(letter))
+    };
     lower.split(parted).map(bare).filter(|word| !word.is_empty()).flat_map(without_clitic).collect()
 }
 
@@ -35,8 +37,14 @@ mod tests {
 
     #[test]
     fn words_are_lower_case_and_punctuation_is_gone() {
-        assert_eq!(words("A Bipolar forcep, and (two) suction... are idle!"), "a bipolar forcep and two suction are idle");
-        assert_eq!(words("a 3.5 mm non-surgical \"hook\" - here"), "a 3.5 mm non-surgical hook here");
+        assert_eq!(
+            words("A Bipolar forcep, and (two) suction... are idle!"),
+            "a bipolar forcep and two suction are idle"
+        );
+        assert_eq!(
+            words("a 3.5 mm non-surgical \"hook\" - here"),
+            "a 3.5 mm non-surgical hook here"
+        );
         assert_eq!(words("  "), "");
     }
 

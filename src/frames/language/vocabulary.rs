@@ -27,7 +27,8 @@ impl TryFrom<Vec<String>> for Vocabulary {
 
     /// All words by number, the special tokens first.
     fn try_from(words: Vec<String>) -> Result<Self, String> {
-        let starts_right = words.len() >= SPECIAL.len() && words.iter().zip(SPECIAL).all(|(word, special)| word == special);
+        let starts_right = words.len() >= SPECIAL.len()
+            && words.iter().zip(SPECIAL).all(|(word, special)| word == special);
         if !starts_right {
             return Err(format!("a vocabulary starts with {}", SPECIAL.join(", ")));
         }
@@ -43,19 +44,25 @@ impl From<Vocabulary> for Vec<String> {
 
 impl Vocabulary {
     fn numbered(words: Vec<String>) -> Self {
-        let numbers = words.iter().enumerate().map(|(number, word)| (word.clone(), number)).collect();
+        let numbers =
+            words.iter().enumerate().map(|(number, word)| (word.clone(), number)).collect();
         Vocabulary { words, numbers }
     }
 
     /// Words that occur at least so often, the most frequent first, of equals by the alphabet.
-    pub fn of<'a>(captions: impl IntoIterator<Item = &'a [String]>, minimum_frequency: usize) -> Self {
+    pub fn of<'a>(
+        captions: impl IntoIterator<Item = &'a [String]>,
+        minimum_frequency: usize,
+    ) -> Self {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for word in captions.into_iter().flatten() {
             *counts.entry(word).or_default() += 1;
         }
-        let mut frequent: Vec<(&str, usize)> = counts.into_iter().filter(|(_, count)| *count >= minimum_frequency).collect();
+        let mut frequent: Vec<(&str, usize)> =
+            counts.into_iter().filter(|(_, count)| *count >= minimum_frequency).collect();
         frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        let words = frequent.into_iter().map(|(word, _)| word).filter(|word| !SPECIAL.contains(word));
+        let words =
+            frequent.into_iter().map(|(word, _)| word).filter(|word| !SPECIAL.contains(word));
         Vocabulary::numbered(SPECIAL.into_iter().chain(words).map(String::from).collect::<Vec<_>>())
     }
 
@@ -76,7 +83,10 @@ impl Vocabulary {
 
     /// The words up to END; of the special tokens none.
     pub fn decode(&self, numbers: &[usize]) -> Vec<String> {
-        let words = numbers.iter().take_while(|&&number| number != END).filter(|&&number| number >= SPECIAL.len());
+        let words = numbers
+            .iter()
+            .take_while(|&&number| number != END)
+            .filter(|&&number| number >= SPECIAL.len());
         words.filter_map(|&number| self.words.get(number).cloned()).collect()
     }
 }
@@ -94,16 +104,29 @@ mod tests {
     #[test]
     fn frequent_words_come_first_and_rare_ones_are_unknown() {
         let words: Vec<String> = vocabulary(2).into();
-        assert_eq!(words, ["<padding>", "<unknown>", "<start>", "<end>", "a", "hook", "idle", "is"]);
-        assert_eq!(vocabulary(2).encode(&tokenize("a suction cuts")), [START, 4, UNKNOWN, UNKNOWN, END]);
+        assert_eq!(
+            words,
+            ["<padding>", "<unknown>", "<start>", "<end>", "a", "hook", "idle", "is"]
+        );
+        assert_eq!(
+            vocabulary(2).encode(&tokenize("a suction cuts")),
+            [START, 4, UNKNOWN, UNKNOWN, END]
+        );
     }
 
     #[test]
     fn a_vocabulary_without_the_special_tokens_is_not_read() {
-        let wrong: [&[&str]; 3] = [&[], &["a", "hook", "is", "idle", "here"], &["<padding>", "<unknown>", "<start>"]];
+        let wrong: [&[&str]; 3] =
+            [&[], &["a", "hook", "is", "idle", "here"], &["<padding>", "<unknown>", "<start>"]];
         for words in wrong {
             let text = serde_json::to_string(words).unwrap();
-            assert!(serde_json::from_str::<Vocabulary>(&text).unwrap_err().to_string().contains("<padding>, <unknown>"), "{text}");
+            assert!(
+                serde_json::from_str::<Vocabulary>(&text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("<padding>, <unknown>"),
+                "{text}"
+            );
         }
     }
 

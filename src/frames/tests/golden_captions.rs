@@ -28,7 +28,9 @@ struct Captions {
 
 #[test]
 fn scores_are_those_of_the_caption_tools() {
-    let golden: Golden = serde_json::from_slice(&std::fs::read(golden_folder().join("metrics.json")).unwrap()).unwrap();
+    let golden: Golden =
+        serde_json::from_slice(&std::fs::read(golden_folder().join("metrics.json")).unwrap())
+            .unwrap();
     let golden = golden.captions;
     let judge = |place: usize| {
         let of = |captions: &BTreeMap<String, String>| tokenize(&captions[&place.to_string()]);
@@ -36,12 +38,22 @@ fn scores_are_those_of_the_caption_tools() {
     };
     let judged: Vec<Judged> = (0..golden.references.len()).map(judge).collect();
     let found = score(&judged);
-    for (found, expected) in found.bleu.iter().zip(golden.bleu).chain([(&found.rouge_l, golden.rouge_l), (&found.cider, golden.cider)]) {
+    for (found, expected) in found
+        .bleu
+        .iter()
+        .zip(golden.bleu)
+        .chain([(&found.rouge_l, golden.rouge_l), (&found.cider, golden.cider)])
+    {
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
     for (judged, expected) in judged.iter().zip(&golden.meteor_1_5_per_caption) {
         let found = meteor(std::slice::from_ref(judged));
         assert!((found - expected).abs() < 2e-3, "{judged:?}: {found} {expected}");
     }
-    assert!((found.meteor - golden.meteor_1_5).abs() < 2e-3, "{} {}", found.meteor, golden.meteor_1_5);
+    assert!(
+        (found.meteor - golden.meteor_1_5).abs() < 2e-3,
+        "{} {}",
+        found.meteor,
+        golden.meteor_1_5
+    );
 }

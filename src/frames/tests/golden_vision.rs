@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use surgcam_frames::vision::average_precision::{detection_average_precision, label_average_precision, mean};
+use surgcam_frames::vision::average_precision::{
+    detection_average_precision, label_average_precision, mean,
+};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::localization_metrics::{FrameBoxes, ScoredClasses, frame_ious};
@@ -42,7 +44,8 @@ fn for_each_frame(check: impl Fn(&Path, &Value, &Value, &SafeTensors)) {
 
 fn heat_map(tensors: &SafeTensors, name: &str) -> HeatMap {
     let tensor = tensors.tensor(name).unwrap();
-    let values = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values =
+        tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     HeatMap { height: tensor.shape()[0], width: tensor.shape()[1], values }
 }
 
@@ -55,10 +58,19 @@ fn resized_pictures_are_pillows() {
         let mut planes = vec![0; 3 * (height * width) as usize];
         picture::to_planes(&resize(&decoded, height, width), &mut planes);
         let wanted = tensors.tensor(&format!("{name}/resized_u8")).unwrap();
-        let differences: Vec<u8> =
-            planes.iter().zip(wanted.data()).map(|(a, b)| a.abs_diff(*b)).filter(|&difference| difference > 0).collect();
+        let differences: Vec<u8> = planes
+            .iter()
+            .zip(wanted.data())
+            .map(|(a, b)| a.abs_diff(*b))
+            .filter(|&difference| difference > 0)
+            .collect();
         assert!(differences.iter().all(|&difference| difference == 1));
-        assert!(differences.len() * 1000 <= planes.len(), "{} of {} values differ", differences.len(), planes.len());
+        assert!(
+            differences.len() * 1000 <= planes.len(),
+            "{} of {} values differ",
+            differences.len(),
+            planes.len()
+        );
     });
 }
 
@@ -68,9 +80,12 @@ fn a_jpeg_with_colours_at_half_the_size_is_nearly_pillows() {
     let folder = folders()[0].join("jpeg");
     let found = resize(&picture::read(&folder.join("frame.jpg")).unwrap(), 128, 160);
     let wanted = picture::read(&folder.join("resized.png")).unwrap();
-    let differences: Vec<u8> = found.as_raw().iter().zip(wanted.as_raw()).map(|(a, b)| a.abs_diff(*b)).collect();
-    let near = differences.iter().filter(|&&difference| difference <= 1).count() as f64 / differences.len() as f64;
-    let equal = differences.iter().filter(|&&difference| difference == 0).count() as f64 / differences.len() as f64;
+    let differences: Vec<u8> =
+        found.as_raw().iter().zip(wanted.as_raw()).map(|(a, b)| a.abs_diff(*b)).collect();
+    let near = differences.iter().filter(|&&difference| difference <= 1).count() as f64
+        / differences.len() as f64;
+    let equal = differences.iter().filter(|&&difference| difference == 0).count() as f64
+        / differences.len() as f64;
     println!("equal {equal:.4}, within one {near:.4}, largest {:?}", differences.iter().max());
     assert!(near > 0.99 && differences.iter().all(|&difference| difference <= 4), "{near}");
 }
@@ -82,15 +97,20 @@ fn boxes_and_confidences_of_the_expected_heat_maps() {
         for (threshold, classes) in frame["boxes"].as_object().unwrap() {
             for (class, wanted) in classes.as_object().unwrap() {
                 let heat = heat_map(tensors, &format!("{name}/cam_input_size/{class}"));
-                let rule = BoxRule { roi_threshold: threshold.parse().unwrap(), minimum_area: RULE_AREA };
+                let rule =
+                    BoxRule { roi_threshold: threshold.parse().unwrap(), minimum_area: RULE_AREA };
                 let found = boxes(&heat, rule);
                 let confidences: Vec<f64> = read(&frame["confidence"][threshold][class]);
-                let mut wanted: Vec<(Box2, f64)> = read::<Vec<Box2>>(wanted).into_iter().zip(confidences).collect();
+                let mut wanted: Vec<(Box2, f64)> =
+                    read::<Vec<Box2>>(wanted).into_iter().zip(confidences).collect();
                 wanted.sort_by_key(|(bounds, _)| *bounds);
                 assert_eq!(found.len(), wanted.len(), "{name} {threshold} {class}");
                 for (found, (bounds, confidence)) in found.iter().zip(wanted) {
                     assert_eq!(found.bounds, bounds, "{name} {threshold} {class}");
-                    assert!((f64::from(found.confidence) - confidence).abs() < 1e-6, "{name} {threshold} {class}");
+                    assert!(
+                        (f64::from(found.confidence) - confidence).abs() < 1e-6,
+                        "{name} {threshold} {class}"
+                    );
                 }
             }
         }
@@ -109,11 +129,16 @@ fn crops_of_the_stretched_picture() {
             let path = entry.unwrap().path();
             let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
             let parts: Vec<&str> = stem.split('_').collect();
-            let corners: Vec<i64> = parts[3].split(',').map(|corner| corner.parse().unwrap()).collect();
+            let corners: Vec<i64> =
+                parts[3].split(',').map(|corner| corner.parse().unwrap()).collect();
             let bounds = Box2::from([corners[0], corners[1], corners[2], corners[3]]);
             let planes = tensors.tensor(&format!("{}/resized_u8", parts[0])).unwrap();
             let stretched = picture::from_planes(&picture::stretched(planes.data()), height, width);
-            assert_eq!(picture::cut_out(&stretched, &bounds), picture::read(&path).unwrap(), "{stem}");
+            assert_eq!(
+                picture::cut_out(&stretched, &bounds),
+                picture::read(&path).unwrap(),
+                "{stem}"
+            );
             compared += 1;
         }
     }
@@ -121,10 +146,15 @@ fn crops_of_the_stretched_picture() {
 }
 
 /// Boxes per class of one frame at one threshold; `instruments` come first, the tissue is last.
-fn frame_boxes(expected: &Value, frame: &Value, threshold: Option<&str>) -> (FrameBoxes, ScoredClasses) {
+fn frame_boxes(
+    expected: &Value,
+    frame: &Value,
+    threshold: Option<&str>,
+) -> (FrameBoxes, ScoredClasses) {
     let count = expected["classes"].as_u64().unwrap() as usize;
     let tissue = expected["tissue_class"].as_u64().unwrap() as usize;
-    let mut boxes = FrameBoxes { predicted: vec![Vec::new(); count], truth: vec![Vec::new(); count] };
+    let mut boxes =
+        FrameBoxes { predicted: vec![Vec::new(); count], truth: vec![Vec::new(); count] };
     if let Some(threshold) = threshold {
         for (class, found) in frame["boxes"][threshold].as_object().unwrap() {
             let found: Vec<Box2> = read(found);
@@ -180,7 +210,10 @@ fn average_precision_of_labels_and_of_detections() {
         })
         .collect();
     for (found, wanted) in found.iter().zip(&wanted) {
-        assert!(found.zip(*wanted).is_some_and(|(found, wanted)| (found - wanted).abs() < 1e-9) || found == wanted);
+        assert!(
+            found.zip(*wanted).is_some_and(|(found, wanted)| (found - wanted).abs() < 1e-9)
+                || found == wanted
+        );
     }
     let map = mean(found.into_iter().flatten()).unwrap();
     assert!((map - golden["map"].as_f64().unwrap()).abs() < 1e-9);
@@ -192,11 +225,15 @@ fn average_precision_of_labels_and_of_detections() {
     let targets: Vec<usize> = read(&golden["target_class"]);
     for (class, wanted) in golden["ap"].as_object().unwrap() {
         let class: usize = class.parse().unwrap();
-        let own = || predicted.iter().enumerate().filter(|(_, of)| **of == class).map(|(index, _)| index);
+        let own =
+            || predicted.iter().enumerate().filter(|(_, of)| **of == class).map(|(index, _)| index);
         let confidence: Vec<f64> = own().map(|index| confidence[index]).collect();
         let correct: Vec<bool> = own().map(|index| correct[index] == 1.0).collect();
         let count = targets.iter().filter(|&&of| of == class).count();
         let found = detection_average_precision(&confidence, &correct, count).unwrap();
-        assert!((found - wanted.as_f64().unwrap()).abs() < 1e-9, "class {class}: {found} for {wanted}");
+        assert!(
+            (found - wanted.as_f64().unwrap()).abs() < 1e-9,
+            "class {class}: {found} for {wanted}"
+        );
     }
 }

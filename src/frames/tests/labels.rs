@@ -29,15 +29,21 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 const IMAGES: &str = "images/v{sequence:02}_{frame:06}.png";
 
 /// What VOC, COCO and YOLO say of the three frames.
-static OBJECTS: [&[(&str, [i64; 4])]; 3] =
-    [&[("grasper", [1, 2, 30, 40])], &[("hook", [5, 5, 9, 9])], &[("grasper", [10, 10, 20, 20]), ("hook", [0, 0, 79, 63])]];
+static OBJECTS: [&[(&str, [i64; 4])]; 3] = [
+    &[("grasper", [1, 2, 30, 40])],
+    &[("hook", [5, 5, 9, 9])],
+    &[("grasper", [10, 10, 20, 20]), ("hook", [0, 0, 79, 63])],
+];
 
 /// Where the usual adapters look for files.
 fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
     let (frames, labels, boxes, step) = match layout {
         Layout::EndoVis18 => (
             "seq_{sequence}/left_frames/frame{frame:03}.png",
-            ["annotation_tool/train_dataset/seq_{sequence}.txt", "annotation_tool/test_dataset/seq_{sequence}.txt"],
+            [
+                "annotation_tool/train_dataset/seq_{sequence}.txt",
+                "annotation_tool/test_dataset/seq_{sequence}.txt",
+            ],
             ["gt_bbox/seq_{sequence}.txt", "seq_{sequence}/xml"],
             1,
         ),
@@ -48,9 +54,16 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
             25,
         ),
         Layout::Table => ("", ["frames.csv", "frames.tsv"], ["boxes.csv", "boxes.tsv"], 1),
-        Layout::Voc => (IMAGES, ["Annotations/v{sequence:02}_{frame:06}.xml", "xml/{frame}.xml"], ["none"; 2], 1),
+        Layout::Voc => (
+            IMAGES,
+            ["Annotations/v{sequence:02}_{frame:06}.xml", "xml/{frame}.xml"],
+            ["none"; 2],
+            1,
+        ),
         Layout::Coco => (IMAGES, ["instances.json", "instances_val.json"], ["none"; 2], 1),
-        Layout::Yolo => (IMAGES, ["labels/v{sequence:02}_{frame:06}.txt", "txt/{frame}.txt"], ["none"; 2], 1),
+        Layout::Yolo => {
+            (IMAGES, ["labels/v{sequence:02}_{frame:06}.txt", "txt/{frame}.txt"], ["none"; 2], 1)
+        }
     };
     SourceLayout {
         layout,
@@ -67,9 +80,27 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
 
 /// Each tool's name is a class, but for the tissue's other name.
 fn classes() -> ClassMap {
-    let tools = ["bipolar forceps", "prograsp forceps", "large needle driver", "monopolar curved scissors", "ultrasound probe"];
-    let more = ["suction", "clip applier", "stapler", "grasper", "bipolar", "hook", "scissors", "clipper", "irrigator", "specimenbag"];
-    let space: Vec<String> = tools.iter().chain(&more).chain(&["tissue"]).map(|class| class.to_string()).collect();
+    let tools = [
+        "bipolar forceps",
+        "prograsp forceps",
+        "large needle driver",
+        "monopolar curved scissors",
+        "ultrasound probe",
+    ];
+    let more = [
+        "suction",
+        "clip applier",
+        "stapler",
+        "grasper",
+        "bipolar",
+        "hook",
+        "scissors",
+        "clipper",
+        "irrigator",
+        "specimenbag",
+    ];
+    let space: Vec<String> =
+        tools.iter().chain(&more).chain(&["tissue"]).map(|class| class.to_string()).collect();
     let names = space.iter().map(|class| (normalized(class), class.clone()));
     let names = names.chain([("kidney".to_string(), "tissue".to_string())]).collect();
     ClassMap { space: LabelSpace { classes: space }, names }
@@ -86,13 +117,21 @@ impl Data {
         let data = Data { folder: tempfile::tempdir().unwrap(), layout };
         match layout {
             Layout::EndoVis18 => (0..3).for_each(|frame| {
-                write_endovis18(data.folder.path(), &[(2, frame, picture(frame), "1 0 0 0 0 1 0 0")]);
+                write_endovis18(
+                    data.folder.path(),
+                    &[(2, frame, picture(frame), "1 0 0 0 0 1 0 0")],
+                );
             }),
             Layout::Cholec80 => {
-                data.write("tool_annotations/video02-tool.txt", "Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n50\t1\t1\n");
+                data.write(
+                    "tool_annotations/video02-tool.txt",
+                    "Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n50\t1\t1\n",
+                );
                 let frames = data.folder.path().join("frames/video02");
                 std::fs::create_dir_all(&frames).unwrap();
-                (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame:06}.png"))).unwrap());
+                (0..3).for_each(|frame| {
+                    picture(frame).save(frames.join(format!("{frame:06}.png"))).unwrap()
+                });
             }
             Layout::Table => {
                 data.write(
@@ -101,12 +140,17 @@ impl Data {
                 );
                 let frames = data.folder.path().join("v");
                 std::fs::create_dir_all(&frames).unwrap();
-                (0..3).for_each(|frame| picture(frame).save(frames.join(format!("{frame}.png"))).unwrap());
+                (0..3).for_each(|frame| {
+                    picture(frame).save(frames.join(format!("{frame}.png"))).unwrap()
+                });
             }
             Layout::Voc => {
                 data.write_images();
                 for (frame, objects) in OBJECTS.iter().enumerate() {
-                    data.write(&format!("Annotations/v02_{frame:06}.xml"), voc::annotation(objects));
+                    data.write(
+                        &format!("Annotations/v02_{frame:06}.xml"),
+                        voc::annotation(objects),
+                    );
                 }
             }
             Layout::Coco => {
@@ -127,7 +171,9 @@ impl Data {
     fn write_images(&self) {
         let images = self.folder.path().join("images");
         std::fs::create_dir_all(&images).unwrap();
-        (0..3).for_each(|frame| picture(frame).save(images.join(format!("v02_{frame:06}.png"))).unwrap());
+        (0..3).for_each(|frame| {
+            picture(frame).save(images.join(format!("v02_{frame:06}.png"))).unwrap()
+        });
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -155,7 +201,9 @@ fn box_line(frame: u32, first: &str) -> String {
 fn object(name: &str, corners: [&str; 4]) -> String {
     let [x1, y1, x2, y2] = corners;
     let bounds = format!("<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>");
-    format!("<objects><name>{name}</name><interaction>Idle</interaction><bndbox>{bounds}</bndbox></objects>\n")
+    format!(
+        "<objects><name>{name}</name><interaction>Idle</interaction><bndbox>{bounds}</bndbox></objects>\n"
+    )
 }
 
 const BAD_BOXES: [(&str, &str); 5] = [
@@ -172,7 +220,10 @@ fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
         let data = Data::new(Layout::EndoVis18);
         data.write("gt_bbox/seq_2.txt", [box_line(0, "1, 2, 3, 4"), box_line(1, corners)].concat());
         let failure = data.failure();
-        assert!(failure.contains("gt_bbox/seq_2.txt:2: ") && failure.contains(problem), "{failure}");
+        assert!(
+            failure.contains("gt_bbox/seq_2.txt:2: ") && failure.contains(problem),
+            "{failure}"
+        );
         let index = data.index(OnBadFrame::Skip).unwrap();
         let names: Vec<&str> = index.frames.iter().map(|frame| frame.name.as_str()).collect();
         assert_eq!((names, index.summary.skipped.len()), (vec!["frame000", "frame002"], 1));
@@ -180,7 +231,10 @@ fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
         let data = Data::new(Layout::EndoVis18);
         let parts: Vec<&str> = corners.split(", ").collect();
         let bad = object("suction", parts.try_into().unwrap());
-        let xml = format!("<annotation>\n{}{bad}</annotation>", object("kidney", ["0", "0", "1280", "1024"]));
+        let xml = format!(
+            "<annotation>\n{}{bad}</annotation>",
+            object("kidney", ["0", "0", "1280", "1024"])
+        );
         data.write("seq_2/xml/frame001.xml", xml);
         let failure = data.failure();
         assert!(failure.contains("frame001.xml:3: ") && failure.contains(problem), "{failure}");
@@ -205,7 +259,9 @@ fn a_box_that_cannot_be_meant_is_named_by_its_line_in_every_format() {
 
         let data = Data::new(Layout::Voc);
         let parts: Vec<&str> = corners.split(", ").collect();
-        let objects = [voc::object("hook", ["5"; 4]), voc::object("grasper", parts.try_into().unwrap())].concat();
+        let objects =
+            [voc::object("hook", ["5"; 4]), voc::object("grasper", parts.try_into().unwrap())]
+                .concat();
         data.write("Annotations/v02_000001.xml", format!("<annotation>\n{objects}</annotation>"));
         let failure = data.failure();
         assert!(failure.contains("v02_000001.xml:3: ") && failure.contains(problem), "{failure}");
@@ -220,8 +276,13 @@ fn the_same_frames_in_voc_coco_and_yolo_give_the_same_index() {
     let expected = frames(Layout::Voc);
     let class = |name: &str| classes().space.index_of(name).unwrap();
     for (frame, objects) in expected.iter().zip(OBJECTS) {
-        let boxes: Vec<(usize, [i64; 4])> = objects.iter().map(|(name, corners)| (class(name), *corners)).collect();
-        let found = frame.boxes.iter().flatten().map(|labelled| (labelled.class, <[i64; 4]>::from(labelled.bounds)));
+        let boxes: Vec<(usize, [i64; 4])> =
+            objects.iter().map(|(name, corners)| (class(name), *corners)).collect();
+        let found = frame
+            .boxes
+            .iter()
+            .flatten()
+            .map(|labelled| (labelled.class, <[i64; 4]>::from(labelled.bounds)));
         assert_eq!((frame.sequence.as_str(), found.collect::<Vec<_>>()), ("video02", boxes));
         assert_eq!(frame.labels.len(), objects.len() + 1, "each tool, and the tissue");
     }
@@ -233,9 +294,15 @@ fn the_same_frames_in_voc_coco_and_yolo_give_the_same_index() {
 #[test]
 fn a_frame_whose_boxes_are_listed_twice_is_named_with_both_lines() {
     let data = Data::new(Layout::EndoVis18);
-    data.write("gt_bbox/seq_2.txt", [box_line(1, "1, 2, 3, 4"), box_line(0, "1, 2, 3, 4"), box_line(1, "1, 2, 3, 9")].concat());
+    data.write(
+        "gt_bbox/seq_2.txt",
+        [box_line(1, "1, 2, 3, 4"), box_line(0, "1, 2, 3, 4"), box_line(1, "1, 2, 3, 9")].concat(),
+    );
     let failure = data.failure();
-    assert!(failure.contains("seq_2.txt:3: the boxes of frame001 are listed twice (first at "), "{failure}");
+    assert!(
+        failure.contains("seq_2.txt:3: the boxes of frame001 are listed twice (first at "),
+        "{failure}"
+    );
     assert!(failure.contains("seq_2.txt:1)"), "{failure}");
     assert_eq!(data.index(OnBadFrame::Skip).unwrap().frames.len(), 2);
 }
@@ -243,7 +310,10 @@ fn a_frame_whose_boxes_are_listed_twice_is_named_with_both_lines() {
 #[test]
 fn a_box_that_is_listed_twice_in_a_frame_counts_once_and_is_told() {
     let data = Data::new(Layout::Cholec80);
-    data.write("boxes/video02.csv", "frame,tool,x1,y1,x2,y2\n0,hook,1,2,3,4\n0,hook,1,2,3,4\n0,hook,1,2,3,5\n");
+    data.write(
+        "boxes/video02.csv",
+        "frame,tool,x1,y1,x2,y2\n0,hook,1,2,3,4\n0,hook,1,2,3,4\n0,hook,1,2,3,5\n",
+    );
     let index = data.index(OnBadFrame::Fail).unwrap();
     assert_eq!((index.frames[0].boxes.as_ref().unwrap().len(), index.mended_boxes.len()), (2, 1));
     assert!(index.mended_boxes[0].place.ends_with("video02.csv:3"), "{:?}", index.mended_boxes);
@@ -252,7 +322,10 @@ fn a_box_that_is_listed_twice_in_a_frame_counts_once_and_is_told() {
 #[test]
 fn a_box_is_cut_at_the_edge_of_its_picture() {
     let data = Data::new(Layout::Cholec80);
-    data.write("boxes/video02.csv", "frame,tool,x1,y1,x2,y2\n0,hook,-4,0,84.9,66\n1,hook,0,0,80,64\n");
+    data.write(
+        "boxes/video02.csv",
+        "frame,tool,x1,y1,x2,y2\n0,hook,-4,0,84.9,66\n1,hook,0,0,80,64\n",
+    );
     let index = data.index(OnBadFrame::Fail).unwrap();
     let boxes = index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten());
     let bounds: Vec<[i64; 4]> = boxes.map(|labelled| labelled.bounds.into()).collect();
@@ -272,15 +345,22 @@ fn real_boxes_are_taken_as_they_are() {
     for sequence in endovis18.sequences() {
         let frames = folder.path().join(format!("seq_{sequence}/left_frames"));
         std::fs::create_dir_all(&frames).unwrap();
-        (0..300).for_each(|frame| drop(std::fs::File::create(frames.join(format!("frame{frame:03}.png"))).unwrap()));
+        (0..300).for_each(|frame| {
+            drop(std::fs::File::create(frames.join(format!("frame{frame:03}.png"))).unwrap())
+        });
     }
     let videos = real.join("m2cai16");
     let mut m2cai16 = source(Layout::Cholec80, &[1, 2, 3, 4, 5, 6], &[7]);
     m2cai16.frames = Pattern::parse("frames/video{sequence:02}/{frame:06}.jpg").unwrap();
-    for (source, root, frames, boxes) in [(endovis18, folder.path(), 2007, 6895), (m2cai16, videos.as_path(), 1873, 2783)] {
+    for (source, root, frames, boxes) in
+        [(endovis18, folder.path(), 2007, 6895), (m2cai16, videos.as_path(), 1873, 2783)]
+    {
         let index = index::build(&source, root, &classes(), OnBadFrame::Fail).unwrap();
         assert_eq!(index.frames.len(), frames);
-        assert_eq!(index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten()).count(), boxes);
+        assert_eq!(
+            index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten()).count(),
+            boxes
+        );
         assert!(index.mended_boxes.is_empty(), "{:?}", index.mended_boxes[0]);
     }
 }
@@ -323,7 +403,13 @@ fn an_index_from_elsewhere_cannot_name_a_folder_above() {
         let mut bad = frames.clone();
         bad[1].sequence = name.to_string();
         index::write_lines(&path, &bad).unwrap();
-        assert!(index::read_frames(folder.path()).unwrap_err().to_string().contains("is no name of a sequence or frame"), "{name:?}");
+        assert!(
+            index::read_frames(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("is no name of a sequence or frame"),
+            "{name:?}"
+        );
         bad[1].sequence = "seq_2".to_string();
         bad[1].name = name.to_string();
         index::write_lines(&path, &bad).unwrap();
@@ -344,7 +430,10 @@ fn fuzz(test: &str, layout: Layout, file: &str, seeds: &[String]) {
                 let [width, height] = frame.box_space.map(i64::from);
                 for labelled in frame.boxes.iter().flatten() {
                     let Box2 { x1, y1, x2, y2 } = labelled.bounds;
-                    assert!(0 <= x1 && x1 <= x2 && x2 <= width && 0 <= y1 && y1 <= y2 && y2 <= height, "{labelled:?}");
+                    assert!(
+                        0 <= x1 && x1 <= x2 && x2 <= width && 0 <= y1 && y1 <= y2 && y2 <= height,
+                        "{labelled:?}"
+                    );
                 }
             }
         }
@@ -353,27 +442,48 @@ fn fuzz(test: &str, layout: Layout, file: &str, seeds: &[String]) {
 
 #[test]
 fn fuzz_endovis18_tool_files() {
-    let seed = format!("{}000 1 0 0 0 0 1 0 0\n001 0 0 0 0 0 0 0 1\nframe002 0 1 0 0 0 0 0 0\n", common::ENDOVIS18_HEADER);
-    fuzz("fuzz_endovis18_tool_files", Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", &[seed]);
+    let seed = format!(
+        "{}000 1 0 0 0 0 1 0 0\n001 0 0 0 0 0 0 0 1\nframe002 0 1 0 0 0 0 0 0\n",
+        common::ENDOVIS18_HEADER
+    );
+    fuzz(
+        "fuzz_endovis18_tool_files",
+        Layout::EndoVis18,
+        "annotation_tool/train_dataset/seq_2.txt",
+        &[seed],
+    );
 }
 
 #[test]
 fn fuzz_endovis18_box_lines() {
-    let seed = [box_line(0, "1, 2, 300, 400"), box_line(1, "5, 193, 247, 344"), box_line(2, "-3, 0, 1290, 1024")].concat();
+    let seed = [
+        box_line(0, "1, 2, 300, 400"),
+        box_line(1, "5, 193, 247, 344"),
+        box_line(2, "-3, 0, 1290, 1024"),
+    ]
+    .concat();
     fuzz("fuzz_endovis18_box_lines", Layout::EndoVis18, "gt_bbox/seq_2.txt", &[seed]);
 }
 
 #[test]
 fn fuzz_endovis18_xml() {
-    let objects = [object("kidney", ["0", "0", "1280", "1024"]), object("suction", ["5", "5", "9.5", "9"])].concat();
+    let objects =
+        [object("kidney", ["0", "0", "1280", "1024"]), object("suction", ["5", "5", "9.5", "9"])]
+            .concat();
     let seed = format!("<annotation><caption>A suction</caption>\n{objects}</annotation>\n");
-    let header = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}");
+    let header = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}"
+    );
     fuzz("fuzz_endovis18_xml", Layout::EndoVis18, "seq_2/xml/frame001.xml", &[seed, header]);
 }
 
 #[test]
 fn fuzz_captions() {
-    let entry = |frame: u32| format!("{{\"id_path\": \"seq_2/features/frame{frame:03}_features.npy\", \"caption\": \"A  suction\"}}");
+    let entry = |frame: u32| {
+        format!(
+            "{{\"id_path\": \"seq_2/features/frame{frame:03}_features.npy\", \"caption\": \"A  suction\"}}"
+        )
+    };
     let seed = format!("[{},\n{}]", entry(0), entry(2));
     fuzz("fuzz_captions", Layout::EndoVis18, "captions.json", &[seed]);
 }
@@ -387,7 +497,12 @@ fn fuzz_interactions() {
 #[test]
 fn fuzz_cholec80_tool_files() {
     let seed = "Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n30\t0\t1\n50\t1\t1\n";
-    fuzz("fuzz_cholec80_tool_files", Layout::Cholec80, "tool_annotations/video02-tool.txt", &[seed.to_string()]);
+    fuzz(
+        "fuzz_cholec80_tool_files",
+        Layout::Cholec80,
+        "tool_annotations/video02-tool.txt",
+        &[seed.to_string()],
+    );
 }
 
 #[test]
@@ -398,8 +513,7 @@ fn fuzz_cholec80_boxes() {
 
 #[test]
 fn fuzz_table_of_names() {
-    let seed =
-        "path,group,split,frame,labels\nv/0.png,video02,train,0,hook;grasper\nv/1.png,video02,validation,1,\n./v/2.png,video02,,7,hook\n";
+    let seed = "path,group,split,frame,labels\nv/0.png,video02,train,0,hook;grasper\nv/1.png,video02,validation,1,\n./v/2.png,video02,,7,hook\n";
     fuzz("fuzz_table_of_names", Layout::Table, "frames.csv", &[seed.to_string()]);
 }
 
@@ -417,14 +531,22 @@ fn fuzz_table_of_boxes() {
 
 #[test]
 fn fuzz_voc() {
-    let seed = voc::annotation(OBJECTS[2]).replace("</annotation>", "<size><width>80</width><height>64</height></size></annotation>");
-    let header = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}");
+    let seed = voc::annotation(OBJECTS[2])
+        .replace("</annotation>", "<size><width>80</width><height>64</height></size></annotation>");
+    let header = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><!DOCTYPE x [<!ENTITY a \"&b;&b;\">]>{seed}"
+    );
     fuzz("fuzz_voc", Layout::Voc, "Annotations/v02_000001.xml", &[seed, header]);
 }
 
 #[test]
 fn fuzz_voc_image_sets() {
-    fuzz("fuzz_voc_image_sets", Layout::Voc, "ImageSets/Main/train.txt", &["v02_000000\nv02_000001 1\n\nv02_000002 -1\n".to_string()]);
+    fuzz(
+        "fuzz_voc_image_sets",
+        Layout::Voc,
+        "ImageSets/Main/train.txt",
+        &["v02_000000\nv02_000001 1\n\nv02_000002 -1\n".to_string()],
+    );
 }
 
 #[test]
@@ -440,7 +562,12 @@ fn fuzz_yolo() {
 
 #[test]
 fn fuzz_yolo_classes() {
-    fuzz("fuzz_yolo_classes", Layout::Yolo, "classes.txt", &["hook\n\nSpecimenBag\r\ngrasper\n".to_string()]);
+    fuzz(
+        "fuzz_yolo_classes",
+        Layout::Yolo,
+        "classes.txt",
+        &["hook\n\nSpecimenBag\r\ngrasper\n".to_string()],
+    );
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64>
     for (position, &index) in order.iter().enumerate() {
         found += usize::from(positive[index]);
         // Equal scores are one step of the curve: only their last has a threshold.
-        let last_of_its_score = order.get(position + 1).is_none_or(|&next| scores[next] != scores[index]);
+        let last_of_its_score =
+            order.get(position + 1).is_none_or(|&next| scores[next] != scores[index]);
         if last_of_its_score {
             let precision = found as f64 / (position + 1) as f64;
             sum += precision * (found - found_before) as f64 / total as f64;
@@ -40,7 +41,11 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 
 /// Detection AP of one class from its predictions' confidences and whether each met a target: precision envelope,
 /// 101-point interpolation (METHOD 7). `None` without targets.
-pub fn detection_average_precision(confidence: &[f64], correct: &[bool], targets: usize) -> Option<f64> {
+pub fn detection_average_precision(
+    confidence: &[f64],
+    correct: &[bool],
+    targets: usize,
+) -> Option<f64> {
     if targets == 0 {
         return None;
     }
@@ -62,7 +67,9 @@ pub fn detection_average_precision(confidence: &[f64], correct: &[bool], targets
     }
     let curve = |at: f64| interpolate(&recall, &precision, at);
     // The trapezoid rule over 101 recalls.
-    let area = (0..100).map(|step| (curve(f64::from(step) / 100.0) + curve(f64::from(step + 1) / 100.0)) / 200.0).sum();
+    let area = (0..100)
+        .map(|step| (curve(f64::from(step) / 100.0) + curve(f64::from(step + 1) / 100.0)) / 200.0)
+        .sum();
     Some(area)
 }
 
@@ -72,7 +79,9 @@ fn interpolate(x: &[f64], y: &[f64], at: f64) -> f64 {
     match (after.checked_sub(1), x.get(after)) {
         (None, _) => y[0],
         (Some(before), None) => y[before],
-        (Some(before), Some(&next)) => y[before] + (y[after] - y[before]) * (at - x[before]) / (next - x[before]),
+        (Some(before), Some(&next)) => {
+            y[before] + (y[after] - y[before]) * (at - x[before]) / (next - x[before])
+        }
     }
 }
 

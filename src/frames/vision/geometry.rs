@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// A box `[x1, y1, x2, y2]` in pixels; for a cut-out, `x2` and `y2` are the first column and row outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(from = "[i64; 4]", into = "[i64; 4]")]
 pub struct Box2 {
     // In this order boxes sort as the exports do: by y1, x1, y2, x2.
@@ -41,14 +43,20 @@ impl Box2 {
 
     /// The smallest box around both.
     pub fn united(&self, other: &Box2) -> Box2 {
-        Box2 { y1: self.y1.min(other.y1), x1: self.x1.min(other.x1), y2: self.y2.max(other.y2), x2: self.x2.max(other.x2) }
+        Box2 {
+            y1: self.y1.min(other.y1),
+            x1: self.x1.min(other.x1),
+            y2: self.y2.max(other.y2),
+            x2: self.x2.max(other.x2),
+        }
     }
 
     /// Intersection over union with inclusive pixels: a side has `x2 - x1 + 1` of them (METHOD 7).
     pub fn iou(&self, other: &Box2) -> f64 {
         let side = |low: i64, high: i64| (high - low + 1).max(0);
         let area = |b: &Box2| side(b.x1, b.x2) * side(b.y1, b.y2);
-        let intersection = side(self.x1.max(other.x1), self.x2.min(other.x2)) * side(self.y1.max(other.y1), self.y2.min(other.y2));
+        let intersection = side(self.x1.max(other.x1), self.x2.min(other.x2))
+            * side(self.y1.max(other.y1), self.y2.min(other.y2));
         let union = area(self) + area(other) - intersection;
         intersection as f64 / union as f64
     }
@@ -56,13 +64,25 @@ impl Box2 {
     /// The part inside a picture of `[width, height]`; of no width or height where they do not meet.
     pub fn inside(&self, [width, height]: [u32; 2]) -> Box2 {
         let (width, height) = (i64::from(width), i64::from(height));
-        Box2 { y1: self.y1.clamp(0, height), x1: self.x1.clamp(0, width), y2: self.y2.clamp(0, height), x2: self.x2.clamp(0, width) }
+        Box2 {
+            y1: self.y1.clamp(0, height),
+            x1: self.x1.clamp(0, width),
+            y2: self.y2.clamp(0, height),
+            x2: self.x2.clamp(0, width),
+        }
     }
 
     /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width, height]`.
     pub fn scaled(&self, from: [u32; 2], to: [u32; 2]) -> Box2 {
-        let scale = |value: i64, axis: usize| (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64;
-        Box2 { y1: scale(self.y1, 1), x1: scale(self.x1, 0), y2: scale(self.y2, 1), x2: scale(self.x2, 0) }
+        let scale = |value: i64, axis: usize| {
+            (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64
+        };
+        Box2 {
+            y1: scale(self.y1, 1),
+            x1: scale(self.x1, 0),
+            y2: scale(self.y2, 1),
+            x2: scale(self.x2, 0),
+        }
     }
 
     /// `x1,y1,x2,y2`, as in the names of exported files.
@@ -77,7 +97,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_box() -> impl Strategy<Value = Box2> {
-        (0i64..300, 0i64..200, 0i64..100, 0i64..100).prop_map(|(x, y, w, h)| Box2::from([x, y, x + w, y + h]))
+        (0i64..300, 0i64..200, 0i64..100, 0i64..100)
+            .prop_map(|(x, y, w, h)| Box2::from([x, y, x + w, y + h]))
     }
 
     proptest! {
@@ -99,7 +120,8 @@ mod tests {
 
     #[test]
     fn boxes_sort_by_row_then_column() {
-        let mut boxes = [Box2::from([5, 0, 9, 9]), Box2::from([0, 1, 9, 9]), Box2::from([0, 0, 9, 9])];
+        let mut boxes =
+            [Box2::from([5, 0, 9, 9]), Box2::from([0, 1, 9, 9]), Box2::from([0, 0, 9, 9])];
         boxes.sort();
         assert_eq!(boxes.map(<[i64; 4]>::from), [[0, 0, 9, 9], [5, 0, 9, 9], [0, 1, 9, 9]]);
     }

@@ -45,7 +45,10 @@ impl HeatMap {
 
     /// The places of the cells that are hotter than T_ROI, in order.
     pub fn hot_cells(&self, roi_threshold: f64) -> Vec<usize> {
-        self.is_hot(roi_threshold).enumerate().filter_map(|(cell, is_hot)| is_hot.then_some(cell)).collect()
+        self.is_hot(roi_threshold)
+            .enumerate()
+            .filter_map(|(cell, is_hot)| is_hot.then_some(cell))
+            .collect()
     }
 
     /// Bilinear (half-pixel centres, no antialias), clamped at 0 and normalised again.
@@ -54,13 +57,21 @@ impl HeatMap {
         let widened: Vec<f32> = self
             .values
             .chunks_exact(self.width)
-            .flat_map(|row| columns.iter().map(|column| row[column.low] * (1.0 - column.weight) + row[column.high] * column.weight))
+            .flat_map(|row| {
+                columns.iter().map(|column| {
+                    row[column.low] * (1.0 - column.weight) + row[column.high] * column.weight
+                })
+            })
             .collect();
         let mut values = Vec::with_capacity(height * width);
         for row in axis_weights(self.height, height) {
             let upper = &widened[row.low * width..][..width];
             let lower = &widened[row.high * width..][..width];
-            values.extend(upper.iter().zip(lower).map(|(upper, lower)| (upper * (1.0 - row.weight) + lower * row.weight).max(0.0)));
+            values.extend(
+                upper.iter().zip(lower).map(|(upper, lower)| {
+                    (upper * (1.0 - row.weight) + lower * row.weight).max(0.0)
+                }),
+            );
         }
         normalize(&mut values);
         HeatMap { height, width, values }

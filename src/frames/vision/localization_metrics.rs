@@ -41,7 +41,8 @@ pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64
     let mut ious = vec![None; frame.truth.len()];
     for &class in &classes.annotated {
         let is_tissue = class == classes.tissue;
-        let predicted: Vec<Box2> = frame.predicted[class].iter().map(|scored| scored.bounds).collect();
+        let predicted: Vec<Box2> =
+            frame.predicted[class].iter().map(|scored| scored.bounds).collect();
         let predicted = used_regions(&predicted, is_tissue);
         let truth = used_regions(&frame.truth[class], is_tissue);
         ious[class] = match (predicted.as_slice(), truth.as_slice()) {
@@ -55,10 +56,18 @@ pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64
 
 /// Against the best of several true boxes; an absent box counts as (0, 0, 0, 0).
 fn best_iou(bounds: &Box2, truth: &[Box2]) -> f64 {
-    truth.iter().map(|truth| bounds.iou(truth)).reduce(f64::max).unwrap_or_else(|| bounds.iou(&Box2::default()))
+    truth
+        .iter()
+        .map(|truth| bounds.iou(truth))
+        .reduce(f64::max)
+        .unwrap_or_else(|| bounds.iou(&Box2::default()))
 }
 
-pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize) -> LocalizationScore {
+pub fn score(
+    frames: &[FrameBoxes],
+    classes: &ScoredClasses,
+    class_count: usize,
+) -> LocalizationScore {
     let mut ious: Vec<Vec<f64>> = vec![Vec::new(); class_count];
     for frame in frames {
         for (class, iou) in frame_ious(frame, classes).into_iter().enumerate() {
@@ -66,12 +75,17 @@ pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize)
         }
     }
     let of_instruments = |class: &usize| *class != classes.tissue;
-    let ap_per_class: Vec<Option<f64>> =
-        (0..class_count).map(|class| classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten()).collect();
+    let ap_per_class: Vec<Option<f64>> = (0..class_count)
+        .map(|class| {
+            classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten()
+        })
+        .collect();
     LocalizationScore {
         frames: frames.len(),
         mean_iou: mean(ious.iter().flatten().copied()),
-        mean_iou_without_tissue: mean((0..class_count).filter(of_instruments).flat_map(|class| ious[class].clone())),
+        mean_iou_without_tissue: mean(
+            (0..class_count).filter(of_instruments).flat_map(|class| ious[class].clone()),
+        ),
         iou_per_class: ious.iter().map(|ious| mean(ious.iter().copied())).collect(),
         detection_map: mean(ap_per_class.iter().copied().flatten()),
         ap_per_class,
@@ -117,7 +131,10 @@ fn match_detections<'a>(predicted: &'a [ScoredBox], truth: &[Box2]) -> Vec<(&'a 
 pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
     let shift = frames.len() / 2;
     (0..frames.len())
-        .map(|index| FrameBoxes { predicted: frames[index].predicted.clone(), truth: frames[(index + shift) % frames.len()].truth.clone() })
+        .map(|index| FrameBoxes {
+            predicted: frames[index].predicted.clone(),
+            truth: frames[(index + shift) % frames.len()].truth.clone(),
+        })
         .collect()
 }
 
@@ -153,13 +170,18 @@ mod tests {
     fn a_true_box_is_matched_once() {
         let predicted = [scored([0, 0, 10, 10], 0.4), scored([0, 0, 10, 10], 0.9)];
         let matched = match_detections(&predicted, &[Box2::from([0, 0, 10, 10])]);
-        assert_eq!(matched.iter().map(|(scored, hit)| (scored.confidence, *hit)).collect::<Vec<_>>(), [(0.9, true), (0.4, false)]);
+        assert_eq!(
+            matched.iter().map(|(scored, hit)| (scored.confidence, *hit)).collect::<Vec<_>>(),
+            [(0.9, true), (0.4, false)]
+        );
     }
 
     #[test]
     fn the_control_takes_the_truth_from_half_way_round() {
-        let frame =
-            |x: i64| FrameBoxes { predicted: vec![vec![scored([x, 0, x + 9, 9], 1.0)]], truth: vec![vec![Box2::from([x, 0, x + 9, 9])]] };
+        let frame = |x: i64| FrameBoxes {
+            predicted: vec![vec![scored([x, 0, x + 9, 9], 1.0)]],
+            truth: vec![vec![Box2::from([x, 0, x + 9, 9])]],
+        };
         let frames: Vec<FrameBoxes> = [0, 20, 40, 60].map(frame).into();
         let control = against_other_frames(&frames);
         assert_eq!(control[0].truth[0][0].x1, 40);

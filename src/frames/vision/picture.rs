@@ -23,7 +23,8 @@ pub fn read(path: &Path) -> Result<RgbImage> {
     }
     let reader = limited_reader(Cursor::new(&bytes), path)?;
     if reader.format() == Some(image::ImageFormat::Jpeg) && !ends_like_jpeg(&bytes) {
-        return Err(Error::failure("the picture is cut short (a JPEG without its end marker)").at_path(path));
+        return Err(Error::failure("the picture is cut short (a JPEG without its end marker)")
+            .at_path(path));
     }
     Ok(reader.decode().at_path("decode the picture", path)?.into_rgb8())
 }
@@ -33,7 +34,9 @@ pub fn dimensions(path: &Path) -> Result<[u32; 2]> {
     let file = regular_file::open(path)?;
     // Of a JPEG the decoder reads all for it.
     if file.metadata().at_path("read the picture", path)?.len() > FILE_BYTES {
-        return Err(Error::failure(format!("the picture is larger than {FILE_BYTES} bytes")).at_path(path));
+        return Err(
+            Error::failure(format!("the picture is larger than {FILE_BYTES} bytes")).at_path(path)
+        );
     }
     let reader = limited_reader(BufReader::new(file), path)?;
     let (width, height) = reader.into_dimensions().at_path("read the size of the picture", path)?;
@@ -42,7 +45,8 @@ pub fn dimensions(path: &Path) -> Result<[u32; 2]> {
 
 /// The format is that of the first bytes, whatever the file is called.
 fn limited_reader<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R>> {
-    let mut reader = ImageReader::new(bytes).with_guessed_format().at_path("read the picture", path)?;
+    let mut reader =
+        ImageReader::new(bytes).with_guessed_format().at_path("read the picture", path)?;
     let mut limits = Limits::no_limits();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
     limits.max_alloc = Some(DECODED_BYTES);
@@ -60,7 +64,9 @@ fn ends_like_jpeg(bytes: &[u8]) -> bool {
 pub fn to_planes(picture: &RgbImage, planes: &mut [u8]) {
     let (red, rest) = planes.split_at_mut(planes.len() / 3);
     let (green, blue) = rest.split_at_mut(rest.len() / 2);
-    for (((pixel, red), green), blue) in picture.as_raw().as_chunks().0.iter().zip(red).zip(green).zip(blue) {
+    for (((pixel, red), green), blue) in
+        picture.as_raw().as_chunks().0.iter().zip(red).zip(green).zip(blue)
+    {
         [*red, *green, *blue] = *pixel;
     }
 }
@@ -70,7 +76,9 @@ pub fn from_planes(planes: &[u8], height: u32, width: u32) -> RgbImage {
     let (red, rest) = planes.split_at(planes.len() / 3);
     let (green, blue) = rest.split_at(rest.len() / 2);
     let mut picture = RgbImage::new(width, height);
-    for (((pixel, &red), &green), &blue) in picture.as_chunks_mut().0.iter_mut().zip(red).zip(green).zip(blue) {
+    for (((pixel, &red), &green), &blue) in
+        picture.as_chunks_mut().0.iter_mut().zip(red).zip(green).zip(blue)
+    {
         *pixel = [red, green, blue];
     }
     picture
@@ -85,13 +93,22 @@ pub fn stretched(values: &[u8]) -> Vec<u8> {
         return vec![0; values.len()];
     }
     // 256 possible values: computed once each, in the method's own order of operations.
-    let table: Vec<u8> = (0..=255u8).map(|value| ((f32::from(value) / 255.0 - low) / (high - low) * 255.0) as u8).collect();
+    let table: Vec<u8> = (0..=255u8)
+        .map(|value| ((f32::from(value) / 255.0 - low) / (high - low) * 255.0) as u8)
+        .collect();
     values.iter().map(|&value| table[value as usize]).collect()
 }
 
 /// The part of a picture inside a box that lies within it.
 pub fn cut_out(picture: &RgbImage, bounds: &super::geometry::Box2) -> RgbImage {
-    image::imageops::crop_imm(picture, bounds.x1 as u32, bounds.y1 as u32, bounds.width() as u32, bounds.height() as u32).to_image()
+    image::imageops::crop_imm(
+        picture,
+        bounds.x1 as u32,
+        bounds.y1 as u32,
+        bounds.width() as u32,
+        bounds.height() as u32,
+    )
+    .to_image()
 }
 
 #[cfg(test)]
@@ -103,7 +120,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.png");
         std::fs::write(&empty, "").unwrap();
-        assert!(read(&empty).unwrap_err().to_string().contains("empty.png: the picture is an empty file"));
+        assert!(
+            read(&empty)
+                .unwrap_err()
+                .to_string()
+                .contains("empty.png: the picture is an empty file")
+        );
 
         let jpeg = folder.path().join("short.jpg");
         let picture = RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8 * 4, y as u8 * 4, 7]));
@@ -116,7 +138,9 @@ mod tests {
     /// The checksum of a PNG's chunk.
     fn checksum(bytes: &[u8]) -> u32 {
         let shift = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 };
-        !bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
+        !bytes
+            .iter()
+            .fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
     }
 
     #[test]

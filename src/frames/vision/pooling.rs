@@ -36,7 +36,13 @@ fn mean(values: &[f32]) -> f32 {
 }
 
 /// L-FE: adaptive average pool of a part of the map to p1 x p2, then of its channels to p0. Appends 512 numbers.
-pub fn pool_part(map: &CellMap, rows: Range<usize>, columns: Range<usize>, pool: Pool, features: &mut Vec<f32>) {
+pub fn pool_part(
+    map: &CellMap,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    pool: Pool,
+    features: &mut Vec<f32>,
+) {
     let (p0, p1, p2) = pool.shape();
     let (p0, p1, p2) = (p0 as usize, p1 as usize, p2 as usize);
     let mut sums = vec![0.0; map.channels];
@@ -51,7 +57,8 @@ pub fn pool_part(map: &CellMap, rows: Range<usize>, columns: Range<usize>, pool:
                 }
             }
             let cells = (bin_rows.len() * bin_columns.len()) as f32;
-            features.extend((0..p0).map(|channel| mean(&sums[bin(channel, p0, map.channels)]) / cells));
+            features
+                .extend((0..p0).map(|channel| mean(&sums[bin(channel, p0, map.channels)]) / cells));
         }
     }
 }
@@ -64,12 +71,17 @@ fn add(sums: &mut [f32], values: &[f32]) {
 
 /// A box's cells in a map: each side rounded with ties to even; a side of no cell grows by one, backwards at the far edge.
 /// The box counts in the picture's `[height, width]`.
-pub fn cells_of_box(bounds: &Box2, [height, width]: [u32; 2], map: &CellMap) -> (Range<usize>, Range<usize>) {
+pub fn cells_of_box(
+    bounds: &Box2,
+    [height, width]: [u32; 2],
+    map: &CellMap,
+) -> (Range<usize>, Range<usize>) {
     (side(bounds.y1, bounds.y2, height, map.height), side(bounds.x1, bounds.x2, width, map.width))
 }
 
 fn side(low: i64, high: i64, picture: u32, map: usize) -> Range<usize> {
-    let scale = |value: i64| (value as f64 * map as f64 / f64::from(picture)).round_ties_even() as usize;
+    let scale =
+        |value: i64| (value as f64 * map as f64 / f64::from(picture)).round_ties_even() as usize;
     let (low, high) = (scale(low), scale(high));
     match (low == high, high < map) {
         (false, _) => low..high,
@@ -124,7 +136,8 @@ impl HotCells {
 
     fn mean_of_row(&self, map: &CellMap, part: Range<usize>) -> f32 {
         let value = |position: usize| {
-            let (channel, cell) = (position / self.cells.len(), self.cells[position % self.cells.len()]);
+            let (channel, cell) =
+                (position / self.cells.len(), self.cells[position % self.cells.len()]);
             map.values[cell * map.channels + channel]
         };
         let length = part.len() as f32;
@@ -148,7 +161,8 @@ mod tests {
 
     #[test]
     fn bins_are_those_of_adaptive_pooling() {
-        let bins = |bins, length| (0..bins).map(|index| bin(index, bins, length)).collect::<Vec<_>>();
+        let bins =
+            |bins, length| (0..bins).map(|index| bin(index, bins, length)).collect::<Vec<_>>();
         assert_eq!(bins(2, 4), [0..2, 2..4]);
         assert_eq!(bins(4, 3), [0..1, 0..2, 1..3, 2..3]);
         assert_eq!(bins(3, 1), [0..1, 0..1, 0..1]);

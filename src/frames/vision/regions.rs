@@ -32,7 +32,10 @@ pub struct ScoredBox {
 /// All boxes of one heat map, sorted by `(y1, x1, y2, x2)`.
 pub fn boxes(heat: &HeatMap, rule: BoxRule) -> Vec<ScoredBox> {
     let bounds = bounds_of_boxes(heat, rule);
-    bounds.into_iter().map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) }).collect()
+    bounds
+        .into_iter()
+        .map(|bounds| ScoredBox { bounds, confidence: mean_inside(heat, &bounds) })
+        .collect()
 }
 
 /// As [`boxes`], for whom asks for no confidence.
@@ -46,7 +49,11 @@ pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
 
 /// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one (METHOD 5).
 pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
-    if is_tissue { boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect() } else { boxes.to_vec() }
+    if is_tissue {
+        boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect()
+    } else {
+        boxes.to_vec()
+    }
 }
 
 /// A box's confidence: the mean heat inside it.
@@ -86,8 +93,17 @@ pub fn contour_rectangles(mask: &[bool], width: usize) -> Vec<Box2> {
         let bounds = components.bounds[index];
         if run.is_mask {
             rectangles.push(bounds);
-        } else if bounds.x1 > 0 && bounds.y1 > 0 && bounds.x2 < width as i64 && bounds.y2 < height as i64 {
-            rectangles.push(Box2 { y1: bounds.y1 - 1, x1: bounds.x1 - 1, y2: bounds.y2 + 1, x2: bounds.x2 + 1 });
+        } else if bounds.x1 > 0
+            && bounds.y1 > 0
+            && bounds.x2 < width as i64
+            && bounds.y2 < height as i64
+        {
+            rectangles.push(Box2 {
+                y1: bounds.y1 - 1,
+                x1: bounds.x1 - 1,
+                y2: bounds.y2 + 1,
+                x2: bounds.x2 + 1,
+            });
         }
     }
     rectangles
@@ -109,7 +125,12 @@ fn find_runs(mask: &[bool], width: usize) -> (Vec<Run>, Vec<usize>) {
 }
 
 /// Joins the runs of two neighbouring rows: the mask's across corners too, the background's across edges only.
-fn join_rows(runs: &[Run], above: std::ops::Range<usize>, current: std::ops::Range<usize>, components: &mut Components) {
+fn join_rows(
+    runs: &[Run],
+    above: std::ops::Range<usize>,
+    current: std::ops::Range<usize>,
+    components: &mut Components,
+) {
     let mut first = above.start;
     for index in current {
         let run = &runs[index];
@@ -140,7 +161,12 @@ struct Components {
 
 impl Components {
     fn new(runs: &[Run]) -> Self {
-        let bounds = |run: &Run| Box2 { y1: run.y as i64, x1: run.start as i64, y2: run.y as i64 + 1, x2: run.end as i64 };
+        let bounds = |run: &Run| Box2 {
+            y1: run.y as i64,
+            x1: run.start as i64,
+            y2: run.y as i64 + 1,
+            x2: run.end as i64,
+        };
         Components { parent: (0..runs.len()).collect(), bounds: runs.iter().map(bounds).collect() }
     }
 
@@ -171,14 +197,16 @@ mod tests {
     }
 
     fn sorted_rectangles(mask: &[bool], width: usize) -> Vec<[i64; 4]> {
-        let mut rectangles: Vec<[i64; 4]> = contour_rectangles(mask, width).into_iter().map(Into::into).collect();
+        let mut rectangles: Vec<[i64; 4]> =
+            contour_rectangles(mask, width).into_iter().map(Into::into).collect();
         rectangles.sort();
         rectangles
     }
 
     #[test]
     fn a_ring_has_an_outer_and_a_hole_border() {
-        let (mask, width) = mask_of(&[".......", ".#####.", ".#...#.", ".#.#.#.", ".#...#.", ".#####.", "......."]);
+        let (mask, width) =
+            mask_of(&[".......", ".#####.", ".#...#.", ".#.#.#.", ".#...#.", ".#####.", "......."]);
         // The outer border, the hole's border (the mask around the hole), and the dot inside the hole.
         assert_eq!(sorted_rectangles(&mask, width), [[1, 1, 6, 6], [1, 1, 6, 6], [3, 3, 4, 4]]);
     }
@@ -217,10 +245,17 @@ mod tests {
             while let Some(pixel) = stack.pop() {
                 let (x, y) = ((pixel % width) as i64, (pixel / width) as i64);
                 (x1, y1, x2, y2) = (x1.min(x), y1.min(y), x2.max(x + 1), y2.max(y + 1));
-                for (dx, dy) in [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)] {
+                for (dx, dy) in
+                    [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)]
+                {
                     let (nx, ny) = (x + dx, y + dy);
                     let diagonal = dx != 0 && dy != 0;
-                    if nx < 0 || ny < 0 || nx >= width as i64 || ny >= height as i64 || (diagonal && !mask[start]) {
+                    if nx < 0
+                        || ny < 0
+                        || nx >= width as i64
+                        || ny >= height as i64
+                        || (diagonal && !mask[start])
+                    {
                         continue;
                     }
                     let neighbour = ny as usize * width + nx as usize;

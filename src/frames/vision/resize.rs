@@ -30,7 +30,9 @@ impl Taps {
             let center = (f64::from(target) + 0.5) * scale;
             let start = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(from as usize);
-            (start..end, move |pixel: usize| (1.0 - ((pixel as f64 - center + 0.5) / support).abs()).max(0.0))
+            (start..end, move |pixel: usize| {
+                (1.0 - ((pixel as f64 - center + 0.5) / support).abs()).max(0.0)
+            })
         };
         let count = (0..to).map(|target| of_pixel(target).0.len()).max().unwrap_or(1);
         let mut weights = vec![0; to as usize * count];
@@ -38,7 +40,8 @@ impl Taps {
             let (pixels, triangle) = of_pixel(target as u32);
             let total: f64 = pixels.clone().map(triangle).sum();
             for (weight, pixel) in weights.iter_mut().zip(pixels) {
-                *weight = (triangle(pixel) / total * f64::from(1u32 << PRECISION_BITS) + 0.5) as i32;
+                *weight =
+                    (triangle(pixel) / total * f64::from(1u32 << PRECISION_BITS) + 0.5) as i32;
             }
         }
         Taps { starts: (0..to).map(|target| of_pixel(target).0.start).collect(), count, weights }
@@ -54,12 +57,16 @@ pub fn resize(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
     let (from_height, from_width) = (picture.height(), picture.width());
     let mut resized = std::borrow::Cow::Borrowed(picture.as_raw().as_slice());
     if from_width != width {
-        resized = resize_rows_fast(&resized, from_width as usize, &Taps::new(from_width, width)).into();
+        resized =
+            resize_rows_fast(&resized, from_width as usize, &Taps::new(from_width, width)).into();
     }
     if from_height != height {
-        resized = resize_columns_fast(&resized, 3 * width as usize, &Taps::new(from_height, height)).into();
+        resized =
+            resize_columns_fast(&resized, 3 * width as usize, &Taps::new(from_height, height))
+                .into();
     }
-    RgbImage::from_raw(width, height, resized.into_owned()).unwrap_or_else(|| unreachable!("a buffer of the picture's size was filled"))
+    RgbImage::from_raw(width, height, resized.into_owned())
+        .unwrap_or_else(|| unreachable!("a buffer of the picture's size was filled"))
 }
 
 fn resize_rows_fast(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
@@ -103,7 +110,10 @@ fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
 fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = vec![0; taps.starts.len() * row_bytes];
     let mut sums = vec![0i32; row_bytes];
-    let rows = resized.chunks_exact_mut(row_bytes).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count));
+    let rows = resized
+        .chunks_exact_mut(row_bytes)
+        .zip(&taps.starts)
+        .zip(taps.weights.chunks_exact(taps.count));
     for ((resized, &start), weights) in rows {
         sums.fill(HALF);
         for (row, &weight) in pixels[start * row_bytes..].chunks_exact(row_bytes).zip(weights) {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::head_settings::{CaptionSearch, HeadTraining, JointTraining, ONE_CORE_WIDTH, SelfCritical, TransformerSettings};
+use crate::head_settings::{
+    CaptionSearch, HeadTraining, JointTraining, ONE_CORE_WIDTH, SelfCritical, TransformerSettings,
+};
 use surgcam_engine::inputs;
 use surgcam_engine::plan::kind::{HasMetrics, OutputOf, StageKind};
 use surgcam_frames::metrics::CaptionMetrics;

@@ -1,7 +1,10 @@
 //! The section `[extraction.NAME]`.
 
 use super::declare::section;
-use surgcam_values::{BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present, Threshold};
+use surgcam_values::{
+    BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Precision, Present,
+    Threshold,
+};
 
 section! {
     /// `[extraction.NAME]`: how regions are found and become features (METHOD 4 to 6).

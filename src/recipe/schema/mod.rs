@@ -75,8 +75,14 @@ pub enum Section {
 }
 
 impl Section {
-    pub const ALL: [Section; 6] =
-        [Section::Adapter, Section::LabelSpace, Section::Data, Section::Model, Section::Extraction, Section::Head];
+    pub const ALL: [Section; 6] = [
+        Section::Adapter,
+        Section::LabelSpace,
+        Section::Data,
+        Section::Model,
+        Section::Extraction,
+        Section::Head,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

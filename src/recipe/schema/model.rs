@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::declare::section;
 use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_values::{
-    Backbone, ChannelDeviations, ChannelMeans, Decay, Factor, Init, LearningRate, Share, Threshold, Training, TrainingPrecision, Whole,
+    Backbone, ChannelDeviations, ChannelMeans, Decay, Factor, Init, LearningRate, Share, Threshold,
+    Training, TrainingPrecision, Whole,
 };
 
 section! {

@@ -73,26 +73,34 @@ type Painted = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 pub fn draw(chart: &Chart) -> Result<String> {
     let mut svg = String::new();
-    paint(chart, &mut svg).map_err(|error| Error::failure(format!("cannot draw the figure `{}`: {error}", chart.title)))?;
+    paint(chart, &mut svg).map_err(|error| {
+        Error::failure(format!("cannot draw the figure `{}`: {error}", chart.title))
+    })?;
     Ok(finished(&svg, &chart.title))
 }
 
 pub fn draw_bars(bars: &Bars) -> Result<String> {
     let mut svg = String::new();
-    paint_bars(bars, &mut svg).map_err(|error| Error::failure(format!("cannot draw the figure `{}`: {error}", bars.title)))?;
+    paint_bars(bars, &mut svg).map_err(|error| {
+        Error::failure(format!("cannot draw the figure `{}`: {error}", bars.title))
+    })?;
     Ok(finished(&svg, &bars.title))
 }
 
 fn paint(chart: &Chart, svg: &mut String) -> Painted {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     let (plot, legend) = root.split_horizontally(PLOT_WIDTH);
-    let points = || chart.series.iter().flat_map(|series| &series.points).filter(|point| is_drawable(point));
+    let points =
+        || chart.series.iter().flat_map(|series| &series.points).filter(|point| is_drawable(point));
     let mut context = ChartBuilder::on(&plot)
         .caption(shown(&chart.title, 70), ("sans-serif", 18))
         .margin(10)
         .x_label_area_size(46)
         .y_label_area_size(64)
-        .build_cartesian_2d(range(points().map(|point| point.0)), range(points().map(|point| point.1)))?;
+        .build_cartesian_2d(
+            range(points().map(|point| point.0)),
+            range(points().map(|point| point.1)),
+        )?;
     context
         .configure_mesh()
         .light_line_style(TRANSPARENT)
@@ -117,22 +125,34 @@ fn paint(chart: &Chart, svg: &mut String) -> Painted {
             }
         }
         match mark(place) {
-            Mark::Disc => context.draw_series(points().map(|point| Circle::new(point, 4, colour.filled())))?,
-            Mark::Triangle => context.draw_series(points().map(|point| TriangleMarker::new(point, 6, colour.filled())))?,
-            Mark::Cross => context.draw_series(points().map(|point| Cross::new(point, 4, colour.stroke_width(2))))?,
+            Mark::Disc => {
+                context.draw_series(points().map(|point| Circle::new(point, 4, colour.filled())))?
+            }
+            Mark::Triangle => context.draw_series(
+                points().map(|point| TriangleMarker::new(point, 6, colour.filled())),
+            )?,
+            Mark::Cross => context
+                .draw_series(points().map(|point| Cross::new(point, 4, colour.stroke_width(2))))?,
         };
     }
     for (place, series) in chart.series.iter().take(MOST_SERIES).enumerate() {
         let (middle, colour) = ((12, legend_line(place)), colour(place));
         match (series.look, mark(place)) {
             (Look::Front, _) => {
-                legend.draw(&PathElement::<(i32, i32)>::new(vec![(4, middle.1), (20, middle.1)], BLACK.mix(0.6)))?;
+                legend.draw(&PathElement::<(i32, i32)>::new(
+                    vec![(4, middle.1), (20, middle.1)],
+                    BLACK.mix(0.6),
+                ))?;
             }
             (_, Mark::Disc) => legend.draw(&Circle::new(middle, 4, colour.filled()))?,
             (_, Mark::Triangle) => legend.draw(&TriangleMarker::new(middle, 6, colour.filled()))?,
             (_, Mark::Cross) => legend.draw(&Cross::new(middle, 4, colour.stroke_width(2)))?,
         }
-        legend.draw(&Text::new(shown(&series.name, 30), (24, middle.1 - 8), ("sans-serif", 14).into_font()))?;
+        legend.draw(&Text::new(
+            shown(&series.name, 30),
+            (24, middle.1 - 8),
+            ("sans-serif", 14).into_font(),
+        ))?;
     }
     root.present()?;
     Ok(())
@@ -141,7 +161,8 @@ fn paint(chart: &Chart, svg: &mut String) -> Painted {
 fn paint_bars(bars: &Bars, svg: &mut String) -> Painted {
     let lanes = bars.bars.iter().map(|bar| bar.lane + 1).max().unwrap_or(1);
     let height = (100 + lanes * LANE).max(60 + bars.kinds.len().min(MOST_SERIES) * LINE_OF_LEGEND);
-    let root = SVGBackend::with_string(svg, (WIDTH, u32::try_from(height).unwrap_or(u32::MAX))).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (WIDTH, u32::try_from(height).unwrap_or(u32::MAX)))
+        .into_drawing_area();
     let (plot, legend) = root.split_horizontally(PLOT_WIDTH);
     let drawable = || bars.bars.iter().filter(|bar| is_drawable(&(bar.from, bar.to)));
     let seconds = drawable().map(|bar| bar.to).fold(0.001, f64::max);
@@ -161,15 +182,19 @@ fn paint_bars(bars: &Bars, svg: &mut String) -> Painted {
         .x_desc("seconds")
         .draw()?;
     let top = |bar: &Bar| (lanes - bar.lane) as f64 - 0.1;
-    context
-        .draw_series(drawable().map(|bar| Rectangle::new([(bar.from, top(bar)), (bar.to, top(bar) - 0.8)], colour(bar.kind).filled())))?;
+    context.draw_series(drawable().map(|bar| {
+        Rectangle::new([(bar.from, top(bar)), (bar.to, top(bar) - 0.8)], colour(bar.kind).filled())
+    }))?;
     let style = ("sans-serif", 12).into_font().color(&ON_COLOURS);
     // Text is about half as wide as it is high.
-    let has_room = |bar: &&Bar| (bar.to - bar.from) / seconds * f64::from(PLOT_WIDTH) > bar.label.chars().count() as f64 * 6.5 + 8.0;
+    let has_room = |bar: &&Bar| {
+        (bar.to - bar.from) / seconds * f64::from(PLOT_WIDTH)
+            > bar.label.chars().count() as f64 * 6.5 + 8.0
+    };
     let inset = seconds * 4.0 / f64::from(PLOT_WIDTH);
-    context.draw_series(
-        drawable().filter(has_room).map(|bar| Text::new(shown(&bar.label, 60), (bar.from + inset, top(bar) - 0.15), style.clone())),
-    )?;
+    context.draw_series(drawable().filter(has_room).map(|bar| {
+        Text::new(shown(&bar.label, 60), (bar.from + inset, top(bar) - 0.15), style.clone())
+    }))?;
     for (place, kind) in bars.kinds.iter().take(MOST_SERIES).enumerate() {
         let y = legend_line(place);
         legend.draw(&Rectangle::new([(6, y - 6), (18, y + 6)], colour(place).filled()))?;
@@ -214,7 +239,9 @@ fn is_drawable(point: &(f64, f64)) -> bool {
 
 /// From the lowest to the highest, with some room around.
 fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
     if low > high {
         return 0.0..1.0;
     }
@@ -225,8 +252,13 @@ fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
 
 /// With black as the colour of the text around it, and with a name for those who cannot see it.
 fn finished(svg: &str, title: &str) -> String {
-    let title = escape::line(title).replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    svg.replace("\"#000000\"", "\"currentColor\"").replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{title}\" "), 1)
+    let title =
+        escape::line(title).replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    svg.replace("\"#000000\"", "\"currentColor\"").replacen(
+        "<svg ",
+        &format!("<svg role=\"img\" aria-label=\"{title}\" "),
+        1,
+    )
 }
 
 #[cfg(test)]
@@ -234,24 +266,42 @@ mod tests {
     use super::*;
 
     fn chart(points: Vec<(f64, f64)>) -> Chart {
-        let series =
-            [Look::Points, Look::Line, Look::Front].map(|look| Series { name: "a <b> & \"c\"".into(), look, points: points.clone() });
-        Chart { title: "x < y".into(), x_name: "FPS".into(), y_name: "mAP".into(), series: series.into() }
+        let series = [Look::Points, Look::Line, Look::Front].map(|look| Series {
+            name: "a <b> & \"c\"".into(),
+            look,
+            points: points.clone(),
+        });
+        Chart {
+            title: "x < y".into(),
+            x_name: "FPS".into(),
+            y_name: "mAP".into(),
+            series: series.into(),
+        }
     }
 
     #[test]
     fn black_takes_the_colour_of_the_text_and_names_are_text() {
         let svg = draw(&chart(vec![(1.0, 0.5), (2.0, 0.75)])).unwrap();
-        assert!(svg.starts_with("<svg role=\"img\" aria-label=\"x &lt; y\"") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        assert!(svg.contains("currentColor") && !svg.contains("#000000") && !svg.contains("<b>"), "{svg}");
+        assert!(
+            svg.starts_with("<svg role=\"img\" aria-label=\"x &lt; y\"")
+                && svg.trim_end().ends_with("</svg>"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("currentColor") && !svg.contains("#000000") && !svg.contains("<b>"),
+            "{svg}"
+        );
         assert!(svg.contains("<circle") && svg.contains("#0072B2"), "{svg}");
     }
 
     #[test]
     fn odd_numbers_are_left_out_and_lone_ones_are_drawn() {
-        for points in
-            [vec![], vec![(3.0, 3.0)], vec![(f64::NAN, 1.0), (1.0, f64::INFINITY), (1e300, 0.0)], vec![(1e8, 1.0), (1e8 + 1.0, 1.0)]]
-        {
+        for points in [
+            vec![],
+            vec![(3.0, 3.0)],
+            vec![(f64::NAN, 1.0), (1.0, f64::INFINITY), (1e300, 0.0)],
+            vec![(1e8, 1.0), (1e8 + 1.0, 1.0)],
+        ] {
             draw(&chart(points)).unwrap();
         }
     }
@@ -259,8 +309,12 @@ mod tests {
     #[test]
     fn bars_are_drawn_in_lanes() {
         let bar = |lane| Bar { from: 0.0, to: 10.0, lane, kind: lane, label: "train gc-b".into() };
-        let svg =
-            draw_bars(&Bars { title: "stages".into(), kinds: vec!["train".into(), "pack".into()], bars: vec![bar(0), bar(1)] }).unwrap();
+        let svg = draw_bars(&Bars {
+            title: "stages".into(),
+            kinds: vec!["train".into(), "pack".into()],
+            bars: vec![bar(0), bar(1)],
+        })
+        .unwrap();
         assert_eq!(svg.matches("<rect").count(), 4, "two bars and the legend's two: {svg}");
         assert!(svg.contains("train gc-b"), "{svg}");
     }

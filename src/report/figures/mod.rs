@@ -45,9 +45,15 @@ pub fn write(figures: &[&Figure], folder: &Path) -> Result<()> {
 
 /// What the tables show.
 pub fn of_results(tables: &[ResultTable], comparison: Option<&Comparison>) -> Result<Vec<Figure>> {
-    let speed = comparison.and_then(speed_against_quality).map(|chart| drawn(SPEED, &chart, speed_caption())).transpose()?;
+    let speed = comparison
+        .and_then(speed_against_quality)
+        .map(|chart| drawn(SPEED, &chart, speed_caption()))
+        .transpose()?;
     let localization = tables.iter().find(|table| table.name == "localization");
-    let thresholds = localization.and_then(over_thresholds).map(|chart| drawn(THRESHOLDS, &chart, String::new())).transpose()?;
+    let thresholds = localization
+        .and_then(over_thresholds)
+        .map(|chart| drawn(THRESHOLDS, &chart, String::new()))
+        .transpose()?;
     Ok(speed.into_iter().chain(thresholds).collect())
 }
 
@@ -58,7 +64,11 @@ fn speed_caption() -> String {
 /// Draws a chart; its caption says how many series are left out.
 fn drawn(name: &'static str, chart: &Chart, caption: String) -> Result<Figure> {
     let left_out = chart.series.len().saturating_sub(MOST_SERIES);
-    let left_out = if left_out > 0 { format!(" {left_out} more have no room and are left out.") } else { String::new() };
+    let left_out = if left_out > 0 {
+        format!(" {left_out} more have no room and are left out.")
+    } else {
+        String::new()
+    };
     let caption = format!("{}. {caption}{left_out}", chart.title);
     Ok(Figure { name, caption: caption.trim().to_string(), svg: chart::draw(chart)? })
 }
@@ -74,8 +84,13 @@ fn speed_against_quality(comparison: &Comparison) -> Option<Chart> {
         let name = mode.map(|mode| mode.shown(row)).unwrap_or_default();
         modes.entry(name).or_default().extend(point(row));
     }
-    let mut series = vec![Series { name: "beaten by none".into(), look: Look::Front, points: front }];
-    series.extend(modes.into_iter().map(|(name, points)| Series { name, look: Look::Points, points }));
+    let mut series =
+        vec![Series { name: "beaten by none".into(), look: Look::Front, points: front }];
+    series.extend(modes.into_iter().map(|(name, points)| Series {
+        name,
+        look: Look::Points,
+        points,
+    }));
     Some(Chart {
         title: format!("{} against speed", comparison.quality.name),
         x_name: "frames a second".into(),
@@ -86,13 +101,19 @@ fn speed_against_quality(comparison: &Comparison) -> Option<Chart> {
 
 /// `None` where the experiment does not sweep T_ROI.
 fn over_thresholds(table: &ResultTable) -> Option<Chart> {
-    let (threshold, quality, truth) = (table.column("T_ROI")?, table.column("mIoU")?, table.column(GROUND_TRUTH)?);
+    let (threshold, quality, truth) =
+        (table.column("T_ROI")?, table.column("mIoU")?, table.column(GROUND_TRUTH)?);
     let left_out = ["T_ROI", "frames", "classes", GROUND_TRUTH];
-    let names: Vec<_> = key_columns(table).iter().filter(|column| !left_out.contains(&column.name.as_str())).collect();
+    let names: Vec<_> = key_columns(table)
+        .iter()
+        .filter(|column| !left_out.contains(&column.name.as_str()))
+        .collect();
     let mut series: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     let mut thresholds = BTreeSet::new();
     for row in (0..table.rows()).filter(|&row| truth.shown(row) == OWN_GROUND_TRUTH) {
-        let (Ok(x), Some(y)) = (threshold.shown(row).parse::<f64>(), quality.number_at(row)) else { continue };
+        let (Ok(x), Some(y)) = (threshold.shown(row).parse::<f64>(), quality.number_at(row)) else {
+            continue;
+        };
         thresholds.insert(threshold.shown(row));
         let name = names.iter().map(|column| column.shown(row)).collect::<Vec<_>>().join(", ");
         series.entry(name).or_default().push((x, y));
@@ -116,14 +137,22 @@ mod tests {
 
     #[test]
     fn thresholds_are_drawn_in_their_order_and_controls_are_not() {
-        let text = |name: &str, values: [&str; 4]| TableColumn::text(name, values.map(|value| Some(value.to_string())).to_vec());
+        let text = |name: &str, values: [&str; 4]| {
+            TableColumn::text(name, values.map(|value| Some(value.to_string())).to_vec())
+        };
         let columns = vec![
             text("variant", ["gc-c"; 4]),
             text("T_ROI", ["0.5", "0.5", "0.3", "0.3"]),
             text(GROUND_TRUTH, [OWN_GROUND_TRUTH, "control", OWN_GROUND_TRUTH, "control"]),
             TableColumn::number("mIoU", 3, vec![Some(0.5), Some(0.1), Some(0.25), Some(0.2)]),
         ];
-        let mut table = ResultTable { name: "localization".into(), title: String::new(), columns, notes: vec![], more_rows: 0 };
+        let mut table = ResultTable {
+            name: "localization".into(),
+            title: String::new(),
+            columns,
+            notes: vec![],
+            more_rows: 0,
+        };
         let chart = over_thresholds(&table).unwrap();
         assert_eq!(chart.series.len(), 1);
         assert_eq!(chart.series[0].points, [(0.3, 0.25), (0.5, 0.5)]);

@@ -22,14 +22,22 @@ pub fn timeline(run: &Run, journal: &[Entry]) -> Result<Option<Figure>> {
     if bars.bars.is_empty() {
         return Ok(None);
     }
-    let left_out = if left_out > 0 { format!(" The {left_out} shortest stages are left out.") } else { String::new() };
-    let caption = format!("Run {}. Stages that were made at the same time lie one below the other.{left_out}", run.id);
+    let left_out = if left_out > 0 {
+        format!(" The {left_out} shortest stages are left out.")
+    } else {
+        String::new()
+    };
+    let caption = format!(
+        "Run {}. Stages that were made at the same time lie one below the other.{left_out}",
+        run.id
+    );
     Ok(Some(Figure { name: NAME, caption, svg: draw_bars(&bars)? }))
 }
 
 /// The bars, and how many have no room.
 fn bars(run: &Run, journal: &[Entry]) -> (Bars, usize) {
-    let kind_of: HashMap<&str, &str> = run.executed.iter().map(|stage| (stage.stage.as_str(), stage.kind.as_str())).collect();
+    let kind_of: HashMap<&str, &str> =
+        run.executed.iter().map(|stage| (stage.stage.as_str(), stage.kind.as_str())).collect();
     let mut spans = spans(journal);
     spans.sort_by(|a, b| (b.to - b.from).total_cmp(&(a.to - a.from)));
     let left_out = spans.len().saturating_sub(MOST_BARS);
@@ -37,7 +45,11 @@ fn bars(run: &Run, journal: &[Entry]) -> (Bars, usize) {
     spans.sort_by(|a, b| a.from.total_cmp(&b.from));
     let (mut kinds, mut lanes): (Vec<String>, Vec<f64>) = (Vec::new(), Vec::new());
     let bars = spans.into_iter().map(|span| {
-        let kind = if span.has_failed { FAILED } else { kind_of.get(span.stage).copied().unwrap_or("other") };
+        let kind = if span.has_failed {
+            FAILED
+        } else {
+            kind_of.get(span.stage).copied().unwrap_or("other")
+        };
         let lane = lanes.iter().position(|end| *end <= span.from).unwrap_or(lanes.len());
         if lane == lanes.len() {
             lanes.push(span.to);
@@ -63,12 +75,15 @@ struct Span<'a> {
 }
 
 fn spans(journal: &[Entry]) -> Vec<Span<'_>> {
-    let time = |entry: &Entry| Some(DateTime::parse_from_rfc3339(&entry.time).ok()?.timestamp_millis());
+    let time =
+        |entry: &Entry| Some(DateTime::parse_from_rfc3339(&entry.time).ok()?.timestamp_millis());
     let Some(begin) = journal.iter().find_map(time) else { return Vec::new() };
     let mut started: HashMap<&str, f64> = HashMap::new();
     let mut spans = Vec::new();
     for entry in journal {
-        let Some(now) = time(entry).map(|now| now.saturating_sub(begin) as f64 / 1000.0) else { continue };
+        let Some(now) = time(entry).map(|now| now.saturating_sub(begin) as f64 / 1000.0) else {
+            continue;
+        };
         match entry.event.as_str() {
             "started" => {
                 started.insert(&entry.stage, now);
@@ -90,7 +105,14 @@ mod tests {
 
     fn entry(second: u32, stage: &str, event: &str) -> Entry {
         let time = format!("2026-01-31T10:00:{second:02}.000Z");
-        Entry { time, stage: stage.into(), event: event.into(), key: None, text: None, seconds: None }
+        Entry {
+            time,
+            stage: stage.into(),
+            event: event.into(),
+            key: None,
+            text: None,
+            seconds: None,
+        }
     }
 
     #[test]
@@ -103,9 +125,14 @@ mod tests {
             entry(5, "train a", "failed"),
             entry(6, "train b", "finished"),
         ];
-        let found: Vec<(&str, f64, f64, bool)> =
-            spans(&journal).iter().map(|span| (span.stage, span.from, span.to, span.has_failed)).collect();
-        assert_eq!(found, [("pack", 0.0, 3.0, false), ("train a", 1.0, 5.0, true), ("train b", 4.0, 6.0, false)]);
+        let found: Vec<(&str, f64, f64, bool)> = spans(&journal)
+            .iter()
+            .map(|span| (span.stage, span.from, span.to, span.has_failed))
+            .collect();
+        assert_eq!(
+            found,
+            [("pack", 0.0, 3.0, false), ("train a", 1.0, 5.0, true), ("train b", 4.0, 6.0, false)]
+        );
         let run: Run = serde_json::from_value(serde_json::json!({
             "format": 1, "id": "one", "experiment": "a", "command": [], "started": "", "seconds": 0.0, "state": "done",
             "plan": surgcam_engine::store::digest::Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "",

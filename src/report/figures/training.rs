@@ -26,7 +26,8 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
         let name = plan.stage(training.id()).name.trim_start_matches("train ").to_string();
         scores.push(line(name.clone(), points(&history, "map", &path)?));
         losses.push(line(name.clone(), points(&history, "train_loss", &path)?));
-        losses.push(line(format!("{name}, validation"), points(&history, "validation_loss", &path)?));
+        losses
+            .push(line(format!("{name}, validation"), points(&history, "validation_loss", &path)?));
     }
     if scores.is_empty() {
         return Ok(Vec::new());
@@ -35,7 +36,12 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
         few if few <= MOST_SERIES => String::new(),
         many => format!("Only the first {MOST_SERIES} of {many} trainings are shown."),
     };
-    let chart = |title: &str, y_name: &str, series| Chart { title: title.into(), x_name: "epoch".into(), y_name: y_name.into(), series };
+    let chart = |title: &str, y_name: &str, series| Chart {
+        title: title.into(),
+        x_name: "epoch".into(),
+        y_name: y_name.into(),
+        series,
+    };
     Ok(vec![
         drawn(SCORE, &chart("Validation mAP over epochs", "mAP", scores), caption.clone())?,
         drawn(LOSS, &chart("Losses over epochs", "mean loss of a batch", losses), caption)?,
@@ -54,7 +60,10 @@ fn read(path: &Path) -> Result<DataFrame> {
 /// A column over the epochs; epochs without a value are left out.
 fn points(history: &DataFrame, name: &str, path: &Path) -> Result<Vec<(f64, f64)>> {
     let numbers = |name: &str| -> Result<Vec<Option<f64>>> {
-        let column = history.column(name).and_then(|column| column.cast(&DataType::Float64)).at_path("read", path)?;
+        let column = history
+            .column(name)
+            .and_then(|column| column.cast(&DataType::Float64))
+            .at_path("read", path)?;
         Ok(column.f64().at_path("read", path)?.iter().collect())
     };
     let (epochs, values) = (numbers("epoch")?, numbers(name)?);

@@ -36,20 +36,27 @@ pub fn recipes(snapshot: &PlanSnapshot) -> (Vec<Recipe>, usize) {
 
 fn recipe(recipe: &Value) -> Recipe {
     let text = |key: &str| recipe[key].as_str().unwrap_or_default();
-    let values = recipe["values"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let values =
+        recipe["values"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let of_value = |(key, value): (&String, &Value)| RecipeLine {
         key: line(key),
         value: line(&value.to_string()),
         origin: line(recipe["origins"][key.as_str()].as_str().unwrap_or("built-in")),
     };
-    Recipe { name: line(&format!("[{}.{}]", text("section"), text("name"))), lines: values.map(of_value).collect() }
+    Recipe {
+        name: line(&format!("[{}.{}]", text("section"), text("name"))),
+        lines: values.map(of_value).collect(),
+    }
 }
 
 /// Every stage, as a table.
 pub fn stages(snapshot: &PlanSnapshot) -> ResultTable {
-    let text = |value: &dyn Fn(&SnapshotStage) -> Option<String>| -> Vec<Option<String>> { snapshot.stages.iter().map(value).collect() };
+    let text = |value: &dyn Fn(&SnapshotStage) -> Option<String>| -> Vec<Option<String>> {
+        snapshot.stages.iter().map(value).collect()
+    };
     let outputs = |stage: &SnapshotStage| {
-        let listed = stage.outputs.iter().map(|(name, digest)| format!("{name} {}", digest.short()));
+        let listed =
+            stage.outputs.iter().map(|(name, digest)| format!("{name} {}", digest.short()));
         (!stage.outputs.is_empty()).then(|| listed.collect::<Vec<_>>().join(", "))
     };
     ResultTable {
@@ -59,7 +66,11 @@ pub fn stages(snapshot: &PlanSnapshot) -> ResultTable {
             TableColumn::text("stage", text(&|stage| Some(stage.name.clone()))),
             TableColumn::text("kind", text(&|stage| Some(stage.kind.clone()))),
             TableColumn::text("key", text(&|stage| stage.key.map(|key| key.short()))),
-            TableColumn::number("seconds", 1, snapshot.stages.iter().map(|stage| stage.seconds).collect()),
+            TableColumn::number(
+                "seconds",
+                1,
+                snapshot.stages.iter().map(|stage| stage.seconds).collect(),
+            ),
             TableColumn::text("digests", text(&outputs)),
         ],
         notes: Vec::new(),
@@ -83,11 +94,22 @@ pub fn facts(run: Option<&Run>, hello: Option<&Hello>) -> Vec<Fact> {
         add("command", run.command_line());
         add("started", format!("{} on {}", run.started, run.host));
         add("took", format!("{:.1} s", run.seconds));
-        add("stages", format!("{} run, {} from the store, {} failed", run.executed.len(), run.cached, run.failures()));
+        add(
+            "stages",
+            format!(
+                "{} run, {} from the store, {} failed",
+                run.executed.len(),
+                run.cached,
+                run.failures()
+            ),
+        );
         add("plan", run.plan.to_string());
     }
     if let Some(hello) = hello {
-        add("device", format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads));
+        add(
+            "device",
+            format!("{} ({}), {} threads", hello.device, hello.device_name, hello.threads),
+        );
         add("libtorch", hello.libtorch.clone());
         if let Some(CudaPart::Found(driver)) = hello.cuda.as_ref().map(|cuda| &cuda.driver) {
             add("NVIDIA driver", driver.clone());
@@ -115,7 +137,11 @@ pub fn failed_stages(run: &Run) -> Option<LeftOut> {
     listed("Stages that failed or wait for one that did", run.failed.len(), lines)
 }
 
-fn listed(what: &'static str, count: usize, lines: impl Iterator<Item = String>) -> Option<LeftOut> {
+fn listed(
+    what: &'static str,
+    count: usize,
+    lines: impl Iterator<Item = String>,
+) -> Option<LeftOut> {
     let mut lines: Vec<String> = lines.take(MOST_LINES).map(|text| line(&text)).collect();
     if count > MOST_LINES {
         lines.push(format!("and {} more", count - MOST_LINES));

@@ -39,12 +39,17 @@ enum Values {
 /// The tables as JSON without a character that HTML could take for more than text.
 pub fn as_json(tables: &[ResultTable]) -> Result<String> {
     let tables: Vec<PageTable> = tables.iter().map(page_table).collect();
-    let text = serde_json::to_string(&tables).map_err(|error| Error::failure(format!("cannot write the tables: {error}")))?;
+    let text = serde_json::to_string(&tables)
+        .map_err(|error| Error::failure(format!("cannot write the tables: {error}")))?;
     Ok(within_html(&text))
 }
 
 fn page_table(table: &ResultTable) -> PageTable<'_> {
-    let columns = table.columns.iter().zip(groups(table)).map(|(column, group)| page_column(column, group.name()));
+    let columns = table
+        .columns
+        .iter()
+        .zip(groups(table))
+        .map(|(column, group)| page_column(column, group.name()));
     PageTable { name: &table.name, columns: columns.collect() }
 }
 
@@ -56,7 +61,9 @@ fn page_column(column: &TableColumn, group: &'static str) -> PageColumn {
         detail: column.is_detail,
         number: column.is_number(),
         values: match &column.cells {
-            Cells::Text(values) => Values::Text(values.iter().map(|value| value.as_deref().map(line)).collect()),
+            Cells::Text(values) => {
+                Values::Text(values.iter().map(|value| value.as_deref().map(line)).collect())
+            }
             Cells::Count(values) => Values::Count(values.clone()),
             Cells::Number(values, _) => Values::Number(values.clone()),
         },
@@ -76,12 +83,16 @@ mod tests {
 
     #[test]
     fn numbers_keep_all_digits_and_no_text_ends_the_element() {
-        let names = ["</script><script>alert(1)</script>", "a & b\u{1b}[2J"].map(|name| Some(name.to_string()));
+        let names = ["</script><script>alert(1)</script>", "a & b\u{1b}[2J"]
+            .map(|name| Some(name.to_string()));
         let numbers = vec![Some(0.1 + 0.2), Some(1.0 / 3.0)];
         let table = ResultTable {
             name: "extraction".into(),
             title: String::new(),
-            columns: vec![TableColumn::text("variant", names.to_vec()), TableColumn::number("FPS", 3, numbers.clone())],
+            columns: vec![
+                TableColumn::text("variant", names.to_vec()),
+                TableColumn::number("FPS", 3, numbers.clone()),
+            ],
             notes: vec![],
             more_rows: 0,
         };

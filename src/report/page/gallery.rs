@@ -47,7 +47,11 @@ impl GallerySource<'_> {
         let mut shown: Vec<StageId> = Vec::new();
         let mut pictures = Vec::new();
         for cell in &self.built.cells {
-            let Some(localize) = cell.stages.localize.filter(|localize| !shown.contains(&localize.id())) else { continue };
+            let Some(localize) =
+                cell.stages.localize.filter(|localize| !shown.contains(&localize.id()))
+            else {
+                continue;
+            };
             if pictures.len() >= MOST_PICTURES {
                 break;
             }
@@ -58,7 +62,11 @@ impl GallerySource<'_> {
         Ok(pictures)
     }
 
-    fn of_cell(&self, cell: &PlannedCell, localize: Handle<LocalizeStage>) -> Result<Vec<GalleryPicture>> {
+    fn of_cell(
+        &self,
+        cell: &PlannedCell,
+        localize: Handle<LocalizeStage>,
+    ) -> Result<Vec<GalleryPicture>> {
         let results = Results::new(self.store, self.known);
         let found = (
             results.output(cell.index, IndexStage::INDEX)?,
@@ -66,7 +74,9 @@ impl GallerySource<'_> {
             self.unread(cell.pack, PackStage::PACK),
             cell.stages.heat_maps.and_then(|stage| self.unread(stage, HeatMapsStage::HEAT_MAPS)),
         );
-        let (Some(index), Some(boxes), Some(pack), Some(heat_maps)) = found else { return Ok(Vec::new()) };
+        let (Some(index), Some(boxes), Some(pack), Some(heat_maps)) = found else {
+            return Ok(Vec::new());
+        };
         let frames = read_frames(&index)?;
         let boxes = boxes::read(&boxes)?;
         let pack = Pack::open(&pack)?;
@@ -91,10 +101,15 @@ impl GallerySource<'_> {
 
 /// Validation frames that somebody drew boxes in, spread evenly; without such ones, any.
 fn chosen(frames: &[Frame]) -> Vec<usize> {
-    let rows = |is_meant: &dyn Fn(&Frame) -> bool| (0..frames.len()).filter(|&row| is_meant(&frames[row])).collect::<Vec<usize>>();
-    let annotated = rows(&|frame| frame.validation && frame.boxes.as_ref().is_some_and(|boxes| !boxes.is_empty()));
+    let rows = |is_meant: &dyn Fn(&Frame) -> bool| {
+        (0..frames.len()).filter(|&row| is_meant(&frames[row])).collect::<Vec<usize>>()
+    };
+    let annotated = rows(&|frame| {
+        frame.validation && frame.boxes.as_ref().is_some_and(|boxes| !boxes.is_empty())
+    });
     let from = if annotated.is_empty() { rows(&|frame| frame.validation) } else { annotated };
-    let mut places: Vec<usize> = (0..FRAMES).map(|place| (2 * place + 1) * from.len() / (2 * FRAMES)).collect();
+    let mut places: Vec<usize> =
+        (0..FRAMES).map(|place| (2 * place + 1) * from.len() / (2 * FRAMES)).collect();
     places.dedup();
     places.into_iter().filter_map(|place| from.get(place).copied()).collect()
 }
@@ -104,11 +119,20 @@ fn pack_has(pack: &Pack, row: usize, cell: &PlannedCell) -> bool {
     [pack.manifest.height, pack.manifest.width] == cell.image_size && row < pack.manifest.count
 }
 
-fn picture_of(cell: &PlannedCell, frame: &Frame, heat: &FrameHeat, boxes: &[BoxRow], planes: &[u8]) -> Result<GalleryPicture> {
+fn picture_of(
+    cell: &PlannedCell,
+    frame: &Frame,
+    heat: &FrameHeat,
+    boxes: &[BoxRow],
+    planes: &[u8],
+) -> Result<GalleryPicture> {
     let [height, width] = cell.image_size;
     let class = most_present(&cell.label_space, heat);
-    let position = class.and_then(|class| heat.present.iter().position(|&present| present == class));
-    let map = position.and_then(|position| heat.maps.get(position)).map(|map| map.resized(height as usize, width as usize));
+    let position =
+        class.and_then(|class| heat.present.iter().position(|&present| present == class));
+    let map = position
+        .and_then(|position| heat.maps.get(position))
+        .map(|map| map.resized(height as usize, width as usize));
     let predicted: Vec<ClassBox> = boxes
         .iter()
         .filter(|found| found.row == heat.row)
@@ -118,12 +142,20 @@ fn picture_of(cell: &PlannedCell, frame: &Frame, heat: &FrameHeat, boxes: &[BoxR
         .boxes
         .iter()
         .flatten()
-        .map(|labelled| ClassBox { class: labelled.class, bounds: labelled.bounds.scaled(frame.box_space, [width, height]) })
+        .map(|labelled| ClassBox {
+            class: labelled.class,
+            bounds: labelled.bounds.scaled(frame.box_space, [width, height]),
+        })
         .collect();
-    let drawn = draw(&picture::from_planes(planes, height, width), map.as_ref(), &predicted, &truth);
-    let threshold = cell.extraction.as_ref().map(|extraction| format!(", T_ROI {}", extraction.value.roi_threshold.value()));
+    let drawn =
+        draw(&picture::from_planes(planes, height, width), map.as_ref(), &predicted, &truth);
+    let threshold = cell
+        .extraction
+        .as_ref()
+        .map(|extraction| format!(", T_ROI {}", extraction.value.roi_threshold.value()));
     let class_name = class.and_then(|class| cell.label_space.classes.get(class));
-    let of_class = class_name.map_or_else(|| "no class is present".to_string(), |name| format!("heat map of {name}"));
+    let of_class = class_name
+        .map_or_else(|| "no class is present".to_string(), |name| format!("heat map of {name}"));
     let caption = format!(
         "{}/{} by {}{}: {of_class}; {} predicted boxes (full lines), {} true ones (dashed)",
         frame.sequence,
@@ -145,9 +177,9 @@ fn most_present(space: &LabelSpace, heat: &FrameHeat) -> Option<usize> {
 
 fn data_url(picture: &RgbImage) -> Result<String> {
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-        .encode_image(picture)
-        .map_err(|error| Error::failure(format!("cannot encode a picture of the report: {error}")))?;
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(picture).map_err(|error| {
+        Error::failure(format!("cannot encode a picture of the report: {error}"))
+    })?;
     Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
 }
 
@@ -156,7 +188,9 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let word = (0..3).fold(0_u32, |word, place| (word << 8) | u32::from(group.get(place).copied().unwrap_or(0)));
+        let word = (0..3).fold(0_u32, |word, place| {
+            (word << 8) | u32::from(group.get(place).copied().unwrap_or(0))
+        });
         for place in 0..4 {
             let digit = char::from(DIGITS[((word >> (18 - 6 * place)) & 63) as usize]);
             text.push(if place <= group.len() { digit } else { '=' });
@@ -171,7 +205,9 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_the_standard() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

@@ -86,11 +86,14 @@ impl PageSource<'_> {
         let timeline = working.map(|run| timeline_of(store, &run)).transpose()?.flatten();
         let all: Vec<&Figure> = figures.iter().chain(&training).chain(&timeline).collect();
         figures::write(&all, &self.tables.folder.join("figures"))?;
-        let snapshot: PlanSnapshot = serde_json::from_slice(&run_record::snapshot(experiment, built, self.known)?)
-            .at_path("understand the plan of", &experiment.path)?;
+        let snapshot: PlanSnapshot =
+            serde_json::from_slice(&run_record::snapshot(experiment, built, self.known)?)
+                .at_path("understand the plan of", &experiment.path)?;
         let (recipes, more_recipes) = background::recipes(&snapshot);
         // Without pictures the page still tells the rest.
-        let (gallery, gallery_note) = match (GallerySource { built, store, known: self.known }).pictures() {
+        let (gallery, gallery_note) = match (GallerySource { built, store, known: self.known })
+            .pictures()
+        {
             Ok(pictures) => (pictures, gallery_note()),
             Err(error) => (Vec::new(), line(&format!("The pictures could not be read: {error}"))),
         };
@@ -176,7 +179,10 @@ fn render(page: &Page) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment
-        .render_str(TEMPLATE, context! { css => STYLE, js => SCRIPT, ..minijinja::Value::from_serialize(page) })
+        .render_str(
+            TEMPLATE,
+            context! { css => STYLE, js => SCRIPT, ..minijinja::Value::from_serialize(page) },
+        )
         .map_err(|error| Error::failure(format!("cannot render the report: {error}")))
 }
 
@@ -203,17 +209,30 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 /// Ways of extraction that do not compete: they look at the truth, at the whole frame, or at what belongs to another frame.
 fn yardsticks(built: &Built) -> BTreeSet<String> {
     let extractions = built.cells.iter().filter_map(|cell| cell.extraction.as_ref());
-    let yardsticks = extractions.filter(|extraction| !extraction.value.mode.is_localised() || extraction.value.shuffled);
+    let yardsticks = extractions
+        .filter(|extraction| !extraction.value.mode.is_localised() || extraction.value.shuffled);
     yardsticks.map(|extraction| extraction.name.clone()).collect()
 }
 
 fn asked(experiment: &Experiment, built: &Built) -> String {
     let models: BTreeSet<&String> = built.cells.iter().map(|cell| &cell.cell.model).collect();
-    let extractions: BTreeSet<&String> = built.cells.iter().filter_map(|cell| cell.cell.extraction.as_ref()).collect();
+    let extractions: BTreeSet<&String> =
+        built.cells.iter().filter_map(|cell| cell.cell.extraction.as_ref()).collect();
     let tables: Vec<&str> = experiment.recipe.tables.iter().map(|table| table.name()).collect();
-    let listed = |names: BTreeSet<&String>| line(&names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", "));
-    let extractions = if extractions.is_empty() { String::new() } else { format!("; extraction: {}", listed(extractions)) };
-    format!("Asked for: {} of {} cells. Models: {}{extractions}.", tables.join(", "), built.cells.len(), listed(models))
+    let listed = |names: BTreeSet<&String>| {
+        line(&names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+    };
+    let extractions = if extractions.is_empty() {
+        String::new()
+    } else {
+        format!("; extraction: {}", listed(extractions))
+    };
+    format!(
+        "Asked for: {} of {} cells. Models: {}{extractions}.",
+        tables.join(", "),
+        built.cells.len(),
+        listed(models)
+    )
 }
 
 fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<String> {
@@ -222,16 +241,22 @@ fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<String
         let column = table.column("frames")?;
         (0..column.len()).filter_map(|row| column.number_at(row)).reduce(f64::max)
     };
-    let validation_frames = tables.iter().filter_map(frames).reduce(f64::max).map(|frames| frames as usize);
+    let validation_frames =
+        tables.iter().filter_map(frames).reduce(f64::max).map(|frames| frames as usize);
     comparison.sentences(validation_frames).iter().map(|sentence| line(sentence)).collect()
 }
 
 fn warnings(built: &Built, known: &Known, last: Option<&Run>) -> Vec<String> {
     let to_run = known.to_run();
-    let absent = (to_run > 0)
-        .then(|| format!("{to_run} of {} stages are not in the store; what they would give is absent.", built.plan.stages.len()));
+    let absent = (to_run > 0).then(|| {
+        format!(
+            "{to_run} of {} stages are not in the store; what they would give is absent.",
+            built.plan.stages.len()
+        )
+    });
     let failures = last.map_or(0, Run::failures);
-    let failed = (failures > 0).then(|| format!("{failures} stages failed in the last run; they are listed below."));
+    let failed = (failures > 0)
+        .then(|| format!("{failures} stages failed in the last run; they are listed below."));
     absent.into_iter().chain(failed).collect()
 }
 
@@ -254,7 +279,10 @@ fn left_out(built: &Built, results: &Results, last: Option<&Run>) -> Result<Vec<
     let found = [
         last.and_then(background::failed_stages),
         background::left_out("Frames that were skipped", &results.skipped_frames(built)?),
-        background::left_out("Captions and interactions that were skipped", &results.skipped_annotations(built)?),
+        background::left_out(
+            "Captions and interactions that were skipped",
+            &results.skipped_annotations(built)?,
+        ),
         background::left_out("Boxes that were cut or taken once", &results.mended_boxes(built)?),
     ];
     Ok(found.into_iter().flatten().collect())
@@ -266,8 +294,14 @@ pub fn open(path: &Path) -> Result<()> {
     let mut command = std::process::Command::new(program);
     command.arg(path).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     let hint = |error: Error| error.hint(format!("open {} in a browser yourself", path.display()));
-    let status = command.status().map_err(|error| hint(Error::failure(format!("cannot start {program}: {error}"))))?;
-    if status.success() { Ok(()) } else { Err(hint(Error::failure(format!("{program} could not open the report: {status}")))) }
+    let status = command
+        .status()
+        .map_err(|error| hint(Error::failure(format!("cannot start {program}: {error}"))))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(hint(Error::failure(format!("{program} could not open the report: {status}"))))
+    }
 }
 
 #[cfg(test)]
@@ -305,8 +339,17 @@ mod tests {
             name: "extraction".into(),
             title: "Extraction <&|$\\>\n\u{1b}[2J".into(),
             columns: vec![
-                TableColumn::text("variant", (0..rows).map(|row| Some(format!("<img src=x onerror=alert({row})>"))).collect()),
-                TableColumn::number("probe mAP", 3, (0..rows).map(|row| Some(row as f64 / 7.0)).collect()),
+                TableColumn::text(
+                    "variant",
+                    (0..rows)
+                        .map(|row| Some(format!("<img src=x onerror=alert({row})>")))
+                        .collect(),
+                ),
+                TableColumn::number(
+                    "probe mAP",
+                    3,
+                    (0..rows).map(|row| Some(row as f64 / 7.0)).collect(),
+                ),
             ],
             notes: vec!["<script>alert(1)</script>".into()],
             more_rows: 0,
@@ -319,8 +362,15 @@ mod tests {
         for foreign in ["<img src=x", "<script>alert", "<b>", "\u{1b}"] {
             assert!(!html.contains(foreign), "{foreign:?}");
         }
-        assert!(html.contains("&lt;b&gt;&amp; $x$&lt;&#x2f;b&gt;\\u001b[2J"), "the title is shown as text");
-        assert!(html.contains("function sortBy") && html.contains("prefers-color-scheme: dark") && html.contains("@media print"));
+        assert!(
+            html.contains("&lt;b&gt;&amp; $x$&lt;&#x2f;b&gt;\\u001b[2J"),
+            "the title is shown as text"
+        );
+        assert!(
+            html.contains("function sortBy")
+                && html.contains("prefers-color-scheme: dark")
+                && html.contains("@media print")
+        );
         assert!(!html.contains("http:") && !html.contains("https:"), "nothing is loaded");
     }
 
@@ -331,9 +381,18 @@ mod tests {
         let begin = html.find("id=\"tables\">").unwrap() + "id=\"tables\">".len();
         let json = &html[begin..begin + html[begin..].find("</script>").unwrap()];
         let data: serde_json::Value = serde_json::from_str(json).unwrap();
-        let in_page: Vec<f64> = data[0]["columns"][1]["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        let in_page: Vec<f64> = data[0]["columns"][1]["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_f64().unwrap())
+            .collect();
         let csv = String::from_utf8(super::super::render::csv(&table).unwrap()).unwrap();
-        let in_csv: Vec<f64> = csv.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect();
+        let in_csv: Vec<f64> = csv
+            .lines()
+            .skip(1)
+            .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
+            .collect();
         assert_eq!(in_page, in_csv);
         assert_eq!(in_page, [0.0, 1.0 / 7.0, 2.0 / 7.0]);
     }

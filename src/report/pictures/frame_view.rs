@@ -24,31 +24,45 @@ pub struct FrameView {
 /// Draws a frame with what a model found in it. `frame` is SEQUENCE/NAME, by default the first
 /// validation frame. `class` is a name or an id, by default the present instrument with the highest
 /// logit, or the tissue where no instrument is present.
-pub fn frame_view(cell: &PlannedCell, results: &Results, frame: Option<&str>, class: Option<&str>) -> Result<FrameView> {
+pub fn frame_view(
+    cell: &PlannedCell,
+    results: &Results,
+    frame: Option<&str>,
+    class: Option<&str>,
+) -> Result<FrameView> {
     let frames = read_frames(&object(results, Some(cell.index), IndexStage::INDEX)?)?;
     let pack = Pack::open(&object(results, Some(cell.pack), PackStage::PACK)?)?;
     let row = find_frame(&frames, frame)?;
     let frame = &frames[row];
     let heat_folder = object(results, cell.stages.heat_maps, HeatMapsStage::HEAT_MAPS)?;
     let sequence = heat_maps::read_sequence(&heat_folder, &frame.sequence)?;
-    let heat = sequence
-        .iter()
-        .find(|heat| heat.row == row)
-        .ok_or_else(|| Error::failure(format!("{}/{} was skipped: its picture cannot be read", frame.sequence, frame.name)))?;
+    let heat = sequence.iter().find(|heat| heat.row == row).ok_or_else(|| {
+        Error::failure(format!(
+            "{}/{} was skipped: its picture cannot be read",
+            frame.sequence, frame.name
+        ))
+    })?;
     let class = find_class(cell, heat, class)?;
     let [height, width] = cell.image_size;
     let map = class.and_then(|class| heat.present.iter().position(|&present| present == class));
     let map = map.map(|position| heat.maps[position].resized(height as usize, width as usize));
     let found = boxes::read(&object(results, cell.stages.localize, LocalizeStage::BOXES)?)?;
-    let predicted: Vec<ClassBox> =
-        found.iter().filter(|found| found.row == row).map(|found| ClassBox { class: found.class, bounds: found.scored.bounds }).collect();
+    let predicted: Vec<ClassBox> = found
+        .iter()
+        .filter(|found| found.row == row)
+        .map(|found| ClassBox { class: found.class, bounds: found.scored.bounds })
+        .collect();
     let truth: Vec<ClassBox> = frame
         .boxes
         .iter()
         .flatten()
-        .map(|labelled| ClassBox { class: labelled.class, bounds: labelled.bounds.scaled(frame.box_space, [width, height]) })
+        .map(|labelled| ClassBox {
+            class: labelled.class,
+            bounds: labelled.bounds.scaled(frame.box_space, [width, height]),
+        })
         .collect();
-    let picture = draw(&picture::from_planes(pack.row(row), height, width), map.as_ref(), &predicted, &truth);
+    let picture =
+        draw(&picture::from_planes(pack.row(row), height, width), map.as_ref(), &predicted, &truth);
     let name = |class: &usize| cell.label_space.classes[*class].as_str();
     let of_class = match (class, &map) {
         (Some(class), Some(_)) => format!("heat map of {}", name(&class)),
@@ -77,7 +91,10 @@ fn find_frame(frames: &[Frame], wanted: Option<&str>) -> Result<usize> {
     found.filter(|&row| row < frames.len()).ok_or_else(|| {
         let names: Vec<String> = frames.iter().map(full_name).collect();
         let wanted = wanted.unwrap_or_default();
-        Error::usage(format!("the data have no frame `{wanted}`{}", did_you_mean(wanted, names.iter().map(String::as_str))))
+        Error::usage(format!(
+            "the data have no frame `{wanted}`{}",
+            did_you_mean(wanted, names.iter().map(String::as_str))
+        ))
     })
 }
 
@@ -92,6 +109,7 @@ fn find_class(cell: &PlannedCell, heat: &FrameHeat, wanted: Option<&str>) -> Res
     let by_id = wanted.parse().ok().filter(|&class: &usize| class < space.len());
     by_id.or_else(|| space.index_of(wanted)).map(Some).ok_or_else(|| {
         let suggestion = did_you_mean(wanted, space.classes.iter().map(String::as_str));
-        Error::usage(format!("there is no class `{wanted}`{suggestion}")).hint(format!("the classes are {}", space.classes.join(", ")))
+        Error::usage(format!("there is no class `{wanted}`{suggestion}"))
+            .hint(format!("the classes are {}", space.classes.join(", ")))
     })
 }

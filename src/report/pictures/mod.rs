@@ -23,17 +23,29 @@ pub struct ClassBox {
 
 /// Left: `heat` (at the picture's size) over the picture. Right: predicted boxes in full lines,
 /// true ones dashed.
-pub fn draw(picture: &RgbImage, heat: Option<&HeatMap>, predicted: &[ClassBox], truth: &[ClassBox]) -> RgbImage {
+pub fn draw(
+    picture: &RgbImage,
+    heat: Option<&HeatMap>,
+    predicted: &[ClassBox],
+    truth: &[ClassBox],
+) -> RgbImage {
     let (width, height) = (picture.width() * ENLARGED, picture.height() * ENLARGED);
     let mut canvas = RgbImage::from_pixel(2 * width + GAP, height, Rgb([255, 255, 255]));
     let overlaid = heat.map_or_else(|| picture.clone(), |heat| overlay(picture, heat));
-    let enlarge = |picture: &RgbImage| image::imageops::resize(picture, width, height, image::imageops::FilterType::Triangle);
+    let enlarge = |picture: &RgbImage| {
+        image::imageops::resize(picture, width, height, image::imageops::FilterType::Triangle)
+    };
     image::imageops::replace(&mut canvas, &enlarge(&overlaid), 0, 0);
     let mut boxed = enlarge(picture);
     // The tissue fills the frame: drawn first, so that it hides nothing.
     for (boxes, dashed) in [(truth, true), (predicted, false)] {
         for found in boxes.iter().rev() {
-            outline(&mut boxed, &found.bounds, CLASS_COLOURS[found.class % CLASS_COLOURS.len()], dashed);
+            outline(
+                &mut boxed,
+                &found.bounds,
+                CLASS_COLOURS[found.class % CLASS_COLOURS.len()],
+                dashed,
+            );
         }
     }
     image::imageops::replace(&mut canvas, &boxed, i64::from(width + GAP), 0);
@@ -44,21 +56,27 @@ fn overlay(picture: &RgbImage, heat: &HeatMap) -> RgbImage {
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let colour = jet(heat.values[y as usize * heat.width + x as usize]);
         let pixel = picture.get_pixel(x, y).0;
-        Rgb(std::array::from_fn(|channel| (f32::from(pixel[channel]) * (1.0 - OPACITY) + f32::from(colour[channel]) * OPACITY) as u8))
+        Rgb(std::array::from_fn(|channel| {
+            (f32::from(pixel[channel]) * (1.0 - OPACITY) + f32::from(colour[channel]) * OPACITY)
+                as u8
+        }))
     })
 }
 
 /// The colour map "jet": blue, cyan, yellow, red.
 fn jet(value: f32) -> [u8; 3] {
-    let channel = |middle: f32| ((1.5 - (4.0 * value - middle).abs()).clamp(0.0, 1.0) * 255.0) as u8;
+    let channel =
+        |middle: f32| ((1.5 - (4.0 * value - middle).abs()).clamp(0.0, 1.0) * 255.0) as u8;
     [channel(3.0), channel(2.0), channel(1.0)]
 }
 
 fn outline(picture: &mut RgbImage, bounds: &Box2, colour: [u8; 3], dashed: bool) {
     let scale = i64::from(ENLARGED);
-    let (x1, y1, x2, y2) = (bounds.x1 * scale, bounds.y1 * scale, bounds.x2 * scale - 1, bounds.y2 * scale - 1);
+    let (x1, y1, x2, y2) =
+        (bounds.x1 * scale, bounds.y1 * scale, bounds.x2 * scale - 1, bounds.y2 * scale - 1);
     let mut dot = |x: i64, y: i64| {
-        let inside = x >= 0 && y >= 0 && x < i64::from(picture.width()) && y < i64::from(picture.height());
+        let inside =
+            x >= 0 && y >= 0 && x < i64::from(picture.width()) && y < i64::from(picture.height());
         if inside && !(dashed && (x + y).rem_euclid(2 * DASH) >= DASH) {
             picture.put_pixel(x as u32, y as u32, Rgb(colour));
         }
@@ -89,8 +107,10 @@ mod tests {
     #[test]
     fn boxes_at_and_beyond_the_edge_are_drawn_without_harm() {
         let picture = RgbImage::new(20, 10);
-        let boxes =
-            [ClassBox { class: 0, bounds: Box2::from([0, 0, 20, 10]) }, ClassBox { class: 30, bounds: Box2::from([-5, -5, 40, 40]) }];
+        let boxes = [
+            ClassBox { class: 0, bounds: Box2::from([0, 0, 20, 10]) },
+            ClassBox { class: 30, bounds: Box2::from([-5, -5, 40, 40]) },
+        ];
         let drawn = draw(&picture, None, &boxes, &boxes);
         assert_eq!((drawn.width(), drawn.height()), (88, 20));
     }

@@ -34,12 +34,21 @@ impl CudaGraph {
     ///
     /// # Errors
     /// Where libtorch has no graphs, or something in `work` cannot be recorded.
-    pub fn capture<T>(device: usize, mut work: impl FnMut() -> Result<T>) -> Result<(CudaGraph, T)> {
+    pub fn capture<T>(
+        device: usize,
+        mut work: impl FnMut() -> Result<T>,
+    ) -> Result<(CudaGraph, T)> {
         let mut recorded = Recorded { work: &mut work, result: None };
         let mut problem = Problem::none();
         // SAFETY: `work` and its context outlive the call, which uses them on this thread alone; `problem` has the size told.
         let graph = unsafe {
-            surgcam_graph_capture(device as c_int, do_once::<T>, (&raw mut recorded).cast(), problem.0.as_mut_ptr(), problem.0.len())
+            surgcam_graph_capture(
+                device as c_int,
+                do_once::<T>,
+                (&raw mut recorded).cast(),
+                problem.0.as_mut_ptr(),
+                problem.0.len(),
+            )
         };
         if graph.is_null() {
             // Why the work failed says more than that it did.
@@ -60,7 +69,8 @@ impl CudaGraph {
     pub fn replay(&self) -> Result<()> {
         let mut problem = Problem::none();
         // SAFETY: the graph is ours and whole; `problem` has the size told.
-        let is_asked = unsafe { surgcam_graph_replay(self.0, problem.0.as_mut_ptr(), problem.0.len()) };
+        let is_asked =
+            unsafe { surgcam_graph_replay(self.0, problem.0.as_mut_ptr(), problem.0.len()) };
         if is_asked { Ok(()) } else { Err(problem.error("a CUDA graph cannot be replayed")) }
     }
 }

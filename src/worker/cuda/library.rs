@@ -34,7 +34,10 @@ fn library() -> Part {
             if path.is_file() {
                 Part::Found(path.display().to_string())
             } else {
-                Part::Missing(format!("this libtorch is for the CPU alone: {} has no libtorch_cuda.so", folder.display()))
+                Part::Missing(format!(
+                    "this libtorch is for the CPU alone: {} has no libtorch_cuda.so",
+                    folder.display()
+                ))
             }
         }
         None => Part::Missing("libtorch is linked into the program itself".into()),
@@ -60,7 +63,10 @@ fn load(path: &Path) -> Part {
 /// The driver's own library, which comes with the driver and not with libtorch.
 fn driver() -> Part {
     match dynamic_library("libcuda.so.1", libc::RTLD_LAZY) {
-        Ok(()) => Part::Found(surgcam_engine::machine::visible_gpus::driver_version().unwrap_or_else(|| "libcuda.so.1".into())),
+        Ok(()) => Part::Found(
+            surgcam_engine::machine::visible_gpus::driver_version()
+                .unwrap_or_else(|| "libcuda.so.1".into()),
+        ),
         Err(_) => Part::Missing("the NVIDIA driver is missing: libcuda.so.1 is not found".into()),
     }
 }

@@ -34,14 +34,20 @@ struct Beginning {
 
 /// The best `beam` sentences of each frame, the best first; each has at most `longest` words. A beam of 1 takes the most probable
 /// word each time.
-pub fn search(model: &mut impl NextWords, frames: usize, beam: usize, longest: usize) -> Vec<Vec<Sentence>> {
+pub fn search(
+    model: &mut impl NextWords,
+    frames: usize,
+    beam: usize,
+    longest: usize,
+) -> Vec<Vec<Sentence>> {
     let start = |frame| Beginning {
         sentence: Sentence { words: Vec::new(), log_probability: 0.0, has_ended: false },
         row: Some(Row { parent: frame, word: START }),
     };
     let mut beginnings: Vec<Vec<Beginning>> = (0..frames).map(|frame| vec![start(frame)]).collect();
     for _ in 0..longest {
-        let rows: Vec<Row> = beginnings.iter().flatten().filter_map(|beginning| beginning.row).collect();
+        let rows: Vec<Row> =
+            beginnings.iter().flatten().filter_map(|beginning| beginning.row).collect();
         if rows.is_empty() {
             break;
         }
@@ -51,12 +57,19 @@ pub fn search(model: &mut impl NextWords, frames: usize, beam: usize, longest: u
             *of_frame = longer(std::mem::take(of_frame), &mut next, beam);
         }
     }
-    beginnings.into_iter().map(|of_frame| of_frame.into_iter().map(|beginning| beginning.sentence).collect()).collect()
+    beginnings
+        .into_iter()
+        .map(|of_frame| of_frame.into_iter().map(|beginning| beginning.sentence).collect())
+        .collect()
 }
 
 /// The best continuations of a frame's beginnings; those that have ended stay as they are. `next`: rows with the log-probabilities
 /// of their words, for each beginning that goes on.
-fn longer<'a>(beginnings: Vec<Beginning>, next: &mut impl Iterator<Item = (usize, &'a [f32])>, beam: usize) -> Vec<Beginning> {
+fn longer<'a>(
+    beginnings: Vec<Beginning>,
+    next: &mut impl Iterator<Item = (usize, &'a [f32])>,
+    beam: usize,
+) -> Vec<Beginning> {
     let mut longer: Vec<Beginning> = Vec::new();
     for beginning in beginnings {
         if beginning.row.is_none() {
@@ -72,7 +85,8 @@ fn longer<'a>(beginnings: Vec<Beginning>, next: &mut impl Iterator<Item = (usize
             if !is_end {
                 sentence.words.push(word);
             }
-            longer.push(Beginning { sentence, row: (!is_end).then_some(Row { parent: row, word }) });
+            longer
+                .push(Beginning { sentence, row: (!is_end).then_some(Row { parent: row, word }) });
         }
     }
     // Stable: of equals the one that was found first.
@@ -83,8 +97,12 @@ fn longer<'a>(beginnings: Vec<Beginning>, next: &mut impl Iterator<Item = (usize
 
 /// The places of the `count` highest values, the highest first.
 fn best_words(log_probabilities: &[f32], count: usize) -> Vec<usize> {
-    let mut words: Vec<usize> = (0..log_probabilities.len()).filter(|&word| log_probabilities[word] > f32::NEG_INFINITY).collect();
-    let falling = |a: &usize, b: &usize| log_probabilities[*b].total_cmp(&log_probabilities[*a]).then(a.cmp(b));
+    let mut words: Vec<usize> = (0..log_probabilities.len())
+        .filter(|&word| log_probabilities[word] > f32::NEG_INFINITY)
+        .collect();
+    let falling = |a: &usize, b: &usize| {
+        log_probabilities[*b].total_cmp(&log_probabilities[*a]).then(a.cmp(b))
+    };
     if count < words.len() {
         words.select_nth_unstable_by(count, falling);
         words.truncate(count);
@@ -127,18 +145,28 @@ mod tests {
         /// Every sentence of at most `longest` words, by brute force.
         fn all(&self, frame: usize, longest: usize) -> Vec<Sentence> {
             let mut done = Vec::new();
-            let mut open = vec![(Sentence { words: vec![], log_probability: 0.0, has_ended: false }, 0, START)];
+            let mut open = vec![(
+                Sentence { words: vec![], log_probability: 0.0, has_ended: false },
+                0,
+                START,
+            )];
             for _ in 0..longest {
                 let mut longer = Vec::new();
                 for (sentence, before, last) in &open {
-                    for (word, &log_probability) in self.of((frame, *before, *last)).iter().enumerate() {
+                    for (word, &log_probability) in
+                        self.of((frame, *before, *last)).iter().enumerate()
+                    {
                         let mut words = sentence.words.clone();
                         let log_probability = sentence.log_probability + f64::from(log_probability);
                         if word == END {
                             done.push(Sentence { words, log_probability, has_ended: true });
                         } else if log_probability.is_finite() {
                             words.push(word);
-                            longer.push((Sentence { words, log_probability, has_ended: false }, *last, word));
+                            longer.push((
+                                Sentence { words, log_probability, has_ended: false },
+                                *last,
+                                word,
+                            ));
                         }
                     }
                 }

@@ -29,15 +29,21 @@ pub struct CognitionTree {
 impl Fork {
     /// `None` where there is nothing to choose from.
     fn of(branches: Vec<Vec<usize>>, rarity: &[f64], counts: &[usize]) -> Option<Self> {
-        let branches: Vec<Vec<usize>> = branches.into_iter().filter(|leaves| !leaves.is_empty()).collect();
-        let mean = |leaves: &Vec<usize>| leaves.iter().map(|&leaf| rarity[leaf]).sum::<f64>() / leaves.len() as f64;
+        let branches: Vec<Vec<usize>> =
+            branches.into_iter().filter(|leaves| !leaves.is_empty()).collect();
+        let mean = |leaves: &Vec<usize>| {
+            leaves.iter().map(|&leaf| rarity[leaf]).sum::<f64>() / leaves.len() as f64
+        };
         let raw: Vec<f64> = branches.iter().map(mean).collect();
-        let examples = |leaves: &Vec<usize>| leaves.iter().map(|&leaf| counts[leaf]).sum::<usize>() as f64;
+        let examples =
+            |leaves: &Vec<usize>| leaves.iter().map(|&leaf| counts[leaf]).sum::<usize>() as f64;
         let all: f64 = branches.iter().map(examples).sum();
-        let weighed: f64 = branches.iter().zip(&raw).map(|(leaves, weight)| examples(leaves) * weight).sum();
+        let weighed: f64 =
+            branches.iter().zip(&raw).map(|(leaves, weight)| examples(leaves) * weight).sum();
         // Without an example nothing comes by.
         let scale = if weighed > 0.0 { all / weighed } else { 1.0 };
-        (branches.len() > 1).then(|| Fork { weights: raw.iter().map(|weight| weight * scale).collect(), branches })
+        (branches.len() > 1)
+            .then(|| Fork { weights: raw.iter().map(|weight| weight * scale).collect(), branches })
     }
 
     /// The sum over those edges whose right answer lies behind this fork. Logits [edges, leaves], the right leaves [edges].
@@ -55,11 +61,14 @@ impl Fork {
             }
         }
         let device = logits.device();
-        let means = Tensor::from_slice(&means).view([leaves as i64, self.branches.len() as i64]).to_device(device);
+        let means = Tensor::from_slice(&means)
+            .view([leaves as i64, self.branches.len() as i64])
+            .to_device(device);
         let right = Tensor::from_slice(&branch_of).to_device(device).index_select(0, targets);
         let weights = Tensor::from_slice(&weight_of).to_device(device).index_select(0, targets);
         let log_probabilities = logits.matmul(&means).log_softmax(-1, Kind::Float);
-        -(log_probabilities.gather(1, &right.unsqueeze(1), false).squeeze_dim(1) * weights).sum(Kind::Float)
+        -(log_probabilities.gather(1, &right.unsqueeze(1), false).squeeze_dim(1) * weights)
+            .sum(Kind::Float)
     }
 }
 
@@ -71,12 +80,19 @@ impl CognitionTree {
         let mut names = concept_of.clone();
         names.sort_unstable();
         names.dedup();
-        let members = |name: usize| (0..counts.len()).filter(|&leaf| concept_of[leaf] == name).collect::<Vec<usize>>();
-        let finer = |name: usize| members(name).into_iter().filter(|&leaf| leaf != name).collect::<Vec<usize>>();
+        let members = |name: usize| {
+            (0..counts.len()).filter(|&leaf| concept_of[leaf] == name).collect::<Vec<usize>>()
+        };
+        let finer = |name: usize| {
+            members(name).into_iter().filter(|&leaf| leaf != name).collect::<Vec<usize>>()
+        };
         let root = Fork::of(names.iter().map(|&name| members(name)).collect(), &rarity, counts);
         let below = names.iter().flat_map(|&name| {
             let fine = finer(name).into_iter().map(|leaf| vec![leaf]).collect();
-            [Fork::of(vec![vec![name], finer(name)], &rarity, counts), Fork::of(fine, &rarity, counts)]
+            [
+                Fork::of(vec![vec![name], finer(name)], &rarity, counts),
+                Fork::of(fine, &rarity, counts),
+            ]
         });
         CognitionTree { forks: root.into_iter().chain(below.flatten()).collect() }
     }
@@ -94,7 +110,9 @@ fn concepts(confusions: &[Vec<usize>], counts: &[usize]) -> Vec<usize> {
     let favourite = |right: usize| {
         let answered = &confusions[right];
         // Of equals the right one, then the first; without an example its own.
-        (0..answered.len()).max_by_key(|&answer| (answered[answer], answer == right, std::cmp::Reverse(answer))).unwrap_or(right)
+        (0..answered.len())
+            .max_by_key(|&answer| (answered[answer], answer == right, std::cmp::Reverse(answer)))
+            .unwrap_or(right)
     };
     (0..confusions.len())
         .map(|start| {
@@ -123,13 +141,20 @@ mod tests {
 
     /// 0 is its own favourite, 1 is taken for 0, 2 for 1; 3 and 4 for each other.
     fn tree() -> CognitionTree {
-        let confusions = vec![vec![9, 0, 0, 0, 0], vec![5, 4, 0, 0, 0], vec![0, 3, 1, 0, 0], vec![0, 0, 0, 1, 2], vec![0, 0, 0, 6, 5]];
+        let confusions = vec![
+            vec![9, 0, 0, 0, 0],
+            vec![5, 4, 0, 0, 0],
+            vec![0, 3, 1, 0, 0],
+            vec![0, 0, 0, 1, 2],
+            vec![0, 0, 0, 6, 5],
+        ];
         CognitionTree::of(&confusions, &[9, 9, 4, 3, 11])
     }
 
     #[test]
     fn concepts_follow_the_chains_of_favourites_and_branch_into_coarse_and_fine() {
-        let branches: Vec<Vec<Vec<usize>>> = tree().forks.into_iter().map(|fork| fork.branches).collect();
+        let branches: Vec<Vec<Vec<usize>>> =
+            tree().forks.into_iter().map(|fork| fork.branches).collect();
         assert_eq!(
             branches,
             [
@@ -147,10 +172,13 @@ mod tests {
         let tree = tree();
         let rarity = rarity_weights(&[9, 9, 4, 3, 11]);
         // A branch's weight and examples, and those of its sibling.
-        let relative = |(own, count): (f64, f64), (other, others): (f64, f64)| own * (count + others) / (own * count + other * others);
+        let relative = |(own, count): (f64, f64), (other, others): (f64, f64)| {
+            own * (count + others) / (own * count + other * others)
+        };
         let concepts = [(rarity[0] + rarity[1] + rarity[2]) / 3.0, (rarity[3] + rarity[4]) / 2.0];
         let logits = Tensor::from_slice(&[1f32, -1.0, 0.0, 2.0, 0.0]).view([1, 5]);
-        let found = |leaf: i64| f64::try_from(tree.loss(&logits, &Tensor::from_slice(&[leaf]))).unwrap();
+        let found =
+            |leaf: i64| f64::try_from(tree.loss(&logits, &Tensor::from_slice(&[leaf]))).unwrap();
         let cross_entropy = |own: f64, other: f64| -(own.exp() / (own.exp() + other.exp())).ln();
         // To 3: its concept against the other, then itself against the coarse answer 4.
         let expected = relative((concepts[1], 14.0), (concepts[0], 22.0)) * cross_entropy(1.0, 0.0)
@@ -169,7 +197,9 @@ mod tests {
 
     #[test]
     fn a_model_that_confuses_nothing_makes_every_interaction_a_concept() {
-        let confusions: Vec<Vec<usize>> = (0..4).map(|right| (0..4).map(|answer| usize::from(answer == right)).collect()).collect();
+        let confusions: Vec<Vec<usize>> = (0..4)
+            .map(|right| (0..4).map(|answer| usize::from(answer == right)).collect())
+            .collect();
         let tree = CognitionTree::of(&confusions, &[1, 1, 1, 0]);
         assert_eq!(tree.forks.len(), 1);
         assert_eq!(tree.forks[0].branches.len(), 4);
@@ -179,16 +209,25 @@ mod tests {
     fn however_unbalanced_the_examples_each_weighs_one_in_the_mean() {
         let of_counts = |counts: &[usize]| {
             let confusions: Vec<Vec<usize>> = (0..counts.len())
-                .map(|right| (0..counts.len()).map(|answer| if answer == right { counts[right] } else { 0 }).collect())
+                .map(|right| {
+                    (0..counts.len())
+                        .map(|answer| if answer == right { counts[right] } else { 0 })
+                        .collect()
+                })
                 .collect();
             CognitionTree::of(&confusions, counts).forks.remove(0).weights
         };
         let counts = [1400, 600, 80, 10];
         let weights = of_counts(&counts);
-        let mean = counts.iter().zip(&weights).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / 2090.0;
+        let mean =
+            counts.iter().zip(&weights).map(|(&count, weight)| count as f64 * weight).sum::<f64>()
+                / 2090.0;
         assert!((mean - 1.0).abs() < 1e-9, "{mean}");
         // Interactions that were never annotated take nothing from them.
         let with_absent = of_counts(&[1400, 600, 80, 10, 0, 0, 0]);
-        assert!(weights.iter().zip(&with_absent).all(|(one, other)| (one - other).abs() < 1e-12), "{weights:?} {with_absent:?}");
+        assert!(
+            weights.iter().zip(&with_absent).all(|(one, other)| (one - other).abs() < 1e-12),
+            "{weights:?} {with_absent:?}"
+        );
     }
 }

@@ -27,18 +27,30 @@ pub struct Heads {
 
 impl Heads {
     /// From the folders of heads; one whose task nobody annotated has no head in it. `classes`: of the regions that they will see.
-    pub fn read(captioner: Option<&Path>, graph: Option<&Path>, classes: usize, used: HeadUse, device: Device) -> Result<Self> {
+    pub fn read(
+        captioner: Option<&Path>,
+        graph: Option<&Path>,
+        classes: usize,
+        used: HeadUse,
+        device: Device,
+    ) -> Result<Self> {
         let has_head = |folder: &&Path| folder.join(head_file::SETTINGS).is_file();
         let graph_of = |folder: &Path| {
             let graph = InteractionGraph::read(folder, device)?;
             if graph.classes() != classes {
-                let problem = format!("the graph knows {} classes, the backbone {classes}", graph.classes());
-                return Err(Error::failure(problem).at_path(folder).hint("both must come from one export"));
+                let problem =
+                    format!("the graph knows {} classes, the backbone {classes}", graph.classes());
+                return Err(Error::failure(problem)
+                    .at_path(folder)
+                    .hint("both must come from one export"));
             }
             Ok(graph)
         };
         Ok(Heads {
-            captioner: captioner.filter(has_head).map(|folder| Captioner::read(folder, device)).transpose()?,
+            captioner: captioner
+                .filter(has_head)
+                .map(|folder| Captioner::read(folder, device))
+                .transpose()?,
             graph: graph.filter(has_head).map(graph_of).transpose()?,
             used,
             device,
@@ -46,21 +58,34 @@ impl Heads {
     }
 
     /// Of one frame. `activations`: those of the classifier, where regions come from it.
-    pub fn describe(&self, activations: Option<&FrameActivations>, extracted: &Extracted) -> Description {
-        let probability = |class| activations.map_or(1.0, |activations| activations.probability(class));
-        let certainty: Vec<(f32, f32)> = extracted.regions.iter().map(|region| (probability(region.class), region.confidence)).collect();
+    pub fn describe(
+        &self,
+        activations: Option<&FrameActivations>,
+        extracted: &Extracted,
+    ) -> Description {
+        let probability =
+            |class| activations.map_or(1.0, |activations| activations.probability(class));
+        let certainty: Vec<(f32, f32)> = extracted
+            .regions
+            .iter()
+            .map(|region| (probability(region.class), region.confidence))
+            .collect();
         let region = |place: usize| HeadRegion {
             class: extracted.regions[place].class,
             bounds: extracted.regions[place].bounds,
             features: extracted.features[place * FEATURES..][..FEATURES].to_vec(),
         };
         let batch = |maximum: usize| {
-            let regions: Vec<HeadRegion> = most_certain(&certainty, maximum).into_iter().map(region).collect();
+            let regions: Vec<HeadRegion> =
+                most_certain(&certainty, maximum).into_iter().map(region).collect();
             RegionBatch::of(&[&regions], maximum, self.device)
         };
         let HeadUse { search, caption_regions, interaction_regions } = self.used;
-        let caption = self.captioner.as_ref().map(|captioner| captioner.captions(&batch(caption_regions), search).remove(0).join(" "));
-        let interactions = self.graph.as_ref().map(|graph| interactions(graph, &batch(interaction_regions)));
+        let caption = self.captioner.as_ref().map(|captioner| {
+            captioner.captions(&batch(caption_regions), search).remove(0).join(" ")
+        });
+        let interactions =
+            self.graph.as_ref().map(|graph| interactions(graph, &batch(interaction_regions)));
         Description { caption, interactions: interactions.unwrap_or_default() }
     }
 }
@@ -71,11 +96,18 @@ fn interactions(graph: &InteractionGraph, regions: &RegionBatch) -> Vec<SeenInte
     let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
     let nodes = scores.len() / INTERACTIONS.len();
     let mut edges_of: BTreeMap<usize, Vec<Edge>> = BTreeMap::new();
-    batch.seen_edges(0).into_iter().for_each(|(class, edge)| edges_of.entry(class).or_default().push(edge));
+    batch
+        .seen_edges(0)
+        .into_iter()
+        .for_each(|(class, edge)| edges_of.entry(class).or_default().push(edge));
     let of_class = |(class, edges): (usize, Vec<Edge>)| {
         let scores = mean_scores(&scores, nodes, &edges);
         let best = highest(&scores);
-        SeenInteraction { class, interaction: INTERACTIONS[best].into(), probability: scores[best] as f32 }
+        SeenInteraction {
+            class,
+            interaction: INTERACTIONS[best].into(),
+            probability: scores[best] as f32,
+        }
     };
     edges_of.into_iter().map(of_class).collect()
 }

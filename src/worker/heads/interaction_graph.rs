@@ -95,7 +95,9 @@ impl GraphBatch {
             classes.extend([tissue as i64, nobody as i64]);
             boxes.extend([seen_tissue.map_or(whole, |place| of_frame[place].1), whole]);
             let mut of_instruments = Vec::new();
-            for (place, (class, bounds)) in of_frame.iter().enumerate().filter(|(_, (class, _))| *class != tissue) {
+            for (place, (class, bounds)) in
+                of_frame.iter().enumerate().filter(|(_, (class, _))| *class != tissue)
+            {
                 sources.push(row(place));
                 classes.push(*class as i64);
                 boxes.push(*bounds);
@@ -110,12 +112,18 @@ impl GraphBatch {
         }
         let size = [frames as i64, nodes as i64];
         let rows = regions.features.flatten(0, 1);
-        let with_nothing = Tensor::cat(&[Tensor::zeros([1, FEATURES as i64], (Kind::Float, device)), rows], 0);
-        let places: Vec<f32> = boxes.chunks(nodes).flat_map(|boxes| places_of(boxes, [height, width])).collect();
+        let with_nothing =
+            Tensor::cat(&[Tensor::zeros([1, FEATURES as i64], (Kind::Float, device)), rows], 0);
+        let places: Vec<f32> =
+            boxes.chunks(nodes).flat_map(|boxes| places_of(boxes, [height, width])).collect();
         GraphBatch {
-            features: with_nothing.index_select(0, &Tensor::from_slice(&sources).to_device(device)).view([size[0], size[1], -1]),
+            features: with_nothing
+                .index_select(0, &Tensor::from_slice(&sources).to_device(device))
+                .view([size[0], size[1], -1]),
             classes: Tensor::from_slice(&classes).view(size).to_device(device),
-            places: Tensor::from_slice(&places).view([size[0], size[1], size[1], PLACES as i64]).to_device(device),
+            places: Tensor::from_slice(&places)
+                .view([size[0], size[1], size[1], PLACES as i64])
+                .to_device(device),
             absent: Tensor::from_slice(&absent).view(size).to_device(device),
             instruments,
         }
@@ -123,8 +131,10 @@ impl GraphBatch {
 
     /// The edges of an annotated instrument: to all nodes of its class, or to the one that stands for what is unseen.
     pub fn edges_of(&self, frame: usize, label: &LabelledInteraction) -> Vec<Edge> {
-        let nodes = self.instruments[frame].iter().enumerate().filter(|(_, class)| **class == label.class);
-        let edges: Vec<Edge> = nodes.map(|(place, _)| Edge { frame, node: FIRST_REGION + place }).collect();
+        let nodes =
+            self.instruments[frame].iter().enumerate().filter(|(_, class)| **class == label.class);
+        let edges: Vec<Edge> =
+            nodes.map(|(place, _)| Edge { frame, node: FIRST_REGION + place }).collect();
         if edges.is_empty() { vec![Edge { frame, node: UNSEEN }] } else { edges }
     }
 
@@ -135,7 +145,8 @@ impl GraphBatch {
 
     /// Every edge that a region shows, with its instrument's class.
     pub fn seen_edges(&self, frame: usize) -> Vec<(usize, Edge)> {
-        let edge = |(place, &class): (usize, &usize)| (class, Edge { frame, node: FIRST_REGION + place });
+        let edge =
+            |(place, &class): (usize, &usize)| (class, Edge { frame, node: FIRST_REGION + place });
         self.instruments[frame].iter().enumerate().map(edge).collect()
     }
 }
@@ -154,7 +165,16 @@ fn places_of(boxes: &[Box2], [height, width]: [i64; 2]) -> Vec<f32> {
         for to in boxes {
             let (other_x, other_y, other_w, other_h) = of(to);
             let (dx, dy) = (other_x - x, other_y - y);
-            places.extend([dx, dy, w, h, other_w, other_h, from.iou(to) as f32, (dx * dx + dy * dy).sqrt()]);
+            places.extend([
+                dx,
+                dy,
+                w,
+                h,
+                other_w,
+                other_h,
+                from.iou(to) as f32,
+                (dx * dx + dy * dy).sqrt(),
+            ]);
         }
     }
     places
@@ -163,31 +183,63 @@ fn places_of(boxes: &[Box2], [height, width]: [i64; 2]) -> Vec<f32> {
 impl Round {
     fn new(source: &mut TensorSource, name: &str, settings: &GraphSettings) -> Result<Self> {
         let width = settings.width as i64;
-        let mut linear = |part: &str, output: i64| Linear::new(source, &format!("{name}.{part}"), width, output);
-        let (queries, keys, values, output) =
-            (linear("queries", width)?, linear("keys", width)?, linear("values", width)?, linear("output", width)?);
+        let mut linear =
+            |part: &str, output: i64| Linear::new(source, &format!("{name}.{part}"), width, output);
+        let (queries, keys, values, output) = (
+            linear("queries", width)?,
+            linear("keys", width)?,
+            linear("values", width)?,
+            linear("output", width)?,
+        );
         Ok(Round {
             queries,
             keys,
             values,
             output,
-            edges: Linear::new(source, &format!("{name}.edges"), PLACES as i64, settings.attention_heads as i64)?,
+            edges: Linear::new(
+                source,
+                &format!("{name}.edges"),
+                PLACES as i64,
+                settings.attention_heads as i64,
+            )?,
             norm: LayerNorm::new(source, &format!("{name}.norm"), width)?,
-            feed_forward: FeedForward::new(source, &format!("{name}.feed_forward"), width, 2 * width, settings.dropout)?,
+            feed_forward: FeedForward::new(
+                source,
+                &format!("{name}.feed_forward"),
+                width,
+                2 * width,
+                settings.dropout,
+            )?,
         })
     }
 
     /// Nodes [N, V, width] -> the same size.
-    fn forward(&self, nodes: &Tensor, batch: &GraphBatch, heads: i64, dropout: f64, train: bool) -> Tensor {
+    fn forward(
+        &self,
+        nodes: &Tensor,
+        batch: &GraphBatch,
+        heads: i64,
+        dropout: f64,
+        train: bool,
+    ) -> Tensor {
         let size = nodes.size();
-        let by_head = |x: Tensor| x.view([size[0], size[1], heads, size[2] / heads]).transpose(1, 2);
-        let (queries, keys, values) =
-            (by_head(self.queries.forward(nodes)), by_head(self.keys.forward(nodes)), by_head(self.values.forward(nodes)));
+        let by_head =
+            |x: Tensor| x.view([size[0], size[1], heads, size[2] / heads]).transpose(1, 2);
+        let (queries, keys, values) = (
+            by_head(self.queries.forward(nodes)),
+            by_head(self.keys.forward(nodes)),
+            by_head(self.values.forward(nodes)),
+        );
         let of_edges = self.edges.forward(&batch.places).permute([0, 3, 1, 2]);
-        let scores = queries.matmul(&keys.transpose(2, 3)) / ((size[2] / heads) as f64).sqrt() + of_edges;
+        let scores =
+            queries.matmul(&keys.transpose(2, 3)) / ((size[2] / heads) as f64).sqrt() + of_edges;
         let absent = batch.absent.unsqueeze(1).unsqueeze(1);
-        let messages = scores.masked_fill(&absent, f64::NEG_INFINITY).softmax(-1, Kind::Float).matmul(&values);
-        let messages = self.output.forward(&messages.transpose(1, 2).reshape(size.as_slice())).dropout(dropout, train);
+        let messages =
+            scores.masked_fill(&absent, f64::NEG_INFINITY).softmax(-1, Kind::Float).matmul(&values);
+        let messages = self
+            .output
+            .forward(&messages.transpose(1, 2).reshape(size.as_slice()))
+            .dropout(dropout, train);
         self.feed_forward.forward(&self.norm.forward(&(nodes + messages)), train)
     }
 }
@@ -200,8 +252,14 @@ impl InteractionGraph {
             standardization: Standardization::new(source, FEATURES as i64)?,
             input: Linear::new(source, "input", FEATURES as i64, width)?,
             input_norm: LayerNorm::new(source, "input_norm", width)?,
-            class_embedding: source.take("class_embedding", &[classes, width], Initial::Normal(1.0))?,
-            rounds: (0..settings.rounds).map(|round| Round::new(source, &format!("round.{round}"), &settings)).collect::<Result<_>>()?,
+            class_embedding: source.take(
+                "class_embedding",
+                &[classes, width],
+                Initial::Normal(1.0),
+            )?,
+            rounds: (0..settings.rounds)
+                .map(|round| Round::new(source, &format!("round.{round}"), &settings))
+                .collect::<Result<_>>()?,
             edge_input: Linear::new(source, "edge_input", 2 * width + PLACES as i64, width)?,
             edge_score: Linear::new(source, "edge_score", width, 1)?,
             hidden: Linear::new(source, "hidden", 2 * width, width)?,
@@ -212,7 +270,10 @@ impl InteractionGraph {
 
     /// From a folder that [`InteractionGraph::write`] wrote.
     pub fn read(folder: &Path, device: Device) -> Result<Self> {
-        let mut source = TensorSource::of_checkpoint(checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?, device);
+        let mut source = TensorSource::of_checkpoint(
+            checkpoint::read_safetensors(&folder.join(head_file::TENSORS))?,
+            device,
+        );
         let settings: Checked<GraphSettings> = read_json(&folder.join(head_file::SETTINGS))?;
         InteractionGraph::new(&mut source, *settings).map_err(|error| error.at_path(folder))
     }
@@ -237,8 +298,8 @@ impl InteractionGraph {
     /// The logits of the interactions on each edge from the tissue [N, nodes, 13].
     pub fn logits(&self, batch: &GraphBatch, train: bool) -> Tensor {
         let GraphSettings { dropout, attention_heads, .. } = self.settings;
-        let embedded =
-            self.input.forward(&batch.features).relu() + Tensor::embedding(&self.class_embedding, &batch.classes, -1, false, false);
+        let embedded = self.input.forward(&batch.features).relu()
+            + Tensor::embedding(&self.class_embedding, &batch.classes, -1, false, false);
         let mut nodes = self.input_norm.forward(&embedded.dropout(dropout, train));
         for round in &self.rounds {
             nodes = round.forward(&nodes, batch, attention_heads as i64, dropout, train);
@@ -248,10 +309,20 @@ impl InteractionGraph {
         let edges = self.edge_input.forward(&Tensor::cat(&[&tissue, &nodes, &places], -1)).relu();
         // The tissue is no edge to itself.
         let nodes_of_frame = batch.absent.size()[1];
-        let own = Tensor::arange(nodes_of_frame, (Kind::Int64, batch.absent.device())).eq(TISSUE as i64);
-        let scores = self.edge_score.forward(&edges).masked_fill(&batch.absent.logical_or(&own).unsqueeze(-1), f64::NEG_INFINITY);
-        let happening = (scores.softmax(1, Kind::Float) * &edges).sum_dim_intlist([1i64].as_slice(), true, Kind::Float).expand_as(&edges);
-        let hidden = self.hidden.forward(&Tensor::cat(&[&edges, &happening], -1)).relu().dropout(dropout, train);
+        let own =
+            Tensor::arange(nodes_of_frame, (Kind::Int64, batch.absent.device())).eq(TISSUE as i64);
+        let scores = self
+            .edge_score
+            .forward(&edges)
+            .masked_fill(&batch.absent.logical_or(&own).unsqueeze(-1), f64::NEG_INFINITY);
+        let happening = (scores.softmax(1, Kind::Float) * &edges)
+            .sum_dim_intlist([1i64].as_slice(), true, Kind::Float)
+            .expand_as(&edges);
+        let hidden = self
+            .hidden
+            .forward(&Tensor::cat(&[&edges, &happening], -1))
+            .relu()
+            .dropout(dropout, train);
         self.output.forward(&hidden)
     }
 }
@@ -259,7 +330,8 @@ impl InteractionGraph {
 /// The logits of edges [edges, 13] out of [N, nodes, 13].
 pub fn of_edges(logits: &Tensor, edges: &[Edge]) -> Tensor {
     let nodes = logits.size()[1];
-    let places: Vec<i64> = edges.iter().map(|edge| edge.frame as i64 * nodes + edge.node as i64).collect();
+    let places: Vec<i64> =
+        edges.iter().map(|edge| edge.frame as i64 * nodes + edge.node as i64).collect();
     logits.flatten(0, 1).index_select(0, &Tensor::from_slice(&places).to_device(logits.device()))
 }
 
@@ -272,8 +344,14 @@ mod tests {
     use rand::RngExt;
     use surgcam_frames::random::stream;
 
-    const SETTINGS: GraphSettings =
-        GraphSettings { width: 32, rounds: 2, attention_heads: 4, dropout: 0.0, classes: 5, image_size: [64, 80] };
+    const SETTINGS: GraphSettings = GraphSettings {
+        width: 32,
+        rounds: 2,
+        attention_heads: 4,
+        dropout: 0.0,
+        classes: 5,
+        image_size: [64, 80],
+    };
 
     fn frames(count: usize) -> Vec<Vec<HeadRegion>> {
         let mut random = stream("graphs");
@@ -286,7 +364,11 @@ mod tests {
             }
         };
         // One to three instruments; the tissue shows in every second frame.
-        let classes = |frame: usize| (0..=frame % 3).map(move |place| (frame + place) % 4).chain((frame % 2 == 1).then_some(4));
+        let classes = |frame: usize| {
+            (0..=frame % 3)
+                .map(move |place| (frame + place) % 4)
+                .chain((frame % 2 == 1).then_some(4))
+        };
         (0..count).map(|frame| classes(frame).map(&mut region).collect()).collect()
     }
 
@@ -303,7 +385,10 @@ mod tests {
         // The third frame shows classes 2, 3 and 0.
         assert_eq!(batch.edges_of(2, &label(3)), [Edge { frame: 2, node: FIRST_REGION + 1 }]);
         assert_eq!(batch.edges_of(2, &label(1)), [Edge { frame: 2, node: UNSEEN }]);
-        assert_eq!(batch.seen_edges(2).iter().map(|(class, _)| *class).collect::<Vec<_>>(), [2, 3, 0]);
+        assert_eq!(
+            batch.seen_edges(2).iter().map(|(class, _)| *class).collect::<Vec<_>>(),
+            [2, 3, 0]
+        );
     }
 
     #[test]
@@ -311,7 +396,8 @@ mod tests {
         let frames = frames(5);
         let mut source = TensorSource::random(1, Device::Cpu);
         let graph = InteractionGraph::new(&mut source, SETTINGS).unwrap();
-        let (narrow, wide) = (graph.logits(&batch(&frames, 3), false), graph.logits(&batch(&frames, 6), false));
+        let (narrow, wide) =
+            (graph.logits(&batch(&frames, 3), false), graph.logits(&batch(&frames, 6), false));
         for (frame, regions) in frames.iter().enumerate() {
             let count = (FIRST_REGION + regions.len()) as i64;
             let of = |logits: &Tensor| logits.get(frame as i64).narrow(0, 1, count - 1);
@@ -328,20 +414,29 @@ mod tests {
         let mut labels = Vec::new();
         for (frame, regions) in frames.iter().enumerate() {
             for region in regions.iter().filter(|region| region.class != 4) {
-                labels.push((frame, LabelledInteraction { class: region.class, interaction: random.random_range(0..INTERACTIONS.len()) }));
+                labels.push((
+                    frame,
+                    LabelledInteraction {
+                        class: region.class,
+                        interaction: random.random_range(0..INTERACTIONS.len()),
+                    },
+                ));
             }
         }
-        let edges: Vec<Edge> = labels.iter().map(|(frame, label)| batch.edges_of(*frame, label)[0]).collect();
+        let edges: Vec<Edge> =
+            labels.iter().map(|(frame, label)| batch.edges_of(*frame, label)[0]).collect();
         let targets: Vec<i64> = labels.iter().map(|(_, label)| label.interaction as i64).collect();
         let targets = Tensor::from_slice(&targets);
         let mut source = TensorSource::random(2, Device::Cpu);
         let graph = InteractionGraph::new(&mut source, SETTINGS).unwrap();
         let mut adam = Adam::new(&source.into_parameters(), AdamSettings::default());
         for _ in 0..150 {
-            let loss = LossFunction::CrossEntropy.of(&of_edges(&graph.logits(&batch, true), &edges), &targets);
+            let loss = LossFunction::CrossEntropy
+                .of(&of_edges(&graph.logits(&batch, true), &edges), &targets);
             adam.step(&loss, |_| 3e-3);
         }
-        let right = of_edges(&graph.logits(&batch, false), &edges).argmax(1, false).eq_tensor(&targets);
+        let right =
+            of_edges(&graph.logits(&batch, false), &edges).argmax(1, false).eq_tensor(&targets);
         let accuracy = f64::try_from(right.to_kind(Kind::Double).mean(Kind::Double)).unwrap();
         assert!(accuracy > 0.98, "{accuracy}");
     }

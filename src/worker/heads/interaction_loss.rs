@@ -36,14 +36,17 @@ impl LossFunction {
             }
             LossFunction::CrossEntropy => logits.cross_entropy_for_logits(targets),
             LossFunction::ClassBalanced { weights } => weighted(logits, targets, weights),
-            LossFunction::CognitionTree { weights, tree } => weighted(logits, targets, weights) + tree.loss(logits, targets),
+            LossFunction::CognitionTree { weights, tree } => {
+                weighted(logits, targets, weights) + tree.loss(logits, targets)
+            }
         }
     }
 }
 
 /// The mean over edges of cross-entropy times the weight of the edge's interaction.
 fn weighted(logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Tensor {
-    let own = logits.log_softmax(-1, Kind::Float).gather(1, &targets.unsqueeze(1), false).squeeze_dim(1);
+    let own =
+        logits.log_softmax(-1, Kind::Float).gather(1, &targets.unsqueeze(1), false).squeeze_dim(1);
     -(own * weights.to_device(targets.device()).index_select(0, targets)).mean(Kind::Float)
 }
 
@@ -56,7 +59,8 @@ pub fn rarity_weights(counts: &[usize]) -> Vec<f64> {
 pub fn balanced_weights(counts: &[usize]) -> Vec<f64> {
     let raw = rarity_weights(counts);
     let total: f64 = counts.iter().sum::<usize>().max(1) as f64;
-    let mean = counts.iter().zip(&raw).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / total;
+    let mean =
+        counts.iter().zip(&raw).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / total;
     let mean = if mean > 0.0 { mean } else { 1.0 };
     raw.iter().map(|weight| weight / mean).collect()
 }
@@ -70,7 +74,9 @@ mod tests {
         let counts = [100, 10, 0, 1];
         let weights = balanced_weights(&counts);
         assert!(weights[1] > weights[0] && weights[3] > weights[1] && weights[2] == weights[3]);
-        let mean = counts.iter().zip(&weights).map(|(&count, weight)| count as f64 * weight).sum::<f64>() / 111.0;
+        let mean =
+            counts.iter().zip(&weights).map(|(&count, weight)| count as f64 * weight).sum::<f64>()
+                / 111.0;
         assert!((mean - 1.0).abs() < 1e-12);
     }
 
@@ -79,7 +85,8 @@ mod tests {
         let logits = Tensor::from_slice(&[0.5f32, -1.0, 2.0, 0.0, 1.0, -0.5]).view([2, 3]);
         let targets = Tensor::from_slice(&[2i64, 0]);
         let weights = Tensor::ones([3], (Kind::Float, tch::Device::Cpu));
-        let difference = LossFunction::ClassBalanced { weights }.of(&logits, &targets) - LossFunction::CrossEntropy.of(&logits, &targets);
+        let difference = LossFunction::ClassBalanced { weights }.of(&logits, &targets)
+            - LossFunction::CrossEntropy.of(&logits, &targets);
         assert!(f64::try_from(difference.abs()).unwrap() < 1e-6);
     }
 }

@@ -26,20 +26,32 @@ pub fn highest(scores: &[f64]) -> usize {
 
 /// The mean over the nodes of one instrument. `scores` [frames, nodes, 13].
 pub fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
-    let of_edge = |edge: &Edge, interaction: usize| f64::from(scores[(edge.frame * nodes + edge.node) * INTERACTIONS.len() + interaction]);
-    let mean = |interaction| edges.iter().map(|edge| of_edge(edge, interaction)).sum::<f64>() / edges.len() as f64;
+    let of_edge = |edge: &Edge, interaction: usize| {
+        f64::from(scores[(edge.frame * nodes + edge.node) * INTERACTIONS.len() + interaction])
+    };
+    let mean = |interaction| {
+        edges.iter().map(|edge| of_edge(edge, interaction)).sum::<f64>() / edges.len() as f64
+    };
     (0..INTERACTIONS.len()).map(mean).collect()
 }
 
 /// Accuracy by the highest score; mAP over all 13, an interaction without an example counts 0; recall is the mean over those with one.
-pub fn metrics(edges: &[JudgedEdge], train_edges: usize, without_region: usize) -> InteractionMetrics {
+pub fn metrics(
+    edges: &[JudgedEdge],
+    train_edges: usize,
+    without_region: usize,
+) -> InteractionMetrics {
     let answers: Vec<usize> = edges.iter().map(JudgedEdge::answer).collect();
     let right = edges.iter().zip(&answers).filter(|(edge, answer)| edge.right == **answer).count();
     let one = |interaction: usize| {
         let scores: Vec<f64> = edges.iter().map(|edge| edge.scores[interaction]).collect();
         let positive: Vec<bool> = edges.iter().map(|edge| edge.right == interaction).collect();
         let count = positive.iter().filter(|positive| **positive).count();
-        let found = positive.iter().zip(&answers).filter(|(positive, answer)| **positive && **answer == interaction).count();
+        let found = positive
+            .iter()
+            .zip(&answers)
+            .filter(|(positive, answer)| **positive && **answer == interaction)
+            .count();
         OneInteraction {
             interaction: INTERACTIONS[interaction].into(),
             edges: count,
@@ -54,7 +66,11 @@ pub fn metrics(edges: &[JudgedEdge], train_edges: usize, without_region: usize) 
         edges: edges.len(),
         without_region,
         accuracy: right as f64 / edges.len().max(1) as f64,
-        mean_average_precision: per_interaction.iter().filter_map(|one| one.average_precision).sum::<f64>() / INTERACTIONS.len() as f64,
+        mean_average_precision: per_interaction
+            .iter()
+            .filter_map(|one| one.average_precision)
+            .sum::<f64>()
+            / INTERACTIONS.len() as f64,
         recall: recalls.iter().sum::<f64>() / recalls.len().max(1) as f64,
         per_interaction,
     }
@@ -73,9 +89,13 @@ mod tests {
     #[test]
     fn an_interaction_without_example_counts_zero_in_map_and_nothing_in_recall() {
         let found = metrics(&[edge(0, 0), edge(0, 0), edge(5, 5), edge(5, 0)], 7, 1);
-        assert_eq!((found.accuracy, found.edges, found.train_edges, found.without_region), (0.75, 4, 7, 1));
+        assert_eq!(
+            (found.accuracy, found.edges, found.train_edges, found.without_region),
+            (0.75, 4, 7, 1)
+        );
         assert_eq!(found.recall, (1.0 + 0.5) / 2.0);
-        let [idle, cutting] = [0, 5].map(|interaction| found.per_interaction[interaction].average_precision.unwrap());
+        let [idle, cutting] =
+            [0, 5].map(|interaction| found.per_interaction[interaction].average_precision.unwrap());
         assert!((found.mean_average_precision - (idle + cutting) / 13.0).abs() < 1e-12);
         assert_eq!(found.per_interaction[3].average_precision, None);
     }

@@ -35,14 +35,26 @@ struct FrameFeatures {
 
 impl JointBackbone {
     /// Shares its tensors with `parameters`.
-    pub fn new(parameters: &Weights, settings: &ExtractionSettings, frames: FrameSet, maximum: usize, device: Device) -> Result<Self> {
-        let Some(regions) =
-            settings.regions.clone().filter(|regions| settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4)
-        else {
-            return Err(Error::failure("backbone and head learn together through SL-FE with heat maps of layer4 alone"));
+    pub fn new(
+        parameters: &Weights,
+        settings: &ExtractionSettings,
+        frames: FrameSet,
+        maximum: usize,
+        device: Device,
+    ) -> Result<Self> {
+        let Some(regions) = settings.regions.clone().filter(|regions| {
+            settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4
+        }) else {
+            return Err(Error::failure(
+                "backbone and head learn together through SL-FE with heat maps of layer4 alone",
+            ));
         };
         Ok(JointBackbone {
-            classifier: classifier::differentiable(settings.architecture, parameters, TrainingPrecision::F32)?,
+            classifier: classifier::differentiable(
+                settings.architecture,
+                parameters,
+                TrainingPrecision::F32,
+            )?,
             settings: settings.clone(),
             regions,
             frames,
@@ -56,8 +68,10 @@ impl JointBackbone {
         let images = self.frames.images(rows, &self.settings.normalization, self.device);
         let answer = self.classifier.answer(&images)?;
         let logits = values_of(&answer.logits.detach());
-        let of_frame = |(frame, logits): (usize, &[f32])| self.of_frame(&answer.maps, frame as i64, logits);
-        let found: Vec<FrameFeatures> = logits.chunks(self.settings.architecture.classes).enumerate().map(of_frame).collect();
+        let of_frame =
+            |(frame, logits): (usize, &[f32])| self.of_frame(&answer.maps, frame as i64, logits);
+        let found: Vec<FrameFeatures> =
+            logits.chunks(self.settings.architecture.classes).enumerate().map(of_frame).collect();
         Ok(self.padded(&found))
     }
 
@@ -65,13 +79,25 @@ impl JointBackbone {
         let probability = |class: usize| 1.0 / (1.0 + (-logits[class]).exp());
         let present = cam::present_classes(logits, &self.regions.cam.present);
         let cam = self.classifier.cam(self.regions.cam.layer);
-        let heat_maps = cam.heat_maps(&maps.layer4.narrow(0, frame, 1), &present, self.regions.cam.method);
-        let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) { &maps.layer3 } else { &maps.layer4 }.get(frame);
-        let hot = |(class, heat): (usize, &HeatMap)| Some((class, hot_cells(&map, heat, self.regions.roi_threshold)?));
-        let found: Vec<(usize, Tensor)> = present.into_iter().zip(&heat_maps).filter_map(hot).collect();
-        let certainty: Vec<(f32, f32)> = found.iter().map(|(class, _)| (probability(*class), 1.0)).collect();
-        let kept: Vec<&(usize, Tensor)> = most_certain(&certainty, self.maximum).into_iter().map(|place| &found[place]).collect();
-        let features: Vec<Tensor> = kept.iter().map(|(_, cells)| pooled(cells, self.settings.pool)).collect();
+        let heat_maps =
+            cam.heat_maps(&maps.layer4.narrow(0, frame, 1), &present, self.regions.cam.method);
+        let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) {
+            &maps.layer3
+        } else {
+            &maps.layer4
+        }
+        .get(frame);
+        let hot = |(class, heat): (usize, &HeatMap)| {
+            Some((class, hot_cells(&map, heat, self.regions.roi_threshold)?))
+        };
+        let found: Vec<(usize, Tensor)> =
+            present.into_iter().zip(&heat_maps).filter_map(hot).collect();
+        let certainty: Vec<(f32, f32)> =
+            found.iter().map(|(class, _)| (probability(*class), 1.0)).collect();
+        let kept: Vec<&(usize, Tensor)> =
+            most_certain(&certainty, self.maximum).into_iter().map(|place| &found[place]).collect();
+        let features: Vec<Tensor> =
+            kept.iter().map(|(_, cells)| pooled(cells, self.settings.pool)).collect();
         FrameFeatures {
             classes: kept.iter().map(|(class, _)| *class).collect(),
             features: (!features.is_empty()).then(|| Tensor::stack(&features, 0)),
@@ -85,12 +111,20 @@ impl JointBackbone {
             Some(features) => features.constant_pad_nd([0, 0, 0, maximum - features.size()[0]]),
             None => Tensor::zeros([maximum, FEATURES as i64], (Kind::Float, self.device)),
         };
-        let absent: Vec<bool> = frames.iter().flat_map(|frame| (0..self.maximum).map(|place| place >= frame.classes.len())).collect();
+        let absent: Vec<bool> = frames
+            .iter()
+            .flat_map(|frame| (0..self.maximum).map(|place| place >= frame.classes.len()))
+            .collect();
         let whole = Box2::from([0, 0, width, height]);
         RegionBatch {
             features: Tensor::stack(&frames.iter().map(padded).collect::<Vec<_>>(), 0),
-            absent: Tensor::from_slice(&absent).view([frames.len() as i64, maximum]).to_device(self.device),
-            regions: frames.iter().map(|frame| frame.classes.iter().map(|&class| (class, whole)).collect()).collect(),
+            absent: Tensor::from_slice(&absent)
+                .view([frames.len() as i64, maximum])
+                .to_device(self.device),
+            regions: frames
+                .iter()
+                .map(|frame| frame.classes.iter().map(|&class| (class, whole)).collect())
+                .collect(),
         }
     }
 }
@@ -109,7 +143,11 @@ fn hot_cells(map: &Tensor, heat: &HeatMap, roi_threshold: f64) -> Option<Tensor>
 /// [values] -> [512]
 fn pooled(cells: &Tensor, pool: Pool) -> Tensor {
     let (p0, p1, p2) = pool.shape();
-    cells.view([1, 1, -1]).adaptive_avg_pool1d([p0]).view([-1]).repeat_interleave_self_int(p1 * p2, None::<i64>, None::<i64>)
+    cells.view([1, 1, -1]).adaptive_avg_pool1d([p0]).view([-1]).repeat_interleave_self_int(
+        p1 * p2,
+        None::<i64>,
+        None::<i64>,
+    )
 }
 
 #[cfg(test)]
@@ -130,10 +168,19 @@ mod tests {
     const SIZE: [u32; 2] = [96, 128];
 
     fn settings(pool: u64, feature_layer: FeatureLayer) -> ExtractionSettings {
-        let cam = CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(vec![0, 2]) };
+        let cam = CamSettings {
+            method: CamMethod::GradCam,
+            layer: FeatureLayer::Layer4,
+            present: Present::Classes(vec![0, 2]),
+        };
         ExtractionSettings {
             mode: Mode::SlFe,
-            regions: Some(RegionSettings { cam, roi_threshold: 0.3, minimum_area: None, feature_layer: Some(feature_layer) }),
+            regions: Some(RegionSettings {
+                cam,
+                roi_threshold: 0.3,
+                minimum_area: None,
+                feature_layer: Some(feature_layer),
+            }),
             architecture: Architecture { backbone: Backbone::ResNet10, classes: 3 },
             normalization: Normalization { mean: [0.4; 3], std: [0.2; 3] },
             pool: Pool::try_from(pool).unwrap(),
@@ -158,12 +205,19 @@ mod tests {
         write_lines(&index.join(FRAMES_FILE), &[frame(0), frame(1)]).unwrap();
         let pictures: Vec<std::path::PathBuf> = ["0.png", "1.png"].map(Into::into).to_vec();
         for (number, picture) in pictures.iter().enumerate() {
-            let shade = |x: u32, y: u32| Rgb([(x * 2) as u8, (y * 2 + number as u32 * 60) as u8, (x * y / 50) as u8]);
+            let shade = |x: u32, y: u32| {
+                Rgb([(x * 2) as u8, (y * 2 + number as u32 * 60) as u8, (x * y / 50) as u8])
+            };
             RgbImage::from_fn(SIZE[1], SIZE[0], shade).save(folder.join(picture)).unwrap();
         }
         let pack = folder.join("pack");
         std::fs::create_dir(&pack).unwrap();
-        let packing = Packing { root: folder, pictures: &pictures, image_size: SIZE, on_bad_frame: OnBadFrame::Fail };
+        let packing = Packing {
+            root: folder,
+            pictures: &pictures,
+            image_size: SIZE,
+            on_bad_frame: OnBadFrame::Fail,
+        };
         packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
         FrameSet::open(&pack, &index).unwrap()
     }
@@ -171,18 +225,29 @@ mod tests {
     #[test]
     fn its_features_are_those_of_extraction() {
         let folder = tempfile::tempdir().unwrap();
-        for (pool, layer) in [(512, FeatureLayer::Layer4), (128, FeatureLayer::Layer3), (32, FeatureLayer::Layer4)] {
+        for (pool, layer) in
+            [(512, FeatureLayer::Layer4), (128, FeatureLayer::Layer3), (32, FeatureLayer::Layer4)]
+        {
             let settings = settings(pool, layer);
             let parameters = Weights::random(settings.architecture, 3);
             let own = tempfile::tempdir_in(folder.path()).unwrap();
-            let extractor =
-                FeatureExtractor::new(settings.architecture, &parameters, settings.normalization, SIZE, Device::Cpu, Precision::F32)
-                    .unwrap();
+            let extractor = FeatureExtractor::new(
+                settings.architecture,
+                &parameters,
+                settings.normalization,
+                SIZE,
+                Device::Cpu,
+                Precision::F32,
+            )
+            .unwrap();
             let frames = frames(own.path());
-            let (_, extracted) = extractor.extract_from_pixels(&frames.frames[1], frames.pack.row(1), &settings).unwrap();
+            let (_, extracted) = extractor
+                .extract_from_pixels(&frames.frames[1], frames.pack.row(1), &settings)
+                .unwrap();
             let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
             let found = values_of(&joint.regions(&[1]).unwrap().features.detach());
-            let scale = extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));
+            let scale =
+                extracted.features.iter().fold(1e-3f32, |scale, value| scale.max(value.abs()));
             for (a, b) in found.iter().zip(&extracted.features) {
                 assert!((a - b).abs() < 1e-4 * scale, "{a} {b}");
             }
@@ -195,12 +260,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(512, FeatureLayer::Layer4);
         let parameters = Weights::random(settings.architecture, 4).for_training(Device::Cpu);
-        let joint = JointBackbone::new(&parameters, &settings, frames(folder.path()), 6, Device::Cpu).unwrap();
-        let words: Vec<Vec<String>> = vec![vec!["cutting".into()], vec!["idle".into(), "suction".into()]];
+        let joint =
+            JointBackbone::new(&parameters, &settings, frames(folder.path()), 6, Device::Cpu)
+                .unwrap();
+        let words: Vec<Vec<String>> =
+            vec![vec!["cutting".into()], vec!["idle".into(), "suction".into()]];
         let vocabulary = Vocabulary::of(words.iter().map(Vec::as_slice), 1);
         let encoded: Vec<Vec<usize>> = words.iter().map(|words| vocabulary.encode(words)).collect();
-        let shape = TransformerSettings { width: 32, layers: 1, attention_heads: 2, feed_forward: 32, memory_slots: 4, dropout: 0.0 };
-        let captioner = Captioner::new(&mut TensorSource::random(1, Device::Cpu), shape, vocabulary).unwrap();
+        let shape = TransformerSettings {
+            width: 32,
+            layers: 1,
+            attention_heads: 2,
+            feed_forward: 32,
+            memory_slots: 4,
+            dropout: 0.0,
+        };
+        let captioner =
+            Captioner::new(&mut TensorSource::random(1, Device::Cpu), shape, vocabulary).unwrap();
         let mut adam = Adam::new(&parameters, AdamSettings::default());
         let before = parameters.get("conv1.weight").unwrap().detach().copy();
         let loss = || captioner.loss(&joint.regions(&[0, 1]).unwrap(), &encoded, 0.0);
@@ -212,7 +288,9 @@ mod tests {
                 assert!(f64::try_from(gradient.abs().max()).unwrap() > 0.0);
             }
         }
-        let moved = f64::try_from((parameters.get("conv1.weight").unwrap().detach() - before).abs().max()).unwrap();
+        let moved =
+            f64::try_from((parameters.get("conv1.weight").unwrap().detach() - before).abs().max())
+                .unwrap();
         assert!(moved > 1e-4, "{moved}");
         assert!(f64::try_from(loss().detach()).unwrap() < first);
     }

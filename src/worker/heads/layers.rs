@@ -36,18 +36,30 @@ impl TensorSource {
     }
 
     pub fn of_checkpoint(tensors: Vec<(String, Tensor)>, device: Device) -> Self {
-        TensorSource { seed: None, given: tensors.into_iter().collect(), taken: BTreeMap::new(), device }
+        TensorSource {
+            seed: None,
+            given: tensors.into_iter().collect(),
+            taken: BTreeMap::new(),
+            device,
+        }
     }
 
     pub fn take(&mut self, name: &str, size: &[i64], initial: Initial) -> Result<Tensor> {
         let tensor = match (self.given.remove(name), self.seed) {
             (Some(given), _) if given.size() == size => given.to_kind(Kind::Float),
             (Some(given), _) => {
-                return Err(Error::failure(format!("the head's tensor `{name}` has the shape {:?}, {size:?} is needed", given.size()))
-                    .hint("is this the head that the recipe names?"));
+                return Err(Error::failure(format!(
+                    "the head's tensor `{name}` has the shape {:?}, {size:?} is needed",
+                    given.size()
+                ))
+                .hint("is this the head that the recipe names?"));
             }
             (None, Some(seed)) => drawn(name, seed, size, initial),
-            (None, None) => return Err(Error::failure(format!("the head's checkpoint has no tensor `{name}`"))),
+            (None, None) => {
+                return Err(Error::failure(format!(
+                    "the head's checkpoint has no tensor `{name}`"
+                )));
+            }
         };
         let tensor = tensor.to_device(self.device);
         self.taken.insert(name.into(), tensor.shallow_clone());
@@ -86,8 +98,16 @@ impl Linear {
         Ok(Linear { bias: Some(bias), ..Linear::without_bias(source, name, input, output)? })
     }
 
-    pub fn without_bias(source: &mut TensorSource, name: &str, input: i64, output: i64) -> Result<Self> {
-        Ok(Linear { weight: source.take(&format!("{name}.weight"), &[output, input], Initial::Xavier)?, bias: None })
+    pub fn without_bias(
+        source: &mut TensorSource,
+        name: &str,
+        input: i64,
+        output: i64,
+    ) -> Result<Self> {
+        Ok(Linear {
+            weight: source.take(&format!("{name}.weight"), &[output, input], Initial::Xavier)?,
+            bias: None,
+        })
     }
 
     /// [..., input] -> [..., output]
@@ -153,7 +173,13 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    pub fn new(source: &mut TensorSource, name: &str, width: i64, inner: i64, dropout: f64) -> Result<Self> {
+    pub fn new(
+        source: &mut TensorSource,
+        name: &str,
+        width: i64,
+        inner: i64,
+        dropout: f64,
+    ) -> Result<Self> {
         Ok(FeedForward {
             inner: Linear::new(source, &format!("{name}.inner"), width, inner)?,
             outer: Linear::new(source, &format!("{name}.outer"), inner, width)?,

@@ -68,7 +68,9 @@ impl FrameRegions {
 
     /// Of all regions of `rows`.
     pub fn spread(&self, rows: &[usize]) -> Spread {
-        let features = || rows.iter().flat_map(|&row| self.of_row(row)).map(|region| region.features.as_slice());
+        let features = || {
+            rows.iter().flat_map(|&row| self.of_row(row)).map(|region| region.features.as_slice())
+        };
         Spread::of(features)
     }
 
@@ -91,19 +93,28 @@ impl Spread {
         let count = features().count().max(1) as f64;
         let mut mean = vec![0f64; FEATURES];
         for of_region in features() {
-            mean.iter_mut().zip(of_region).for_each(|(mean, &value)| *mean += f64::from(value) / count);
+            mean.iter_mut()
+                .zip(of_region)
+                .for_each(|(mean, &value)| *mean += f64::from(value) / count);
         }
         let mut variance = vec![0f64; FEATURES];
         for of_region in features() {
-            let squares = of_region.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2));
-            variance.iter_mut().zip(squares).for_each(|(variance, square)| *variance += square / count);
+            let squares =
+                of_region.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2));
+            variance
+                .iter_mut()
+                .zip(squares)
+                .for_each(|(variance, square)| *variance += square / count);
         }
         let deviation = |(variance, mean): (&f64, &f64)| {
             let deviation = variance.sqrt();
             // What rounding leaves of a constant is no spread.
             if deviation > 1e-6 * mean.abs().max(1e-6) { deviation as f32 } else { 1.0 }
         };
-        Spread { deviation: variance.iter().zip(&mean).map(deviation).collect(), mean: mean.iter().map(|&mean| mean as f32).collect() }
+        Spread {
+            deviation: variance.iter().zip(&mean).map(deviation).collect(),
+            mean: mean.iter().map(|&mean| mean as f32).collect(),
+        }
     }
 }
 
@@ -135,9 +146,14 @@ impl RegionBatch {
         }
         let size = [frames.len() as i64, maximum as i64];
         RegionBatch {
-            features: Tensor::from_slice(&features).view([size[0], size[1], FEATURES as i64]).to_device(device),
+            features: Tensor::from_slice(&features)
+                .view([size[0], size[1], FEATURES as i64])
+                .to_device(device),
             absent: Tensor::from_slice(&absent).view(size).to_device(device),
-            regions: frames.iter().map(|regions| regions.iter().map(|region| (region.class, region.bounds)).collect()).collect(),
+            regions: frames
+                .iter()
+                .map(|regions| regions.iter().map(|region| (region.class, region.bounds)).collect())
+                .collect(),
         }
     }
 }
@@ -151,7 +167,8 @@ pub fn exchanged(rows: &[usize], seed: u64) -> Vec<(usize, usize)> {
 }
 
 fn of_frame(frame: &FrameFeatures, maximum: usize) -> Vec<HeadRegion> {
-    let certainty: Vec<_> = frame.regions.iter().map(|region| (region.probability, region.confidence)).collect();
+    let certainty: Vec<_> =
+        frame.regions.iter().map(|region| (region.probability, region.confidence)).collect();
     let region = |place: usize| HeadRegion {
         class: frame.regions[place].class,
         bounds: frame.regions[place].bounds,
@@ -163,7 +180,9 @@ fn of_frame(frame: &FrameFeatures, maximum: usize) -> Vec<HeadRegion> {
 /// Places of the `maximum` regions of the highest class probability, of equals the highest confidence, in their old order.
 pub fn most_certain(certainty: &[(f32, f32)], maximum: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..certainty.len()).collect();
-    places.sort_by(|&a, &b| certainty[b].0.total_cmp(&certainty[a].0).then(certainty[b].1.total_cmp(&certainty[a].1)));
+    places.sort_by(|&a, &b| {
+        certainty[b].0.total_cmp(&certainty[a].0).then(certainty[b].1.total_cmp(&certainty[a].1))
+    });
     places.truncate(maximum);
     places.sort_unstable();
     places
@@ -190,13 +209,22 @@ mod tests {
         let of_row = HashMap::from([(4, vec![region(0.5), region(1.5)])]);
         let batch = FrameRegions::new(of_row, 3).batch(&[4, 7], Device::Cpu);
         assert_eq!(batch.features.size(), [2, 3, FEATURES as i64]);
-        assert_eq!(Vec::<Vec<bool>>::try_from(&batch.absent).unwrap(), [[false, false, true], [true, true, true]]);
-        assert_eq!(f64::try_from(batch.features.sum(tch::Kind::Double)).unwrap(), 2.0 * FEATURES as f64);
+        assert_eq!(
+            Vec::<Vec<bool>>::try_from(&batch.absent).unwrap(),
+            [[false, false, true], [true, true, true]]
+        );
+        assert_eq!(
+            f64::try_from(batch.features.sum(tch::Kind::Double)).unwrap(),
+            2.0 * FEATURES as f64
+        );
     }
 
     #[test]
     fn the_spread_of_a_constant_feature_is_one() {
-        let regions = FrameRegions::new(HashMap::from([(0, vec![region(0.3), region(0.3)]), (1, vec![region(0.3)])]), 2);
+        let regions = FrameRegions::new(
+            HashMap::from([(0, vec![region(0.3), region(0.3)]), (1, vec![region(0.3)])]),
+            2,
+        );
         let spread = regions.spread(&[0, 1]);
         assert_eq!((spread.mean[7], spread.deviation[7]), (0.3, 1.0));
         let regions = FrameRegions::new(HashMap::from([(0, vec![region(1.0), region(5.0)])]), 2);
@@ -207,9 +235,11 @@ mod tests {
     #[test]
     fn in_the_control_every_frame_has_another_ones_regions() {
         let rows: Vec<usize> = (0..20).collect();
-        let mut regions = FrameRegions::new(rows.iter().map(|&row| (row, vec![region(row as f32)])).collect(), 2);
+        let mut regions =
+            FrameRegions::new(rows.iter().map(|&row| (row, vec![region(row as f32)])).collect(), 2);
         regions.shuffle(&rows, 1);
-        let mut found: Vec<usize> = rows.iter().map(|&row| regions.of_row(row)[0].features[0] as usize).collect();
+        let mut found: Vec<usize> =
+            rows.iter().map(|&row| regions.of_row(row)[0].features[0] as usize).collect();
         assert!(found.iter().zip(&rows).all(|(found, row)| found != row));
         found.sort_unstable();
         assert_eq!(found, rows);

@@ -44,27 +44,53 @@ pub struct Encoded {
 }
 
 impl Transformer {
-    pub fn new(source: &mut TensorSource, settings: TransformerSettings, words: usize) -> Result<Self> {
+    pub fn new(
+        source: &mut TensorSource,
+        settings: TransformerSettings,
+        words: usize,
+    ) -> Result<Self> {
         let width = settings.width as i64;
         let inner = settings.feed_forward as i64;
-        let shape =
-            |memory_slots| AttentionShape { width, heads: settings.attention_heads as i64, memory_slots, dropout: settings.dropout };
+        let shape = |memory_slots| AttentionShape {
+            width,
+            heads: settings.attention_heads as i64,
+            memory_slots,
+            dropout: settings.dropout,
+        };
         let mut encoder = Vec::new();
         let mut decoder = Vec::new();
         for layer in 0..settings.layers {
             encoder.push(EncoderLayer {
-                attention: Attention::new(source, &format!("encoder.{layer}.attention"), shape(settings.memory_slots as i64))?,
-                feed_forward: FeedForward::new(source, &format!("encoder.{layer}.feed_forward"), width, inner, settings.dropout)?,
+                attention: Attention::new(
+                    source,
+                    &format!("encoder.{layer}.attention"),
+                    shape(settings.memory_slots as i64),
+                )?,
+                feed_forward: FeedForward::new(
+                    source,
+                    &format!("encoder.{layer}.feed_forward"),
+                    width,
+                    inner,
+                    settings.dropout,
+                )?,
             });
         }
         for layer in 0..settings.layers {
-            let gate = |level| Linear::new(source, &format!("decoder.{layer}.gate.{level}"), 2 * width, width);
+            let gate = |level| {
+                Linear::new(source, &format!("decoder.{layer}.gate.{level}"), 2 * width, width)
+            };
             let gates = (0..settings.layers).map(gate).collect::<Result<Vec<_>>>()?;
             decoder.push(DecoderLayer {
                 own: Attention::new(source, &format!("decoder.{layer}.own"), shape(0))?,
                 across: Attention::new(source, &format!("decoder.{layer}.across"), shape(0))?,
                 gates,
-                feed_forward: FeedForward::new(source, &format!("decoder.{layer}.feed_forward"), width, inner, settings.dropout)?,
+                feed_forward: FeedForward::new(
+                    source,
+                    &format!("decoder.{layer}.feed_forward"),
+                    width,
+                    inner,
+                    settings.dropout,
+                )?,
             });
         }
         Ok(Transformer {
@@ -72,7 +98,11 @@ impl Transformer {
             input: Linear::new(source, "input", FEATURES as i64, width)?,
             input_norm: LayerNorm::new(source, "input_norm", width)?,
             encoder,
-            embedding: source.take("embedding", &[words as i64, width], Initial::Normal(1.0 / (width as f64).sqrt()))?,
+            embedding: source.take(
+                "embedding",
+                &[words as i64, width],
+                Initial::Normal(1.0 / (width as f64).sqrt()),
+            )?,
             decoder,
             output: Linear::without_bias(source, "output", width, words as i64)?,
             settings,
@@ -81,7 +111,11 @@ impl Transformer {
 
     pub fn encode(&self, regions: &RegionBatch, train: bool) -> Encoded {
         let absent = regions.absent.unsqueeze(1).unsqueeze(1);
-        let embedded = self.input.forward(&self.standardization.forward(&regions.features)).relu().dropout(self.settings.dropout, train);
+        let embedded = self
+            .input
+            .forward(&self.standardization.forward(&regions.features))
+            .relu()
+            .dropout(self.settings.dropout, train);
         let mut x = self.input_norm.forward(&embedded);
         let mut levels = Vec::new();
         for layer in &self.encoder {
@@ -95,13 +129,17 @@ impl Transformer {
     /// Words [N, T] -> the logits of the next word after each of them [N, T, words].
     pub fn decode(&self, encoded: &Encoded, words: &Tensor, train: bool) -> Tensor {
         let length = words.size()[1];
-        let future = Tensor::ones([length, length], (Kind::Bool, words.device())).triu(1).view([1, 1, length, length]);
+        let future = Tensor::ones([length, length], (Kind::Bool, words.device()))
+            .triu(1)
+            .view([1, 1, length, length]);
         let blocked = future.logical_or(&words.eq(PADDING as i64).unsqueeze(1).unsqueeze(1));
         let is_word = words.ne(PADDING as i64).unsqueeze(-1).to_kind(Kind::Float);
         let mut x = self.embedded(words, 0);
         for layer in &self.decoder {
-            let own = layer.own.attend(&x, &layer.own.attended(&x), Some(&blocked), train) * &is_word;
-            let across: Vec<Attended> = encoded.levels.iter().map(|level| layer.across.attended(level)).collect();
+            let own =
+                layer.own.attend(&x, &layer.own.attended(&x), Some(&blocked), train) * &is_word;
+            let across: Vec<Attended> =
+                encoded.levels.iter().map(|level| layer.across.attended(level)).collect();
             x = layer.looked_across(&own, &across, &encoded.absent, train) * &is_word;
             x = layer.feed_forward.forward(&x, train) * &is_word;
         }
@@ -114,7 +152,9 @@ impl Transformer {
         let width = self.settings.width as i64;
         let (options, length) = ((Kind::Float, words.device()), words.size()[1]);
         let places = Tensor::arange_start(first + 1, first + length + 1, options).unsqueeze(1);
-        let rates = (Tensor::arange_start_step(0, width, 2, options) * (-(10_000f64.ln()) / width as f64)).exp();
+        let rates = (Tensor::arange_start_step(0, width, 2, options)
+            * (-(10_000f64.ln()) / width as f64))
+            .exp();
         let angles = places * rates;
         let sinusoids = Tensor::stack(&[angles.sin(), angles.cos()], 2).reshape([length, width]);
         Tensor::embedding(&self.embedding, words, -1, false, false) + sinusoids
@@ -123,7 +163,9 @@ impl Transformer {
     /// Starts sentences for frames.
     pub fn narrate(&self, regions: &RegionBatch) -> Narration<'_> {
         let encoded = self.encode(regions, false);
-        let across = |layer: &DecoderLayer| encoded.levels.iter().map(|level| layer.across.attended(level)).collect();
+        let across = |layer: &DecoderLayer| {
+            encoded.levels.iter().map(|level| layer.across.attended(level)).collect()
+        };
         Narration {
             across: self.decoder.iter().map(across).collect(),
             absent: encoded.absent,
@@ -137,7 +179,13 @@ impl Transformer {
 
 impl DecoderLayer {
     /// The meshed part: each level of the encoder through its gate, divided by the root of their number.
-    fn looked_across(&self, x: &Tensor, levels: &[Attended], absent: &Tensor, train: bool) -> Tensor {
+    fn looked_across(
+        &self,
+        x: &Tensor,
+        levels: &[Attended],
+        absent: &Tensor,
+        train: bool,
+    ) -> Tensor {
         let through_gate = |(level, gate): (&Attended, &Linear)| {
             let found = self.across.attend(x, level, Some(absent), train);
             let open = gate.forward(&Tensor::cat(&[x, &found], -1)).sigmoid();
@@ -170,7 +218,8 @@ impl Narration<'_> {
         let parents: Vec<i64> = rows.iter().map(|row| row.parent as i64).collect();
         let chosen = Tensor::from_slice(&parents).to_device(self.device());
         self.past.iter_mut().for_each(|past| *past = past.of_rows(&chosen));
-        let frames: Vec<i64> = parents.iter().map(|&parent| self.frame_of_row[parent as usize]).collect();
+        let frames: Vec<i64> =
+            parents.iter().map(|&parent| self.frame_of_row[parent as usize]).collect();
         if frames != self.frame_of_row {
             self.across.iter_mut().flatten().for_each(|level| *level = level.of_rows(&chosen));
             self.absent = self.absent.index_select(0, &chosen);
@@ -184,7 +233,10 @@ impl NextWords for Narration<'_> {
         tch::no_grad(|| {
             self.follow(rows);
             let words: Vec<i64> = rows.iter().map(|row| row.word as i64).collect();
-            let mut x = self.transformer.embedded(&Tensor::from_slice(&words).to_device(self.device()).unsqueeze(1), self.place);
+            let mut x = self.transformer.embedded(
+                &Tensor::from_slice(&words).to_device(self.device()).unsqueeze(1),
+                self.place,
+            );
             for (number, layer) in self.transformer.decoder.iter().enumerate() {
                 let newest = layer.own.attended(&x);
                 let seen = if self.place == 0 { newest } else { self.past[number].with(&newest) };
@@ -219,33 +271,54 @@ mod tests {
     /// As tests/golden/captioner.py has it.
     fn formula(name: &str, size: &[i64]) -> Tensor {
         let start = 1.0 + name.bytes().map(f64::from).sum::<f64>() * 0.1;
-        let one = if name.ends_with("norm.weight") || name.ends_with("deviation") { 1.0 } else { 0.0 };
-        let values: Vec<f32> =
-            (0..size.iter().product()).map(|place: i64| (one + 0.5 * (start + 0.7 * place as f64).sin()) as f32).collect();
+        let one =
+            if name.ends_with("norm.weight") || name.ends_with("deviation") { 1.0 } else { 0.0 };
+        let values: Vec<f32> = (0..size.iter().product())
+            .map(|place: i64| (one + 0.5 * (start + 0.7 * place as f64).sin()) as f32)
+            .collect();
         Tensor::from_slice(&values).view(size)
     }
 
     #[test]
     fn logits_are_those_of_an_independent_implementation() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/captioner.json");
-        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let shape = TransformerSettings { width: 8, layers: 2, attention_heads: 2, feed_forward: 12, memory_slots: 3, dropout: 0.0 };
+        let golden: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let shape = TransformerSettings {
+            width: 8,
+            layers: 2,
+            attention_heads: 2,
+            feed_forward: 12,
+            memory_slots: 3,
+            dropout: 0.0,
+        };
         let mut drawn = TensorSource::random(1, Device::Cpu);
         Transformer::new(&mut drawn, shape, 7).unwrap();
-        let tensors = drawn.into_parameters().iter().map(|(name, tensor)| (name.clone(), formula(name, &tensor.size()))).collect();
-        let transformer = Transformer::new(&mut TensorSource::of_checkpoint(tensors, Device::Cpu), shape, 7).unwrap();
+        let tensors = drawn
+            .into_parameters()
+            .iter()
+            .map(|(name, tensor)| (name.clone(), formula(name, &tensor.size())))
+            .collect();
+        let transformer =
+            Transformer::new(&mut TensorSource::of_checkpoint(tensors, Device::Cpu), shape, 7)
+                .unwrap();
         // Two regions, and a third that is absent.
         let region = |number: usize| HeadRegion {
             class: 0,
             bounds: Box2::from([0, 0, 1, 1]),
-            features: Vec::try_from(formula(&format!("region {number}"), &[FEATURES as i64])).unwrap(),
+            features: Vec::try_from(formula(&format!("region {number}"), &[FEATURES as i64]))
+                .unwrap(),
         };
         let regions = RegionBatch::of(&[&[region(0), region(1)]], 3, Device::Cpu);
         let words: Vec<i64> = serde_json::from_value(golden["words"].clone()).unwrap();
         let words = Tensor::from_slice(&words).unsqueeze(0);
-        let found: Vec<Vec<f64>> =
-            Vec::try_from(transformer.decode(&transformer.encode(&regions, false), &words, false).squeeze_dim(0).to_kind(Kind::Double))
-                .unwrap();
+        let found: Vec<Vec<f64>> = Vec::try_from(
+            transformer
+                .decode(&transformer.encode(&regions, false), &words, false)
+                .squeeze_dim(0)
+                .to_kind(Kind::Double),
+        )
+        .unwrap();
         let expected: Vec<Vec<f64>> = serde_json::from_value(golden["logits"].clone()).unwrap();
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");

@@ -22,7 +22,10 @@ struct Block<C> {
 }
 
 impl<C: NormalisedConvolution> Block<C> {
-    fn new(shape: &BlockShape, convolution: &impl Fn(&ConvolutionShape) -> Result<C>) -> Result<Self> {
+    fn new(
+        shape: &BlockShape,
+        convolution: &impl Fn(&ConvolutionShape) -> Result<C>,
+    ) -> Result<Self> {
         Ok(Block {
             convolutions: shape.convolutions.iter().map(convolution).collect::<Result<_>>()?,
             downsample: shape.downsample.as_ref().map(convolution).transpose()?,
@@ -52,9 +55,15 @@ pub struct Backbone<C> {
 
 impl<C: NormalisedConvolution> Backbone<C> {
     /// `convolution` makes each of its convolutions. Its maps are of `kind`.
-    pub fn new(architecture: Architecture, kind: Kind, convolution: impl Fn(&ConvolutionShape) -> Result<C>) -> Result<Self> {
+    pub fn new(
+        architecture: Architecture,
+        kind: Kind,
+        convolution: impl Fn(&ConvolutionShape) -> Result<C>,
+    ) -> Result<Self> {
         let shape = network_shape(architecture);
-        let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| Block::new(block, &convolution)).collect::<Result<_>>();
+        let layer = |blocks: &Vec<BlockShape>| {
+            blocks.iter().map(|block| Block::new(block, &convolution)).collect::<Result<_>>()
+        };
         Ok(Backbone {
             stem: convolution(&shape.stem)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
@@ -72,7 +81,13 @@ impl<C: NormalisedConvolution> Backbone<C> {
     }
 
     fn pass(&self, images: &Tensor) -> Result<FeatureMaps> {
-        let mut x = self.stem.forward(images, Then::Relu)?.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let mut x = self.stem.forward(images, Then::Relu)?.max_pool2d(
+            [3, 3],
+            [2, 2],
+            [1, 1],
+            [1, 1],
+            false,
+        );
         let mut maps = Vec::with_capacity(self.layers.len());
         for blocks in &self.layers {
             // A block without a downsample may write over its input. The first block of a layer has
@@ -80,7 +95,8 @@ impl<C: NormalisedConvolution> Backbone<C> {
             x = blocks.iter().try_fold(x, |x, block| block.forward(x))?;
             maps.push(x.shallow_clone());
         }
-        let mut next = || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
+        let mut next =
+            || maps.pop().unwrap_or_else(|| unreachable!("network_shape has four layers"));
         let (layer4, layer3, layer2) = (next(), next(), next());
         Ok(FeatureMaps { layer2, layer3, layer4 })
     }

@@ -61,7 +61,9 @@ impl Cam<'_> {
         match self {
             Cam::ClosedForm { head_weight } => {
                 let head_weight = head_weight.detach();
-                let all = tch::no_grad(|| cam::to_heat_maps(&cam::closed_form_maps(&map, &head_weight, method)));
+                let all = tch::no_grad(|| {
+                    cam::to_heat_maps(&cam::closed_form_maps(&map, &head_weight, method))
+                });
                 classes.iter().map(|&class| all[class].clone()).collect()
             }
             Cam::BackwardPass { .. } if classes.is_empty() => Vec::new(),
@@ -87,7 +89,11 @@ pub fn differentiable(
 }
 
 /// The fastest form, which keeps the weights as they are now.
-pub fn for_evaluation(architecture: Architecture, parameters: &Weights, device: Device) -> Result<Box<dyn Classifier>> {
+pub fn for_evaluation(
+    architecture: Architecture,
+    parameters: &Weights,
+    device: Device,
+) -> Result<Box<dyn Classifier>> {
     Ok(Box::new(InferenceNetwork::new(architecture, parameters, device, Precision::F32)?))
 }
 
@@ -114,7 +120,9 @@ impl DifferentiableClassifier for ResNet {
         match layer {
             FeatureLayer::Layer4 => Cam::ClosedForm { head_weight: &self.head_weight },
             FeatureLayer::Layer3 => Cam::BackwardPass {
-                logits_of: Box::new(move |layer3: &Tensor| self.logits(&self.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)),
+                logits_of: Box::new(move |layer3: &Tensor| {
+                    self.logits(&self.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)
+                }),
             },
         }
     }
@@ -137,11 +145,18 @@ mod tests {
         let parameters = Weights::random(ARCHITECTURE, 2);
         let trained = differentiable(ARCHITECTURE, &parameters, TrainingPrecision::F32).unwrap();
         let evaluated = for_evaluation(ARCHITECTURE, &parameters, Device::Cpu).unwrap();
-        let (expected, found) = tch::no_grad(|| (trained.answer(&images()).unwrap(), evaluated.answer(&images()).unwrap()));
-        for (expected, found) in [(&expected.logits, &found.logits), (&expected.maps.layer4, &found.maps.layer4)] {
+        let (expected, found) = tch::no_grad(|| {
+            (trained.answer(&images()).unwrap(), evaluated.answer(&images()).unwrap())
+        });
+        for (expected, found) in
+            [(&expected.logits, &found.logits), (&expected.maps.layer4, &found.maps.layer4)]
+        {
             assert_eq!(expected.size(), found.size());
             let difference = f64::try_from((expected - found).abs().max()).unwrap();
-            assert!(difference <= 1e-4 * f64::try_from(expected.abs().max()).unwrap(), "{difference}");
+            assert!(
+                difference <= 1e-4 * f64::try_from(expected.abs().max()).unwrap(),
+                "{difference}"
+            );
         }
     }
 
@@ -150,15 +165,22 @@ mod tests {
     fn heat_maps_by_backward_passes_are_those_of_the_closed_form() {
         let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();
         let layer4 = network.answer(&images()).unwrap().maps.layer4.narrow(0, 1, 1);
-        let by_passes =
-            Cam::BackwardPass { logits_of: Box::new(|map: &Tensor| network.logits(&map.unsqueeze(0), 0.0, false).squeeze_dim(0)) };
+        let by_passes = Cam::BackwardPass {
+            logits_of: Box::new(|map: &Tensor| {
+                network.logits(&map.unsqueeze(0), 0.0, false).squeeze_dim(0)
+            }),
+        };
         let closed_form = network.cam(FeatureLayer::Layer4);
         let none: &[usize] = &[];
         for classes in [none, &[2], &[0, 3]] {
             let expected = closed_form.heat_maps(&layer4, classes, CamMethod::GradCam);
             let found = by_passes.heat_maps(&layer4, classes, CamMethod::GradCam);
             assert_eq!((expected.len(), found.len()), (classes.len(), classes.len()));
-            for (expected, found) in expected.iter().flat_map(|map| &map.values).zip(found.iter().flat_map(|map| &map.values)) {
+            for (expected, found) in expected
+                .iter()
+                .flat_map(|map| &map.values)
+                .zip(found.iter().flat_map(|map| &map.values))
+            {
                 assert!((expected - found).abs() < 1e-3, "{expected} {found}");
             }
         }
@@ -168,7 +190,8 @@ mod tests {
     fn layer_3_has_heat_maps_of_its_own_size() {
         let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();
         let layer3 = network.answer(&images()).unwrap().maps.layer3.narrow(0, 0, 1);
-        let found = network.cam(FeatureLayer::Layer3).heat_maps(&layer3, &[1], CamMethod::GradCamPlusPlus);
+        let found =
+            network.cam(FeatureLayer::Layer3).heat_maps(&layer3, &[1], CamMethod::GradCamPlusPlus);
         assert_eq!(found.iter().map(|map| (map.height, map.width)).collect::<Vec<_>>(), [(4, 6)]);
     }
 }

@@ -27,15 +27,30 @@ pub struct ByFrameStatistics {
 }
 
 /// The network with `weights`, on the device.
-pub fn network(architecture: Architecture, weights: &Weights, device: Device, precision: Precision) -> Result<Backbone<ByFrameStatistics>> {
+pub fn network(
+    architecture: Architecture,
+    weights: &Weights,
+    device: Device,
+    precision: Precision,
+) -> Result<Backbone<ByFrameStatistics>> {
     let kind = kind_of(precision);
     tch::no_grad(|| {
         Backbone::new(architecture, kind, |shape| {
-            let norm =
-                |part: &str| weights.get(&format!("{}.{part}", shape.norm)).map(|tensor| tensor.to_device(device).to_kind(Kind::Float));
+            let norm = |part: &str| {
+                weights
+                    .get(&format!("{}.{part}", shape.norm))
+                    .map(|tensor| tensor.to_device(device).to_kind(Kind::Float))
+            };
             let (norm_weight, norm_bias) = (norm("weight")?, norm("bias")?);
             let weight = weights.get(&format!("{}.weight", shape.convolution))?;
-            let convolution = FusedConvolution::new(&weight, &norm_bias.zeros_like(), shape.stride, shape.kernel / 2, device, kind);
+            let convolution = FusedConvolution::new(
+                &weight,
+                &norm_bias.zeros_like(),
+                shape.stride,
+                shape.kernel / 2,
+                device,
+                kind,
+            );
             Ok(ByFrameStatistics { convolution, norm_weight, norm_bias })
         })
     })
@@ -46,7 +61,11 @@ impl NormalisedConvolution for ByFrameStatistics {
         let convolved = self.convolution.forward(input, Then::Nothing)?;
         let kind = convolved.kind();
         let wide = convolved.to_kind(Kind::Float);
-        let mut normalised = if wide.device() == Device::Cpu { self.normalised_one_by_one(wide) } else { self.normalised_together(&wide) };
+        let mut normalised = if wide.device() == Device::Cpu {
+            self.normalised_one_by_one(wide)
+        } else {
+            self.normalised_together(&wide)
+        };
         let ended = match then {
             Then::Nothing => normalised,
             Then::Relu => normalised.relu_(),
@@ -65,7 +84,18 @@ impl ByFrameStatistics {
         let (weight, bias) = (Some(&self.norm_weight), Some(&self.norm_bias));
         for frame in 0..maps.size()[0] {
             let map = maps.narrow(0, frame, 1);
-            let _ = map.native_batch_norm_out(&map, &mean, &deviation, weight, bias, None, None, true, 0.0, NORM_EPSILON);
+            let _ = map.native_batch_norm_out(
+                &map,
+                &mean,
+                &deviation,
+                weight,
+                bias,
+                None,
+                None,
+                true,
+                0.0,
+                NORM_EPSILON,
+            );
         }
         maps
     }
@@ -89,15 +119,18 @@ mod tests {
 
     /// The length of the difference, as a share of the expected length.
     fn difference(found: &Tensor, expected: &Tensor) -> f64 {
-        f64::try_from((found.to_kind(Kind::Float) - expected).norm()).unwrap() / f64::try_from(expected.norm()).unwrap()
+        f64::try_from((found.to_kind(Kind::Float) - expected).norm()).unwrap()
+            / f64::try_from(expected.norm()).unwrap()
     }
 
     #[test]
     fn each_frame_of_a_batch_is_normalised_as_training_normalises_a_batch_of_one() {
         let _kept = crate::generator::seeded(3);
-        for (backbone, precision, tolerance) in
-            [(Named::ResNet18, Precision::F32, 1e-3), (Named::ResNet50, Precision::F32, 1e-3), (Named::ResNet18, Precision::Bf16, 0.3)]
-        {
+        for (backbone, precision, tolerance) in [
+            (Named::ResNet18, Precision::F32, 1e-3),
+            (Named::ResNet50, Precision::F32, 1e-3),
+            (Named::ResNet18, Precision::Bf16, 0.3),
+        ] {
             let architecture = Architecture { backbone, classes: 3 };
             let weights = Weights::random(architecture, 5);
             let network = network(architecture, &weights, Device::Cpu, precision).unwrap();
@@ -106,14 +139,20 @@ mod tests {
             // Training moves running statistics, so it has weights of its own.
             let training = ResNet::new(architecture, &weights.copied()).unwrap();
             for frame in 0..3 {
-                let expected = tch::no_grad(|| training.feature_maps(&images.narrow(0, frame, 1), true));
+                let expected =
+                    tch::no_grad(|| training.feature_maps(&images.narrow(0, frame, 1), true));
                 let found = found.of_frame(frame as usize);
-                for (found, expected) in
-                    [(&found.layer2, &expected.layer2), (&found.layer3, &expected.layer3), (&found.layer4, &expected.layer4)]
-                {
+                for (found, expected) in [
+                    (&found.layer2, &expected.layer2),
+                    (&found.layer3, &expected.layer3),
+                    (&found.layer4, &expected.layer4),
+                ] {
                     assert_eq!(found.size(), expected.size());
                     let share = difference(found, expected);
-                    assert!(share < tolerance, "{backbone:?} {precision:?}, frame {frame}: {share}");
+                    assert!(
+                        share < tolerance,
+                        "{backbone:?} {precision:?}, frame {frame}: {share}"
+                    );
                 }
             }
         }
@@ -123,8 +162,16 @@ mod tests {
     fn a_gpus_way_to_normalise_gives_what_the_cpus_gives() {
         let _kept = crate::generator::seeded(6);
         let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
-        let convolution = FusedConvolution::new(&random(&[5, 4, 3, 3]), &random(&[5]), 1, 1, Device::Cpu, Kind::Float);
-        let normalised = ByFrameStatistics { convolution, norm_weight: random(&[5]), norm_bias: random(&[5]) };
+        let convolution = FusedConvolution::new(
+            &random(&[5, 4, 3, 3]),
+            &random(&[5]),
+            1,
+            1,
+            Device::Cpu,
+            Kind::Float,
+        );
+        let normalised =
+            ByFrameStatistics { convolution, norm_weight: random(&[5]), norm_bias: random(&[5]) };
         let maps = channels_last(&(random(&[3, 5, 7, 9]) * 2.0 + 4.0));
         let together = normalised.normalised_together(&maps);
         assert!(difference(&normalised.normalised_one_by_one(maps), &together) < 1e-5);

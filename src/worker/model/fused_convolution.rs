@@ -55,10 +55,20 @@ const PRODUCT_FRAMES: i64 = 8;
 
 impl FusedConvolution {
     /// `weight` [C', C, k, k] and `bias` [C'] are copied to the device in `kind`.
-    pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: i64, device: Device, kind: Kind) -> Self {
-        let rounded = |tensor: &Tensor| tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device));
+    pub fn new(
+        weight: &Tensor,
+        bias: &Tensor,
+        stride: i64,
+        padding: i64,
+        device: Device,
+        kind: Kind,
+    ) -> Self {
+        let rounded = |tensor: &Tensor| {
+            tensor.to_device(device).to_kind(kind).to_kind(counting_kind(kind, device))
+        };
         let (weight, bias) = (rounded(weight), rounded(bias));
-        let weight = if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
+        let weight =
+            if device == Device::Cpu { weight.contiguous() } else { channels_last(&weight) };
         FusedConvolution {
             weight,
             packed: RefCell::default(),
@@ -95,7 +105,10 @@ impl FusedConvolution {
             match self.forward_in_one_call(input, &then) {
                 Some(Ok(output)) => return output,
                 Some(Err(refusal)) => {
-                    tracing::warn!("cuDNN refuses a fused convolution, which is done in steps: {}", first_line(&refusal.to_string()));
+                    tracing::warn!(
+                        "cuDNN refuses a fused convolution, which is done in steps: {}",
+                        first_line(&refusal.to_string())
+                    );
                     self.is_refused.set(true);
                 }
                 None => {}
@@ -105,14 +118,27 @@ impl FusedConvolution {
     }
 
     /// `None` where nothing follows the convolution.
-    fn forward_in_one_call(&self, input: &Tensor, then: &Then) -> Option<std::result::Result<Tensor, tch::TchError>> {
+    fn forward_in_one_call(
+        &self,
+        input: &Tensor,
+        then: &Then,
+    ) -> Option<std::result::Result<Tensor, tch::TchError>> {
         let (bias, stride, padding) = (Some(&self.bias), [self.stride; 2], [self.padding; 2]);
         match then {
             Then::Nothing => None,
-            Then::Relu => Some(input.f_cudnn_convolution_relu(&self.weight, bias, stride, padding, [1, 1], 1)),
-            Then::AddToAndRelu(residual) => {
-                Some(input.f_cudnn_convolution_add_relu(&self.weight, residual, 1.0, bias, stride, padding, [1, 1], 1))
+            Then::Relu => {
+                Some(input.f_cudnn_convolution_relu(&self.weight, bias, stride, padding, [1, 1], 1))
             }
+            Then::AddToAndRelu(residual) => Some(input.f_cudnn_convolution_add_relu(
+                &self.weight,
+                residual,
+                1.0,
+                bias,
+                stride,
+                padding,
+                [1, 1],
+                1,
+            )),
         }
     }
 
@@ -120,17 +146,24 @@ impl FusedConvolution {
     /// product of cuBLAS cuts sums into pieces, and takes a third of the time (docs/performance.md).
     fn is_better_as_product(&self, input: &Tensor) -> bool {
         let [frames, channels] = [0, 1].map(|dimension| input.size()[dimension]);
-        self.kind == Kind::Float && self.weight.size()[2] == 3 && channels >= PRODUCT_CHANNELS && frames <= PRODUCT_FRAMES
+        self.kind == Kind::Float
+            && self.weight.size()[2] == 3
+            && channels >= PRODUCT_CHANNELS
+            && frames <= PRODUCT_FRAMES
     }
 
     fn forward_as_product(&self, input: &Tensor, then: Then) -> Tensor {
         let size = self.weight.size();
         let (outputs, channels, side) = (size[0], size[1], size[2]);
         // [k k C, C']
-        let weight = self.matrix.get_or_init(|| self.weight.permute([2, 3, 1, 0]).reshape([-1, outputs]));
-        let padded =
-            input.permute([0, 2, 3, 1]).constant_pad_nd([0, 0, self.padding, self.padding, self.padding, self.padding]).contiguous();
-        let ([frames, height, width], step) = ([0, 1, 2].map(|dimension| padded.size()[dimension]), padded.stride());
+        let weight =
+            self.matrix.get_or_init(|| self.weight.permute([2, 3, 1, 0]).reshape([-1, outputs]));
+        let padded = input
+            .permute([0, 2, 3, 1])
+            .constant_pad_nd([0, 0, self.padding, self.padding, self.padding, self.padding])
+            .contiguous();
+        let ([frames, height, width], step) =
+            ([0, 1, 2].map(|dimension| padded.size()[dimension]), padded.stride());
         let [rows, columns] = [height, width].map(|length| (length - side) / self.stride + 1);
         // What each place of the output sees, in a row. The rows overlap in memory until they are copied.
         let seen = padded.as_strided(
@@ -139,7 +172,11 @@ impl FusedConvolution {
             None,
         );
         let seen = seen.reshape([frames * rows * columns, side * side * channels]);
-        let mut output = self.bias.addmm(&seen, weight).view([frames, rows, columns, outputs]).permute([0, 3, 1, 2]);
+        let mut output = self
+            .bias
+            .addmm(&seen, weight)
+            .view([frames, rows, columns, outputs])
+            .permute([0, 3, 1, 2]);
         match then {
             Then::Nothing => output,
             Then::Relu => output.relu_(),
@@ -148,7 +185,14 @@ impl FusedConvolution {
     }
 
     fn forward_in_steps(&self, input: &Tensor, then: Then) -> Tensor {
-        let mut output = input.conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1);
+        let mut output = input.conv2d(
+            &self.weight,
+            Some(&self.bias),
+            [self.stride; 2],
+            [self.padding; 2],
+            [1, 1],
+            1,
+        );
         match then {
             Then::Nothing => output,
             Then::Relu => output.relu_(),
@@ -170,8 +214,21 @@ impl FusedConvolution {
         let weight = self
             .weight
             .f_to_mkldnn(None)
-            .and_then(|weight| weight.f_mkldnn_reorder_conv2d_weight([self.padding; 2], [self.stride; 2], [1, 1], 1, size.as_slice()))
-            .map_err(|error| Error::failure(format!("libtorch cannot pack a convolution: {}", first_line(&error.to_string()))))?;
+            .and_then(|weight| {
+                weight.f_mkldnn_reorder_conv2d_weight(
+                    [self.padding; 2],
+                    [self.stride; 2],
+                    [1, 1],
+                    1,
+                    size.as_slice(),
+                )
+            })
+            .map_err(|error| {
+                Error::failure(format!(
+                    "libtorch cannot pack a convolution: {}",
+                    first_line(&error.to_string())
+                ))
+            })?;
         packed.push((wanted, weight.shallow_clone()));
         Ok(weight)
     }
@@ -201,7 +258,14 @@ mod tests {
         let _kept = crate::generator::seeded(4);
         let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
         for (stride, frames) in [(1, 1), (2, 3)] {
-            let convolution = FusedConvolution::new(&random(&[5, 4, 3, 3]), &random(&[5]), stride, 1, Device::Cpu, Kind::Float);
+            let convolution = FusedConvolution::new(
+                &random(&[5, 4, 3, 3]),
+                &random(&[5]),
+                stride,
+                1,
+                Device::Cpu,
+                Kind::Float,
+            );
             let input = channels_last(&random(&[frames, 4, 7, 9]));
             let compare = |name: &str, then: &dyn Fn() -> Then| {
                 let expected = convolution.forward_in_steps(&input, then());
@@ -213,7 +277,9 @@ mod tests {
             compare("alone", &|| Then::Nothing);
             compare("ReLU", &|| Then::Relu);
             let size = convolution.forward_in_steps(&input, Then::Nothing).size();
-            compare("residual", &|| Then::AddToAndRelu(channels_last(&Tensor::ones(&size, (Kind::Float, Device::Cpu)))));
+            compare("residual", &|| {
+                Then::AddToAndRelu(channels_last(&Tensor::ones(&size, (Kind::Float, Device::Cpu))))
+            });
         }
     }
 }

@@ -24,7 +24,13 @@ fn wanted() -> Wanted {
 /// A state dict with what is wanted and with a tensor that claims much.
 fn pickled() -> Vec<u8> {
     state_dict(&[
-        Described { name: "layer1.0.conv1.weight", key: "0", length: 6, size: &[3, 2], stride: &[1, 3] },
+        Described {
+            name: "layer1.0.conv1.weight",
+            key: "0",
+            length: 6,
+            size: &[3, 2],
+            stride: &[1, 3],
+        },
         Described { name: "fc.bias", key: "1", length: 2, size: &[2], stride: &[1] },
         Described { name: "vast", key: "1", length: 2, size: &[1 << 40, 1 << 20], stride: &[0, 0] },
     ])

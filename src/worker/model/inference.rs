@@ -37,14 +37,27 @@ impl Placing<'_> {
     fn convolution(&self, shape: &ConvolutionShape) -> Result<FusedConvolution> {
         let norm = |part: &str| self.weights.get(&format!("{}.{part}", shape.norm));
         let scale = norm("weight")? / (norm("running_var")? + NORM_EPSILON).sqrt();
-        let weight = self.weights.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
+        let weight =
+            self.weights.get(&format!("{}.weight", shape.convolution))? * scale.view([-1, 1, 1, 1]);
         let bias = norm("bias")? - norm("running_mean")? * scale;
-        Ok(FusedConvolution::new(&weight, &bias, shape.stride, shape.kernel / 2, self.device, self.kind))
+        Ok(FusedConvolution::new(
+            &weight,
+            &bias,
+            shape.stride,
+            shape.kernel / 2,
+            self.device,
+            self.kind,
+        ))
     }
 }
 
 impl InferenceNetwork {
-    pub fn new(architecture: Architecture, weights: &Weights, device: Device, precision: Precision) -> Result<Self> {
+    pub fn new(
+        architecture: Architecture,
+        weights: &Weights,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
         tch::no_grad(|| {
             let kind = kind_of(precision);
             let placing = Placing { weights, device, kind };
@@ -86,7 +99,8 @@ mod tests {
     }
 
     fn worst_relative(found: &Tensor, expected: &Tensor) -> f64 {
-        let difference = f64::try_from((found.to_kind(Kind::Float) - expected).abs().max()).unwrap();
+        let difference =
+            f64::try_from((found.to_kind(Kind::Float) - expected).abs().max()).unwrap();
         difference / f64::try_from(expected.abs().max()).unwrap()
     }
 
@@ -98,14 +112,17 @@ mod tests {
             let weights = weights(architecture);
             let plain = ResNet::new(architecture, &weights).unwrap();
             for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
-                let network = InferenceNetwork::new(architecture, &weights, Device::Cpu, precision).unwrap();
+                let network =
+                    InferenceNetwork::new(architecture, &weights, Device::Cpu, precision).unwrap();
                 for size in [[1, 3, 64, 96], [2, 3, 64, 96], [3, 3, 50, 33]] {
                     let images = Tensor::rand(size, (Kind::Float, Device::Cpu));
                     let expected = tch::no_grad(|| plain.feature_maps(&images, false));
                     let found = network.feature_maps(&images).unwrap();
-                    for (found, expected) in
-                        [(&found.layer2, &expected.layer2), (&found.layer3, &expected.layer3), (&found.layer4, &expected.layer4)]
-                    {
+                    for (found, expected) in [
+                        (&found.layer2, &expected.layer2),
+                        (&found.layer3, &expected.layer3),
+                        (&found.layer4, &expected.layer4),
+                    ] {
                         assert_eq!(found.size(), expected.size());
                         let worst = worst_relative(found, expected);
                         assert!(worst < tolerance, "{backbone:?} {precision:?} {size:?}: {worst}");

@@ -62,7 +62,10 @@ pub fn fused_convolution(
     if output.is_null() {
         // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
         let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
-        return Err(Error::failure(format!("libtorch cannot do a convolution: {}", first_line(&problem))));
+        return Err(Error::failure(format!(
+            "libtorch cannot do a convolution: {}",
+            first_line(&problem)
+        )));
     }
     // SAFETY: a new tensor that belongs to us alone.
     Ok(unsafe { Tensor::from_ptr(output.cast()) })
@@ -81,13 +84,19 @@ pub struct SgdFactors {
 ///
 /// # Errors
 /// Where libtorch refuses it.
-pub fn sgd_step(parameters: &[&Tensor], gradients: &[Tensor], momenta: &[&Tensor], factors: SgdFactors) -> Result<()> {
+pub fn sgd_step(
+    parameters: &[&Tensor],
+    gradients: &[Tensor],
+    momenta: &[&Tensor],
+    factors: SgdFactors,
+) -> Result<()> {
     let count = parameters.len();
     assert!(gradients.len() == count && momenta.len() == count, "lists of the same length");
     let pointers = |tensors: &mut dyn Iterator<Item = &Tensor>| -> Vec<*mut c_void> {
         tensors.map(|tensor| tensor.as_ptr().cast_mut().cast()).collect()
     };
-    let (of_parameters, of_gradients) = (pointers(&mut parameters.iter().copied()), pointers(&mut gradients.iter()));
+    let (of_parameters, of_gradients) =
+        (pointers(&mut parameters.iter().copied()), pointers(&mut gradients.iter()));
     let of_momenta = pointers(&mut momenta.iter().copied());
     let mut problem: [c_char; 512] = [0; 512];
     // SAFETY: the lists are of the length told, of tensors that outlive the call, which keeps none of them; `problem` has the size told.

@@ -146,12 +146,20 @@ impl Pickle {
     }
 
     pub fn list(&self, value: Value) -> Option<&[Value]> {
-        if let Value::List(place) = value { Some(&self.sequences[place as usize].items) } else { None }
+        if let Value::List(place) = value {
+            Some(&self.sequences[place as usize].items)
+        } else {
+            None
+        }
     }
 
     /// The entries of a dict whose keys are text; of anything else none.
     pub fn entries(&self, value: Value) -> impl Iterator<Item = (&str, Value)> {
-        let entries = if let Value::Dict(place) = value { self.dicts[place as usize].entries.as_slice() } else { &[] };
+        let entries = if let Value::Dict(place) = value {
+            self.dicts[place as usize].entries.as_slice()
+        } else {
+            &[]
+        };
         entries.iter().filter_map(|&(key, value)| Some((self.text(key)?, value)))
     }
 
@@ -171,7 +179,11 @@ impl Pickle {
     }
 
     fn storage_view(&self, storage: &Storage) -> StorageView<'_> {
-        StorageView { key: &self.texts[storage.key as usize], kind: storage.kind, length: storage.length }
+        StorageView {
+            key: &self.texts[storage.key as usize],
+            kind: storage.kind,
+            length: storage.length,
+        }
     }
 
     /// Of a tuple; -1 stands for what is no integer.
@@ -258,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_any_name_is_passed_over() {
-        let long = [b"X\x40\x42\x0f\x00".to_vec(), vec![b'x'; 1_000_000], b"K\x07\x86.".to_vec()].concat();
+        let long =
+            [b"X\x40\x42\x0f\x00".to_vec(), vec![b'x'; 1_000_000], b"K\x07\x86.".to_vec()].concat();
         let pickle = read(&mut long.as_slice()).unwrap();
         let Value::Tuple(place) = pickle.root() else { panic!("a tuple") };
         assert_eq!(pickle.sequences[place as usize].items, [Value::Opaque, Value::Integer(7)]);

@@ -24,7 +24,11 @@ const STRANGE_KIND: &str = "a storage has numbers of a kind that no weights have
 type Outcome<T> = std::result::Result<T, String>;
 
 /// The wanted tensors of a file in the zip form. `source`: at its start, with `length` bytes.
-pub fn from_zip(source: impl Read + Seek, length: u64, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
+pub fn from_zip(
+    source: impl Read + Seek,
+    length: u64,
+    wanted: &Wanted,
+) -> Result<Vec<(String, Tensor)>> {
     let mut archive = Archive::open(source, length).map_err(unreadable)?;
     let pickle = archive.pickle().map_err(unreadable)?;
     let chosen = choose(&pickle, wanted)?;
@@ -32,12 +36,18 @@ pub fn from_zip(source: impl Read + Seek, length: u64, wanted: &Wanted) -> Resul
 }
 
 /// The wanted tensors of a file in the older form. `source`: at its start, with `length` bytes.
-pub fn from_legacy(source: impl Read + Seek, length: u64, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
+pub fn from_legacy(
+    source: impl Read + Seek,
+    length: u64,
+    wanted: &Wanted,
+) -> Result<Vec<(String, Tensor)>> {
     let mut stream = BufReader::new(source);
     let (pickle, keys) = legacy_pickles(&mut stream).map_err(unreadable)?;
     let chosen = choose(&pickle, wanted)?;
-    let needed: HashSet<&str> = chosen.iter().map(|(_, tensor)| pickle.view(*tensor).storage.key).collect();
-    let storages = legacy_storages(&mut stream, length, &pickle, &keys, &needed).map_err(unreadable)?;
+    let needed: HashSet<&str> =
+        chosen.iter().map(|(_, tensor)| pickle.view(*tensor).storage.key).collect();
+    let storages =
+        legacy_storages(&mut stream, length, &pickle, &keys, &needed).map_err(unreadable)?;
     let tensor = |(name, tensor): (String, TensorId)| -> Outcome<(String, Tensor)> {
         let view = pickle.view(tensor);
         let storage = storages.get(view.storage.key).ok_or("a tensor without numbers")?;
@@ -62,10 +72,15 @@ fn choose(pickle: &Pickle, wanted: &Wanted) -> Result<Vec<(String, TensorId)>> {
 
 /// The tensors of the dict itself, or of the one below `state_dict`, `model`, `net` (training scripts save more beside it).
 fn state_dict(pickle: &Pickle) -> Outcome<Vec<(&str, TensorId)>> {
-    let tensors = |value: Value| -> Vec<(&str, TensorId)> {
-        let entries = pickle.entries(value);
-        entries.filter_map(|(name, value)| if let Value::Tensor(tensor) = value { Some((name, tensor)) } else { None }).collect()
-    };
+    let tensors =
+        |value: Value| -> Vec<(&str, TensorId)> {
+            let entries = pickle.entries(value);
+            entries
+                .filter_map(|(name, value)| {
+                    if let Value::Tensor(tensor) = value { Some((name, tensor)) } else { None }
+                })
+                .collect()
+        };
     let direct = tensors(pickle.root());
     if !direct.is_empty() {
         return Ok(direct);
@@ -88,7 +103,11 @@ struct Archive<R> {
 impl<R: Read + Seek> Archive<R> {
     fn open(source: R, length: u64) -> Outcome<Self> {
         let zip = ZipArchive::new(BufReader::new(source)).map_err(in_words)?;
-        let pickle_name = zip.file_names().flatten().find(|name| name.ends_with("/data.pkl")).map(|name| name.into_owned());
+        let pickle_name = zip
+            .file_names()
+            .flatten()
+            .find(|name| name.ends_with("/data.pkl"))
+            .map(|name| name.into_owned());
         let pickle_name = pickle_name.ok_or("the archive has no data.pkl")?;
         Ok(Archive { zip, pickle_name, length })
     }
@@ -102,7 +121,11 @@ impl<R: Read + Seek> Archive<R> {
         Ok(pickle)
     }
 
-    fn tensors(&mut self, pickle: &Pickle, chosen: Vec<(String, TensorId)>) -> Outcome<Vec<(String, Tensor)>> {
+    fn tensors(
+        &mut self,
+        pickle: &Pickle,
+        chosen: Vec<(String, TensorId)>,
+    ) -> Outcome<Vec<(String, Tensor)>> {
         // Entries may lie over each other; all together have no more bytes than the file.
         let mut left = self.length;
         let mut storages: HashMap<&str, Tensor> = HashMap::new();
@@ -153,7 +176,8 @@ fn legacy_storages<'a>(
     keys: &'a Pickle,
     needed: &HashSet<&str>,
 ) -> Outcome<HashMap<&'a str, Tensor>> {
-    let mentioned: HashMap<&str, StorageView> = pickle.storages().map(|storage| (storage.key, storage)).collect();
+    let mentioned: HashMap<&str, StorageView> =
+        pickle.storages().map(|storage| (storage.key, storage)).collect();
     let mut storages = HashMap::new();
     for &key in keys.list(keys.root()).ok_or("the list of storages is missing")? {
         let key = keys.text(key).ok_or("a storage without a key")?;
@@ -162,7 +186,9 @@ fn legacy_storages<'a>(
         let mut count = [0; 8];
         stream.read_exact(&mut count).map_err(|_| CUT_SHORT)?;
         let bytes = u64::from_le_bytes(count).checked_mul(kind.elt_size_in_bytes() as u64);
-        let bytes = bytes.filter(|bytes| *bytes <= length).ok_or("a storage claims more bytes than the file has")?;
+        let bytes = bytes
+            .filter(|bytes| *bytes <= length)
+            .ok_or("a storage claims more bytes than the file has")?;
         if needed.contains(key) {
             let mut numbers = vec![0; bytes as usize];
             stream.read_exact(&mut numbers).map_err(|_| CUT_SHORT)?;
@@ -197,7 +223,11 @@ fn strided(storage: &Tensor, view: &TensorView) -> Outcome<Tensor> {
             }
             last = last.checked_add((size - 1).max(0).checked_mul(stride)?)?;
         }
-        Some(view.offset >= 0 && view.size.len() == view.stride.len() && (last < length || view.size.contains(&0)))
+        Some(
+            view.offset >= 0
+                && view.size.len() == view.stride.len()
+                && (last < length || view.size.contains(&0)),
+        )
     };
     if !fits().unwrap_or(false) {
         return Err("a tensor reaches beyond its numbers".into());
@@ -236,7 +266,12 @@ mod tests {
         let storage = Tensor::from_slice(&[0f32, 1., 2., 3., 4., 5.]);
         let transposed = strided(&storage, &view(0, &[3, 2], &[1, 3])).unwrap();
         assert_eq!(Vec::<Vec<f32>>::try_from(transposed).unwrap(), [[0., 3.], [1., 4.], [2., 5.]]);
-        for bad in [view(1, &[3, 2], &[1, 3]), view(-1, &[1], &[1]), view(0, &[2], &[i64::MAX]), view(0, &[7], &[1])] {
+        for bad in [
+            view(1, &[3, 2], &[1, 3]),
+            view(-1, &[1], &[1]),
+            view(0, &[2], &[i64::MAX]),
+            view(0, &[7], &[1]),
+        ] {
             assert!(strided(&storage, &bad).is_err());
         }
         let doubles = Tensor::from_slice(&[0f64; 6]);
@@ -246,17 +281,24 @@ mod tests {
     /// 16 GB in one number; the name is wanted, the shape is not.
     #[test]
     fn a_vast_view_of_one_number_is_refused_by_its_shape() {
-        let vast = Described { name: "fc.bias", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
+        let vast =
+            Described { name: "fc.bias", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
         let file = zip_form(&state_dict(std::slice::from_ref(&vast)), &[("0", &[0; 4])]);
         assert!(problem(file, &[("fc.bias", &[2])]).contains("4294967296 classes"));
-        let file = zip_form(&state_dict(&[Described { name: "conv1.weight", ..vast }]), &[("0", &[0; 4])]);
-        assert!(problem(file, &[("conv1.weight", &[2])]).contains("`conv1.weight` has the shape [4294967296]"));
+        let file =
+            zip_form(&state_dict(&[Described { name: "conv1.weight", ..vast }]), &[("0", &[0; 4])]);
+        assert!(
+            problem(file, &[("conv1.weight", &[2])])
+                .contains("`conv1.weight` has the shape [4294967296]")
+        );
     }
 
     #[test]
     fn a_vast_view_that_nobody_wants_is_left_where_it_is_and_a_wanted_one_is_spread_out() {
-        let vast = Described { name: "module.vast", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
-        let spread = Described { name: "module.fc.1.bias", key: "0", length: 1, size: &[3], stride: &[0] };
+        let vast =
+            Described { name: "module.vast", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
+        let spread =
+            Described { name: "module.fc.1.bias", key: "0", length: 1, size: &[3], stride: &[0] };
         let file = zip_form(&state_dict(&[vast, spread]), &[("0", &1.5f32.to_le_bytes())]);
         let tensors = read_zip(file, &[("fc.bias", &[3])]).unwrap();
         assert_eq!(Vec::<f32>::try_from(&tensors[0].1).unwrap(), [1.5; 3]);
@@ -264,7 +306,8 @@ mod tests {
 
     #[test]
     fn storages_that_claim_more_than_the_file_has_are_refused() {
-        let described = |length| Described { name: "fc.bias", key: "0", length, size: &[2], stride: &[1] };
+        let described =
+            |length| Described { name: "fc.bias", key: "0", length, size: &[2], stride: &[1] };
         let file = |length| zip_form(&state_dict(&[described(length)]), &[("0", &[0; 8])]);
         assert_eq!(read_zip(file(2), &[("fc.bias", &[2])]).unwrap().len(), 1);
         assert!(problem(file(1 << 40), &[("fc.bias", &[2])]).contains("cut short"));

@@ -48,7 +48,11 @@ impl RecordedPasses {
     ///
     /// # Errors
     /// Those of `pass`, and where the card refuses a recording that it made.
-    pub fn forward(&self, images: &Tensor, pass: impl Fn(&Tensor) -> Result<FeatureMaps>) -> Result<FeatureMaps> {
+    pub fn forward(
+        &self,
+        images: &Tensor,
+        pass: impl Fn(&Tensor) -> Result<FeatureMaps>,
+    ) -> Result<FeatureMaps> {
         let Device::Cuda(device) = images.device() else { return pass(images) };
         let mut known = self.0.borrow_mut();
         // A recording has one memory, so it cannot be replayed on two streams at once.
@@ -82,7 +86,11 @@ impl RecordedPasses {
 }
 
 impl RecordedPass {
-    fn new(device: usize, images: &Tensor, pass: impl Fn(&Tensor) -> Result<FeatureMaps>) -> Result<Self> {
+    fn new(
+        device: usize,
+        images: &Tensor,
+        pass: impl Fn(&Tensor) -> Result<FeatureMaps>,
+    ) -> Result<Self> {
         let images = channels_last(&images.copy());
         let (graph, maps) = CudaGraph::capture(device, || pass(&images))?;
         Ok(RecordedPass { graph, images, maps })

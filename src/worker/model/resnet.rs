@@ -45,7 +45,14 @@ impl Convolution {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let counting = counting_kind(self.kind, x.device());
         let rounded = |tensor: &Tensor| tensor.to_kind(self.kind).to_kind(counting);
-        let convolved = rounded(x).conv2d(&rounded(&self.weight), None::<&Tensor>, [self.stride; 2], [self.padding; 2], [1, 1], 1);
+        let convolved = rounded(x).conv2d(
+            &rounded(&self.weight),
+            None::<&Tensor>,
+            [self.stride; 2],
+            [self.padding; 2],
+            [1, 1],
+            1,
+        );
         convolved.to_kind(self.kind).batch_norm(
             Some(&self.norm_weight),
             Some(&self.norm_bias),
@@ -67,8 +74,16 @@ struct Block {
 impl Block {
     fn new(shape: &BlockShape, weights: &Weights) -> Result<Self> {
         Ok(Block {
-            convolutions: shape.convolutions.iter().map(|shape| Convolution::new(shape, weights)).collect::<Result<_>>()?,
-            downsample: shape.downsample.as_ref().map(|shape| Convolution::new(shape, weights)).transpose()?,
+            convolutions: shape
+                .convolutions
+                .iter()
+                .map(|shape| Convolution::new(shape, weights))
+                .collect::<Result<_>>()?,
+            downsample: shape
+                .downsample
+                .as_ref()
+                .map(|shape| Convolution::new(shape, weights))
+                .transpose()?,
         })
     }
 
@@ -102,7 +117,11 @@ impl FeatureMaps {
     /// Those of one frame of the batch, each [1, C, h, w].
     pub fn of_frame(&self, frame: usize) -> FeatureMaps {
         let of_one = |map: &Tensor| map.narrow(0, frame as i64, 1);
-        FeatureMaps { layer2: of_one(&self.layer2), layer3: of_one(&self.layer3), layer4: of_one(&self.layer4) }
+        FeatureMaps {
+            layer2: of_one(&self.layer2),
+            layer3: of_one(&self.layer3),
+            layer4: of_one(&self.layer4),
+        }
     }
 }
 
@@ -119,7 +138,9 @@ impl ResNet {
     /// Shares its tensors with `weights`.
     pub fn new(architecture: Architecture, weights: &Weights) -> Result<Self> {
         let shape = network_shape(architecture);
-        let layer = |blocks: &Vec<BlockShape>| blocks.iter().map(|block| Block::new(block, weights)).collect::<Result<Vec<_>>>();
+        let layer = |blocks: &Vec<BlockShape>| {
+            blocks.iter().map(|block| Block::new(block, weights)).collect::<Result<Vec<_>>>()
+        };
         Ok(ResNet {
             stem: Convolution::new(&shape.stem, weights)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
@@ -131,7 +152,13 @@ impl ResNet {
     /// Mixed precision: convolutions and what lies between them are counted in `kind`, gradients arrive in the weights' own.
     pub fn counting_in(mut self, kind: Kind) -> Self {
         let blocks = self.layers.iter_mut().flatten();
-        let of_block = |block: &'_ mut Block| block.convolutions.iter_mut().chain(&mut block.downsample).for_each(|part| part.kind = kind);
+        let of_block = |block: &'_ mut Block| {
+            block
+                .convolutions
+                .iter_mut()
+                .chain(&mut block.downsample)
+                .for_each(|part| part.kind = kind)
+        };
         blocks.for_each(of_block);
         self.stem.kind = kind;
         self
@@ -139,14 +166,21 @@ impl ResNet {
 
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4.
     pub fn feature_maps(&self, images: &Tensor, train: bool) -> FeatureMaps {
-        let mut x = self.stem.forward(images, train).relu_().max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let mut x = self.stem.forward(images, train).relu_().max_pool2d(
+            [3, 3],
+            [2, 2],
+            [1, 1],
+            [1, 1],
+            false,
+        );
         let mut maps = self.layers.iter().map(|blocks| {
             for block in blocks {
                 x = block.forward(&x, train);
             }
             x.shallow_clone()
         });
-        let mut next = || maps.next().unwrap_or_else(|| unreachable!("network_shape has four layers"));
+        let mut next =
+            || maps.next().unwrap_or_else(|| unreachable!("network_shape has four layers"));
         let (_, layer2, layer3, layer4) = (next(), next(), next(), next());
         FeatureMaps { layer2, layer3, layer4 }
     }

@@ -27,11 +27,15 @@ impl<R: Read + Seek> SafetensorsFile<R> {
         source.read_exact(&mut header_length).map_err(unreadable)?;
         let header_length = u64::from_le_bytes(header_length);
         if header_length > LARGEST_HEADER {
-            return Err(unreadable(format!("its header claims {header_length} bytes, at most {LARGEST_HEADER} are read")));
+            return Err(unreadable(format!(
+                "its header claims {header_length} bytes, at most {LARGEST_HEADER} are read"
+            )));
         }
         let start = 8 + header_length;
         if start > length {
-            return Err(unreadable(format!("its header claims {header_length} bytes, the file has {length}: it is cut short")));
+            return Err(unreadable(format!(
+                "its header claims {header_length} bytes, the file has {length}: it is cut short"
+            )));
         }
         let mut header = vec![0; header_length as usize];
         source.read_exact(&mut header).map_err(unreadable)?;
@@ -39,7 +43,9 @@ impl<R: Read + Seek> SafetensorsFile<R> {
         let header: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
         let (claimed, there) = (header.data_len() as u64, length - start);
         if claimed != there {
-            return Err(unreadable(format!("its header claims {claimed} bytes of numbers, the file has {there}")));
+            return Err(unreadable(format!(
+                "its header claims {claimed} bytes of numbers, the file has {there}"
+            )));
         }
         Ok(SafetensorsFile { source, header, start })
     }
@@ -53,7 +59,8 @@ impl<R: Read + Seek> SafetensorsFile<R> {
     /// Those that are wanted; no others are read.
     pub fn wanted(mut self, wanted: &Wanted) -> Result<Vec<(String, Tensor)>> {
         let names = self.header.offset_keys();
-        let chosen = wanted.choose(names.iter().map(|name| (name.as_str(), name)), |name| self.shape(name))?;
+        let chosen = wanted
+            .choose(names.iter().map(|name| (name.as_str(), name)), |name| self.shape(name))?;
         chosen.into_iter().map(|(name, own_name)| Ok((name, self.tensor(own_name)?))).collect()
     }
 
@@ -65,8 +72,13 @@ impl<R: Read + Seek> SafetensorsFile<R> {
 
     fn tensor(&mut self, name: &str) -> Result<Tensor> {
         let shape = self.shape(name);
-        let info = self.header.info(name).ok_or_else(|| unreadable(format!("it has no tensor `{name}`")))?;
-        let kind = kind_of(info.dtype).ok_or_else(|| unreadable(format!("the tensor `{name}` has numbers of the kind {}", info.dtype)))?;
+        let info = self
+            .header
+            .info(name)
+            .ok_or_else(|| unreadable(format!("it has no tensor `{name}`")))?;
+        let kind = kind_of(info.dtype).ok_or_else(|| {
+            unreadable(format!("the tensor `{name}` has numbers of the kind {}", info.dtype))
+        })?;
         let (begin, end) = info.data_offsets;
         self.source.seek(SeekFrom::Start(self.start + begin as u64)).map_err(unreadable)?;
         let mut numbers = vec![0; end - begin];
@@ -119,17 +131,25 @@ mod tests {
         assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(Vec::<f32>::try_from(&all[0].1).unwrap(), [1.5, 2.0]);
         assert_eq!(Vec::<Vec<u8>>::try_from(&all[1].1).unwrap(), [[7, 8, 9]]);
-        let wanted = open(file(TWO, &numbers)).unwrap().wanted(&Wanted::new(&[("a", &[1, 3])])).unwrap();
+        let wanted =
+            open(file(TWO, &numbers)).unwrap().wanted(&Wanted::new(&[("a", &[1, 3])])).unwrap();
         assert_eq!((wanted.len(), wanted[0].0.as_str()), (1, "a"));
     }
 
     #[test]
     fn a_header_that_claims_more_than_the_file_has_is_refused() {
         let problem = |bytes: Vec<u8>| open(bytes).err().unwrap().to_string();
-        assert!(problem(file(TWO, &[0; 10])).contains("claims 11 bytes of numbers, the file has 10"));
-        assert!(problem([u64::MAX.to_le_bytes().to_vec(), vec![b'{']].concat()).contains("at most"));
-        assert!(problem([1000u64.to_le_bytes().to_vec(), vec![b'{']].concat()).contains("cut short"));
-        let vast = r#"{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}"#;
+        assert!(
+            problem(file(TWO, &[0; 10])).contains("claims 11 bytes of numbers, the file has 10")
+        );
+        assert!(
+            problem([u64::MAX.to_le_bytes().to_vec(), vec![b'{']].concat()).contains("at most")
+        );
+        assert!(
+            problem([1000u64.to_le_bytes().to_vec(), vec![b'{']].concat()).contains("cut short")
+        );
+        let vast =
+            r#"{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}"#;
         assert!(problem(file(vast, &[0; 4])).contains("claims 4398046511104 bytes"));
         let overlapping = TWO.replace("[8,11]", "[0,3]");
         problem(file(&overlapping, &[0; 8]));

@@ -32,14 +32,16 @@ impl Wanted {
         let names: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         let mut found: HashMap<String, T> = HashMap::new();
         for (name, tensor) in offered {
-            if let Some(name) = torchvision_name(name).filter(|name| names.contains(name.as_str())) {
+            if let Some(name) = torchvision_name(name).filter(|name| names.contains(name.as_str()))
+            {
                 found.insert(name, tensor);
             }
         }
         let mut chosen = Vec::new();
         for (name, wanted) in &self.0 {
             let tensor = found.remove(name).ok_or_else(|| {
-                Error::failure(format!("the weights have no tensor `{name}`")).hint("is this the backbone that the recipe names?")
+                Error::failure(format!("the weights have no tensor `{name}`"))
+                    .hint("is this the backbone that the recipe names?")
             })?;
             let size = shape(&tensor);
             if size != *wanted {
@@ -68,10 +70,16 @@ fn wrong_shape(name: &str, found: &[i64], wanted: &[i64]) -> Error {
         && name.starts_with("fc.")
         && found_rest == wanted_rest
     {
-        return Error::failure(format!("the weights have {found} classes, the recipe's label space has {wanted}"))
-            .hint("choose the label space of these weights (endovis-9 or endovis-11)");
+        return Error::failure(format!(
+            "the weights have {found} classes, the recipe's label space has {wanted}"
+        ))
+        .hint("choose the label space of these weights (endovis-9 or endovis-11)");
     }
-    let found = if found.len() > 2 * wanted.len() { format!("{} dimensions", found.len()) } else { format!("the shape {found:?}") };
+    let found = if found.len() > 2 * wanted.len() {
+        format!("{} dimensions", found.len())
+    } else {
+        format!("the shape {found:?}")
+    };
     Error::failure(format!("the tensor `{name}` has {found}, the shape {wanted:?} is needed"))
         .hint("is this the backbone that the recipe names?")
 }
@@ -83,7 +91,10 @@ mod tests {
     #[test]
     fn the_authors_names_become_torchvisions() {
         assert_eq!(torchvision_name("module.fc.1.weight").as_deref(), Some("fc.weight"));
-        assert_eq!(torchvision_name("module.layer1.0.conv1.weight").as_deref(), Some("layer1.0.conv1.weight"));
+        assert_eq!(
+            torchvision_name("module.layer1.0.conv1.weight").as_deref(),
+            Some("layer1.0.conv1.weight")
+        );
         assert_eq!(torchvision_name("bn1.num_batches_tracked"), None);
     }
 
@@ -98,7 +109,10 @@ mod tests {
         let said = problem(&[("conv1.weight", &[1 << 32, 3]), ("fc.bias", &[9])]);
         assert!(said.contains("[4294967296, 3]") && said.contains("[4, 3] is needed"), "{said}");
         let said = problem(&[("module.conv1.weight", &[4, 3]), ("module.fc.1.bias", &[11])]);
-        assert!(said.contains("the weights have 11 classes, the recipe's label space has 9"), "{said}");
+        assert!(
+            said.contains("the weights have 11 classes, the recipe's label space has 9"),
+            "{said}"
+        );
         let odd: [&[i64]; 3] = [&[], &[9, 1], &[1; 100]];
         for odd in odd {
             let said = problem(&[("conv1.weight", &[4, 3]), ("fc.bias", odd)]);

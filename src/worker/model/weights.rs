@@ -74,15 +74,33 @@ pub fn network_shape(architecture: Architecture) -> NetworkShape {
             (0..blocks.counts[layer - 1])
                 .map(|block| {
                     let stride = if block == 0 && layer > 1 { 2 } else { 1 };
-                    let shape = block_shape(&format!("layer{layer}.{block}"), input, 64 << (layer - 1), stride, blocks.bottleneck);
+                    let shape = block_shape(
+                        &format!("layer{layer}.{block}"),
+                        input,
+                        64 << (layer - 1),
+                        stride,
+                        blocks.bottleneck,
+                    );
                     input = blocks.channels(layer);
                     shape
                 })
                 .collect()
         })
         .collect();
-    let stem = ConvolutionShape { convolution: "conv1".into(), norm: "bn1".into(), input: 3, output: 64, kernel: 7, stride: 2 };
-    NetworkShape { stem, layers, features: blocks.channels(4), classes: architecture.classes as i64 }
+    let stem = ConvolutionShape {
+        convolution: "conv1".into(),
+        norm: "bn1".into(),
+        input: 3,
+        output: 64,
+        kernel: 7,
+        stride: 2,
+    };
+    NetworkShape {
+        stem,
+        layers,
+        features: blocks.channels(4),
+        classes: architecture.classes as i64,
+    }
 }
 
 fn block_shape(name: &str, input: i64, width: i64, stride: i64, bottleneck: bool) -> BlockShape {
@@ -96,7 +114,14 @@ fn block_shape(name: &str, input: i64, width: i64, stride: i64, bottleneck: bool
     };
     let (convolutions, output) = if bottleneck {
         let output = 4 * width;
-        (vec![convolution(1, input, width, 1, 1), convolution(2, width, width, 3, stride), convolution(3, width, output, 1, 1)], output)
+        (
+            vec![
+                convolution(1, input, width, 1, 1),
+                convolution(2, width, width, 3, stride),
+                convolution(3, width, output, 1, 1),
+            ],
+            output,
+        )
     } else {
         (vec![convolution(1, input, width, 3, stride), convolution(2, width, width, 3, 1)], width)
     };
@@ -114,14 +139,18 @@ fn block_shape(name: &str, input: i64, width: i64, stride: i64, bottleneck: bool
 impl NetworkShape {
     fn convolutions(&self) -> impl Iterator<Item = &ConvolutionShape> {
         let blocks = self.layers.iter().flatten();
-        std::iter::once(&self.stem).chain(blocks.flat_map(|block| block.convolutions.iter().chain(&block.downsample)))
+        std::iter::once(&self.stem)
+            .chain(blocks.flat_map(|block| block.convolutions.iter().chain(&block.downsample)))
     }
 
     /// Name and shape of every tensor that a network needs.
     pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
         let mut tensors = Vec::new();
         for shape in self.convolutions() {
-            tensors.push((format!("{}.weight", shape.convolution), vec![shape.output, shape.input, shape.kernel, shape.kernel]));
+            tensors.push((
+                format!("{}.weight", shape.convolution),
+                vec![shape.output, shape.input, shape.kernel, shape.kernel],
+            ));
             for part in ["weight", "bias", "running_mean", "running_var"] {
                 tensors.push((format!("{}.{part}", shape.norm), vec![shape.output]));
             }
@@ -164,7 +193,8 @@ impl Weights {
         let bound = 1.0 / (shape.features as f64).sqrt();
         let initial = |name: &str, size: &[i64]| {
             // The stream keeps the name that it had first, for every training begins with what it draws.
-            let _kept = generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
+            let _kept =
+                generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
             let options = (Kind::Float, Device::Cpu);
             if name.starts_with("fc.") {
                 Tensor::empty(size, options).uniform_(-bound, bound)
@@ -191,7 +221,9 @@ impl Weights {
 
     /// Those that get a name, by it; tensors are shared.
     pub fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
-        Weights::new(self.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.shallow_clone()))))
+        Weights::new(
+            self.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.shallow_clone()))),
+        )
     }
 
     /// The same with the head of `other`: for fine-tuning with new classes.
@@ -207,17 +239,26 @@ impl Weights {
     /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head is neither needed nor kept.
     pub fn checked(self, architecture: Architecture, needs_head: bool) -> Result<Self> {
         let offered = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        let chosen = Wanted::of(architecture, needs_head).choose(offered, |tensor| tensor.size())?;
-        Ok(Weights::new(chosen.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float)))))
+        let chosen =
+            Wanted::of(architecture, needs_head).choose(offered, |tensor| tensor.size())?;
+        Ok(Weights::new(
+            chosen.into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Float))),
+        ))
     }
 
     pub fn get(&self, name: &str) -> Result<Tensor> {
-        let tensor = self.tensors.get(name).ok_or_else(|| Error::failure(format!("the weights have no tensor `{name}`")))?;
+        let tensor = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::failure(format!("the weights have no tensor `{name}`")))?;
         Ok(tensor.shallow_clone())
     }
 
     /// Writes values into the tensors that are there: networks and optimizers share them, and rely on their layout.
-    pub fn set<'a>(&self, values: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<()> {
+    pub fn set<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+    ) -> Result<()> {
         for (name, tensor) in values {
             let mut own = self.get(name)?;
             tch::no_grad(|| own.copy_(tensor));
@@ -231,13 +272,21 @@ impl Weights {
 
     /// The same on a device, convolutions laid out with their channels last: what training is fastest with.
     pub fn for_training(&self, device: Device) -> Self {
-        let laid_out = |tensor: &Tensor| if tensor.dim() == 4 { channels_last(tensor) } else { tensor.copy() };
-        tch::no_grad(|| Weights::new(self.iter().map(|(name, tensor)| (name.clone(), laid_out(&tensor.to_device(device))))))
+        let laid_out =
+            |tensor: &Tensor| if tensor.dim() == 4 { channels_last(tensor) } else { tensor.copy() };
+        tch::no_grad(|| {
+            Weights::new(
+                self.iter()
+                    .map(|(name, tensor)| (name.clone(), laid_out(&tensor.to_device(device)))),
+            )
+        })
     }
 
     /// Tensors of their own, detached from any graph and from this one's.
     pub fn copied(&self) -> Self {
-        tch::no_grad(|| Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))))
+        tch::no_grad(|| {
+            Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy())))
+        })
     }
 }
 
@@ -251,7 +300,11 @@ mod tests {
 
     fn count(backbone: Backbone) -> i64 {
         let tensors = network_shape(architecture(backbone, 1000)).tensors();
-        tensors.iter().filter(|(name, _)| is_trained(name)).map(|(_, size)| size.iter().product::<i64>()).sum()
+        tensors
+            .iter()
+            .filter(|(name, _)| is_trained(name))
+            .map(|(_, size)| size.iter().product::<i64>())
+            .sum()
     }
 
     #[test]
@@ -265,13 +318,21 @@ mod tests {
     #[test]
     fn another_class_count_is_told_in_the_users_words() {
         let eleven = Weights::random(architecture(Backbone::ResNet10, 11), 1);
-        let error = eleven.checked(architecture(Backbone::ResNet10, 9), true).unwrap_err().to_string();
-        assert!(error.contains("the weights have 11 classes, the recipe's label space has 9"), "{error}");
+        let error =
+            eleven.checked(architecture(Backbone::ResNet10, 9), true).unwrap_err().to_string();
+        assert!(
+            error.contains("the weights have 11 classes, the recipe's label space has 9"),
+            "{error}"
+        );
     }
 
     #[test]
     fn initial_values_depend_on_the_seed_alone() {
-        let of = |seed| Weights::random(architecture(Backbone::ResNet10, 3), seed).get("layer2.0.conv1.weight").unwrap();
+        let of = |seed| {
+            Weights::random(architecture(Backbone::ResNet10, 3), seed)
+                .get("layer2.0.conv1.weight")
+                .unwrap()
+        };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
     }

@@ -23,8 +23,15 @@ impl ExtractionMode for GroundTruthBoxes {
         frame.boxes.as_ref().is_some_and(|boxes| !boxes.is_empty())
     }
 
-    fn find_regions(&self, input: &FrameInput, space: FrameSpace, _settings: &ExtractionSettings) -> Result<Arc<FoundRegions>> {
-        let regions = (0..space.classes).flat_map(|class| regions_of_class(input.frame, class, space)).collect();
+    fn find_regions(
+        &self,
+        input: &FrameInput,
+        space: FrameSpace,
+        _settings: &ExtractionSettings,
+    ) -> Result<Arc<FoundRegions>> {
+        let regions = (0..space.classes)
+            .flat_map(|class| regions_of_class(input.frame, class, space))
+            .collect();
         Ok(Arc::new(FoundRegions { regions, empty_classes: 0 }))
     }
 
@@ -47,10 +54,15 @@ fn regions_of_class(frame: &Frame, class: usize, space: FrameSpace) -> Vec<Regio
         .iter()
         .flatten()
         .filter(|labelled| labelled.class == class)
-        .map(|labelled| labelled.bounds.scaled(frame.box_space, [width, height]).inside([width, height]))
+        .map(|labelled| {
+            labelled.bounds.scaled(frame.box_space, [width, height]).inside([width, height])
+        })
         .filter(|bounds| bounds.width() > 0 && bounds.height() > 0)
         .collect();
     boxes.sort();
     let used = used_regions(&boxes, class + 1 == space.classes);
-    used.into_iter().enumerate().map(|(index, bounds)| Region { class, index, bounds, confidence: 1.0 }).collect()
+    used.into_iter()
+        .enumerate()
+        .map(|(index, bounds)| Region { class, index, bounds, confidence: 1.0 })
+        .collect()
 }

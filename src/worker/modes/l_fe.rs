@@ -19,13 +19,24 @@ const LAYERS: [usize; 3] = [2, 3, 4];
 pub struct LFe;
 
 impl ExtractionMode for LFe {
-    fn fetch(&self, batch: &[FrameInput], settings: &ExtractionSettings, device: Device) -> Result<()> {
-        let maps = batch.iter().map(|input| input.needed_maps(settings)).collect::<Result<Vec<_>>>()?;
+    fn fetch(
+        &self,
+        batch: &[FrameInput],
+        settings: &ExtractionSettings,
+        device: Device,
+    ) -> Result<()> {
+        let maps =
+            batch.iter().map(|input| input.needed_maps(settings)).collect::<Result<Vec<_>>>()?;
         LAYERS.into_iter().for_each(|layer| fetching::fetch_feature_maps(&maps, layer, device));
         Ok(())
     }
 
-    fn find_regions(&self, input: &FrameInput, space: FrameSpace, settings: &ExtractionSettings) -> Result<Arc<FoundRegions>> {
+    fn find_regions(
+        &self,
+        input: &FrameInput,
+        space: FrameSpace,
+        settings: &ExtractionSettings,
+    ) -> Result<Arc<FoundRegions>> {
         Ok(input.needed_heat_maps()?.boxes(space, needed_regions(settings)?))
     }
 

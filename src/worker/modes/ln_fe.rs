@@ -12,7 +12,12 @@ use crate::regions::{FoundRegions, FrameSpace, Region};
 pub struct LnFe;
 
 impl ExtractionMode for LnFe {
-    fn find_regions(&self, input: &FrameInput, space: FrameSpace, settings: &ExtractionSettings) -> Result<Arc<FoundRegions>> {
+    fn find_regions(
+        &self,
+        input: &FrameInput,
+        space: FrameSpace,
+        settings: &ExtractionSettings,
+    ) -> Result<Arc<FoundRegions>> {
         Ok(input.needed_heat_maps()?.boxes(space, needed_regions(settings)?))
     }
 

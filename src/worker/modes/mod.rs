@@ -48,7 +48,9 @@ impl<'a> FrameInput<'a> {
 
     /// The maps that regions take their cells from.
     fn needed_maps(&self, settings: &ExtractionSettings) -> Result<&'a FrameMaps> {
-        self.needed_activations()?.maps_by(settings.batch_norm).ok_or_else(|| missing("maps by frame statistics"))
+        self.needed_activations()?
+            .maps_by(settings.batch_norm)
+            .ok_or_else(|| missing("maps by frame statistics"))
     }
 
     fn needed_heat_maps(&self) -> Result<&'a FrameHeatMaps> {
@@ -61,7 +63,8 @@ fn needed_regions(settings: &ExtractionSettings) -> Result<&RegionSettings> {
 }
 
 fn missing(what: &str) -> Error {
-    Error::failure(format!("the extraction mode needs {what}, and was given none")).hint("this is a defect of surgcam; please report it")
+    Error::failure(format!("the extraction mode needs {what}, and was given none"))
+        .hint("this is a defect of surgcam; please report it")
 }
 
 /// Where the features of a frame's regions come from.
@@ -85,11 +88,21 @@ pub trait ExtractionMode: Sync {
 
     /// Brings what the other steps need of a batch from the device to the CPU. Without it they ask
     /// the device frame by frame.
-    fn fetch(&self, _batch: &[FrameInput], _settings: &ExtractionSettings, _device: Device) -> Result<()> {
+    fn fetch(
+        &self,
+        _batch: &[FrameInput],
+        _settings: &ExtractionSettings,
+        _device: Device,
+    ) -> Result<()> {
         Ok(())
     }
 
-    fn find_regions(&self, input: &FrameInput, space: FrameSpace, settings: &ExtractionSettings) -> Result<Arc<FoundRegions>>;
+    fn find_regions(
+        &self,
+        input: &FrameInput,
+        space: FrameSpace,
+        settings: &ExtractionSettings,
+    ) -> Result<Arc<FoundRegions>>;
 
     /// The features of `regions`, which this mode found in this frame by these settings.
     fn read_features(
@@ -120,7 +133,11 @@ pub struct ReadRegions {
 
 impl ReadRegions {
     /// Finds and reads them, on any thread.
-    pub fn of(input: &FrameInput, space: FrameSpace, settings: &ExtractionSettings) -> Result<Self> {
+    pub fn of(
+        input: &FrameInput,
+        space: FrameSpace,
+        settings: &ExtractionSettings,
+    ) -> Result<Self> {
         let mode = named(settings.mode);
         let found = mode.find_regions(input, space, settings)?;
         let features = mode.read_features(input, &found.regions, space, settings)?;

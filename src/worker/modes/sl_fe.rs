@@ -17,19 +17,37 @@ use crate::regions::{FoundRegions, FrameSpace, Region};
 pub struct SlFe;
 
 impl ExtractionMode for SlFe {
-    fn fetch(&self, batch: &[FrameInput], settings: &ExtractionSettings, device: Device) -> Result<()> {
-        let frames = batch.iter().map(|input| Ok((input.needed_maps(settings)?, input.needed_heat_maps()?))).collect::<Result<Vec<_>>>()?;
+    fn fetch(
+        &self,
+        batch: &[FrameInput],
+        settings: &ExtractionSettings,
+        device: Device,
+    ) -> Result<()> {
+        let frames = batch
+            .iter()
+            .map(|input| Ok((input.needed_maps(settings)?, input.needed_heat_maps()?)))
+            .collect::<Result<Vec<_>>>()?;
         fetching::fetch_hot_cells(&frames, wanted_cells(settings)?, settings.pool, device);
         Ok(())
     }
 
-    fn find_regions(&self, input: &FrameInput, space: FrameSpace, settings: &ExtractionSettings) -> Result<Arc<FoundRegions>> {
+    fn find_regions(
+        &self,
+        input: &FrameInput,
+        space: FrameSpace,
+        settings: &ExtractionSettings,
+    ) -> Result<Arc<FoundRegions>> {
         let present = &input.needed_heat_maps()?.present;
         let hot_cells = hot_cells(input, settings)?;
         let mut found = FoundRegions::default();
         for (&class, hot) in present.iter().zip(hot_cells.iter()) {
             match hot {
-                Some(_) => found.regions.push(Region { class, index: 0, bounds: space.whole_frame(), confidence: 1.0 }),
+                Some(_) => found.regions.push(Region {
+                    class,
+                    index: 0,
+                    bounds: space.whole_frame(),
+                    confidence: 1.0,
+                }),
                 None => found.empty_classes += 1,
             }
         }

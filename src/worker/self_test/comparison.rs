@@ -21,8 +21,12 @@ impl Tolerance {
     fn in_words(self) -> String {
         match self {
             Tolerance::Absolute(most) => format!("{most}"),
-            Tolerance::Relative { share, more, of_all: 0.0 } => format!("{share} of the value + {more}"),
-            Tolerance::Relative { share, more, of_all } => format!("{share} of the value + {more} + {of_all} of all"),
+            Tolerance::Relative { share, more, of_all: 0.0 } => {
+                format!("{share} of the value + {more}")
+            }
+            Tolerance::Relative { share, more, of_all } => {
+                format!("{share} of the value + {more} + {of_all} of all")
+            }
             Tolerance::OfLength(share) => format!("{share} of the length"),
             Tolerance::Exact => "equal".into(),
         }
@@ -52,16 +56,22 @@ impl Comparison {
         }
         match self.tolerance {
             Tolerance::OfLength(share) => {
-                let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+                let squares = |values: &mut dyn Iterator<Item = f64>| {
+                    values.map(|value| value * value).sum::<f64>().sqrt()
+                };
                 let pairs = found.iter().zip(expected);
-                let difference = squares(&mut pairs.map(|(&found, &expected)| f64::from(found) - f64::from(expected)));
+                let difference = squares(
+                    &mut pairs.map(|(&found, &expected)| f64::from(found) - f64::from(expected)),
+                );
                 let length = squares(&mut expected.iter().map(|&value| f64::from(value)));
                 self.add(difference / length, difference / length / share);
             }
             _ => {
                 let squares: f64 = expected.iter().map(|&value| f64::from(value).powi(2)).sum();
                 let size = (squares / expected.len().max(1) as f64).sqrt();
-                found.iter().zip(expected).for_each(|(&found, &expected)| self.value_among(found.into(), expected.into(), size));
+                found.iter().zip(expected).for_each(|(&found, &expected)| {
+                    self.value_among(found.into(), expected.into(), size)
+                });
             }
         }
     }
@@ -75,7 +85,9 @@ impl Comparison {
         let difference = (found - expected).abs();
         let most = match self.tolerance {
             Tolerance::Absolute(most) => most,
-            Tolerance::Relative { share, more, of_all } => expected.abs() * share + more + size * of_all,
+            Tolerance::Relative { share, more, of_all } => {
+                expected.abs() * share + more + size * of_all
+            }
             Tolerance::OfLength(share) => expected.abs() * share,
             Tolerance::Exact => 0.0,
         };
@@ -92,7 +104,8 @@ impl Comparison {
     fn add(&mut self, difference: f64, share: f64) {
         self.compared += 1;
         // What is no number at all is as far off as can be.
-        let worst = |before: f64, now: f64| if now.is_nan() { f64::INFINITY } else { before.max(now) };
+        let worst =
+            |before: f64, now: f64| if now.is_nan() { f64::INFINITY } else { before.max(now) };
         self.largest_difference = worst(self.largest_difference, difference);
         self.share_of_tolerance = worst(self.share_of_tolerance, share);
     }
@@ -126,7 +139,10 @@ mod tests {
         assert!(check(tolerance, &[10.0, 0.0], &[11.0, 0.5]).passed);
         let failed = check(tolerance, &[10.0, 0.0], &[11.0, 0.75]);
         assert!(!failed.passed);
-        assert_eq!(failed.largest_difference, 1.0, "the larger one, though the other is beyond its tolerance");
+        assert_eq!(
+            failed.largest_difference, 1.0,
+            "the larger one, though the other is beyond its tolerance"
+        );
         assert!(check(Tolerance::OfLength(0.5), &[3.0, 4.0], &[3.0, 6.0]).passed);
         assert!(!check(Tolerance::OfLength(0.2), &[3.0, 4.0], &[3.0, 6.0]).passed);
     }

@@ -58,7 +58,8 @@ pub fn formula_weights(architecture: Architecture, seed: u64) -> Weights {
 
 /// A value of the set that is not there, or not of the form that is expected.
 pub fn malformed(what: &str) -> Error {
-    Error::failure(format!("the golden values have no {what}")).hint("this is a defect of surgcam; please report it")
+    Error::failure(format!("the golden values have no {what}"))
+        .hint("this is a defect of surgcam; please report it")
 }
 
 /// A part of the set's JSON as a type of ours.
@@ -68,15 +69,30 @@ pub fn part<T: serde::de::DeserializeOwned>(value: &Value, name: &str) -> Result
 
 impl GoldenSet {
     /// `expected`: the text of `expected.json`; `tensors`: those of `expected.safetensors`.
-    pub fn new(expected: &str, tensors: Vec<(String, Tensor)>, device: Device, precision: Precision) -> Result<Self> {
-        let expected: Value = serde_json::from_str(expected).map_err(|_| malformed("valid JSON"))?;
+    pub fn new(
+        expected: &str,
+        tensors: Vec<(String, Tensor)>,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        let expected: Value =
+            serde_json::from_str(expected).map_err(|_| malformed("valid JSON"))?;
         let named: String = part(&expected, "architecture")?;
-        let backbone = if named.contains("resnet18") { Backbone::ResNet18 } else { Backbone::ResNet50 };
+        let backbone =
+            if named.contains("resnet18") { Backbone::ResNet18 } else { Backbone::ResNet50 };
         let architecture = Architecture { backbone, classes: part(&expected, "classes")? };
         let weights = formula_weights(architecture, part(&expected, "weight_seed")?);
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
-        let normalization = Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
-        let extractor = FeatureExtractor::new(architecture, &weights, normalization, image_size, device, precision)?;
+        let normalization =
+            Normalization { mean: part(&expected, "mean")?, std: part(&expected, "std")? };
+        let extractor = FeatureExtractor::new(
+            architecture,
+            &weights,
+            normalization,
+            image_size,
+            device,
+            precision,
+        )?;
         let tensors = tensors.into_iter().collect();
         let statistics = BatchNormStatistics::Running;
         Ok(GoldenSet { expected, tensors, architecture, image_size, extractor, statistics, device })
@@ -89,7 +105,8 @@ impl GoldenSet {
         self.statistics = BatchNormStatistics::Frame;
         self.extractor.provide(self.statistics, &weights)?;
         // Those of the running statistics are there at more T_ROI, so replacing would leave some.
-        self.tensors.retain(|name, _| !["/l_fe/", "/sl_fe/"].iter().any(|mode| name.contains(mode)));
+        self.tensors
+            .retain(|name, _| !["/l_fe/", "/sl_fe/"].iter().any(|mode| name.contains(mode)));
         self.tensors.extend(tensors);
         Ok(self)
     }
@@ -101,7 +118,12 @@ impl GoldenSet {
             let planes = Vec::<u8>::try_from(planes).map_err(|_| malformed("pixels"))?;
             Ok(GoldenFrame { planes, present: part(value, "present")?, value: value.clone(), name })
         };
-        self.expected["frames"].as_array().ok_or_else(|| malformed("frames"))?.iter().map(frame).collect()
+        self.expected["frames"]
+            .as_array()
+            .ok_or_else(|| malformed("frames"))?
+            .iter()
+            .map(frame)
+            .collect()
     }
 
     pub fn tensor(&self, name: &str) -> Result<&Tensor> {
@@ -112,7 +134,14 @@ impl GoldenSet {
         Ok(values_of(self.tensor(name)?))
     }
 
-    pub fn settings(&self, mode: Mode, threshold: f64, pool: u64, present: &[usize], layer: FeatureLayer) -> Result<ExtractionSettings> {
+    pub fn settings(
+        &self,
+        mode: Mode,
+        threshold: f64,
+        pool: u64,
+        present: &[usize],
+        layer: FeatureLayer,
+    ) -> Result<ExtractionSettings> {
         Ok(ExtractionSettings {
             mode,
             regions: Some(RegionSettings {
@@ -125,7 +154,11 @@ impl GoldenSet {
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).map_err(|_| malformed("pool"))?,
             precision: Precision::F32,
-            batch_norm: if mode.takes_cells() { self.statistics } else { BatchNormStatistics::Running },
+            batch_norm: if mode.takes_cells() {
+                self.statistics
+            } else {
+                BatchNormStatistics::Running
+            },
             crop_size: mode.cuts_out().then_some([224, 224]),
         })
     }
@@ -153,13 +186,25 @@ impl GoldenSet {
     /// The heat maps that the set expects of the present classes.
     pub fn expected_heat_maps(&self, frame: &GoldenFrame) -> Result<FrameHeatMaps> {
         let [height, width] = self.image_size.map(|side| side as usize / 32);
-        let map = |class: &usize| Ok(HeatMap { height, width, values: self.values(&format!("{}/cam_layer4_size/{class}", frame.name))? });
+        let map = |class: &usize| {
+            Ok(HeatMap {
+                height,
+                width,
+                values: self.values(&format!("{}/cam_layer4_size/{class}", frame.name))?,
+            })
+        };
         let maps = frame.present.iter().map(map).collect::<Result<_>>()?;
         Ok(FrameHeatMaps::new(frame.present.clone(), [height, width], maps))
     }
 
     /// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE, which has one region a class.
-    pub fn expected_order(&self, frame: &GoldenFrame, mode: Mode, threshold: &str, class: usize) -> Result<Vec<Option<Box2>>> {
+    pub fn expected_order(
+        &self,
+        frame: &GoldenFrame,
+        mode: Mode,
+        threshold: &str,
+        class: usize,
+    ) -> Result<Vec<Option<Box2>>> {
         if mode == Mode::SlFe {
             return Ok(vec![None]);
         }
@@ -171,7 +216,11 @@ impl GoldenSet {
 
 /// Grad-CAM of layer 4.
 fn cam_of(present: &[usize]) -> CamSettings {
-    CamSettings { method: CamMethod::GradCam, layer: FeatureLayer::Layer4, present: Present::Classes(present.to_vec()) }
+    CamSettings {
+        method: CamMethod::GradCam,
+        layer: FeatureLayer::Layer4,
+        present: Present::Classes(present.to_vec()),
+    }
 }
 
 /// A frame that nothing is known of but its picture.

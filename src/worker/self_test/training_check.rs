@@ -46,7 +46,8 @@ struct ExpectedTensor {
 
 /// `expected`: the text of `training_small.json`.
 pub fn check(expected: &str, device: Device) -> Result<Vec<SelfTestCheck>> {
-    let expected: Expected = serde_json::from_str(expected).map_err(|_| malformed("training steps"))?;
+    let expected: Expected =
+        serde_json::from_str(expected).map_err(|_| malformed("training steps"))?;
     let architecture = Architecture { backbone: Backbone::ResNet18, classes: expected.classes };
     let weights = formula_weights(architecture, expected.seed).for_training(device);
     let mut optimizer = Sgd::new(&weights, expected.momentum, expected.weight_decay);
@@ -59,16 +60,21 @@ pub fn check(expected: &str, device: Device) -> Result<Vec<SelfTestCheck>> {
         optimizer.step(&loss, expected.learning_rate)?;
         losses.value(values_of(&loss.detach().unsqueeze(0))[0].into(), expected_loss);
     }
-    let (mut lengths, mut values) = (Comparison::new(LENGTH_TOLERANCE), Comparison::new(VALUE_TOLERANCE));
+    let (mut lengths, mut values) =
+        (Comparison::new(LENGTH_TOLERANCE), Comparison::new(VALUE_TOLERANCE));
     for (name, expected_tensor) in &expected.tensors {
         let found = match optimizer.buffers.get(name) {
             Some(momentum) => momentum.shallow_clone(),
             None => weights.get(name)?,
         };
         let found = values_of(&found.detach());
-        lengths.value(found.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt(), expected_tensor.length);
+        lengths.value(
+            found.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt(),
+            expected_tensor.length,
+        );
         let place = uniform(&format!("sample/{name}"), expected.seed);
-        let sampled = (0..expected_tensor.values.len() as u64).map(|sample| found[(place(sample) * found.len() as f64) as usize]);
+        let sampled = (0..expected_tensor.values.len() as u64)
+            .map(|sample| found[(place(sample) * found.len() as f64) as usize]);
         values.values(&sampled.collect::<Vec<_>>(), &expected_tensor.values);
     }
     Ok(vec![
@@ -82,10 +88,14 @@ pub fn check(expected: &str, device: Device) -> Result<Vec<SelfTestCheck>> {
 fn batch(expected: &Expected, device: Device) -> (Tensor, Tensor) {
     let [frames, channels, height, width] = expected.images;
     let pixel = uniform("images", expected.seed);
-    let pixels: Vec<f32> = (0..(frames * channels * height * width) as u64).map(|place| 2.0 * (pixel(place) as f32) - 1.0).collect();
+    let pixels: Vec<f32> = (0..(frames * channels * height * width) as u64)
+        .map(|place| 2.0 * (pixel(place) as f32) - 1.0)
+        .collect();
     let label = uniform("labels", expected.seed);
-    let labels: Vec<bool> = (0..frames as u64 * expected.classes as u64).map(|place| label(place) > 0.5).collect();
+    let labels: Vec<bool> =
+        (0..frames as u64 * expected.classes as u64).map(|place| label(place) > 0.5).collect();
     let images = Tensor::from_slice(&pixels).view(expected.images);
-    let labels = Tensor::from_slice(&labels).view([frames, expected.classes as i64]).to_kind(Kind::Float);
+    let labels =
+        Tensor::from_slice(&labels).view([frames, expected.classes as i64]).to_kind(Kind::Float);
     (channels_last(&images.to_device(device)), labels.to_device(device))
 }

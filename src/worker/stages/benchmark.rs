@@ -30,8 +30,10 @@ use crate::timing::{Effort, Times};
 use training::Trainer;
 
 /// METHOD 4's, of extraction.
-const NORMALIZATION: Normalization =
-    Normalization { mean: [0.408_494_5, 0.255_136_82, 0.253_535_66], std: [0.226_629_06, 0.202_016_52, 0.196_252_6] };
+const NORMALIZATION: Normalization = Normalization {
+    mean: [0.408_494_5, 0.255_136_82, 0.253_535_66],
+    std: [0.226_629_06, 0.202_016_52, 0.196_252_6],
+};
 /// Pictures of a pack.
 const PACKED: usize = 64;
 
@@ -41,10 +43,13 @@ impl Make for BenchmarkStage {
         let bench = Bench::prepare(stage)?;
         let mut steps = bench.steps();
         if !parameters.only.is_empty() {
-            if let Some(unknown) = parameters.only.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
+            if let Some(unknown) =
+                parameters.only.iter().find(|name| steps.iter().all(|step| step.name != **name))
+            {
                 let mut known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
                 known.dedup();
-                return Err(Error::failure(format!("there is no step `{unknown}`")).hint(format!("there are: {}", known.join(", "))));
+                return Err(Error::failure(format!("there is no step `{unknown}`"))
+                    .hint(format!("there are: {}", known.join(", "))));
             }
             steps.retain(|step| parameters.only.contains(&step.name));
         }
@@ -52,7 +57,11 @@ impl Make for BenchmarkStage {
             // At first memory is asked for that later repetitions have.
             let warm_up = if round == 0 { 2 } else { 0 };
             for step in &mut steps {
-                Times::measure(Effort { warm_up, least: 0, most: 0, seconds: 0.0 }, &mut step.once, |_| Ok(()))?;
+                Times::measure(
+                    Effort { warm_up, least: 0, most: 0, seconds: 0.0 },
+                    &mut step.once,
+                    |_| Ok(()),
+                )?;
             }
             measure_in_turns(&mut steps, parameters.seconds, |done, of| {
                 stage.progress(round * of + done, parameters.rounds * of, "steps")
@@ -68,7 +77,11 @@ impl Make for BenchmarkStage {
 const TURN: f64 = 0.1;
 
 /// Measures each step for so many seconds, one turn after the other.
-fn measure_in_turns(steps: &mut [Step], seconds: f64, progress: impl Fn(usize, usize) -> Result<()>) -> Result<()> {
+fn measure_in_turns(
+    steps: &mut [Step],
+    seconds: f64,
+    progress: impl Fn(usize, usize) -> Result<()>,
+) -> Result<()> {
     let count = steps.len();
     let mut measured = vec![0.0; count];
     let mut waiting: Vec<usize> = (0..count).collect();
@@ -140,8 +153,16 @@ impl<'a> Bench<'a> {
         packing(&pictures, parameters).write(&stage.partial_folder(), &folder, |_| Ok(()))?;
         let weights = Weights::random(parameters.architecture, 1);
         let device = stage.worker.device;
-        let extractor =
-            || FeatureExtractor::new(parameters.architecture, &weights, NORMALIZATION, parameters.image_size, device, parameters.precision);
+        let extractor = || {
+            FeatureExtractor::new(
+                parameters.architecture,
+                &weights,
+                NORMALIZATION,
+                parameters.image_size,
+                device,
+                parameters.precision,
+            )
+        };
         let (extractor, mut extractor_by_frame_statistics) = (extractor()?, extractor()?);
         extractor_by_frame_statistics.provide(BatchNormStatistics::Frame, &weights)?;
         let frame = Frame {
@@ -178,7 +199,9 @@ impl<'a> Bench<'a> {
 
     /// Packed pixels of the pictures, round and round.
     fn rows(&self, step: usize, count: usize) -> Vec<&[u8]> {
-        (0..count).map(|offset| self.pack.row((step * count + offset) % self.pictures.len())).collect()
+        (0..count)
+            .map(|offset| self.pack.row((step * count + offset) % self.pictures.len()))
+            .collect()
     }
 
     fn steps<'b>(&'b self) -> Vec<Step<'b>> {
@@ -198,8 +221,12 @@ impl<'a> Bench<'a> {
     fn input_steps<'b>(&'b self) -> Vec<Step<'b>> {
         let mut steps = Vec::new();
         for format in ["png", "jpg"] {
-            let of_format: Vec<PathBuf> =
-                self.pictures.iter().filter(|path| path.extension().is_some_and(|extension| extension == format)).cloned().collect();
+            let of_format: Vec<PathBuf> = self
+                .pictures
+                .iter()
+                .filter(|path| path.extension().is_some_and(|extension| extension == format))
+                .cloned()
+                .collect();
             let Some(first) = of_format.first().cloned() else { continue };
             let [height, width] = self.parameters.image_size;
             steps.push(step(&format!("decode {format}, one thread"), 1, {
@@ -211,7 +238,8 @@ impl<'a> Bench<'a> {
                 if decoded.borrow().is_none() {
                     *decoded.borrow_mut() = Some(picture::read(&first)?);
                 }
-                let resized = decoded.borrow().as_ref().map(|decoded| resize(decoded, height, width));
+                let resized =
+                    decoded.borrow().as_ref().map(|decoded| resize(decoded, height, width));
                 std::hint::black_box(resized);
                 Ok(())
             }));
@@ -227,7 +255,9 @@ impl<'a> Bench<'a> {
                     std::fs::remove_dir_all(&folder).at_path("remove", &folder)?;
                 }
                 std::fs::create_dir(&folder).at_path("create", &folder)?;
-                packing(&many, self.parameters).write(&self.stage.partial_folder(), &folder, |_| Ok(())).map(|_| ())
+                packing(&many, self.parameters)
+                    .write(&self.stage.partial_folder(), &folder, |_| Ok(()))
+                    .map(|_| ())
             }));
         }
         let batch = self.parameters.batch;
@@ -237,10 +267,17 @@ impl<'a> Bench<'a> {
             let augmented: Vec<Vec<u8>> = rows
                 .par_iter()
                 .enumerate()
-                .map(|(sample, row)| Augmentation::PAPER.draw(1, number, sample).apply(row, height, width))
+                .map(|(sample, row)| {
+                    Augmentation::PAPER.draw(1, number, sample).apply(row, height, width)
+                })
                 .collect();
             let pictures: Vec<&[u8]> = augmented.iter().map(Vec::as_slice).collect();
-            let _on_device = frames::images(&pictures, self.parameters.image_size, &NORMALIZATION, self.device());
+            let _on_device = frames::images(
+                &pictures,
+                self.parameters.image_size,
+                &NORMALIZATION,
+                self.device(),
+            );
             self.synchronize();
             Ok(())
         }));
@@ -250,10 +287,14 @@ impl<'a> Bench<'a> {
     /// From picture files to normalised batches on the device, as a data loader hands them over.
     fn batches_of(&self, pictures: &[PathBuf]) -> Result<()> {
         let [height, width] = self.parameters.image_size;
-        let decoded = pictures.par_iter().map(|path| pack::decode(path, height, width)).collect::<Result<Vec<_>>>()?;
+        let decoded = pictures
+            .par_iter()
+            .map(|path| pack::decode(path, height, width))
+            .collect::<Result<Vec<_>>>()?;
         for batch in decoded.chunks(self.parameters.batch) {
             let planes: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-            let _on_device = frames::images(&planes, self.parameters.image_size, &NORMALIZATION, self.device());
+            let _on_device =
+                frames::images(&planes, self.parameters.image_size, &NORMALIZATION, self.device());
         }
         self.synchronize();
         Ok(())
@@ -265,12 +306,28 @@ fn step<'a>(name: &str, batch: usize, once: impl FnMut(usize) -> Result<()> + 'a
 }
 
 fn packing<'a>(pictures: &'a [PathBuf], parameters: &BenchmarkStage) -> Packing<'a> {
-    Packing { root: Path::new("/"), pictures, image_size: parameters.image_size, on_bad_frame: OnBadFrame::Fail }
+    Packing {
+        root: Path::new("/"),
+        pictures,
+        image_size: parameters.image_size,
+        on_bad_frame: OnBadFrame::Fail,
+    }
 }
 
 fn pictures_in(root: &Path) -> Result<Vec<PathBuf>> {
-    let found = walkdir::WalkDir::new(root).sort_by_file_name().into_iter().flatten().map(walkdir::DirEntry::into_path);
-    let is_picture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "png" || extension == "jpg");
-    let pictures: Vec<PathBuf> = found.filter(is_picture).map(|path| path.canonicalize().unwrap_or(path)).collect();
-    if pictures.is_empty() { Err(Error::failure("there is no picture (png or jpg)").at_path(root)) } else { Ok(pictures) }
+    let found = walkdir::WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .flatten()
+        .map(walkdir::DirEntry::into_path);
+    let is_picture = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "png" || extension == "jpg")
+    };
+    let pictures: Vec<PathBuf> =
+        found.filter(is_picture).map(|path| path.canonicalize().unwrap_or(path)).collect();
+    if pictures.is_empty() {
+        Err(Error::failure("there is no picture (png or jpg)").at_path(root))
+    } else {
+        Ok(pictures)
+    }
 }

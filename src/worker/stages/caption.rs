@@ -47,11 +47,24 @@ struct Captions {
 
 impl Captions {
     fn of(frames: &[Frame], annotations: &[FrameAnnotation]) -> Self {
-        let words = |annotation: &FrameAnnotation| annotation.caption.as_deref().map(tokenize).filter(|words| !words.is_empty());
-        let of_row: HashMap<usize, Vec<String>> =
-            annotations.iter().enumerate().filter_map(|(row, annotation)| Some((row, words(annotation)?))).collect();
-        let rows = |wanted: fn(&Frame) -> bool| (0..frames.len()).filter(|row| wanted(&frames[*row]) && of_row.contains_key(row)).collect();
-        Captions { train: rows(|frame| frame.train), validation: rows(|frame| frame.validation), of_row }
+        let words = |annotation: &FrameAnnotation| {
+            annotation.caption.as_deref().map(tokenize).filter(|words| !words.is_empty())
+        };
+        let of_row: HashMap<usize, Vec<String>> = annotations
+            .iter()
+            .enumerate()
+            .filter_map(|(row, annotation)| Some((row, words(annotation)?)))
+            .collect();
+        let rows = |wanted: fn(&Frame) -> bool| {
+            (0..frames.len())
+                .filter(|row| wanted(&frames[*row]) && of_row.contains_key(row))
+                .collect()
+        };
+        Captions {
+            train: rows(|frame| frame.train),
+            validation: rows(|frame| frame.validation),
+            of_row,
+        }
     }
 
     fn of_rows(&self, rows: &[usize]) -> Vec<Vec<String>> {
@@ -64,7 +77,8 @@ impl Make for CaptionStage {
         let parameters = &stage.parameters;
         let _one = OneThread::if_wanted(parameters.needs_one_core());
         let frames = stage.frames(stage.inputs.index, stage.inputs.pack)?;
-        let captions = Captions::of(&frames, &annotations::read(&stage.path_of(stage.inputs.annotations)?)?);
+        let captions =
+            Captions::of(&frames, &annotations::read(&stage.path_of(stage.inputs.annotations)?)?);
         if captions.train.is_empty() || captions.validation.is_empty() {
             return without_captions(stage);
         }
@@ -73,7 +87,10 @@ impl Make for CaptionStage {
             + parameters.self_critical.map_or(0, |further| further.epochs)
             + parameters.joint.as_ref().map_or(0, |further| further.epochs);
         let run: &StageRun = stage;
-        let files = HistoryFiles { parquet: stage.output(Self::HISTORY), csv: stage.output(Self::HISTORY_CSV) };
+        let files = HistoryFiles {
+            parquet: stage.output(Self::HISTORY),
+            csv: stage.output(Self::HISTORY_CSV),
+        };
         heads::train(run, &head, epochs, &files)?;
         head.finish(stage, &frames)
     }
@@ -113,7 +130,8 @@ impl<'a> CaptionHead<'a> {
             regions.shuffle(&captions.validation, training.seed);
         }
         let train_captions = captions.of_rows(&captions.train);
-        let vocabulary = Vocabulary::of(train_captions.iter().map(Vec::as_slice), parameters.minimum_frequency);
+        let vocabulary =
+            Vocabulary::of(train_captions.iter().map(Vec::as_slice), parameters.minimum_frequency);
         let mut source = TensorSource::random(training.seed, device);
         let mut captioner = Captioner::new(&mut source, parameters.transformer, vocabulary)?;
         captioner.transformer.standardization.set(&regions.spread(&captions.train));
@@ -121,17 +139,39 @@ impl<'a> CaptionHead<'a> {
         let backbone = match &parameters.joint {
             None => None,
             Some(joint) => {
-                let start = stage.inputs.checkpoint.ok_or_else(|| Error::failure("a joint training needs a backbone to start from"))?;
+                let start = stage.inputs.checkpoint.ok_or_else(|| {
+                    Error::failure("a joint training needs a backbone to start from")
+                })?;
                 let own = Weights::new(checkpoint::read_safetensors(&stage.path_of(start)?)?);
                 let own = own.checked(joint.extraction.architecture, true)?.for_training(device);
-                let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
-                let backbone = JointBackbone::new(&own, &joint.extraction, frames, training.maximum_regions, device)?;
+                let frames = FrameSet::open(
+                    &stage.path_of(stage.inputs.pack)?,
+                    &stage.path_of(stage.inputs.index)?,
+                )?;
+                let backbone = JointBackbone::new(
+                    &own,
+                    &joint.extraction,
+                    frames,
+                    training.maximum_regions,
+                    device,
+                )?;
                 weights = weights.with(own.renamed(|name| Some(format!("{BACKBONE}{name}"))));
                 Some(backbone)
             }
         };
-        let cider = Cider::new(&train_captions.into_iter().map(|caption| vec![caption]).collect::<Vec<_>>());
-        Ok(CaptionHead { parameters, captions, captioner, weights, regions, backbone, cider, device })
+        let cider = Cider::new(
+            &train_captions.into_iter().map(|caption| vec![caption]).collect::<Vec<_>>(),
+        );
+        Ok(CaptionHead {
+            parameters,
+            captions,
+            captioner,
+            weights,
+            regions,
+            backbone,
+            cider,
+            device,
+        })
     }
 
     /// Cross-entropy first, then the others.
@@ -155,7 +195,10 @@ impl<'a> CaptionHead<'a> {
     }
 
     fn cross_entropy(&self, regions: &RegionBatch, rows: &[usize]) -> Tensor {
-        let encoded: Vec<Vec<usize>> = rows.iter().map(|row| self.captioner.vocabulary.encode(&self.captions.of_row[row])).collect();
+        let encoded: Vec<Vec<usize>> = rows
+            .iter()
+            .map(|row| self.captioner.vocabulary.encode(&self.captions.of_row[row]))
+            .collect();
         self.captioner.loss(regions, &encoded, self.parameters.label_smoothing)
     }
 
@@ -163,10 +206,13 @@ impl<'a> CaptionHead<'a> {
         let sentences = self.captioner.sentences(regions, self.parameters.search);
         let rewarded = |(row, sentences): (&usize, Vec<Sentence>)| -> Vec<(Sentence, f64)> {
             let reference = std::slice::from_ref(&self.captions.of_row[row]);
-            let reward = |sentence: &Sentence| self.cider.score(&self.captioner.vocabulary.decode(&sentence.words), reference);
+            let reward = |sentence: &Sentence| {
+                self.cider.score(&self.captioner.vocabulary.decode(&sentence.words), reference)
+            };
             sentences.into_iter().map(|sentence| (sentence.clone(), reward(&sentence))).collect()
         };
-        let rewarded: Vec<Vec<(Sentence, f64)>> = rows.iter().zip(sentences).map(rewarded).collect();
+        let rewarded: Vec<Vec<(Sentence, f64)>> =
+            rows.iter().zip(sentences).map(rewarded).collect();
         self.captioner.self_critical_loss(regions, &rewarded, self.parameters.search.longest)
     }
 
@@ -174,8 +220,9 @@ impl<'a> CaptionHead<'a> {
     fn validation_captions(&self, phase: Phase) -> Result<Vec<Vec<String>>> {
         let mut captions = Vec::with_capacity(self.captions.validation.len());
         for rows in self.captions.validation.chunks(FRAMES_TOGETHER) {
-            let together =
-                || -> Result<Vec<Vec<String>>> { Ok(self.captioner.captions(&self.regions_of(rows, phase)?, self.parameters.search)) };
+            let together = || -> Result<Vec<Vec<String>>> {
+                Ok(self.captioner.captions(&self.regions_of(rows, phase)?, self.parameters.search))
+            };
             captions.extend(tch::no_grad(together)?);
         }
         Ok(captions)
@@ -184,7 +231,8 @@ impl<'a> CaptionHead<'a> {
     fn scores(&self, phase: Phase) -> Result<(CaptionScores, Vec<Judged>)> {
         let references = self.captions.of_rows(&self.captions.validation);
         let judge = |(candidate, reference)| Judged { candidate, references: vec![reference] };
-        let judged: Vec<Judged> = self.validation_captions(phase)?.into_iter().zip(references).map(judge).collect();
+        let judged: Vec<Judged> =
+            self.validation_captions(phase)?.into_iter().zip(references).map(judge).collect();
         Ok((score(&judged), judged))
     }
 
@@ -193,9 +241,13 @@ impl<'a> CaptionHead<'a> {
         let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
         let (scores, judged) = self.scores(phase)?;
         let folder = stage.output(CaptionStage::HEAD);
-        self.captioner.write(&self.weights.renamed(|name| (!name.starts_with(BACKBONE)).then(|| name.to_string())), &folder)?;
+        self.captioner.write(
+            &self.weights.renamed(|name| (!name.starts_with(BACKBONE)).then(|| name.to_string())),
+            &folder,
+        )?;
         if self.backbone.is_some() {
-            let backbone = self.weights.renamed(|name| name.strip_prefix(BACKBONE).map(String::from));
+            let backbone =
+                self.weights.renamed(|name| name.strip_prefix(BACKBONE).map(String::from));
             checkpoint::write(&backbone, &folder.join(head_file::BACKBONE))?;
         }
         let said = |(row, judged): (&usize, &Judged)| ValidationCaption {
@@ -204,7 +256,8 @@ impl<'a> CaptionHead<'a> {
             caption: judged.candidate.join(" "),
             reference: judged.references.concat().join(" "),
         };
-        let lines: Vec<ValidationCaption> = self.captions.validation.iter().zip(&judged).map(said).collect();
+        let lines: Vec<ValidationCaption> =
+            self.captions.validation.iter().zip(&judged).map(said).collect();
         write_lines(&stage.output(CaptionStage::CAPTIONS), &lines)?;
         let metrics = CaptionMetrics {
             train_captions: self.captions.train.len(),
@@ -273,11 +326,16 @@ impl Head for CaptionHead<'_> {
     /// One of the head's own weights, one of the backbone's.
     fn learning_rates(&self, epoch: usize, step: i64) -> impl Fn(&str) -> f64 {
         let parameters = self.parameters;
-        let warm = parameters.training.learning_rate * warm_up_factor(parameters.transformer.width, parameters.warm_up_steps, step);
+        let warm = parameters.training.learning_rate
+            * warm_up_factor(parameters.transformer.width, parameters.warm_up_steps, step);
         let (own, backbone) = match self.phase_of(epoch) {
             Phase::CrossEntropy => (warm, 0.0),
-            Phase::SelfCritical => (parameters.self_critical.map_or(0.0, |further| further.learning_rate), 0.0),
-            Phase::Joint => (warm, parameters.joint.as_ref().map_or(0.0, |further| further.learning_rate)),
+            Phase::SelfCritical => {
+                (parameters.self_critical.map_or(0.0, |further| further.learning_rate), 0.0)
+            }
+            Phase::Joint => {
+                (warm, parameters.joint.as_ref().map_or(0.0, |further| further.learning_rate))
+            }
         };
         move |name: &str| if name.starts_with(BACKBONE) { backbone } else { own }
     }

@@ -24,20 +24,32 @@ impl Make for DescribeStage {
         let part = |name: &str| Some(folder.join(name)).filter(|folder| folder.is_dir());
         let (caption, interact) = (part(captioner_file::CAPTION), part(captioner_file::INTERACT));
         for head in [&caption, &interact].into_iter().flatten() {
-            if ![head_file::SETTINGS, head_file::NOTHING_ANNOTATED].iter().any(|name| head.join(name).is_file()) {
-                return Err(Error::failure("this head is not complete").at_path(head).hint("export it again: surgcam export captioners"));
+            if ![head_file::SETTINGS, head_file::NOTHING_ANNOTATED]
+                .iter()
+                .any(|name| head.join(name).is_file())
+            {
+                return Err(Error::failure("this head is not complete")
+                    .at_path(head)
+                    .hint("export it again: surgcam export captioners"));
             }
         }
         let settings = &captioner.extraction;
         let classes = settings.architecture.classes;
-        let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, captioner.heads, device)?;
+        let heads =
+            Heads::read(caption.as_deref(), interact.as_deref(), classes, captioner.heads, device)?;
         if heads.captioner.is_none() && heads.graph.is_none() {
-            return Err(Error::failure("there is no head here that was trained: neither a captioner nor a graph")
-                .at_path(&folder)
-                .hint("heads need captions or interactions in the train and in the validation frames"));
+            return Err(Error::failure(
+                "there is no head here that was trained: neither a captioner nor a graph",
+            )
+            .at_path(&folder)
+            .hint(
+                "heads need captions or interactions in the train and in the validation frames",
+            ));
         }
-        let weights = checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
-        let extractor = FeatureExtractor::of_settings(settings, &weights, captioner.image_size, device)?;
+        let weights =
+            checkpoint::read(&folder.join(captioner_file::BACKBONE), settings.architecture, true)?;
+        let extractor =
+            FeatureExtractor::of_settings(settings, &weights, captioner.image_size, device)?;
         let describe = |picture: &Path| -> Result<(f64, Description)> {
             let decoded = picture::read(picture)?;
             let begun = Instant::now();
@@ -45,7 +57,8 @@ impl Make for DescribeStage {
             let mut planes = vec![0; 3 * (height * width) as usize];
             picture::to_planes(&resize(&decoded, height, width), &mut planes);
             let frame = nobodys_frame();
-            let (activations, extracted) = extractor.extract_from_pixels(&frame, &planes, settings)?;
+            let (activations, extracted) =
+                extractor.extract_from_pixels(&frame, &planes, settings)?;
             let description = heads.describe(activations.as_ref(), &extracted);
             Ok((begun.elapsed().as_secs_f64() * 1e3, description))
         };
@@ -56,7 +69,9 @@ impl Make for DescribeStage {
         for picture in &pictures {
             let name = picture.display().to_string();
             described.push(match describe(picture) {
-                Ok((milliseconds, description)) => DescribedPicture { picture: name, milliseconds, problem: None, description },
+                Ok((milliseconds, description)) => {
+                    DescribedPicture { picture: name, milliseconds, problem: None, description }
+                }
                 Err(error) => DescribedPicture {
                     picture: name,
                     milliseconds: 0.0,
@@ -89,11 +104,13 @@ fn pictures(place: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![place.to_path_buf()]);
     }
     let is_picture = |path: &PathBuf| {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         extension.is_some_and(|extension| ["png", "jpg", "jpeg"].contains(&extension.as_str()))
     };
     let found = walkdir::WalkDir::new(place).min_depth(1).max_depth(1).sort_by_file_name();
-    let pictures: Vec<PathBuf> = found.into_iter().flatten().map(|entry| entry.into_path()).filter(is_picture).collect();
+    let pictures: Vec<PathBuf> =
+        found.into_iter().flatten().map(|entry| entry.into_path()).filter(is_picture).collect();
     if pictures.is_empty() {
         return Err(Error::failure("the folder has no PNG or JPEG file").at_path(place));
     }

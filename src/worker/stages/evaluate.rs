@@ -15,13 +15,18 @@ use crate::model::{checkpoint, classifier};
 impl Make for EvaluateStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
-        let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
-        let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
+        let weights =
+            Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let frames = FrameSet::open(
+            &stage.path_of(stage.inputs.pack)?,
+            &stage.path_of(stage.inputs.index)?,
+        )?;
         let device = stage.worker.device;
         let classifier = classifier::for_evaluation(parameters.architecture, &weights, device)?;
         let rows = frames.validation_rows();
         if rows.is_empty() {
-            return Err(Error::failure("there is no validation frame to evaluate on").hint("give the data recipe `validation` sequences"));
+            return Err(Error::failure("there is no validation frame to evaluate on")
+                .hint("give the data recipe `validation` sequences"));
         }
         let mut logits = Vec::new();
         for batch in rows.chunks(frames_in_a_pass(device)) {
@@ -30,7 +35,8 @@ impl Make for EvaluateStage {
             stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
         }
         let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);
-        let labels: Vec<&[usize]> = rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
+        let labels: Vec<&[usize]> =
+            rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
         let score = score(&logits, &labels);
         stage.write_metrics(&Classification {
             frames: rows.len(),
@@ -52,14 +58,18 @@ pub struct LabelScore {
 /// Logits [N, classes] against each frame's labels.
 pub fn score(logits: &Tensor, labels: &[&[usize]]) -> LabelScore {
     let classes = logits.size()[1] as usize;
-    let scores: Vec<f64> = Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default();
-    let right = labels
-        .iter()
-        .zip(scores.chunks(classes))
-        .filter(|(labels, scores)| scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class)));
+    let scores: Vec<f64> =
+        Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default();
+    let right = labels.iter().zip(scores.chunks(classes)).filter(|(labels, scores)| {
+        scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class))
+    });
     let accuracy = right.count() as f64 / labels.len().max(1) as f64;
     let average_precision = label_precisions(&scores, labels, classes);
-    LabelScore { accuracy, mean_average_precision: mean(average_precision.iter().copied().flatten()), average_precision }
+    LabelScore {
+        accuracy,
+        mean_average_precision: mean(average_precision.iter().copied().flatten()),
+        average_precision,
+    }
 }
 
 /// The average precision of each class; `scores` are [N, classes], row by row.

@@ -85,14 +85,16 @@ impl Make for ExtractStage {
 pub fn make(stages: &[StageRun]) -> Result<()> {
     let Some(first) = stages.first() else { return Ok(()) };
     // Those of all stages are equal.
-    let FrameInputs { checkpoint, pack, index } = FrameInputs::from_named(first.job.parts.inputs.clone())?;
+    let FrameInputs { checkpoint, pack, index } =
+        FrameInputs::from_named(first.job.parts.inputs.clone())?;
     let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
     let weights = Weights::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
     let mut pass = Pass { extractors: Vec::new(), cams: Vec::new(), stages: Vec::new() };
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
     }
-    let mut batches = batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
+    let mut batches =
+        batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
     // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push
     // this one out of its cache.
     let begins_ahead = first.worker.device.is_cuda();
@@ -101,7 +103,11 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
     while let Some(rows) = batches.next() {
         let sequence = &frames.frames[rows[0]].sequence;
         let begun = ahead.take().map_or_else(|| pass.begin_batch(&frames, rows), Ok)?;
-        ahead = batches.peek().filter(|_| begins_ahead).map(|rows| pass.begin_batch(&frames, rows)).transpose()?;
+        ahead = batches
+            .peek()
+            .filter(|_| begins_ahead)
+            .map(|rows| pass.begin_batch(&frames, rows))
+            .transpose()?;
         let _aside = ahead.as_ref().and_then(|_| begun.aside());
         let batch = pass.fetch(&frames, rows, &begun)?;
         pass.extract(batch)?;
@@ -116,7 +122,8 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
 
 /// Rows that go through the network together, of one sequence each.
 fn batches(frames: &FrameSet, size: usize) -> Vec<&[usize]> {
-    let sequences = frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence);
+    let sequences =
+        frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence);
     sequences.flat_map(|sequence| sequence.chunks(size)).collect()
 }
 
@@ -139,18 +146,42 @@ impl<'a> Pass<'a> {
             let heat_maps = KindRun::<HeatMapsStage>::new(stage)?;
             let folder = heat_maps.output_folder(HeatMapsStage::HEAT_MAPS)?;
             let HeatMapsStage { architecture, normalization, cam } = heat_maps.parameters;
-            let extractor = self.extractor((architecture, normalization, Precision::F32), stage, weights, frames)?;
-            StageOfPass { stage, extractor, wants: Wants::HeatMaps { cam: self.cam(extractor, cam), folder, gathered: Vec::new() } }
+            let extractor = self.extractor(
+                (architecture, normalization, Precision::F32),
+                stage,
+                weights,
+                frames,
+            )?;
+            StageOfPass {
+                stage,
+                extractor,
+                wants: Wants::HeatMaps {
+                    cam: self.cam(extractor, cam),
+                    folder,
+                    gathered: Vec::new(),
+                },
+            }
         } else {
             let extract = Box::new(KindRun::<ExtractStage>::new(stage)?);
             let settings = &extract.parameters.extraction;
             let wanted = (settings.architecture, settings.normalization, settings.precision);
             let extractor = self.extractor(wanted, stage, weights, frames)?;
             self.extractors[extractor].1.provide(settings.batch_norm, weights)?;
-            let cam = settings.regions.as_ref().map(|regions| self.cam(extractor, regions.cam.clone()));
-            let writer = Box::new(FeatureWriter::create(&extract.output_folder(ExtractStage::FEATURES)?)?);
-            let summary = ExtractionSummary { frames: 0, regions: 0, forward_passes: 0, classes_without_region: 0 };
-            StageOfPass { stage, extractor, wants: Wants::Features { cam, extract, writer, summary } }
+            let cam =
+                settings.regions.as_ref().map(|regions| self.cam(extractor, regions.cam.clone()));
+            let writer =
+                Box::new(FeatureWriter::create(&extract.output_folder(ExtractStage::FEATURES)?)?);
+            let summary = ExtractionSummary {
+                frames: 0,
+                regions: 0,
+                forward_passes: 0,
+                classes_without_region: 0,
+            };
+            StageOfPass {
+                stage,
+                extractor,
+                wants: Wants::Features { cam, extract, writer, summary },
+            }
         };
         self.stages.push(added);
         Ok(())
@@ -169,8 +200,11 @@ impl<'a> Pass<'a> {
         }
         let (architecture, normalization, precision) = wanted;
         let (size, device) = (frames.image_size(), stage.worker.device);
-        half_precision::warning(kind_of(precision), device).into_iter().for_each(|warning| stage.note(warning));
-        let extractor = FeatureExtractor::new(architecture, weights, normalization, size, device, precision)?;
+        half_precision::warning(kind_of(precision), device)
+            .into_iter()
+            .for_each(|warning| stage.note(warning));
+        let extractor =
+            FeatureExtractor::new(architecture, weights, normalization, size, device, precision)?;
         self.extractors.push((wanted, extractor));
         Ok(self.extractors.len() - 1)
     }
@@ -185,27 +219,47 @@ impl<'a> Pass<'a> {
     }
 
     fn begin_batch(&self, frames: &FrameSet, rows: &[usize]) -> Result<BegunBatch> {
-        let planes = rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
+        let planes =
+            rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
         let pictures: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-        let passes = self.extractors.iter().map(|(_, extractor)| extractor.begin_forward_pass(&pictures)).collect::<Result<Vec<_>>>()?;
+        let passes = self
+            .extractors
+            .iter()
+            .map(|(_, extractor)| extractor.begin_forward_pass(&pictures))
+            .collect::<Result<Vec<_>>>()?;
         Ok(BegunBatch { planes, passes })
     }
 
     /// Waits for the device, and brings from it what the stages need to find and read regions.
-    fn fetch<'b>(&self, frames: &'b FrameSet, rows: &[usize], begun: &'b BegunBatch) -> Result<Vec<FrameOfBatch<'b>>> {
-        let of_row = |(&row, planes): (&usize, &'b Vec<u8>)| FrameOfBatch::new(row, &frames.frames[row], planes);
+    fn fetch<'b>(
+        &self,
+        frames: &'b FrameSet,
+        rows: &[usize],
+        begun: &'b BegunBatch,
+    ) -> Result<Vec<FrameOfBatch<'b>>> {
+        let of_row = |(&row, planes): (&usize, &'b Vec<u8>)| {
+            FrameOfBatch::new(row, &frames.frames[row], planes)
+        };
         let mut batch: Vec<FrameOfBatch> = rows.iter().zip(&begun.planes).map(of_row).collect();
         for ((_, extractor), pass) in self.extractors.iter().zip(&begun.passes) {
             let activations = extractor.activations_of(pass);
-            batch.iter_mut().zip(activations).for_each(|(frame, activations)| frame.activations.push(activations));
+            batch
+                .iter_mut()
+                .zip(activations)
+                .for_each(|(frame, activations)| frame.activations.push(activations));
         }
         for (extractor, cam) in &self.cams {
-            let activations: Vec<&FrameActivations> = batch.iter().map(|frame| &frame.activations[*extractor]).collect();
+            let activations: Vec<&FrameActivations> =
+                batch.iter().map(|frame| &frame.activations[*extractor]).collect();
             let heat_maps = self.extractors[*extractor].1.heat_maps_of_batch(&activations, cam);
-            batch.iter_mut().zip(heat_maps).for_each(|(frame, heat_maps)| frame.heat_maps.push(heat_maps));
+            batch
+                .iter_mut()
+                .zip(heat_maps)
+                .for_each(|(frame, heat_maps)| frame.heat_maps.push(heat_maps));
         }
         for extraction in self.extractions() {
-            let inputs: Vec<FrameInput> = batch.iter().map(|frame| frame.input(&extraction)).collect();
+            let inputs: Vec<FrameInput> =
+                batch.iter().map(|frame| frame.input(&extraction)).collect();
             self.extractors[extraction.extractor].1.fetch(&inputs, &extraction.settings)?;
         }
         Ok(batch)
@@ -221,7 +275,11 @@ impl<'a> Pass<'a> {
     }
 
     fn extractions(&self) -> Vec<Extraction> {
-        self.stages.iter().enumerate().filter_map(|(place, stage)| stage.extraction(place, self)).collect()
+        self.stages
+            .iter()
+            .enumerate()
+            .filter_map(|(place, stage)| stage.extraction(place, self))
+            .collect()
     }
 }
 
@@ -240,7 +298,14 @@ struct FrameOfBatch<'a> {
 
 impl<'a> FrameOfBatch<'a> {
     fn new(row: usize, frame: &'a Frame, planes: &'a [u8]) -> Self {
-        FrameOfBatch { row, frame, planes, activations: Vec::new(), heat_maps: Vec::new(), read: HashMap::new() }
+        FrameOfBatch {
+            row,
+            frame,
+            planes,
+            activations: Vec::new(),
+            heat_maps: Vec::new(),
+            read: HashMap::new(),
+        }
     }
 
     fn input(&self, extraction: &Extraction) -> FrameInput<'_> {
@@ -255,7 +320,8 @@ impl<'a> FrameOfBatch<'a> {
     /// For one extraction after the other, so that what they share is still in the cache.
     fn read_regions(&mut self, extractions: &[Extraction]) -> Result<()> {
         for extraction in extractions {
-            let read = ReadRegions::of(&self.input(extraction), extraction.space, &extraction.settings)?;
+            let read =
+                ReadRegions::of(&self.input(extraction), extraction.space, &extraction.settings)?;
             self.read.insert(extraction.place, read);
         }
         Ok(())
@@ -274,7 +340,14 @@ impl<'a> FrameOfBatch<'a> {
 
     fn region_row(&self, extractor: usize, region: &Region) -> RegionRow {
         let Region { class, index, bounds, confidence } = *region;
-        RegionRow { row: self.row, class, index, bounds, probability: self.activations[extractor].probability(class), confidence }
+        RegionRow {
+            row: self.row,
+            class,
+            index,
+            bounds,
+            probability: self.activations[extractor].probability(class),
+            confidence,
+        }
     }
 }
 
@@ -302,7 +375,12 @@ impl StageOfPass<'_> {
     }
 
     /// Takes what it wants of a batch whose regions are read.
-    fn take(&mut self, place: usize, batch: &mut [FrameOfBatch], extractor: &FeatureExtractor) -> Result<()> {
+    fn take(
+        &mut self,
+        place: usize,
+        batch: &mut [FrameOfBatch],
+        extractor: &FeatureExtractor,
+    ) -> Result<()> {
         match &mut self.wants {
             Wants::HeatMaps { cam, gathered, .. } => {
                 gathered.extend(batch.iter().map(|frame| frame.heat(self.extractor, *cam)));
@@ -310,11 +388,16 @@ impl StageOfPass<'_> {
             }
             Wants::Features { extract, writer, summary, .. } => {
                 let planes: Vec<&[u8]> = batch.iter().map(|frame| frame.planes).collect();
-                let read: Vec<ReadRegions> = batch.iter_mut().filter_map(|frame| frame.read.remove(&place)).collect();
-                let extracted = extractor.complete(&planes, read, &extract.parameters.extraction)?;
+                let read: Vec<ReadRegions> =
+                    batch.iter_mut().filter_map(|frame| frame.read.remove(&place)).collect();
+                let extracted =
+                    extractor.complete(&planes, read, &extract.parameters.extraction)?;
                 for (frame, extracted) in batch.iter().zip(&extracted) {
                     count(summary, extracted);
-                    let rows = extracted.regions.iter().map(|region| frame.region_row(self.extractor, region));
+                    let rows = extracted
+                        .regions
+                        .iter()
+                        .map(|region| frame.region_row(self.extractor, region));
                     writer.add(&frame.frame.sequence, rows, &extracted.features)?;
                 }
                 Ok(())
@@ -324,7 +407,9 @@ impl StageOfPass<'_> {
 
     fn finish_sequence(&mut self, name: &str) -> Result<()> {
         match &mut self.wants {
-            Wants::HeatMaps { folder, gathered, .. } => heat_maps::write_sequence(folder, name, &std::mem::take(gathered)),
+            Wants::HeatMaps { folder, gathered, .. } => {
+                heat_maps::write_sequence(folder, name, &std::mem::take(gathered))
+            }
             Wants::Features { .. } => Ok(()),
         }
     }
@@ -334,7 +419,10 @@ impl StageOfPass<'_> {
             Wants::HeatMaps { .. } => Ok(()),
             Wants::Features { extract, writer, summary, .. } => {
                 if summary.classes_without_region > 0 {
-                    self.stage.note(format!("{} present classes had no region", summary.classes_without_region));
+                    self.stage.note(format!(
+                        "{} present classes had no region",
+                        summary.classes_without_region
+                    ));
                 }
                 writer.finish()?;
                 extract.write_metrics(&summary)

@@ -11,8 +11,15 @@ use crate::model::checkpoint;
 impl Make for ImportStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
-        let architecture = Architecture { backbone: parameters.backbone, classes: parameters.classes.unwrap_or(0) };
-        let weights = checkpoint::read(&stage.place(Self::WEIGHTS)?, architecture, parameters.classes.is_some())?;
+        let architecture = Architecture {
+            backbone: parameters.backbone,
+            classes: parameters.classes.unwrap_or(0),
+        };
+        let weights = checkpoint::read(
+            &stage.place(Self::WEIGHTS)?,
+            architecture,
+            parameters.classes.is_some(),
+        )?;
         if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
             return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
                 .at_path(&stage.place(Self::WEIGHTS)?)

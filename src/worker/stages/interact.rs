@@ -3,7 +3,9 @@
 use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
-use surgcam_frames::dataset::annotations::{self, FrameAnnotation, INTERACTIONS, LabelledInteraction};
+use surgcam_frames::dataset::annotations::{
+    self, FrameAnnotation, INTERACTIONS, LabelledInteraction,
+};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::InteractionMetrics;
 use surgcam_pipeline::head_settings::{HeadTraining, head_file};
@@ -52,7 +54,10 @@ impl Interactions {
     /// How often each interaction is annotated.
     fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; INTERACTIONS.len()];
-        self.frames.iter().flat_map(|(_, labels)| labels).for_each(|label| counts[label.interaction] += 1);
+        self.frames
+            .iter()
+            .flat_map(|(_, labels)| labels)
+            .for_each(|label| counts[label.interaction] += 1);
         counts
     }
 }
@@ -70,7 +75,10 @@ impl Make for InteractStage {
         }
         let head = InteractionHead::new(stage, train, validation)?;
         let run: &StageRun = stage;
-        let files = HistoryFiles { parquet: stage.output(Self::HISTORY), csv: stage.output(Self::HISTORY_CSV) };
+        let files = HistoryFiles {
+            parquet: stage.output(Self::HISTORY),
+            csv: stage.output(Self::HISTORY_CSV),
+        };
         heads::train(run, &head, parameters.training.epochs, &files)?;
         head.graph.write(&head.weights, &stage.output(Self::HEAD))?;
         stage.write_metrics(&Some(head.validation_metrics()))
@@ -95,12 +103,20 @@ struct InteractionHead<'a> {
 }
 
 impl<'a> InteractionHead<'a> {
-    fn new(stage: &'a KindRun<'_, InteractStage>, train: Interactions, validation: Interactions) -> Result<Self> {
+    fn new(
+        stage: &'a KindRun<'_, InteractStage>,
+        train: Interactions,
+        validation: Interactions,
+    ) -> Result<Self> {
         let parameters = &stage.parameters;
         let device = stage.worker.device;
         let training = &parameters.training;
         let rows = [train.rows(), validation.rows()].concat();
-        let mut regions = FrameRegions::read(&stage.path_of(stage.inputs.features)?, &rows, training.maximum_regions)?;
+        let mut regions = FrameRegions::read(
+            &stage.path_of(stage.inputs.features)?,
+            &rows,
+            training.maximum_regions,
+        )?;
         if training.shuffled {
             regions.shuffle(&train.rows(), training.seed);
             regions.shuffle(&validation.rows(), training.seed);
@@ -110,20 +126,35 @@ impl<'a> InteractionHead<'a> {
         let mut graph = InteractionGraph::new(&mut source, parameters.graph)?;
         graph.standardization.set(&regions.spread(&train.rows()));
         let weights = source.into_parameters();
-        Ok(InteractionHead { parameters, graph, weights, loss_function, regions, train, validation, device })
+        Ok(InteractionHead {
+            parameters,
+            graph,
+            weights,
+            loss_function,
+            regions,
+            train,
+            validation,
+            device,
+        })
     }
 
     fn validation_metrics(&self) -> InteractionMetrics {
-        let (edges, without_region) = judged(&self.graph, &self.validation, &self.regions, self.device);
+        let (edges, without_region) =
+            judged(&self.graph, &self.validation, &self.regions, self.device);
         metrics(&edges, self.train.edges(), without_region)
     }
 }
 
-fn loss_function(stage: &KindRun<InteractStage>, train: &Interactions, regions: &FrameRegions) -> Result<LossFunction> {
+fn loss_function(
+    stage: &KindRun<InteractStage>,
+    train: &Interactions,
+    regions: &FrameRegions,
+) -> Result<LossFunction> {
     let device = stage.worker.device;
     let counts = train.counts();
     let weights = || {
-        let weights: Vec<f32> = balanced_weights(&counts).into_iter().map(|weight| weight as f32).collect();
+        let weights: Vec<f32> =
+            balanced_weights(&counts).into_iter().map(|weight| weight as f32).collect();
         Tensor::from_slice(&weights).to_device(device)
     };
     Ok(match stage.parameters.loss {
@@ -131,32 +162,49 @@ fn loss_function(stage: &KindRun<InteractStage>, train: &Interactions, regions: 
         InteractionLoss::CrossEntropy => LossFunction::CrossEntropy,
         InteractionLoss::ClassBalanced => LossFunction::ClassBalanced { weights: weights() },
         InteractionLoss::CogTree => {
-            let biased = stage.inputs.biased.ok_or_else(|| Error::failure("the CogTree loss needs a biased head"))?;
-            let biased = InteractionGraph::read(&stage.path_of(biased)?, device)
-                .map_err(|error| Error::failure(format!("the biased head cannot be read: {}", error.what())))?;
+            let biased = stage
+                .inputs
+                .biased
+                .ok_or_else(|| Error::failure("the CogTree loss needs a biased head"))?;
+            let biased =
+                InteractionGraph::read(&stage.path_of(biased)?, device).map_err(|error| {
+                    Error::failure(format!("the biased head cannot be read: {}", error.what()))
+                })?;
             let mut confusions = vec![vec![0; INTERACTIONS.len()]; INTERACTIONS.len()];
             for edge in judged(&biased, train, regions, device).0 {
                 confusions[edge.right][edge.answer()] += 1;
             }
-            LossFunction::CognitionTree { weights: weights(), tree: CognitionTree::of(&confusions, &counts) }
+            LossFunction::CognitionTree {
+                weights: weights(),
+                tree: CognitionTree::of(&confusions, &counts),
+            }
         }
     })
 }
 
 /// Every annotated instrument with its scores, and how many of them no region shows.
-fn judged(graph: &InteractionGraph, interactions: &Interactions, regions: &FrameRegions, device: Device) -> (Vec<JudgedEdge>, usize) {
+fn judged(
+    graph: &InteractionGraph,
+    interactions: &Interactions,
+    regions: &FrameRegions,
+    device: Device,
+) -> (Vec<JudgedEdge>, usize) {
     let mut edges = Vec::new();
     let mut without_region = 0;
     for frames in interactions.frames.chunks(FRAMES_TOGETHER) {
         let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
         let batch = graph.batch(&regions.batch(&rows, device));
-        let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
+        let scores =
+            tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
         let nodes = scores.len() / INTERACTIONS.len() / rows.len();
         for (frame, (_, labels)) in frames.iter().enumerate() {
             for label in labels {
                 let of_label = batch.edges_of(frame, label);
                 without_region += usize::from(!GraphBatch::is_seen(&of_label));
-                edges.push(JudgedEdge { right: label.interaction, scores: mean_scores(&scores, nodes, &of_label) });
+                edges.push(JudgedEdge {
+                    right: label.interaction,
+                    scores: mean_scores(&scores, nodes, &of_label),
+                });
             }
         }
     }
@@ -188,12 +236,20 @@ impl Head for InteractionHead<'_> {
     }
 
     fn loss(&self, places: &[usize], _epoch: usize) -> Result<Tensor> {
-        let frames: Vec<&(usize, Vec<LabelledInteraction>)> = places.iter().map(|&place| &self.train.frames[place]).collect();
+        let frames: Vec<&(usize, Vec<LabelledInteraction>)> =
+            places.iter().map(|&place| &self.train.frames[place]).collect();
         let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
         let batch = self.graph.batch(&self.regions.batch(&rows, self.device));
-        let labels = frames.iter().enumerate().flat_map(|(frame, (_, labels))| labels.iter().map(move |label| (frame, label)));
+        let labels = frames
+            .iter()
+            .enumerate()
+            .flat_map(|(frame, (_, labels))| labels.iter().map(move |label| (frame, label)));
         let edge_of = |(frame, label): (usize, &LabelledInteraction)| {
-            batch.edges_of(frame, label).into_iter().map(|edge| (edge, label.interaction as i64)).collect::<Vec<_>>()
+            batch
+                .edges_of(frame, label)
+                .into_iter()
+                .map(|edge| (edge, label.interaction as i64))
+                .collect::<Vec<_>>()
         };
         let (edges, targets): (Vec<Edge>, Vec<i64>) = labels.flat_map(edge_of).unzip();
         let logits = of_edges(&self.graph.logits(&batch, true), &edges);

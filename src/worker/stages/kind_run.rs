@@ -29,17 +29,29 @@ impl<'a, K: StageKind> KindRun<'a, K> {
         let parts = &run.job.parts;
         let (ours, asked) = ((K::NAME, K::VERSION), (parts.kind.as_str(), parts.version));
         if ours != asked {
-            return Err(Error::failure(format!("asked for stage {asked:?}, this worker makes {ours:?}"))
-                .hint("build both programs anew: `make build`"));
+            return Err(Error::failure(format!(
+                "asked for stage {asked:?}, this worker makes {ours:?}"
+            ))
+            .hint("build both programs anew: `make build`"));
         }
-        let parameters = serde_json::from_value(parts.parameters.clone())
-            .map_err(|error| Error::failure(format!("the stage's parameters are malformed: {error}")))?;
-        Ok(KindRun { run, parameters, inputs: <K::Inputs<Digest>>::from_named(parts.inputs.clone())? })
+        let parameters = serde_json::from_value(parts.parameters.clone()).map_err(|error| {
+            Error::failure(format!("the stage's parameters are malformed: {error}"))
+        })?;
+        Ok(KindRun {
+            run,
+            parameters,
+            inputs: <K::Inputs<Digest>>::from_named(parts.inputs.clone())?,
+        })
     }
 
     pub fn place(&self, place: PathOf<K>) -> Result<PathBuf> {
         let name = place.name();
-        self.run.job.paths.get(name).cloned().ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
+        self.run
+            .job
+            .paths
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::failure(format!("the stage has no place `{name}`")))
     }
 
     /// Where an output is to be written.

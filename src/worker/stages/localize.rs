@@ -18,7 +18,8 @@ impl Make for LocalizeStage {
         for (done, sequence) in sequences.iter().enumerate() {
             stage.progress(done, sequences.len(), "sequences")?;
             let frames = heat_maps::read_sequence(&folder, sequence)?;
-            let mut rows: Vec<BoxRow> = frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, parameters)).collect();
+            let mut rows: Vec<BoxRow> =
+                frames.par_iter().flat_map_iter(|frame| frame_boxes(frame, parameters)).collect();
             rows.sort_by_key(|found| (found.row, found.class, found.scored.bounds));
             writer.add(&rows)?;
         }
@@ -28,7 +29,10 @@ impl Make for LocalizeStage {
 
 fn frame_boxes(frame: &FrameHeat, parameters: &LocalizeStage) -> Vec<BoxRow> {
     let [height, width] = parameters.image_size.map(|side| side as usize);
-    let rule = BoxRule { roi_threshold: parameters.roi_threshold, minimum_area: parameters.minimum_area.into() };
+    let rule = BoxRule {
+        roi_threshold: parameters.roi_threshold,
+        minimum_area: parameters.minimum_area.into(),
+    };
     let of_class = |(&class, map): (&usize, &surgcam_frames::vision::heat_map::HeatMap)| {
         let found = boxes_of(&map.resized(height, width), rule);
         found.into_iter().map(move |scored| BoxRow { row: frame.row, class, scored })

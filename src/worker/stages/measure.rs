@@ -21,12 +21,27 @@ impl Make for MeasureStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
         let settings = &parameters.extraction;
-        let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
-        let weights = Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
-        let extractor = FeatureExtractor::of_settings(settings, &weights, frames.image_size(), stage.worker.device)?;
-        let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
+        let frames = FrameSet::open(
+            &stage.path_of(stage.inputs.pack)?,
+            &stage.path_of(stage.inputs.index)?,
+        )?;
+        let weights =
+            Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
+        let extractor = FeatureExtractor::of_settings(
+            settings,
+            &weights,
+            frames.image_size(),
+            stage.worker.device,
+        )?;
+        let timing = Timing {
+            frames: parameters.frames,
+            seconds: parameters.seconds,
+            warm_up: parameters.warm_up,
+        };
         let speed = speed(stage, &frames, settings.mode, timing, |row| {
-            Ok(extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?.1)
+            Ok(extractor
+                .extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?
+                .1)
         })?;
         stage.write_metrics(&speed)
     }
@@ -55,7 +70,12 @@ pub fn speed(
         stage.note("no frame to time: none has annotated boxes".into());
         return Ok(None);
     }
-    let effort = Effort { warm_up: timing.warm_up, least: LEAST_FRAMES.min(timing.frames), most: timing.frames, seconds: timing.seconds };
+    let effort = Effort {
+        warm_up: timing.warm_up,
+        least: LEAST_FRAMES.min(timing.frames),
+        most: timing.frames,
+        seconds: timing.seconds,
+    };
     let (mut counted, mut forward_passes, mut regions) = (0, 0, 0);
     let times = Times::measure(
         effort,

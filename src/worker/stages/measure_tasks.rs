@@ -20,21 +20,43 @@ impl Make for MeasureTasksStage {
         let (caption, interact) = (folder(stage.inputs.caption)?, folder(stage.inputs.interact)?);
         let device = stage.worker.device;
         let classes = parameters.extraction.architecture.classes;
-        let heads = Heads::read(caption.as_deref(), interact.as_deref(), classes, parameters.heads, device)?;
+        let heads = Heads::read(
+            caption.as_deref(),
+            interact.as_deref(),
+            classes,
+            parameters.heads,
+            device,
+        )?;
         if heads.captioner.is_none() && heads.graph.is_none() {
             stage.note("nobody annotated a task, so there is none to measure".into());
             return stage.write_metrics(&None);
         }
         // A captioner that learnt with its backbone gets its features from that one.
-        let own = caption.map(|folder| folder.join(head_file::BACKBONE)).filter(|file| file.is_file());
+        let own =
+            caption.map(|folder| folder.join(head_file::BACKBONE)).filter(|file| file.is_file());
         let weights = own.map_or_else(|| stage.path_of(stage.inputs.checkpoint), Ok)?;
-        let frames = FrameSet::open(&stage.path_of(stage.inputs.pack)?, &stage.path_of(stage.inputs.index)?)?;
+        let frames = FrameSet::open(
+            &stage.path_of(stage.inputs.pack)?,
+            &stage.path_of(stage.inputs.index)?,
+        )?;
         let settings = &parameters.extraction;
-        let extractor =
-            FeatureExtractor::of_settings(settings, &Weights::new(checkpoint::read_safetensors(&weights)?), frames.image_size(), device)?;
-        let timing = Timing { frames: parameters.frames, seconds: parameters.seconds, warm_up: parameters.warm_up };
+        let extractor = FeatureExtractor::of_settings(
+            settings,
+            &Weights::new(checkpoint::read_safetensors(&weights)?),
+            frames.image_size(),
+            device,
+        )?;
+        let timing = Timing {
+            frames: parameters.frames,
+            seconds: parameters.seconds,
+            warm_up: parameters.warm_up,
+        };
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
-            let (activations, extracted) = extractor.extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?;
+            let (activations, extracted) = extractor.extract_from_pixels(
+                &frames.frames[row],
+                frames.pack.row(row),
+                settings,
+            )?;
             std::hint::black_box(heads.describe(activations.as_ref(), &extracted));
             Ok(extracted)
         })?;

@@ -61,7 +61,12 @@ pub struct StageRun<'a> {
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> StageRun<'a> {
-    pub fn new(worker: &'a Worker<'a>, job: &'a StageJob, workspace: &'a Path, machine: &'a MachineHold) -> Self {
+    pub fn new(
+        worker: &'a Worker<'a>,
+        job: &'a StageJob,
+        workspace: &'a Path,
+        machine: &'a MachineHold,
+    ) -> Self {
         StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
     }
 
@@ -99,7 +104,11 @@ impl<'a> StageRun<'a> {
     /// The first record of a key wins, as long as its outputs are there. Where they are lost, and the stage is made again with
     /// other bytes, the user is told. To be called before the new record is written.
     pub fn tell_difference(&self, record: &Record) {
-        let Ok(Some(first)) = self.worker.store.record_even_without_objects(&record.parts.kind, &record.key) else { return };
+        let Ok(Some(first)) =
+            self.worker.store.record_even_without_objects(&record.parts.kind, &record.key)
+        else {
+            return;
+        };
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
@@ -119,7 +128,11 @@ impl<'a> StageRun<'a> {
         let is_due = self.last_progress.get().is_none_or(|last| now - last > PROGRESS_INTERVAL);
         if is_due || done == total {
             self.last_progress.set(Some(now));
-            (self.worker.say)(&FromWorker::Progress { done: done as u64, total: total as u64, unit: unit.into() });
+            (self.worker.say)(&FromWorker::Progress {
+                done: done as u64,
+                total: total as u64,
+                unit: unit.into(),
+            });
         }
         Ok(())
     }
@@ -131,7 +144,10 @@ impl<'a> StageRun<'a> {
 
 /// Makes stages that were sent together: those of one pass, or a single one.
 pub fn make(stages: &[StageRun]) -> Result<()> {
-    let in_pass = |stage: &StageRun| Kind::named(stage.job.parts.kind.as_str()).is_some_and(|kind| kind.pass == Some(FRAMES_PASS));
+    let in_pass = |stage: &StageRun| {
+        Kind::named(stage.job.parts.kind.as_str())
+            .is_some_and(|kind| kind.pass == Some(FRAMES_PASS))
+    };
     if stages.iter().all(in_pass) {
         return frames_pass::make(stages);
     }

@@ -13,7 +13,8 @@ use super::{KindRun, Make};
 impl Make for SampleStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
-        let total = parameters.sample.sequences.len() * parameters.sample.frames_per_sequence as usize;
+        let total =
+            parameters.sample.sequences.len() * parameters.sample.frames_per_sequence as usize;
         stage.progress(0, total, "scenes")?;
         drawn::write(&parameters.sample, &stage.output(Self::SAMPLE), || {})?;
         stage.progress(total, total, "scenes")
@@ -27,15 +28,22 @@ impl Make for IndexStage {
             IndexInputs::Sample(sample) => stage.path_of(sample)?,
             IndexInputs::Source(_) => stage.place(Self::ROOT)?,
         };
-        let built = index::build(&parameters.source, &root, &parameters.classes, parameters.on_bad_frame)?;
+        let built =
+            index::build(&parameters.source, &root, &parameters.classes, parameters.on_bad_frame)?;
         let digests = stat::digests(stage.worker.store, &root, &built.pictures)?;
-        let pictures: Vec<Picture> = built.pictures.into_iter().zip(digests).map(|(path, digest)| Picture { path, digest }).collect();
+        let pictures: Vec<Picture> = built
+            .pictures
+            .into_iter()
+            .zip(digests)
+            .map(|(path, digest)| Picture { path, digest })
+            .collect();
         let folder = stage.output_folder(Self::INDEX)?;
         index::write_lines(&folder.join(FRAMES_FILE), &built.frames)?;
         write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
         index::write_lines(&stage.output(Self::PICTURES), &pictures)?;
         index::write_lines(&stage.output(Self::ANNOTATIONS), &built.annotations)?;
-        let (skipped, skipped_annotations, mended_boxes) = (built.summary.skipped, built.skipped_annotations, built.mended_boxes);
+        let (skipped, skipped_annotations, mended_boxes) =
+            (built.summary.skipped, built.skipped_annotations, built.mended_boxes);
         for (found, what) in [
             (&skipped, "frames skipped"),
             (&skipped_annotations, "captions and interactions skipped"),
@@ -59,13 +67,25 @@ impl Make for PackStage {
             Some(sample) => stage.path_of(sample)?,
             None => stage.place(Self::ROOT)?,
         };
-        let packing = Packing { root: &root, pictures: &paths, image_size: parameters.image_size, on_bad_frame: parameters.on_bad_frame };
-        let manifest = packing.write(&stage.partial_folder(), &folder, |done| stage.progress(done, paths.len(), "frames"))?;
+        let packing = Packing {
+            root: &root,
+            pictures: &paths,
+            image_size: parameters.image_size,
+            on_bad_frame: parameters.on_bad_frame,
+        };
+        let manifest = packing.write(&stage.partial_folder(), &folder, |done| {
+            stage.progress(done, paths.len(), "frames")
+        })?;
         let skipped = manifest.skipped.iter().map(|skipped| skipped.frame.clone()).collect();
         stage.write_metrics(&LeftOut { skipped, ..LeftOut::default() })?;
         if !manifest.skipped.is_empty() {
             let first = &manifest.skipped[0].frame;
-            stage.note(format!("{} pictures skipped, the first: {}: {}", manifest.skipped.len(), first.place, first.problem));
+            stage.note(format!(
+                "{} pictures skipped, the first: {}: {}",
+                manifest.skipped.len(),
+                first.place,
+                first.problem
+            ));
         }
         Ok(())
     }

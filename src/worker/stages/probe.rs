@@ -31,8 +31,11 @@ impl Make for ProbeStage {
         let parameters = &stage.parameters;
         let frames = stage.frames(stage.inputs.index, stage.inputs.pack)?;
         let folder = stage.path_of(stage.inputs.features)?;
-        let described = |split: fn(&Frame) -> bool| Described::new(folder.clone(), &frames, split, parameters.shuffled);
-        let (train, validation) = (described(|frame| frame.train), described(|frame| frame.validation));
+        let described = |split: fn(&Frame) -> bool| {
+            Described::new(folder.clone(), &frames, split, parameters.shuffled)
+        };
+        let (train, validation) =
+            (described(|frame| frame.train), described(|frame| frame.validation));
         if train.rows.is_empty() || validation.rows.is_empty() {
             return Err(Error::failure("the probe needs train and validation frames")
                 .hint("give the data recipe both `train` and `validation` sequences"));
@@ -40,14 +43,19 @@ impl Make for ProbeStage {
         let mut sums = RidgeSums::new(2 * WIDTH, parameters.classes);
         let with_regions = train.for_each_block(|rows, x| {
             let labels = rows.iter().map(|&row| frames[row].labels.as_slice());
-            sums.add(x, &label_tensor(labels, parameters.classes, Device::Cpu)?.to_kind(Kind::Double));
+            sums.add(
+                x,
+                &label_tensor(labels, parameters.classes, Device::Cpu)?.to_kind(Kind::Double),
+            );
             Ok(())
         })?;
         let rule = sums.solve(parameters.ridge)?;
         let (mut scores, mut labels) = (Vec::new(), Vec::new());
         let validated_with_regions = validation.for_each_block(|rows, x| {
-            let of_rows: Vec<f64> = Vec::try_from(rule.scores(x).contiguous().view([-1]))
-                .map_err(|error| Error::failure(format!("the probe's scores cannot be read: {error}")))?;
+            let of_rows: Vec<f64> =
+                Vec::try_from(rule.scores(x).contiguous().view([-1])).map_err(|error| {
+                    Error::failure(format!("the probe's scores cannot be read: {error}"))
+                })?;
             scores.extend(of_rows);
             labels.extend(rows.iter().map(|&row| frames[row].labels.as_slice()));
             Ok(())
@@ -89,7 +97,10 @@ impl Described {
 
     /// Hands on each frame once, with [rows, 1024] f64: first those with regions, then the others.
     /// Returns how many have regions.
-    fn for_each_block(&self, mut block: impl FnMut(&[usize], &Tensor) -> Result<()>) -> Result<usize> {
+    fn for_each_block(
+        &self,
+        mut block: impl FnMut(&[usize], &Tensor) -> Result<()>,
+    ) -> Result<usize> {
         let mut without_regions = self.counts_for.clone();
         let (mut rows, mut values) = (Vec::new(), Vec::new());
         let mut hand_on = |rows: &mut Vec<usize>, values: &mut Vec<f32>| {
@@ -110,7 +121,10 @@ impl Described {
         let mut rest: Vec<usize> = without_regions.into_values().collect();
         rest.sort_unstable();
         for rows in rest.chunks(BLOCK) {
-            block(rows, &Tensor::zeros([rows.len() as i64, 2 * WIDTH as i64], (Kind::Double, Device::Cpu)))?;
+            block(
+                rows,
+                &Tensor::zeros([rows.len() as i64, 2 * WIDTH as i64], (Kind::Double, Device::Cpu)),
+            )?;
         }
         Ok(self.rows.len() - rest.len())
     }

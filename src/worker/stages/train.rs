@@ -29,7 +29,10 @@ impl Make for TrainStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let mut trainer = Trainer::new(stage)?;
         let run: &StageRun = stage;
-        let files = HistoryFiles { parquet: stage.output(Self::HISTORY), csv: stage.output(Self::HISTORY_CSV) };
+        let files = HistoryFiles {
+            parquet: stage.output(Self::HISTORY),
+            csv: stage.output(Self::HISTORY_CSV),
+        };
         let trained = epochs::run(run, &mut trainer, stage.parameters.epochs, &files)?;
         checkpoint::write(&trained.best, &stage.output(Self::CHECKPOINT))?;
         checkpoint::write(&trainer.weights, &stage.output(Self::LAST))
@@ -57,23 +60,40 @@ impl<'a> Trainer<'a> {
     fn new(stage: &'a KindRun<'_, TrainStage>) -> Result<Self> {
         let (parameters, inputs) = (&stage.parameters, &stage.inputs);
         let device = stage.worker.device;
-        let open = |pack: Digest, index: Digest| FrameSet::open(&stage.path_of(pack)?, &stage.path_of(index)?);
+        let open = |pack: Digest, index: Digest| {
+            FrameSet::open(&stage.path_of(pack)?, &stage.path_of(index)?)
+        };
         let parts = inputs.pack.iter().zip(&inputs.index).map(|(pack, index)| open(*pack, *index));
         let frames = TrainFrames::new(parts.collect::<Result<_>>()?);
         let validation = open(inputs.validation_pack, inputs.validation_index)?;
-        for (count, split) in [(frames.len(), "train"), (validation.validation_rows().len(), "validation")] {
+        for (count, split) in
+            [(frames.len(), "train"), (validation.validation_rows().len(), "validation")]
+        {
             if count == 0 {
-                return Err(Error::failure(format!("there is no {split} frame")).hint(format!("give the data recipe `{split}` sequences")));
+                return Err(Error::failure(format!("there is no {split} frame"))
+                    .hint(format!("give the data recipe `{split}` sequences")));
             }
         }
         let weights = initial_weights(stage)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
-        let classifier = classifier::differentiable(parameters.architecture, &weights, parameters.precision)?;
+        let classifier =
+            classifier::differentiable(parameters.architecture, &weights, parameters.precision)?;
         if parameters.precision == TrainingPrecision::Bf16 {
-            half_precision::warning(Kind::BFloat16, device).into_iter().for_each(|warning| stage.note(warning));
+            half_precision::warning(Kind::BFloat16, device)
+                .into_iter()
+                .for_each(|warning| stage.note(warning));
         }
         let schedule = Schedule::new(parameters.learning_rate, parameters.plateau);
-        Ok(Trainer { parameters, device, frames, validation, weights, classifier, optimizer, schedule })
+        Ok(Trainer {
+            parameters,
+            device,
+            frames,
+            validation,
+            weights,
+            classifier,
+            optimizer,
+            schedule,
+        })
     }
 
     /// The mean of the batch losses, and the score, on the validation frames.
@@ -81,16 +101,29 @@ impl<'a> Trainer<'a> {
         let rows = self.validation.validation_rows();
         let classes = self.parameters.architecture.classes;
         let (mut losses, mut logits) = (Vec::new(), Vec::new());
-        let classifier = classifier::for_evaluation(self.parameters.architecture, &self.weights, self.device)?;
+        let classifier =
+            classifier::for_evaluation(self.parameters.architecture, &self.weights, self.device)?;
         for batch in rows.chunks(self.parameters.batch_size) {
-            let images = self.validation.images(batch, &self.parameters.validation_normalization, self.device);
-            let labels = label_tensor(batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()), classes, self.device)?;
+            let images = self.validation.images(
+                batch,
+                &self.parameters.validation_normalization,
+                self.device,
+            );
+            let labels = label_tensor(
+                batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()),
+                classes,
+                self.device,
+            )?;
             let batch_logits = classifier.answer(&images)?.logits;
             losses.push(multi_label_soft_margin(&batch_logits, &labels));
             logits.push(batch_logits);
         }
-        let labels: Vec<&[usize]> = rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
-        Ok((mean_of(&losses), evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels)))
+        let labels: Vec<&[usize]> =
+            rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
+        Ok((
+            mean_of(&losses),
+            evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels),
+        ))
     }
 }
 
@@ -107,7 +140,11 @@ impl Training for Trainer<'_> {
     }
 
     fn memory(&self) -> Vec<(String, Tensor)> {
-        self.optimizer.buffers.iter().map(|(name, buffer)| (name.clone(), buffer.shallow_clone())).collect()
+        self.optimizer
+            .buffers
+            .iter()
+            .map(|(name, buffer)| (name.clone(), buffer.shallow_clone()))
+            .collect()
     }
 
     fn numbers(&self) -> Numbers {
@@ -126,13 +163,20 @@ impl Training for Trainer<'_> {
     fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
         let mut losses = Vec::with_capacity(self.steps());
         let Trainer { parameters, device, frames, classifier, optimizer, schedule, .. } = self;
-        let batching =
-            Batching { seed: parameters.seed, batch_size: parameters.batch_size, augmentation: parameters.augmentation, device: *device };
+        let batching = Batching {
+            seed: parameters.seed,
+            batch_size: parameters.batch_size,
+            augmentation: parameters.augmentation,
+            device: *device,
+        };
         frames.for_each_batch(&batching, epoch, |number, batch| {
             let images = batch.pixels.images(&parameters.normalization, *device);
             let labels = label_tensor(batch.labels, parameters.architecture.classes, *device)?;
             let _kept = generator::seeded_step(parameters.seed, epoch, number);
-            let loss = multi_label_soft_margin(&classifier.training_logits(&images, parameters.dropout), &labels);
+            let loss = multi_label_soft_margin(
+                &classifier.training_logits(&images, parameters.dropout),
+                &labels,
+            );
             optimizer.step(&loss, schedule.learning_rate)?;
             losses.push(loss.detach());
             on_step(number + 1)

@@ -41,7 +41,9 @@ impl Adam {
             .filter(|(name, _)| is_trained(name))
             .map(|(name, tensor)| (name.clone(), tensor.set_requires_grad(true)))
             .collect();
-        let means = trained.iter().map(|(name, tensor)| (name.clone(), (tensor.detach().zeros_like(), tensor.detach().zeros_like())));
+        let means = trained.iter().map(|(name, tensor)| {
+            (name.clone(), (tensor.detach().zeros_like(), tensor.detach().zeros_like()))
+        });
         Adam { means: means.collect(), trained, steps: 0, settings }
     }
 
@@ -52,7 +54,10 @@ impl Adam {
     /// All that the next step depends on beside the parameters.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let of = |(name, (mean, square)): (&String, &(Tensor, Tensor))| {
-            [(format!("{MEAN}.{name}"), mean.shallow_clone()), (format!("{SQUARE}.{name}"), square.shallow_clone())]
+            [
+                (format!("{MEAN}.{name}"), mean.shallow_clone()),
+                (format!("{SQUARE}.{name}"), square.shallow_clone()),
+            ]
         };
         self.means.iter().flat_map(of).collect()
     }
@@ -78,11 +83,15 @@ impl Adam {
         loss.backward();
         self.steps += 1;
         let (first, second) = self.settings.betas;
-        let (unbiased, unbiased_square) = (1.0 - first.powi(self.steps as i32), 1.0 - second.powi(self.steps as i32));
+        let (unbiased, unbiased_square) =
+            (1.0 - first.powi(self.steps as i32), 1.0 - second.powi(self.steps as i32));
         no_grad(|| {
             for (name, tensor) in &mut self.trained {
                 let gradient = tensor.grad();
-                let Some((mean, square)) = self.means.get_mut(name).filter(|_| gradient.defined()) else { continue };
+                let Some((mean, square)) = self.means.get_mut(name).filter(|_| gradient.defined())
+                else {
+                    continue;
+                };
                 let _ = mean.g_mul_scalar_(first);
                 let _ = mean.g_add_(&(&gradient * (1.0 - first)));
                 let _ = square.g_mul_scalar_(second);
@@ -115,7 +124,10 @@ mod tests {
         for (step, found) in found.iter().enumerate() {
             let gradient = 2.0 * value;
             (m, v) = (0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient * gradient);
-            let (m_hat, v_hat) = (m / (1.0 - 0.9f64.powi(step as i32 + 1)), v / (1.0 - 0.999f64.powi(step as i32 + 1)));
+            let (m_hat, v_hat) = (
+                m / (1.0 - 0.9f64.powi(step as i32 + 1)),
+                v / (1.0 - 0.999f64.powi(step as i32 + 1)),
+            );
             value -= 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
             assert!((found - value).abs() < 1e-12, "{found} {value}");
         }

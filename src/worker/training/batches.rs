@@ -42,7 +42,9 @@ const AHEAD: usize = 2;
 
 impl TrainFrames {
     pub fn new(parts: Vec<FrameSet>) -> Self {
-        let of_part = |(part, frames): (usize, &FrameSet)| frames.train_rows().into_iter().map(move |row| (part, row)).collect::<Vec<_>>();
+        let of_part = |(part, frames): (usize, &FrameSet)| {
+            frames.train_rows().into_iter().map(move |row| (part, row)).collect::<Vec<_>>()
+        };
         let samples = parts.iter().enumerate().flat_map(of_part).collect();
         TrainFrames { parts, samples }
     }
@@ -75,9 +77,14 @@ impl TrainFrames {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
                 // When nobody receives any more, the epoch was given up.
-                let _ = order.chunks(batching.batch_size).try_for_each(|batch| sender.send(self.batch(batching, epoch, batch)));
+                let _ = order
+                    .chunks(batching.batch_size)
+                    .try_for_each(|batch| sender.send(self.batch(batching, epoch, batch)));
             });
-            receiver.into_iter().enumerate().try_for_each(|(number, batch)| use_batch(number, batch))
+            receiver
+                .into_iter()
+                .enumerate()
+                .try_for_each(|(number, batch)| use_batch(number, batch))
         })
     }
 

@@ -134,7 +134,12 @@ pub struct Trained<R> {
 }
 
 /// Trains so many epochs, those of an interrupted training among them, and writes the history.
-pub fn run<T: Training>(host: &dyn Host, training: &mut T, epochs: usize, files: &HistoryFiles) -> Result<Trained<T::Row>> {
+pub fn run<T: Training>(
+    host: &dyn Host,
+    training: &mut T,
+    epochs: usize,
+    files: &HistoryFiles,
+) -> Result<Trained<T::Row>> {
     let mut so_far = begin(host, training)?;
     let mut snapshots = Snapshots::new(host.partial_folder());
     let mut saved = Instant::now();
@@ -179,7 +184,12 @@ fn begin_phase<T: Training>(training: &mut T, best: Option<(f64, Weights)>) -> R
     Ok(())
 }
 
-fn one_epoch<T: Training>(host: &dyn Host, training: &mut T, epoch: usize, epochs: usize) -> Result<T::Row> {
+fn one_epoch<T: Training>(
+    host: &dyn Host,
+    training: &mut T,
+    epoch: usize,
+    epochs: usize,
+) -> Result<T::Row> {
     let begun = Instant::now();
     let steps = training.steps();
     let on_step = |step: usize| host.progress((epoch - 1) * steps + step, epochs * steps);
@@ -198,7 +208,8 @@ fn must_be_a_number<T: Training>(training: &T, loss: f64, epoch: usize) -> Resul
     if loss.is_finite() {
         return Ok(());
     }
-    Err(Error::failure(format!("the loss is not a number any more in epoch {epoch}")).hint(training.remedy()))
+    Err(Error::failure(format!("the loss is not a number any more in epoch {epoch}"))
+        .hint(training.remedy()))
 }
 
 #[cfg(test)]
@@ -221,7 +232,11 @@ mod tests {
 
     impl Patience {
         fn of(steps: usize, folder: &Path) -> Self {
-            Patience { folder: folder.join("partial"), steps_left: Cell::new(steps), notes: RefCell::default() }
+            Patience {
+                folder: folder.join("partial"),
+                steps_left: Cell::new(steps),
+                notes: RefCell::default(),
+            }
         }
     }
 
@@ -235,7 +250,11 @@ mod tests {
         }
 
         fn progress(&self, _done: usize, _total: usize) -> Result<()> {
-            let left = self.steps_left.get().checked_sub(1).ok_or_else(|| Error::interrupted("interrupted"))?;
+            let left = self
+                .steps_left
+                .get()
+                .checked_sub(1)
+                .ok_or_else(|| Error::interrupted("interrupted"))?;
             self.steps_left.set(left);
             Ok(())
         }
@@ -266,7 +285,14 @@ mod tests {
     impl Toy {
         fn new(broken: Option<usize>) -> Self {
             let weights = Weights::new([("w".to_string(), Tensor::from_slice(&[1f64]))]);
-            Toy { weights, momentum: Tensor::from_slice(&[0.3f64]), rate: 0.7, broken, weight_after: Vec::new(), second_phase_from: None }
+            Toy {
+                weights,
+                momentum: Tensor::from_slice(&[0.3f64]),
+                rate: 0.7,
+                broken,
+                weight_after: Vec::new(),
+                second_phase_from: None,
+            }
         }
 
         fn weight(&self) -> f64 {
@@ -329,7 +355,13 @@ mod tests {
             self.weight_after.push(self.weight());
             let (number, train_loss) = (epoch.number, epoch.train_loss);
             let phase = self.phase(number).into();
-            Ok(HeadEpoch { epoch: number as u32, phase, train_loss, score: SCORES[number - 1], seconds: epoch.seconds() })
+            Ok(HeadEpoch {
+                epoch: number as u32,
+                phase,
+                train_loss,
+                score: SCORES[number - 1],
+                seconds: epoch.seconds(),
+            })
         }
 
         fn score(row: &HeadEpoch) -> f64 {
@@ -349,7 +381,12 @@ mod tests {
 
     fn run_toy(host: &Patience, toy: &mut Toy) -> Result<Trained<HeadEpoch>> {
         let file = |name: &str| host.folder.with_file_name(name);
-        run(host, toy, EPOCHS, &HistoryFiles { parquet: file("history.parquet"), csv: file("history.csv") })
+        run(
+            host,
+            toy,
+            EPOCHS,
+            &HistoryFiles { parquet: file("history.parquet"), csv: file("history.csv") },
+        )
     }
 
     #[test]
@@ -384,16 +421,29 @@ mod tests {
         let mut toy = Toy::new(None);
         let trained = run_toy(&Patience::of(EPOCHS * STEPS, folder.path()), &mut toy).unwrap();
         assert_eq!(toy.second_phase_from, Some(toy.weight_after[1]));
-        assert_eq!((trained.best_score, value(&trained.best.get("w").unwrap())), (0.4, toy.weight_after[4]));
-        assert!(std::fs::read_to_string(folder.path().join("history.csv")).unwrap().contains("\n4,second,"));
+        assert_eq!(
+            (trained.best_score, value(&trained.best.get("w").unwrap())),
+            (0.4, toy.weight_after[4])
+        );
+        assert!(
+            std::fs::read_to_string(folder.path().join("history.csv"))
+                .unwrap()
+                .contains("\n4,second,")
+        );
     }
 
     #[test]
     fn a_loss_that_is_not_a_number_ends_a_training_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let mut toy = Toy::new(Some(2));
-        let error = run_toy(&Patience::of(EPOCHS * STEPS, folder.path()), &mut toy).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("not a number any more in epoch 2") && error.contains("lower the rate"), "{error}");
+        let error = run_toy(&Patience::of(EPOCHS * STEPS, folder.path()), &mut toy)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("not a number any more in epoch 2") && error.contains("lower the rate"),
+            "{error}"
+        );
         assert_eq!(toy.weight_after.len(), 1, "it is not validated");
     }
 }

@@ -47,7 +47,12 @@ pub trait Head {
 
 /// Trains a head so many epochs, all phases together. It has the weights of the last phase's best
 /// one afterwards.
-pub fn train<H: Head>(host: &dyn Host, head: &H, epochs: usize, files: &HistoryFiles) -> Result<()> {
+pub fn train<H: Head>(
+    host: &dyn Host,
+    head: &H,
+    epochs: usize,
+    files: &HistoryFiles,
+) -> Result<()> {
     let mut training = InTraining { head, optimizer: Adam::new(head.weights(), head.adam()) };
     let trained = epochs::run(host, &mut training, epochs, files)?;
     host.note(summary(&trained.history, trained.best_score, H::SCORE));
@@ -58,14 +63,19 @@ pub fn train<H: Head>(host: &dyn Host, head: &H, epochs: usize, files: &HistoryF
 /// better than those before.
 fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
     let last = history.last().map_or("", |row| row.phase.as_str());
-    let before = history.iter().filter(|row| row.phase != last).map(|row| row.score).max_by(f64::total_cmp);
+    let before =
+        history.iter().filter(|row| row.phase != last).map(|row| row.score).max_by(f64::total_cmp);
     let epochs = history.len();
     match before {
         None => format!("{epochs} epochs, best {score_name} {best:.3}"),
         Some(before) if before > best => {
-            format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept though {before:.3} was reached before")
+            format!(
+                "{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept though {before:.3} was reached before"
+            )
         }
-        Some(before) => format!("{epochs} epochs, best {score_name} of those in {last} {best:.3}, before {before:.3}"),
+        Some(before) => format!(
+            "{epochs} epochs, best {score_name} of those in {last} {best:.3}, before {before:.3}"
+        ),
     }
 }
 
@@ -166,6 +176,12 @@ impl<H: Head> Training for InTraining<'_, H> {
 
     /// There are hundreds of quick epochs: people hear of the whole.
     fn tell(&self, _host: &dyn Host, row: &HeadEpoch, epochs: usize) {
-        tracing::debug!("epoch {}/{epochs}: train loss {:.4}, {} {:.4}", row.epoch, row.train_loss, H::SCORE, row.score);
+        tracing::debug!(
+            "epoch {}/{epochs}: train loss {:.4}, {} {:.4}",
+            row.epoch,
+            row.train_loss,
+            H::SCORE,
+            row.score
+        );
     }
 }

@@ -44,7 +44,11 @@ const WEIGHTS: &str = "weights";
 const BEST: &str = "best";
 
 /// Writes the state in place of the one before.
-pub fn write<T: Training>(training: &T, so_far: &SoFar<T::Row>, snapshots: &mut Snapshots) -> Result<()> {
+pub fn write<T: Training>(
+    training: &T,
+    so_far: &SoFar<T::Row>,
+    snapshots: &mut Snapshots,
+) -> Result<()> {
     let mut groups = Groups::default();
     groups.add(WEIGHTS, training.weights().iter());
     let memory = training.memory();
@@ -61,7 +65,10 @@ pub fn write<T: Training>(training: &T, so_far: &SoFar<T::Row>, snapshots: &mut 
 pub fn read<T: Training>(folder: &Path) -> Option<Resumed<T::Numbers, T::Row>> {
     let (state, groups): (State<T::Numbers, Vec<T::Row>>, Groups) = snapshot::read(folder)?;
     Some(Resumed {
-        so_far: SoFar { history: state.history, best: state.best.map(|best| (best, Weights::new(groups.group(BEST)))) },
+        so_far: SoFar {
+            history: state.history,
+            best: state.best.map(|best| (best, Weights::new(groups.group(BEST)))),
+        },
         weights: groups.group(WEIGHTS),
         memory: groups.group(T::MEMORY),
         numbers: state.numbers,
@@ -90,7 +97,10 @@ mod tests {
     fn every_number_comes_back_with_all_its_bits() {
         for place in 1..500 {
             let number = f64::from(place) / 499.0 - f64::EPSILON;
-            let mut schedule = Schedule::new(number * 1e-3, Plateau { factor: 0.95, patience: 3, threshold: 1e-4 });
+            let mut schedule = Schedule::new(
+                number * 1e-3,
+                Plateau { factor: 0.95, patience: 3, threshold: 1e-4 },
+            );
             schedule.step(number);
             let line = ClassifierEpoch {
                 epoch: 1,
@@ -101,11 +111,18 @@ mod tests {
                 learning_rate: number * 1e-3,
                 seconds: number,
             };
-            let written =
-                State { numbers: Scheduled { schedule: schedule.clone() }, best: Some(number), history: std::slice::from_ref(&line) };
+            let written = State {
+                numbers: Scheduled { schedule: schedule.clone() },
+                best: Some(number),
+                history: std::slice::from_ref(&line),
+            };
             let text = serde_json::to_vec(&written).unwrap();
-            let read: State<Scheduled, Vec<ClassifierEpoch>> = serde_json::from_slice(&text).unwrap();
-            assert_eq!((read.best, read.history, read.numbers.schedule), (Some(number), vec![line], schedule));
+            let read: State<Scheduled, Vec<ClassifierEpoch>> =
+                serde_json::from_slice(&text).unwrap();
+            assert_eq!(
+                (read.best, read.history, read.numbers.schedule),
+                (Some(number), vec![line], schedule)
+            );
         }
     }
 
@@ -117,13 +134,17 @@ mod tests {
             r#""history":[{"epoch":1,"phase":"joint","train_loss":1.0,"score":0.5,"seconds":2.0}]}"#
         );
         let state: State<Counted, Vec<HeadEpoch>> = serde_json::from_str(of_a_head).unwrap();
-        assert_eq!((state.numbers.optimizer_steps, state.best, state.history.len()), (3, Some(0.5), 1));
+        assert_eq!(
+            (state.numbers.optimizer_steps, state.best, state.history.len()),
+            (3, Some(0.5), 1)
+        );
         assert_eq!(serde_json::to_string(&state).unwrap(), of_a_head);
         let of_a_classifier = concat!(
             r#"{"schedule":{"settings":{"factor":0.5,"patience":3,"threshold":0.25},"learning_rate":0.125,"best":null,"bad_epochs":0},"#,
             r#""best":null,"history":[]}"#
         );
-        let state: State<Scheduled, Vec<ClassifierEpoch>> = serde_json::from_str(of_a_classifier).unwrap();
+        let state: State<Scheduled, Vec<ClassifierEpoch>> =
+            serde_json::from_str(of_a_classifier).unwrap();
         assert_eq!(serde_json::to_string(&state).unwrap(), of_a_classifier);
     }
 }

@@ -73,8 +73,10 @@ impl Sgd {
 
     fn step_together(&mut self, gradients: &[Tensor], learning_rate: f64) -> Result<()> {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
-        let momenta: Vec<&Tensor> = self.trained.iter().filter_map(|(name, _)| self.buffers.get(name)).collect();
-        let factors = SgdFactors { momentum: self.momentum, weight_decay: self.weight_decay, learning_rate };
+        let momenta: Vec<&Tensor> =
+            self.trained.iter().filter_map(|(name, _)| self.buffers.get(name)).collect();
+        let factors =
+            SgdFactors { momentum: self.momentum, weight_decay: self.weight_decay, learning_rate };
         sgd_step(&parameters, gradients, &momenta, factors)
     }
 }

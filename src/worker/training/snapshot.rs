@@ -40,17 +40,22 @@ struct StateFile<S> {
 pub struct Groups(Vec<(String, Tensor)>);
 
 impl Groups {
-    pub fn add<'a>(&mut self, group: &str, tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) {
-        let cpu = |(name, tensor): (&String, &Tensor)| (format!("{group}/{name}"), tensor.detach().to_device(Device::Cpu).contiguous());
+    pub fn add<'a>(
+        &mut self,
+        group: &str,
+        tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+    ) {
+        let cpu = |(name, tensor): (&String, &Tensor)| {
+            (format!("{group}/{name}"), tensor.detach().to_device(Device::Cpu).contiguous())
+        };
         self.0.extend(tensors.into_iter().map(cpu));
     }
 
     /// One group's tensors, on the CPU.
     pub fn group(&self, group: &str) -> BTreeMap<String, Tensor> {
-        let of_group = self
-            .0
-            .iter()
-            .filter_map(|(name, tensor)| Some((name.strip_prefix(group)?.strip_prefix('/')?.to_string(), tensor.shallow_clone())));
+        let of_group = self.0.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(group)?.strip_prefix('/')?.to_string(), tensor.shallow_clone()))
+        });
         of_group.collect()
     }
 }
@@ -79,7 +84,13 @@ impl Snapshots {
         Ok(())
     }
 
-    fn write_with<S: Serialize>(&self, epochs: usize, state: &S, groups: &Groups, durability: Durability) -> Result<()> {
+    fn write_with<S: Serialize>(
+        &self,
+        epochs: usize,
+        state: &S,
+        groups: &Groups,
+        durability: Durability,
+    ) -> Result<()> {
         fs::create_dir_all(&self.folder).at_path("create the folder", &self.folder)?;
         let tensors = format!("epoch-{epochs}.safetensors");
         let path = self.folder.join(&tensors);
@@ -93,9 +104,14 @@ impl Snapshots {
                 SYNCED_FILE
             }
         };
-        let state = StateFile { format: FORMAT, epochs, digest: Digest::of_file(&path)?, tensors, state };
+        let state =
+            StateFile { format: FORMAT, epochs, digest: Digest::of_file(&path)?, tensors, state };
         let state_path = self.folder.join(state_file);
-        write_with(&state_path, &serde_json::to_vec(&state).at_path("write", &state_path)?, durability)?;
+        write_with(
+            &state_path,
+            &serde_json::to_vec(&state).at_path("write", &state_path)?,
+            durability,
+        )?;
         if durability == Durability::Synced {
             forget(&self.folder.join(NEWEST_FILE));
         }
@@ -106,7 +122,9 @@ impl Snapshots {
     /// Tensors that no state names any more.
     fn forget_unnamed(&self) {
         let states = [SYNCED_FILE, NEWEST_FILE];
-        let named = states.iter().filter_map(|state| read_json::<StateFile<IgnoredAny>>(&self.folder.join(state)).ok());
+        let named = states
+            .iter()
+            .filter_map(|state| read_json::<StateFile<IgnoredAny>>(&self.folder.join(state)).ok());
         let named: HashSet<String> = named.map(|state| state.tensors).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -124,7 +142,9 @@ fn forget(path: &Path) {
 
 /// The state in the folder, the newest that is whole; `None` if there is none.
 pub fn read<S: DeserializeOwned>(folder: &Path) -> Option<(S, Groups)> {
-    let states = [NEWEST_FILE, SYNCED_FILE].iter().filter_map(|state| read_json::<StateFile<S>>(&folder.join(state)).ok());
+    let states = [NEWEST_FILE, SYNCED_FILE]
+        .iter()
+        .filter_map(|state| read_json::<StateFile<S>>(&folder.join(state)).ok());
     let mut states: Vec<StateFile<S>> = states.filter(|state| state.format == FORMAT).collect();
     states.sort_by_key(|state| std::cmp::Reverse(state.epochs));
     states.into_iter().find_map(|state| read_tensors(folder, state))
@@ -146,13 +166,18 @@ mod tests {
 
     fn write(snapshots: &Snapshots, epochs: usize, durability: Durability) {
         let mut groups = Groups::default();
-        groups.add("weights", [(&"w".to_string(), &Tensor::full([2], epochs as f64, (Kind::Float, Device::Cpu)))]);
+        groups.add(
+            "weights",
+            [(&"w".to_string(), &Tensor::full([2], epochs as f64, (Kind::Float, Device::Cpu)))],
+        );
         snapshots.write_with(epochs, &epochs, &groups, durability).unwrap();
     }
 
     fn files(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -167,12 +192,18 @@ mod tests {
         write(&snapshots, 2, Durability::Synced);
         write(&snapshots, 3, Durability::Remade);
         write(&snapshots, 4, Durability::Remade);
-        assert_eq!(files(folder), ["epoch-2.safetensors", "epoch-4.safetensors", NEWEST_FILE, SYNCED_FILE]);
+        assert_eq!(
+            files(folder),
+            ["epoch-2.safetensors", "epoch-4.safetensors", NEWEST_FILE, SYNCED_FILE]
+        );
         assert_eq!(read::<usize>(folder).unwrap().0, 4);
         // What a power failure may leave of what was not synced.
         fs::write(folder.join("epoch-4.safetensors"), "").unwrap();
         let (epochs, groups) = read::<usize>(folder).unwrap();
-        assert_eq!((epochs, f64::try_from(groups.group("weights")["w"].sum(Kind::Double)).unwrap()), (2, 4.0));
+        assert_eq!(
+            (epochs, f64::try_from(groups.group("weights")["w"].sum(Kind::Double)).unwrap()),
+            (2, 4.0)
+        );
         fs::write(folder.join(NEWEST_FILE), "").unwrap();
         assert_eq!(read::<usize>(folder).unwrap().0, 2);
         write(&snapshots, 5, Durability::Synced);

@@ -26,10 +26,14 @@ fn real_captions_are_joined_to_their_frames() {
     assert!(!row.split(',').nth(column).unwrap().is_empty(), "{rows}");
     // What the captioner is judged by are the captions that the files have of these very frames.
     let written = |file: &str| -> Vec<serde_json::Value> {
-        serde_json::from_slice(&std::fs::read(real.join("endovis18/captions").join(file)).unwrap()).unwrap()
+        serde_json::from_slice(&std::fs::read(real.join("endovis18/captions").join(file)).unwrap())
+            .unwrap()
     };
     let entries = [written("captions_train.json"), written("captions_val.json")].concat();
-    let (_, _, said) = objects(&place).into_iter().find(|(kind, name, _)| kind == "caption" && name == "captions.jsonl").unwrap();
+    let (_, _, said) = objects(&place)
+        .into_iter()
+        .find(|(kind, name, _)| kind == "caption" && name == "captions.jsonl")
+        .unwrap();
     let said = std::fs::read_to_string(said).unwrap();
     assert!(said.lines().count() > 0);
     for line in said.lines() {
@@ -40,7 +44,8 @@ fn real_captions_are_joined_to_their_frames() {
             let id_path = entry["id_path"].as_str().unwrap();
             id_path.starts_with(&folder) && id_path.contains(&file)
         };
-        let caption = |entry: &serde_json::Value| tokenize(entry["caption"].as_str().unwrap()).join(" ");
+        let caption =
+            |entry: &serde_json::Value| tokenize(entry["caption"].as_str().unwrap()).join(" ");
         let expected: Vec<String> = entries.iter().filter(of_frame).map(caption).collect();
         assert!(expected.contains(&part("reference")), "{line} {expected:?}");
     }

@@ -108,34 +108,66 @@ fn read_npy(bytes: &[u8]) -> (Vec<u64>, Vec<f64>) {
 
 fn floats(tensors: &SafeTensors, name: &str) -> Option<Vec<f64>> {
     let tensor = tensors.tensor(name).ok()?;
-    Some(tensor.data().as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
+    Some(
+        tensor
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+            .collect(),
+    )
 }
 
 fn assert_close(found: &[f64], expected: &[f64], relative: f64, absolute: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= relative * expected.abs() + absolute, "{what}: {found} for {expected}");
+        assert!(
+            (found - expected).abs() <= relative * expected.abs() + absolute,
+            "{what}: {found} for {expected}"
+        );
     }
 }
 
 fn check(case: &Case) {
     let place = Place::new();
-    let expected: Value = serde_json::from_slice(&std::fs::read(case.golden.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(case.golden.join("expected.json")).unwrap()).unwrap();
     let bytes = std::fs::read(case.golden.join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let classes = expected["classes"].as_u64().unwrap() as usize;
-    write_weights(&place.path("weights.safetensors"), case.counts, case.bottleneck, classes, expected["weight_seed"].as_u64().unwrap());
+    write_weights(
+        &place.path("weights.safetensors"),
+        case.counts,
+        case.bottleneck,
+        classes,
+        expected["weight_seed"].as_u64().unwrap(),
+    );
     // The first golden frame is for validation (sequence 1), the second for training (sequence 2).
     for (sequence, frame) in [(1, "frame000"), (2, "frame001")] {
-        let picture = image::open(case.golden.join(format!("frames/{frame}.png"))).unwrap().into_rgb8();
+        let picture =
+            image::open(case.golden.join(format!("frames/{frame}.png"))).unwrap().into_rgb8();
         write_endovis18(&place.path("held-out"), &[(sequence, 0, picture, "1 0 1 0 0 0 1 0")]);
     }
     for (sequence, index) in [(1, 0), (2, 1)] {
         let frame = &expected["frames"][index];
-        let file = place.write(&format!("experiment-{index}.toml"), &experiment(case, &place, &frame["present"].to_string()));
+        let file = place.write(
+            &format!("experiment-{index}.toml"),
+            &experiment(case, &place, &frame["present"].to_string()),
+        );
         let file = file.to_str().unwrap();
         if index == 0 {
-            place.run(&["run", file, "--set", "experiment.speed_frames=2", "--set", "experiment.speed_warm_up=1"], 0);
+            place.run(
+                &[
+                    "run",
+                    file,
+                    "--set",
+                    "experiment.speed_frames=2",
+                    "--set",
+                    "experiment.speed_warm_up=1",
+                ],
+                0,
+            );
             let record = place.run_record("acceptance");
             assert_eq!(record["stages"]["failed"], 0);
             assert_eq!(record["skipped_frames"], 0);
@@ -144,7 +176,12 @@ fn check(case: &Case) {
         for what in ["localization", "crops", "features"] {
             place.run(&["export", what, file, "--out", out.to_str().unwrap()], 0);
         }
-        check_localization(case, frame, &tensors, &out.join(format!("given/seq_{sequence}/frame000.npz")));
+        check_localization(
+            case,
+            frame,
+            &tensors,
+            &out.join(format!("given/seq_{sequence}/frame000.npz")),
+        );
         check_crops(case, frame, &out.join(format!("given/0.3/seq_{sequence}")));
         check_features(frame, &tensors, &out, sequence, classes);
     }
@@ -153,7 +190,13 @@ fn check(case: &Case) {
 fn check_localization(case: &Case, frame: &Value, tensors: &SafeTensors, path: &Path) {
     let name = frame["name"].as_str().unwrap();
     let exported = read_npz(path);
-    assert_close(&exported["logits"].1, &floats(tensors, &format!("{name}/logits")).unwrap(), 1e-2, 1e-3, "logits");
+    assert_close(
+        &exported["logits"].1,
+        &floats(tensors, &format!("{name}/logits")).unwrap(),
+        1e-2,
+        1e-3,
+        "logits",
+    );
     let present: Vec<f64> = serde_json::from_value(frame["present"].clone()).unwrap();
     assert_eq!(exported["present"].1, present);
     let (shape, maps) = &exported["heat_maps"];
@@ -165,8 +208,12 @@ fn check_localization(case: &Case, frame: &Value, tensors: &SafeTensors, path: &
     for threshold in ["0.1", "0.3"] {
         let mut expected: Vec<Vec<f64>> = Vec::new();
         for class in &present {
-            let mut boxes: Vec<[f64; 4]> = serde_json::from_value(frame["boxes"][threshold][class.to_string()].clone()).unwrap();
-            boxes.sort_by(|a, b| [a[1], a[0], a[3], a[2]].partial_cmp(&[b[1], b[0], b[3], b[2]]).unwrap());
+            let mut boxes: Vec<[f64; 4]> =
+                serde_json::from_value(frame["boxes"][threshold][class.to_string()].clone())
+                    .unwrap();
+            boxes.sort_by(|a, b| {
+                [a[1], a[0], a[3], a[2]].partial_cmp(&[b[1], b[0], b[3], b[2]]).unwrap()
+            });
             expected.extend(boxes.iter().map(|b| [&[*class], b.as_slice()].concat()));
         }
         let (shape, boxes) = &exported[&format!("boxes_{threshold}")];
@@ -193,7 +240,8 @@ fn check_crops(case: &Case, frame: &Value, folder: &Path) {
         let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
         let parts: Vec<&str> = stem.split('_').collect();
         if parts[0] == name {
-            let crop = image::open(&ours[&format!("{} {}", parts[1], parts[3])]).unwrap().into_rgb8();
+            let crop =
+                image::open(&ours[&format!("{} {}", parts[1], parts[3])]).unwrap().into_rgb8();
             assert_eq!(crop, image::open(&path).unwrap().into_rgb8(), "{stem}");
             compared += 1;
         }
@@ -210,26 +258,42 @@ fn check_features(frame: &Value, tensors: &SafeTensors, out: &Path, sequence: u3
                 let folder = out.join(format!("given/{mode}_roi{threshold}_pool{pool}"));
                 let mut rows = 0;
                 for &class in &present {
-                    let files = region_files(&folder.join(format!("per_region/seq_{sequence}")), class);
+                    let files =
+                        region_files(&folder.join(format!("per_region/seq_{sequence}")), class);
                     rows += files.len();
-                    let Some(expected) = floats(tensors, &format!("{name}/{key}/{threshold}/{pool}/{class}")) else {
+                    let Some(expected) =
+                        floats(tensors, &format!("{name}/{key}/{threshold}/{pool}/{class}"))
+                    else {
                         assert!(mode != "sl-fe" || files.is_empty(), "{mode} {class}");
                         continue;
                     };
-                    let boxes: Vec<[i64; 4]> = serde_json::from_value(frame["boxes"][threshold][class.to_string()].clone()).unwrap();
+                    let boxes: Vec<[i64; 4]> = serde_json::from_value(
+                        frame["boxes"][threshold][class.to_string()].clone(),
+                    )
+                    .unwrap();
                     for (row, expected) in expected.chunks(512).enumerate() {
                         // The golden rows follow the golden order of the boxes; the tissue and SL-FE have one region.
                         let file = if mode == "sl-fe" || class + 1 == classes {
                             &files[0]
                         } else {
                             let [x1, y1, x2, y2] = boxes[row];
-                            files.iter().find(|file| file.to_str().unwrap().ends_with(&format!("_{x1},{y1},{x2},{y2}.npz"))).unwrap()
+                            files
+                                .iter()
+                                .find(|file| {
+                                    file.to_str()
+                                        .unwrap()
+                                        .ends_with(&format!("_{x1},{y1},{x2},{y2}.npz"))
+                                })
+                                .unwrap()
                         };
                         let what = format!("{mode} {threshold} {pool} class {class} row {row}");
                         assert_close(&read_npz(file)["feat"].1, expected, 1e-2, 1e-3, &what);
                     }
                 }
-                let (shape, _) = read_npy(&std::fs::read(folder.join(format!("per_frame/seq_{sequence}/frame000.npy"))).unwrap());
+                let (shape, _) = read_npy(
+                    &std::fs::read(folder.join(format!("per_frame/seq_{sequence}/frame000.npy")))
+                        .unwrap(),
+                );
                 assert_eq!(shape, [rows as u64, 512], "{mode} {threshold} {pool}");
             }
         }
@@ -237,8 +301,14 @@ fn check_features(frame: &Value, tensors: &SafeTensors, out: &Path, sequence: u3
 }
 
 fn region_files(folder: &Path, class: usize) -> Vec<std::path::PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("frame000_{class}_")));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(&format!("frame000_{class}_"))
+    });
     files.sort();
     files
 }

@@ -27,13 +27,27 @@ const PACK: PlainName = PlainName::literal("pack");
 /// A finished stage in the store of this folder, which nobody has open afterwards.
 fn finished(root: &Path, content: &str) -> Record {
     let store = Store::open(root, None).unwrap();
-    let parts = KeyParts { kind: PACK, version: 1, parameters: json!({"content": content}), inputs: Default::default() };
+    let parts = KeyParts {
+        kind: PACK,
+        version: 1,
+        parameters: json!({"content": content}),
+        inputs: Default::default(),
+    };
     let key = parts.key();
     let workspace = store.workspace(&key).unwrap();
     fs::write(workspace.path().join("frames"), content).unwrap();
     let outputs = store.store_outputs(workspace.path()).unwrap();
     let (started, machine) = (String::new(), Environment::default());
-    let record = Record { format: RECORD_FORMAT, key, name: "pack a".into(), parts, outputs, started, seconds: 0.0, machine };
+    let record = Record {
+        format: RECORD_FORMAT,
+        key,
+        name: "pack a".into(),
+        parts,
+        outputs,
+        started,
+        seconds: 0.0,
+        machine,
+    };
     store.write_record(&record).unwrap();
     record
 }
@@ -60,7 +74,9 @@ fn write_record_of_kind(root: &Path, sound: &Value, kind: &str) -> PathBuf {
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = entries.collect();
     names.sort();
     names
@@ -75,10 +91,16 @@ fn a_pull_takes_what_is_sound_refuses_the_rest_and_leaves_ones_own() {
     let own_before = fs::read(record_path(&store, &own.key)).unwrap();
     let text = read(&record_path(&remote, &sound.key));
     let beside = place.path("ABS");
-    let mut bad: Vec<PathBuf> = ["../../PWN", beside.to_str().unwrap()].map(|kind| write_record_of_kind(&remote, &text, kind)).into();
+    let mut bad: Vec<PathBuf> = ["../../PWN", beside.to_str().unwrap()]
+        .map(|kind| write_record_of_kind(&remote, &text, kind))
+        .into();
     // Under another name it claims the key of one's own stage.
     let other = StageKey(Digest::of_bytes(b"other"));
-    let claiming = Record { name: "claims another's key".into(), outputs: sound.outputs.clone(), ..own.clone() };
+    let claiming = Record {
+        name: "claims another's key".into(),
+        outputs: sound.outputs.clone(),
+        ..own.clone()
+    };
     fs::write(record_path(&remote, &other), serde_json::to_string(&claiming).unwrap()).unwrap();
     bad.push(record_path(&remote, &other));
     // Under the right name, but its parts are others.
@@ -100,7 +122,11 @@ fn a_pull_takes_what_is_sound_refuses_the_rest_and_leaves_ones_own() {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(said.err.contains(name), "{name} is not named: {}", said.err);
     }
-    assert_eq!(names_in(place.folder.path()), ["remote", "store"], "nothing is written beside them");
+    assert_eq!(
+        names_in(place.folder.path()),
+        ["remote", "store"],
+        "nothing is written beside them"
+    );
     assert_eq!(fs::read(record_path(&store, &own.key)).unwrap(), own_before);
     assert_eq!(names_in(&store.join("records/pack")).len(), 2);
     place.run(&["store", "verify"], 0);
@@ -118,7 +144,8 @@ fn a_file_cannot_take_the_place_of_a_folder_that_one_will_make() {
     fs::create_dir_all(object.parent().unwrap()).unwrap();
     fs::write(object, &listing).unwrap();
     let mut record = read(&record_path(&remote, &sound.key));
-    record["outputs"]["listing"] = json!({"digest": folder, "form": "file", "bytes": listing.len()});
+    record["outputs"]["listing"] =
+        json!({"digest": folder, "form": "file", "bytes": listing.len()});
     fs::write(record_path(&remote, &sound.key), record.to_string()).unwrap();
     let said = place.run(&["store", "pull", remote.to_str().unwrap()], 1);
     assert!(said.err.contains("what came is not the object"), "{}", said.err);
@@ -139,14 +166,20 @@ fn links_in_a_place_that_is_pulled_from_are_not_followed() {
     let said = place.run(&["store", "pull", remote.to_str().unwrap()], 1);
     assert!(said.out.contains("pulled 1 stages, 1 objects"), "{}", said.out);
     for path in [remote.join("records/root"), remote.join("records/loop"), pipe] {
-        assert!(said.err.contains(&format!("{}: it is not a regular file", path.display())), "{}", said.err);
+        assert!(
+            said.err.contains(&format!("{}: it is not a regular file", path.display())),
+            "{}",
+            said.err
+        );
     }
 }
 
 #[test]
 fn a_pull_from_a_place_that_is_no_store_is_an_error_and_makes_nothing() {
     let place = Place::new();
-    let pull = |name: &str, code: i32| place.run(&["store", "pull", place.path(name).to_str().unwrap()], code);
+    let pull = |name: &str, code: i32| {
+        place.run(&["store", "pull", place.path(name).to_str().unwrap()], code)
+    };
     assert!(pull("typo/there", 2).err.contains("there is no store here"));
     assert!(!place.path("typo").exists());
     place.write("thesis/chapter", "");
@@ -158,7 +191,9 @@ fn a_pull_from_a_place_that_is_no_store_is_an_error_and_makes_nothing() {
     let remote = place.path("remote");
     finished(&remote, "sound");
     fs::remove_file(remote.join("FORMAT")).unwrap();
-    let change_mode = |mode: &str| assert!(Command::new("chmod").args(["-R", mode]).arg(&remote).status().unwrap().success());
+    let change_mode = |mode: &str| {
+        assert!(Command::new("chmod").args(["-R", mode]).arg(&remote).status().unwrap().success())
+    };
     change_mode("a-w");
     let before = names_in(&remote);
     assert!(pull("remote", 0).out.contains("pulled 1 stages"));
@@ -194,10 +229,18 @@ fn records_runs_and_plans_of_a_newer_program_are_refused_and_stay() {
     let newer = fs::read(&record).unwrap();
     for arguments in [&["run", &file][..], &["plan", &file], &["store", "gc"]] {
         let said = place.run(arguments, 1);
-        assert!(said.err.contains(NEWER) && said.err.contains(record.to_str().unwrap()), "{arguments:?}: {}", said.err);
+        assert!(
+            said.err.contains(NEWER) && said.err.contains(record.to_str().unwrap()),
+            "{arguments:?}: {}",
+            said.err
+        );
     }
     let said = place.run(&["store", "verify"], 1);
-    assert!(said.out.contains(NEWER) && !said.out.contains("all match their digests"), "{}", said.out);
+    assert!(
+        said.out.contains(NEWER) && !said.out.contains("all match their digests"),
+        "{}",
+        said.out
+    );
     assert!(place.run(&["store", "ls"], 0).err.contains(NEWER));
     assert_eq!(fs::read(&record).unwrap(), newer);
     fs::write(&record, before).unwrap();
@@ -262,14 +305,22 @@ fn fuzz_records_of_a_foreign_store() {
     let (own, below, foreign) = (place.path("own"), place.path("below"), place.path("foreign"));
     let record = finished(&foreign, "abc");
     let path = record_path(&foreign, &record.key);
-    let nested = Record { name: "a\u{1b}[31m".into(), machine: Environment { threads: 8, ..Environment::default() }, ..record.clone() };
+    let nested = Record {
+        name: "a\u{1b}[31m".into(),
+        machine: Environment { threads: 8, ..Environment::default() },
+        ..record.clone()
+    };
     let seeds = [fs::read(&path).unwrap(), serde_json::to_vec_pretty(&nested).unwrap()];
     let remote = Remote::source(foreign.to_str().unwrap()).unwrap();
     let puller = Store::open(&own, None).unwrap();
     let reader = Store::open(&below, Some(&foreign)).unwrap();
     in_limited_process("fuzz_records_of_a_foreign_store", &seeds, |input| {
         fs::write(&path, input).unwrap();
-        let _ = (reader.record_head(&PACK, &record.key), reader.record(&PACK, &record.key), reader.all_records());
+        let _ = (
+            reader.record_head(&PACK, &record.key),
+            reader.record(&PACK, &record.key),
+            reader.all_records(),
+        );
         let _ = remote.pull(&puller, &PACK, &record.key);
         for stored in puller.records().unwrap() {
             // What was taken is the stage that was asked for. The next input finds it gone.
@@ -296,16 +347,29 @@ fn fuzz_runs_and_plans_of_the_history() {
     let stage = json!({"name": "pack a", "kind": "pack", "key": record.key, "seconds": 1.5, "outputs": outputs});
     let snapshot = json!({"format": 1, "experiment": {"name": "a"}, "recipes": [{"values": {"a": 1}}], "cells": [], "stages": [stage]});
     let event = json!({"time": "", "stage": "pack a", "event": "finished", "key": record.key, "seconds": 1.5});
-    let seeds = [run.to_string(), snapshot.to_string(), format!("{event}\n{event}\n")].map(String::into_bytes);
+    let seeds = [run.to_string(), snapshot.to_string(), format!("{event}\n{event}\n")]
+        .map(String::into_bytes);
     let folder = store.open_run("one").unwrap().folder;
     let plan_path = store.root().join(format!("plans/{}.json", plan.hex()));
     let alone = store.use_alone(|| ()).unwrap();
     in_limited_process("fuzz_runs_and_plans_of_the_history", &seeds, |input| {
         // The others are sound, so that the one that is not is reached.
-        for (path, sound) in [(folder.join("run.json"), &seeds[0]), (plan_path.clone(), &seeds[1]), (folder.join(EVENTS_FILE), &seeds[2])] {
+        for (path, sound) in [
+            (folder.join("run.json"), &seeds[0]),
+            (plan_path.clone(), &seeds[1]),
+            (folder.join(EVENTS_FILE), &seeds[2]),
+        ] {
             fs::write(&path, input).unwrap();
-            let read = store.runs().filter_map(Result::ok).filter(|run| run.command_line().contains("surgcam") && run.failures() > 0);
-            let _ = (read.count(), store.run("latest"), store.plan_snapshot(&plan), journal::read(&folder));
+            let read = store
+                .runs()
+                .filter_map(Result::ok)
+                .filter(|run| run.command_line().contains("surgcam") && run.failures() > 0);
+            let _ = (
+                read.count(),
+                store.run("latest"),
+                store.plan_snapshot(&plan),
+                journal::read(&folder),
+            );
             let earlier = EarlierRuns::of(&store, "a");
             let _ = (earlier.last_made("pack a"), earlier.was_made(&record.key));
             let _ = inventory::take(&store, &alone);

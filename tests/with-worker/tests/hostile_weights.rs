@@ -23,7 +23,11 @@ fn run_limited(place: &Place, arguments: &[&str], code: i32) -> Said {
     let limit = || {
         let limit = libc::rlimit { rlim_cur: MEMORY, rlim_max: MEMORY };
         // SAFETY: the call only reads the structure that it is given.
-        if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
     };
     // SAFETY: between fork and exec there is nothing but that call.
     unsafe { command.pre_exec(limit) };
@@ -37,7 +41,13 @@ fn run_limited(place: &Place, arguments: &[&str], code: i32) -> Said {
         std::thread::sleep(Duration::from_millis(20));
     }
     let said = Said::from(child.wait_with_output().unwrap());
-    assert_eq!(said.code, Some(code), "surgcam {arguments:?}\nstdout:\n{}\nstderr:\n{}", said.out, said.err);
+    assert_eq!(
+        said.code,
+        Some(code),
+        "surgcam {arguments:?}\nstdout:\n{}\nstderr:\n{}",
+        said.out,
+        said.err
+    );
     assert!(!said.err.contains("defect of surgcam"), "{}", said.err);
     said
 }
@@ -52,10 +62,22 @@ fn weights_that_are_no_numbers_are_refused() {
     let last = bytes.len() - 4;
     bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&weights, bytes).unwrap();
-    let given = format!("[model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n");
-    let experiment = sweep(&place, "nan", "", &format!("{given}[matrix]\nmodel = [\"given\"]\nextraction = [\"sl-fe\"]\n"));
+    let given = format!(
+        "[model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n"
+    );
+    let experiment = sweep(
+        &place,
+        "nan",
+        "",
+        &format!("{given}[matrix]\nmodel = [\"given\"]\nextraction = [\"sl-fe\"]\n"),
+    );
     let said = run_limited(&place, &["run", &experiment], 1);
-    assert!(said.err.contains("has values that are not finite numbers") && said.err.contains("given.safetensors"), "{}", said.err);
+    assert!(
+        said.err.contains("has values that are not finite numbers")
+            && said.err.contains("given.safetensors"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -67,19 +89,36 @@ fn weights_that_claim_more_than_they_are_fail_in_words_and_take_no_memory() {
          [matrix]\nmodel = [\"given\"]\nextraction = [\"sl-fe\"]\n"
     );
     let file = sweep(&place, "given", "tables = [\"extraction\"]\n", &rest);
-    let vast = Described { name: "conv1.weight", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
+    let vast =
+        Described { name: "conv1.weight", key: "0", length: 1, size: &[1 << 32], stride: &[0] };
     let tuples = [b"N".to_vec(), b"\x85".repeat(1_000_000), b".".to_vec()].concat();
     let cases: [(&str, Vec<u8>, &str); 5] = [
         ("a memo bomb", zip_form(&memo_bomb(60), &[]), "it holds no dict of tensors"),
         ("a million tuples in each other", zip_form(&tuples, &[]), "nested deeper than"),
-        ("4,294,967,296 views of one number", zip_form(&state_dict(&[vast]), &[("0", &[0; 4])]), "has the shape [4294967296]"),
-        ("a header of a terabyte", [&(1u64 << 40).to_le_bytes()[..], b"{}"].concat(), "header claims 1099511627776 bytes"),
-        ("half an archive", zip_form(&state_dict(&[]), &[])[..100].to_vec(), "cannot read it as weights"),
+        (
+            "4,294,967,296 views of one number",
+            zip_form(&state_dict(&[vast]), &[("0", &[0; 4])]),
+            "has the shape [4294967296]",
+        ),
+        (
+            "a header of a terabyte",
+            [&(1u64 << 40).to_le_bytes()[..], b"{}"].concat(),
+            "header claims 1099511627776 bytes",
+        ),
+        (
+            "half an archive",
+            zip_form(&state_dict(&[]), &[])[..100].to_vec(),
+            "cannot read it as weights",
+        ),
     ];
     for (what, content, expected) in cases {
         std::fs::write(&weights, content).unwrap();
         let said = run_limited(&place, &["run", &file], 1);
-        assert!(said.err.contains(expected) && said.err.contains("weights.pth"), "{what}: {}", said.err);
+        assert!(
+            said.err.contains(expected) && said.err.contains("weights.pth"),
+            "{what}: {}",
+            said.err
+        );
     }
 }
 
@@ -111,7 +150,13 @@ fn a_captioner_that_somebody_edited_fails_in_words() {
         ("captioner.json", "/image_size", json!([0, 0]), "no picture size", 2),
         ("captioner.json", "/heads/search/beam", json!(0), "`beam` is 0", 2),
         ("captioner.json", "/heads/caption_regions", json!(1u64 << 40), "`caption_regions`", 2),
-        ("captioner.json", "/extraction/regions/cam/present", json!([99]), "names a class beyond", 2),
+        (
+            "captioner.json",
+            "/extraction/regions/cam/present",
+            json!([99]),
+            "names a class beyond",
+            2,
+        ),
         ("caption/head.json", "/attention_heads", json!(0), "`attention_heads` is 0", 1),
         ("interact/head.json", "/attention_heads", json!(0), "`attention_heads` is 0", 1),
         ("interact/head.json", "/classes", json!(3), "class_embedding", 1),
@@ -125,7 +170,11 @@ fn a_captioner_that_somebody_edited_fails_in_words() {
         std::fs::write(&path, settings.to_string()).unwrap();
         let said = run_limited(&place, &arguments, code);
         let part = name.split('/').next().unwrap();
-        assert!(said.err.contains(expected) && said.err.contains(part), "{name} {pointer}: {}", said.err);
+        assert!(
+            said.err.contains(expected) && said.err.contains(part),
+            "{name} {pointer}: {}",
+            said.err
+        );
         std::fs::write(&path, before).unwrap();
     }
 
@@ -138,7 +187,11 @@ fn a_captioner_that_somebody_edited_fails_in_words() {
     std::fs::remove_file(&backbone).unwrap();
     pipe(&backbone);
     let said = run_limited(&place, &arguments, 1);
-    assert!(said.err.contains("backbone.safetensors") && said.err.contains("not a regular file"), "{}", said.err);
+    assert!(
+        said.err.contains("backbone.safetensors") && said.err.contains("not a regular file"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -151,7 +204,11 @@ fn pipes_and_devices_are_no_pictures() {
     pipe(&pictures.join("pipe.png"));
     std::os::unix::fs::symlink("/dev/zero", pictures.join("zeros.png")).unwrap();
     let caption = |pictures: &Path, code| {
-        run_limited(&place, &["caption", "--checkpoint", captioner.to_str().unwrap(), pictures.to_str().unwrap()], code)
+        run_limited(
+            &place,
+            &["caption", "--checkpoint", captioner.to_str().unwrap(), pictures.to_str().unwrap()],
+            code,
+        )
     };
     for path in [pictures.join("pipe.png"), pictures.join("zeros.png")] {
         let said = caption(&path, 2);
@@ -159,5 +216,10 @@ fn pipes_and_devices_are_no_pictures() {
     }
     let said = caption(&pictures, 1);
     assert_eq!(said.out.matches("not a regular file").count(), 2, "{}", said.out);
-    assert!(said.out.contains("good.png  (") && said.err.contains("2 of 3 pictures could not be read"), "{}\n{}", said.out, said.err);
+    assert!(
+        said.out.contains("good.png  (") && said.err.contains("2 of 3 pictures could not be read"),
+        "{}\n{}",
+        said.out,
+        said.err
+    );
 }

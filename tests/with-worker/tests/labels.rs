@@ -49,27 +49,40 @@ fn notes(place: &Place) -> String {
 #[test]
 fn a_run_on_bad_boxes_fails_at_the_first_or_skips_and_counts_their_frames() {
     let place = Place::new();
-    let bad: String = BAD_BOXES.iter().zip(2..).map(|((corners, _), frame)| box_line(frame, corners)).collect();
+    let bad: String =
+        BAD_BOXES.iter().zip(2..).map(|((corners, _), frame)| box_line(frame, corners)).collect();
     let good = [0, 1].map(|frame| box_line(frame, "1, 2, 300, 400")).concat();
     let train = format!("{good}{bad}{}", box_line(7, "1, 2, 3, 4").repeat(2));
     let file = experiment(&place, 8, &train, &box_line(0, "1, 2, 300, 400"));
     let said = place.run(&["run", &file], 1);
-    assert!(said.err.contains("gt_bbox/seq_2.txt:3") && said.err.contains("is inverted"), "{}", said.err);
+    assert!(
+        said.err.contains("gt_bbox/seq_2.txt:3") && said.err.contains("is inverted"),
+        "{}",
+        said.err
+    );
     assert!(said.err.contains("5 more frames"), "{}", said.err);
     place.run(&["run", &file, "--set", "data.on_bad_frame=skip"], 0);
     assert_eq!(place.run_record("boxes")["skipped_frames"], 6);
     let notes = notes(&place);
-    assert!(notes.contains("6 frames were skipped, the first: ") && notes.contains("seq_2.txt:3"), "{notes}");
+    assert!(
+        notes.contains("6 frames were skipped, the first: ") && notes.contains("seq_2.txt:3"),
+        "{notes}"
+    );
 }
 
 #[test]
 fn a_box_that_runs_off_the_picture_by_a_little_is_cut_and_counted_in_the_notes() {
     let place = Place::new();
-    let file = experiment(&place, 2, &box_line(0, "-3, 0, 1290, 900"), &box_line(1, "5, 5, 1280, 1075"));
+    let file =
+        experiment(&place, 2, &box_line(0, "-3, 0, 1290, 900"), &box_line(1, "5, 5, 1280, 1075"));
     place.run(&["run", &file], 0);
     assert_eq!(place.run_record("boxes")["skipped_frames"], 0);
     let notes = notes(&place);
-    assert!(notes.contains("2 boxes were cut or taken once, the first: ") && notes.contains("seq_1.txt:1"), "{notes}");
+    assert!(
+        notes.contains("2 boxes were cut or taken once, the first: ")
+            && notes.contains("seq_1.txt:1"),
+        "{notes}"
+    );
     assert!(notes.contains("was cut to 5,5,1280,1024"), "{notes}");
 }
 
@@ -116,7 +129,11 @@ fn a_label_file_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for() {
             replace(&path);
             let said = run_without_hanging(&place, &["run", &experiment]);
             assert_eq!(said.code, Some(2), "{file}: {}", said.err);
-            assert!(said.err.contains(&format!("{}: is not a regular file", path.display())), "{}", said.err);
+            assert!(
+                said.err.contains(&format!("{}: is not a regular file", path.display())),
+                "{}",
+                said.err
+            );
         }
     }
 }
@@ -130,16 +147,27 @@ fn a_picture_or_an_xml_file_that_is_a_pipe_is_a_frame_that_cannot_be_used() {
         replace_by_pipe(&place.path("data").join(file));
         let said = run_without_hanging(&place, &["run", &experiment]);
         assert_eq!(said.code, Some(1), "{}", said.err);
-        assert!(said.err.contains("frame001.") && said.err.contains("not a regular file"), "{}", said.err);
-        let said = run_without_hanging(&place, &["run", &experiment, "--set", "data.on_bad_frame=skip"]);
-        assert_eq!((said.code, place.run_record("boxes")["skipped_frames"].as_i64()), (Some(0), Some(1)), "{}", said.err);
+        assert!(
+            said.err.contains("frame001.") && said.err.contains("not a regular file"),
+            "{}",
+            said.err
+        );
+        let said =
+            run_without_hanging(&place, &["run", &experiment, "--set", "data.on_bad_frame=skip"]);
+        assert_eq!(
+            (said.code, place.run_record("boxes")["skipped_frames"].as_i64()),
+            (Some(0), Some(1)),
+            "{}",
+            said.err
+        );
     }
 }
 
 #[test]
 fn a_link_that_leads_nowhere_is_named_and_a_vast_file_is_not_read() {
     let place = Place::new();
-    let file = experiment(&place, 2, &box_line(0, "1, 2, 300, 400"), &box_line(0, "1, 2, 300, 400"));
+    let file =
+        experiment(&place, 2, &box_line(0, "1, 2, 300, 400"), &box_line(0, "1, 2, 300, 400"));
     let boxes = place.path("data/gt_bbox/seq_1.txt");
     std::fs::remove_file(&boxes).unwrap();
     std::os::unix::fs::symlink(place.path("not-mounted"), &boxes).unwrap();

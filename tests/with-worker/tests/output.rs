@@ -68,17 +68,29 @@ fn waiting_for_the_machine_names_who_uses_it_and_ends_and_the_row_says_so() {
     holder.lock_shared().unwrap();
     let said = run(&mut surgcam(&place, &["run", &file]), 0);
     let waits = format!("waits for the machine, in use by process {} (", std::process::id());
-    assert!(said.err.contains(&waits) && said.err.contains("not alone, and marked so"), "{}", said.err);
+    assert!(
+        said.err.contains(&waits) && said.err.contains("not alone, and marked so"),
+        "{}",
+        said.err
+    );
     let table = place.table("small", "extraction");
     assert!(table.lines().next().unwrap().contains(",timed,"), "{table}");
     assert!(table.lines().skip(1).all(|row| row.contains(",not alone,")), "{table}");
     let note = "- timed: not alone where others used the machine meanwhile";
     assert!(said.out.contains(note), "{}", said.out);
-    assert!(fs::read_to_string(place.path("results/small/tables/extraction.md")).unwrap().contains(note));
+    assert!(
+        fs::read_to_string(place.path("results/small/tables/extraction.md"))
+            .unwrap()
+            .contains(note)
+    );
 
     drop(holder);
     let said = run(&mut surgcam(&place, &["run", &file, "--set", "experiment.speed_frames=3"]), 0);
-    assert!(!place.table("small", "extraction").contains("timed") && !said.out.contains("not alone"), "{}", said.out);
+    assert!(
+        !place.table("small", "extraction").contains("timed") && !said.out.contains("not alone"),
+        "{}",
+        said.out
+    );
 }
 
 #[test]
@@ -117,7 +129,11 @@ fn data_that_cannot_be_written_is_a_failure() {
     ];
     for arguments in commands {
         let said = run(surgcam(&place, arguments).stdout(full().unwrap()), 1);
-        assert!(said.err.contains("error: cannot write to stdout: No space left on device"), "{arguments:?}: {}", said.err);
+        assert!(
+            said.err.contains("error: cannot write to stdout: No space left on device"),
+            "{arguments:?}: {}",
+            said.err
+        );
     }
     // What a run made is recorded even where nobody can read of it.
     assert_eq!(place.run_record("small")["stages"]["executed"], 0);
@@ -127,7 +143,11 @@ fn data_that_cannot_be_written_is_a_failure() {
 fn a_reader_that_goes_away_is_no_failure() {
     let place = place();
     for arguments in [["schema"].as_slice(), &["--help"]] {
-        let mut child = surgcam(&place, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = surgcam(&place, arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let said = Said::from(child.wait_with_output().unwrap());
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{arguments:?}");
@@ -137,16 +157,43 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     let place = Place::new();
-    let labels = |class: &str| small(&place, &format!("[label_space.odd]\nclasses = [\"suction\", \"{class}\", \"tissue\"]"));
+    let labels = |class: &str| {
+        small(
+            &place,
+            &format!("[label_space.odd]\nclasses = [\"suction\", \"{class}\", \"tissue\"]"),
+        )
+    };
     for refused in ["\\u001b[2Jodd", "odd|", "odd\\nname", "odd <b>", "=odd"] {
-        let said = place.run(&["check", &labels(refused), "--set", "data.drawn.label_space=odd"], 2);
-        assert!(said.err.contains("cannot name a class") && !said.err.contains('\u{1b}'), "{}", said.err);
+        let said =
+            place.run(&["check", &labels(refused), "--set", "data.drawn.label_space=odd"], 2);
+        assert!(
+            said.err.contains("cannot name a class") && !said.err.contains('\u{1b}'),
+            "{}",
+            said.err
+        );
     }
     let file = labels("odd 5% & $x_1$ {~^} ![p](u)");
-    let said = place.run(&[&["run", file.as_str(), "--set", "data.drawn.label_space=odd"], CLASSIFICATION.as_slice()].concat(), 0);
+    let said = place.run(
+        &[
+            &["run", file.as_str(), "--set", "data.drawn.label_space=odd"],
+            CLASSIFICATION.as_slice(),
+        ]
+        .concat(),
+        0,
+    );
     assert!(said.out.contains("more columns in classification.csv"), "{}", said.out);
-    let table = |form: &str| fs::read_to_string(place.path("results/small/tables").join(format!("classification.{form}"))).unwrap();
-    assert!(table("csv").contains(",AP odd 5% & $x_1$ {~^} ![p](u),") && table("csv").lines().count() == 2, "{}", table("csv"));
+    let table = |form: &str| {
+        fs::read_to_string(
+            place.path("results/small/tables").join(format!("classification.{form}")),
+        )
+        .unwrap()
+    };
+    assert!(
+        table("csv").contains(",AP odd 5% & $x_1$ {~^} ![p](u),")
+            && table("csv").lines().count() == 2,
+        "{}",
+        table("csv")
+    );
     let page = fs::read_to_string(place.path("results/small/report.html")).unwrap();
     assert!(page.contains("AP odd 5% \\u0026 $x_1$ {~^} ![p](u)"), "the class is text in the page");
     let printed = |more: &[&str]| {
@@ -154,10 +201,16 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
         let arguments = [all.as_slice(), CLASSIFICATION.as_slice(), more];
         place.run(&arguments.concat(), 0).out
     };
-    let (on_terminal, md, tex) = (printed(&[]), printed(&["--format", "md"]), printed(&["--format", "tex"]));
+    let (on_terminal, md, tex) =
+        (printed(&[]), printed(&["--format", "md"]), printed(&["--format", "tex"]));
     assert!(on_terminal.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{on_terminal}");
     assert!(md.contains(" AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{md}");
-    assert!(tex.contains("& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} ![p](u) &"), "{tex}");
+    assert!(
+        tex.contains(
+            "& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} ![p](u) &"
+        ),
+        "{tex}"
+    );
     assert!(tex.contains("\\toprule"), "{tex}");
     for text in [said.out, said.err, table("csv"), page, on_terminal, md, tex] {
         assert!(!text.contains('\u{1b}'), "{text:?}");

@@ -9,7 +9,18 @@ use std::time::Duration;
 use common::experiments::sweep;
 use common::{Place, write_weights};
 
-const SMALL: [&str; 10] = ["--backbone", "resnet10", "--image-size", "64", "80", "--rounds", "1", "--seconds", "0.01", "--threads"];
+const SMALL: [&str; 10] = [
+    "--backbone",
+    "resnet10",
+    "--image-size",
+    "64",
+    "80",
+    "--rounds",
+    "1",
+    "--seconds",
+    "0.01",
+    "--threads",
+];
 
 #[test]
 fn a_benchmark_names_what_it_measured() {
@@ -18,7 +29,10 @@ fn a_benchmark_names_what_it_measured() {
     arguments.extend(SMALL);
     arguments.push("1");
     let measured: serde_json::Value = serde_json::from_str(&place.run(&arguments, 0).out).unwrap();
-    assert_eq!((measured["threads"].as_u64(), measured["precision"].as_str()), (Some(1), Some("f32")));
+    assert_eq!(
+        (measured["threads"].as_u64(), measured["precision"].as_str()),
+        (Some(1), Some("f32"))
+    );
     let steps = measured["steps"].as_array().unwrap();
     let wanted = [
         ("forward", 1),
@@ -37,13 +51,20 @@ fn a_benchmark_names_what_it_measured() {
     for (step, batch) in wanted {
         let found = steps.iter().find(|found| found["step"] == step && found["batch"] == batch);
         let found = found.unwrap_or_else(|| panic!("no step {step} of batch {batch}: {measured}"));
-        let (middle, late) = (found["p50_milliseconds_per_frame"].as_f64().unwrap(), found["p95_milliseconds_per_frame"].as_f64().unwrap());
+        let (middle, late) = (
+            found["p50_milliseconds_per_frame"].as_f64().unwrap(),
+            found["p95_milliseconds_per_frame"].as_f64().unwrap(),
+        );
         assert!(middle > 0.0 && late >= middle, "{found}");
     }
 
     arguments.extend(["--only", "sl-ef"]);
     let said = place.run(&arguments, 1);
-    assert!(said.err.contains("there is no step `sl-ef`") && said.err.contains("forward, sl-fe"), "{}", said.err);
+    assert!(
+        said.err.contains("there is no step `sl-ef`") && said.err.contains("forward, sl-fe"),
+        "{}",
+        said.err
+    );
     let said = place.run(&["bench", "strategies", "--precision", "f64"], 2);
     assert!(said.err.contains("f64"), "{}", said.err);
 }
@@ -70,11 +91,21 @@ fn frame_statistics_are_swept_in_one_pass_and_cost_a_second_forward_pass() {
     place.run(&["run", &file], 0);
     let table = place.table("statistics", "extraction");
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
-    let column = |name: &str| rows[0].iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}: {table}"));
+    let column = |name: &str| {
+        rows[0]
+            .iter()
+            .position(|column| *column == name)
+            .unwrap_or_else(|| panic!("no column {name}: {table}"))
+    };
     let (statistics, passes) = (column("batch norm"), column("passes/frame"));
-    let mut found: Vec<(&str, f64)> = rows[1..].iter().map(|row| (row[statistics], row[passes].parse().unwrap())).collect();
+    let mut found: Vec<(&str, f64)> =
+        rows[1..].iter().map(|row| (row[statistics], row[passes].parse().unwrap())).collect();
     found.sort_by(|left, right| left.0.cmp(right.0));
-    assert_eq!(found, [("frame", 2.0), ("frame", 2.0), ("running", 1.0), ("running", 1.0)], "{table}");
+    assert_eq!(
+        found,
+        [("frame", 2.0), ("frame", 2.0), ("running", 1.0), ("running", 1.0)],
+        "{table}"
+    );
     let said = place.run(&["run", &file, "--set", "extraction.sl-fe.mode=ln-fe"], 2);
     assert!(said.err.contains("batch_norm") && said.err.contains("does not use"), "{}", said.err);
 }
@@ -82,8 +113,12 @@ fn frame_statistics_are_swept_in_one_pass_and_cost_a_second_forward_pass() {
 #[test]
 fn training_in_mixed_precision_is_a_setting() {
     let place = Place::new();
-    let file =
-        sweep(&place, "mixed", "", "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.precision\" = [\"f32\", \"bf16\"]");
+    let file = sweep(
+        &place,
+        "mixed",
+        "",
+        "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.precision\" = [\"f32\", \"bf16\"]",
+    );
     place.run(&["run", &file], 0);
     let table = place.table("mixed", "classification");
     assert!(table.contains("f32") && table.contains("bf16"), "{table}");
@@ -110,7 +145,8 @@ fn peak_of_worker(place: &Place, arguments: &[&str]) -> u64 {
 
 /// The file that tells of the worker that a program started.
 fn worker_of(program: u32) -> Option<PathBuf> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path().join("status"));
+    let processes =
+        std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path().join("status"));
     processes.into_iter().find(|status| field(status, "PPid:") == Some(program.into()))
 }
 
@@ -148,5 +184,8 @@ fn extracting_ten_times_the_frames_takes_no_more_memory() {
     };
     let (of_few, of_many) = (peak(&few), peak(&many));
     println!("{of_few} KiB for 200 frames, {of_many} KiB for 2,000");
-    assert!(of_few > 0 && of_many as f64 <= 1.05 * of_few as f64, "{of_few} KiB for 200 frames, {of_many} KiB for 2,000");
+    assert!(
+        of_few > 0 && of_many as f64 <= 1.05 * of_few as f64,
+        "{of_few} KiB for 200 frames, {of_many} KiB for 2,000"
+    );
 }

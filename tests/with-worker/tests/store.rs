@@ -21,8 +21,13 @@ fn kill_group(child: &mut Child) {
 
 fn children_of(parent: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()).collect()
+    let lists =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()
+        })
+        .collect()
 }
 
 /// How often the program is killed; 50 for the whole proof, which takes some minutes.
@@ -44,15 +49,26 @@ fn runs_killed_at_any_moment_end_with_the_same_tables() {
     for kill in 0..kills() {
         let place = Place::new();
         let file = every_kind(&place, 12);
-        let mut child =
-            place.surgcam(&["run", &file, "--threads", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+        let mut child = place
+            .surgcam(&["run", &file, "--threads", "1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
         std::thread::sleep(whole.mul_f64(f64::from(generator.next_u32()) / f64::from(u32::MAX)));
         kill_group(&mut child);
         place.run(&["run", &file, "--threads", "1"], 0);
         assert_eq!(place.tables_without_speed("every-kind"), expected, "kill {kill}");
         place.run(&["store", "verify"], 0);
         place.run(&["store", "gc"], 0);
-        assert_eq!(place.entries("tmp").len() + place.entries("locks").len() + place.entries("partial").len(), 0, "kill {kill}");
+        assert_eq!(
+            place.entries("tmp").len()
+                + place.entries("locks").len()
+                + place.entries("partial").len(),
+            0,
+            "kill {kill}"
+        );
     }
 }
 
@@ -67,7 +83,10 @@ fn a_flipped_byte_in_any_kind_of_object_is_found_by_verify_and_remade() {
     objects.iter().for_each(|(_, _, object)| flip_a_byte(&a_file_of(object)));
     let said = place.run(&["store", "verify"], 1);
     for (kind, name, object) in &objects {
-        assert!(said.out.contains(object.file_name().unwrap().to_str().unwrap()), "{kind} {name} was not found");
+        assert!(
+            said.out.contains(object.file_name().unwrap().to_str().unwrap()),
+            "{kind} {name} was not found"
+        );
     }
     place.run(&["run", &file], 0);
     assert_eq!(place.tables_without_speed("every-kind"), expected);
@@ -91,12 +110,19 @@ fn a_flipped_byte_is_found_by_use() {
         ("score", "metrics.json", &["table", &file]),
     ];
     for (kind, output, arguments) in uses {
-        let flipped: Vec<PathBuf> =
-            objects(&place).into_iter().filter(|(of, name, _)| of == kind && name == output).map(|(_, _, path)| path).collect();
+        let flipped: Vec<PathBuf> = objects(&place)
+            .into_iter()
+            .filter(|(of, name, _)| of == kind && name == output)
+            .map(|(_, _, path)| path)
+            .collect();
         assert!(!flipped.is_empty(), "{kind} {output}");
         flipped.iter().for_each(|object| flip_a_byte(&a_file_of(object)));
         let said = place.run(arguments, 1);
-        assert!(said.err.contains("has changed since it was written"), "{kind} {output}: {}", said.err);
+        assert!(
+            said.err.contains("has changed since it was written"),
+            "{kind} {output}: {}",
+            said.err
+        );
         assert!(flipped.iter().any(|object| !object.exists()), "{kind} {output} is out of use");
         // What is broken and was not used is found here.
         place.surgcam(&["store", "verify"]).output().unwrap();
@@ -105,8 +131,13 @@ fn a_flipped_byte_is_found_by_use() {
     }
     // A file that somebody wrote to is found by a glance, and made anew.
     place.run(&["run", &file], 0);
-    let key =
-        place.run_record("small")["plan"]["stages"].as_array().unwrap().iter().find(|stage| stage["kind"] == "evaluate").unwrap().clone();
+    let key = place.run_record("small")["plan"]["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|stage| stage["kind"] == "evaluate")
+        .unwrap()
+        .clone();
     let digest = key["outputs"]["metrics.json"].as_str().unwrap()["sha256:".len()..].to_string();
     let path = object_path(&place, &digest);
     std::fs::remove_file(&path).unwrap();
@@ -118,7 +149,8 @@ fn a_flipped_byte_is_found_by_use() {
 #[test]
 fn gc_keeps_what_is_needed_and_frees_the_rest() {
     let place = Place::new();
-    let file = sweep(&place, "kept", "tables = [\"classification\"]", "[matrix]\nmodel = [\"tiny\"]");
+    let file =
+        sweep(&place, "kept", "tables = [\"classification\"]", "[matrix]\nmodel = [\"tiny\"]");
     place.run(&["run", &file], 0);
     place.run(&["run", &file, "--set", "model.seed=7"], 0);
     std::fs::create_dir(place.path("store/tmp/left-over")).unwrap();
@@ -132,7 +164,11 @@ fn gc_keeps_what_is_needed_and_frees_the_rest() {
     assert!(said.err.contains("nothing to run"), "{}", said.err);
     place.run(&["store", "verify"], 0);
     let said = place.run(&["store", "why", &digest_of(&place, "evaluate")], 0);
-    assert!(said.out.contains("output metrics.json of:") && said.out.contains("from train tiny"), "{}", said.out);
+    assert!(
+        said.out.contains("output metrics.json of:") && said.out.contains("from train tiny"),
+        "{}",
+        said.out
+    );
     place.run(&["store", "why", "123456789"], 2);
 }
 
@@ -155,8 +191,15 @@ fn gc_keeps_what_a_killed_run_finished_and_how_far_it_came() {
     let place = Place::new();
     let file = small(&place, "");
     let endless = ["run", &file, "--set", "model.epochs=100000"];
-    let mut child = place.surgcam(&endless).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
-    let has_snapshot = || place.entries("partial").iter().any(|folder| folder.join("newest.json").exists());
+    let mut child = place
+        .surgcam(&endless)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let has_snapshot =
+        || place.entries("partial").iter().any(|folder| folder.join("newest.json").exists());
     let begun = Instant::now();
     while !has_snapshot() {
         assert!(begun.elapsed() < Duration::from_secs(120), "no epoch was noted");
@@ -182,7 +225,12 @@ fn gc_keeps_what_a_killed_run_finished_and_how_far_it_came() {
 fn gc_waits_for_nobody_who_works() {
     let place = Place::new();
     let file = small(&place, "");
-    let mut child = place.surgcam(&["run", &file, "--set", "model.epochs=100000"]).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let mut child = place
+        .surgcam(&["run", &file, "--set", "model.epochs=100000"])
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
     while place.entries("partial").is_empty() {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -199,13 +247,24 @@ fn a_common_store_is_read_from_and_left_as_it_is() {
     std::fs::rename(place.path("store"), place.path("common")).unwrap();
     let before = listing(&place.path("common"));
     let run = |arguments: &[&str]| {
-        let output = place.surgcam(arguments).env("SURGCAM_SHARED_STORE", place.path("common")).output().unwrap();
+        let output = place
+            .surgcam(arguments)
+            .env("SURGCAM_SHARED_STORE", place.path("common"))
+            .output()
+            .unwrap();
         let said = common::Said::from(output);
         assert_eq!(said.code, Some(0), "{}", said.err);
         said
     };
     assert!(run(&["run", &file]).err.contains("nothing to run"));
-    run(&["run", &file, "--set", "extraction.roi_threshold=0.5", "--set", "experiment.speed=false"]);
+    run(&[
+        "run",
+        &file,
+        "--set",
+        "extraction.roi_threshold=0.5",
+        "--set",
+        "experiment.speed=false",
+    ]);
     assert!(!place.executed_kinds("small").contains(&"train".to_string()));
     assert_eq!(listing(&place.path("common")), before);
     assert!(place.entries("objects").len() > 1);
@@ -213,7 +272,8 @@ fn a_common_store_is_read_from_and_left_as_it_is() {
 
 /// Everything below a folder: path, size, time of modification.
 fn listing(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
-    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
+    let entries =
+        walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
     entries
         .map(|entry| {
             let metadata = entry.metadata().unwrap();
@@ -232,7 +292,9 @@ fn a_broken_object_in_a_common_store_is_made_anew_in_ones_own() {
     let file = small(&place, "");
     // One thread: what is made anew has the same bits.
     place.run(&["run", &file, "--threads", "1"], 0);
-    let is_checkpoint = |(kind, name, _): &(String, String, PathBuf)| kind == "train" && name == "checkpoint.safetensors";
+    let is_checkpoint = |(kind, name, _): &(String, String, PathBuf)| {
+        kind == "train" && name == "checkpoint.safetensors"
+    };
     let checkpoint = objects(&place).into_iter().find(is_checkpoint).unwrap().2;
     let common = place.path("common");
     std::fs::rename(place.path("store"), &common).unwrap();
@@ -242,14 +304,20 @@ fn a_broken_object_in_a_common_store_is_made_anew_in_ones_own() {
     change_mode(&common, "a-w");
     let before = listing(&common);
     let run = |more: &[&str], code: i32| {
-        let arguments = [&["run", &file, "--threads", "1", "--set", "experiment.speed=false"], more].concat();
-        let said = common::Said::from(place.surgcam(&arguments).env("SURGCAM_SHARED_STORE", &common).output().unwrap());
+        let arguments =
+            [&["run", &file, "--threads", "1", "--set", "experiment.speed=false"], more].concat();
+        let said = common::Said::from(
+            place.surgcam(&arguments).env("SURGCAM_SHARED_STORE", &common).output().unwrap(),
+        );
         assert_eq!(said.code, Some(code), "{}", said.err);
         said.err
     };
     let other_features = ["--set", "extraction.pool=32"];
     let said = run(&other_features, 1);
-    assert!(said.contains("has changed since it was written") && said.contains("in your own store"), "{said}");
+    assert!(
+        said.contains("has changed since it was written") && said.contains("in your own store"),
+        "{said}"
+    );
     let said = run(&other_features, 0);
     assert!(place.executed_kinds("small").contains(&"train".to_string()), "{said}");
     // Its history tells how long each epoch took.
@@ -269,7 +337,11 @@ impl SmallDisk {
     fn mount(folder: PathBuf, megabytes: usize) -> Option<Self> {
         std::fs::create_dir_all(&folder).unwrap();
         let size = format!("size={megabytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).stderr(Stdio::null()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&folder)
+            .stderr(Stdio::null())
+            .status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(SmallDisk(folder));
         }
@@ -306,5 +378,8 @@ fn a_full_disk_is_named_and_the_run_goes_on_once_there_is_room() {
     disk.grow(400);
     place.run(&["store", "verify"], 0);
     place.run(&["run", &file], 0);
-    assert_eq!(place.tables_without_speed("every-kind"), undisturbed.tables_without_speed("every-kind"));
+    assert_eq!(
+        place.tables_without_speed("every-kind"),
+        undisturbed.tables_without_speed("every-kind")
+    );
 }

@@ -21,7 +21,9 @@ fn what_is_pushed_to_a_folder_is_pulled_elsewhere() {
     let remote = place.path("remote");
     let copy = remote.join("objects").join(&digest[..2]).join(&digest);
     std::fs::write(a_file_of(&copy), "another").unwrap();
-    let push = |more: &[&str]| place.run(&[&["store", "push", remote.to_str().unwrap()], more].concat(), 0).out;
+    let push = |more: &[&str]| {
+        place.run(&[&["store", "push", remote.to_str().unwrap()], more].concat(), 0).out
+    };
     assert!(push(&[]).contains("pushed 0 stages, 1 objects"));
     flip_a_byte(&a_file_of(&copy));
     assert!(push(&[]).contains("pushed 0 stages, 0 objects"));
@@ -37,7 +39,9 @@ fn what_is_pushed_to_a_folder_is_pulled_elsewhere() {
 /// Pushes, pushes again, forgets everything, pulls, and runs: nothing is left to run.
 fn transfer(place: &Place, file: &str, address: &str, variables: &[(&str, &str)]) {
     let run = |arguments: &[&str]| {
-        let said = common::Said::from(place.surgcam(arguments).envs(variables.iter().copied()).output().unwrap());
+        let said = common::Said::from(
+            place.surgcam(arguments).envs(variables.iter().copied()).output().unwrap(),
+        );
         assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
         said
     };
@@ -68,12 +72,23 @@ impl Drop for S3Server {
 
 fn s3_server() -> Option<S3Server> {
     let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3/bin/python");
-    let succeeds =
-        |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let succeeds = |command: &mut Command| {
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
     if !succeeds(Command::new(&python).args(["-c", "import moto.server, flask"])) {
         let folder = python.parent().unwrap().parent().unwrap();
         let made = succeeds(Command::new("python3").args(["-m", "venv"]).arg(folder))
-            && succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet", "moto[s3,server]==5.1.*"]));
+            && succeeds(Command::new(&python).args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "moto[s3,server]==5.1.*",
+            ]));
         if !made {
             eprintln!("skipped: no S3 server (moto) could be installed");
             return None;

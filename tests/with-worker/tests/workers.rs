@@ -35,7 +35,9 @@ fn script(place: &Place, text: &str) -> PathBuf {
 
 fn run_with(place: &Place, worker: &Path, arguments: &[&str]) -> Said {
     let mut command = place.surgcam(arguments);
-    Said::from(command.env("SURGCAM_WORKER", worker).env("SURGCAM_SILENCE_SECONDS", "1").output().unwrap())
+    Said::from(
+        command.env("SURGCAM_WORKER", worker).env("SURGCAM_SILENCE_SECONDS", "1").output().unwrap(),
+    )
 }
 
 #[test]
@@ -44,7 +46,11 @@ fn a_worker_that_says_nothing_is_a_hang_and_is_named_so() {
     for text in ["exec sleep 600", "echo '{\"message\":\"alive\"}'; exec sleep 600"] {
         let said = run_with(&place, &script(&place, text), &EMPTY_PLAN);
         assert_eq!(said.code, Some(1));
-        assert!(said.err.contains("the worker hangs: it has said nothing for 1 s and was ended"), "{}", said.err);
+        assert!(
+            said.err.contains("the worker hangs: it has said nothing for 1 s and was ended"),
+            "{}",
+            said.err
+        );
         assert!(said.err.contains("raise silence_seconds"), "{}", said.err);
     }
     let said = run_with(&place, &script(&place, "exec sleep 600"), &["doctor"]);
@@ -56,7 +62,9 @@ fn a_worker_that_is_slow_but_alive_is_waited_for() {
     let place = Place::new();
     let real = common::worker().display().to_string();
     // Three times as long as the silence that is a hang.
-    let slow = format!("for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\nexec {real} \"$@\"");
+    let slow = format!(
+        "for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\nexec {real} \"$@\""
+    );
     let said = run_with(&place, &script(&place, &slow), &EMPTY_PLAN);
     assert_eq!(said.code, Some(0), "{}", said.err);
 }
@@ -73,9 +81,15 @@ fn an_endless_line_ends_its_worker_and_not_the_run() {
 fn an_interruption_ends_a_worker_that_hangs() {
     let place = Place::new();
     let worker = script(&place, "trap '' TERM\nexec sleep 600");
-    let experiment = sweep(&place, "hangs", "", "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]");
+    let experiment =
+        sweep(&place, "hangs", "", "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]");
     let mut command = place.surgcam(&["run", &experiment]);
-    let child = command.env("SURGCAM_WORKER", &worker).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .env("SURGCAM_WORKER", &worker)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let hanging = worker_of(&child);
     // SAFETY: a plain signal to a child of ours.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
@@ -89,12 +103,17 @@ fn an_interruption_ends_a_worker_that_hangs() {
 fn what_a_worker_has_started_ends_with_it() {
     let place = Place::new();
     let pid = place.path("pid");
-    let said = run_with(&place, &script(&place, &format!("sleep 600 &\necho $! > {}\nwait", pid.display())), &EMPTY_PLAN);
+    let said = run_with(
+        &place,
+        &script(&place, &format!("sleep 600 &\necho $! > {}\nwait", pid.display())),
+        &EMPTY_PLAN,
+    );
     assert!(said.err.contains("the worker hangs"), "{}", said.err);
     let child = std::fs::read_to_string(&pid).unwrap();
     // It was killed, and needs a moment to be gone. One that lives would need ten minutes.
     for _ in 0..3000 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
         if status.is_empty() || status.contains("State:\tZ") {
             return;
         }
@@ -121,7 +140,9 @@ fn worker_of(run: &Child) -> String {
 /// The real worker, started by hand.
 fn worker(place: &Place, device: &str) -> Command {
     let mut command = Command::new(common::worker());
-    command.args(["--device", device, "--threads", "1", "--machine-wait-seconds", "1", "--store"]).arg(place.path("store"));
+    command
+        .args(["--device", device, "--threads", "1", "--machine-wait-seconds", "1", "--store"])
+        .arg(place.path("store"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -133,7 +154,11 @@ fn garbage_on_a_workers_stdin_is_a_failure_that_it_names() {
     child.stdin.take().unwrap().write_all(b"what is this?\n").unwrap();
     let said = Said::from(child.wait_with_output().unwrap());
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("does not understand what it was told: what is this?"), "{}", said.err);
+    assert!(
+        said.err.contains("does not understand what it was told: what is this?"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -148,10 +173,14 @@ fn a_log_that_cannot_be_written_takes_no_cause_with_it() {
     let mut stdin = child.stdin.take().unwrap();
     let key = format!("sha256:{}", "0".repeat(64));
     let parts = "{\"kind\":\"unheard-of\",\"version\":1,\"parameters\":{},\"inputs\":{}}";
-    let job = format!("{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n");
+    let job = format!(
+        "{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n"
+    );
     stdin.write_all(job.as_bytes()).unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let failed = lines.find(|line| line.contains("\"failed\"")).expect("the failure is told though the log is full");
+    let failed = lines
+        .find(|line| line.contains("\"failed\""))
+        .expect("the failure is told though the log is full");
     assert!(failed.contains("this worker knows no stage `unheard-of`"), "{failed}");
     drop(stdin);
     assert!(child.wait().unwrap().success(), "it goes on until the runner has no more");
@@ -164,7 +193,10 @@ fn a_gpu_that_cannot_be_had_is_named_with_what_is_missing() {
         return;
     }
     let place = Place::new();
-    for command in [["doctor", "--device", "cuda:0"].as_slice(), &["bench", "empty-plan", "--device", "cuda:0"]] {
+    for command in [
+        ["doctor", "--device", "cuda:0"].as_slice(),
+        &["bench", "empty-plan", "--device", "cuda:0"],
+    ] {
         let said = Said::from(place.surgcam(command).output().unwrap());
         if said.code == Some(0) {
             // Empty stages need no device.
@@ -172,11 +204,24 @@ fn a_gpu_that_cannot_be_had_is_named_with_what_is_missing() {
             continue;
         }
         assert_eq!(said.code, Some(1), "{}", said.err);
-        assert!(said.err.contains("there is no device cuda:0: the NVIDIA driver is missing"), "{}", said.err);
-        assert!(said.err.contains("install the NVIDIA driver") && !said.err.contains("its log is"), "{}", said.err);
+        assert!(
+            said.err.contains("there is no device cuda:0: the NVIDIA driver is missing"),
+            "{}",
+            said.err
+        );
+        assert!(
+            said.err.contains("install the NVIDIA driver") && !said.err.contains("its log is"),
+            "{}",
+            said.err
+        );
     }
     let said = place.run(&["doctor"], 0);
-    assert!(said.out.contains("missing: the NVIDIA driver is missing") && said.out.contains("no device: "), "{}", said.out);
+    assert!(
+        said.out.contains("missing: the NVIDIA driver is missing")
+            && said.out.contains("no device: "),
+        "{}",
+        said.out
+    );
     assert!(said.out.contains("libtorch   2.11"), "{}", said.out);
 }
 
@@ -186,10 +231,23 @@ fn a_libtorch_that_cannot_be_used_is_named_with_what_is_wrong() {
     place.write("newer/version.py", "__version__ = '2.13.0+cu130'\n");
     place.write("newer/lib/libtorch_cpu.so", "");
     place.write("none/readme", "");
-    for (folder, problem) in [("newer", "it is torch 2.13.0+cu130, and torch 2.11 is needed"), ("none", "has no lib/libtorch_cpu.so")] {
-        let said = Said::from(place.surgcam(&["doctor"]).env("SURGCAM_LIBTORCH", place.path(folder)).output().unwrap());
+    for (folder, problem) in [
+        ("newer", "it is torch 2.13.0+cu130, and torch 2.11 is needed"),
+        ("none", "has no lib/libtorch_cpu.so"),
+    ] {
+        let said = Said::from(
+            place
+                .surgcam(&["doctor"])
+                .env("SURGCAM_LIBTORCH", place.path(folder))
+                .output()
+                .unwrap(),
+        );
         assert_eq!(said.code, Some(2), "{}", said.err);
-        assert!(said.err.contains(problem) && said.err.contains("SURGCAM_LIBTORCH"), "{}", said.err);
+        assert!(
+            said.err.contains(problem) && said.err.contains("SURGCAM_LIBTORCH"),
+            "{}",
+            said.err
+        );
     }
 }
 
@@ -219,7 +277,10 @@ fn compile(source: &Path, library: &Path, include: Option<&Path>) {
 /// must be open before anything asks, libtorch's own description of itself included.
 #[test]
 fn cuda_is_opened_before_libtorch_is_asked_for_the_first_time() {
-    let Some(torch) = std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|torch| torch.join("lib/libtorch_cpu.so").is_file()) else {
+    let Some(torch) = std::env::var_os("LIBTORCH")
+        .map(PathBuf::from)
+        .filter(|torch| torch.join("lib/libtorch_cpu.so").is_file())
+    else {
         eprintln!("skipped: LIBTORCH names no torch");
         return;
     };
@@ -241,7 +302,10 @@ fn cuda_is_opened_before_libtorch_is_asked_for_the_first_time() {
     place.write("driver/readme", "");
     compile(&place.write("driver.cpp", ""), &place.path("driver/libcuda.so.1"), None);
     let mut command = place.surgcam(&["doctor", "--device", "cuda:0"]);
-    command.env("SURGCAM_LIBTORCH", place.path("torch")).env("LD_LIBRARY_PATH", place.path("driver")).env_remove("CUDA_VISIBLE_DEVICES");
+    command
+        .env("SURGCAM_LIBTORCH", place.path("torch"))
+        .env("LD_LIBRARY_PATH", place.path("driver"))
+        .env_remove("CUDA_VISIBLE_DEVICES");
     let said = Said::from(command.output().unwrap());
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("2 devices"), "{}", said.out);
@@ -252,12 +316,20 @@ fn the_self_test_passes_on_the_cpu_away_from_the_project_and_leaves_nothing() {
     let place = Place::new();
     let folder = place.path("elsewhere");
     std::fs::create_dir(&folder).unwrap();
-    let said = Said::from(place.surgcam(&["doctor", "--self-test", "--device", "cpu", "--json"]).current_dir(&folder).output().unwrap());
+    let said = Said::from(
+        place
+            .surgcam(&["doctor", "--self-test", "--device", "cpu", "--json"])
+            .current_dir(&folder)
+            .output()
+            .unwrap(),
+    );
     assert_eq!(said.code, Some(0), "{}\n{}", said.out, said.err);
     let result: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&result["passed"], &result["device"]), (&true.into(), &"cpu".into()));
     let checks = result["checks"].as_array().unwrap();
-    let named = |name: &str, precision: &str| checks.iter().any(|check| check["check"] == name && check["precision"] == precision);
+    let named = |name: &str, precision: &str| {
+        checks.iter().any(|check| check["check"] == name && check["precision"] == precision)
+    };
     for name in [
         "logits",
         "heat maps",
@@ -281,14 +353,20 @@ fn spoken(place: &Place) -> Vec<u8> {
     let heard = place.path("heard");
     let real = common::worker().display().to_string();
     let listening = script(place, &format!("{real} \"$@\" | tee {}", heard.display()));
-    assert_eq!(run_with(place, &listening, &["bench", "empty-plan", "--stages", "2"]).code, Some(0));
+    assert_eq!(
+        run_with(place, &listening, &["bench", "empty-plan", "--stages", "2"]).code,
+        Some(0)
+    );
     std::fs::read(heard).unwrap()
 }
 
 #[test]
 fn fuzz_what_a_worker_says() {
     let place = Place::new();
-    let seeds = [spoken(&place), b"{\"message\":\"progress\",\"done\":1,\"total\":2,\"unit\":\"frames\"}\n".to_vec()];
+    let seeds = [
+        spoken(&place),
+        b"{\"message\":\"progress\",\"done\":1,\"total\":2,\"unit\":\"frames\"}\n".to_vec(),
+    ];
     let line = place.path("said");
     let program = script(&place, &format!("exec cat {}", line.display()));
     let store = Store::open(&place.path("runs-store"), None).unwrap();
@@ -306,10 +384,21 @@ fn fuzz_what_a_worker_says() {
         std::fs::write(&line, input).unwrap();
         let mut plan = Plan::default();
         let inputs = EmptyInputs { before: None };
-        let first = plan.add(NewStage::new("empty 0".into(), &EmptyStage { number: 0 }, inputs, Resource::Processor));
+        let first = plan.add(NewStage::new(
+            "empty 0".into(),
+            &EmptyStage { number: 0 },
+            inputs,
+            Resource::Processor,
+        ));
         let inputs = EmptyInputs { before: Some(first.output(EmptyStage::NOTHING)) };
-        plan.add(NewStage::new("empty 1".into(), &EmptyStage { number: 1 }, inputs, Resource::Processor));
-        let options = Options::local(vec![command.clone()], LogFolder::Temporary(place.folder.path()));
+        plan.add(NewStage::new(
+            "empty 1".into(),
+            &EmptyStage { number: 1 },
+            inputs,
+            Resource::Processor,
+        ));
+        let options =
+            Options::local(vec![command.clone()], LogFolder::Temporary(place.folder.path()));
         let known = Known::of(&plan, &store).unwrap();
         // Whatever was said, the run ends, as a failure or with what a worker claims to have made.
         let _ = runner::run(&plan, known, &store, &options, &Interrupt::default(), &mut Silent);

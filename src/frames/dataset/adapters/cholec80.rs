@@ -25,14 +25,24 @@ impl Adapter for Cholec80 {
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>> {
         Ok(Box::new(folder.sequences.iter().map(move |&number| -> Result<RawSequence> {
             let tool_file = folder.label_file(number, &self.sequence_name(number))?;
-            let read = read_sequence(folder.root, &tool_file, folder.box_file(number).as_deref(), folder.frame_step)?;
+            let read = read_sequence(
+                folder.root,
+                &tool_file,
+                folder.box_file(number).as_deref(),
+                folder.frame_step,
+            )?;
             Ok(RawSequence { number, ..read })
         })))
     }
 }
 
 /// Paths are relative to `root`. `frame_step` rows of the video are one frame in the folder.
-fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>, frame_step: u32) -> Result<RawSequence> {
+fn read_sequence(
+    root: &Path,
+    tool_file: &Path,
+    box_file: Option<&Path>,
+    frame_step: u32,
+) -> Result<RawSequence> {
     let path = root.join(tool_file);
     let mut sequence = RawSequence { place: path.display().to_string(), ..RawSequence::default() };
     read_tools(&path, frame_step, &mut sequence)?;
@@ -62,7 +72,12 @@ fn read_tools(path: &Path, frame_step: u32, sequence: &mut RawSequence) -> Resul
 }
 
 /// `None`: a row of the video between two frames of the folder.
-fn tool_row(row: &Row, header: &[String], frame_column: usize, frame_step: u32) -> Result<Option<RawFrame>> {
+fn tool_row(
+    row: &Row,
+    header: &[String],
+    frame_column: usize,
+    frame_step: u32,
+) -> Result<Option<RawFrame>> {
     row.expect_columns(header.len())?;
     let number = video_frame(row.field(frame_column))?;
     let mut tools = Vec::new();
@@ -72,7 +87,12 @@ fn tool_row(row: &Row, header: &[String], frame_column: usize, frame_step: u32) 
         }
     }
     let in_folder = number.is_multiple_of(frame_step);
-    Ok(in_folder.then(|| RawFrame { number: number / frame_step, tools, place: row.place.clone(), ..RawFrame::default() }))
+    Ok(in_folder.then(|| RawFrame {
+        number: number / frame_step,
+        tools,
+        place: row.place.clone(),
+        ..RawFrame::default()
+    }))
 }
 
 fn video_frame(text: &str) -> Result<u32> {
@@ -84,7 +104,8 @@ fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut rows = delimited::read(path, Delimiter::Comma)?;
     let header = Header::take(&mut rows, path);
     let (frame, tool) = (header.column("frame")?, header.column("tool")?);
-    let corners = [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
+    let corners =
+        [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
     let mut boxes = BoxesByFrame::default();
     // A frame without a row shows no instrument: it is annotated all the same.
     sequence.frames.iter().for_each(|frame| boxes.annotate(frame.number));
@@ -103,7 +124,11 @@ fn box_of(row: &Row, tool: usize, columns: [usize; 4]) -> Result<RawBox> {
     for (corner, column) in corners.iter_mut().zip(columns) {
         *corner = coordinate(row.field(column)).map_err(|error| error.at(&row.place))?;
     }
-    Ok(RawBox { name: normalized(row.field(tool)), bounds: Box2::from(corners), place: row.place.clone() })
+    Ok(RawBox {
+        name: normalized(row.field(tool)),
+        bounds: Box2::from(corners),
+        place: row.place.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -119,11 +144,16 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_and_rows_between_frames_are_passed_over() {
-        let (_folder, path) = write("t.txt", "Hook\tFrame\tGrasper\r\n1\t0\t0\r\n0\t10\t1\r\n1\t25\t1\r\n");
+        let (_folder, path) =
+            write("t.txt", "Hook\tFrame\tGrasper\r\n1\t0\t0\r\n0\t10\t1\r\n1\t25\t1\r\n");
         let mut sequence = RawSequence::default();
         read_tools(&path, 25, &mut sequence).unwrap();
-        let found: Vec<(u32, Vec<String>)> = sequence.frames.iter().map(|frame| (frame.number, frame.tools.clone())).collect();
-        assert_eq!(found, [(0, vec!["Hook".into()]), (1, vec!["Hook".to_string(), "Grasper".into()])]);
+        let found: Vec<(u32, Vec<String>)> =
+            sequence.frames.iter().map(|frame| (frame.number, frame.tools.clone())).collect();
+        assert_eq!(
+            found,
+            [(0, vec!["Hook".into()]), (1, vec!["Hook".to_string(), "Grasper".into()])]
+        );
     }
 
     #[test]
@@ -132,12 +162,19 @@ mod tests {
         let mut sequence = RawSequence::default();
         read_tools(&path, 25, &mut sequence).unwrap();
         assert_eq!(sequence.frames.len(), 1);
-        assert!(sequence.problems[0].to_string().contains("t.txt:2: the line has 1 columns"), "{}", sequence.problems[0]);
+        assert!(
+            sequence.problems[0].to_string().contains("t.txt:2: the line has 1 columns"),
+            "{}",
+            sequence.problems[0]
+        );
     }
 
     #[test]
     fn boxes_are_grouped_by_frame() {
-        let (_folder, path) = write("b.csv", "frame,tool,x1,y1,x2,y2\n000030,grasper,5,2,316,312\n000030,hook,1,2,3,4\n");
+        let (_folder, path) = write(
+            "b.csv",
+            "frame,tool,x1,y1,x2,y2\n000030,grasper,5,2,316,312\n000030,hook,1,2,3,4\n",
+        );
         let mut sequence = RawSequence::default();
         read_boxes(&path, &mut sequence).unwrap();
         assert_eq!(sequence.boxes.unwrap().take(30).unwrap().unwrap().len(), 2);

@@ -68,7 +68,10 @@ impl Adapter for Coco {
     fn pictures(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         let reader = Reader::of_all(folder, &self.label_files(folder)?)?;
         let frames = reader.sequences.into_values().flat_map(|read| read.frames);
-        Ok(frames.filter_map(|frame| frame.picture).filter(|picture| folder.root.join(picture).is_file()).collect())
+        Ok(frames
+            .filter_map(|frame| frame.picture)
+            .filter(|picture| folder.root.join(picture).is_file())
+            .collect())
     }
 }
 
@@ -118,7 +121,9 @@ struct Category {
 }
 
 /// A list of at most [`MAXIMUM_ENTRIES`].
-fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> std::result::Result<Vec<T>, D::Error> {
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<T>, D::Error> {
     struct Bounded<T>(PhantomData<T>);
 
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
@@ -128,11 +133,16 @@ fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> s
             f.write_str("a list")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Vec<T>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(
+            self,
+            mut list: A,
+        ) -> std::result::Result<Vec<T>, A::Error> {
             let mut entries = Vec::new();
             while let Some(entry) = list.next_element()? {
                 if entries.len() == MAXIMUM_ENTRIES {
-                    return Err(A::Error::custom(format!("the list has more than {MAXIMUM_ENTRIES} entries")));
+                    return Err(A::Error::custom(format!(
+                        "the list has more than {MAXIMUM_ENTRIES} entries"
+                    )));
                 }
                 entries.push(entry);
             }
@@ -178,8 +188,13 @@ impl<'a> Reader<'a> {
             let sequence = RawSequence { number, place: place.clone(), ..RawSequence::default() };
             (number, sequence)
         });
-        let mut reader =
-            Reader { folder, sequences: sequences.collect(), boxes: BTreeMap::new(), frames: HashMap::new(), problems: Vec::new() };
+        let mut reader = Reader {
+            folder,
+            sequences: sequences.collect(),
+            boxes: BTreeMap::new(),
+            frames: HashMap::new(),
+            problems: Vec::new(),
+        };
         for file in files {
             let path = folder.root.join(file);
             reader.read(&regular_file::read_to_string(&path, LABEL_FILE_BYTES)?, &path)?;
@@ -224,15 +239,26 @@ impl<'a> Reader<'a> {
         let relative = path_below_root(name)?;
         let (number, frame) = self.numbers(image, &relative)?;
         let Some(sequence) = self.sequences.get_mut(&number) else { return Ok(()) };
-        if let Some(first) = self.frames.get(&(number, frame)).and_then(|&index| sequence.frames.get(index)) {
-            let what = format!("sequence {number} has a second image with the frame number {frame} (the first: {})", first.place);
+        if let Some(first) =
+            self.frames.get(&(number, frame)).and_then(|&index| sequence.frames.get(index))
+        {
+            let what = format!(
+                "sequence {number} has a second image with the frame number {frame} (the first: {})",
+                first.place
+            );
             return Err(Error::failure(what));
         }
         let picture = below_folder(&self.folder.frames.fill(number, frame), &relative);
         let picture_size = size_of(image)?;
         self.frames.insert((number, frame), sequence.frames.len());
         let place = place.to_string();
-        sequence.frames.push(RawFrame { number: frame, place, picture: Some(picture), picture_size, ..RawFrame::default() });
+        sequence.frames.push(RawFrame {
+            number: frame,
+            place,
+            picture: Some(picture),
+            picture_size,
+            ..RawFrame::default()
+        });
         self.boxes.entry(number).or_default().annotate(frame);
         names.images.insert(id, Some((number, frame)));
         Ok(())
@@ -240,9 +266,11 @@ impl<'a> Reader<'a> {
 
     /// Sequence and frame number: those that the image has, or those in its name.
     fn numbers(&self, image: &Image, relative: &Path) -> Result<FrameKey> {
-        let (video, frame) = (number_of(&image.video_id, "video_id")?, number_of(&image.frame_id, "frame_id")?);
+        let (video, frame) =
+            (number_of(&image.video_id, "video_id")?, number_of(&image.frame_id, "frame_id")?);
         let pattern = self.folder.frames.ending(relative.components().count())?;
-        let in_name = relative.to_str().and_then(|name| pattern.numbers_in(name)).unwrap_or_default();
+        let in_name =
+            relative.to_str().and_then(|name| pattern.numbers_in(name)).unwrap_or_default();
         let sequence = video.or(in_name.sequence).or(self.folder.only_sequence());
         sequence.zip(frame.or(in_name.frame)).ok_or_else(|| {
             Error::failure(format!("the file_name `{}` does not fit `{pattern}` of the recipe", shortened(relative.display()))).hint(
@@ -252,16 +280,25 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn add_annotation(&mut self, annotation: &Annotation, place: &str, names: &Names) -> Result<()> {
+    fn add_annotation(
+        &mut self,
+        annotation: &Annotation,
+        place: &str,
+        names: &Names,
+    ) -> Result<()> {
         let image = id_of(&annotation.image_id, "image_id")?;
         let of_image = names.images.get(&image).ok_or_else(|| {
-            Error::failure(format!("no image has the id {} that `image_id` names", shortened(&image)))
-                .hint("list the image in the same file, or take the annotation out")
+            Error::failure(format!(
+                "no image has the id {} that `image_id` names",
+                shortened(&image)
+            ))
+            .hint("list the image in the same file, or take the annotation out")
         })?;
         let Some((number, frame)) = *of_image else { return Ok(()) };
         let found = names.box_of(annotation, place).map_err(|error| error.at(place));
         if let (Ok(found), Some(&index)) = (&found, self.frames.get(&(number, frame)))
-            && let Some(frame) = self.sequences.get_mut(&number).and_then(|sequence| sequence.frames.get_mut(index))
+            && let Some(frame) =
+                self.sequences.get_mut(&number).and_then(|sequence| sequence.frames.get_mut(index))
             && !frame.tools.contains(&found.name)
         {
             frame.tools.push(found.name.clone());
@@ -285,9 +322,12 @@ impl<'a> Reader<'a> {
 impl Names {
     fn add_category(&mut self, category: &Category) -> Result<()> {
         let id = id_of(&category.id, "id")?;
-        let name = category.name.as_str().ok_or_else(|| Error::failure("the category has no `name`"))?;
+        let name =
+            category.name.as_str().ok_or_else(|| Error::failure("the category has no `name`"))?;
         match self.categories.insert(id.clone(), normalized(name)) {
-            Some(_) => Err(Error::failure(format!("a second category has the id {}", shortened(id)))),
+            Some(_) => {
+                Err(Error::failure(format!("a second category has the id {}", shortened(id))))
+            }
             None => Ok(()),
         }
     }
@@ -295,10 +335,17 @@ impl Names {
     fn box_of(&self, annotation: &Annotation, place: &str) -> Result<RawBox> {
         let id = id_of(&annotation.category_id, "category_id")?;
         let name = self.categories.get(&id).ok_or_else(|| {
-            Error::failure(format!("no category has the id {} that `category_id` names", shortened(&id)))
-                .hint("list the category in the same file, or correct the annotation")
+            Error::failure(format!(
+                "no category has the id {} that `category_id` names",
+                shortened(&id)
+            ))
+            .hint("list the category in the same file, or correct the annotation")
         })?;
-        Ok(RawBox { name: name.clone(), bounds: bounds_of(&annotation.bbox)?, place: place.to_string() })
+        Ok(RawBox {
+            name: name.clone(),
+            bounds: bounds_of(&annotation.bbox)?,
+            place: place.to_string(),
+        })
     }
 }
 
@@ -316,13 +363,16 @@ fn number_of(value: &Value, key: &str) -> Result<Option<u32>> {
     let number = match value {
         Value::Null => return Ok(None),
         // Some tools write whole numbers as 3.0.
-        Value::Number(number) => {
-            number.as_f64().filter(|number| number.fract() == 0.0 && NUMBERS.contains(number)).map(|number| number as u32)
-        }
+        Value::Number(number) => number
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && NUMBERS.contains(number))
+            .map(|number| number as u32),
         Value::String(text) => number_at_end(text),
         _ => None,
     };
-    number.map(Some).ok_or_else(|| Error::failure(format!("`{key}` is {}, which cannot be used as a number", shortened(value))))
+    number.map(Some).ok_or_else(|| {
+        Error::failure(format!("`{key}` is {}, which cannot be used as a number", shortened(value)))
+    })
 }
 
 /// `None`: the image does not say both, or says 0.
@@ -340,10 +390,13 @@ fn below_folder(filled: &str, relative: &Path) -> PathBuf {
 
 /// `[x, y, width, height]`, rounded outwards.
 fn bounds_of(bbox: &Value) -> Result<Box2> {
-    let numbers: Option<Vec<f64>> = bbox.as_array().filter(|list| list.len() == 4).and_then(|list| {
-        let numbers = list.iter().map(|number| number.as_f64().filter(|number| number.abs() <= LARGEST_COORDINATE));
-        numbers.collect()
-    });
+    let numbers: Option<Vec<f64>> =
+        bbox.as_array().filter(|list| list.len() == 4).and_then(|list| {
+            let numbers = list
+                .iter()
+                .map(|number| number.as_f64().filter(|number| number.abs() <= LARGEST_COORDINATE));
+            numbers.collect()
+        });
     match numbers.as_deref() {
         Some(&[x, y, width, height]) if width >= 0.0 && height >= 0.0 => {
             let (first, second) = ([x, y].map(rounded_down), [x + width, y + height].map(rounded_up));
@@ -375,7 +428,14 @@ mod tests {
         assert_eq!(bounds(json!([1.5, 2.25, 3.0, 4.5])), Some([1, 2, 5, 7]));
         assert_eq!(bounds(json!([0.99999, 2.00001, 3.0, 4.0])), Some([1, 2, 4, 6]));
         assert_eq!(bounds(json!([-0.5, 0, 0, 0])), Some([-1, 0, 0, 0]));
-        for bad in [json!(null), json!([]), json!([1, 2, 3]), json!([1, 2, -3, 4]), json!([1, 2, "3", 4]), json!([1, 2, 1e300, 4])] {
+        for bad in [
+            json!(null),
+            json!([]),
+            json!([1, 2, 3]),
+            json!([1, 2, -3, 4]),
+            json!([1, 2, "3", 4]),
+            json!([1, 2, 1e300, 4]),
+        ] {
             assert_eq!(bounds(bad.clone()), None, "{bad}");
         }
     }
@@ -390,7 +450,10 @@ mod tests {
 
     #[test]
     fn ids_and_numbers_may_be_texts() {
-        assert_eq!((id_of(&json!(7), "id").unwrap(), id_of(&json!("a"), "id").unwrap()), ("7".to_string(), "a".to_string()));
+        assert_eq!(
+            (id_of(&json!(7), "id").unwrap(), id_of(&json!("a"), "id").unwrap()),
+            ("7".to_string(), "a".to_string())
+        );
         assert_eq!(number_of(&json!("video03"), "video_id").unwrap(), Some(3));
         assert_eq!(number_of(&Value::Null, "video_id").unwrap(), None);
         for bad in [json!(-1), json!(1.5), json!([]), json!("x"), json!(99999999999u64)] {
@@ -400,7 +463,10 @@ mod tests {
 
     #[test]
     fn broken_json_is_named_by_its_line() {
-        let error = parsed("{\"images\": [],\n\"annotations\": 3}", Path::new("c.json")).err().unwrap().to_string();
+        let error = parsed("{\"images\": [],\n\"annotations\": 3}", Path::new("c.json"))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.starts_with("c.json:2: cannot understand the COCO file: "), "{error}");
     }
 

@@ -60,7 +60,8 @@ fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Resu
     read_tools(&path, &mut sequence)?;
     if let Some(box_file) = box_file {
         let path = root.join(box_file);
-        sequence.annotated = TOOLS.into_iter().chain([TISSUE]).map(String::from).collect::<BTreeSet<_>>();
+        sequence.annotated =
+            TOOLS.into_iter().chain([TISSUE]).map(String::from).collect::<BTreeSet<_>>();
         if path.is_dir() {
             read_xml_folder(&path, &mut sequence)?;
         } else {
@@ -89,7 +90,11 @@ fn read_tools(path: &Path, sequence: &mut RawSequence) -> Result<()> {
 fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
     let columns: Vec<&str> = line.split_whitespace().collect();
     if columns.len() != TOOLS.len() + 1 {
-        return Err(Error::failure(format!("the line has {} columns, {} are expected", columns.len(), TOOLS.len() + 1)));
+        return Err(Error::failure(format!(
+            "the line has {} columns, {} are expected",
+            columns.len(),
+            TOOLS.len() + 1
+        )));
     }
     let number = frame_number(columns[0])?;
     let mut tools = Vec::new();
@@ -114,7 +119,10 @@ fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
             }
         };
         let found = match lines.get(&number) {
-            Some(first) => Err(Error::failure(format!("the boxes of {} are listed twice (first at {first})", row.field(0)))),
+            Some(first) => Err(Error::failure(format!(
+                "the boxes of {} are listed twice (first at {first})",
+                row.field(0)
+            ))),
             None => boxes_of(&row),
         };
         boxes.add(number, found.map_err(|error| error.at(&row.place)));
@@ -134,7 +142,11 @@ fn boxes_of(row: &Row) -> Result<Vec<RawBox>> {
             *value = coordinate(text)?;
         }
         if corner != [0; 4] {
-            boxes.push(RawBox { name: name.to_string(), bounds: Box2::from(corner), place: row.place.clone() });
+            boxes.push(RawBox {
+                name: name.to_string(),
+                bounds: Box2::from(corner),
+                place: row.place.clone(),
+            });
         }
     }
     Ok(boxes)
@@ -181,7 +193,9 @@ fn box_of_object(object: Node, place: &str) -> Result<Option<RawBox>> {
 
 fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
     let node = parent.children().find(|node| node.has_tag_name(tag));
-    node.and_then(|node| node.text()).map(str::trim).ok_or_else(|| Error::failure(format!("an object has no <{tag}>")))
+    node.and_then(|node| node.text())
+        .map(str::trim)
+        .ok_or_else(|| Error::failure(format!("an object has no <{tag}>")))
 }
 
 #[cfg(test)]
@@ -194,25 +208,42 @@ mod tests {
         let frame = tool_line("010 1 1 0 0 0 0 1 0\r", "x:2").unwrap();
         assert_eq!(
             (frame.number, frame.tools.as_slice()),
-            (10, ["bipolar_forceps", "prograsp_forceps", "clip_applier"].map(String::from).as_slice())
+            (
+                10,
+                ["bipolar_forceps", "prograsp_forceps", "clip_applier"]
+                    .map(String::from)
+                    .as_slice()
+            )
         );
     }
 
     #[test]
     fn a_short_line_and_a_strange_label_are_refused() {
-        assert!(tool_line("010 1 1", "").unwrap_err().to_string().contains("3 columns, 9 are expected"));
-        assert!(tool_line("010 1 1 0 0 0 0 1 x", "").unwrap_err().to_string().contains("`x` is no label"));
+        assert!(
+            tool_line("010 1 1", "").unwrap_err().to_string().contains("3 columns, 9 are expected")
+        );
+        assert!(
+            tool_line("010 1 1 0 0 0 0 1 x", "")
+                .unwrap_err()
+                .to_string()
+                .contains("`x` is no label")
+        );
     }
 
     fn box_rows(text: &str) -> Vec<Result<Vec<RawBox>>> {
-        delimited::rows(text, Path::new(""), Delimiter::Comma).unwrap().iter().map(boxes_of).collect()
+        delimited::rows(text, Path::new(""), Delimiter::Comma)
+            .unwrap()
+            .iter()
+            .map(boxes_of)
+            .collect()
     }
 
     #[test]
     fn boxes_of_zeros_are_absent() {
         let line = format!("frame003, 1, 2, 3, 4{}, 5, 6, 7, 8", ", 0, 0, 0, 0".repeat(7));
         let boxes = box_rows(&line).remove(0).unwrap();
-        let found: Vec<(&str, [i64; 4])> = boxes.iter().map(|found| (found.name.as_str(), found.bounds.into())).collect();
+        let found: Vec<(&str, [i64; 4])> =
+            boxes.iter().map(|found| (found.name.as_str(), found.bounds.into())).collect();
         assert_eq!(found, [("bipolar_forceps", [1, 2, 3, 4]), ("tissue", [5, 6, 7, 8])]);
     }
 
@@ -229,7 +260,12 @@ mod tests {
         let boxes = read_xml(&path).unwrap();
         assert_eq!((boxes[0].name.as_str(), boxes[0].bounds), ("kidney", Box2::from([1, 2, 3, 4])));
         std::fs::write(&path, "<annotation>\n<objects/>\n</annotation>").unwrap();
-        assert!(read_xml(&path).unwrap_err().to_string().contains("frame000.xml:2: an object has no <name>"));
+        assert!(
+            read_xml(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("frame000.xml:2: an object has no <name>")
+        );
         std::fs::write(&path, "<annotation><objects>").unwrap();
         assert!(read_xml(&path).unwrap_err().to_string().contains("frame000.xml"));
     }

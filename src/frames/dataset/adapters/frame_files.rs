@@ -115,7 +115,8 @@ impl LabelFolder {
                 return LabelFolder::from_pattern(pattern, path, sequence);
             }
         }
-        let tried: Vec<String> = folder.labels.iter().map(|pattern| pattern.fill(sequence, 0)).collect();
+        let tried: Vec<String> =
+            folder.labels.iter().map(|pattern| pattern.fill(sequence, 0)).collect();
         Err(Error::failure(format!("there is no folder of label files for sequence {sequence} (looked for {})", tried.join(", ")))
             .at_path(folder.root)
             .hint("check `root`, `train` and `validation` of the data recipe, or give its `labels` pattern"))
@@ -129,7 +130,12 @@ impl LabelFolder {
                 .hint("a label file is one picture's: write its name with {frame}, as in Annotations/v{sequence:02}_{frame:06}.xml"));
         }
         let is_in_folder = pattern.has_sequence() && !of_name.has_sequence();
-        Ok(LabelFolder { path, pattern: of_name, example, sequence: is_in_folder.then_some(sequence) })
+        Ok(LabelFolder {
+            path,
+            pattern: of_name,
+            example,
+            sequence: is_in_folder.then_some(sequence),
+        })
     }
 
     /// Sequence and number of a file.
@@ -143,7 +149,12 @@ impl LabelFolder {
 mod tests {
     use super::*;
 
-    fn found(labels: &str, sequences: &[u32], frame_step: u32, files: &[&str]) -> Result<FrameFiles> {
+    fn found(
+        labels: &str,
+        sequences: &[u32],
+        frame_step: u32,
+        files: &[&str],
+    ) -> Result<FrameFiles> {
         let root = tempfile::tempdir().unwrap();
         for file in files {
             let path = root.path().join(file);
@@ -165,12 +176,23 @@ mod tests {
     }
 
     fn frames(found: &FrameFiles) -> Vec<(u32, u32)> {
-        found.by_sequence.iter().flat_map(|(sequence, files)| files.keys().map(|frame| (*sequence, *frame))).collect()
+        found
+            .by_sequence
+            .iter()
+            .flat_map(|(sequence, files)| files.keys().map(|frame| (*sequence, *frame)))
+            .collect()
     }
 
     #[test]
     fn files_are_told_apart_by_the_numbers_in_their_names() {
-        let files = ["a/v01_0050.txt", "a/v01_0051.txt", "a/v2_75.txt", "a/v03_25.txt", "a/classes.txt", "a/v01_0050.json"];
+        let files = [
+            "a/v01_0050.txt",
+            "a/v01_0051.txt",
+            "a/v2_75.txt",
+            "a/v03_25.txt",
+            "a/classes.txt",
+            "a/v01_0050.json",
+        ];
         let found = found("a/v{sequence:02}_{frame:04}.txt", &[1, 2], 25, &files).unwrap();
         assert_eq!(frames(&found), [(1, 2), (2, 3)]);
         assert!(found.problems.is_empty() && found.names.contains("v03_25"), "{found:?}");
@@ -179,7 +201,10 @@ mod tests {
     #[test]
     fn the_sequence_may_be_that_of_the_folder_or_the_only_one() {
         let files = ["video01/7.txt", "video02/7.txt"];
-        assert_eq!(frames(&found("video{sequence:02}/{frame}.txt", &[1, 2], 1, &files).unwrap()), [(1, 7), (2, 7)]);
+        assert_eq!(
+            frames(&found("video{sequence:02}/{frame}.txt", &[1, 2], 1, &files).unwrap()),
+            [(1, 7), (2, 7)]
+        );
         assert_eq!(frames(&found("a/{frame}.txt", &[4], 1, &["a/7.txt"]).unwrap()), [(4, 7)]);
         assert_eq!(found("a/{frame}.txt", &[4, 5], 1, &["a/7.txt"]).unwrap().problems.len(), 1);
     }
@@ -187,11 +212,33 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let files = ["a/v1_7.txt", "a/v01_07.txt", "a/7.txt"];
-        let problems: Vec<String> =
-            found("a/v{sequence}_{frame}.txt", &[1], 1, &files).unwrap().problems.iter().map(ToString::to_string).collect();
-        assert!(problems[0].contains("a/7.txt: the file's name `7.txt` does not fit `v{sequence}_{frame}.txt`"), "{problems:?}");
-        assert!(problems[1].contains("a/v1_7.txt: the file is of the same frame as "), "{problems:?}");
-        assert!(found("a/labels.txt", &[1], 1, &files).unwrap_err().what().contains("names no file by its frame"));
-        assert!(found("b/{frame}.txt", &[1], 1, &files).unwrap_err().what().contains("there is no folder of label files"));
+        let problems: Vec<String> = found("a/v{sequence}_{frame}.txt", &[1], 1, &files)
+            .unwrap()
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            problems[0].contains(
+                "a/7.txt: the file's name `7.txt` does not fit `v{sequence}_{frame}.txt`"
+            ),
+            "{problems:?}"
+        );
+        assert!(
+            problems[1].contains("a/v1_7.txt: the file is of the same frame as "),
+            "{problems:?}"
+        );
+        assert!(
+            found("a/labels.txt", &[1], 1, &files)
+                .unwrap_err()
+                .what()
+                .contains("names no file by its frame")
+        );
+        assert!(
+            found("b/{frame}.txt", &[1], 1, &files)
+                .unwrap_err()
+                .what()
+                .contains("there is no folder of label files")
+        );
     }
 }

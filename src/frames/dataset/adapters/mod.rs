@@ -48,10 +48,21 @@ mod tests {
 
     #[test]
     fn every_name_that_is_made_is_a_plain_file_name() {
-        for layout in [Layout::EndoVis18, Layout::Cholec80, Layout::Table, Layout::Voc, Layout::Coco, Layout::Yolo] {
+        for layout in [
+            Layout::EndoVis18,
+            Layout::Cholec80,
+            Layout::Table,
+            Layout::Voc,
+            Layout::Coco,
+            Layout::Yolo,
+        ] {
             let adapter = layout.adapter();
             for number in [0, 1, 12, 1234567, u32::MAX] {
-                assert!(is_plain(&adapter.sequence_name(number)) && is_plain(&adapter.frame_name(number)), "{layout:?} {number}");
+                assert!(
+                    is_plain(&adapter.sequence_name(number))
+                        && is_plain(&adapter.frame_name(number)),
+                    "{layout:?} {number}"
+                );
             }
         }
     }

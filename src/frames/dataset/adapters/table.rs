@@ -69,7 +69,10 @@ impl Adapter for Table {
         let mut reader = Reader::of(folder);
         reader.read_frames(self)?;
         let frames = reader.sequences.into_values().flat_map(|sequence| sequence.frames);
-        Ok(frames.filter_map(|frame| frame.picture).filter(|picture| folder.root.join(picture).is_file()).collect())
+        Ok(frames
+            .filter_map(|frame| frame.picture)
+            .filter(|picture| folder.root.join(picture).is_file())
+            .collect())
     }
 }
 
@@ -79,7 +82,9 @@ fn read_table(path: &Path) -> Result<(Header, Vec<Row>)> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let delimiter = match ending.as_str() {
         "parquet" => {
-            return Err(Error::failure("Parquet tables cannot be read yet").at_path(path).hint("write the table as a CSV file"));
+            return Err(Error::failure("Parquet tables cannot be read yet")
+                .at_path(path)
+                .hint("write the table as a CSV file"));
         }
         "tsv" => Delimiter::Tab,
         _ => Delimiter::Comma,
@@ -87,9 +92,13 @@ fn read_table(path: &Path) -> Result<(Header, Vec<Row>)> {
     let mut rows = delimited::read(path, delimiter)?;
     let header = Header::take(&mut rows, path);
     let mut seen = BTreeSet::new();
-    let twice = header.names().iter().find(|name| !name.is_empty() && !seen.insert(normalized(name)));
+    let twice =
+        header.names().iter().find(|name| !name.is_empty() && !seen.insert(normalized(name)));
     match twice {
-        Some(name) => Err(Error::failure(format!("the header has the column `{}` twice", shortened(name))).at(header.place())),
+        Some(name) => {
+            Err(Error::failure(format!("the header has the column `{}` twice", shortened(name)))
+                .at(header.place()))
+        }
         None => Ok((header, rows)),
     }
 }
@@ -117,7 +126,10 @@ struct Listed {
 
 impl<'a> Reader<'a> {
     fn of(folder: &'a DataFolder<'a>) -> Self {
-        let sequences = folder.sequences.iter().map(|&number| (number, RawSequence { number, ..RawSequence::default() }));
+        let sequences = folder
+            .sequences
+            .iter()
+            .map(|&number| (number, RawSequence { number, ..RawSequence::default() }));
         Reader {
             folder,
             sequences: sequences.collect(),
@@ -133,13 +145,14 @@ impl<'a> Reader<'a> {
         let folder = self.folder;
         let mut tables: BTreeMap<PathBuf, FrameColumns> = BTreeMap::new();
         for &number in &folder.sequences {
-            let columns = match tables.entry(folder.label_file(number, &adapter.sequence_name(number))?) {
-                Entry::Occupied(read) => read.into_mut(),
-                Entry::Vacant(unread) => {
-                    let columns = self.read_frame_table(&folder.root.join(unread.key()))?;
-                    unread.insert(columns)
-                }
-            };
+            let columns =
+                match tables.entry(folder.label_file(number, &adapter.sequence_name(number))?) {
+                    Entry::Occupied(read) => read.into_mut(),
+                    Entry::Vacant(unread) => {
+                        let columns = self.read_frame_table(&folder.root.join(unread.key()))?;
+                        unread.insert(columns)
+                    }
+                };
             if let Some(sequence) = self.sequences.get_mut(&number) {
                 sequence.place = columns.place.clone();
                 sequence.annotated = columns.labels.classes();
@@ -168,7 +181,11 @@ impl<'a> Reader<'a> {
         row.expect_columns(columns.count)?;
         let path = path_below_root(row.field(columns.path))?;
         if let Some(first) = self.listed.get(&path) {
-            return Err(Error::failure(format!("the picture {} is listed twice (first at {})", path.display(), first.place)));
+            return Err(Error::failure(format!(
+                "the picture {} is listed twice (first at {})",
+                path.display(),
+                first.place
+            )));
         }
         // Listed even where the rest of its row cannot be used, so that its boxes are not taken for those of an unknown picture.
         self.listed.insert(path.clone(), Listed { place: row.place.clone(), frame: None });
@@ -182,7 +199,14 @@ impl<'a> Reader<'a> {
         let picture = Path::new(&self.folder.frames.fill(number, frame)).join(&path);
         self.place_frame(
             number,
-            RawFrame { number: frame, tools, place: row.place.clone(), picture: Some(picture), split, ..RawFrame::default() },
+            RawFrame {
+                number: frame,
+                tools,
+                place: row.place.clone(),
+                picture: Some(picture),
+                split,
+                ..RawFrame::default()
+            },
         )?;
         self.listed.insert(path, Listed { place: row.place.clone(), frame: Some((number, frame)) });
         Ok(())
@@ -190,8 +214,13 @@ impl<'a> Reader<'a> {
 
     fn place_frame(&mut self, number: u32, frame: RawFrame) -> Result<()> {
         let frames = &mut self.sequences.entry(number).or_default().frames;
-        if let Some(first) = self.frames.get(&(number, frame.number)).and_then(|&index| frames.get(index)) {
-            let what = format!("the group has a second frame with the number {} (the first: {})", frame.number, first.place);
+        if let Some(first) =
+            self.frames.get(&(number, frame.number)).and_then(|&index| frames.get(index))
+        {
+            let what = format!(
+                "the group has a second frame with the number {} (the first: {})",
+                frame.number, first.place
+            );
             return Err(Error::failure(what).hint(
                 "the number is what the column `frame` says, or else the digits at the end of the picture's name; give the table \
                  that column",
@@ -210,10 +239,12 @@ impl<'a> Reader<'a> {
         })?;
         match self.groups.get(&number) {
             Some(first) if first == group => Ok(number),
-            Some(first) => {
-                Err(Error::failure(format!("the groups `{}` and `{}` have the same number {number}", shortened(first), shortened(group)))
-                    .hint("write each group in one way, with a number of its own at the end"))
-            }
+            Some(first) => Err(Error::failure(format!(
+                "the groups `{}` and `{}` have the same number {number}",
+                shortened(first),
+                shortened(group)
+            ))
+            .hint("write each group in one way, with a number of its own at the end")),
             None => {
                 self.groups.insert(number, group.to_string());
                 Ok(number)
@@ -236,7 +267,9 @@ impl<'a> Reader<'a> {
 
     fn read_box_table(&mut self, path: &Path) -> Result<()> {
         let (header, rows) = read_table(path)?;
-        let columns = BoxColumns::of(&header).map_err(|error| error.hint("a table of boxes has the columns path,class,x1,y1,x2,y2"))?;
+        let columns = BoxColumns::of(&header).map_err(|error| {
+            error.hint("a table of boxes has the columns path,class,x1,y1,x2,y2")
+        })?;
         for row in rows {
             if let Err(error) = self.add_box(&columns, &row) {
                 self.problems.push(error.at(row.place));
@@ -248,12 +281,20 @@ impl<'a> Reader<'a> {
     fn add_box(&mut self, columns: &BoxColumns, row: &Row) -> Result<()> {
         let path = path_below_root(row.field(columns.path))?;
         let listed = self.listed.get(&path).ok_or_else(|| {
-            Error::failure(format!("there is a box of {}, which the table of frames does not list", path.display()))
-                .hint("write the path as the table of frames does, list it there, or take the box out")
+            Error::failure(format!(
+                "there is a box of {}, which the table of frames does not list",
+                path.display()
+            ))
+            .hint("write the path as the table of frames does, list it there, or take the box out")
         })?;
         let Some((number, frame)) = listed.frame else { return Ok(()) };
-        if let Some(boxes) = self.sequences.get_mut(&number).and_then(|sequence| sequence.boxes.as_mut()) {
-            boxes.add(frame, columns.box_of(row).map(|found| vec![found]).map_err(|error| error.at(&row.place)));
+        if let Some(boxes) =
+            self.sequences.get_mut(&number).and_then(|sequence| sequence.boxes.as_mut())
+        {
+            boxes.add(
+                frame,
+                columns.box_of(row).map(|found| vec![found]).map_err(|error| error.at(&row.place)),
+            );
         }
         Ok(())
     }
@@ -294,7 +335,15 @@ impl FrameColumns {
             Some(column) => LabelColumns::List(column),
             None => LabelColumns::Classes(class_columns(header)?),
         };
-        Ok(FrameColumns { count: header.names().len(), path, group, split, frame, labels, place: header.place().to_string() })
+        Ok(FrameColumns {
+            count: header.names().len(),
+            path,
+            group,
+            split,
+            frame,
+            labels,
+            place: header.place().to_string(),
+        })
     }
 
     /// `None`: the row says that its frame is in no split. `Some(None)`: the recipe decides.
@@ -318,18 +367,26 @@ impl FrameColumns {
         }
         let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         number_at_end(name).ok_or_else(|| {
-            Error::failure(format!("the picture's name `{}` ends in no frame number", shortened(name)))
-                .hint("give the table a column `frame` with the number of each frame in its group")
+            Error::failure(format!(
+                "the picture's name `{}` ends in no frame number",
+                shortened(name)
+            ))
+            .hint("give the table a column `frame` with the number of each frame in its group")
         })
     }
 }
 
 fn class_columns(header: &Header) -> Result<Vec<(usize, String)>> {
-    let is_class = |name: &str| !name.is_empty() && ![PATH, GROUP, SPLIT, FRAME].contains(&normalized(name).as_str());
+    let is_class = |name: &str| {
+        !name.is_empty() && ![PATH, GROUP, SPLIT, FRAME].contains(&normalized(name).as_str())
+    };
     let columns = header.names().iter().enumerate().filter(|(_, name)| is_class(name.as_str()));
-    let classes: Vec<(usize, String)> = columns.map(|(column, name)| (column, name.clone())).collect();
+    let classes: Vec<(usize, String)> =
+        columns.map(|(column, name)| (column, name.clone())).collect();
     if classes.is_empty() {
-        return Err(Error::failure("the header has neither a column `labels` nor one that is named by a class"));
+        return Err(Error::failure(
+            "the header has neither a column `labels` nor one that is named by a class",
+        ));
     }
     Ok(classes)
 }
@@ -339,7 +396,9 @@ impl LabelColumns {
     fn classes(&self) -> BTreeSet<String> {
         match self {
             LabelColumns::List(_) => BTreeSet::new(),
-            LabelColumns::Classes(columns) => columns.iter().map(|(_, class)| class.clone()).collect(),
+            LabelColumns::Classes(columns) => {
+                columns.iter().map(|(_, class)| class.clone()).collect()
+            }
         }
     }
 
@@ -353,7 +412,9 @@ impl LabelColumns {
             LabelColumns::Classes(columns) => {
                 let mut marked = Vec::new();
                 for (column, class) in columns {
-                    if label(row.field(*column)).map_err(|error| error.hint(format!("it stands in the column `{}`", shortened(class))))? {
+                    if label(row.field(*column)).map_err(|error| {
+                        error.hint(format!("it stands in the column `{}`", shortened(class)))
+                    })? {
                         marked.push(class.clone());
                     }
                 }
@@ -373,8 +434,18 @@ struct BoxColumns {
 
 impl BoxColumns {
     fn of(header: &Header) -> Result<Self> {
-        let corners = [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
-        Ok(BoxColumns { count: header.names().len(), path: header.column(PATH)?, class: header.column("class")?, corners })
+        let corners = [
+            header.column("x1")?,
+            header.column("y1")?,
+            header.column("x2")?,
+            header.column("y2")?,
+        ];
+        Ok(BoxColumns {
+            count: header.names().len(),
+            path: header.column(PATH)?,
+            class: header.column("class")?,
+            corners,
+        })
     }
 
     fn box_of(&self, row: &Row) -> Result<RawBox> {
@@ -383,6 +454,10 @@ impl BoxColumns {
         for (corner, column) in corners.iter_mut().zip(self.corners) {
             *corner = coordinate(row.field(column))?;
         }
-        Ok(RawBox { name: normalized(row.field(self.class)), bounds: Box2::from(corners), place: row.place.clone() })
+        Ok(RawBox {
+            name: normalized(row.field(self.class)),
+            bounds: Box2::from(corners),
+            place: row.place.clone(),
+        })
     }
 }

@@ -32,7 +32,8 @@ use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
 /// The files that say which frames are in which split; they lie beside the folder of XML files.
-const IMAGE_SETS: [(&str, Split); 2] = [("ImageSets/Main/train.txt", Split::Train), ("ImageSets/Main/val.txt", Split::Validation)];
+const IMAGE_SETS: [(&str, Split); 2] =
+    [("ImageSets/Main/train.txt", Split::Train), ("ImageSets/Main/val.txt", Split::Validation)];
 
 pub struct Voc;
 
@@ -51,12 +52,14 @@ impl Adapter for Voc {
         // Problems are told with the first sequence.
         let mut problems = std::mem::take(&mut files.problems);
         problems.append(&mut sets.problems);
-        Ok(Box::new(files.by_sequence.into_iter().map(move |(number, files)| -> Result<RawSequence> {
-            let sets = folder.undecided.contains(&number).then_some(&sets);
-            let mut sequence = read_sequence(folder, number, files.into_values(), sets);
-            sequence.problems.append(&mut problems);
-            Ok(sequence)
-        })))
+        Ok(Box::new(files.by_sequence.into_iter().map(
+            move |(number, files)| -> Result<RawSequence> {
+                let sets = folder.undecided.contains(&number).then_some(&sets);
+                let mut sequence = read_sequence(folder, number, files.into_values(), sets);
+                sequence.problems.append(&mut problems);
+                Ok(sequence)
+            },
+        )))
     }
 
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
@@ -66,9 +69,15 @@ impl Adapter for Voc {
     }
 }
 
-fn read_sequence(folder: &DataFolder, number: u32, files: impl Iterator<Item = FrameFile>, sets: Option<&ImageSets>) -> RawSequence {
+fn read_sequence(
+    folder: &DataFolder,
+    number: u32,
+    files: impl Iterator<Item = FrameFile>,
+    sets: Option<&ImageSets>,
+) -> RawSequence {
     let place = folder.root.display().to_string();
-    let mut sequence = RawSequence { number, place, box_ends: BoxEnds::LastPixel, ..RawSequence::default() };
+    let mut sequence =
+        RawSequence { number, place, box_ends: BoxEnds::LastPixel, ..RawSequence::default() };
     let mut boxes = BoxesByFrame::default();
     for file in files {
         let split = match sets.map(|sets| sets.split(&file.name)) {
@@ -77,7 +86,12 @@ fn read_sequence(folder: &DataFolder, number: u32, files: impl Iterator<Item = F
             Some(InSets::LeftOut) => continue,
         };
         let path = folder.root.join(&file.path);
-        let mut frame = RawFrame { number: file.frame, place: path.display().to_string(), split, ..RawFrame::default() };
+        let mut frame = RawFrame {
+            number: file.frame,
+            place: path.display().to_string(),
+            split,
+            ..RawFrame::default()
+        };
         let found = read_file(&path).map_err(|error| error.at_path(&path)).map(|labels| {
             frame.picture_size = labels.picture_size;
             frame.tools = labels.boxes.iter().map(|found| found.name.clone()).collect();
@@ -104,14 +118,21 @@ fn read_file(path: &Path) -> Result<Labels> {
 
 fn labels_in(text: &str, path: &Path) -> Result<Labels> {
     let document = Document::parse(text).map_err(|error| {
-        Error::failure(format!("cannot understand the XML: {error}")).at(format!("{}:{}", path.display(), error.pos().row))
+        Error::failure(format!("cannot understand the XML: {error}")).at(format!(
+            "{}:{}",
+            path.display(),
+            error.pos().row
+        ))
     })?;
     let root = document.root_element();
     let mut lines = Lines::of(text);
     let mut place_of = |node: Node| format!("{}:{}", path.display(), lines.at(node.range().start));
     if !root.has_tag_name("annotation") {
         let tag = shortened(root.tag_name().name());
-        return Err(Error::failure(format!("the root element is <annotation> in VOC, but here it is <{tag}>")).at(place_of(root)));
+        return Err(Error::failure(format!(
+            "the root element is <annotation> in VOC, but here it is <{tag}>"
+        ))
+        .at(place_of(root)));
     }
     let mut labels = Labels::default();
     for node in root.children() {
@@ -128,7 +149,9 @@ fn labels_in(text: &str, path: &Path) -> Result<Labels> {
 fn box_of_object(object: Node, place: &str) -> Result<RawBox> {
     let name = normalized(child_text(object, "name")?);
     let bounds = object.children().find(|node| node.has_tag_name("bndbox"));
-    let bounds = bounds.ok_or_else(|| Error::failure(format!("the object `{}` has no <bndbox>", shortened(&name))))?;
+    let bounds = bounds.ok_or_else(|| {
+        Error::failure(format!("the object `{}` has no <bndbox>", shortened(&name)))
+    })?;
     let mut corners = [0; 4];
     for (corner, tag) in corners.iter_mut().zip(["xmin", "ymin", "xmax", "ymax"]) {
         *corner = coordinate(child_text(bounds, tag)?)?;
@@ -141,7 +164,9 @@ fn picture_size(size: Node) -> Result<Option<[u32; 2]>> {
     let mut sides = [0u32; 2];
     for (side, tag) in sides.iter_mut().zip(["width", "height"]) {
         let text = child_text(size, tag)?;
-        *side = text.parse().map_err(|_| Error::failure(format!("`{}` cannot be the {tag} of a picture", shortened(text))))?;
+        *side = text.parse().map_err(|_| {
+            Error::failure(format!("`{}` cannot be the {tag} of a picture", shortened(text)))
+        })?;
     }
     Ok((!sides.contains(&0)).then_some(sides))
 }
@@ -149,7 +174,9 @@ fn picture_size(size: Node) -> Result<Option<[u32; 2]>> {
 fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
     let node = parent.children().find(|node| node.has_tag_name(tag));
     let text = node.and_then(|node| node.text()).map(str::trim).filter(|text| !text.is_empty());
-    text.ok_or_else(|| Error::failure(format!("<{}> has no <{tag}>", shortened(parent.tag_name().name()))))
+    text.ok_or_else(|| {
+        Error::failure(format!("<{}> has no <{tag}>", shortened(parent.tag_name().name())))
+    })
 }
 
 /// Which split each name is in, as the data set's own files say.
@@ -191,7 +218,8 @@ impl ImageSets {
             return BTreeMap::new();
         }
         let beside = files.folders.iter().map(|listed| listed.parent().unwrap_or(Path::new("")));
-        let paths = beside.flat_map(|parent| IMAGE_SETS.map(|(name, split)| (parent.join(name), split)));
+        let paths =
+            beside.flat_map(|parent| IMAGE_SETS.map(|(name, split)| (parent.join(name), split)));
         paths.filter(|(path, _)| is_there(&folder.root.join(path))).collect()
     }
 
@@ -202,7 +230,10 @@ impl ImageSets {
         }
         match self.splits.get(name) {
             Some((first, there)) if *first != split => {
-                let what = format!("`{}` is for training and for validation (the other line: {there})", shortened(name));
+                let what = format!(
+                    "`{}` is for training and for validation (the other line: {there})",
+                    shortened(name)
+                );
                 Err(Error::failure(what).hint("leave it in one of the two files"))
             }
             Some(_) => Ok(()),
@@ -236,28 +267,47 @@ mod tests {
 
     #[test]
     fn objects_and_the_size_are_read() {
-        let labels = labels(&format!("<size><width>80</width><height>64</height></size>\n{OBJECT}")).unwrap();
+        let labels =
+            labels(&format!("<size><width>80</width><height>64</height></size>\n{OBJECT}"))
+                .unwrap();
         assert_eq!(labels.picture_size, Some([80, 64]));
         let [found] = &labels.boxes[..] else { panic!("{labels:?}") };
-        assert_eq!((found.name.as_str(), found.bounds, found.place.as_str()), ("specimen_bag", Box2::from([1, 2, 3, 4]), "f.xml:3"));
-        assert_eq!(self::labels("<size><width>0</width><height>0</height></size>").unwrap().picture_size, None);
+        assert_eq!(
+            (found.name.as_str(), found.bounds, found.place.as_str()),
+            ("specimen_bag", Box2::from([1, 2, 3, 4]), "f.xml:3")
+        );
+        assert_eq!(
+            self::labels("<size><width>0</width><height>0</height></size>").unwrap().picture_size,
+            None
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_by_its_line() {
         for (inside, said) in [
             ("\n<object><bndbox/></object>".to_string(), "f.xml:3: <object> has no <name>"),
-            ("<object><name>hook</name></object>".to_string(), "f.xml:2: the object `hook` has no <bndbox>"),
+            (
+                "<object><name>hook</name></object>".to_string(),
+                "f.xml:2: the object `hook` has no <bndbox>",
+            ),
             (OBJECT.replace("<ymax>4</ymax>", ""), "f.xml:2: <bndbox> has no <ymax>"),
             (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is no coordinate"),
-            ("<size><width>-1</width><height>2</height></size>".to_string(), "f.xml:2: `-1` cannot be the width of a picture"),
+            (
+                "<size><width>-1</width><height>2</height></size>".to_string(),
+                "f.xml:2: `-1` cannot be the width of a picture",
+            ),
             ("\n<object>".to_string(), "f.xml:4: cannot understand the XML"),
         ] {
             let error = labels(&inside).unwrap_err().to_string();
             assert!(error.starts_with(said), "{error}");
         }
         let error = labels_in("\n<html/>", Path::new("f.xml")).unwrap_err().to_string();
-        assert!(error.starts_with("f.xml:2: the root element is <annotation> in VOC, but here it is <html>"), "{error}");
+        assert!(
+            error.starts_with(
+                "f.xml:2: the root element is <annotation> in VOC, but here it is <html>"
+            ),
+            "{error}"
+        );
     }
 
     proptest! {

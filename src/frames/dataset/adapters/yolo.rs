@@ -43,14 +43,19 @@ impl Adapter for Yolo {
 
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>> {
         let mut files = FrameFiles::of(folder, CLASSES_FILE)?;
-        let classes = classes_file(folder, &files).map(|file| Classes::read(&folder.root.join(file))).transpose()?;
+        let classes = classes_file(folder, &files)
+            .map(|file| Classes::read(&folder.root.join(file)))
+            .transpose()?;
         // Problems are told with the first sequence.
         let mut problems = std::mem::take(&mut files.problems);
-        Ok(Box::new(files.by_sequence.into_iter().map(move |(number, files)| -> Result<RawSequence> {
-            let mut sequence = read_sequence(folder, number, files.into_values(), classes.as_ref());
-            sequence.problems.append(&mut problems);
-            Ok(sequence)
-        })))
+        Ok(Box::new(files.by_sequence.into_iter().map(
+            move |(number, files)| -> Result<RawSequence> {
+                let mut sequence =
+                    read_sequence(folder, number, files.into_values(), classes.as_ref());
+                sequence.problems.append(&mut problems);
+                Ok(sequence)
+            },
+        )))
     }
 
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
@@ -61,7 +66,8 @@ impl Adapter for Yolo {
 
 /// Below the root: in a folder of label files, in the one above it, or in the root.
 fn classes_file(folder: &DataFolder, files: &FrameFiles) -> Option<PathBuf> {
-    let folders = files.folders.iter().flat_map(|listed| listed.ancestors().take(2)).chain([Path::new("")]);
+    let folders =
+        files.folders.iter().flat_map(|listed| listed.ancestors().take(2)).chain([Path::new("")]);
     folders.map(|place| place.join(CLASSES_FILE)).find(|file| is_there(&folder.root.join(file)))
 }
 
@@ -83,14 +89,24 @@ impl Classes {
     fn name(&self, number: u32) -> Result<&str> {
         let name = self.names.get(number as usize).filter(|name| !name.is_empty());
         name.map(String::as_str).ok_or_else(|| {
-            Error::failure(format!("the class {number} has no name in {} ({} lines)", self.path, self.names.len()))
-                .hint("classes are counted from 0, so the first line names class 0")
+            Error::failure(format!(
+                "the class {number} has no name in {} ({} lines)",
+                self.path,
+                self.names.len()
+            ))
+            .hint("classes are counted from 0, so the first line names class 0")
         })
     }
 }
 
-fn read_sequence(folder: &DataFolder, number: u32, files: impl Iterator<Item = FrameFile>, classes: Option<&Classes>) -> RawSequence {
-    let mut sequence = RawSequence { number, place: folder.root.display().to_string(), ..RawSequence::default() };
+fn read_sequence(
+    folder: &DataFolder,
+    number: u32,
+    files: impl Iterator<Item = FrameFile>,
+    classes: Option<&Classes>,
+) -> RawSequence {
+    let mut sequence =
+        RawSequence { number, place: folder.root.display().to_string(), ..RawSequence::default() };
     let mut boxes = BoxesByFrame::default();
     for file in files {
         let path = folder.root.join(&file.path);
@@ -114,7 +130,12 @@ fn read_file(path: &Path, picture: &Path, classes: Option<&Classes>) -> Result<V
     boxes_in(&text, path, picture::dimensions(picture)?, classes)
 }
 
-fn boxes_in(text: &str, path: &Path, size: [u32; 2], classes: Option<&Classes>) -> Result<Vec<RawBox>> {
+fn boxes_in(
+    text: &str,
+    path: &Path,
+    size: [u32; 2],
+    classes: Option<&Classes>,
+) -> Result<Vec<RawBox>> {
     let mut boxes = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() {
@@ -129,12 +150,16 @@ fn boxes_in(text: &str, path: &Path, size: [u32; 2], classes: Option<&Classes>) 
 
 fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(String, Box2)> {
     let columns: Vec<&str> = line.split_whitespace().collect();
-    let [class, centre_and_sides @ ..] = &columns[..] else { return Err(Error::failure("the line is empty")) };
+    let [class, centre_and_sides @ ..] = &columns[..] else {
+        return Err(Error::failure("the line is empty"));
+    };
     if centre_and_sides.len() != 4 {
         return Err(Error::failure(format!("the line has {} columns, 5 are expected", columns.len()))
             .hint("a line is `class cx cy width height`; outlines of masks and confidences cannot be read"));
     }
-    let number: u32 = class.parse().map_err(|_| Error::failure(format!("`{}` is not the number of a class", shortened(class))))?;
+    let number: u32 = class.parse().map_err(|_| {
+        Error::failure(format!("`{}` is not the number of a class", shortened(class)))
+    })?;
     let name = match classes {
         Some(classes) => normalized(classes.name(number)?),
         None => number.to_string(),
@@ -171,7 +196,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn classes() -> Classes {
-        Classes { names: ["hook", "", "Specimen Bag"].map(String::from).to_vec(), path: "classes.txt".to_string() }
+        Classes {
+            names: ["hook", "", "Specimen Bag"].map(String::from).to_vec(),
+            path: "classes.txt".to_string(),
+        }
     }
 
     #[test]
@@ -194,7 +222,10 @@ mod tests {
             ("0 nan 0.5 0.1 0.1", "f.txt:2: `nan` is not a part of a picture's side"),
             ("0 0.5 0.5 -0.1 0.1", "f.txt:2: a side of the box is below 0"),
         ] {
-            let error = boxes_in(&format!("\n{line}"), Path::new("f.txt"), [80, 64], Some(&classes())).unwrap_err().to_string();
+            let error =
+                boxes_in(&format!("\n{line}"), Path::new("f.txt"), [80, 64], Some(&classes()))
+                    .unwrap_err()
+                    .to_string();
             assert!(error.starts_with(said), "{error}");
         }
     }

@@ -33,7 +33,11 @@ pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>
     captions_in(&text, path, problems)
 }
 
-pub(super) fn captions_in(text: &str, path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
+pub(super) fn captions_in(
+    text: &str,
+    path: &Path,
+    problems: &mut Vec<Error>,
+) -> Result<Vec<PlacedCaption>> {
     let text = text.trim_start_matches('\u{feff}');
     let entries: Vec<serde_json::Value> = serde_json::from_str(text)
         .at_path("understand the captions", path)
@@ -51,7 +55,8 @@ pub(super) fn captions_in(text: &str, path: &Path, problems: &mut Vec<Error>) ->
 }
 
 fn caption(entry: serde_json::Value) -> Result<(FrameNumber, String)> {
-    let entry: Entry = serde_json::from_value(entry).map_err(|error| Error::failure(format!("this is no caption: {error}")))?;
+    let entry: Entry = serde_json::from_value(entry)
+        .map_err(|error| Error::failure(format!("this is no caption: {error}")))?;
     Ok((frame_of(&entry.id_path)?, evened(&entry.caption)))
 }
 
@@ -67,8 +72,12 @@ fn frame_of(id_path: &str) -> Result<FrameNumber> {
     };
     let (first, rest) = id_path.split_once('/').unwrap_or((id_path, ""));
     let last = rest.rsplit('/').next().unwrap_or(rest);
-    let digits: String = last.trim_start_matches("frame").chars().take_while(char::is_ascii_digit).collect();
-    Ok(FrameNumber { sequence: sequence_number(first).map_err(unclear)?, frame: frame_number(&digits).map_err(unclear)? })
+    let digits: String =
+        last.trim_start_matches("frame").chars().take_while(char::is_ascii_digit).collect();
+    Ok(FrameNumber {
+        sequence: sequence_number(first).map_err(unclear)?,
+        frame: frame_number(&digits).map_err(unclear)?,
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +91,15 @@ mod tests {
         assert_eq!(numbers("seq_2/features/frame045_features.npy"), Some((2, 45)));
         assert_eq!(numbers("seq_16/frame000"), Some((16, 0)));
         assert_eq!(numbers("video03/000030.png"), Some((3, 30)));
-        for path in ["", "seq_2", "seq_2/", "seq_x/frame000.npy", "frames/frame000.npy", "seq_2/picture.npy", "seq_2/frame99999999999"] {
+        for path in [
+            "",
+            "seq_2",
+            "seq_2/",
+            "seq_x/frame000.npy",
+            "frames/frame000.npy",
+            "seq_2/picture.npy",
+            "seq_2/frame99999999999",
+        ] {
             assert_eq!(numbers(path), None, "{path}");
         }
     }
@@ -93,11 +110,21 @@ mod tests {
             {"id_path": "here", "caption": "A"}, {"id_path": "seq_2/frame003.npy"}, {"id_path": "seq_2/frame004", "caption": " "}]"#;
         let mut problems = Vec::new();
         let captions = captions_in(text, Path::new("captions.json"), &mut problems).unwrap();
-        let found: Vec<(u32, &str)> = captions.iter().map(|found| (found.frame.frame, found.caption.as_str())).collect();
+        let found: Vec<(u32, &str)> =
+            captions.iter().map(|found| (found.frame.frame, found.caption.as_str())).collect();
         assert_eq!(found, [(1, "A suction suctioning blood")]);
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert!(texts[0].starts_with("captions.json: entry 2: `here` names no frame"), "{}", texts[0]);
-        assert!(texts[1].starts_with("captions.json: entry 3: this is no caption: missing field `caption`"), "{}", texts[1]);
+        assert!(
+            texts[0].starts_with("captions.json: entry 2: `here` names no frame"),
+            "{}",
+            texts[0]
+        );
+        assert!(
+            texts[1]
+                .starts_with("captions.json: entry 3: this is no caption: missing field `caption`"),
+            "{}",
+            texts[1]
+        );
         assert_eq!(texts.len(), 2);
     }
 

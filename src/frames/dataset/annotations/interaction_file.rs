@@ -31,11 +31,20 @@ impl InteractionFile {
 }
 
 /// `is_of_one_sequence`: the file's path says which, so that the rows need not.
-pub fn read(path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
+pub fn read(
+    path: &Path,
+    is_of_one_sequence: bool,
+    problems: &mut Vec<Error>,
+) -> Result<InteractionFile> {
     interactions_in(delimited::read(path, Delimiter::Comma)?, path, is_of_one_sequence, problems)
 }
 
-fn interactions_in(mut rows: Vec<Row>, path: &Path, is_of_one_sequence: bool, problems: &mut Vec<Error>) -> Result<InteractionFile> {
+fn interactions_in(
+    mut rows: Vec<Row>,
+    path: &Path,
+    is_of_one_sequence: bool,
+    problems: &mut Vec<Error>,
+) -> Result<InteractionFile> {
     let header = Header::take(&mut rows, path);
     let columns = Columns::of(&header, is_of_one_sequence)
         .map_err(|error| error.hint("the columns are frame,tool,interaction, and sequence where one file is for all sequences"))?;
@@ -60,8 +69,13 @@ struct Columns {
 
 impl Columns {
     fn of(header: &Header, is_of_one_sequence: bool) -> Result<Self> {
-        let sequence = if is_of_one_sequence { header.find("sequence") } else { Some(header.column("sequence")?) };
-        let (frame, tool, interaction) = (header.column("frame")?, header.column("tool")?, header.column("interaction")?);
+        let sequence = if is_of_one_sequence {
+            header.find("sequence")
+        } else {
+            Some(header.column("sequence")?)
+        };
+        let (frame, tool, interaction) =
+            (header.column("frame")?, header.column("tool")?, header.column("interaction")?);
         Ok(Columns { count: header.names().len(), sequence, frame, tool, interaction })
     }
 
@@ -82,7 +96,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn rows_of(text: &str, is_of_one_sequence: bool, sequence: u32) -> Result<Vec<(u32, String, String)>> {
+    fn rows_of(
+        text: &str,
+        is_of_one_sequence: bool,
+        sequence: u32,
+    ) -> Result<Vec<(u32, String, String)>> {
         let mut problems = Vec::new();
         let path = Path::new("i.csv");
         let rows = delimited::rows(text, path, Delimiter::Comma)?;
@@ -90,30 +108,56 @@ mod tests {
         if let Some(problem) = problems.pop() {
             return Err(problem);
         }
-        Ok(file.rows_of(sequence).map(|row| (row.frame, row.tool.clone(), row.interaction.clone())).collect())
+        Ok(file
+            .rows_of(sequence)
+            .map(|row| (row.frame, row.tool.clone(), row.interaction.clone()))
+            .collect())
     }
 
     #[test]
     fn a_file_of_one_sequence_needs_no_column_for_it() {
-        let rows = rows_of("frame,tool,interaction\r\n010,\"suction\",Suction\r\n\r\nframe011,stapler,Idle\r\n", true, 7).unwrap();
-        assert_eq!(rows, [(10, "suction".into(), "Suction".into()), (11, "stapler".into(), "Idle".into())]);
+        let rows = rows_of(
+            "frame,tool,interaction\r\n010,\"suction\",Suction\r\n\r\nframe011,stapler,Idle\r\n",
+            true,
+            7,
+        )
+        .unwrap();
+        assert_eq!(
+            rows,
+            [(10, "suction".into(), "Suction".into()), (11, "stapler".into(), "Idle".into())]
+        );
     }
 
     #[test]
     fn a_file_of_all_gives_each_sequence_its_rows() {
         let text = "Sequence,Interaction,Tool,Frame\n2,Idle,suction,1\nseq_3,Staple,stapler,4\nvideo02,Cutting,hook,5\n";
-        assert_eq!(rows_of(text, false, 2).unwrap(), [(1, "suction".into(), "Idle".into()), (5, "hook".into(), "Cutting".into())]);
+        assert_eq!(
+            rows_of(text, false, 2).unwrap(),
+            [(1, "suction".into(), "Idle".into()), (5, "hook".into(), "Cutting".into())]
+        );
         assert_eq!(rows_of(text, false, 3).unwrap(), [(4, "stapler".into(), "Staple".into())]);
     }
 
     #[test]
     fn what_is_wrong_has_its_line() {
         let said = |text: &str, one| rows_of(text, one, 1).unwrap_err().to_string();
-        assert!(said("frame,tool,interaction\n1,hook,Idle\n", false).contains("i.csv:1: the header has no column `sequence`"));
+        assert!(
+            said("frame,tool,interaction\n1,hook,Idle\n", false)
+                .contains("i.csv:1: the header has no column `sequence`")
+        );
         assert!(said("", true).contains("i.csv:1: the header has no column `frame`"));
-        assert!(said("frame,tool,interaction\n1,hook,Idle\n1,hook\n", true).starts_with("i.csv:3: the line has 2 columns"));
-        assert!(said("frame,tool,interaction\n\nx,hook,Idle\n", true).starts_with("i.csv:3: `x` is no frame number"));
-        assert!(said("sequence,frame,tool,interaction\nb,1,hook,Idle\n", true).starts_with("i.csv:2: `b` is no sequence"));
+        assert!(
+            said("frame,tool,interaction\n1,hook,Idle\n1,hook\n", true)
+                .starts_with("i.csv:3: the line has 2 columns")
+        );
+        assert!(
+            said("frame,tool,interaction\n\nx,hook,Idle\n", true)
+                .starts_with("i.csv:3: `x` is no frame number")
+        );
+        assert!(
+            said("sequence,frame,tool,interaction\nb,1,hook,Idle\n", true)
+                .starts_with("i.csv:2: `b` is no sequence")
+        );
     }
 
     proptest! {

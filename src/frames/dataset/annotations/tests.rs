@@ -29,7 +29,8 @@ impl Folder {
     }
 
     fn source(&self) -> SourceLayout {
-        let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        let patterns =
+            |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
         SourceLayout {
             layout: Layout::EndoVis18,
             train: vec![2],
@@ -38,7 +39,11 @@ impl Folder {
             labels: patterns(&["labels/seq_{sequence}.txt"]),
             boxes: patterns(&["gt_bbox/seq_{sequence}.txt", "seq_{sequence}/xml"]),
             captions: patterns(&["first.json", "second.json", "seq_{sequence}/xml"]),
-            interactions: patterns(&["interactions/seq_{sequence}.csv", "interactions.csv", "seq_{sequence}/xml"]),
+            interactions: patterns(&[
+                "interactions/seq_{sequence}.csv",
+                "interactions.csv",
+                "seq_{sequence}/xml",
+            ]),
             frame_step: 1,
         }
     }
@@ -48,12 +53,24 @@ impl Folder {
     }
 
     fn captions(&self) -> Vec<Option<String>> {
-        self.index(OnBadFrame::Fail).unwrap().annotations.into_iter().map(|found| found.caption).collect()
+        self.index(OnBadFrame::Fail)
+            .unwrap()
+            .annotations
+            .into_iter()
+            .map(|found| found.caption)
+            .collect()
     }
 
     fn interactions(&self) -> Vec<Option<Vec<(usize, usize)>>> {
-        let pairs = |found: Vec<LabelledInteraction>| found.iter().map(|found| (found.class, found.interaction)).collect();
-        self.index(OnBadFrame::Fail).unwrap().annotations.into_iter().map(|found| found.interactions.map(pairs)).collect()
+        let pairs = |found: Vec<LabelledInteraction>| {
+            found.iter().map(|found| (found.class, found.interaction)).collect()
+        };
+        self.index(OnBadFrame::Fail)
+            .unwrap()
+            .annotations
+            .into_iter()
+            .map(|found| found.interactions.map(pairs))
+            .collect()
     }
 
     fn failure(&self) -> String {
@@ -62,16 +79,33 @@ impl Folder {
 }
 
 fn classes() -> ClassMap {
-    let tools = ["bipolar forceps", "prograsp forceps", "large needle driver", "monopolar curved scissors", "ultrasound probe", "suction"];
-    let names = tools.into_iter().chain(["clip applier", "stapler", "hook", "tissue"]).map(|class| (normalized(class), class));
+    let tools = [
+        "bipolar forceps",
+        "prograsp forceps",
+        "large needle driver",
+        "monopolar curved scissors",
+        "ultrasound probe",
+        "suction",
+    ];
+    let names = tools
+        .into_iter()
+        .chain(["clip applier", "stapler", "hook", "tissue"])
+        .map(|class| (normalized(class), class));
     ClassMap {
-        space: LabelSpace { classes: ["bipolar forceps", "suction", "tissue"].map(String::from).to_vec() },
-        names: names.chain([("kidney".to_string(), "tissue")]).map(|(name, class)| (name, class.to_string())).collect(),
+        space: LabelSpace {
+            classes: ["bipolar forceps", "suction", "tissue"].map(String::from).to_vec(),
+        },
+        names: names
+            .chain([("kidney".to_string(), "tissue")])
+            .map(|(name, class)| (name, class.to_string()))
+            .collect(),
     }
 }
 
 fn captions_json(entries: &[(&str, &str)]) -> String {
-    let entries = entries.iter().map(|(id_path, caption)| serde_json::json!({ "id_path": id_path, "caption": caption }));
+    let entries = entries
+        .iter()
+        .map(|(id_path, caption)| serde_json::json!({ "id_path": id_path, "caption": caption }));
     serde_json::Value::from_iter(entries).to_string()
 }
 
@@ -81,17 +115,27 @@ const XML: &str = "<annotation><caption>of the XML</caption>
 
 #[test]
 fn without_annotation_files_nothing_is_claimed() {
-    assert_eq!(Folder::new().index(OnBadFrame::Fail).unwrap().annotations, vec![FrameAnnotation::default(); 4]);
+    assert_eq!(
+        Folder::new().index(OnBadFrame::Fail).unwrap().annotations,
+        vec![FrameAnnotation::default(); 4]
+    );
 }
 
 #[test]
 fn captions_of_all_files_are_put_together_and_the_earlier_counts() {
     let folder = Folder::new();
-    folder.write("first.json", &captions_json(&[("seq_2/features/frame000_features.npy", "of the first")]));
-    let elsewhere = [("seq_9/frame000.npy", "x"), ("seq_9/frame000.npy", "y"), ("seq_2/frame077.npy", "z")];
+    folder.write(
+        "first.json",
+        &captions_json(&[("seq_2/features/frame000_features.npy", "of the first")]),
+    );
+    let elsewhere =
+        [("seq_9/frame000.npy", "x"), ("seq_9/frame000.npy", "y"), ("seq_2/frame077.npy", "z")];
     folder.write(
         "second.json",
-        &captions_json(&[&[("seq_2/frame000", "late"), ("seq_3/frame001", "of the second")], &elsewhere[..]].concat()),
+        &captions_json(
+            &[&[("seq_2/frame000", "late"), ("seq_3/frame001", "of the second")], &elsewhere[..]]
+                .concat(),
+        ),
     );
     folder.write("seq_3/xml/frame001.xml", XML);
     folder.write("seq_3/xml/frame000.xml", XML);
@@ -102,9 +146,15 @@ fn captions_of_all_files_are_put_together_and_the_earlier_counts() {
 #[test]
 fn two_captions_for_one_frame_name_both_places() {
     let folder = Folder::new();
-    folder.write("first.json", &captions_json(&[("seq_2/frame000", "one"), ("seq_2/left/frame000.png", "two")]));
+    folder.write(
+        "first.json",
+        &captions_json(&[("seq_2/frame000", "one"), ("seq_2/left/frame000.png", "two")]),
+    );
     let failure = folder.failure();
-    assert!(failure.contains("first.json: entry 2: seq_2/frame000 has a second caption (the first: "), "{failure}");
+    assert!(
+        failure.contains("first.json: entry 2: seq_2/frame000 has a second caption (the first: "),
+        "{failure}"
+    );
     assert!(failure.contains("first.json: entry 1)"), "{failure}");
 }
 
@@ -118,7 +168,10 @@ fn each_sequence_takes_the_first_interactions_that_exist() {
         "sequence,frame,tool,interaction\n2,1,suction,Idle\nseq_3,1,suction,idle\nseq_3,1,suction,Idle\n9,1,?,?\n",
     );
     folder.write("seq_3/xml/frame000.xml", XML);
-    assert_eq!(folder.interactions(), [Some(vec![(0, 2), (1, 7)]), Some(vec![]), None, Some(vec![(1, 0)])]);
+    assert_eq!(
+        folder.interactions(),
+        [Some(vec![(0, 2), (1, 7)]), Some(vec![]), None, Some(vec![(1, 0)])]
+    );
 }
 
 #[test]
@@ -129,8 +182,10 @@ fn xml_gives_interactions_and_captions_beside_another_box_file() {
     folder.write("gt_bbox/seq_3.txt", &boxes);
     let index = folder.index(OnBadFrame::Fail).unwrap();
     assert_eq!(index.frames[3].boxes.as_ref().unwrap()[0].class, 0);
-    let expected =
-        FrameAnnotation { caption: Some("of the XML".into()), interactions: Some(vec![LabelledInteraction { class: 0, interaction: 8 }]) };
+    let expected = FrameAnnotation {
+        caption: Some("of the XML".into()),
+        interactions: Some(vec![LabelledInteraction { class: 0, interaction: 8 }]),
+    };
     assert_eq!(index.annotations[3], expected);
 }
 
@@ -139,17 +194,35 @@ fn a_bad_annotation_fails_or_is_skipped_and_the_index_stays_the_same() {
     let folder = Folder::new();
     folder.write("gt_bbox/seq_3.txt", "");
     let without = folder.index(OnBadFrame::Skip).unwrap();
-    folder.write("interactions/seq_2.csv", "frame,tool,interaction\n000,laser,Idle\n000,suction,Juggling\n000,suction,Idle\n");
+    folder.write(
+        "interactions/seq_2.csv",
+        "frame,tool,interaction\n000,laser,Idle\n000,suction,Juggling\n000,suction,Idle\n",
+    );
     folder.write("seq_3/xml/frame000.xml", "<annotation>");
     let failure = folder.failure();
     assert!(failure.contains("frame000.xml: cannot understand the XML"), "{failure}");
-    assert!(failure.contains("2 more captions and interactions of this data set have a problem"), "{failure}");
+    assert!(
+        failure.contains("2 more captions and interactions of this data set have a problem"),
+        "{failure}"
+    );
     let with = folder.index(OnBadFrame::Skip).unwrap();
     assert_eq!((&with.frames, with.skipped_annotations.len()), (&without.frames, 3));
-    let [_, laser, juggling] = &with.skipped_annotations[..] else { panic!("{:?}", with.skipped_annotations) };
-    assert!(laser.place.ends_with("seq_2.csv:2") && laser.problem.contains("`laser` is no class"), "{laser:?}");
-    assert!(juggling.place.ends_with("seq_2.csv:3") && juggling.problem.contains("`Juggling` is no interaction"), "{juggling:?}");
-    assert_eq!(with.annotations[0].interactions, Some(vec![LabelledInteraction { class: 1, interaction: 0 }]));
+    let [_, laser, juggling] = &with.skipped_annotations[..] else {
+        panic!("{:?}", with.skipped_annotations)
+    };
+    assert!(
+        laser.place.ends_with("seq_2.csv:2") && laser.problem.contains("`laser` is no class"),
+        "{laser:?}"
+    );
+    assert!(
+        juggling.place.ends_with("seq_2.csv:3")
+            && juggling.problem.contains("`Juggling` is no interaction"),
+        "{juggling:?}"
+    );
+    assert_eq!(
+        with.annotations[0].interactions,
+        Some(vec![LabelledInteraction { class: 1, interaction: 0 }])
+    );
 }
 
 #[test]
@@ -162,11 +235,15 @@ fn one_folder_of_xml_for_all_sequences_is_refused() {
 #[test]
 fn the_digest_of_the_data_covers_the_annotation_files() {
     let folder = Folder::new();
-    for name in ["second.json", "interactions.csv", "seq_2/xml/frame000.xml", "interactions/seq_3.csv"] {
+    for name in
+        ["second.json", "interactions.csv", "seq_2/xml/frame000.xml", "interactions/seq_3.csv"]
+    {
         folder.write(name, "");
     }
     let files = folder.source().source_files(folder.0.path()).unwrap();
-    for name in ["second.json", "interactions.csv", "seq_2/xml/frame000.xml", "interactions/seq_3.csv"] {
+    for name in
+        ["second.json", "interactions.csv", "seq_2/xml/frame000.xml", "interactions/seq_3.csv"]
+    {
         assert!(files.contains(&PathBuf::from(name)), "{name} is not in {files:?}");
     }
 }

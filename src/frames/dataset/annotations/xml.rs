@@ -19,11 +19,17 @@ pub fn caption(path: &Path) -> Result<Option<String>> {
 }
 
 /// `None`: no object has an `<interaction>`. What cannot be used is added to `problems`.
-pub fn interactions(path: &Path, classes: &ClassMap, problems: &mut Vec<Error>) -> Option<Vec<LabelledInteraction>> {
-    read(path).and_then(|text| interactions_in(&text, path, classes, problems)).unwrap_or_else(|error| {
-        problems.push(error);
-        None
-    })
+pub fn interactions(
+    path: &Path,
+    classes: &ClassMap,
+    problems: &mut Vec<Error>,
+) -> Option<Vec<LabelledInteraction>> {
+    read(path).and_then(|text| interactions_in(&text, path, classes, problems)).unwrap_or_else(
+        |error| {
+            problems.push(error);
+            None
+        },
+    )
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -40,7 +46,10 @@ pub(super) fn caption_in(text: &str, path: &Path) -> Result<Option<String>> {
             None => first = Some((caption, place(path, node))),
             Some((same, _)) if *same == caption => {}
             Some((_, there)) => {
-                return Err(Error::failure(format!("the frame has a second caption (the first: {there})")).at(place(path, node)));
+                return Err(Error::failure(format!(
+                    "the frame has a second caption (the first: {there})"
+                ))
+                .at(place(path, node)));
             }
         }
     }
@@ -61,10 +70,15 @@ pub(super) fn interactions_in(
             continue;
         };
         let found = interactions.get_or_insert_with(Vec::new);
-        let name = child_text(object, "name").ok_or_else(|| Error::failure("an object has no <name>"));
+        let name =
+            child_text(object, "name").ok_or_else(|| Error::failure("an object has no <name>"));
         match name.and_then(|name| labelled(name, interaction, classes)) {
             Ok(of_object) => found.extend(of_object),
-            Err(error) => problems.push(error.at(format!("{}:{}", path.display(), lines.at(object.range().start)))),
+            Err(error) => problems.push(error.at(format!(
+                "{}:{}",
+                path.display(),
+                lines.at(object.range().start)
+            ))),
         }
     }
     Ok(interactions)
@@ -90,7 +104,9 @@ mod tests {
 
     fn classes() -> ClassMap {
         ClassMap {
-            space: LabelSpace { classes: vec!["suction".into(), "stapler".into(), "tissue".into()] },
+            space: LabelSpace {
+                classes: vec!["suction".into(), "stapler".into(), "tissue".into()],
+            },
             names: ["suction", "stapler", "hook", "tissue"]
                 .map(|name| (name.to_string(), name.to_string()))
                 .into_iter()
@@ -100,12 +116,16 @@ mod tests {
     }
 
     fn object(name: &str, interaction: &str) -> String {
-        format!("<objects><name>{name}</name>\n<interaction>{interaction}</interaction></objects>\n")
+        format!(
+            "<objects><name>{name}</name>\n<interaction>{interaction}</interaction></objects>\n"
+        )
     }
 
     #[test]
     fn instruments_of_the_label_space_are_read_and_the_tissue_is_dropped() {
-        let objects = [object("kidney", "whatever"), object("Stapler", "staple"), object("hook", "Idle")].concat();
+        let objects =
+            [object("kidney", "whatever"), object("Stapler", "staple"), object("hook", "Idle")]
+                .concat();
         let text = format!("<annotation>{objects}</annotation>");
         let mut problems = Vec::new();
         let found = interactions_in(&text, Path::new("f.xml"), &classes(), &mut problems).unwrap();
@@ -116,28 +136,50 @@ mod tests {
     #[test]
     fn a_frame_without_any_interaction_is_not_annotated() {
         let text = "<annotation><objects><name>kidney</name><bndbox/></objects></annotation>";
-        assert_eq!(interactions_in(text, Path::new("f.xml"), &classes(), &mut Vec::new()).unwrap(), None);
+        assert_eq!(
+            interactions_in(text, Path::new("f.xml"), &classes(), &mut Vec::new()).unwrap(),
+            None
+        );
     }
 
     #[test]
     fn unknown_names_are_problems_with_their_line() {
-        let text = format!("<annotation>\n{}{}</annotation>", object("suction", "Juggling"), object("laser", "Idle"));
+        let text = format!(
+            "<annotation>\n{}{}</annotation>",
+            object("suction", "Juggling"),
+            object("laser", "Idle")
+        );
         let mut problems = Vec::new();
         interactions_in(&text, Path::new("f.xml"), &classes(), &mut problems).unwrap();
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert!(texts[0].starts_with("f.xml:2: `Juggling` is no interaction (they are Idle, Grasping"), "{}", texts[0]);
+        assert!(
+            texts[0].starts_with("f.xml:2: `Juggling` is no interaction (they are Idle, Grasping"),
+            "{}",
+            texts[0]
+        );
         assert!(texts[1].starts_with("f.xml:4: `laser` is no class"), "{}", texts[1]);
     }
 
     #[test]
     fn a_caption_may_stand_in_an_object_or_beside_them() {
-        let caption = |inside: &str| caption_in(&format!("<annotation>\n{inside}</annotation>"), Path::new("f.xml"));
-        assert_eq!(caption("<caption> A suction </caption><objects/>").unwrap().as_deref(), Some("A suction"));
-        assert_eq!(caption("<objects><caption>A suction</caption></objects>").unwrap().as_deref(), Some("A suction"));
+        let caption = |inside: &str| {
+            caption_in(&format!("<annotation>\n{inside}</annotation>"), Path::new("f.xml"))
+        };
+        assert_eq!(
+            caption("<caption> A suction </caption><objects/>").unwrap().as_deref(),
+            Some("A suction")
+        );
+        assert_eq!(
+            caption("<objects><caption>A suction</caption></objects>").unwrap().as_deref(),
+            Some("A suction")
+        );
         assert_eq!(caption("<objects/><caption/>").unwrap(), None);
         assert!(caption("<caption>A</caption><objects><caption>A</caption></objects>").is_ok());
         let error = caption("<caption>A</caption>\n<caption>B</caption>").unwrap_err().to_string();
-        assert!(error.starts_with("f.xml:3: the frame has a second caption (the first: f.xml:2)"), "{error}");
+        assert!(
+            error.starts_with("f.xml:3: the frame has a second caption (the first: f.xml:2)"),
+            "{error}"
+        );
     }
 
     proptest! {

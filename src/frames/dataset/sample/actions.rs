@@ -31,7 +31,11 @@ impl Action {
     /// `name` names the draw: another draw of the scene changes nothing of it.
     pub fn choose(name: &str, instrument: Instrument) -> Action {
         let [characteristic, other] = Action::of(instrument);
-        if stream(name).random_range(0.0..1.0) < CHARACTERISTIC_SHARE { characteristic } else { other }
+        if stream(name).random_range(0.0..1.0) < CHARACTERISTIC_SHARE {
+            characteristic
+        } else {
+            other
+        }
     }
 
     /// What an instrument is mainly for, and what else it does.
@@ -88,12 +92,18 @@ pub fn caption(acting: &[(Instrument, Action)]) -> String {
         }
     }
     let is_long = groups.len() > 2;
-    let clauses: Vec<String> = groups.iter().map(|(action, instruments)| clause(*action, instruments, is_long)).collect();
-    if clauses.is_empty() { "There is no instrument in view".to_string() } else { capitalized(&enumerated(&clauses)) }
+    let clauses: Vec<String> =
+        groups.iter().map(|(action, instruments)| clause(*action, instruments, is_long)).collect();
+    if clauses.is_empty() {
+        "There is no instrument in view".to_string()
+    } else {
+        capitalized(&enumerated(&clauses))
+    }
 }
 
 fn clause(action: Action, instruments: &[Instrument], is_long: bool) -> String {
-    let names: Vec<String> = instruments.iter().map(|instrument| with_article(instrument.class())).collect();
+    let names: Vec<String> =
+        instruments.iter().map(|instrument| with_article(instrument.class())).collect();
     let verb = match names.len() {
         _ if is_long => "",
         1 => "is ",
@@ -127,19 +137,39 @@ mod tests {
 
     #[test]
     fn instruments_with_the_same_action_share_a_clause() {
-        let looping = [(Instrument::BipolarForceps, Action::Looping), (Instrument::LargeNeedleDriver, Action::Looping)];
-        assert_eq!(caption(&looping), "A bipolar forceps and a large needle driver are looping tissue with the suture");
-        let three =
-            [(Instrument::UltrasoundProbe, Action::Idle), (Instrument::Suction, Action::Suction), (Instrument::Stapler, Action::Idle)];
-        assert_eq!(caption(&three), "An ultrasound probe and a stapler are idle and a suction is suctioning blood");
-        let apart = [(Instrument::Hook, Action::Idle), (Instrument::Suction, Action::Suction), (Instrument::Stapler, Action::Staple)];
-        assert_eq!(caption(&apart), "A suction suctioning blood, a stapler stapling tissue and a hook idle");
+        let looping = [
+            (Instrument::BipolarForceps, Action::Looping),
+            (Instrument::LargeNeedleDriver, Action::Looping),
+        ];
+        assert_eq!(
+            caption(&looping),
+            "A bipolar forceps and a large needle driver are looping tissue with the suture"
+        );
+        let three = [
+            (Instrument::UltrasoundProbe, Action::Idle),
+            (Instrument::Suction, Action::Suction),
+            (Instrument::Stapler, Action::Idle),
+        ];
+        assert_eq!(
+            caption(&three),
+            "An ultrasound probe and a stapler are idle and a suction is suctioning blood"
+        );
+        let apart = [
+            (Instrument::Hook, Action::Idle),
+            (Instrument::Suction, Action::Suction),
+            (Instrument::Stapler, Action::Staple),
+        ];
+        assert_eq!(
+            caption(&apart),
+            "A suction suctioning blood, a stapler stapling tissue and a hook idle"
+        );
         assert_eq!(caption(&[]), "There is no instrument in view");
     }
 
     #[test]
     fn an_instrument_mostly_does_what_it_is_for() {
-        let drawn = (0..1000).map(|number| Action::choose(&format!("test/{number}"), Instrument::Hook));
+        let drawn =
+            (0..1000).map(|number| Action::choose(&format!("test/{number}"), Instrument::Hook));
         let characteristic = drawn.filter(|action| *action == Action::Cauterization).count();
         assert!((600..700).contains(&characteristic), "{characteristic} of 1000");
     }

@@ -44,7 +44,10 @@ impl Instrument {
     /// Where it works on the tissue: at its tip, but a bag lies over that.
     pub fn at_work(self, pose: Pose) -> Pose {
         let ahead = if self == Instrument::SpecimenBag { 0.75 * pose.size } else { 0.0 };
-        Pose { tip: (pose.tip.0 + ahead * pose.angle.cos(), pose.tip.1 + ahead * pose.angle.sin()), ..pose }
+        Pose {
+            tip: (pose.tip.0 + ahead * pose.angle.cos(), pose.tip.1 + ahead * pose.angle.sin()),
+            ..pose
+        }
     }
 
     /// Its name in the label spaces.
@@ -98,7 +101,11 @@ impl Instrument {
                 for side in [-1.0, 1.0] {
                     stroke(
                         canvas,
-                        polyline(&[(-1.0, 0.1 * side), (-0.5, spread * side), (0.0, 0.6 * spread * side)]),
+                        polyline(&[
+                            (-1.0, 0.1 * side),
+                            (-0.5, spread * side),
+                            (0.0, 0.6 * spread * side),
+                        ]),
                         0.24,
                         colour,
                         to_picture,
@@ -119,10 +126,20 @@ impl Instrument {
             }
             Instrument::LargeNeedleDriver => {
                 for side in [-1.0, 1.0] {
-                    let jaw = [(-1.0, 0.05 * side), (-1.0, 0.32 * side), (-0.05, (0.5 * spread + 0.1) * side), (0.0, 0.35 * spread * side)];
+                    let jaw = [
+                        (-1.0, 0.05 * side),
+                        (-1.0, 0.32 * side),
+                        (-0.05, (0.5 * spread + 0.1) * side),
+                        (0.0, 0.35 * spread * side),
+                    ];
                     fill(canvas, polygon(&jaw), colour, to_picture);
                 }
-                fill(canvas, circle(-0.75, 0.0, 0.14), Color::from_rgba8(30, 40, 30, 255), to_picture);
+                fill(
+                    canvas,
+                    circle(-0.75, 0.0, 0.14),
+                    Color::from_rgba8(30, 40, 30, 255),
+                    to_picture,
+                );
             }
             Instrument::MonopolarCurvedScissors => {
                 for side in [-1.0, 1.0] {
@@ -132,24 +149,44 @@ impl Instrument {
                     path.quad_to(-0.5, spread * side, -1.0, 0.0);
                     fill(canvas, path.finish(), colour, to_picture);
                 }
-                fill(canvas, circle(-0.95, 0.0, 0.16), Color::from_rgba8(50, 50, 60, 255), to_picture);
+                fill(
+                    canvas,
+                    circle(-0.95, 0.0, 0.16),
+                    Color::from_rgba8(50, 50, 60, 255),
+                    to_picture,
+                );
             }
             Instrument::UltrasoundProbe => {
                 fill(canvas, rectangle(-1.0, -0.34, -0.15, 0.34), colour, to_picture);
                 fill(canvas, circle(-0.2, 0.0, 0.34), colour, to_picture);
-                fill(canvas, rectangle(-0.8, -0.1, -0.2, 0.1), Color::from_rgba8(80, 70, 20, 255), to_picture);
+                fill(
+                    canvas,
+                    rectangle(-0.8, -0.1, -0.2, 0.1),
+                    Color::from_rgba8(80, 70, 20, 255),
+                    to_picture,
+                );
             }
             Instrument::Suction => {
                 fill(canvas, rectangle(-1.0, -0.18, 0.0, 0.18), colour, to_picture);
                 for x in [-0.75, -0.5, -0.25] {
-                    fill(canvas, circle(x, 0.0, 0.08), Color::from_rgba8(20, 10, 25, 255), to_picture);
+                    fill(
+                        canvas,
+                        circle(x, 0.0, 0.08),
+                        Color::from_rgba8(20, 10, 25, 255),
+                        to_picture,
+                    );
                 }
             }
             Instrument::ClipApplier => {
                 for side in [-1.0, 1.0] {
                     stroke(
                         canvas,
-                        polyline(&[(-1.0, 0.0), (-0.8, 0.42 * side), (-0.15, 0.42 * side), (0.0, 0.2 * side)]),
+                        polyline(&[
+                            (-1.0, 0.0),
+                            (-0.8, 0.42 * side),
+                            (-0.15, 0.42 * side),
+                            (0.0, 0.2 * side),
+                        ]),
                         0.14,
                         colour,
                         to_picture,
@@ -160,16 +197,41 @@ impl Instrument {
                 fill(canvas, rectangle(-1.3, -0.46, 0.0, -0.08), colour, to_picture);
                 fill(canvas, rectangle(-1.3, 0.08, 0.0, 0.46), colour, to_picture);
                 for x in [-1.1, -0.8, -0.5, -0.2] {
-                    fill(canvas, rectangle(x, -0.36, x + 0.1, -0.18), Color::from_rgba8(200, 205, 205, 255), to_picture);
+                    fill(
+                        canvas,
+                        rectangle(x, -0.36, x + 0.1, -0.18),
+                        Color::from_rgba8(200, 205, 205, 255),
+                        to_picture,
+                    );
                 }
             }
             Instrument::Hook => {
-                stroke(canvas, polyline(&[(-1.0, 0.0), (-0.2, 0.0), (-0.05, 0.2), (-0.1, 0.55), (-0.35, 0.6)]), 0.18, colour, to_picture);
+                stroke(
+                    canvas,
+                    polyline(&[(-1.0, 0.0), (-0.2, 0.0), (-0.05, 0.2), (-0.1, 0.55), (-0.35, 0.6)]),
+                    0.18,
+                    colour,
+                    to_picture,
+                );
             }
             Instrument::SpecimenBag => {
-                let bag = [(-1.0, 0.1), (-0.6, 0.75), (0.2, 0.85), (0.6, 0.3), (0.5, -0.5), (-0.1, -0.85), (-0.8, -0.6)];
+                let bag = [
+                    (-1.0, 0.1),
+                    (-0.6, 0.75),
+                    (0.2, 0.85),
+                    (0.6, 0.3),
+                    (0.5, -0.5),
+                    (-0.1, -0.85),
+                    (-0.8, -0.6),
+                ];
                 fill(canvas, polygon(&bag), colour, to_picture);
-                stroke(canvas, polyline(&[(-0.8, -0.55), (-0.3, 0.1), (0.5, 0.2)]), 0.06, Color::from_rgba8(190, 90, 130, 255), to_picture);
+                stroke(
+                    canvas,
+                    polyline(&[(-0.8, -0.55), (-0.3, 0.1), (0.5, 0.2)]),
+                    0.06,
+                    Color::from_rgba8(190, 90, 130, 255),
+                    to_picture,
+                );
             }
         }
     }

@@ -53,7 +53,10 @@ fn grasping(canvas: &mut Pixmap, to_picture: Transform) {
     fill(canvas, circle(0.25, 0.0, 0.75), pale(120), to_picture);
     fill(canvas, circle(0.25, 0.0, 0.5), pale(200), to_picture);
     for angle in [-1.1, -0.55, 0.0, 0.55, 1.1_f32] {
-        let ray = [(0.1 + 0.2 * angle.cos(), 0.2 * angle.sin()), (0.1 + 0.85 * angle.cos(), 0.85 * angle.sin())];
+        let ray = [
+            (0.1 + 0.2 * angle.cos(), 0.2 * angle.sin()),
+            (0.1 + 0.85 * angle.cos(), 0.85 * angle.sin()),
+        ];
         stroke(canvas, polyline(&ray), 0.06, fold(), to_picture);
     }
 }
@@ -63,7 +66,13 @@ fn retraction(canvas: &mut Pixmap, to_picture: Transform) {
     let sheet = [(-0.7, -0.75), (1.4, -0.3), (1.4, 0.3), (-0.7, 0.75)];
     fill(canvas, polygon(&sheet), pale(170), to_picture);
     for side in [-1.0, -0.5, 0.0, 0.5, 1.0] {
-        stroke(canvas, polyline(&[(-0.7, 0.72 * side), (1.4, 0.28 * side)]), 0.05, pale(255), to_picture);
+        stroke(
+            canvas,
+            polyline(&[(-0.7, 0.72 * side), (1.4, 0.28 * side)]),
+            0.05,
+            pale(255),
+            to_picture,
+        );
     }
 }
 
@@ -76,13 +85,21 @@ fn tissue_manipulation(canvas: &mut Pixmap, to_picture: Transform) {
 /// The clip that is moved about.
 fn tool_manipulation(canvas: &mut Pixmap, to_picture: Transform) {
     for (width, colour) in [(0.3, dark_edge()), (0.18, metal())] {
-        stroke(canvas, polyline(&[(0.9, -0.35), (0.35, -0.35), (0.35, 0.35), (0.9, 0.35)]), width, colour, to_picture);
+        stroke(
+            canvas,
+            polyline(&[(0.9, -0.35), (0.35, -0.35), (0.35, 0.35), (0.9, 0.35)]),
+            width,
+            colour,
+            to_picture,
+        );
     }
 }
 
 /// A dark slit with a raw edge.
 fn cutting(canvas: &mut Pixmap, to_picture: Transform) {
-    for (half_width, colour) in [(0.32, Color::from_rgba8(235, 120, 110, 230)), (0.2, Color::from_rgba8(45, 0, 8, 255))] {
+    for (half_width, colour) in
+        [(0.32, Color::from_rgba8(235, 120, 110, 230)), (0.2, Color::from_rgba8(45, 0, 8, 255))]
+    {
         let mut slit = PathBuilder::new();
         slit.move_to(-0.5, 0.0);
         slit.quad_to(0.4, 2.0 * half_width, 1.4, 0.0);
@@ -108,23 +125,46 @@ fn cauterization(canvas: &mut Pixmap, to_picture: Transform) {
 /// A pool of blood with a gleam on it.
 fn suction(canvas: &mut Pixmap, to_picture: Transform) {
     let blood = Color::from_rgba8(95, 0, 8, 255);
-    for (x, y, radius) in [(0.3, 0.0, 0.62), (0.75, 0.35, 0.38), (0.05, -0.5, 0.4), (0.65, -0.4, 0.32)] {
+    for (x, y, radius) in
+        [(0.3, 0.0, 0.62), (0.75, 0.35, 0.38), (0.05, -0.5, 0.4), (0.65, -0.4, 0.32)]
+    {
         fill(canvas, circle(x, y, radius), blood, to_picture);
     }
-    stroke(canvas, polyline(&[(0.55, -0.3), (0.75, -0.1), (0.8, 0.15)]), 0.08, Color::from_rgba8(230, 120, 120, 220), to_picture);
+    stroke(
+        canvas,
+        polyline(&[(0.55, -0.3), (0.75, -0.1), (0.8, 0.15)]),
+        0.08,
+        Color::from_rgba8(230, 120, 120, 220),
+        to_picture,
+    );
 }
 
 /// A blue loop with crossing ends.
 fn looping(canvas: &mut Pixmap, to_picture: Transform) {
     stroke(canvas, circle(0.6, 0.0, 0.5), 0.12, thread(), to_picture);
     for side in [-1.0, 1.0] {
-        stroke(canvas, polyline(&[(0.25, 0.3 * side), (-0.1, -0.25 * side), (-0.4, -0.85 * side)]), 0.12, thread(), to_picture);
+        stroke(
+            canvas,
+            polyline(&[(0.25, 0.3 * side), (-0.1, -0.25 * side), (-0.4, -0.85 * side)]),
+            0.12,
+            thread(),
+            to_picture,
+        );
     }
 }
 
 /// Blue stitches across the view.
 fn suturing(canvas: &mut Pixmap, to_picture: Transform) {
-    let stitches = [(0.15, -1.1), (0.65, -0.8), (0.15, -0.5), (0.65, -0.2), (0.15, 0.1), (0.65, 0.4), (0.15, 0.7), (0.65, 1.0)];
+    let stitches = [
+        (0.15, -1.1),
+        (0.65, -0.8),
+        (0.15, -0.5),
+        (0.65, -0.2),
+        (0.15, 0.1),
+        (0.65, 0.4),
+        (0.15, 0.7),
+        (0.65, 1.0),
+    ];
     stroke(canvas, polyline(&stitches), 0.12, thread(), to_picture);
 }
 
@@ -149,6 +189,12 @@ fn staples(canvas: &mut Pixmap, to_picture: Transform) {
 /// Rings that spread from the probe.
 fn ultrasound_sensing(canvas: &mut Pixmap, to_picture: Transform) {
     for (radius, alpha) in [(0.55, 255), (0.85, 210), (1.15, 160)] {
-        stroke(canvas, circle(-0.1, 0.0, radius), 0.1, Color::from_rgba8(150, 235, 255, alpha), to_picture);
+        stroke(
+            canvas,
+            circle(-0.1, 0.0, radius),
+            0.1,
+            Color::from_rgba8(150, 235, 255, alpha),
+            to_picture,
+        );
     }
 }

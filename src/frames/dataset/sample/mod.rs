@@ -46,8 +46,9 @@ impl DrawnLayout {
         match layout {
             Layout::EndoVis18 => Ok(DrawnLayout::EndoVis18),
             Layout::Cholec80 => Ok(DrawnLayout::Cholec80),
-            _ => Err(Error::failure("scenes cannot be drawn in this layout")
-                .hint("the `layout` of drawn scenes is an adapter that reads endovis18 or cholec80")),
+            _ => Err(Error::failure("scenes cannot be drawn in this layout").hint(
+                "the `layout` of drawn scenes is an adapter that reads endovis18 or cholec80",
+            )),
         }
     }
 }
@@ -85,7 +86,9 @@ pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Re
             .map(|frame| {
                 let scene = draw(sample, layout, sequence, frame);
                 let path = root.join(match layout {
-                    DrawnLayout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
+                    DrawnLayout::EndoVis18 => {
+                        format!("seq_{sequence}/left_frames/frame{frame:03}.png")
+                    }
                     DrawnLayout::Cholec80 => format!("frames/video{sequence:02}/{frame:06}.png"),
                 });
                 create_parent(&path)?;
@@ -99,7 +102,12 @@ pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Re
             DrawnLayout::Cholec80 => write_cholec80(root, sequence, &scenes)?,
         }
         write_interactions(layout, root, sequence, &scenes)?;
-        captions.extend(scenes.iter().enumerate().map(|(frame, scene)| caption_entry(layout, sequence, frame, scene)));
+        captions.extend(
+            scenes
+                .iter()
+                .enumerate()
+                .map(|(frame, scene)| caption_entry(layout, sequence, frame, scene)),
+        );
     }
     write_text(&root.join("captions/captions.json"), &format!("[\n{}\n]\n", captions.join(",\n")))
 }
@@ -107,7 +115,9 @@ pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Re
 fn draw(sample: &SampleData, layout: DrawnLayout, sequence: u32, frame: u32) -> DrawnScene {
     let (tools, surroundings): (Vec<Instrument>, _) = match layout {
         DrawnLayout::EndoVis18 => (ENDOVIS18_TOOLS.to_vec(), Surroundings::Robotic),
-        DrawnLayout::Cholec80 => (CHOLEC80_TOOLS.map(|(_, tool)| tool).to_vec(), Surroundings::Laparoscopic),
+        DrawnLayout::Cholec80 => {
+            (CHOLEC80_TOOLS.map(|(_, tool)| tool).to_vec(), Surroundings::Laparoscopic)
+        }
     };
     let name = format!("sample/{:?}/{}/{sequence}", sample.layout, sample.seed);
     scene::draw(&name, frame, &tools, surroundings, sample.picture_size)
@@ -124,7 +134,12 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Tool file and `gt_bbox` file; boxes count in 1280x1024 pixels.
-fn write_endovis18(sample: &SampleData, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+fn write_endovis18(
+    sample: &SampleData,
+    root: &Path,
+    sequence: u32,
+    scenes: &[DrawnScene],
+) -> Result<()> {
     let [height, width] = sample.picture_size;
     let mut tools = String::from(
         "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction \
@@ -138,10 +153,19 @@ fn write_endovis18(sample: &SampleData, root: &Path, sequence: u32, scenes: &[Dr
             let bounds = scene.box_of(tool);
             let _ = write!(tools, " {}", u8::from(bounds.is_some()));
             // Rounded up, so that truncating it back to the picture's pixels gives the same box.
-            let up = |value: i64, from: u32, to: u32| (value * i64::from(to) + i64::from(from) - 1) / i64::from(from);
-            let corners =
-                bounds.map_or([0; 4], |b| [up(b.x1, width, 1280), up(b.y1, height, 1024), up(b.x2, width, 1280), up(b.y2, height, 1024)]);
-            let _ = write!(boxes, ", {}, {}, {}, {}", corners[0], corners[1], corners[2], corners[3]);
+            let up = |value: i64, from: u32, to: u32| {
+                (value * i64::from(to) + i64::from(from) - 1) / i64::from(from)
+            };
+            let corners = bounds.map_or([0; 4], |b| {
+                [
+                    up(b.x1, width, 1280),
+                    up(b.y1, height, 1024),
+                    up(b.x2, width, 1280),
+                    up(b.y2, height, 1024),
+                ]
+            });
+            let _ =
+                write!(boxes, ", {}, {}, {}, {}", corners[0], corners[1], corners[2], corners[3]);
         }
         tools.push('\n');
         boxes.push_str(", 0, 0, 1280, 1024\n");
@@ -161,7 +185,15 @@ fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<(
             let bounds = scene.box_of(tool);
             let _ = write!(tools, "\t{}", u8::from(bounds.is_some()));
             if let Some(b) = bounds {
-                let _ = writeln!(boxes, "{frame:06},{},{},{},{},{}", name.to_lowercase(), b.x1, b.y1, b.x2, b.y2);
+                let _ = writeln!(
+                    boxes,
+                    "{frame:06},{},{},{},{},{}",
+                    name.to_lowercase(),
+                    b.x1,
+                    b.y1,
+                    b.x2,
+                    b.y2
+                );
             }
         }
         tools.push('\n');
@@ -171,13 +203,25 @@ fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<(
 }
 
 /// `frame,tool,interaction` with the layout's own names of tools.
-fn write_interactions(layout: DrawnLayout, root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
+fn write_interactions(
+    layout: DrawnLayout,
+    root: &Path,
+    sequence: u32,
+    scenes: &[DrawnScene],
+) -> Result<()> {
     let mut rows = String::from("frame,tool,interaction\n");
     for (frame, scene) in scenes.iter().enumerate() {
         for &DrawnInstrument { instrument, action, .. } in &scene.instruments {
             let _ = match layout {
-                DrawnLayout::EndoVis18 => writeln!(rows, "{frame:03},{},{}", normalized(instrument.class()), action.name()),
-                DrawnLayout::Cholec80 => writeln!(rows, "{frame:06},{},{}", cholec80_name(instrument), action.name()),
+                DrawnLayout::EndoVis18 => writeln!(
+                    rows,
+                    "{frame:03},{},{}",
+                    normalized(instrument.class()),
+                    action.name()
+                ),
+                DrawnLayout::Cholec80 => {
+                    writeln!(rows, "{frame:06},{},{}", cholec80_name(instrument), action.name())
+                }
             };
         }
     }
@@ -198,7 +242,8 @@ fn caption_entry(layout: DrawnLayout, sequence: u32, frame: usize, scene: &Drawn
         DrawnLayout::EndoVis18 => format!("seq_{sequence}/left_frames/frame{frame:03}.png"),
         DrawnLayout::Cholec80 => format!("video{sequence:02}/{frame:06}.png"),
     };
-    let acting: Vec<(Instrument, actions::Action)> = scene.instruments.iter().map(|drawn| (drawn.instrument, drawn.action)).collect();
+    let acting: Vec<(Instrument, actions::Action)> =
+        scene.instruments.iter().map(|drawn| (drawn.instrument, drawn.action)).collect();
     serde_json::json!({ "id_path": id_path, "caption": actions::caption(&acting) }).to_string()
 }
 
@@ -243,7 +288,8 @@ mod tests {
     fn classes() -> ClassMap {
         let tools = ENDOVIS18_TOOLS.map(|tool| (normalized(tool.class()), tool.class()));
         let cholec80 = CHOLEC80_TOOLS.map(|(name, tool)| (normalized(name), tool.class()));
-        let names: Vec<(String, &str)> = tools.into_iter().chain(cholec80).chain([("tissue".to_string(), "tissue")]).collect();
+        let names: Vec<(String, &str)> =
+            tools.into_iter().chain(cholec80).chain([("tissue".to_string(), "tissue")]).collect();
         let mut space: Vec<String> = Vec::new();
         for (_, class) in &names {
             if !space.iter().any(|known| known == class) {
@@ -257,7 +303,13 @@ mod tests {
     #[test]
     fn a_layout_that_is_only_read_is_refused_before_anything_is_drawn() {
         let folder = tempfile::tempdir().unwrap();
-        let sample = SampleData { layout: Layout::Table, sequences: vec![1], frames_per_sequence: 1, picture_size: [48, 60], seed: 1 };
+        let sample = SampleData {
+            layout: Layout::Table,
+            sequences: vec![1],
+            frames_per_sequence: 1,
+            picture_size: [48, 60],
+            seed: 1,
+        };
         let error = write(&sample, folder.path(), || {}).unwrap_err().to_string();
         assert!(error.contains("scenes cannot be drawn in this layout"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -267,16 +319,33 @@ mod tests {
     fn each_drawn_frame_has_a_caption_and_what_each_of_its_instruments_does() {
         for layout in [Layout::EndoVis18, Layout::Cholec80] {
             let folder = tempfile::tempdir().unwrap();
-            let sample = SampleData { layout, sequences: vec![2, 3], frames_per_sequence: 5, picture_size: [48, 60], seed: 1 };
+            let sample = SampleData {
+                layout,
+                sequences: vec![2, 3],
+                frames_per_sequence: 5,
+                picture_size: [48, 60],
+                seed: 1,
+            };
             write(&sample, folder.path(), || {}).unwrap();
             let classes = classes();
-            let index = index::build(&source(layout), folder.path(), &classes, OnBadFrame::Fail).unwrap();
+            let index =
+                index::build(&source(layout), folder.path(), &classes, OnBadFrame::Fail).unwrap();
             assert_eq!(index.annotations.len(), 10);
             for (frame, annotation) in index.frames.iter().zip(&index.annotations) {
-                let acting: Vec<usize> = annotation.interactions.iter().flatten().map(|found| found.class).collect();
-                assert_eq!([acting.as_slice(), &[classes.space.tissue()]].concat(), frame.labels, "{} {}", frame.sequence, frame.name);
+                let acting: Vec<usize> =
+                    annotation.interactions.iter().flatten().map(|found| found.class).collect();
+                assert_eq!(
+                    [acting.as_slice(), &[classes.space.tissue()]].concat(),
+                    frame.labels,
+                    "{} {}",
+                    frame.sequence,
+                    frame.name
+                );
                 let caption = annotation.caption.as_ref().unwrap();
-                assert!(acting.iter().all(|&class| caption.contains(&classes.space.classes[class])), "{caption}");
+                assert!(
+                    acting.iter().all(|&class| caption.contains(&classes.space.classes[class])),
+                    "{caption}"
+                );
             }
         }
     }

@@ -41,12 +41,21 @@ pub struct DrawnScene {
 
 impl DrawnScene {
     pub fn box_of(&self, instrument: Instrument) -> Option<Box2> {
-        self.instruments.iter().find(|drawn| drawn.instrument == instrument).map(|drawn| drawn.bounds)
+        self.instruments
+            .iter()
+            .find(|drawn| drawn.instrument == instrument)
+            .map(|drawn| drawn.bounds)
     }
 }
 
 /// `sequence_name` seeds everything; `picture_size` is `[height, width]`.
-pub fn draw(sequence_name: &str, frame: u32, tools: &[Instrument], surroundings: Surroundings, picture_size: [u32; 2]) -> DrawnScene {
+pub fn draw(
+    sequence_name: &str,
+    frame: u32,
+    tools: &[Instrument],
+    surroundings: Surroundings,
+    picture_size: [u32; 2],
+) -> DrawnScene {
     let shot = frame / SHOT_FRAMES;
     let mut shot_stream = stream(&format!("{sequence_name}/shot {shot}"));
     let cast = choose_instruments(&mut shot_stream, tools);
@@ -56,9 +65,14 @@ pub fn draw(sequence_name: &str, frame: u32, tools: &[Instrument], surroundings:
     let mut placed = Vec::new();
     for (index, &instrument) in cast.iter().enumerate() {
         // Spread around the view, so that instruments seldom cover each other.
-        let side = start_side + TAU * index as f32 / cast.len() as f32 + frame_stream.random_range(-0.35..0.35);
+        let side = start_side
+            + TAU * index as f32 / cast.len() as f32
+            + frame_stream.random_range(-0.35..0.35);
         let pose = choose_pose(&mut frame_stream, side, picture_size);
-        let action = Action::choose(&format!("{sequence_name}/frame {frame}/action {instrument:?}"), instrument);
+        let action = Action::choose(
+            &format!("{sequence_name}/frame {frame}/action {instrument:?}"),
+            instrument,
+        );
         placed.push((instrument, action, pose));
     }
     for &(instrument, action, pose) in &placed {
@@ -111,16 +125,22 @@ fn draw_over(picture: &mut RgbImage, draw: impl FnOnce(&mut Pixmap)) -> Option<P
 fn visible_bounds(canvas: &Pixmap) -> Option<Box2> {
     let mut bounds: Option<Box2> = None;
     let mut solid_pixels = 0;
-    for (index, _) in canvas.pixels().iter().enumerate().filter(|(_, drawn)| drawn.alpha() >= SOLID) {
+    for (index, _) in canvas.pixels().iter().enumerate().filter(|(_, drawn)| drawn.alpha() >= SOLID)
+    {
         solid_pixels += 1;
-        let (x, y) = (index as i64 % i64::from(canvas.width()), index as i64 / i64::from(canvas.width()));
+        let (x, y) =
+            (index as i64 % i64::from(canvas.width()), index as i64 / i64::from(canvas.width()));
         let here = Box2::from([x, y, x + 1, y + 1]);
         bounds = Some(bounds.map_or(here, |bounds| bounds.united(&here)));
     }
     bounds.filter(|_| solid_pixels >= LEAST_VISIBLE)
 }
 
-fn draw_tissue(stream: &mut Stream, surroundings: Surroundings, [height, width]: [u32; 2]) -> RgbImage {
+fn draw_tissue(
+    stream: &mut Stream,
+    surroundings: Surroundings,
+    [height, width]: [u32; 2],
+) -> RgbImage {
     let base = match surroundings {
         Surroundings::Robotic => [168.0, 72.0, 66.0],
         Surroundings::Laparoscopic => [182.0, 110.0, 68.0],
@@ -133,7 +153,9 @@ fn draw_tissue(stream: &mut Stream, surroundings: Surroundings, [height, width]:
         let (x, y) = (x as f32, y as f32);
         let light = shift * (0.72 + 0.38 * coarse.at(x, y) + 0.16 * fine.at(x, y));
         let vessel = ((vessels.at(x, y) - 0.5).abs() < 0.025) as u8 as f32;
-        let channel = |value: f32, vessel_weight: f32| (value * light * (1.0 - vessel_weight * vessel)).clamp(0.0, 255.0) as u8;
+        let channel = |value: f32, vessel_weight: f32| {
+            (value * light * (1.0 - vessel_weight * vessel)).clamp(0.0, 255.0) as u8
+        };
         Rgb([channel(base[0], 0.25), channel(base[1], 0.5), channel(base[2], 0.45)])
     })
 }
@@ -165,7 +187,10 @@ impl Noise {
     const SIDE: usize = 64;
 
     fn new(stream: &mut Stream, cell: f32) -> Self {
-        Noise { cell: cell.max(1.0), values: (0..Self::SIDE * Self::SIDE).map(|_| stream.random_range(0.0..1.0)).collect() }
+        Noise {
+            cell: cell.max(1.0),
+            values: (0..Self::SIDE * Self::SIDE).map(|_| stream.random_range(0.0..1.0)).collect(),
+        }
     }
 
     fn at(&self, x: f32, y: f32) -> f32 {
@@ -173,7 +198,9 @@ impl Noise {
         let (column, row) = (x as usize, y as usize);
         let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
         let (tx, ty) = (smooth(x.fract()), smooth(y.fract()));
-        let value = |row: usize, column: usize| self.values[(row % Self::SIDE) * Self::SIDE + column % Self::SIDE];
+        let value = |row: usize, column: usize| {
+            self.values[(row % Self::SIDE) * Self::SIDE + column % Self::SIDE]
+        };
         let upper = value(row, column) * (1.0 - tx) + value(row, column + 1) * tx;
         let lower = value(row + 1, column) * (1.0 - tx) + value(row + 1, column + 1) * tx;
         upper * (1.0 - ty) + lower * ty
@@ -204,7 +231,13 @@ mod tests {
                 [96, 120],
             );
             for bounds in scene.instruments.iter().map(|drawn| drawn.bounds) {
-                assert!(bounds.x1 >= 0 && bounds.y1 >= 0 && bounds.x2 <= 120 && bounds.y2 <= 96 && bounds.area() > 0);
+                assert!(
+                    bounds.x1 >= 0
+                        && bounds.y1 >= 0
+                        && bounds.x2 <= 120
+                        && bounds.y2 <= 96
+                        && bounds.area() > 0
+                );
             }
         }
     }

@@ -15,7 +15,13 @@ pub fn fill(canvas: &mut Pixmap, path: Option<Path>, colour: Color, transform: T
     }
 }
 
-pub fn stroke(canvas: &mut Pixmap, path: Option<Path>, width: f32, colour: Color, transform: Transform) {
+pub fn stroke(
+    canvas: &mut Pixmap,
+    path: Option<Path>,
+    width: f32,
+    colour: Color,
+    transform: Transform,
+) {
     if let Some(path) = path {
         let stroke = Stroke { width, line_cap: LineCap::Round, ..Stroke::default() };
         canvas.stroke_path(&path, &paint(colour), &stroke, transform, None);

@@ -8,7 +8,10 @@ use super::*;
 /// The file of the three frames.
 pub(super) fn instances() -> String {
     let images = (0..3).map(|frame| json!({"id": frame + 7, "file_name": format!("v02_{frame:06}.png"), "width": 80, "height": 64}));
-    let objects = OBJECTS.iter().enumerate().flat_map(|(frame, objects)| objects.iter().map(move |object| (frame, object)));
+    let objects = OBJECTS
+        .iter()
+        .enumerate()
+        .flat_map(|(frame, objects)| objects.iter().map(move |object| (frame, object)));
     let annotations = objects.map(|(frame, (name, [x1, y1, x2, y2]))| {
         let category = if *name == "hook" { 1 } else { 2 };
         json!({"image_id": frame + 7, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": [[1, 2, 3]]})
@@ -31,15 +34,39 @@ fn what_is_wrong_is_named_by_its_entry() {
     for (part, other, said) in [
         ("[5,5,4,4]", "[5,5,-4,4]", "instances.json: annotations[1]: `bbox` is [5,5,-4,4]"),
         ("[5,5,4,4]", "[5,5,4]", "instances.json: annotations[1]: `bbox` is [5,5,4]"),
-        ("[5,5,4,4]", "[5,5,94,4]", "instances.json: annotations[1]: the box 5,5,99,9 of `hook` runs off the picture"),
+        (
+            "[5,5,4,4]",
+            "[5,5,94,4]",
+            "instances.json: annotations[1]: the box 5,5,99,9 of `hook` runs off the picture",
+        ),
         ("\"Hook\"", "\"hok\"", "instances.json: annotations[1]: `hok` is no class"),
         ("\"Hook\"", "\"hok\"", "did you mean `hook`?"),
         ("\"Hook\"", "3", "instances.json: categories[0]: the category has no `name`"),
-        ("\"category_id\":1", "\"category_id\":9", "instances.json: annotations[1]: no category has the id 9"),
-        ("\"image_id\":8", "\"image_id\":99", "instances.json: annotations[1]: no image has the id 99"),
-        ("v02_000001.png", "one.png", "instances.json: images[1]: the file_name `one.png` does not fit `v{sequence:02}_{frame:06}.png`"),
-        ("v02_000001.png", "../v02_000001.png", "instances.json: images[1]: the path `../v02_000001.png` leaves"),
-        ("v02_000001.png", "v02_000002.png", "sequence 2 has a second image with the frame number 2"),
+        (
+            "\"category_id\":1",
+            "\"category_id\":9",
+            "instances.json: annotations[1]: no category has the id 9",
+        ),
+        (
+            "\"image_id\":8",
+            "\"image_id\":99",
+            "instances.json: annotations[1]: no image has the id 99",
+        ),
+        (
+            "v02_000001.png",
+            "one.png",
+            "instances.json: images[1]: the file_name `one.png` does not fit `v{sequence:02}_{frame:06}.png`",
+        ),
+        (
+            "v02_000001.png",
+            "../v02_000001.png",
+            "instances.json: images[1]: the path `../v02_000001.png` leaves",
+        ),
+        (
+            "v02_000001.png",
+            "v02_000002.png",
+            "sequence 2 has a second image with the frame number 2",
+        ),
         ("v02_000001.png", "v02_000009.png", "instances.json: images[1] has no picture"),
         ("\"height\":64", "\"height\":65", "the label counts in a picture of 80x65 pixels, but "),
         ("\"id\":8", "\"id\":7", "instances.json: images[1]: a second image has the id 7"),
@@ -56,7 +83,10 @@ fn an_image_may_have_its_numbers_apart_from_its_name_and_files_add_up() {
     let second = data.folder.path().join("images/any.png");
     picture(5).save(second).unwrap();
     let image = json!({"id": "a", "file_name": "any.png", "video_id": 2, "frame_id": 30});
-    data.write("instances_val.json", json!({"images": [image], "annotations": [], "categories": []}).to_string());
+    data.write(
+        "instances_val.json",
+        json!({"images": [image], "annotations": [], "categories": []}).to_string(),
+    );
     let index = data.index(OnBadFrame::Fail).unwrap();
     let names: Vec<&str> = index.frames.iter().map(|frame| frame.name.as_str()).collect();
     assert_eq!(names, ["000000", "000001", "000002", "000030"]);
@@ -81,12 +111,15 @@ fn real_frames_written_as_coco_give_the_same_index() {
         }
     }
     let names = classes().space.classes;
-    let categories: Value = names.iter().enumerate().map(|(id, name)| json!({"id": id, "name": name})).collect();
+    let categories: Value =
+        names.iter().enumerate().map(|(id, name)| json!({"id": id, "name": name})).collect();
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(root.join("frames"), folder.path().join("frames")).unwrap();
-    let file = json!({"images": images, "annotations": annotations, "categories": categories}).to_string();
+    let file =
+        json!({"images": images, "annotations": annotations, "categories": categories}).to_string();
     std::fs::write(folder.path().join("instances.json"), file).unwrap();
-    let coco = SourceLayout { layout: Layout::Coco, labels: patterns(&["instances.json"]), ..videos };
+    let coco =
+        SourceLayout { layout: Layout::Coco, labels: patterns(&["instances.json"]), ..videos };
     let found = index::build(&coco, folder.path(), &classes(), OnBadFrame::Fail).unwrap();
     assert_eq!((found.frames, found.pictures), (expected.frames, expected.pictures));
 }

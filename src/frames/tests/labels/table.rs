@@ -10,14 +10,18 @@ use super::*;
 /// Where Cholec80's adapter looks, and pictures of another format.
 pub(super) fn videos(ending: &str, train: &[u32], validation: &[u32]) -> SourceLayout {
     let mut source = source(Layout::Cholec80, train, validation);
-    source.frames = Pattern::parse(&format!("frames/video{{sequence:02}}/{{frame:06}}.{ending}")).unwrap();
+    source.frames =
+        Pattern::parse(&format!("frames/video{{sequence:02}}/{{frame:06}}.{ending}")).unwrap();
     source.interactions = patterns(&["interactions/video{sequence:02}.csv"]);
     source
 }
 
 /// The same sequences, in tables.
 fn tables(videos: &SourceLayout) -> SourceLayout {
-    SourceLayout { interactions: videos.interactions.clone(), ..source(Layout::Table, &videos.train, &videos.validation) }
+    SourceLayout {
+        interactions: videos.interactions.clone(),
+        ..source(Layout::Table, &videos.train, &videos.validation)
+    }
 }
 
 /// One row of a Cholec80 tool file.
@@ -29,13 +33,17 @@ struct ToolRow<'a> {
 }
 
 /// The names of the tools, and the rows whose frames are in the folder.
-fn tool_rows<'a>(text: &'a str, source: &SourceLayout, video: u32) -> (Vec<&'a str>, Vec<ToolRow<'a>>) {
+fn tool_rows<'a>(
+    text: &'a str,
+    source: &SourceLayout,
+    video: u32,
+) -> (Vec<&'a str>, Vec<ToolRow<'a>>) {
     let mut lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let header = lines.next().unwrap()[1..].to_vec();
     let numbered = lines.map(|fields| (fields[0].parse::<u32>().unwrap(), fields));
-    let rows = numbered
-        .filter(|(number, _)| number.is_multiple_of(25))
-        .map(|(number, fields)| ToolRow { path: source.frames.fill(video, number / 25), labels: fields[1..].to_vec() });
+    let rows = numbered.filter(|(number, _)| number.is_multiple_of(25)).map(|(number, fields)| {
+        ToolRow { path: source.frames.fill(video, number / 25), labels: fields[1..].to_vec() }
+    });
     (header, rows.collect())
 }
 
@@ -44,20 +52,29 @@ fn written_as_tables(root: &Path, source: &SourceLayout) -> [String; 3] {
     let (mut columns, mut lists) = (String::new(), String::from("path,group,split,labels\n"));
     let mut boxes = String::from("path,class,x1,y1,x2,y2\n");
     for video in source.sequences() {
-        let text = read_to_string(root.join(format!("tool_annotations/video{video:02}-tool.txt"))).unwrap();
+        let text = read_to_string(root.join(format!("tool_annotations/video{video:02}-tool.txt")))
+            .unwrap();
         let (tools, rows) = tool_rows(&text, source, video);
         if columns.is_empty() {
             columns = format!("path,group,{}\n", tools.join(","));
         }
         let split = if source.train.contains(&video) { "train" } else { "validation" };
         for ToolRow { path, labels } in rows {
-            let marked: Vec<&str> = tools.iter().zip(&labels).filter(|(_, label)| **label == "1").map(|(tool, _)| *tool).collect();
+            let marked: Vec<&str> = tools
+                .iter()
+                .zip(&labels)
+                .filter(|(_, label)| **label == "1")
+                .map(|(tool, _)| *tool)
+                .collect();
             writeln!(columns, "{path},video{video:02},{}", labels.join(",")).unwrap();
             writeln!(lists, "{path},video{video:02},{split},{}", marked.join(";")).unwrap();
         }
-        for line in read_to_string(root.join(format!("boxes/video{video:02}.csv"))).unwrap().lines().skip(1) {
+        for line in
+            read_to_string(root.join(format!("boxes/video{video:02}.csv"))).unwrap().lines().skip(1)
+        {
             let (frame, rest) = line.split_once(',').unwrap();
-            writeln!(boxes, "{},{rest}", source.frames.fill(video, frame.parse().unwrap())).unwrap();
+            writeln!(boxes, "{},{rest}", source.frames.fill(video, frame.parse().unwrap()))
+                .unwrap();
         }
     }
     [columns, lists, boxes]
@@ -65,7 +82,9 @@ fn written_as_tables(root: &Path, source: &SourceLayout) -> [String; 3] {
 
 /// A Cholec80 folder gives the same index through its own adapter as through either form of the table.
 fn expect_the_same_index(root: &Path, videos: &SourceLayout) {
-    let of = |source: &SourceLayout, root: &Path| index::build(source, root, &classes(), OnBadFrame::Fail).unwrap();
+    let of = |source: &SourceLayout, root: &Path| {
+        index::build(source, root, &classes(), OnBadFrame::Fail).unwrap()
+    };
     let expected = of(videos, root);
     let [columns, lists, boxes] = written_as_tables(root, videos);
     for frames in [columns, lists] {
@@ -86,9 +105,15 @@ fn expect_the_same_index(root: &Path, videos: &SourceLayout) {
 fn the_same_frames_through_cholec80s_layout_and_through_a_table_give_the_same_index() {
     let data = Data::new(Layout::Cholec80);
     let root = data.folder.path();
-    data.write("tool_annotations/video03-tool.txt", "Frame\tGrasper\tHook\n25\t0\t0\n30\t1\t1\n50\t1\t0\n");
+    data.write(
+        "tool_annotations/video03-tool.txt",
+        "Frame\tGrasper\tHook\n25\t0\t0\n30\t1\t1\n50\t1\t0\n",
+    );
     symlink(root.join("frames/video02"), root.join("frames/video03")).unwrap();
-    data.write("boxes/video02.csv", "frame,tool,x1,y1,x2,y2\n0,hook,1,2,30,40\n000000,grasper,0,0,80,64\n2,hook,5,5,9,9\n");
+    data.write(
+        "boxes/video02.csv",
+        "frame,tool,x1,y1,x2,y2\n0,hook,1,2,30,40\n000000,grasper,0,0,80,64\n2,hook,5,5,9,9\n",
+    );
     data.write("boxes/video03.csv", "frame,tool,x1,y1,x2,y2\n");
     data.write("interactions/video02.csv", "frame,tool,interaction\n0,grasper,Grasping\n");
     expect_the_same_index(root, &videos("png", &[2], &[3]));
@@ -110,24 +135,54 @@ fn failure_of(file: &str, text: &str) -> String {
 #[test]
 fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
     for (text, said) in [
-        ("path,labels\nv/0.png,hook\n", "frames.csv:1: the header has no column `group` (it has path, labels)"),
+        (
+            "path,labels\nv/0.png,hook\n",
+            "frames.csv:1: the header has no column `group` (it has path, labels)",
+        ),
         ("path,group\nv/0.png,video02\n", "frames.csv:1: the header has neither a column `labels`"),
         ("path,group,labels,Labels\n", "frames.csv:1: the header has the column `Labels` twice"),
         ("path,group,graspr\nv/0.png,video02,1\n", "frames.csv:1: `graspr` is no class"),
         ("path,group,labels\nv/0.png,video02,hook;graspr\n", "frames.csv:2: `graspr` is no class"),
         ("path,group,labels\nv/0.png,video02,graspr\n", "did you mean `grasper`?"),
         ("path,group,hook\nv/0.png,video02,yes\n", "frames.csv:2: `yes` is no label"),
-        ("path,group,labels\nv/0.png,video02\n", "frames.csv:2: the line has 2 columns, 3 are expected"),
-        ("path,group,labels\n../v/0.png,video02,hook\n", "frames.csv:2: the path `../v/0.png` leaves the data set's folder"),
-        ("path,group,labels\n/v/0.png,video02,hook\n", "frames.csv:2: the path `/v/0.png` leaves the data set's folder"),
+        (
+            "path,group,labels\nv/0.png,video02\n",
+            "frames.csv:2: the line has 2 columns, 3 are expected",
+        ),
+        (
+            "path,group,labels\n../v/0.png,video02,hook\n",
+            "frames.csv:2: the path `../v/0.png` leaves the data set's folder",
+        ),
+        (
+            "path,group,labels\n/v/0.png,video02,hook\n",
+            "frames.csv:2: the path `/v/0.png` leaves the data set's folder",
+        ),
         ("path,group,labels\nv/7.png,video02,hook\n", "frames.csv:2 has no picture"),
-        ("path,group,labels\nv/0.png,video02,\n./v/0.png,video02,\n", "frames.csv:3: the picture v/0.png is listed twice (first at "),
-        ("path,group,labels\nv/0.png,left,hook\n", "frames.csv:2: the group `left` ends in no number"),
-        ("path,group,labels\nv/0.png,a02,\nv/1.png,b2,\n", "frames.csv:3: the groups `a02` and `b2` have the same number 2"),
+        (
+            "path,group,labels\nv/0.png,video02,\n./v/0.png,video02,\n",
+            "frames.csv:3: the picture v/0.png is listed twice (first at ",
+        ),
+        (
+            "path,group,labels\nv/0.png,left,hook\n",
+            "frames.csv:2: the group `left` ends in no number",
+        ),
+        (
+            "path,group,labels\nv/0.png,a02,\nv/1.png,b2,\n",
+            "frames.csv:3: the groups `a02` and `b2` have the same number 2",
+        ),
         ("path,group,labels\nv/0.png,video03,hook\n", "frames.csv:1: video02 has no frames"),
-        ("path,group,frame,labels\nv/0.png,video02,x,hook\n", "frames.csv:2: `x` is no frame number"),
-        ("path,group,frame,labels\nv/0.png,2,1,\nv/1.png,2,1,\n", "frames.csv:3: the group has a second frame with the number 1"),
-        ("path,group,split,labels\nv/0.png,video02,trian,hook\n", "frames.csv:2: `trian` is no split; did you mean `train`?"),
+        (
+            "path,group,frame,labels\nv/0.png,video02,x,hook\n",
+            "frames.csv:2: `x` is no frame number",
+        ),
+        (
+            "path,group,frame,labels\nv/0.png,2,1,\nv/1.png,2,1,\n",
+            "frames.csv:3: the group has a second frame with the number 1",
+        ),
+        (
+            "path,group,split,labels\nv/0.png,video02,trian,hook\n",
+            "frames.csv:2: `trian` is no split; did you mean `train`?",
+        ),
     ] {
         let failure = failure_of("frames.csv", text);
         assert!(failure.contains(said), "{text}\n{failure}");
@@ -144,8 +199,14 @@ fn what_is_wrong_in_a_table_of_boxes_is_named_by_its_line() {
         ),
         ("path,class,x1,y1,x2,y2\nv/0.png,laser,1,2,3,4\n", "boxes.csv:2: `laser` is no class"),
         ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,x,4\n", "boxes.csv:2: `x` is no coordinate"),
-        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,90,9\n", "boxes.csv:2: the box 1,2,90,9 of `hook` runs off the picture"),
-        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,3\n", "boxes.csv:2: the line has 5 columns, 6 are expected"),
+        (
+            "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,90,9\n",
+            "boxes.csv:2: the box 1,2,90,9 of `hook` runs off the picture",
+        ),
+        (
+            "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,3\n",
+            "boxes.csv:2: the line has 5 columns, 6 are expected",
+        ),
     ] {
         let failure = failure_of("boxes.csv", text);
         assert!(failure.contains(said), "{text}\n{failure}");
@@ -155,13 +216,20 @@ fn what_is_wrong_in_a_table_of_boxes_is_named_by_its_line() {
 #[test]
 fn a_split_in_the_table_decides_within_the_recipes_lists_and_never_against_them() {
     let data = Data::new(Layout::Table);
-    data.write("frames.csv", "path,group,split,labels\nv/0.png,2,train,hook\nv/1.png,2,validation,\nv/2.png,2,,hook\n");
+    data.write(
+        "frames.csv",
+        "path,group,split,labels\nv/0.png,2,train,hook\nv/1.png,2,validation,\nv/2.png,2,,hook\n",
+    );
     let frames = data.index(OnBadFrame::Fail).unwrap().frames;
-    let splits: Vec<(&str, bool, bool)> = frames.iter().map(|frame| (frame.name.as_str(), frame.train, frame.validation)).collect();
+    let splits: Vec<(&str, bool, bool)> =
+        frames.iter().map(|frame| (frame.name.as_str(), frame.train, frame.validation)).collect();
     assert_eq!(splits, [("000000", true, false), ("000001", false, true)]);
 
     let train_alone = source(Layout::Table, &[2], &[]);
-    let error = index::build(&train_alone, data.folder.path(), &classes(), OnBadFrame::Fail).err().unwrap().to_string();
+    let error = index::build(&train_alone, data.folder.path(), &classes(), OnBadFrame::Fail)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("frames.csv:3: the frame's split is `validation`, but the recipe has video02 in `train` alone"), "{error}");
 }
 
@@ -175,12 +243,19 @@ fn a_table_may_have_other_columns_and_its_paths_may_count_from_a_folder() {
         "labels,group,seconds,path,frame\n\"hook, hook\",video02,2.8,0.png,70\n",
     ] {
         data.write("frames.csv", text);
-        let index = index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail).unwrap();
+        let index =
+            index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail).unwrap();
         let hook = classes().space.index_of("hook").unwrap();
         let tissue = classes().space.tissue();
         let [frame] = &index.frames[..] else { panic!("{:?}", index.frames) };
-        assert_eq!((frame.sequence.as_str(), frame.name.as_str(), frame.labels.as_slice()), ("video02", "000070", &[hook, tissue][..]));
-        assert_eq!((index.pictures.as_slice(), frame.boxes.is_none()), (&[PathBuf::from("v/0.png")][..], true));
+        assert_eq!(
+            (frame.sequence.as_str(), frame.name.as_str(), frame.labels.as_slice()),
+            ("video02", "000070", &[hook, tissue][..])
+        );
+        assert_eq!(
+            (index.pictures.as_slice(), frame.boxes.is_none()),
+            (&[PathBuf::from("v/0.png")][..], true)
+        );
     }
 }
 
@@ -190,7 +265,10 @@ fn the_digest_of_the_data_covers_the_tables_and_the_pictures_that_they_list() {
     data.write("boxes.csv", "path,class,x1,y1,x2,y2\n");
     data.write("v/9.png", "in no table");
     let files = source(Layout::Table, &[2], &[2]).source_files(data.folder.path()).unwrap();
-    assert_eq!(files, ["boxes.csv", "frames.csv", "v/0.png", "v/1.png", "v/2.png"].map(PathBuf::from));
+    assert_eq!(
+        files,
+        ["boxes.csv", "frames.csv", "v/0.png", "v/1.png", "v/2.png"].map(PathBuf::from)
+    );
 }
 
 #[test]
@@ -199,6 +277,13 @@ fn a_parquet_table_is_refused_with_what_to_do() {
     data.write("frames.parquet", "PAR1");
     let mut source = source(Layout::Table, &[2], &[2]);
     source.labels = patterns(&["frames.parquet"]);
-    let error = index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail).err().unwrap().to_string();
-    assert!(error.contains("frames.parquet: Parquet tables cannot be read yet") && error.contains("CSV"), "{error}");
+    let error = index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("frames.parquet: Parquet tables cannot be read yet")
+            && error.contains("CSV"),
+        "{error}"
+    );
 }

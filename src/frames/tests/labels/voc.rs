@@ -23,8 +23,9 @@ fn real_frames_have_the_same_labels_and_boxes_in_voc_as_in_cholec80s_form() {
     let cholec80 = videos("jpg", &[1, 2, 3, 4, 5, 6], &[7]);
     let labels = patterns(&["voc/Annotations/v{sequence:02}_{frame:06}.xml"]);
     let voc = SourceLayout { layout: Layout::Voc, labels, ..cholec80.clone() };
-    let [expected, found] =
-        [cholec80, voc].map(|source| index::build(&source, &real.join("m2cai16"), &classes(), OnBadFrame::Fail).unwrap());
+    let [expected, found] = [cholec80, voc].map(|source| {
+        index::build(&source, &real.join("m2cai16"), &classes(), OnBadFrame::Fail).unwrap()
+    });
     assert_eq!(found.frames.len(), 1873);
     for (found, expected) in found.frames.iter().zip(&expected.frames) {
         assert_eq!(found, expected);
@@ -48,13 +49,29 @@ fn what_is_wrong_is_named_by_its_line() {
     for (file, text, said) in [
         ("Annotations/v02_000001.xml", laser.as_str(), "v02_000001.xml:3: `graspr` is no class"),
         ("Annotations/v02_000001.xml", laser.as_str(), "did you mean `grasper`?"),
-        ("Annotations/v02_000001.xml", "<annotation>\n<object/></annotation>", "v02_000001.xml:2: <object> has no <name>"),
+        (
+            "Annotations/v02_000001.xml",
+            "<annotation>\n<object/></annotation>",
+            "v02_000001.xml:2: <object> has no <name>",
+        ),
         ("Annotations/v02_000001.xml", "<annotation>\n<object>", "v02_000001.xml:"),
-        ("Annotations/v02_000001.xml", size, "the label counts in a picture of 800x640 pixels, but "),
+        (
+            "Annotations/v02_000001.xml",
+            size,
+            "the label counts in a picture of 800x640 pixels, but ",
+        ),
         ("Annotations/v02_000009.xml", "<annotation/>", "v02_000009.xml has no picture"),
-        ("Annotations/one.xml", "<annotation/>", "one.xml: the file's name `one.xml` does not fit `v{sequence:02}_{frame:06}.xml`"),
+        (
+            "Annotations/one.xml",
+            "<annotation/>",
+            "one.xml: the file's name `one.xml` does not fit `v{sequence:02}_{frame:06}.xml`",
+        ),
         ("Annotations/v2_1.xml", "<annotation/>", "v2_1.xml: the file is of the same frame as "),
-        ("ImageSets/Main/train.txt", "v02_000000\nv02_7\n", "ImageSets/Main/train.txt:2: `v02_7` has no XML file"),
+        (
+            "ImageSets/Main/train.txt",
+            "v02_000000\nv02_7\n",
+            "ImageSets/Main/train.txt:2: `v02_7` has no XML file",
+        ),
     ] {
         let failure = failure_of(file, text);
         assert!(failure.contains(said), "{text}\n{failure}");
@@ -67,17 +84,26 @@ fn image_sets_split_a_sequence_that_the_recipe_leaves_open_and_no_other() {
     data.write("ImageSets/Main/train.txt", "v02_000000\n");
     data.write("ImageSets/Main/val.txt", "v02_000002\n");
     let frames = data.index(OnBadFrame::Fail).unwrap().frames;
-    let splits: Vec<(&str, bool, bool)> = frames.iter().map(|frame| (frame.name.as_str(), frame.train, frame.validation)).collect();
+    let splits: Vec<(&str, bool, bool)> =
+        frames.iter().map(|frame| (frame.name.as_str(), frame.train, frame.validation)).collect();
     assert_eq!(splits, [("000000", true, false), ("000002", false, true)]);
     let files = source(Layout::Voc, &[2], &[2]).source_files(data.folder.path()).unwrap();
-    assert!(files.contains(&PathBuf::from("ImageSets/Main/val.txt")) && files.len() == 8, "{files:?}");
+    assert!(
+        files.contains(&PathBuf::from("ImageSets/Main/val.txt")) && files.len() == 8,
+        "{files:?}"
+    );
 
     let train_alone = source(Layout::Voc, &[2], &[]);
     assert_eq!(train_alone.source_files(data.folder.path()).unwrap().len(), 6);
-    let frames = index::build(&train_alone, data.folder.path(), &classes(), OnBadFrame::Fail).unwrap().frames;
+    let frames = index::build(&train_alone, data.folder.path(), &classes(), OnBadFrame::Fail)
+        .unwrap()
+        .frames;
     assert!(frames.len() == 3 && frames.iter().all(|frame| frame.train && !frame.validation));
 
     data.write("ImageSets/Main/val.txt", "\nv02_000000\n");
     let failure = data.failure();
-    assert!(failure.contains("val.txt:2: `v02_000000` is for training and for validation"), "{failure}");
+    assert!(
+        failure.contains("val.txt:2: `v02_000000` is for training and for validation"),
+        "{failure}"
+    );
 }

@@ -22,10 +22,12 @@ fn quads<const QUADS: usize>(weights: &[i32]) -> [Quad; QUADS] {
 
 fn quad(weights: &[i32]) -> Quad {
     let pair = |first: usize, part: fn(i32) -> i32| {
-        let [a, b] = [first, first + 1].map(|pixel| weights.get(pixel).map_or(0, |&weight| part(weight) as i16));
+        let [a, b] = [first, first + 1]
+            .map(|pixel| weights.get(pixel).map_or(0, |&weight| part(weight) as i16));
         [a, b, a, b, a, b, 0, 0]
     };
-    let [upper, lower]: [fn(i32) -> i32; 2] = [|weight| weight >> LOW_BITS, |weight| weight & ((1 << LOW_BITS) - 1)];
+    let [upper, lower]: [fn(i32) -> i32; 2] =
+        [|weight| weight >> LOW_BITS, |weight| weight & ((1 << LOW_BITS) - 1)];
     [pair(0, upper), pair(2, upper), pair(0, lower), pair(2, lower)]
 }
 
@@ -59,11 +61,13 @@ fn resize_rows_by<const QUADS: usize>(pixels: &[u8], from: usize, taps: &Taps) -
     let mut resized = vec![0; rows.next_multiple_of(ROWS) * resized_bytes];
     for (number, resized) in resized.chunks_exact_mut(ROWS * resized_bytes).enumerate() {
         // Where fewer are left, the last of them stands for what is missing.
-        let starts: [usize; ROWS] = std::array::from_fn(|row| (ROWS * number + row).min(rows - 1) * row_bytes);
+        let starts: [usize; ROWS] =
+            std::array::from_fn(|row| (ROWS * number + row).min(rows - 1) * row_bytes);
         if starts[ROWS - 1] + reach <= pixels.len() {
             four_rows(starts.map(|start| &pixels[start..][..reach]), &taps.starts, &quads, resized);
         } else {
-            let padded = starts.map(|start| [&pixels[start..][..row_bytes], &vec![0; reach - row_bytes]].concat());
+            let padded = starts
+                .map(|start| [&pixels[start..][..row_bytes], &vec![0; reach - row_bytes]].concat());
             four_rows(padded.each_ref().map(Vec::as_slice), &taps.starts, &quads, resized);
         }
     }
@@ -78,15 +82,22 @@ const fn reach<const QUADS: usize>() -> usize {
 
 /// `resized`: the four rows, one behind the other.
 #[target_feature(enable = "avx2")]
-fn four_rows<const QUADS: usize>(rows: [&[u8]; ROWS], starts: &[usize], quads: &[[Quad; QUADS]], resized: &mut [u8]) {
+fn four_rows<const QUADS: usize>(
+    rows: [&[u8]; ROWS],
+    starts: &[usize],
+    quads: &[[Quad; QUADS]],
+    resized: &mut [u8],
+) {
     // Bytes of two pixels in a row, each widened by a zero, in the order of a Pair.
     let order = |a: i8, b: i8| {
-        let of_row = _mm_setr_epi8(a, -1, b, -1, a + 1, -1, b + 1, -1, a + 2, -1, b + 2, -1, -1, -1, -1, -1);
+        let of_row =
+            _mm_setr_epi8(a, -1, b, -1, a + 1, -1, b + 1, -1, a + 2, -1, b + 2, -1, -1, -1, -1, -1);
         _mm256_broadcastsi128_si256(of_row)
     };
     let (first_pair, second_pair) = (order(0, 3), order(6, 9));
     // SAFETY: an unaligned read of 16 bytes from what has so many.
-    let weights = |pair: &Pair| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(pair.as_ptr().cast()) });
+    let weights =
+        |pair: &Pair| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(pair.as_ptr().cast()) });
     let resized_bytes = 3 * starts.len();
     // Checked once for all that the loop reads and writes.
     let furthest = starts.iter().max().map_or(0, |start| 3 * start + reach::<QUADS>());
@@ -97,19 +108,30 @@ fn four_rows<const QUADS: usize>(rows: [&[u8]; ROWS], starts: &[usize], quads: &
         let (mut high, mut low) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
         for (number, quad) in quads.iter().enumerate() {
             // SAFETY: 16 bytes that end within the furthest that each row has.
-            let load = |row: usize| unsafe { _mm_loadu_si128(rows[row].add(3 * start + 12 * number).cast()) };
-            let [upper_first, upper_second, lower_first, lower_second] = quad.each_ref().map(weights);
+            let load = |row: usize| unsafe {
+                _mm_loadu_si128(rows[row].add(3 * start + 12 * number).cast())
+            };
+            let [upper_first, upper_second, lower_first, lower_second] =
+                quad.each_ref().map(weights);
             for two in 0..2 {
                 let values = _mm256_set_m128i(load(2 + two), load(two));
-                let (first, second) = (_mm256_shuffle_epi8(values, first_pair), _mm256_shuffle_epi8(values, second_pair));
-                let sum = |a: __m256i, b: __m256i| _mm256_add_epi32(_mm256_madd_epi16(first, a), _mm256_madd_epi16(second, b));
+                let (first, second) = (
+                    _mm256_shuffle_epi8(values, first_pair),
+                    _mm256_shuffle_epi8(values, second_pair),
+                );
+                let sum = |a: __m256i, b: __m256i| {
+                    _mm256_add_epi32(_mm256_madd_epi16(first, a), _mm256_madd_epi16(second, b))
+                };
                 high[two] = _mm256_add_epi32(high[two], sum(upper_first, upper_second));
                 low[two] = _mm256_add_epi32(low[two], sum(lower_first, lower_second));
             }
         }
         let rounded = |two: usize| {
             let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high[two]), low[two]);
-            _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)))
+            _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(
+                sums,
+                _mm256_set1_epi32(HALF),
+            ))
         };
         let words = _mm256_packs_epi32(rounded(0), rounded(1));
         let bytes = _mm256_packus_epi16(words, words);
@@ -118,7 +140,12 @@ fn four_rows<const QUADS: usize>(rows: [&[u8]; ROWS], starts: &[usize], quads: &
         for (row, value) in [upper, upper >> 32, lower, lower >> 32].into_iter().enumerate() {
             let [red, green, blue, ..] = value.to_le_bytes();
             // SAFETY: `resized` has four rows of so many pixels.
-            unsafe { resized.add(row * resized_bytes + 3 * pixel).cast::<[u8; 3]>().write([red, green, blue]) };
+            unsafe {
+                resized
+                    .add(row * resized_bytes + 3 * pixel)
+                    .cast::<[u8; 3]>()
+                    .write([red, green, blue])
+            };
         }
     }
 }
@@ -131,7 +158,10 @@ const BLOCK: usize = 16;
 pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = vec![0; taps.starts.len() * row_bytes];
     let whole = row_bytes / BLOCK * BLOCK;
-    let targets = resized.chunks_exact_mut(row_bytes).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count));
+    let targets = resized
+        .chunks_exact_mut(row_bytes)
+        .zip(&taps.starts)
+        .zip(taps.weights.chunks_exact(taps.count));
     for ((resized, &start), weights) in targets {
         let rows = &pixels[start * row_bytes..];
         // Filled up by zeros, weights may reach beyond the last row.
@@ -142,7 +172,9 @@ pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
         }
         for (place, value) in rest.iter_mut().enumerate() {
             let taken = rows[whole + place..].iter().step_by(row_bytes).zip(weights);
-            *value = super::rounded(taken.fold(HALF, |sum, (&value, &weight)| sum + i32::from(value) * weight));
+            *value = super::rounded(
+                taken.fold(HALF, |sum, (&value, &weight)| sum + i32::from(value) * weight),
+            );
         }
     }
     resized
@@ -153,17 +185,26 @@ pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
 fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
     // SAFETY: an unaligned read of 16 bytes from what has so many.
     let load = |bytes: &[u8; BLOCK]| unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
-    let row = |number: usize| rows[number * row_bytes..].first_chunk::<BLOCK>().map_or(_mm_setzero_si128(), load);
+    let row = |number: usize| {
+        rows[number * row_bytes..].first_chunk::<BLOCK>().map_or(_mm_setzero_si128(), load)
+    };
     // Two 16-bit numbers side by side, as often as there is room.
     let both = |[a, b]: [i32; 2]| _mm256_set1_epi32((b << 16) | (a & 0xffff));
     let nothing = _mm256_setzero_si256();
     // Of the first and the last eight bytes: sums with the upper parts of the weights, and with the lower ones.
     let (mut high, mut low) = ([nothing; 2], [nothing; 2]);
     for (pair, weights) in weights.chunks(2).enumerate() {
-        let (first, second) = (row(2 * pair), if weights.len() == 2 { row(2 * pair + 1) } else { _mm_setzero_si128() });
+        let (first, second) = (
+            row(2 * pair),
+            if weights.len() == 2 { row(2 * pair + 1) } else { _mm_setzero_si128() },
+        );
         let weights = [weights[0], weights.get(1).copied().unwrap_or(0)];
-        let (upper, lower) = (both(weights.map(|weight| weight >> LOW_BITS)), both(weights.map(|weight| weight & ((1 << LOW_BITS) - 1))));
-        let halves = [_mm_unpacklo_epi8(first, second), _mm_unpackhi_epi8(first, second)].map(|bytes| _mm256_cvtepu8_epi16(bytes));
+        let (upper, lower) = (
+            both(weights.map(|weight| weight >> LOW_BITS)),
+            both(weights.map(|weight| weight & ((1 << LOW_BITS) - 1))),
+        );
+        let halves = [_mm_unpacklo_epi8(first, second), _mm_unpackhi_epi8(first, second)]
+            .map(|bytes| _mm256_cvtepu8_epi16(bytes));
         for half in 0..2 {
             high[half] = _mm256_add_epi32(high[half], _mm256_madd_epi16(halves[half], upper));
             low[half] = _mm256_add_epi32(low[half], _mm256_madd_epi16(halves[half], lower));
@@ -171,11 +212,15 @@ fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
     }
     let sum = |half: usize| {
         let sums = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high[half]), low[half]);
-        _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(sums, _mm256_set1_epi32(HALF)))
+        _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm256_add_epi32(
+            sums,
+            _mm256_set1_epi32(HALF),
+        ))
     };
     // Packing works on each half of a register by itself; the permutation puts the words in order.
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(sum(0), sum(1)));
-    let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+    let bytes =
+        _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
     let mut block = [0; BLOCK];
     // SAFETY: an unaligned write of 16 bytes to what has so many.
     unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), bytes) };

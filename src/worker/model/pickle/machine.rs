@@ -23,7 +23,16 @@ const CUT_SHORT: &str = "the pickle is cut short";
 /// Reads up to the pickle's STOP.
 pub fn run(stream: &mut impl Read) -> Outcome<Pickle> {
     let pickle = Pickle::default();
-    Machine { stream, pickle, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), counted: 0, text_bytes: 0 }.run()
+    Machine {
+        stream,
+        pickle,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        counted: 0,
+        text_bytes: 0,
+    }
+    .run()
 }
 
 struct Machine<'a, R> {
@@ -86,7 +95,11 @@ impl<R: Read> Machine<'_, R> {
                     self.new_sequence(items, Value::Tuple)?;
                 }
                 0x85..=0x87 => {
-                    let start = self.stack.len().checked_sub(usize::from(code - 0x84)).ok_or("a tuple of nothing")?;
+                    let start = self
+                        .stack
+                        .len()
+                        .checked_sub(usize::from(code - 0x84))
+                        .ok_or("a tuple of nothing")?;
                     let items = self.stack.drain(start..).collect();
                     self.new_sequence(items, Value::Tuple)?;
                 }
@@ -134,7 +147,11 @@ impl<R: Read> Machine<'_, R> {
                 }
                 // State of an object: of no use here.
                 b'b' => drop(self.pop()?),
-                other => return Err(format!("the pickle has an operation 0x{other:02x} that no checkpoint needs")),
+                other => {
+                    return Err(format!(
+                        "the pickle has an operation 0x{other:02x} that no checkpoint needs"
+                    ));
+                }
             }
         }
     }
@@ -165,7 +182,11 @@ impl<R: Read> Machine<'_, R> {
     }
 
     fn since_mark(&mut self) -> Outcome<Vec<Value>> {
-        let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len()).ok_or("the pickle has no mark")?;
+        let mark = self
+            .marks
+            .pop()
+            .filter(|&mark| mark <= self.stack.len())
+            .ok_or("the pickle has no mark")?;
         Ok(self.stack.drain(mark..).collect())
     }
 
@@ -198,7 +219,8 @@ impl<R: Read> Machine<'_, R> {
 
     fn text(&mut self, length: u64) -> Outcome<()> {
         if length > LONGEST_TEXT {
-            let passed = io::copy(&mut (&mut *self.stream).take(length), &mut io::sink()).map_err(|error| error.to_string())?;
+            let passed = io::copy(&mut (&mut *self.stream).take(length), &mut io::sink())
+                .map_err(|error| error.to_string())?;
             return if passed == length { self.push(Value::Opaque) } else { Err(CUT_SHORT.into()) };
         }
         let mut bytes = vec![0; length as usize];
@@ -206,7 +228,9 @@ impl<R: Read> Machine<'_, R> {
         let text: Box<str> = String::from_utf8_lossy(&bytes).into();
         self.text_bytes += text.len();
         if self.text_bytes > MOST_TEXT {
-            return Err(format!("the pickle has more text than any checkpoint ({MOST_TEXT} bytes)"));
+            return Err(format!(
+                "the pickle has more text than any checkpoint ({MOST_TEXT} bytes)"
+            ));
         }
         let place = self.pickle.texts.len() as u32;
         self.push(Value::Text(place))?;
@@ -252,7 +276,11 @@ impl<R: Read> Machine<'_, R> {
     /// How deep something is nested that holds these.
     fn depth_around(&self, items: &[Value]) -> Outcome<u32> {
         let depth = 1 + items.iter().map(|&item| self.pickle.depth(item)).max().unwrap_or(0);
-        if depth > DEEPEST { Err(format!("the pickle's values are nested deeper than {DEEPEST} times")) } else { Ok(depth) }
+        if depth > DEEPEST {
+            Err(format!("the pickle's values are nested deeper than {DEEPEST} times"))
+        } else {
+            Ok(depth)
+        }
     }
 
     /// `items`: keys and values in turns, for the dict on the stack. Anything else there takes none.
@@ -306,7 +334,9 @@ impl<R: Read> Machine<'_, R> {
     }
 
     fn call(&mut self, function: Value, arguments: Value) -> Outcome<()> {
-        let (Value::Global(function), Value::Tuple(arguments)) = (function, arguments) else { return self.push(Value::Opaque) };
+        let (Value::Global(function), Value::Tuple(arguments)) = (function, arguments) else {
+            return self.push(Value::Opaque);
+        };
         match function {
             Global::OrderedDict => self.new_dict(),
             Global::RebuildTensor => {
@@ -314,7 +344,11 @@ impl<R: Read> Machine<'_, R> {
                 self.push(tensor)
             }
             Global::RebuildParameter => {
-                let tensor = self.pickle.sequences[arguments as usize].items.first().copied().unwrap_or_default();
+                let tensor = self.pickle.sequences[arguments as usize]
+                    .items
+                    .first()
+                    .copied()
+                    .unwrap_or_default();
                 self.push(tensor)
             }
             Global::Storage(_) | Global::Other => self.push(Value::Opaque),
@@ -323,12 +357,20 @@ impl<R: Read> Machine<'_, R> {
 
     /// `(storage, offset, size, stride, ...)`.
     fn tensor(&mut self, arguments: u32) -> Outcome<Value> {
-        let &[Value::Storage(storage), Value::Integer(offset), Value::Tuple(size), Value::Tuple(stride), ..] =
-            self.pickle.sequences[arguments as usize].items.as_slice()
+        let &[
+            Value::Storage(storage),
+            Value::Integer(offset),
+            Value::Tuple(size),
+            Value::Tuple(stride),
+            ..,
+        ] = self.pickle.sequences[arguments as usize].items.as_slice()
         else {
             return Ok(Value::Opaque);
         };
-        if [size, stride].iter().any(|&tuple| self.pickle.sequences[tuple as usize].items.len() > MOST_DIMENSIONS) {
+        if [size, stride]
+            .iter()
+            .any(|&tuple| self.pickle.sequences[tuple as usize].items.len() > MOST_DIMENSIONS)
+        {
             return Err(format!("a tensor has more than {MOST_DIMENSIONS} dimensions"));
         }
         self.pickle.tensors.push(Tensor { storage, offset, size, stride });

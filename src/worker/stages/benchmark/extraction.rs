@@ -10,7 +10,9 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_pipeline::settings::{CamSettings, ExtractionSettings, RegionSettings};
-use surgcam_values::{BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Present};
+use surgcam_values::{
+    BatchNormStatistics, CamMethod, FeatureLayer, ImageSize, Mode, Pool, Present,
+};
 
 use super::{Bench, NORMALIZATION, Step, step};
 use crate::activations::FrameActivations;
@@ -40,10 +42,14 @@ impl Bench<'_> {
         });
         let of_mode = |name: &str, settings: ExtractionSettings| {
             let mut ahead = None;
-            step(name, batch, move |number| self.extract(number, batch, &settings, &mut ahead).map(drop))
+            step(name, batch, move |number| {
+                self.extract(number, batch, &settings, &mut ahead).map(drop)
+            })
         };
-        let by_frame_statistics =
-            |mode| ExtractionSettings { batch_norm: BatchNormStatistics::Frame, ..self.settings(mode, self.all_classes()) };
+        let by_frame_statistics = |mode| ExtractionSettings {
+            batch_norm: BatchNormStatistics::Frame,
+            ..self.settings(mode, self.all_classes())
+        };
         let boxes = self.settings(Mode::LnFe, Present::Classes((0..BOXES).collect()));
         vec![
             forward,
@@ -56,14 +62,22 @@ impl Bench<'_> {
                 let activations = self.extractor.activations(&rows)?;
                 // Made as in an extraction, for their time; the boxes are set.
                 let of_batch: Vec<&FrameActivations> = activations.iter().collect();
-                std::hint::black_box(self.extractor.heat_maps_of_batch(&of_batch, &self.cam(self.all_classes())));
-                let heat_maps: Vec<FrameHeatMaps> = activations.iter().map(|_| self.heat_maps_with_boxes()).collect();
+                std::hint::black_box(
+                    self.extractor.heat_maps_of_batch(&of_batch, &self.cam(self.all_classes())),
+                );
+                let heat_maps: Vec<FrameHeatMaps> =
+                    activations.iter().map(|_| self.heat_maps_with_boxes()).collect();
                 let frames = rows.iter().zip(&activations).zip(&heat_maps);
-                let inputs: Vec<FrameInput> =
-                    frames.map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps)).collect();
+                let inputs: Vec<FrameInput> = frames
+                    .map(|((planes, activations), heat_maps)| {
+                        self.input(planes, activations, heat_maps)
+                    })
+                    .collect();
                 let extracted = self.extractor.extract(&inputs, &boxes)?;
                 if extracted.iter().any(|extracted| extracted.regions.len() != BOXES) {
-                    return Err(Error::failure(format!("the heat maps drawn have not {BOXES} boxes")));
+                    return Err(Error::failure(format!(
+                        "the heat maps drawn have not {BOXES} boxes"
+                    )));
                 }
                 Ok(())
             }),
@@ -72,19 +86,24 @@ impl Bench<'_> {
 
     /// What an extraction does beside its forward pass, one frame at a time.
     pub(super) fn parts_of_extraction<'b>(&'b self) -> Vec<Step<'b>> {
-        let (sl_fe, l_fe) = (self.settings(Mode::SlFe, self.all_classes()), self.settings(Mode::LFe, self.all_classes()));
+        let (sl_fe, l_fe) = (
+            self.settings(Mode::SlFe, self.all_classes()),
+            self.settings(Mode::LFe, self.all_classes()),
+        );
         let activations: Rc<RefCell<Option<FrameActivations>>> = Rc::default();
         let on_activations = |name: &str, mut once: OfActivations<'b>| {
             let activations = activations.clone();
             step(name, 1, move |_| {
                 if activations.borrow().is_none() {
-                    *activations.borrow_mut() = Some(self.extractor.activations(&[self.pack.row(0)])?.remove(0));
+                    *activations.borrow_mut() =
+                        Some(self.extractor.activations(&[self.pack.row(0)])?.remove(0));
                 }
                 activations.borrow().as_ref().map_or(Ok(()), &mut once)
             })
         };
         let cam = self.cam(self.all_classes());
-        let heat_maps = move |activations: &FrameActivations| self.extractor.heat_maps(activations, &cam);
+        let heat_maps =
+            move |activations: &FrameActivations| self.extractor.heat_maps(activations, &cam);
         let without_forward_pass = |settings: ExtractionSettings| {
             let cam = self.cam(self.all_classes());
             Box::new(move |activations: &FrameActivations| -> Result<()> {
@@ -97,7 +116,12 @@ impl Bench<'_> {
         let image_size = self.parameters.image_size;
         vec![
             step("normalise and upload", 1, move |number| {
-                let _on_device = frames::images(&self.rows(number, 1), image_size, &NORMALIZATION, self.device());
+                let _on_device = frames::images(
+                    &self.rows(number, 1),
+                    image_size,
+                    &NORMALIZATION,
+                    self.device(),
+                );
                 self.synchronize();
                 Ok(())
             }),
@@ -115,8 +139,14 @@ impl Bench<'_> {
                 Ok(())
             }),
             step(&format!("crops ({BOXES})"), 1, move |number| {
-                let wanted: Vec<(usize, Box2)> = self.boxes().regions.iter().map(|region| (0, region.bounds)).collect();
-                std::hint::black_box(crops::cut_out(&self.rows(number, 1), image_size, &wanted, CROP_SIZE));
+                let wanted: Vec<(usize, Box2)> =
+                    self.boxes().regions.iter().map(|region| (0, region.bounds)).collect();
+                std::hint::black_box(crops::cut_out(
+                    &self.rows(number, 1),
+                    image_size,
+                    &wanted,
+                    CROP_SIZE,
+                ));
                 Ok(())
             }),
             on_activations(&format!("pooling ({BOXES} boxes, l-fe)"), {
@@ -135,9 +165,20 @@ impl Bench<'_> {
                 let mut writer = FeatureWriter::create(&folder)?;
                 let classes = self.parameters.architecture.classes;
                 let bounds = self.extractor.space().whole_frame();
-                let region = |row, class| RegionRow { row, class, index: 0, bounds, probability: 1.0, confidence: 1.0 };
+                let region = |row, class| RegionRow {
+                    row,
+                    class,
+                    index: 0,
+                    bounds,
+                    probability: 1.0,
+                    confidence: 1.0,
+                };
                 for row in 0..self.parameters.batch {
-                    writer.add("seq_1", (0..classes).map(|class| region(row, class)), &vec![0.5; 512 * classes])?;
+                    writer.add(
+                        "seq_1",
+                        (0..classes).map(|class| region(row, class)),
+                        &vec![0.5; 512 * classes],
+                    )?;
                 }
                 writer.finish()
             }),
@@ -174,8 +215,18 @@ impl Bench<'_> {
         }
     }
 
-    fn input<'b>(&'b self, planes: &'b [u8], activations: &'b FrameActivations, heat_maps: &'b FrameHeatMaps) -> FrameInput<'b> {
-        FrameInput { frame: &self.frame, planes, activations: Some(activations), heat_maps: Some(heat_maps) }
+    fn input<'b>(
+        &'b self,
+        planes: &'b [u8],
+        activations: &'b FrameActivations,
+        heat_maps: &'b FrameHeatMaps,
+    ) -> FrameInput<'b> {
+        FrameInput {
+            frame: &self.frame,
+            planes,
+            activations: Some(activations),
+            heat_maps: Some(heat_maps),
+        }
     }
 
     fn extractor_of(&self, settings: &ExtractionSettings) -> &FeatureExtractor {
@@ -201,23 +252,35 @@ impl Bench<'_> {
             _ => extractor.begin_forward_pass(&self.rows(number, batch))?,
         };
         if self.device().is_cuda() && batch > 1 {
-            *ahead = Some((number + 1, extractor.begin_forward_pass(&self.rows(number + 1, batch))?));
+            *ahead =
+                Some((number + 1, extractor.begin_forward_pass(&self.rows(number + 1, batch))?));
         }
         let _aside = ahead.as_ref().and_then(|_| pass.aside());
         let planes = self.rows(number, batch);
         let activations = extractor.activations_of(&pass);
-        let cam = settings.regions.as_ref().map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
+        let cam = settings
+            .regions
+            .as_ref()
+            .map_or_else(|| self.cam(self.all_classes()), |regions| regions.cam.clone());
         let heat_maps = extractor.heat_maps_of_batch(&activations.iter().collect::<Vec<_>>(), &cam);
         let frames = planes.iter().zip(&activations).zip(&heat_maps);
-        let inputs: Vec<FrameInput> = frames.map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps)).collect();
+        let inputs: Vec<FrameInput> = frames
+            .map(|((planes, activations), heat_maps)| self.input(planes, activations, heat_maps))
+            .collect();
         if batch == 1 {
             return extractor.extract(&inputs, settings);
         }
         extractor.fetch(&inputs, settings)?;
         let (frame, space) = (&self.frame, extractor.space());
-        let mut work: Vec<(FrameActivations, FrameHeatMaps)> = activations.into_iter().zip(heat_maps).collect();
+        let mut work: Vec<(FrameActivations, FrameHeatMaps)> =
+            activations.into_iter().zip(heat_maps).collect();
         let read = work.par_iter_mut().zip(&planes).map(|((activations, heat_maps), planes)| {
-            let input = FrameInput { frame, planes, activations: Some(&*activations), heat_maps: Some(&*heat_maps) };
+            let input = FrameInput {
+                frame,
+                planes,
+                activations: Some(&*activations),
+                heat_maps: Some(&*heat_maps),
+            };
             ReadRegions::of(&input, space, settings)
         });
         let read = read.collect::<Result<Vec<_>>>()?;
@@ -226,7 +289,8 @@ impl Bench<'_> {
 
     /// The boxes that are set.
     fn boxes(&self) -> Arc<FoundRegions> {
-        self.heat_maps_with_boxes().boxes(self.extractor.space(), &self.region_settings(self.all_classes()))
+        self.heat_maps_with_boxes()
+            .boxes(self.extractor.space(), &self.region_settings(self.all_classes()))
     }
 
     /// A hot cell for each of some classes, at the size of layer 4: each becomes one box.
@@ -237,6 +301,10 @@ impl Bench<'_> {
             values[(class * width + class) % (height * width)] = 1.0;
             HeatMap { height, width, values }
         };
-        FrameHeatMaps::new((0..BOXES).collect(), [height, width], (0..BOXES).map(of_class).collect())
+        FrameHeatMaps::new(
+            (0..BOXES).collect(),
+            [height, width],
+            (0..BOXES).map(of_class).collect(),
+        )
     }
 }

@@ -37,12 +37,20 @@ pub struct Trainer {
 
 impl Trainer {
     /// `frame`: what every picture of the pack is taken for.
-    pub fn new(parameters: &BenchmarkStage, weights: &Weights, pack: &Path, frame: &Frame, device: Device) -> Result<Self> {
+    pub fn new(
+        parameters: &BenchmarkStage,
+        weights: &Weights,
+        pack: &Path,
+        frame: &Frame,
+        device: Device,
+    ) -> Result<Self> {
         let trained = weights.for_training(device);
-        let network = ResNet::new(parameters.architecture, &trained)?.counting_in(kind_of(parameters.precision));
+        let network = ResNet::new(parameters.architecture, &trained)?
+            .counting_in(kind_of(parameters.precision));
         let pack = Pack::open(pack)?;
         let count = pack.manifest.count;
-        let set = FrameSet { pack, frames: vec![frame.clone(); count], usable: (0..count).collect() };
+        let set =
+            FrameSet { pack, frames: vec![frame.clone(); count], usable: (0..count).collect() };
         let frames = TrainFrames::repeated(set, parameters.training_batch * steps_together(device));
         Ok(Trainer {
             optimizer: Sgd::new(&trained, 0.9, 1e-4),
@@ -68,14 +76,24 @@ impl Trainer {
 
     fn first_batch(&self) -> Result<(Tensor, Tensor)> {
         let set = &self.frames.parts[0];
-        let rows: Vec<usize> = (0..self.batch_size).map(|number| number % set.usable.len()).collect();
-        let labels = label_tensor(rows.iter().map(|&row| set.frames[row].labels.as_slice()), self.classes, self.device)?;
+        let rows: Vec<usize> =
+            (0..self.batch_size).map(|number| number % set.usable.len()).collect();
+        let labels = label_tensor(
+            rows.iter().map(|&row| set.frames[row].labels.as_slice()),
+            self.classes,
+            self.device,
+        )?;
         Ok((set.images(&rows, &NORMALIZATION, self.device), labels))
     }
 
     /// Steps as a training makes them: batches are augmented ahead by other threads, uploaded and normalised.
     fn steps_from_packs(&mut self, epoch: usize) -> Result<()> {
-        let batching = Batching { seed: 1, batch_size: self.batch_size, augmentation: Augmentation::PAPER, device: self.device };
+        let batching = Batching {
+            seed: 1,
+            batch_size: self.batch_size,
+            augmentation: Augmentation::PAPER,
+            device: self.device,
+        };
         let Trainer { network, optimizer, frames, classes, device, .. } = self;
         let mut last = None;
         frames.for_each_batch(&batching, epoch, |_, batch| {
@@ -92,7 +110,12 @@ impl Trainer {
     }
 }
 
-fn train(network: &ResNet, optimizer: &mut Sgd, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
+fn train(
+    network: &ResNet,
+    optimizer: &mut Sgd,
+    images: &Tensor,
+    labels: &Tensor,
+) -> Result<Tensor> {
     let layer4 = network.feature_maps(images, true).layer4;
     let loss = multi_label_soft_margin(&network.logits(&layer4, 0.0, true), labels);
     optimizer.step(&loss, 1e-3)?;
@@ -110,7 +133,9 @@ pub fn steps(trainer: &RefCell<Trainer>) -> Vec<Step<'_>> {
     let (batch_size, device) = (trainer.borrow().batch_size, trainer.borrow().device);
     vec![
         step("training step", batch_size, move |_| trainer.borrow_mut().step()),
-        step("training step, from packs", batch_size, move |number| trainer.borrow_mut().steps_from_packs(number))
-            .working_on(batch_size * steps_together(device)),
+        step("training step, from packs", batch_size, move |number| {
+            trainer.borrow_mut().steps_from_packs(number)
+        })
+        .working_on(batch_size * steps_together(device)),
     ]
 }
