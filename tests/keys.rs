@@ -1,5 +1,5 @@
-//! Keys of stages, pinned. A key that changes unnoticed throws away what users have computed: a change here needs a reason and a
-//! line in the changelog.
+//! Keys of stages, pinned. A key that changes unnoticed throws away what users have computed: a
+//! change here needs a reason and a line in the changelog.
 
 use surgcam_testkit as common;
 

@@ -1,5 +1,5 @@
-//! The program as a user meets it, where no stage is made: overrides, checks, schema. Its help is in
-//! tests/help.rs.
+//! The program as a user meets it, where no stage is made: overrides, checks, schema. Its help is
+//! in tests/help.rs.
 
 use surgcam_testkit as common;
 

@@ -1,4 +1,5 @@
-//! Recipes that somebody else wrote, as the program meets them: names, numbers, sweeps, encodings, and what is said of them.
+//! Recipes that somebody else wrote, as the program meets them: names, numbers, sweeps, encodings,
+//! and what is said of them.
 
 use surgcam_testkit as common;
 

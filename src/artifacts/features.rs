@@ -1,5 +1,5 @@
-//! Features of all regions: one `.npy` a sequence with 512 numbers for each region, and a Parquet index of the regions. Both are
-//! written as the frames come, so memory does not grow with them.
+//! Features of all regions: one `.npy` a sequence with 512 numbers for each region, and a Parquet
+//! index of the regions. Both are written as the frames come, so memory does not grow with them.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -169,7 +169,8 @@ fn index_of(rows: &[(Arc<str>, RegionRow)]) -> Result<DataFrame> {
     ])
 }
 
-/// Every frame that has regions, in the order of writing. Their values are read as they are used, so memory stays bounded.
+/// Every frame that has regions, in the order of writing. Their values are read as they are used,
+/// so memory stays bounded.
 pub fn for_each_frame(
     folder: &Path,
     mut use_frame: impl FnMut(&FrameFeatures) -> Result<()>,

@@ -1,7 +1,9 @@
-//! Logits, present classes and heat maps of all frames: one safetensors file a sequence, written as the frames come.
+//! Logits, present classes and heat maps of all frames: one safetensors file a sequence, written as
+//! the frames come.
 //!
-//! Tensors: `rows` i64 [n] (of the index), `logits` f32 [n, classes], `offsets` i64 [n + 1], `present` i64 [P] and `heat_maps`
-//! f32 [P, h, w]; frame `i` has the entries from `offsets[i]` to `offsets[i + 1]`.
+//! Tensors: `rows` i64 [n] (of the index), `logits` f32 [n, classes], `offsets` i64 [n + 1],
+//! `present` i64 [P] and `heat_maps` f32 [P, h, w]; frame `i` has the entries from `offsets[i]` to
+//! `offsets[i + 1]`.
 
 use std::collections::HashMap;
 use std::fs::File;

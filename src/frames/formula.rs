@@ -1,4 +1,5 @@
-//! Weights that are computed from their names, so that golden values need no weights file (tests/golden/README.md).
+//! Weights that are computed from their names, so that golden values need no weights file
+//! (tests/golden/README.md).
 
 use sha2::{Digest, Sha256};
 

@@ -13,7 +13,8 @@ pub struct LeftOut {
     /// Captions and interactions, whose frames stay.
     #[serde(default)]
     pub skipped_annotations: Vec<SkippedFrame>,
-    /// Boxes that were cut at the edge of their picture, or that are listed twice; their frames stay, too.
+    /// Boxes that were cut at the edge of their picture, or that are listed twice; their frames
+    /// stay, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mended_boxes: Vec<SkippedFrame>,
 }
@@ -90,7 +91,8 @@ pub struct OneInteraction {
     pub recall: Option<f64>,
 }
 
-/// `measure`: at batch 1, decoding not included. `null` where no frame has what the mode needs (boxes that nobody annotated).
+/// `measure`: at batch 1, decoding not included. `null` where no frame has what the mode needs
+/// (boxes that nobody annotated).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     pub frames: usize,

@@ -1,7 +1,8 @@
-//! Settings that are read from files which anybody may have made or edited: those of exported captioners and heads.
+//! Settings that are read from files which anybody may have made or edited: those of exported
+//! captioners and heads.
 //!
-//! A recipe's values are checked one by one where they are read; a [`Checked`] value was asked again, as a whole, for all that the
-//! worker relies on.
+//! A recipe's values are checked one by one where they are read; a [`Checked`] value was asked
+//! again, as a whole, for all that the worker relies on.
 
 use std::ops::{Deref, RangeInclusive};
 

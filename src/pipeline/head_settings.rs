@@ -1,5 +1,5 @@
-//! What the kinds of stages have among their parameters that learn a task from features, or ask those that have learnt: captions and
-//! interaction graphs (METHOD 8).
+//! What the kinds of stages have among their parameters that learn a task from features, or ask
+//! those that have learnt: captions and interaction graphs (METHOD 8).
 
 use serde::{Deserialize, Serialize};
 
@@ -32,13 +32,15 @@ pub struct TransformerSettings {
     pub dropout: f64,
 }
 
-/// Whether vectors of this width can be split among so many attention heads, and hold the sines and cosines of places.
+/// Whether vectors of this width can be split among so many attention heads, and hold the sines and
+/// cosines of places.
 pub fn fits_attention_heads(width: usize, attention_heads: usize) -> bool {
     attention_heads > 0 && width.is_multiple_of(attention_heads) && width.is_multiple_of(2)
 }
 
-/// Heads up to this width are trained on one core, wherever their features come from: their steps are so many and so small that
-/// more threads, or a GPU, would mostly wait. Several of them are trained side by side instead.
+/// Heads up to this width are trained on one core, wherever their features come from: their steps
+/// are so many and so small that more threads, or a GPU, would mostly wait. Several of them are
+/// trained side by side instead.
 pub(super) const ONE_CORE_WIDTH: usize = 128;
 
 /// How sentences are made.
@@ -69,7 +71,8 @@ impl Default for HeadUse {
     }
 }
 
-/// Further epochs that raise CIDEr itself (Rennie et al., "Self-Critical Sequence Training for Image Captioning", CVPR 2017).
+/// Further epochs that raise CIDEr itself (Rennie et al., "Self-Critical Sequence Training for
+/// Image Captioning", CVPR 2017).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SelfCritical {
     pub epochs: usize,
@@ -99,7 +102,8 @@ pub struct GraphSettings {
     pub image_size: [u32; 2],
 }
 
-/// All that is needed to caption a picture beside the tensors: what an export writes as `captioner.json`.
+/// All that is needed to caption a picture beside the tensors: what an export writes as
+/// `captioner.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaptionerSettings {
     pub extraction: ExtractionSettings,
@@ -110,8 +114,8 @@ pub struct CaptionerSettings {
     pub heads: HeadUse,
 }
 
-/// Files of a trained head, which is an output of [`CaptionStage`](super::kinds::CaptionStage) and of
-/// [`InteractStage`](super::kinds::InteractStage).
+/// Files of a trained head, which is an output of [`CaptionStage`](super::kinds::CaptionStage) and
+/// of [`InteractStage`](super::kinds::InteractStage).
 pub mod head_file {
     pub const TENSORS: &str = "head.safetensors";
     pub const SETTINGS: &str = "head.json";

@@ -59,7 +59,8 @@ impl Found<'_> {
         self.name_with(task, own)
     }
 
-    /// The name of a stage behind heads; `swept`: the one that a matrix gives the cell, where the stage depends on it.
+    /// The name of a stage behind heads; `swept`: the one that a matrix gives the cell, where the
+    /// stage depends on it.
     fn name_with(&self, task: &str, swept: Option<&String>) -> String {
         let name = self.name(task, Section::Head);
         match swept {
@@ -237,7 +238,8 @@ impl Planner<'_> {
 /// A head with more weights takes 16 GB for its training alone.
 const MOST_WEIGHTS: usize = 1_000_000_000;
 
-/// About how many weights a head's network has: its matrices, of which a captioner's decoder has one gate for each pair of layers.
+/// About how many weights a head's network has: its matrices, of which a captioner's decoder has
+/// one gate for each pair of layers.
 fn weights(recipe: &HeadRecipe) -> usize {
     let (width, layers) = (recipe.width.get(), recipe.layers.get());
     let attention = 4 * width * width;
@@ -302,7 +304,8 @@ fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
     }
 }
 
-/// Epochs in which the backbone learns, too: only through SL-FE with heat maps in closed form does the gradient reach it.
+/// Epochs in which the backbone learns, too: only through SL-FE with heat maps in closed form does
+/// the gradient reach it.
 fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTraining>> {
     if head.value.joint_epochs.get() == 0 {
         return Ok(None);

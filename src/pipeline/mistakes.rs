@@ -1,6 +1,8 @@
-//! All that is wrong with recipes: what a plan would refuse, found by planning without data folders, weights files and a store.
+//! All that is wrong with recipes: what a plan would refuse, found by planning without data
+//! folders, weights files and a store.
 //!
-//! A plan stops at the first mistake; here every recipe and every part of a cell tells its own, each once.
+//! A plan stops at the first mistake; here every recipe and every part of a cell tells its own,
+//! each once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -32,8 +34,8 @@ pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     each_once(mistakes)
 }
 
-/// Of the recipes in the files that are meant, whether anything uses them or not. One that others are to extend may be unfinished:
-/// then the values that it has are checked alone.
+/// Of the recipes in the files that are meant, whether anything uses them or not. One that others
+/// are to extend may be unfinished: then the values that it has are checked alone.
 pub fn of_recipes(
     experiment: &Experiment,
     project: &Path,

@@ -1,4 +1,5 @@
-//! A model recipe to the stages that make its checkpoint: training, its start, or weights as they are.
+//! A model recipe to the stages that make its checkpoint: training, its start, or weights as they
+//! are.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;

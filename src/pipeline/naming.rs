@@ -1,7 +1,8 @@
 //! What a stage is called beside its recipes' names: the swept values that it depends on.
 //!
-//! Whoever makes a stage's parameters takes the recipe's values with `read!`, which notes the keys. So a stage is named by what it
-//! really has and by what the stages have that it needs, and there is no list of keys that could differ from its parameters.
+//! Whoever makes a stage's parameters takes the recipe's values with `read!`, which notes the keys.
+//! So a stage is named by what it really has and by what the stages have that it needs, and there
+//! is no list of keys that could differ from its parameters.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +94,8 @@ impl Keys {
         self.read.extend(&other.read);
     }
 
-    /// What of the cell's swept values belongs into the name of a stage that depends on these keys: " model.epochs=3".
+    /// What of the cell's swept values belongs into the name of a stage that depends on these keys:
+    /// " model.epochs=3".
     pub(super) fn swept(&self, cell: &Cell) -> String {
         cell.assignment
             .iter()
@@ -115,7 +117,8 @@ impl Keys {
     }
 }
 
-/// As [`Keys::swept`], of a stage that depends on all recipes of this section and of those before it.
+/// As [`Keys::swept`], of a stage that depends on all recipes of this section and of those before
+/// it.
 pub(super) fn swept(cell: &Cell, last: Section) -> String {
     Keys::all_up_to(last).swept(cell)
 }

@@ -58,7 +58,8 @@ impl Checkpoint {
 /// A field for each kind, and all of them by their kinds' names.
 macro_rules! cell_stages {
     ($($(#[$about:meta])* $field:ident: $kind:ident),+ $(,)?) => {
-        /// The stages that a cell's results come from; absent what was not wanted or makes no sense for it.
+        /// The stages that a cell's results come from; absent what was not wanted or makes no sense
+        /// for it.
         #[derive(Debug, Clone, Default)]
         pub struct CellStages {
             $($(#[$about])* pub $field: Option<Handle<$kind>>,)+

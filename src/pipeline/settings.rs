@@ -1,5 +1,5 @@
-//! What several kinds of stages have among their parameters: of the network, of the frames that it sees, of regions, and of the
-//! machine.
+//! What several kinds of stages have among their parameters: of the network, of the frames that it
+//! sees, of regions, and of the machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,8 @@ pub struct ExtractionSettings {
     /// extracted before there was a choice keeps its key.
     #[serde(default, skip_serializing_if = "BatchNormStatistics::is_default")]
     pub batch_norm: BatchNormStatistics,
-    /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut them out.
+    /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut
+    /// them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_size: Option<[u32; 2]>,
 }

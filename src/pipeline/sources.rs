@@ -48,7 +48,8 @@ enum Origin {
 }
 
 impl Planner<'_> {
-    /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it names one.
+    /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it
+    /// names one.
     pub(super) fn data(
         &mut self,
         cell: &Cell,

@@ -1,4 +1,5 @@
-//! Exported captioners: a folder for each cell with its backbone and heads, for `surgcam caption` and for other programs.
+//! Exported captioners: a folder for each cell with its backbone and heads, for `surgcam caption`
+//! and for other programs.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,10 @@ use surgcam_pipeline::kinds::{CaptionStage, ImportStage, InteractStage, TrainSta
 use surgcam_pipeline::planned::{Built, Checkpoint, PlannedCell};
 use surgcam_values::Mode;
 
-/// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`, `backbone.safetensors`, and the folders `caption`
-/// and `interact` (the latter not beside a captioner that learnt with its backbone). Ground-truth boxes and the control have none:
-/// new pictures have no annotations.
+/// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`,
+/// `backbone.safetensors`, and the folders `caption` and `interact` (the latter not beside a
+/// captioner that learnt with its backbone). Ground-truth boxes and the control have none: new
+/// pictures have no annotations.
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
@@ -104,7 +106,8 @@ impl Copies {
         Ok(())
     }
 
-    /// Copies a head's files into the folder `part`; gives the backbone that learnt with it, where one did.
+    /// Copies a head's files into the folder `part`; gives the backbone that learnt with it, where
+    /// one did.
     fn head(&mut self, head: &Path, part: &str) -> Result<Option<PathBuf>> {
         for file in HEAD_FILES {
             self.add(&head.join(file), &format!("{part}/{file}"))?;

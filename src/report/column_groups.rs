@@ -1,5 +1,5 @@
-//! Which columns of a table belong together, what tells its rows apart, and in which columns a high or a low value is the
-//! better one.
+//! Which columns of a table belong together, what tells its rows apart, and in which columns a high
+//! or a low value is the better one.
 
 use super::layout::{Cells, ResultTable, TableColumn};
 
@@ -94,7 +94,8 @@ fn better(column: &TableColumn) -> Option<Better> {
     Some(if is_cost { Better::Lower } else { Better::Higher })
 }
 
-/// The rows with the best value of a column, as it is shown: equal ones share the place. None where there is nothing to choose.
+/// The rows with the best value of a column, as it is shown: equal ones share the place. None where
+/// there is nothing to choose.
 pub fn best_rows(column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
     let values: Vec<(usize, f64)> =

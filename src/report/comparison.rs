@@ -1,5 +1,5 @@
-//! Which rows of an experiment's tables compete, and how the best, the fastest and the noise are told in words. Every number
-//! is one of the tables'.
+//! Which rows of an experiment's tables compete, and how the best, the fastest and the noise are
+//! told in words. Every number is one of the tables'.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,14 +18,16 @@ pub struct Comparison<'a> {
     pub yardsticks: Vec<usize>,
 }
 
-/// The tables from the most telling to the least, each with its columns of quality; of those that as many rows have, the first.
+/// The tables from the most telling to the least, each with its columns of quality; of those that
+/// as many rows have, the first.
 const QUALITIES: [(&str, &[&str]); 3] = [
     ("extraction", &["probe mAP", "CIDEr", "interaction mAP"]),
     ("localization", &["mIoU", "AP50"]),
     ("classification", &["mAP", "accuracy"]),
 ];
 
-/// The column that tells whose boxes the localization table scores against, and what it says of rows that are no control.
+/// The column that tells whose boxes the localization table scores against, and what it says of
+/// rows that are no control.
 pub const GROUND_TRUTH: &str = "ground truth";
 pub const OWN_GROUND_TRUTH: &str = "its own";
 
@@ -208,7 +210,8 @@ pub fn row_name(table: &ResultTable, row: usize) -> String {
     key_columns(table).iter().filter(is_told).map(told).collect::<Vec<_>>().join(", ")
 }
 
-/// Places of the points that no other beats in both coordinates, from the largest first coordinate to the smallest.
+/// Places of the points that no other beats in both coordinates, from the largest first coordinate
+/// to the smallest.
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len())
         .filter(|&place| points[place].0.is_finite() && points[place].1.is_finite())

@@ -1,7 +1,9 @@
-//! Where exported files lie below the folder that a person names: the one place where names become paths of an export.
+//! Where exported files lie below the folder that a person names: the one place where names become
+//! paths of an export.
 //!
-//! Names of recipes are checked where they are read, and so are those of frames. Yet a swept value can be any text, and so every
-//! part of a path goes through [`part`]: whatever it is made of, it is one name of a file and leads nowhere else.
+//! Names of recipes are checked where they are read, and so are those of frames. Yet a swept value
+//! can be any text, and so every part of a path goes through [`part`]: whatever it is made of, it
+//! is one name of a file and leads nowhere else.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,13 @@ use surgcam_recipe::schema::ExtractionRecipe;
 
 /// In bytes. File systems end at 255, and something may be put behind a part.
 const LONGEST: usize = 200;
-/// In bytes, of a text that has digits of its digest behind it: with them it is no longer than another.
+/// In bytes, of a text that has digits of its digest behind it: with them it is no longer than
+/// another.
 const LONGEST_START: usize = LONGEST - 14;
 
-/// A text as one part of a path. A name that is safe stays as it is; of another the unsafe letters are replaced and what is too
-/// long is cut off, and the first digits of its digest are put behind it, so that two texts stay two.
+/// A text as one part of a path. A name that is safe stays as it is; of another the unsafe letters
+/// are replaced and what is too long is cut off, and the first digits of its digest are put behind
+/// it, so that two texts stay two.
 pub(super) fn part(text: impl fmt::Display) -> String {
     let text = text.to_string();
     let is_unsafe = |letter: char| letter.is_control() || "/\\:*?\"<>|".contains(letter);
@@ -39,7 +43,8 @@ pub(super) fn part(text: impl fmt::Display) -> String {
     format!("_{safe}~{}", Digest::of_bytes(text.as_bytes()).short())
 }
 
-/// The folder of a model; cells that differ in swept values of the model or its data have folders of their own.
+/// The folder of a model; cells that differ in swept values of the model or its data have folders
+/// of their own.
 pub(super) fn model(cell: &PlannedCell) -> String {
     // They are in the names below, each of a folder or of a file.
     let shown_below = [
@@ -60,7 +65,8 @@ pub(super) fn model(cell: &PlannedCell) -> String {
     })
 }
 
-/// A text as it stands, so that two texts stay two; of other values the form that they are written in, without its spaces.
+/// A text as it stands, so that two texts stay two; of other values the form that they are written
+/// in, without its spaces.
 fn swept_value(value: &toml::Value) -> String {
     match value.as_str() {
         Some(text) => text.to_string(),

@@ -29,8 +29,8 @@ pub struct Exported {
     pub files: usize,
 }
 
-/// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that find other boxes at one T_ROI have
-/// folders of their own.
+/// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that
+/// find other boxes at one T_ROI have folders of their own.
 fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     let mut models: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
@@ -149,7 +149,8 @@ fn boxes_by_row(results: &Results, cell: &PlannedCell) -> Result<HashMap<usize, 
     Ok(by_row)
 }
 
-/// `DIR/MODEL/T/seq_X/frameNNN_{class}_{index}_{x1},{y1},{x2},{y2}.png`, cut from the stretched picture.
+/// `DIR/MODEL/T/seq_X/frameNNN_{class}_{index}_{x1},{y1},{x2},{y2}.png`, cut from the stretched
+/// picture.
 pub fn crops(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     for (name, cells) in localized_cells(built) {
@@ -208,7 +209,8 @@ pub fn write_png(picture: &image::RgbImage, path: &Path) -> Result<()> {
     write_atomically_quick(path, png.get_ref())
 }
 
-/// For each cell `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `per_region/...npz` (key `feat`) and `per_frame/...npy`.
+/// For each cell `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `per_region/...npz` (key `feat`) and
+/// `per_frame/...npy`.
 pub fn features(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     for cell in &built.cells {

@@ -132,7 +132,8 @@ impl ResultTable {
         self
     }
 
-    /// The same table with other texts: title, column names, text cells and notes are changed one by one.
+    /// The same table with other texts: title, column names, text cells and notes are changed one
+    /// by one.
     pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
         let changed = |column: &TableColumn| TableColumn {
             name: change(&column.name),

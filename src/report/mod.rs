@@ -1,6 +1,8 @@
-//! What a person gets: tables, the report and its figures, exports, pictures, the run record, and what is seen while stages run.
+//! What a person gets: tables, the report and its figures, exports, pictures, the run record, and
+//! what is seen while stages run.
 //!
-//! Everything here is a view: made from the plan and the store, always rebuildable, never an input of a stage.
+//! Everything here is a view: made from the plan and the store, always rebuildable, never an input
+//! of a stage.
 
 pub mod captioners;
 mod column_groups;

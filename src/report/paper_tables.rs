@@ -1,5 +1,5 @@
-//! Tables for papers and readmes: LaTeX with booktabs, and Markdown. Main columns unless all are asked for, columns in groups,
-//! the best value of each column bold.
+//! Tables for papers and readmes: LaTeX with booktabs, and Markdown. Main columns unless all are
+//! asked for, columns in groups, the best value of each column bold.
 
 use minijinja::{Environment, context};
 

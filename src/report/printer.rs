@@ -1,5 +1,5 @@
-//! The one place that prints: data to stdout, everything else to stderr. Whatever is printed goes through [`escape`], so that
-//! names, labels and paths of others cannot act on the terminal.
+//! The one place that prints: data to stdout, everything else to stderr. Whatever is printed goes
+//! through [`escape`], so that names, labels and paths of others cannot act on the terminal.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -20,7 +20,8 @@ fn to_stdout(text: &str) -> Result<()> {
     written(writeln!(io::stdout(), "{text}"))
 }
 
-/// How writing to stdout went. A reader that has gone away (`| head`) has what it wanted, so that is no error.
+/// How writing to stdout went. A reader that has gone away (`| head`) has what it wanted, so that
+/// is no error.
 pub fn written(outcome: io::Result<()>) -> Result<()> {
     match outcome.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::failure(format!("cannot write to stdout: {error}"))
@@ -72,7 +73,8 @@ pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether stderr may have colours: only where somebody watches it, and not where `NO_COLOR` says that they are not wanted.
+/// Whether stderr may have colours: only where somebody watches it, and not where `NO_COLOR` says
+/// that they are not wanted.
 pub fn is_coloured() -> bool {
     is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -15,7 +15,8 @@ pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
     if printer::is_watched() { Box::new(Bars::new(to_run)) } else { Box::new(Lines::default()) }
 }
 
-/// The outcome of an event in words; `None` for what only moves a bar. Only an error's hint has a line of its own.
+/// The outcome of an event in words; `None` for what only moves a bar. Only an error's hint has a
+/// line of its own.
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {
     let name = |id: &StageId| escape::line(&plan.stage(*id).name);
     match event {
@@ -139,7 +140,8 @@ impl Reporter for Lines {
     }
 }
 
-/// For commands whose answer is all that is asked for: says only that a stage waits, for that may take long.
+/// For commands whose answer is all that is asked for: says only that a stage waits, for that may
+/// take long.
 pub struct OnlyWaiting;
 
 impl Reporter for OnlyWaiting {

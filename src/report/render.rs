@@ -17,8 +17,9 @@ pub fn has_files(table: &ResultTable, folder: &Path) -> bool {
         .all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
 }
 
-/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Markdown and LaTeX have the main columns, for
-/// people; the others have all of them. Parquet has every text as it is, the others as [`escape`] makes it fit for them.
+/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Markdown and
+/// LaTeX have the main columns, for people; the others have all of them. Parquet has every text as
+/// it is, the others as [`escape`] makes it fit for them.
 pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
     let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);

@@ -122,7 +122,8 @@ impl Recipes {
         })
     }
 
-    /// The places of the data recipes that a cell's model learns from and is validated on, of a mix its parts among them.
+    /// The places of the data recipes that a cell's model learns from and is validated on, of a mix
+    /// its parts among them.
     fn data_places(&mut self, experiment: &Experiment, cell: &PlannedCell) -> Result<Vec<usize>> {
         let model = &cell.model.value;
         let mut places = Vec::new();
@@ -140,7 +141,8 @@ impl Recipes {
 /// Raise it when snapshots tell more than before, so that older ones do not stand for newer ones.
 const SNAPSHOT_TELLS: u8 = 3;
 
-/// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on, without making it.
+/// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on,
+/// without making it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
     let mut text =
         serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
@@ -201,8 +203,9 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
     serde_json::to_vec(&snapshot).at_path("write the plan of", &experiment.path)
 }
 
-/// Writes run.json: docs/contract.md names the fields that scripts may rely on. Its last field is the plan: resolved recipes
-/// with origins, cells, and every stage with its key, digests and duration.
+/// Writes run.json: docs/contract.md names the fields that scripts may rely on. Its last field is
+/// the plan: resolved recipes with origins, cells, and every stage with its key, digests and
+/// duration.
 pub fn write(
     folder: &Path,
     run: &Run,

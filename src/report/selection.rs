@@ -19,7 +19,8 @@ pub fn with_columns(tables: Vec<ResultTable>, names: &[String]) -> Result<Vec<Re
     Ok(tables.into_iter().map(chosen).filter(|table| !table.columns.is_empty()).collect())
 }
 
-/// Rows by a column, absent values last; the highest first where a `-` stands before its name. A table without it stays as it is.
+/// Rows by a column, absent values last; the highest first where a `-` stands before its name. A
+/// table without it stays as it is.
 pub fn sorted(tables: Vec<ResultTable>, by: &str) -> Result<Vec<ResultTable>> {
     let is_a_name = tables.iter().any(|table| table.column(by).is_some());
     let (name, is_falling) = match by.strip_prefix('-') {

@@ -1,4 +1,5 @@
-//! An experiment's tables as files in its results folder, written again only when what they come from has changed.
+//! An experiment's tables as files in its results folder, written again only when what they come
+//! from has changed.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -42,8 +43,8 @@ struct Note {
     heads: Vec<ResultTable>,
 }
 
-/// The right to write into an experiment's results folder, which one process at a time has. Whoever writes tables computes them
-/// under it, so that none are written over later ones.
+/// The right to write into an experiment's results folder, which one process at a time has. Whoever
+/// writes tables computes them under it, so that none are written over later ones.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
@@ -105,7 +106,8 @@ impl TableSource<'_> {
         self.tables_folder().join(".written-from.json")
     }
 
-    /// Writes the tables of a plan with its results, unless they are there; gives what a person is shown of them.
+    /// Writes the tables of a plan with its results, unless they are there; gives what a person is
+    /// shown of them.
     pub fn write_final(&self, known: &Known, plan: Digest) -> Result<Vec<ResultTable>> {
         let from = WrittenFrom {
             plan,

@@ -1,4 +1,5 @@
-//! The three tables of an experiment, from what is in the store. What is not finished is absent, never guessed.
+//! The three tables of an experiment, from what is in the store. What is not finished is absent,
+//! never guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +57,8 @@ pub fn all(
     Ok(tables)
 }
 
-/// The cells whose rows come from one stage: of several cells with the same stage one row is enough.
+/// The cells whose rows come from one stage: of several cells with the same stage one row is
+/// enough.
 struct Group<'a> {
     cells: Vec<&'a PlannedCell>,
 }
@@ -93,7 +95,8 @@ const ROI_THRESHOLD: RecipeKey = recipe_key!(ExtractionRecipe, roi_threshold);
 const POOL: RecipeKey = recipe_key!(ExtractionRecipe, pool);
 const BATCH_NORM: RecipeKey = recipe_key!(ExtractionRecipe, batch_norm);
 
-/// One column for each swept value that decides which row a cell is in, but for those that the table shows anyway.
+/// One column for each swept value that decides which row a cell is in, but for those that the
+/// table shows anyway.
 fn axis_columns(
     experiment: &Experiment,
     groups: &[Group],
@@ -432,7 +435,8 @@ fn batch_norm_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
     (named.len() > 1).then(column)
 }
 
-/// Beside each column that a publication gives values for: those values, and measured minus published.
+/// Beside each column that a publication gives values for: those values, and measured minus
+/// published.
 fn add_published(table: &mut ResultTable, published: &[PublishedValue], which: Table) {
     let of_table: Vec<&PublishedValue> =
         published.iter().filter(|published| published.table == which).collect();

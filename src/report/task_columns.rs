@@ -1,4 +1,5 @@
-//! Columns of the extraction table that tell how well captions and interactions come out of the features, and how fast.
+//! Columns of the extraction table that tell how well captions and interactions come out of the
+//! features, and how fast.
 
 use rayon::prelude::*;
 
@@ -46,7 +47,8 @@ pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
     Ok(tasks)
 }
 
-/// A column that says which speeds were measured while others used the machine, and a note about it; none where none was.
+/// A column that says which speeds were measured while others used the machine, and a note about
+/// it; none where none was.
 pub fn timing(name: &str, speeds: &[Option<Speed>]) -> Option<(TableColumn, String)> {
     if !speeds.iter().flatten().any(|speed| speed.not_alone) {
         return None;

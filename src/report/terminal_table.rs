@@ -1,5 +1,6 @@
-//! A table on a terminal. Numbers are never broken. What is too wide for one table is drawn in blocks one below the other, group by
-//! group, each beginning with the columns that tell the rows apart and with only the rows that have something there.
+//! A table on a terminal. Numbers are never broken. What is too wide for one table is drawn in
+//! blocks one below the other, group by group, each beginning with the columns that tell the rows
+//! apart and with only the rows that have something there.
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
@@ -88,8 +89,8 @@ struct Block<'a> {
     measured: Vec<&'a TableColumn>,
 }
 
-/// The columns in as few blocks as fit, no two groups in one block, one measured column a block at the least. `chosen`: places of
-/// columns.
+/// The columns in as few blocks as fit, no two groups in one block, one measured column a block at
+/// the least. `chosen`: places of columns.
 fn blocks<'a>(table: &'a ResultTable, chosen: &[usize], width: usize) -> Vec<Block<'a>> {
     let groups = groups(table);
     let keys: Vec<&TableColumn> = key_columns(table).iter().collect();
@@ -118,7 +119,8 @@ fn room_for_keys(width: usize) -> usize {
     width * 2 / 3
 }
 
-/// Widths of the columns that tell rows apart: together no more than `room`, where texts can be broken so far.
+/// Widths of the columns that tell rows apart: together no more than `room`, where texts can be
+/// broken so far.
 fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = keys.iter().map(|column| narrow(column)).collect();
     let can_shrink = |place: usize, widths: &[usize]| {

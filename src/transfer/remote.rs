@@ -218,7 +218,8 @@ impl Remote {
         })
     }
 
-    /// Whether a pipe or a device lies there, which could keep its reader for ever, or a link, which could lead out of the store.
+    /// Whether a pipe or a device lies there, which could keep its reader for ever, or a link,
+    /// which could lead out of the store.
     fn is_no_file(&self, path: &RemotePath) -> bool {
         let inner = path_below(&self.prefix, path);
         let local = self.folder.as_ref().zip(inner).map(|(folder, inner)| folder.join(inner));
@@ -322,7 +323,8 @@ impl Remote {
         self.folder.as_ref().map(|folder| folder.join(inner))
     }
 
-    /// The files below a place and their sizes. In a folder no link is followed: one could lead through the whole machine.
+    /// The files below a place and their sizes. In a folder no link is followed: one could lead
+    /// through the whole machine.
     pub(super) fn list(&self, prefix: &RemotePath) -> Result<Vec<(RemotePath, u64)>> {
         if let Some(folder) = self.local_folder(prefix) {
             return self.list_folder(prefix, &folder);
@@ -337,7 +339,8 @@ impl Remote {
             .collect()
     }
 
-    /// What lies below a place in a folder and is neither a file nor a folder. It is not read; an error names each.
+    /// What lies below a place in a folder and is neither a file nor a folder. It is not read; an
+    /// error names each.
     pub(super) fn not_files(&self, prefix: &RemotePath) -> Vec<Error> {
         let entries = self
             .local_folder(prefix)

@@ -62,7 +62,8 @@ impl Remote {
         }
     }
 
-    /// Sends what of a finished stage is not there, or is there in another size; all of it where it shall be sent `again`.
+    /// Sends what of a finished stage is not there, or is there in another size; all of it where it
+    /// shall be sent `again`.
     pub fn push(&self, store: &Store, record: &Record, again: bool) -> Result<Transferred> {
         let mut sent = Transferred::default();
         let there = self.record_there(record)?.filter(|_| !again);

@@ -70,7 +70,8 @@ channels! {
 }
 
 channels! {
-    /// The standard deviation of each channel of frames in [0, 1]. The network's input is divided by it, so none may be 0.
+    /// The standard deviation of each channel of frames in [0, 1]. The network's input is divided
+    /// by it, so none may be 0.
     ChannelDeviations: 0.000001..=1000.0
 }
 

@@ -32,7 +32,8 @@ pub enum Mode {
     LFe,
     /// Single-pass localization-aided: the hot cells of a feature map.
     SlFe,
-    /// Yardstick: LN-FE on the ground truth's boxes, the conventional pipeline with a perfect detector.
+    /// Yardstick: LN-FE on the ground truth's boxes, the conventional pipeline with a perfect
+    /// detector.
     GroundTruthBoxes,
     /// Yardstick: one region, the whole frame.
     WholeFrame,
@@ -104,7 +105,8 @@ pub enum CamMethod {
     LayerCam,
 }
 
-/// What the network counts in, in evaluation and extraction. What it finds is kept in f32 whatever it is.
+/// What the network counts in, in evaluation and extraction. What it finds is kept in f32 whatever
+/// it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -138,8 +140,8 @@ pub enum Training {
 pub enum TrainingPrecision {
     #[default]
     F32,
-    /// Mixed: convolutions and what lies between them in bf16; weights, their gradients and the loss in f32. No loss needs scaling,
-    /// for bf16 has f32's range.
+    /// Mixed: convolutions and what lies between them in bf16; weights, their gradients and the
+    /// loss in f32. No loss needs scaling, for bf16 has f32's range.
     Bf16,
 }
 

@@ -1,7 +1,8 @@
-//! The values of a recipe: each checked once, where it is made, so that nothing behind this room can meet a bad one.
+//! The values of a recipe: each checked once, where it is made, so that nothing behind this room
+//! can meet a bad one.
 //!
-//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, [`names`] can name files; here is what has a form
-//! of its own.
+//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, [`names`] can name
+//! files; here is what has a form of its own.
 
 mod channels;
 mod choices;
@@ -103,7 +104,8 @@ pub enum Init {
     File(WeightsFile),
 }
 
-/// A file of weights; `sha256` may be the whole digest or its first 8 or more digits, as torchvision's file names have them.
+/// A file of weights; `sha256` may be the whole digest or its first 8 or more digits, as
+/// torchvision's file names have them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightsFile {

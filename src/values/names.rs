@@ -11,7 +11,8 @@ use surgcam_engine::quote::shortened;
 /// In bytes. File systems end at 255, and several names may meet in one file's.
 const LONGEST: usize = 100;
 
-/// The name of an experiment or a recipe: letters, digits, `-`, `_` and `.`, not starting with a dot, so that it can name a folder.
+/// The name of an experiment or a recipe: letters, digits, `-`, `_` and `.`, not starting with a
+/// dot, so that it can name a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
@@ -70,8 +71,8 @@ impl JsonSchema for Name {
     }
 }
 
-/// The name of a class, as people write it (`bipolar forceps`): starts with a letter or a digit and has nothing in it that a file's
-/// name cannot have.
+/// The name of a class, as people write it (`bipolar forceps`): starts with a letter or a digit and
+/// has nothing in it that a file's name cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClassName(String);

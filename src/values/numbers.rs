@@ -1,6 +1,7 @@
 //! Numbers with bounds, which serialise as plain numbers.
 //!
-//! Bounds are wide: they keep out what no machine could do and what a network cannot count with, not what is merely unusual.
+//! Bounds are wide: they keep out what no machine could do and what a network cannot count with,
+//! not what is merely unusual.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -156,7 +157,8 @@ bounded! {
 }
 
 bounded! {
-    /// A learning rate. Anything near the upper bound makes every loss infinite; f32 counts with it nonetheless.
+    /// A learning rate. Anything near the upper bound makes every loss infinite; f32 counts with it
+    /// nonetheless.
     LearningRate: > 0.0, <= 1000.0, "above 0 and at most 1000", { "exclusiveMinimum": 0, "maximum": 1000 }
 }
 

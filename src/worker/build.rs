@@ -1,7 +1,8 @@
 //! Compiles what of the worker is in C++, and links it against libtorch.
 //!
-//! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker starts (`cuda.rs`), so one program
-//! serves both. Which libtorch a worker runs with is said by whoever starts it (`src/engine/machine/libtorch.rs`).
+//! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker
+//! starts (`cuda.rs`), so one program serves both. Which libtorch a worker runs with is said by
+//! whoever starts it (`src/engine/machine/libtorch.rs`).
 
 use std::env;
 use std::path::Path;
@@ -29,6 +30,7 @@ fn main() {
     // For a worker that is started by hand, and for the tests of its own code.
     let libraries = libtorch.canonicalize().unwrap_or_else(|_| libtorch.into()).join("lib");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display());
-    // Told to the build scripts of packages that link the worker into programs of their own (DEP_SURGCAM_WORKER_LIBRARIES).
+    // Told to the build scripts of packages that link the worker into programs of their own
+    // (DEP_SURGCAM_WORKER_LIBRARIES).
     println!("cargo:libraries={}", libraries.display());
 }

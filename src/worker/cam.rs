@@ -1,8 +1,9 @@
 //! Class activation maps (METHOD 4).
 //!
-//! With a head of global average pool and one linear layer, the gradient of logit c with respect to A[k, i, j] is
-//! W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product and need no backward pass. For another
-//! layer, or another head, [`autograd_maps`] asks libtorch for the gradient; the two are tested against each other.
+//! With a head of global average pool and one linear layer, the gradient of logit c with respect to
+//! A[k, i, j] is W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product
+//! and need no backward pass. For another layer, or another head, [`autograd_maps`] asks libtorch
+//! for the gradient; the two are tested against each other.
 
 use surgcam_frames::vision::heat_map::{self, HeatMap};
 use surgcam_values::{CamMethod, Present};
@@ -50,7 +51,8 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
     cells.matmul(&weights.transpose(-1, -2)).transpose(1, 2).reshape([frames, -1, height, width])
 }
 
-/// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for each of `classes`.
+/// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for
+/// each of `classes`.
 pub fn autograd_maps(
     activation: &Tensor,
     classes: &[usize],

@@ -1,5 +1,5 @@
-//! From feature maps on a device to 512 numbers a region (METHOD 6): whole maps at once here, parts of a map on the CPU
-//! ([`surgcam_frames::vision::pooling`]).
+//! From feature maps on a device to 512 numbers a region (METHOD 6): whole maps at once here, parts
+//! of a map on the CPU ([`surgcam_frames::vision::pooling`]).
 
 use surgcam_frames::vision::pooling::{CellMap, FEATURES};
 use surgcam_values::Pool;
@@ -8,7 +8,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::libtorch_operators::{PinnedKind, pinned};
 
-/// [C, h, w] -> [512]: adaptive average pool to p1 x p2, channels last, and where C is not p0 another one over (p2, C).
+/// [C, h, w] -> [512]: adaptive average pool to p1 x p2, channels last, and where C is not p0
+/// another one over (p2, C).
 pub fn pooled(map: &Tensor, pool: Pool) -> Tensor {
     pooled_batch(&map.unsqueeze(0), pool).squeeze_dim(0)
 }
@@ -33,17 +34,20 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
     values
 }
 
-/// The values of a contiguous tensor on the CPU, where they lie; of one that was just made, so that nothing else looks at them.
+/// The values of a contiguous tensor on the CPU, where they lie; of one that was just made, so that
+/// nothing else looks at them.
 pub fn values_mut<T: Element>(tensor: &mut Tensor) -> &mut [T] {
     assert!(
         tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu,
         "values in a row"
     );
-    // SAFETY: it has so many values of this kind in a row, and the only tensor with this memory is borrowed mutably.
+    // SAFETY: it has so many values of this kind in a row, and the only tensor with this memory is
+    // borrowed mutably.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
-/// The maps [N, C, h, w] of a batch as those of its frames, their channels last, brought to the CPU in one transfer.
+/// The maps [N, C, h, w] of a batch as those of its frames, their channels last, brought to the CPU
+/// in one transfer.
 pub fn cell_maps_of_batch(maps: &Tensor) -> Vec<OwnedCellMap> {
     let cells = maps.to_kind(Kind::Float).permute([0, 2, 3, 1]).contiguous();
     let cells = downloaded(&cells);
@@ -86,8 +90,8 @@ impl OwnedCellMap {
 
     pub fn view(&self) -> CellMap<'_> {
         let count = self.height * self.width * self.channels;
-        // SAFETY: `of` made it contiguous f32 on the CPU with so many values, which live as long as the tensor that we keep
-        // and are not written to any more.
+        // SAFETY: `of` made it contiguous f32 on the CPU with so many values, which live as long as
+        // the tensor that we keep and are not written to any more.
         let values =
             unsafe { std::slice::from_raw_parts(self.cells.data_ptr().cast::<f32>(), count) };
         CellMap { height: self.height, width: self.width, channels: self.channels, values }

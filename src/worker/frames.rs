@@ -106,7 +106,8 @@ impl Pixels {
         self.0.size()[1..].iter().product::<i64>().max(1) as usize
     }
 
-    /// [N, 3, H, W], normalised, on the device that there was made room for, channels last in memory.
+    /// [N, 3, H, W], normalised, on the device that there was made room for, channels last in
+    /// memory.
     pub fn images(mut self, normalization: &Normalization, device: Device) -> Tensor {
         if device != Device::Cpu {
             return self.images_on(normalization, device);

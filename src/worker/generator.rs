@@ -1,4 +1,5 @@
-//! Torch's generator of random numbers. A process has one, so whoever seeds it keeps it until the numbers are drawn.
+//! Torch's generator of random numbers. A process has one, so whoever seeds it keeps it until the
+//! numbers are drawn.
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 

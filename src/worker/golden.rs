@@ -1,4 +1,5 @@
-//! Golden values: an independent PyTorch and OpenCV implementation of the method against this one (tests/golden).
+//! Golden values: an independent PyTorch and OpenCV implementation of the method against this one
+//! (tests/golden).
 //!
 //! Each stage is fed the expected input of that stage, at the tolerances of docs/method.md.
 
@@ -32,7 +33,8 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Where the golden values are computed: `SURGCAM_TEST_DEVICE=cuda:0 cargo test golden` tries a GPU.
+/// Where the golden values are computed: `SURGCAM_TEST_DEVICE=cuda:0 cargo test golden` tries a
+/// GPU.
 fn device() -> Device {
     let name = std::env::var("SURGCAM_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     let cuda = crate::cuda::library::open(&name);
@@ -189,8 +191,9 @@ fn heat_maps_of_layer3_come_from_autograd_and_agree_at_layer4() {
     assert!(heat_maps.maps.iter().any(|map| map.values.iter().any(|&value| value > 0.9)));
 }
 
-/// How far a map may be from pytorch-grad-cam's, which counts in f64: a rounding can decide on which side of 0 an activation of
-/// layer 4 falls, and with it which way a gradient of layer 3 goes.
+/// How far a map may be from pytorch-grad-cam's, which counts in f64: a rounding can decide on
+/// which side of 0 an activation of layer 4 falls, and with it which way a gradient of layer 3
+/// goes.
 const CAM_TOLERANCE: f32 = 2e-3;
 
 #[test]
@@ -257,9 +260,10 @@ fn heat_maps_of_every_cam_method_are_those_of_pytorch_grad_cam() {
     }
 }
 
-/// These three steps amplify a rounding difference about a hundredfold each, so that even another thread count or vector
-/// width leaves the tolerance at the third. They are compared with the arithmetic of the golden values: two threads, AVX2,
-/// which a process must be told before its first tensor.
+/// These three steps amplify a rounding difference about a hundredfold each, so that even another
+/// thread count or vector width leaves the tolerance at the third. They are compared with the
+/// arithmetic of the golden values: two threads, AVX2, which a process must be told before its
+/// first tensor.
 #[test]
 fn three_training_steps() {
     const ARITHMETIC: [(&str, &str); 3] =
@@ -302,8 +306,9 @@ fn three_training_steps() {
     }
 }
 
-/// The steps above, in doubles, from weights as they are given and laid out as training lays them out: the layout changes the
-/// order of sums and so the last bits, which three steps of a network with such weights make large; nothing else.
+/// The steps above, in doubles, from weights as they are given and laid out as training lays them
+/// out: the layout changes the order of sums and so the last bits, which three steps of a network
+/// with such weights make large; nothing else.
 #[test]
 fn training_steps_do_not_depend_on_the_layout() {
     let architecture = Architecture { backbone: Backbone::ResNet10, classes: 5 };
@@ -382,7 +387,8 @@ fn mixed_precision_goes_down_nearly_the_same_gradient() {
         1.0 - product(&full, &mixed) / (product(&full, &full) * product(&mixed, &mixed)).sqrt();
     println!("the gradient in mixed precision is off by 1 - cosine = {off:.5}");
     assert!(off > 1e-7, "nothing was counted in bf16");
-    // An untrained network magnifies roundings; a wrong gradient would have nothing in common with the right one.
+    // An untrained network magnifies roundings; a wrong gradient would have nothing in common with
+    // the right one.
     assert!(off < 0.15, "{off}");
 }
 

@@ -1,8 +1,8 @@
-//! `surgcam-worker`: makes stages on a device, told by the runner over stdin, answering over stdout (see
-//! `surgcam_engine::protocol`). Everything that touches a tensor is in this program.
+//! `surgcam-worker`: makes stages on a device, told by the runner over stdin, answering over stdout
+//! (see `surgcam_engine::protocol`). Everything that touches a tensor is in this program.
 //!
-//! It holds the lock of each stage that it makes, and ends when its stdin is closed: a runner that dies leaves no worker and
-//! no lock behind.
+//! It holds the lock of each stage that it makes, and ends when its stdin is closed: a runner that
+//! dies leaves no worker and no lock behind.
 
 mod activations;
 mod cam;
@@ -67,7 +67,8 @@ struct Arguments {
 pub fn main() -> ExitCode {
     keep_freed_memory();
     allow_many_open_files();
-    // A log that cannot be written, on a full disk for example, must not end the worker: errors go to the runner as messages.
+    // A log that cannot be written, on a full disk for example, must not end the worker: errors go
+    // to the runner as messages.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -155,8 +156,9 @@ fn libtorch_version() -> Result<String> {
     .hint("SURGCAM_LIBTORCH names the folder of another torch"))
 }
 
-/// Each pass frees its activations and the next asks for as many: memory that is given back to the system between the two is
-/// mapped and zeroed page by page again, a third of the time of a pass over eight frames.
+/// Each pass frees its activations and the next asks for as many: memory that is given back to the
+/// system between the two is mapped and zeroed page by page again, a third of the time of a pass
+/// over eight frames.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: plain settings of the C library's allocator, before any thread is started.
@@ -166,7 +168,8 @@ fn keep_freed_memory() {
     }
 }
 
-/// A wide pass holds hundreds of files open. The limit that a process starts with is often far below what it may have.
+/// A wide pass holds hundreds of files open. The limit that a process starts with is often far
+/// below what it may have.
 fn allow_many_open_files() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls only read or fill the structure that they are given.

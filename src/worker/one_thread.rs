@@ -1,5 +1,5 @@
-//! One thread for a stage's tensors, whatever the worker has: for work of many small steps, in which threads would mostly wait
-//! for each other.
+//! One thread for a stage's tensors, whatever the worker has: for work of many small steps, in
+//! which threads would mostly wait for each other.
 
 /// The calling thread's tensors are computed by it alone as long as this lives.
 #[must_use = "there are as many threads as before as soon as this is dropped"]

@@ -1,4 +1,5 @@
-//! Ridge regression in closed form, from sums that are gathered block by block: memory does not grow with the rows.
+//! Ridge regression in closed form, from sums that are gathered block by block: memory does not
+//! grow with the rows.
 
 use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
@@ -9,7 +10,8 @@ const SMALLEST_DEVIATION: f64 = 1e-6;
 /// What the solution needs of all rows seen so far. All f64.
 pub struct RidgeSums {
     rows: f64,
-    /// [1, d], taken off each row before it is summed: the mean of the first block, so that little is lost to rounding.
+    /// [1, d], taken off each row before it is summed: the mean of the first block, so that little
+    /// is lost to rounding.
     origin: Option<Tensor>,
     /// [1, d]
     inputs: Tensor,

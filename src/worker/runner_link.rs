@@ -1,7 +1,8 @@
-//! The worker's end of its connection to the runner: JSON lines over stdin and stdout (`surgcam_engine::protocol`).
+//! The worker's end of its connection to the runner: JSON lines over stdin and stdout
+//! (`surgcam_engine::protocol`).
 //!
-//! Stdout carries nothing but messages, for it is taken away from everything else in this process. From the start on the runner
-//! hears every few seconds that this process is alive.
+//! Stdout carries nothing but messages, for it is taken away from everything else in this process.
+//! From the start on the runner hears every few seconds that this process is alive.
 
 use std::fs::File;
 use std::io::{BufRead, Read, Write};
@@ -50,8 +51,8 @@ impl RunnerLink {
         let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 
-    /// Jobs as they come; an error for a line that is no job, after which nothing comes. When stdin closes, a running stage is
-    /// asked to stop and then no longer waited for.
+    /// Jobs as they come; an error for a line that is no job, after which nothing comes. When stdin
+    /// closes, a running stage is asked to stop and then no longer waited for.
     pub fn listen(&self) -> Receiver<Result<Job>> {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
@@ -88,7 +89,8 @@ fn next_job(lines: &mut impl BufRead) -> Option<Result<Job>> {
     }))
 }
 
-/// Keeps the protocol's stream for ourselves and points descriptor 1 at stderr, for libraries print.
+/// Keeps the protocol's stream for ourselves and points descriptor 1 at stderr, for libraries
+/// print.
 fn take_over_stdout() -> Result<File> {
     // SAFETY: plain calls on descriptors that are open for the whole life of the process.
     let duplicate = unsafe {

@@ -21,7 +21,8 @@ pub struct Effort {
 pub struct Times(pub Vec<f64>);
 
 impl Times {
-    /// Repeats `once`, which must return only when the device has done its work; what it makes goes to `counted`.
+    /// Repeats `once`, which must return only when the device has done its work; what it makes goes
+    /// to `counted`.
     pub fn measure<T>(
         effort: Effort,
         mut once: impl FnMut(usize) -> Result<T>,

@@ -1,11 +1,12 @@
 //! Fuzz tests: mutated inputs, tried in a process of their own whose memory and time are limited.
 //!
-//! A fuzz test calls [`in_limited_process`] with a closure that tries one input. The closure runs in a child process that
-//! may take one GB more than it has at its start, and at most [`SECONDS_A_CASE`] for one input. Where an input makes the
-//! child panic, abort, run out of memory or hang, the test fails and keeps that input in a file that its message names.
+//! A fuzz test calls [`in_limited_process`] with a closure that tries one input. The closure runs
+//! in a child process that may take one GB more than it has at its start, and at most
+//! [`SECONDS_A_CASE`] for one input. Where an input makes the child panic, abort, run out of memory
+//! or hang, the test fails and keeps that input in a file that its message names.
 //!
-//! Inputs are drawn from named random streams, so that a failure comes again. `SURGCAM_FUZZ_CASES` says how many each test
-//! tries; `make fuzz` sets it to many. `SURGCAM_FUZZ_SEED` draws others.
+//! Inputs are drawn from named random streams, so that a failure comes again. `SURGCAM_FUZZ_CASES`
+//! says how many each test tries; `make fuzz` sets it to many. `SURGCAM_FUZZ_SEED` draws others.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +25,8 @@ const MEMORY: u64 = 1 << 30;
 /// Names the file in which the child keeps the input that it is trying.
 const CHILD: &str = "SURGCAM_FUZZ_CURRENT_INPUT";
 
-/// Tries mutations of `seeds` in a child process. `test` is the full name of the calling test, as `cargo test` prints it.
+/// Tries mutations of `seeds` in a child process. `test` is the full name of the calling test, as
+/// `cargo test` prints it.
 ///
 /// # Panics
 /// Where an input breaks the child.
@@ -92,7 +94,8 @@ pub fn mutated(seeds: &[Vec<u8>], random: &mut Stream) -> Vec<u8> {
     input
 }
 
-/// Texts that parsers trip over: extreme numbers, names that are paths, control characters, openings without an end.
+/// Texts that parsers trip over: extreme numbers, names that are paths, control characters,
+/// openings without an end.
 const NASTY: [&str; 24] = [
     "-1",
     "0",
@@ -150,7 +153,8 @@ fn change(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Stream) {
     }
 }
 
-/// What the process may take from here on. Address space cannot be limited: libtorch maps several GB that it never touches.
+/// What the process may take from here on. Address space cannot be limited: libtorch maps several
+/// GB that it never touches.
 fn limit_memory() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();

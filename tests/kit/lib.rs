@@ -1,4 +1,5 @@
-//! What the tests share: a place of their own, the program, data folders and weights made for the occasion.
+//! What the tests share: a place of their own, the program, data folders and weights made for the
+//! occasion.
 
 pub mod experiments;
 pub mod fuzzing;
@@ -240,7 +241,8 @@ pub fn picture(seed: u32) -> image::RgbImage {
     })
 }
 
-/// The real frames, where they lie beside the project; a test that needs them says so and ends otherwise.
+/// The real frames, where they lie beside the project; a test that needs them says so and ends
+/// otherwise.
 pub fn real_frames() -> Option<PathBuf> {
     let folder = project_folder().join("../shared/real");
     if folder.is_dir() {

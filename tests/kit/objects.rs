@@ -13,7 +13,8 @@ pub fn a_file_of(object: &Path) -> PathBuf {
     files.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().into_path()
 }
 
-/// Changes one byte and nothing else: not the size, not the time of modification. What a disk does, not a program.
+/// Changes one byte and nothing else: not the size, not the time of modification. What a disk does,
+/// not a program.
 pub fn flip_a_byte(path: &Path) {
     let before = std::fs::metadata(path).unwrap();
     let mut permissions = before.permissions();

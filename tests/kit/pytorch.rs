@@ -14,7 +14,8 @@ pub struct Described<'a> {
     pub stride: &'a [i64],
 }
 
-/// A pickle of lists that hold the one before ten times: 10^levels values in some bytes, if they were copied.
+/// A pickle of lists that hold the one before ten times: 10^levels values in some bytes, if they
+/// were copied.
 pub fn memo_bomb(levels: u8) -> Vec<u8> {
     let mut bomb = b"\x80\x02]q\x00".to_vec();
     for level in 0..levels {

@@ -1,9 +1,11 @@
-//! What people wrote down for the downstream tasks: a frame's caption, and what each of its instruments does (METHOD 8).
+//! What people wrote down for the downstream tasks: a frame's caption, and what each of its
+//! instruments does (METHOD 8).
 //!
-//! There is one [`FrameAnnotation`] for each row of the index, in a file of its own, so that other captions train no classifier
-//! again. Data sets have them in three forms: [`caption_file`] (JSON), [`interaction_file`] (CSV) and [`xml`] (both). What cannot be
-//! used is a problem with its file and line and takes no frame out of the index. What is said of frames without a row is passed over:
-//! files may cover other frames and splits.
+//! There is one [`FrameAnnotation`] for each row of the index, in a file of its own, so that other
+//! captions train no classifier again. Data sets have them in three forms: [`caption_file`] (JSON),
+//! [`interaction_file`] (CSV) and [`xml`] (both). What cannot be used is a problem with its file
+//! and line and takes no frame out of the index. What is said of frames without a row is passed
+//! over: files may cover other frames and splits.
 
 pub mod caption_file;
 mod interaction_file;
@@ -53,7 +55,8 @@ pub struct LabelledInteraction {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FrameAnnotation {
     pub caption: Option<String>,
-    /// Rising by class, then interaction, each pair once. Two instruments of one class may do different things.
+    /// Rising by class, then interaction, each pair once. Two instruments of one class may do
+    /// different things.
     pub interactions: Option<Vec<LabelledInteraction>>,
 }
 

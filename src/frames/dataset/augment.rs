@@ -1,8 +1,9 @@
 //! The training transform (METHOD 3): colour jitter, flip, a small rotation.
 //!
-//! Draws are independent and come from (seed, epoch, sample), so that a resumed run sees what an undisturbed one would have
-//! seen. The authors reseed their three transforms with one shared counter, which ties a flip to a lower brightness and
-//! repeats the draws every epoch; that slip is not repeated here (docs/method.md, deviations).
+//! Draws are independent and come from (seed, epoch, sample), so that a resumed run sees what an
+//! undisturbed one would have seen. The authors reseed their three transforms with one shared
+//! counter, which ties a flip to a lower brightness and repeats the draws every epoch; that slip is
+//! not repeated here (docs/method.md, deviations).
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -137,8 +138,9 @@ fn byte(value: f32) -> u8 {
     whole(value, 255.0) as u8
 }
 
-/// Cut off at 0 and `highest` (below 2^31), truncated. Rust's own conversion minds what is no number and what is too large,
-/// and `f32::max` what is no number, which keeps a compiler from converting several at once.
+/// Cut off at 0 and `highest` (below 2^31), truncated. Rust's own conversion minds what is no
+/// number and what is too large, and `f32::max` what is no number, which keeps a compiler from
+/// converting several at once.
 #[inline(always)]
 fn whole(value: f32, highest: f32) -> i32 {
     // SAFETY: between 0 and `highest`; what is no number became 0.
@@ -162,14 +164,15 @@ fn grey(red: u8, green: u8, blue: u8) -> u8 {
         as u8
 }
 
-/// Turns the hue by sixths of the colour circle, in [0, 6); value and saturation stay. Without branches, so that several
-/// pixels are turned at once.
+/// Turns the hue by sixths of the colour circle, in [0, 6); value and saturation stay. Without
+/// branches, so that several pixels are turned at once.
 #[inline(always)]
 fn turn_hue(pixel: [u8; 3], sixths: f32) -> [u8; 3] {
     let [red, green, blue] = pixel.map(f32::from);
     let high = higher(higher(red, green), blue);
     let chroma = high - lower(lower(red, green), blue);
-    // A grey pixel has no hue: whatever comes out of its division by 1 is multiplied by its chroma, 0.
+    // A grey pixel has no hue: whatever comes out of its division by 1 is multiplied by its chroma,
+    // 0.
     let divisor = higher(chroma, 1.0);
     let between_others =
         if high == green { 2.0 + (blue - red) / divisor } else { 4.0 + (red - green) / divisor };

@@ -1,7 +1,9 @@
-//! Boxes as people wrote them down: what a file says of each frame, and each box checked against its picture.
+//! Boxes as people wrote them down: what a file says of each frame, and each box checked against
+//! its picture.
 //!
-//! A box that cannot be meant (inverted, outside the picture, far over its edge) makes its frame one that cannot be used: with a
-//! box less, the frame would claim that an instrument is not there. A box that runs off its picture by a little is cut.
+//! A box that cannot be meant (inverted, outside the picture, far over its edge) makes its frame
+//! one that cannot be used: with a box less, the frame would claim that an instrument is not there.
+//! A box that runs off its picture by a little is cut.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +12,10 @@ use super::labels::ClassMap;
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 
-/// A box may run off its picture by one in so many parts of that side; then it is cut. It happens to people who drag a corner:
-/// in real files (m2cai16, CholecT50, EndoVis18) by up to 1.2 % of the side. Boxes that run off further rather count in the
-/// pixels of another size: the nearest of the usual ones, 1080 rows in place of 1024, is already 5.5 % larger.
+/// A box may run off its picture by one in so many parts of that side; then it is cut. It happens
+/// to people who drag a corner: in real files (m2cai16, CholecT50, EndoVis18) by up to 1.2 % of the
+/// side. Boxes that run off further rather count in the pixels of another size: the nearest of the
+/// usual ones, 1080 rows in place of 1024, is already 5.5 % larger.
 const PARTS_OF_SIDE: i64 = 20;
 
 #[derive(Debug, Clone)]
@@ -23,8 +26,8 @@ pub struct RawBox {
     pub place: String,
 }
 
-/// What a box file says, by frame number: boxes, or why those of a frame cannot be used. A frame that it does not name has no
-/// annotation.
+/// What a box file says, by frame number: boxes, or why those of a frame cannot be used. A frame
+/// that it does not name has no annotation.
 #[derive(Debug, Default)]
 pub struct BoxesByFrame(BTreeMap<u32, Result<Vec<RawBox>>>);
 
@@ -80,8 +83,8 @@ pub struct CheckedBoxes {
     pub mended: Vec<Error>,
 }
 
-/// Checks all boxes of a frame; those of classes that the label space lacks are dropped. `picture` is the `[width, height]` that
-/// the boxes count in.
+/// Checks all boxes of a frame; those of classes that the label space lacks are dropped. `picture`
+/// is the `[width, height]` that the boxes count in.
 pub fn checked(
     raw: Vec<RawBox>,
     classes: &ClassMap,
@@ -118,8 +121,9 @@ pub fn checked(
     Ok(checked)
 }
 
-/// The part of a box inside its picture, or what is wrong with the box. A side of one pixel may be written with two equal
-/// numbers, and a box may end at the picture's width or height: both forms of counting are in use.
+/// The part of a box inside its picture, or what is wrong with the box. A side of one pixel may be
+/// written with two equal numbers, and a box may end at the picture's width or height: both forms
+/// of counting are in use.
 fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, String> {
     let Box2 { x1, y1, x2, y2 } = bounds;
     let [width, height] = picture.map(i64::from);

@@ -1,4 +1,5 @@
-//! Text files of columns, comma or tab between them: rows with their place, so that every problem can name its line.
+//! Text files of columns, comma or tab between them: rows with their place, so that every problem
+//! can name its line.
 
 use std::path::Path;
 

@@ -1,11 +1,13 @@
-//! What single fields of label, box, caption and interaction files say, whatever layout they belong to.
+//! What single fields of label, box, caption and interaction files say, whatever layout they belong
+//! to.
 
 use std::path::{Component, Path, PathBuf};
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// The largest number of pixels that is taken for a coordinate, so that no sum or product of some overflows.
+/// The largest number of pixels that is taken for a coordinate, so that no sum or product of some
+/// overflows.
 pub const LARGEST_COORDINATE: f64 = i32::MAX as f64;
 
 /// `1` or `0`, in any file of labels.

@@ -11,7 +11,8 @@ pub struct DataFolder<'a> {
     pub root: &'a Path,
     /// Those in use.
     pub sequences: BTreeSet<u32>,
-    /// Those that the recipe has both for training and for validation: the data set's own splits may decide.
+    /// Those that the recipe has both for training and for validation: the data set's own splits
+    /// may decide.
     pub undecided: BTreeSet<u32>,
     pub frames: &'a Pattern,
     /// Of several the first that exists.
@@ -63,7 +64,8 @@ impl DataFolder<'_> {
     }
 }
 
-/// Whether anything lies there. A link that leads nowhere does: whoever made it meant something, and is told when it is read.
+/// Whether anything lies there. A link that leads nowhere does: whoever made it meant something,
+/// and is told when it is read.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -76,7 +78,8 @@ pub(super) fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -
         .find(|relative| is_there(&root.join(relative)))
 }
 
-/// A file, or the files of a folder (not of its folders), sorted. What is neither is refused where it is hashed.
+/// A file, or the files of a folder (not of its folders), sorted. What is neither is refused where
+/// it is hashed.
 pub(super) fn list_files(root: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let path = root.join(relative);
     if !path.is_dir() {

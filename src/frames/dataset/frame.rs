@@ -1,5 +1,5 @@
-//! What an index is made of: frames with their labels and boxes, their pictures, and what is told of
-//! those left out.
+//! What an index is made of: frames with their labels and boxes, their pictures, and what is told
+//! of those left out.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
 //! The index: every frame of a data set with its labels and boxes, whatever layout it came in.
 //!
-//! Row `i` of the frames is row `i` of the pictures and of the pack made from them. The pictures are listed apart from the
-//! labels, so that a change of labels (or of the label space) packs nothing again.
+//! Row `i` of the frames is row `i` of the pictures and of the pack made from them. The pictures
+//! are listed apart from the labels, so that a change of labels (or of the label space) packs
+//! nothing again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,8 @@ pub struct Index {
     pub pictures: Vec<PathBuf>,
     pub annotations: Vec<FrameAnnotation>,
     pub summary: IndexSummary,
-    /// Captions and interactions that could not be used. Not in the summary: their frames are in the index all the same.
+    /// Captions and interactions that could not be used. Not in the summary: their frames are in
+    /// the index all the same.
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
     pub mended_boxes: Vec<SkippedFrame>,
@@ -186,8 +188,9 @@ impl Builder<'_> {
         Ok((frame, relative))
     }
 
-    /// Whether a frame is for training and for validation. Labels that have a split of their own must not contradict the recipe:
-    /// nobody trains on a sequence that the recipe keeps for validation.
+    /// Whether a frame is for training and for validation. Labels that have a split of their own
+    /// must not contradict the recipe: nobody trains on a sequence that the recipe keeps for
+    /// validation.
     fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
         let (train, validation) =
             (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
@@ -204,7 +207,8 @@ impl Builder<'_> {
         ))
     }
 
-    /// Annotations that cannot be used take no frame out of the index. Where labels have problems too, those are told first.
+    /// Annotations that cannot be used take no frame out of the index. Where labels have problems
+    /// too, those are told first.
     fn add_annotations(&mut self, on_bad_frame: OnBadFrame) -> Result<()> {
         let gathered =
             annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;

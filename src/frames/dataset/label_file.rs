@@ -1,6 +1,7 @@
 //! Files of labels: how large one may be, and on which line something stands.
 
-/// What a file of labels, boxes, captions or interactions may have: the largest known ones have a few MB.
+/// What a file of labels, boxes, captions or interactions may have: the largest known ones have a
+/// few MB.
 pub const LABEL_FILE_BYTES: u64 = 64 << 20;
 /// What the XML file of a single frame may have: real ones have some kB.
 pub const XML_FILE_BYTES: u64 = 1 << 20;
@@ -8,7 +9,8 @@ pub const XML_FILE_BYTES: u64 = 1 << 20;
 /// What the text file of a single frame may have: a box takes some tens of bytes.
 pub const FRAME_TEXT_BYTES: u64 = 1 << 20;
 
-/// Tells the lines of places in a text that come one after the other, and counts through the text once for all of them.
+/// Tells the lines of places in a text that come one after the other, and counts through the text
+/// once for all of them.
 pub struct Lines<'a> {
     text: &'a str,
     counted: usize,
@@ -20,7 +22,8 @@ impl<'a> Lines<'a> {
         Lines { text, counted: 0, line: 1 }
     }
 
-    /// The line of the byte at `place`, counted from 1; `place` is not before that of the last call.
+    /// The line of the byte at `place`, counted from 1; `place` is not before that of the last
+    /// call.
     pub fn at(&mut self, place: usize) -> usize {
         let passed = self.text.as_bytes().get(self.counted..place).unwrap_or_default();
         self.line += passed.iter().filter(|byte| **byte == b'\n').count();

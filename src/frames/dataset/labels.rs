@@ -51,12 +51,14 @@ impl LabelSpace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassMap {
     pub space: LabelSpace,
-    /// The data set's name -> class name. Checked when the recipe is read: each class name is in some label space.
+    /// The data set's name -> class name. Checked when the recipe is read: each class name is in
+    /// some label space.
     pub names: BTreeMap<String, String>,
 }
 
 impl ClassMap {
-    /// `Ok(None)`: a known class that this label space does not have. `Err`: a name that the recipe does not map.
+    /// `Ok(None)`: a known class that this label space does not have. `Err`: a name that the recipe
+    /// does not map.
     pub fn class(&self, name: &str) -> Result<Option<usize>> {
         let class = self.names.get(&normalized(name)).ok_or_else(|| {
             let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
@@ -70,7 +72,8 @@ impl ClassMap {
     }
 }
 
-/// Data sets write `bipolar_forceps`, `Bipolar Forceps`, `SpecimenBag`: all compared in lower case with underscores.
+/// Data sets write `bipolar_forceps`, `Bipolar Forceps`, `SpecimenBag`: all compared in lower case
+/// with underscores.
 pub fn normalized(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }

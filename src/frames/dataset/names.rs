@@ -1,7 +1,9 @@
-//! Names of sequences and frames. Exports make folders and files of them, so a name must not lead elsewhere.
+//! Names of sequences and frames. Exports make folders and files of them, so a name must not lead
+//! elsewhere.
 //!
-//! Adapters make them of numbers alone: whatever folders, label files and XML files say, a sequence or a frame is a number
-//! first. Here they are checked where an index is read, for it may have been pulled from somebody else's store.
+//! Adapters make them of numbers alone: whatever folders, label files and XML files say, a sequence
+//! or a frame is a number first. Here they are checked where an index is read, for it may have been
+//! pulled from somebody else's store.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

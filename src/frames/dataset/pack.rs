@@ -1,7 +1,8 @@
 //! The pack: every picture of a data set decoded and resized once, in one mapped file.
 //!
-//! `frames.u8` holds row after row of `[3, H, W]` u8; row `i` is row `i` of the index. A picture that could not be read (with
-//! `on_bad_frame = "skip"`) leaves a row of zeros and is listed in `pack.json`.
+//! `frames.u8` holds row after row of `[3, H, W]` u8; row `i` is row `i` of the index. A picture
+//! that could not be read (with `on_bad_frame = "skip"`) leaves a row of zeros and is listed in
+//! `pack.json`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -76,9 +77,10 @@ const WORTH_KEEPING: Duration = Duration::from_secs(10);
 const PICTURES_A_THREAD: usize = 32;
 
 impl Packing<'_> {
-    /// Decodes and resizes on all cores, each row straight to its place in the file: memory does not grow with the pictures.
-    /// In `partial` it keeps how far it came, and goes on from there; the finished pack goes into `folder`, which must be on
-    /// the same disk. `on_progress` is told how many pictures are done, and ends the packing by an error.
+    /// Decodes and resizes on all cores, each row straight to its place in the file: memory does
+    /// not grow with the pictures. In `partial` it keeps how far it came, and goes on from there;
+    /// the finished pack goes into `folder`, which must be on the same disk. `on_progress` is told
+    /// how many pictures are done, and ends the packing by an error.
     pub fn write(
         &self,
         partial: &Path,
@@ -212,7 +214,8 @@ impl Pack {
         Ok(Pack { manifest, path, file, pixels })
     }
 
-    /// `[3, H, W]` u8, read into memory of its own: for whom passes over the whole pack, whose mapped pages would all stay.
+    /// `[3, H, W]` u8, read into memory of its own: for whom passes over the whole pack, whose
+    /// mapped pages would all stay.
     pub fn read_row(&self, row: usize) -> Result<Vec<u8>> {
         let mut planes = vec![0; self.manifest.row_bytes()];
         let place = (row * planes.len()) as u64;
@@ -323,7 +326,8 @@ mod tests {
         assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
     }
 
-    /// A packing that was interrupted after its rows had left, and another one before it noted anything: the old note counts for neither.
+    /// A packing that was interrupted after its rows had left, and another one before it noted
+    /// anything: the old note counts for neither.
     #[test]
     fn a_note_without_its_rows_is_forgotten_before_there_are_new_ones() {
         let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// A path with numbers in it: `{sequence}` and `{frame}`, with an optional width to which zeros fill up.
+/// A path with numbers in it: `{sequence}` and `{frame}`, with an optional width to which zeros
+/// fill up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
@@ -61,8 +62,9 @@ impl Pattern {
         Pattern::parse(&parts[parts.len().saturating_sub(count)..].join("/"))
     }
 
-    /// The numbers that a text was filled in with, whatever their width; `None` where the text is not
-    /// of this pattern. Where two fields stand side by side, the first has as many digits as its width.
+    /// The numbers that a text was filled in with, whatever their width; `None` where the text is
+    /// not of this pattern. Where two fields stand side by side, the first has as many digits as
+    /// its width.
     pub fn numbers_in(&self, text: &str) -> Option<Numbers> {
         let mut numbers = Numbers::default();
         let mut rest = text;

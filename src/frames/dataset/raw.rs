@@ -20,7 +20,8 @@ pub trait Adapter: Sync {
     /// The sequences in use, rising, each read when the one before it was taken.
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>>;
 
-    /// Below the root, every file of labels and boxes of the sequences in use, for the digest of the data.
+    /// Below the root, every file of labels and boxes of the sequences in use, for the digest of
+    /// the data.
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for &sequence in &folder.sequences {
@@ -32,8 +33,8 @@ pub trait Adapter: Sync {
         Ok(files)
     }
 
-    /// Below the root, every picture that can be a frame of the sequences in use, for the digest of the
-    /// data. Other files may be among them, but none that is there may be missing.
+    /// Below the root, every picture that can be a frame of the sequences in use, for the digest of
+    /// the data. Other files may be among them, but none that is there may be missing.
     fn pictures(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         folder.files_beside_frames()
     }
@@ -50,7 +51,8 @@ pub struct RawSequence {
     pub frames: Vec<RawFrame>,
     /// `None`: there is no box file.
     pub boxes: Option<BoxesByFrame>,
-    /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or not.
+    /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or
+    /// not.
     pub annotated: BTreeSet<String>,
     /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
     pub box_space: Option<[u32; 2]>,

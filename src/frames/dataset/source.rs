@@ -1,4 +1,5 @@
-//! Where the files of a data set lie below its root: by patterns of a recipe, so that other names need no other code.
+//! Where the files of a data set lie below its root: by patterns of a recipe, so that other names
+//! need no other code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub struct SourceLayout {
     pub captions: Vec<Pattern>,
     /// Interaction files; of several patterns the first that exists, none where none does.
     pub interactions: Vec<Pattern>,
-    /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps video).
+    /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps
+    /// video).
     pub frame_step: u32,
 }
 
@@ -63,7 +65,8 @@ impl SourceLayout {
         self.layout.adapter().frame_name(frame)
     }
 
-    /// Every file below `root` that can change the index, the annotations or the pictures, sorted: what the data's digest covers.
+    /// Every file below `root` that can change the index, the annotations or the pictures, sorted:
+    /// what the data's digest covers.
     pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.folder(root);
         let mut files = self.layout.adapter().label_files(&folder)?;
@@ -78,7 +81,8 @@ impl SourceLayout {
         }
         files.iter().try_for_each(|file| check_size(&root.join(file)))?;
         files.append(&mut self.layout.adapter().pictures(&folder)?);
-        // The pictures of one folder after the other are sorted already, which this sort makes use of.
+        // The pictures of one folder after the other are sorted already, which this sort makes use
+        // of.
         files.sort();
         files.dedup();
         Ok(files)

@@ -1,5 +1,6 @@
-//! BLEU-1 to BLEU-4 of a corpus (Papineni, Roukos, Ward, Zhu: "BLEU: a Method for Automatic Evaluation of Machine Translation", ACL
-//! 2002), with the reference of the closest length and the smoothing constants of the COCO caption tools.
+//! BLEU-1 to BLEU-4 of a corpus (Papineni, Roukos, Ward, Zhu: "BLEU: a Method for Automatic
+//! Evaluation of Machine Translation", ACL 2002), with the reference of the closest length and the
+//! smoothing constants of the COCO caption tools.
 
 use super::ngrams::{LONGEST, counts};
 use super::scores::Judged;
@@ -53,7 +54,8 @@ mod tests {
     use super::super::tokens::tokenize;
     use super::*;
 
-    /// By hand: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, no run of four; one word shorter than the reference.
+    /// By hand: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, no run of four; one word shorter than
+    /// the reference.
     #[test]
     fn precisions_are_clipped_and_short_candidates_pay() {
         let judged = Judged {

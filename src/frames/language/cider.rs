@@ -1,5 +1,6 @@
-//! CIDEr-D (Vedantam, Zitnick, Parikh: "CIDEr: Consensus-based Image Description Evaluation", CVPR 2015), as the COCO caption tools
-//! compute what they call CIDEr: clipped counts, a Gaussian penalty for another length, times 10.
+//! CIDEr-D (Vedantam, Zitnick, Parikh: "CIDEr: Consensus-based Image Description Evaluation", CVPR
+//! 2015), as the COCO caption tools compute what they call CIDEr: clipped counts, a Gaussian
+//! penalty for another length, times 10.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -106,8 +107,9 @@ mod tests {
     use super::super::tokens::tokenize;
     use super::*;
 
-    /// By hand: two frames, so a run of one frame weighs ln 2 and one of both nothing. "hook" agrees, "cuts" does not: for single words
-    /// the cosine is 1/2 and for pairs ("a hook" of two) 1/2; longer runs differ.
+    /// By hand: two frames, so a run of one frame weighs ln 2 and one of both nothing. "hook"
+    /// agrees, "cuts" does not: for single words the cosine is 1/2 and for pairs ("a hook" of two)
+    /// 1/2; longer runs differ.
     #[test]
     fn rare_words_count_and_common_ones_do_not() {
         let own = vec![tokenize("a hook rests")];

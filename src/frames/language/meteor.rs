@@ -1,8 +1,9 @@
-//! METEOR 1.5, English (Denkowski, Lavie: "Meteor Universal: Language Specific Translation Evaluation for Any Target Language", WMT
-//! 2014), with its exact and stem matches.
+//! METEOR 1.5, English (Denkowski, Lavie: "Meteor Universal: Language Specific Translation
+//! Evaluation for Any Target Language", WMT 2014), with its exact and stem matches.
 //!
-//! The full program also matches synonyms of WordNet and paraphrases of a table, which are no part of this one: on captions of a
-//! small vocabulary, as those of instruments and tissue, both give the same.
+//! The full program also matches synonyms of WordNet and paraphrases of a table, which are no part
+//! of this one: on captions of a small vocabulary, as those of instruments and tissue, both give
+//! the same.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -10,8 +11,8 @@ use std::sync::LazyLock;
 use super::meteor_alignment::{Match, align, chunks};
 use super::scores::Judged;
 
-/// The tuned parameters of version 1.5: precision against recall, the shape and weight of the penalty for chunks, content words
-/// against function words.
+/// The tuned parameters of version 1.5: precision against recall, the shape and weight of the
+/// penalty for chunks, content words against function words.
 const ALPHA: f64 = 0.85;
 const BETA: f64 = 0.2;
 const GAMMA: f64 = 0.6;
@@ -19,8 +20,9 @@ const DELTA: f64 = 0.75;
 /// What a match of words that only share their stem is worth.
 const STEM_WEIGHT: f64 = 0.6;
 
-/// Frequent English words, which say little. The program's own list holds the words of a relative frequency above one in a thousand
-/// in a large corpus; this is such a list, put together anew, so that a word at its edge may stand on the other side.
+/// Frequent English words, which say little. The program's own list holds the words of a relative
+/// frequency above one in a thousand in a large corpus; this is such a list, put together anew, so
+/// that a word at its edge may stand on the other side.
 const FUNCTION_WORDS: &str = "a about after all also an and any are as at back be because been before being but by can could day did do \
     does down even first for from get go good had has have he her here him his how i if in into is it its just know last like made make \
     many may me more most much my new no not now of on one only or other our out over own people said same say see she should so some \
@@ -121,7 +123,8 @@ mod tests {
         }
     }
 
-    /// By hand: "a" and "is" weigh 1/4, "hook", "cuts", "cutting" and "tissue" 3/4; "cuts" matches "cutting" by its stem.
+    /// By hand: "a" and "is" weigh 1/4, "hook", "cuts", "cutting" and "tissue" 3/4; "cuts" matches
+    /// "cutting" by its stem.
     #[test]
     fn content_weighs_more_than_function_and_stems_less_than_words() {
         let found = meteor(&[judged("a hook cuts tissue", &["a hook is cutting tissue"])]);

@@ -1,7 +1,9 @@
-//! The alignment that METEOR scores: which word of the candidate is matched to which of the reference.
+//! The alignment that METEOR scores: which word of the candidate is matched to which of the
+//! reference.
 //!
-//! Each word is matched at most once; of all alignments the one with the most matches, then the fewest chunks (runs of matches that
-//! are next to each other in both), then the shortest distances. Found by a beam that is wide enough to be exact for captions.
+//! Each word is matched at most once; of all alignments the one with the most matches, then the
+//! fewest chunks (runs of matches that are next to each other in both), then the shortest
+//! distances. Found by a beam that is wide enough to be exact for captions.
 
 use rust_stemmers::{Algorithm, Stemmer};
 

@@ -1,4 +1,5 @@
-//! ROUGE-L (Lin: "ROUGE: A Package for Automatic Evaluation of Summaries", ACL 2004 workshop), as the COCO caption tools compute it.
+//! ROUGE-L (Lin: "ROUGE: A Package for Automatic Evaluation of Summaries", ACL 2004 workshop), as
+//! the COCO caption tools compute it.
 
 use super::scores::Judged;
 

@@ -1,9 +1,11 @@
-//! A caption's words, as the COCO caption tools get them: the Penn Treebank's tokens, lower case, without punctuation.
+//! A caption's words, as the COCO caption tools get them: the Penn Treebank's tokens, lower case,
+//! without punctuation.
 
 /// What the Treebank parts from the word before it.
 const CLITICS: [&str; 7] = ["n't", "'s", "'re", "'ve", "'ll", "'d", "'m"];
 
-/// Lower-case words. A hyphen or a point inside a word stays (`3.5`, `non-surgical`); all other punctuation parts words and is gone.
+/// Lower-case words. A hyphen or a point inside a word stays (`3.5`, `non-surgical`); all other
+/// punctuation parts words and is gone.
 pub fn tokenize(caption: &str) -> Vec<String> {
     let lower = caption.to_lowercase().replace(['\u{2019}', '`'], "'");
     let parted = |letter: char| {

@@ -1,4 +1,5 @@
-//! Caption scores against the figures of the COCO caption tools and of METEOR's own program (tests/golden/metrics.json).
+//! Caption scores against the figures of the COCO caption tools and of METEOR's own program
+//! (tests/golden/metrics.json).
 
 use surgcam_testkit as common;
 

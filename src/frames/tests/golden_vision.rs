@@ -1,4 +1,5 @@
-//! Golden values of what is computed without tensors: resizing, boxes, crops, IoU, average precision.
+//! Golden values of what is computed without tensors: resizing, boxes, crops, IoU, average
+//! precision.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,8 @@ fn resized_pictures_are_pillows() {
     });
 }
 
-/// JPEG leaves open how colours at half the size are enlarged and how sums are rounded, so decoders differ by a little.
+/// JPEG leaves open how colours at half the size are enlarged and how sums are rounded, so decoders
+/// differ by a little.
 #[test]
 fn a_jpeg_with_colours_at_half_the_size_is_nearly_pillows() {
     let folder = folders()[0].join("jpeg");

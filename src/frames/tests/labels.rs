@@ -1,4 +1,5 @@
-//! Label files of other people: what cannot be meant is named by file and line, and nothing hangs or breaks.
+//! Label files of other people: what cannot be meant is named by file and line, and nothing hangs
+//! or breaks.
 
 use surgcam_testkit as common;
 
@@ -417,7 +418,8 @@ fn an_index_from_elsewhere_cannot_name_a_folder_above() {
     }
 }
 
-/// Whatever stands in `file`, an index is made of it or an error is told, and its boxes lie in their pictures.
+/// Whatever stands in `file`, an index is made of it or an error is told, and its boxes lie in
+/// their pictures.
 fn fuzz(test: &str, layout: Layout, file: &str, seeds: &[String]) {
     let data = Data::new(layout);
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.clone().into_bytes()).collect();

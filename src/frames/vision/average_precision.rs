@@ -7,7 +7,8 @@ fn ranking(scores: &[f64]) -> Vec<usize> {
     order
 }
 
-/// Step-wise average precision of one class, as scikit-learn's; `None` where no example is positive.
+/// Step-wise average precision of one class, as scikit-learn's; `None` where no example is
+/// positive.
 pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let total = positive.iter().filter(|&&positive| positive).count();
     if total == 0 {
@@ -39,8 +40,8 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Detection AP of one class from its predictions' confidences and whether each met a target: precision envelope,
-/// 101-point interpolation (METHOD 7). `None` without targets.
+/// Detection AP of one class from its predictions' confidences and whether each met a target:
+/// precision envelope, 101-point interpolation (METHOD 7). `None` without targets.
 pub fn detection_average_precision(
     confidence: &[f64],
     correct: &[bool],

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A box `[x1, y1, x2, y2]` in pixels; for a cut-out, `x2` and `y2` are the first column and row outside.
+/// A box `[x1, y1, x2, y2]` in pixels; for a cut-out, `x2` and `y2` are the first column and row
+/// outside.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -61,7 +62,8 @@ impl Box2 {
         intersection as f64 / union as f64
     }
 
-    /// The part inside a picture of `[width, height]`; of no width or height where they do not meet.
+    /// The part inside a picture of `[width, height]`; of no width or height where they do not
+    /// meet.
     pub fn inside(&self, [width, height]: [u32; 2]) -> Box2 {
         let (width, height) = (i64::from(width), i64::from(height));
         Box2 {
@@ -72,7 +74,8 @@ impl Box2 {
         }
     }
 
-    /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width, height]`.
+    /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width,
+    /// height]`.
     pub fn scaled(&self, from: [u32; 2], to: [u32; 2]) -> Box2 {
         let scale = |value: i64, axis: usize| {
             (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64

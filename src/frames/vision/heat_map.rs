@@ -37,7 +37,8 @@ fn extremes(values: &[f32]) -> (f32, f32) {
 }
 
 impl HeatMap {
-    /// Whether each cell is hotter than T_ROI (strictly). Boxes, hot cells and joint training all ask here.
+    /// Whether each cell is hotter than T_ROI (strictly). Boxes, hot cells and joint training all
+    /// ask here.
     pub fn is_hot(&self, roi_threshold: f64) -> impl ExactSizeIterator<Item = bool> {
         let threshold = roi_threshold as f32;
         self.values.iter().map(move |&value| value > threshold)

@@ -8,7 +8,8 @@ use image::{ImageReader, Limits, RgbImage};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
 
-/// What a picture's file may have: without any compression, a frame of 8K with two bytes a channel has 200 MB.
+/// What a picture's file may have: without any compression, a frame of 8K with two bytes a channel
+/// has 200 MB.
 const FILE_BYTES: u64 = 256 << 20;
 /// What decoding may take: a frame of 8K has 100 MB. A header can claim any size.
 const DECODED_BYTES: u64 = 128 << 20;
@@ -84,8 +85,8 @@ pub fn from_planes(planes: &[u8], height: u32, width: u32) -> RgbImage {
     picture
 }
 
-/// The picture stretched over its own min..max, all channels together, in f32, to 0..255, truncated (METHOD 6, LN-FE).
-/// A picture of one single value becomes black.
+/// The picture stretched over its own min..max, all channels together, in f32, to 0..255, truncated
+/// (METHOD 6, LN-FE). A picture of one single value becomes black.
 pub fn stretched(values: &[u8]) -> Vec<u8> {
     let low = f32::from(values.iter().copied().min().unwrap_or(0)) / 255.0;
     let high = f32::from(values.iter().copied().max().unwrap_or(0)) / 255.0;

@@ -1,5 +1,6 @@
-//! From a frame's feature map to the 512 numbers of a region (METHOD 6), without a tensor library: a sweep pools the same map
-//! for hundreds of regions, each of a few cells, where calls into such a library cost more than the sums.
+//! From a frame's feature map to the 512 numbers of a region (METHOD 6), without a tensor library:
+//! a sweep pools the same map for hundreds of regions, each of a few cells, where calls into such a
+//! library cost more than the sums.
 
 use std::ops::Range;
 
@@ -26,7 +27,8 @@ impl CellMap<'_> {
     }
 }
 
-/// The `index`-th of `bins` parts of a row of so many values, as adaptive pooling cuts it: parts may overlap.
+/// The `index`-th of `bins` parts of a row of so many values, as adaptive pooling cuts it: parts
+/// may overlap.
 fn bin(index: usize, bins: usize, length: usize) -> Range<usize> {
     index * length / bins..((index + 1) * length).div_ceil(bins)
 }
@@ -35,7 +37,8 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len() as f32
 }
 
-/// L-FE: adaptive average pool of a part of the map to p1 x p2, then of its channels to p0. Appends 512 numbers.
+/// L-FE: adaptive average pool of a part of the map to p1 x p2, then of its channels to p0. Appends
+/// 512 numbers.
 pub fn pool_part(
     map: &CellMap,
     rows: Range<usize>,
@@ -69,8 +72,8 @@ fn add(sums: &mut [f32], values: &[f32]) {
     }
 }
 
-/// A box's cells in a map: each side rounded with ties to even; a side of no cell grows by one, backwards at the far edge.
-/// The box counts in the picture's `[height, width]`.
+/// A box's cells in a map: each side rounded with ties to even; a side of no cell grows by one,
+/// backwards at the far edge. The box counts in the picture's `[height, width]`.
 pub fn cells_of_box(
     bounds: &Box2,
     [height, width]: [u32; 2],
@@ -107,18 +110,20 @@ impl HotCells {
         Self::with_sums(cells, sums)
     }
 
-    /// For cells whose values were summed elsewhere, channel by channel. `None` where there is no cell.
+    /// For cells whose values were summed elsewhere, channel by channel. `None` where there is no
+    /// cell.
     pub fn with_sums(cells: Vec<usize>, sums: Vec<f32>) -> Option<Self> {
         (!cells.is_empty()).then_some(HotCells { cells, sums })
     }
 
-    /// Whether the sums are enough for pooling a map of so many channels: each number is the mean of whole channels.
+    /// Whether the sums are enough for pooling a map of so many channels: each number is the mean
+    /// of whole channels.
     pub fn pools_whole_channels(channels: usize, pool: Pool) -> bool {
         channels.is_multiple_of(pool.shape().0 as usize)
     }
 
-    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends 512 numbers. `map` is asked for only
-    /// where numbers are means of parts of channels.
+    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends
+    /// 512 numbers. `map` is asked for only where numbers are means of parts of channels.
     pub fn pool<'m>(&self, map: impl Fn() -> CellMap<'m>, pool: Pool, features: &mut Vec<f32>) {
         let (p0, p1, p2) = pool.shape();
         let (bins, repeats) = (p0 as usize, (p1 * p2) as usize);
@@ -169,7 +174,8 @@ mod tests {
     }
 
     proptest! {
-        /// Means of means: a map that is the same everywhere stays so, whatever the part and the pool.
+        /// Means of means: a map that is the same everywhere stays so, whatever the part and the
+        /// pool.
         #[test]
         fn a_constant_map_gives_its_constant(height in 1..9_usize, width in 1..9_usize, channels in prop::sample::select(vec![256_usize, 512, 1024, 40]), value in -5.0..5.0_f32) {
             let values = vec![value; height * width * channels];

@@ -1,12 +1,14 @@
 //! Boxes from a heat map (METHOD 5).
 //!
-//! The method takes the bounding rectangle of *every* contour of the mask `heat > T_ROI`: outer and hole borders alike, with
-//! 8-connected borders (Suzuki and Abe 1985; OpenCV's RETR_LIST). Following the borders is not needed for their rectangles:
+//! The method takes the bounding rectangle of *every* contour of the mask `heat > T_ROI`: outer and
+//! hole borders alike, with 8-connected borders (Suzuki and Abe 1985; OpenCV's RETR_LIST).
+//! Following the borders is not needed for their rectangles:
 //!
 //! * an outer border spans exactly its 8-connected component of the mask;
-//! * a hole is a 4-connected component of the background that does not reach the picture's edge. Its border is the mask's
-//!   pixels next to it, and since there is one above its topmost pixel, below its lowest, and so on, that border's rectangle
-//!   is the hole's, grown by one pixel on each side.
+//! * a hole is a 4-connected component of the background that does not reach the picture's edge.
+//!   Its border is the mask's pixels next to it, and since there is one above its topmost pixel,
+//!   below its lowest, and so on, that border's rectangle is the hole's, grown by one pixel on each
+//!   side.
 //!
 //! So one labelling of runs gives all boxes, in time linear in the pixels.
 
@@ -47,7 +49,8 @@ pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
     boxes
 }
 
-/// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one (METHOD 5).
+/// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one
+/// (METHOD 5).
 pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
     if is_tissue {
         boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect()
@@ -124,7 +127,8 @@ fn find_runs(mask: &[bool], width: usize) -> (Vec<Run>, Vec<usize>) {
     (runs, row_starts)
 }
 
-/// Joins the runs of two neighbouring rows: the mask's across corners too, the background's across edges only.
+/// Joins the runs of two neighbouring rows: the mask's across corners too, the background's across
+/// edges only.
 fn join_rows(
     runs: &[Run],
     above: std::ops::Range<usize>,
@@ -134,7 +138,8 @@ fn join_rows(
     let mut first = above.start;
     for index in current {
         let run = &runs[index];
-        // A run above that ends before this one starts is done for, but it may still touch at a corner.
+        // A run above that ends before this one starts is done for, but it may still touch at a
+        // corner.
         while first < above.end && runs[first].end < run.start {
             first += 1;
         }
@@ -207,7 +212,8 @@ mod tests {
     fn a_ring_has_an_outer_and_a_hole_border() {
         let (mask, width) =
             mask_of(&[".......", ".#####.", ".#...#.", ".#.#.#.", ".#...#.", ".#####.", "......."]);
-        // The outer border, the hole's border (the mask around the hole), and the dot inside the hole.
+        // The outer border, the hole's border (the mask around the hole), and the dot inside the
+        // hole.
         assert_eq!(sorted_rectangles(&mask, width), [[1, 1, 6, 6], [1, 1, 6, 6], [3, 3, 4, 4]]);
     }
 

@@ -1,8 +1,9 @@
 //! Pillow's `resize((width, height), BILINEAR)`, to the last bit.
 //!
-//! A convolution with a triangle whose support grows when shrinking (antialias), first along rows, then along columns, each
-//! with weights in 22-bit fixed point and a result rounded to u8. The libraries that come close use 16-bit weights or do not
-//! round between the passes, and differ in too many values for features to agree (docs/method.md, section 2).
+//! A convolution with a triangle whose support grows when shrinking (antialias), first along rows,
+//! then along columns, each with weights in 22-bit fixed point and a result rounded to u8. The
+//! libraries that come close use 16-bit weights or do not round between the passes, and differ in
+//! too many values for features to agree (docs/method.md, section 2).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -8,7 +8,8 @@ use surgcam_engine::plan::kind::{HasMetrics, PathOf, StageKind};
 use surgcam_frames::metrics::StepSpeed;
 use surgcam_values::Precision;
 
-/// Measures the steps of extraction and training on this machine; never kept in a store of its user's.
+/// Measures the steps of extraction and training on this machine; never kept in a store of its
+/// user's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BenchmarkStage {
     pub architecture: Architecture,
@@ -19,7 +20,8 @@ pub struct BenchmarkStage {
     pub batch: usize,
     /// Frames of a training step.
     pub training_batch: usize,
-    /// Each figure is measured once in a round, so that a slow minute of the machine falls on all of them.
+    /// Each figure is measured once in a round, so that a slow minute of the machine falls on all
+    /// of them.
     pub rounds: usize,
     /// Of each figure in each round.
     pub seconds: f64,

@@ -1,4 +1,5 @@
-//! What every kind reads that looks at frames through a network: siblings in a pass have equal inputs, and so one type of them.
+//! What every kind reads that looks at frames through a network: siblings in a pass have equal
+//! inputs, and so one type of them.
 
 use surgcam_engine::inputs;
 

@@ -1,8 +1,10 @@
-//! The kinds of stages, one file each: name, version, parameters, inputs, outputs, places and metrics.
+//! The kinds of stages, one file each: name, version, parameters, inputs, outputs, places and
+//! metrics.
 //!
-//! Parameters hold what changes the output and nothing else (see [`surgcam_engine::store::key`]). Raise a kind's `VERSION` when the
-//! same parameters and inputs give another output than before. A kind that is not in the list [`every_kind!`](crate::every_kind)
-//! can be named nowhere else, and one in the list without code in the worker does not compile there.
+//! Parameters hold what changes the output and nothing else (see [`surgcam_engine::store::key`]).
+//! Raise a kind's `VERSION` when the same parameters and inputs give another output than before. A
+//! kind that is not in the list [`every_kind!`](crate::every_kind) can be named nowhere else, and
+//! one in the list without code in the worker does not compile there.
 
 mod benchmark;
 mod caption;
@@ -28,8 +30,8 @@ mod train;
 pub use frame_inputs::{FRAMES_PASS, FrameInputs};
 use surgcam_engine::plan::kind::StageKind;
 
-/// The one list of kinds, handed to the macro that is named: first those that an experiment's plan can have, then those of commands
-/// that are no experiment.
+/// The one list of kinds, handed to the macro that is named: first those that an experiment's plan
+/// can have, then those of commands that are no experiment.
 #[macro_export]
 macro_rules! every_kind {
     ($callback:ident) => {

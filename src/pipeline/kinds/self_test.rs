@@ -6,7 +6,8 @@ use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::kind::{HasMetrics, StageKind};
 use surgcam_frames::metrics::SelfTestCheck;
 
-/// Compares what the device computes with values that are compiled in; never kept in a store of its user's.
+/// Compares what the device computes with values that are compiled in; never kept in a store of its
+/// user's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SelfTestStage {}
 

@@ -14,12 +14,13 @@ section! {
     AdapterRecipe, AdapterPatch {
         /// The reader of the data set's files.
         layout: Layout = Layout::EndoVis18,
-        /// Where the picture of a frame lies, with `{sequence}` and `{frame}` for its numbers. For a
-        /// table, the folder that the paths in it count from.
+        /// Where the picture of a frame lies, with `{sequence}` and `{frame}` for its numbers. For
+        /// a table, the folder that the paths in it count from.
         frames: Option<Pattern> = None,
-        /// Where the tool file of a sequence lies, or the table of all frames. The first of the files
-        /// that exists is read. For `voc` and `yolo`, where the file of a frame lies, with `{sequence}`
-        /// and `{frame}` for its numbers. For `coco`, the JSON files; all of them that exist are read.
+        /// Where the tool file of a sequence lies, or the table of all frames. The first of the
+        /// files that exists is read. For `voc` and `yolo`, where the file of a frame lies, with
+        /// `{sequence}` and `{frame}` for its numbers. For `coco`, the JSON files; all of them that
+        /// exist are read.
         labels: Vec<Pattern> = Vec::new(),
         /// Where the boxes of a sequence lie: a text file, a CSV file or a folder of XML files. The
         /// first of them that exists is read.
@@ -51,8 +52,8 @@ section! {
     DataRecipe, DataPatch {
         /// Another data recipe, whose values hold where this one gives none.
         extends: Option<String> = None,
-        /// The name of an adapter such as `endovis18`, `cholec80` or `table`, `sample` for drawn scenes, or
-        /// `mix` for a mix of other data recipes.
+        /// The name of an adapter such as `endovis18`, `cholec80` or `table`, `sample` for drawn
+        /// scenes, or `mix` for a mix of other data recipes.
         adapter: String = String::new(),
         /// The folder of the data set. A relative path counts from the project's folder.
         root: Option<PathBuf> = None,

@@ -1,4 +1,5 @@
-//! Charts as SVG that reads on light and on dark ground: what is drawn in black takes the colour of the text around it.
+//! Charts as SVG that reads on light and on dark ground: what is drawn in black takes the colour of
+//! the text around it.
 
 use std::ops::Range;
 
@@ -57,7 +58,8 @@ const LANE: usize = 24;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.
 const LARGEST: f64 = 1e9;
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, which one of the two grounds swallows.
+/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, which one
+/// of the two grounds swallows.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -1,5 +1,5 @@
-//! Figures of an experiment: quality against speed, overlap over T_ROI, training curves, stages over time. What they show of
-//! results are the tables' own numbers.
+//! Figures of an experiment: quality against speed, overlap over T_ROI, training curves, stages
+//! over time. What they show of results are the tables' own numbers.
 
 mod chart;
 mod timeline;

@@ -1,5 +1,5 @@
-//! What the page tells beside results: recipes with the origin of each value, stages with their digests, machine and versions,
-//! what was left out.
+//! What the page tells beside results: recipes with the origin of each value, stages with their
+//! digests, machine and versions, what was left out.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -149,7 +149,8 @@ fn listed(
     (count > 0).then_some(LeftOut { what, count, lines })
 }
 
-/// Foreign text, on one line and without what acts on a terminal into which somebody prints the page.
+/// Foreign text, on one line and without what acts on a terminal into which somebody prints the
+/// page.
 pub fn line(text: &str) -> String {
     escape::line(text).into_owned()
 }

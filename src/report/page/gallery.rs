@@ -1,4 +1,5 @@
-//! Pictures of chosen frames: the heat map over the picture, and the boxes beside the truth, for each model and T_ROI.
+//! Pictures of chosen frames: the heat map over the picture, and the boxes beside the truth, for
+//! each model and T_ROI.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! `report.html`: one file with everything that an experiment found. It needs no network and nothing beside it; what it shows of
-//! results are the tables' own numbers.
+//! `report.html`: one file with everything that an experiment found. It needs no network and
+//! nothing beside it; what it shows of results are the tables' own numbers.
 
 mod background;
 mod data;
@@ -124,7 +124,8 @@ impl PageSource<'_> {
     }
 }
 
-/// All that the template asks for. Texts are escaped there; SVG and JSON are as safe as their makers leave them.
+/// All that the template asks for. Texts are escaped there; SVG and JSON are as safe as their
+/// makers leave them.
 #[derive(Serialize)]
 struct Page<'a> {
     written_from: String,
@@ -206,7 +207,8 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
     figures::timeline(run, &journal::read(&store.root().join("runs").join(&run.id))?)
 }
 
-/// Ways of extraction that do not compete: they look at the truth, at the whole frame, or at what belongs to another frame.
+/// Ways of extraction that do not compete: they look at the truth, at the whole frame, or at what
+/// belongs to another frame.
 fn yardsticks(built: &Built) -> BTreeSet<String> {
     let extractions = built.cells.iter().filter_map(|cell| cell.extraction.as_ref());
     let yardsticks = extractions

@@ -1,7 +1,9 @@
-//! A CUDA graph: what a card was asked to do, recorded once and then asked for again in one call (`graph.cpp`).
+//! A CUDA graph: what a card was asked to do, recorded once and then asked for again in one call
+//! (`graph.cpp`).
 //!
-//! A forward pass over one frame is some seventy calls, and a fast card has done what one asks for before the next has come. A graph
-//! reads and writes the memory that it was recorded with: inputs are copied to where it reads, and results copied from where it writes.
+//! A forward pass over one frame is some seventy calls, and a fast card has done what one asks for
+//! before the next has come. A graph reads and writes the memory that it was recorded with: inputs
+//! are copied to where it reads, and results copied from where it writes.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -30,7 +32,8 @@ struct Recorded<'a, T> {
 }
 
 impl CudaGraph {
-    /// Does `work` twice and records the second time. The tensors that it gave then are written again by every replay.
+    /// Does `work` twice and records the second time. The tensors that it gave then are written
+    /// again by every replay.
     ///
     /// # Errors
     /// Where libtorch has no graphs, or something in `work` cannot be recorded.
@@ -40,7 +43,8 @@ impl CudaGraph {
     ) -> Result<(CudaGraph, T)> {
         let mut recorded = Recorded { work: &mut work, result: None };
         let mut problem = Problem::none();
-        // SAFETY: `work` and its context outlive the call, which uses them on this thread alone; `problem` has the size told.
+        // SAFETY: `work` and its context outlive the call, which uses them on this thread alone;
+        // `problem` has the size told.
         let graph = unsafe {
             surgcam_graph_capture(
                 device as c_int,

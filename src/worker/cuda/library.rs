@@ -1,15 +1,16 @@
 //! CUDA's half of libtorch, opened at run time where it lies beside the half for the CPU.
 //!
-//! The worker is linked against libtorch's CPU library alone, so that one program runs with every libtorch. It must be opened before
-//! anything asks libtorch about CUDA: the first such question settles for the whole process whether there is a CUDA.
+//! The worker is linked against libtorch's CPU library alone, so that one program runs with every
+//! libtorch. It must be opened before anything asks libtorch about CUDA: the first such question
+//! settles for the whole process whether there is a CUDA.
 
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
 use surgcam_engine::protocol::{Cuda, Part};
 
-/// Opens CUDA for a device that the user asked for: not for `cpu`; for `auto` only where there is a driver, for opening it takes a
-/// second.
+/// Opens CUDA for a device that the user asked for: not for `cpu`; for `auto` only where there is a
+/// driver, for opening it takes a second.
 pub fn open(device: &str) -> Option<Cuda> {
     if device == "cpu" {
         return None;
@@ -74,8 +75,8 @@ fn driver() -> Part {
 /// Opens a library and keeps it open.
 fn dynamic_library(name: &str, flags: libc::c_int) -> Result<(), String> {
     let name = CString::new(name).map_err(|_| "its path has a 0 in it".to_string())?;
-    // SAFETY: the name ends with a 0. Running a library's initialisers is what it is opened for; other threads that would mind
-    // are not started yet.
+    // SAFETY: the name ends with a 0. Running a library's initialisers is what it is opened for;
+    // other threads that would mind are not started yet.
     let handle = unsafe { libc::dlopen(name.as_ptr(), flags) };
     if !handle.is_null() {
         return Ok(());

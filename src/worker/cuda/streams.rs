@@ -1,4 +1,5 @@
-//! A second stream of a card, so that what is asked of one batch need not wait behind the forward pass of the next (`streams.cpp`).
+//! A second stream of a card, so that what is asked of one batch need not wait behind the forward
+//! pass of the next (`streams.cpp`).
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -44,8 +45,9 @@ pub fn is_aside() -> bool {
     IS_ASIDE.get()
 }
 
-/// While it lives, this thread asks the device on its second stream. Of what lies on the device, only what was asked for before the
-/// mark may be used meanwhile. It must end on the thread that began it, which holding a pointer sees to.
+/// While it lives, this thread asks the device on its second stream. Of what lies on the device,
+/// only what was asked for before the mark may be used meanwhile. It must end on the thread that
+/// began it, which holding a pointer sees to.
 pub struct Aside(*mut c_void);
 
 impl Aside {

@@ -1,13 +1,14 @@
-//! Scaled dot-product attention with several heads and, in an encoder, memory slots: learnt keys and values that every query may
-//! attend to beside the regions (Cornia, Stefanini, Baraldi, Cucchiara: "Meshed-Memory Transformer for Image Captioning", CVPR
-//! 2020, section 3.1).
+//! Scaled dot-product attention with several heads and, in an encoder, memory slots: learnt keys
+//! and values that every query may attend to beside the regions (Cornia, Stefanini, Baraldi,
+//! Cucchiara: "Meshed-Memory Transformer for Image Captioning", CVPR 2020, section 3.1).
 
 use surgcam_engine::error::Result;
 use tch::{Kind, Tensor};
 
 use super::layers::{Initial, LayerNorm, Linear, TensorSource};
 
-/// What a blocked key's score becomes. Finite, so that a query with no key left gets the mean of all values and no NaN.
+/// What a blocked key's score becomes. Finite, so that a query with no key left gets the mean of
+/// all values and no NaN.
 const BLOCKED: f64 = -1e9;
 
 pub struct Attention {
@@ -31,7 +32,8 @@ pub struct AttentionShape {
     pub dropout: f64,
 }
 
-/// What queries attend to, projected once: keys and values [N, heads, keys, width / heads], the memory's slots behind the rest.
+/// What queries attend to, projected once: keys and values [N, heads, keys, width / heads], the
+/// memory's slots behind the rest.
 pub struct Attended {
     keys: Tensor,
     values: Tensor,
@@ -105,8 +107,9 @@ impl Attention {
         Attended { keys: self.by_head(&keys), values: self.by_head(&values) }
     }
 
-    /// Queries [N, Q, width] -> [N, Q, width], added to the queries and normalised. `blocked`: true where a query must not see a
-    /// key, broadcast to [N, heads, Q, K]; the memory's slots are never blocked.
+    /// Queries [N, Q, width] -> [N, Q, width], added to the queries and normalised. `blocked`: true
+    /// where a query must not see a key, broadcast to [N, heads, Q, K]; the memory's slots are
+    /// never blocked.
     pub fn attend(
         &self,
         queries: &Tensor,
@@ -180,8 +183,9 @@ mod tests {
             && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6)
     }
 
-    /// By hand: softmax of [1, 0] / sqrt(2) over two values, and a third key behind them: the memory's slot, whose key and value
-    /// count times sqrt(2) (the width of the head) and times 1 (the root of the number of slots).
+    /// By hand: softmax of [1, 0] / sqrt(2) over two values, and a third key behind them: the
+    /// memory's slot, whose key and value count times sqrt(2) (the width of the head) and times 1
+    /// (the root of the number of slots).
     #[test]
     fn memory_slots_take_part_as_one_more_key() {
         let query = Tensor::from_slice(&[1f32, 0.0]).view([1, 1, 2]);

@@ -1,8 +1,10 @@
-//! Beam search: the most probable sentences, found by keeping the best few beginnings of each frame.
+//! Beam search: the most probable sentences, found by keeping the best few beginnings of each
+//! frame.
 
 use surgcam_frames::language::vocabulary::{END, START};
 
-/// One sentence that goes on: its row in the call before (at first: its frame), and the word it got there.
+/// One sentence that goes on: its row in the call before (at first: its frame), and the word it got
+/// there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
     pub parent: usize,
@@ -11,7 +13,8 @@ pub struct Row {
 
 /// A model of what comes next.
 pub trait NextWords {
-    /// The log-probabilities of the word behind each row [rows, words], row by row. The rows' parents are the rows of the last call.
+    /// The log-probabilities of the word behind each row [rows, words], row by row. The rows'
+    /// parents are the rows of the last call.
     fn log_probabilities(&mut self, rows: &[Row]) -> Vec<f32>;
 }
 
@@ -32,8 +35,8 @@ struct Beginning {
     row: Option<Row>,
 }
 
-/// The best `beam` sentences of each frame, the best first; each has at most `longest` words. A beam of 1 takes the most probable
-/// word each time.
+/// The best `beam` sentences of each frame, the best first; each has at most `longest` words. A
+/// beam of 1 takes the most probable word each time.
 pub fn search(
     model: &mut impl NextWords,
     frames: usize,
@@ -63,8 +66,8 @@ pub fn search(
         .collect()
 }
 
-/// The best continuations of a frame's beginnings; those that have ended stay as they are. `next`: rows with the log-probabilities
-/// of their words, for each beginning that goes on.
+/// The best continuations of a frame's beginnings; those that have ended stay as they are. `next`:
+/// rows with the log-probabilities of their words, for each beginning that goes on.
 fn longer<'a>(
     beginnings: Vec<Beginning>,
     next: &mut impl Iterator<Item = (usize, &'a [f32])>,

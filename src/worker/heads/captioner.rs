@@ -72,9 +72,10 @@ impl Captioner {
         )
     }
 
-    /// Self-critical: the mean over sentences of -(reward - baseline) times the sentence's log-probability, divided by the greatest
-    /// length, which is the same for all: a word counts as much in a short sentence as in a long one. `sampled`: of each frame several
-    /// sentences with their rewards; the baseline is the mean reward of the frame's sentences.
+    /// Self-critical: the mean over sentences of -(reward - baseline) times the sentence's
+    /// log-probability, divided by the greatest length, which is the same for all: a word counts as
+    /// much in a short sentence as in a long one. `sampled`: of each frame several sentences with
+    /// their rewards; the baseline is the mean reward of the frame's sentences.
     pub fn self_critical_loss(
         &self,
         regions: &RegionBatch,
@@ -109,7 +110,8 @@ impl Captioner {
         -(of_sentences * Tensor::from_slice(&advantages).to_device(device)).mean(Kind::Float)
     }
 
-    /// Captions START ... END -> what the decoder is given and what it should answer, both [N, T], padded.
+    /// Captions START ... END -> what the decoder is given and what it should answer, both [N, T],
+    /// padded.
     fn shifted(&self, captions: &[Vec<usize>], device: Device) -> (Tensor, Tensor) {
         let longest = captions.iter().map(Vec::len).max().unwrap_or(1).max(2) - 1;
         let padded = |part: &dyn Fn(&[usize]) -> Vec<usize>| {
@@ -321,7 +323,8 @@ mod tests {
         }
     }
 
-    /// Absent regions and how many there are of them change nothing: a frame without regions is one masked row.
+    /// Absent regions and how many there are of them change nothing: a frame without regions is one
+    /// masked row.
     #[test]
     fn padding_changes_no_caption() {
         let (captions, regions) = thirty();
@@ -363,7 +366,8 @@ mod tests {
         assert!(f64::try_from((logits(0) - logits(8)).abs().max()).unwrap() > 1e-3);
     }
 
-    /// The loss by hand, from the log-probabilities that the sentences have: a cut-off one has no end.
+    /// The loss by hand, from the log-probabilities that the sentences have: a cut-off one has no
+    /// end.
     #[test]
     fn the_self_critical_loss_is_reward_over_the_mean_times_log_probability() {
         let (captions, regions) = thirty();
@@ -401,7 +405,8 @@ mod tests {
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
 
-    /// With smoothing s each word's loss is (1 - s) of its own and s of the mean over all words; padding counts nothing.
+    /// With smoothing s each word's loss is (1 - s) of its own and s of the mean over all words;
+    /// padding counts nothing.
     #[test]
     fn label_smoothing_mixes_in_the_mean_over_all_words() {
         let (captions, regions) = thirty();

@@ -1,13 +1,17 @@
-//! CogTree (Yu, Chai, Wang, Hu, Wu: "CogTree: Cognition Tree Loss for Unbiased Scene Graph Generation", IJCAI 2021, arXiv
-//! 2009.07526): a tree of interactions made from what a biased model confuses, and a loss on each way from its root to an answer.
+//! CogTree (Yu, Chai, Wang, Hu, Wu: "CogTree: Cognition Tree Loss for Unbiased Scene Graph
+//! Generation", IJCAI 2021, arXiv 2009.07526): a tree of interactions made from what a biased model
+//! confuses, and a loss on each way from its root to an answer.
 //!
-//! For each interaction the biased model has a favourite: what it answers most often where this one is right. Interactions with
-//! one favourite are a concept, named after it; a favourite whose own favourite is another joins that one's concept (chains end
-//! where an interaction is its own favourite, and circles at their most frequent member). The root's branches are the concepts. A
-//! concept branches into its favourite, the coarse answer, and all finer ones; these branch into the interactions themselves. At
-//! each fork on the way to the right answer, cross-entropy asks for the right branch among its siblings. A branch scores the mean of
-//! its leaves' logits and weighs the mean of its leaves' weights by rarity, scaled so that the train examples that come by a fork weigh
-//! one each: neither a frequent interaction nor one that was never annotated takes from what the others weigh.
+//! For each interaction the biased model has a favourite: what it answers most often where this one
+//! is right. Interactions with one favourite are a concept, named after it; a favourite whose own
+//! favourite is another joins that one's concept (chains end where an interaction is its own
+//! favourite, and circles at their most frequent member). The root's branches are the concepts. A
+//! concept branches into its favourite, the coarse answer, and all finer ones; these branch into
+//! the interactions themselves. At each fork on the way to the right answer, cross-entropy asks for
+//! the right branch among its siblings. A branch scores the mean of its leaves' logits and weighs
+//! the mean of its leaves' weights by rarity, scaled so that the train examples that come by a fork
+//! weigh one each: neither a frequent interaction nor one that was never annotated takes from what
+//! the others weigh.
 
 use tch::{Kind, Tensor};
 
@@ -46,7 +50,8 @@ impl Fork {
             .then(|| Fork { weights: raw.iter().map(|weight| weight * scale).collect(), branches })
     }
 
-    /// The sum over those edges whose right answer lies behind this fork. Logits [edges, leaves], the right leaves [edges].
+    /// The sum over those edges whose right answer lies behind this fork. Logits [edges, leaves],
+    /// the right leaves [edges].
     fn loss(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         let leaves = logits.size()[1] as usize;
         let mut means = vec![0f32; leaves * self.branches.len()];
@@ -73,7 +78,8 @@ impl Fork {
 }
 
 impl CognitionTree {
-    /// `confusions[right][answered]`, counted on the train frames; `counts` of each interaction there.
+    /// `confusions[right][answered]`, counted on the train frames; `counts` of each interaction
+    /// there.
     pub fn of(confusions: &[Vec<usize>], counts: &[usize]) -> Self {
         let concept_of = concepts(confusions, counts);
         let rarity = rarity_weights(counts);
@@ -97,7 +103,8 @@ impl CognitionTree {
         CognitionTree { forks: root.into_iter().chain(below.flatten()).collect() }
     }
 
-    /// Logits [edges, leaves] and the right leaves [edges] -> the mean over edges of the sum over the forks on the way.
+    /// Logits [edges, leaves] and the right leaves [edges] -> the mean over edges of the sum over
+    /// the forks on the way.
     pub fn loss(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         let nothing = Tensor::zeros([], (Kind::Float, logits.device()));
         let sum = self.forks.iter().fold(nothing, |sum, fork| sum + fork.loss(logits, targets));

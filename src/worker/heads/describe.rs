@@ -26,7 +26,8 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// From the folders of heads; one whose task nobody annotated has no head in it. `classes`: of the regions that they will see.
+    /// From the folders of heads; one whose task nobody annotated has no head in it. `classes`: of
+    /// the regions that they will see.
     pub fn read(
         captioner: Option<&Path>,
         graph: Option<&Path>,
@@ -90,7 +91,8 @@ impl Heads {
     }
 }
 
-/// What each seen instrument most probably does, asked as it was scored: an instrument is all nodes of its class.
+/// What each seen instrument most probably does, asked as it was scored: an instrument is all nodes
+/// of its class.
 fn interactions(graph: &InteractionGraph, regions: &RegionBatch) -> Vec<SeenInteraction> {
     let batch = graph.batch(regions);
     let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));

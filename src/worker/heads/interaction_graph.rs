@@ -1,10 +1,12 @@
-//! The tool-tissue interaction graph (METHOD 8): a node for the tissue, one for each region of an instrument, an edge from the tissue
-//! to each instrument, and on each edge the scores of the 13 interactions.
+//! The tool-tissue interaction graph (METHOD 8): a node for the tissue, one for each region of an
+//! instrument, an edge from the tissue to each instrument, and on each edge the scores of the 13
+//! interactions.
 //!
-//! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In each round the nodes send
-//! each other messages, weighted by attention that sees the edge; at last an attention over the edges tells the tissue what its
-//! instruments do, and each edge is read from its two nodes and its own place. An annotated instrument that no region shows
-//! is an edge to a node without features of its own: its interaction is guessed from what else the frame shows.
+//! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In
+//! each round the nodes send each other messages, weighted by attention that sees the edge; at last
+//! an attention over the edges tells the tissue what its instruments do, and each edge is read from
+//! its two nodes and its own place. An annotated instrument that no region shows is an edge to a
+//! node without features of its own: its interaction is guessed from what else the frame shows.
 
 use std::path::Path;
 
@@ -55,7 +57,8 @@ pub struct InteractionGraph {
     settings: GraphSettings,
 }
 
-/// Frames as graphs: nodes are the tissue, the unseen one, and the regions that are no tissue, padded.
+/// Frames as graphs: nodes are the tissue, the unseen one, and the regions that are no tissue,
+/// padded.
 pub struct GraphBatch {
     /// [N, nodes, 512]
     features: Tensor,
@@ -129,7 +132,8 @@ impl GraphBatch {
         }
     }
 
-    /// The edges of an annotated instrument: to all nodes of its class, or to the one that stands for what is unseen.
+    /// The edges of an annotated instrument: to all nodes of its class, or to the one that stands
+    /// for what is unseen.
     pub fn edges_of(&self, frame: usize, label: &LabelledInteraction) -> Vec<Edge> {
         let nodes =
             self.instruments[frame].iter().enumerate().filter(|(_, class)| **class == label.class);
@@ -151,8 +155,8 @@ impl GraphBatch {
     }
 }
 
-/// [nodes, nodes, 8] of a frame: from each box the other's offset and size, its own size, overlap and distance; all relative to the
-/// picture.
+/// [nodes, nodes, 8] of a frame: from each box the other's offset and size, its own size, overlap
+/// and distance; all relative to the picture.
 fn places_of(boxes: &[Box2], [height, width]: [i64; 2]) -> Vec<f32> {
     let (height, width) = (height as f32, width as f32);
     let of = |b: &Box2| {

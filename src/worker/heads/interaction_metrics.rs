@@ -6,7 +6,8 @@ use surgcam_frames::vision::average_precision::label_average_precision;
 
 use super::interaction_graph::Edge;
 
-/// An annotated instrument: what is right, and the softmax scores of the 13 interactions, the mean over its nodes.
+/// An annotated instrument: what is right, and the softmax scores of the 13 interactions, the mean
+/// over its nodes.
 #[derive(Debug, Clone)]
 pub struct JudgedEdge {
     pub right: usize,
@@ -35,7 +36,8 @@ pub fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
     (0..INTERACTIONS.len()).map(mean).collect()
 }
 
-/// Accuracy by the highest score; mAP over all 13, an interaction without an example counts 0; recall is the mean over those with one.
+/// Accuracy by the highest score; mAP over all 13, an interaction without an example counts 0;
+/// recall is the mean over those with one.
 pub fn metrics(
     edges: &[JudgedEdge],
     train_edges: usize,

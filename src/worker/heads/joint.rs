@@ -1,7 +1,9 @@
-//! SL-FE that a gradient flows through: the selected cells carry a head's loss back into the backbone, down to its first layer.
+//! SL-FE that a gradient flows through: the selected cells carry a head's loss back into the
+//! backbone, down to its first layer.
 //!
-//! Which cells are hot is decided without a gradient, as in extraction; what they hold is differentiable. Batch normalisations keep
-//! their statistics, so a frame's features depend on no other frame.
+//! Which cells are hot is decided without a gradient, as in extraction; what they hold is
+//! differentiable. Batch normalisations keep their statistics, so a frame's features depend on no
+//! other frame.
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::vision::geometry::Box2;
@@ -63,7 +65,8 @@ impl JointBackbone {
         })
     }
 
-    /// The regions of frames by their rows, padded; features are differentiable with respect to the backbone.
+    /// The regions of frames by their rows, padded; features are differentiable with respect to the
+    /// backbone.
     pub fn regions(&self, rows: &[usize]) -> Result<RegionBatch> {
         let images = self.frames.images(rows, &self.settings.normalization, self.device);
         let answer = self.classifier.answer(&images)?;
@@ -129,7 +132,8 @@ impl JointBackbone {
     }
 }
 
-/// The values of a map [C, h, w] where the heat is above T_ROI, in the order k, i, j (METHOD 6); `None` where no cell is hot.
+/// The values of a map [C, h, w] where the heat is above T_ROI, in the order k, i, j (METHOD 6);
+/// `None` where no cell is hot.
 fn hot_cells(map: &Tensor, heat: &HeatMap, roi_threshold: f64) -> Option<Tensor> {
     let size = map.size();
     let resized = heat.resized(size[1] as usize, size[2] as usize);

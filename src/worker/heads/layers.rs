@@ -1,4 +1,5 @@
-//! The layers that heads are made of, and where their tensors come from: drawn anew, or read from a checkpoint.
+//! The layers that heads are made of, and where their tensors come from: drawn anew, or read from a
+//! checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub enum Initial {
     Ones,
 }
 
-/// Gives a network its tensors by name. A new tensor depends on its name and the seed alone, so the order of layers does not matter.
+/// Gives a network its tensors by name. A new tensor depends on its name and the seed alone, so the
+/// order of layers does not matter.
 pub struct TensorSource {
     /// `None`: all tensors must be given.
     seed: Option<u64>,
@@ -116,8 +118,9 @@ impl Linear {
     }
 }
 
-/// Region features less their mean, by their deviation: modes whose features vary little around a large mean would otherwise be hard
-/// to tell from one another. Both are the train regions' own, and are not trained.
+/// Region features less their mean, by their deviation: modes whose features vary little around a
+/// large mean would otherwise be hard to tell from one another. Both are the train regions' own,
+/// and are not trained.
 pub struct Standardization {
     mean: Tensor,
     deviation: Tensor,

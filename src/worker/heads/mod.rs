@@ -1,9 +1,13 @@
 //! What is learnt from features: captions and interaction graphs (METHOD 8).
 //!
-//! * [`regions`]: the regions of frames as heads take them. [`layers`], [`attention`]: what networks are made of.
-//! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its losses.
-//! * [`interaction_graph`], [`interaction_loss`], [`cognition_tree`], [`interaction_metrics`]: the graph.
-//! * [`joint`]: SL-FE that a head's gradient flows through. [`describe`]: a frame to caption and graph.
+//! * [`regions`]: the regions of frames as heads take them. [`layers`], [`attention`]: what
+//!   networks are made of.
+//! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its
+//!   losses.
+//! * [`interaction_graph`], [`interaction_loss`], [`cognition_tree`], [`interaction_metrics`]: the
+//!   graph.
+//! * [`joint`]: SL-FE that a head's gradient flows through. [`describe`]: a frame to caption and
+//!   graph.
 
 pub mod attention;
 pub mod beam;

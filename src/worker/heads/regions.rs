@@ -1,4 +1,5 @@
-//! The regions of annotated frames as a head takes them: padded to a maximum, masked, and in the control of another frame.
+//! The regions of annotated frames as a head takes them: padded to a maximum, masked, and in the
+//! control of another frame.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -177,7 +178,8 @@ fn of_frame(frame: &FrameFeatures, maximum: usize) -> Vec<HeadRegion> {
     most_certain(&certainty, maximum).into_iter().map(region).collect()
 }
 
-/// Places of the `maximum` regions of the highest class probability, of equals the highest confidence, in their old order.
+/// Places of the `maximum` regions of the highest class probability, of equals the highest
+/// confidence, in their old order.
 pub fn most_certain(certainty: &[(f32, f32)], maximum: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..certainty.len()).collect();
     places.sort_by(|&a, &b| {

@@ -1,5 +1,6 @@
-//! The Meshed-Memory Transformer (Cornia et al., CVPR 2020): an encoder of regions whose attention has memory slots, and a decoder
-//! of words that looks at every level of the encoder through gates of their own.
+//! The Meshed-Memory Transformer (Cornia et al., CVPR 2020): an encoder of regions whose attention
+//! has memory slots, and a decoder of words that looks at every level of the encoder through gates
+//! of their own.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::language::vocabulary::{PADDING, START};
@@ -37,7 +38,8 @@ pub struct Transformer {
     settings: TransformerSettings,
 }
 
-/// What the encoder makes of frames: each level [N, regions, width], and which regions are absent [N, 1, 1, regions].
+/// What the encoder makes of frames: each level [N, regions, width], and which regions are absent
+/// [N, 1, 1, regions].
 pub struct Encoded {
     levels: Vec<Tensor>,
     absent: Tensor,
@@ -146,8 +148,8 @@ impl Transformer {
         self.output.forward(&x)
     }
 
-    /// Word embeddings with sinusoids of their places (Vaswani et al., "Attention Is All You Need", 2017). Words [N, T], the first
-    /// of them at place `first`.
+    /// Word embeddings with sinusoids of their places (Vaswani et al., "Attention Is All You Need",
+    /// 2017). Words [N, T], the first of them at place `first`.
     fn embedded(&self, words: &Tensor, first: i64) -> Tensor {
         let width = self.settings.width as i64;
         let (options, length) = ((Kind::Float, words.device()), words.size()[1]);
@@ -178,7 +180,8 @@ impl Transformer {
 }
 
 impl DecoderLayer {
-    /// The meshed part: each level of the encoder through its gate, divided by the root of their number.
+    /// The meshed part: each level of the encoder through its gate, divided by the root of their
+    /// number.
     fn looked_across(
         &self,
         x: &Tensor,

@@ -1,4 +1,5 @@
-//! Weights files: safetensors of our own or torchvision's names, `.pth`, and the authors' `.pth.tar`.
+//! Weights files: safetensors of our own or torchvision's names, `.pth`, and the authors'
+//! `.pth.tar`.
 
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -13,8 +14,9 @@ use super::safetensors_file::SafetensorsFile;
 use super::wanted::Wanted;
 use super::weights::Weights;
 
-/// Reads a network's tensors from any weights file that is supported: a PyTorch file without executing anything in it, and of any
-/// file only what the network needs. `needs_head`: otherwise a head is neither needed nor kept.
+/// Reads a network's tensors from any weights file that is supported: a PyTorch file without
+/// executing anything in it, and of any file only what the network needs. `needs_head`: otherwise a
+/// head is neither needed nor kept.
 pub fn read(path: &Path, architecture: Architecture, needs_head: bool) -> Result<Weights> {
     let tensors = read_wanted(path, &Wanted::of(architecture, needs_head))?;
     Weights::new(tensors).checked(architecture, needs_head).map_err(|error| error.at_path(path))
@@ -79,7 +81,8 @@ pub fn write(weights: &Weights, path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// tests/weights has the same two tensors in both forms, one a transposed view, one in half precision, with the authors' names.
+    /// tests/weights has the same two tensors in both forms, one a transposed view, one in half
+    /// precision, with the authors' names.
     #[test]
     fn both_forms_of_pytorchs_files_are_read() {
         let wanted = Wanted::new(&[("layer1.0.conv1.weight", &[3, 2]), ("fc.bias", &[2])]);

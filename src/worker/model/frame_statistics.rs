@@ -1,9 +1,11 @@
 //! The network as the scripts of the method's authors run it for L-FE and SL-FE (METHOD 6, "Whose
-//! statistics"): each batch normalisation uses the mean and the biased variance of the single frame,
-//! as training does with a batch of one. The running statistics are neither used nor changed.
+//! statistics"): each batch normalisation uses the mean and the biased variance of the single
+//! frame, as training does with a batch of one. The running statistics are neither used nor
+//! changed.
 //!
-//! The statistics of a frame are known only after its convolution, so they cannot be folded into the
-//! weights, and no ReLU can be fused with the convolution. They are computed in f32 in any case.
+//! The statistics of a frame are known only after its convolution, so they cannot be folded into
+//! the weights, and no ReLU can be fused with the convolution. They are computed in f32 in any
+//! case.
 
 use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::Architecture;

@@ -1,8 +1,9 @@
 //! A convolution that ends with its ReLU, or with a residual and a ReLU, for evaluation.
 //!
-//! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what follows the convolution is
-//! done while its numbers are still in the cache ([`super::libtorch_operators`]). On a GPU cuDNN does the three in one call, for
-//! at batch 1 a GPU waits for calls more than for numbers.
+//! On the CPU its weights lie as oneDNN wants them, packed once instead of in every pass, and what
+//! follows the convolution is done while its numbers are still in the cache
+//! ([`super::libtorch_operators`]). On a GPU cuDNN does the three in one call, for at batch 1 a GPU
+//! waits for calls more than for numbers.
 
 use std::cell::{Cell, OnceCell, RefCell};
 
@@ -31,14 +32,15 @@ pub struct FusedConvolution {
     bias: Tensor,
     stride: i64,
     padding: i64,
-    /// Of inputs and outputs; the weights' own where the device counts in it ([`super::half_precision`]).
+    /// Of inputs and outputs; the weights' own where the device counts in it
+    /// ([`super::half_precision`]).
     kind: Kind,
     /// Whether cuDNN has refused a fused call: then each step is a call of its own.
     is_refused: Cell<bool>,
 }
 
-/// What the packed form depends on: how the loops are blocked for an input. A single picture is a case of its own; beyond that
-/// their number changes little.
+/// What the packed form depends on: how the loops are blocked for an input. A single picture is a
+/// case of its own; beyond that their number changes little.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct PackedFor {
     single: bool,
@@ -46,10 +48,12 @@ struct PackedFor {
     size: [i64; 2],
 }
 
-/// Frames and crops, one and several of each: more forms are not kept, for each takes as much memory as the weights.
+/// Frames and crops, one and several of each: more forms are not kept, for each takes as much
+/// memory as the weights.
 const PACKED_FORMS: usize = 4;
 
-/// From so many channels, and up to so many frames, a convolution of 3x3 in f32 is a matrix product on a GPU.
+/// From so many channels, and up to so many frames, a convolution of 3x3 in f32 is a matrix product
+/// on a GPU.
 const PRODUCT_CHANNELS: i64 = 256;
 const PRODUCT_FRAMES: i64 = 8;
 
@@ -142,8 +146,9 @@ impl FusedConvolution {
         }
     }
 
-    /// Over few frames a deep layer has few places and long sums, 9 x C each. In f32 cuDNN gives a sum to one part of the card; a matrix
-    /// product of cuBLAS cuts sums into pieces, and takes a third of the time (docs/performance.md).
+    /// Over few frames a deep layer has few places and long sums, 9 x C each. In f32 cuDNN gives a
+    /// sum to one part of the card; a matrix product of cuBLAS cuts sums into pieces, and takes a
+    /// third of the time (docs/performance.md).
     fn is_better_as_product(&self, input: &Tensor) -> bool {
         let [frames, channels] = [0, 1].map(|dimension| input.size()[dimension]);
         self.kind == Kind::Float
@@ -165,7 +170,8 @@ impl FusedConvolution {
         let ([frames, height, width], step) =
             ([0, 1, 2].map(|dimension| padded.size()[dimension]), padded.stride());
         let [rows, columns] = [height, width].map(|length| (length - side) / self.stride + 1);
-        // What each place of the output sees, in a row. The rows overlap in memory until they are copied.
+        // What each place of the output sees, in a row. The rows overlap in memory until they are
+        // copied.
         let seen = padded.as_strided(
             [frames, rows, columns, side, side, channels],
             [step[0], step[1] * self.stride, step[2] * self.stride, step[1], step[2], step[3]],
@@ -200,7 +206,8 @@ impl FusedConvolution {
         }
     }
 
-    /// The weights as this input wants them. Any form gives the same result; another's costs packing in every pass.
+    /// The weights as this input wants them. Any form gives the same result; another's costs
+    /// packing in every pass.
     fn packed_for(&self, input: &Tensor) -> Result<Tensor> {
         let size = input.size();
         let wanted = PackedFor { single: size[0] == 1, size: [size[2], size[3]] };

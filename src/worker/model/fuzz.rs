@@ -62,7 +62,8 @@ fn fuzz_whole_files() {
     });
 }
 
-/// The pickle is mutated and then put into a sound archive, whose checksums would refuse it otherwise.
+/// The pickle is mutated and then put into a sound archive, whose checksums would refuse it
+/// otherwise.
 #[test]
 fn fuzz_pickles_of_zip_files() {
     in_limited_process("model::fuzz::fuzz_pickles_of_zip_files", &[pickled()], |input| {

@@ -1,5 +1,6 @@
-//! Half precision on processors that have no such arithmetic: values are rounded to it and counted in f32, as the sums inside such
-//! arithmetic are. The numbers are those of other machines but for the order of sums; nothing is gained in speed.
+//! Half precision on processors that have no such arithmetic: values are rounded to it and counted
+//! in f32, as the sums inside such arithmetic are. The numbers are those of other machines but for
+//! the order of sums; nothing is gained in speed.
 
 use std::sync::OnceLock;
 

@@ -32,7 +32,8 @@ unsafe extern "C" {
     fn surgcam_libtorch_description(description: *mut c_char, size: usize);
 }
 
-/// A convolution on the CPU, `weight` packed as oneDNN wants it. With a residual: relu(convolution + residual), in its place.
+/// A convolution on the CPU, `weight` packed as oneDNN wants it. With a residual: relu(convolution
+/// + residual), in its place.
 ///
 /// # Errors
 /// Where libtorch refuses it.
@@ -45,7 +46,8 @@ pub fn fused_convolution(
     relu: bool,
 ) -> Result<Tensor> {
     let mut problem: [c_char; 512] = [0; 512];
-    // SAFETY: the pointers are those of tensors that outlive the call, which keeps none of them; `problem` has the size told.
+    // SAFETY: the pointers are those of tensors that outlive the call, which keeps none of them;
+    // `problem` has the size told.
     let output = unsafe {
         surgcam_fused_convolution(
             input.as_ptr().cast(),
@@ -79,8 +81,9 @@ pub struct SgdFactors {
     pub learning_rate: f64,
 }
 
-/// One step of SGD with momentum on all parameters together: on a GPU a call for each of them costs more than its numbers. A parameter,
-/// its gradient (used up) and its momentum have the same place in the lists.
+/// One step of SGD with momentum on all parameters together: on a GPU a call for each of them costs
+/// more than its numbers. A parameter, its gradient (used up) and its momentum have the same place
+/// in the lists.
 ///
 /// # Errors
 /// Where libtorch refuses it.
@@ -99,7 +102,8 @@ pub fn sgd_step(
         (pointers(&mut parameters.iter().copied()), pointers(&mut gradients.iter()));
     let of_momenta = pointers(&mut momenta.iter().copied());
     let mut problem: [c_char; 512] = [0; 512];
-    // SAFETY: the lists are of the length told, of tensors that outlive the call, which keeps none of them; `problem` has the size told.
+    // SAFETY: the lists are of the length told, of tensors that outlive the call, which keeps none
+    // of them; `problem` has the size told.
     let is_done = unsafe {
         surgcam_sgd_step(
             of_parameters.as_ptr(),
@@ -133,8 +137,8 @@ pub enum PinnedKind {
     Float = 6,
 }
 
-/// A tensor on the CPU whose values are not set yet, in memory that a GPU reads and writes by itself, at its full speed and while the CPU
-/// goes on; in plain memory where there is no GPU.
+/// A tensor on the CPU whose values are not set yet, in memory that a GPU reads and writes by
+/// itself, at its full speed and while the CPU goes on; in plain memory where there is no GPU.
 pub fn pinned(size: &[i64], kind: PinnedKind) -> Tensor {
     // SAFETY: it reads as many sides as told, and keeps none of them.
     let tensor = unsafe { surgcam_pinned(size.as_ptr(), size.len(), kind as c_int) };
@@ -146,7 +150,8 @@ pub fn pinned(size: &[i64], kind: PinnedKind) -> Tensor {
     unsafe { Tensor::from_ptr(tensor.cast()) }
 }
 
-/// The version of the libtorch that this process runs with, for example `2.11.0`; empty where it does not say.
+/// The version of the libtorch that this process runs with, for example `2.11.0`; empty where it
+/// does not say.
 pub fn libtorch_version() -> String {
     let mut description: [c_char; 8192] = [0; 8192];
     // SAFETY: it writes no more than the size told, and a 0 at the end.

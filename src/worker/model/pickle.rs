@@ -1,8 +1,9 @@
 //! Just enough of Python's pickle format to find tensors in a PyTorch file.
 //!
-//! Nothing is executed: a call of anything but PyTorch's own tensor builders yields [`Value::Opaque`]. What a pickle holds lies in
-//! the tables of a [`Pickle`], and a [`Value`] says where: a value that is used a thousand times is there once, nothing is
-//! walked or dropped from within itself, and [`machine`] limits how much there can be.
+//! Nothing is executed: a call of anything but PyTorch's own tensor builders yields
+//! [`Value::Opaque`]. What a pickle holds lies in the tables of a [`Pickle`], and a [`Value`] says
+//! where: a value that is used a thousand times is there once, nothing is walked or dropped from
+//! within itself, and [`machine`] limits how much there can be.
 
 mod machine;
 

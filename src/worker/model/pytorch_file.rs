@@ -1,7 +1,8 @@
-//! PyTorch's own files: the zip form, and the older form of several pickles with the numbers behind them.
+//! PyTorch's own files: the zip form, and the older form of several pickles with the numbers behind
+//! them.
 //!
-//! Sizes in them are claims. The shapes of the wanted tensors are compared first; then only their storages are read, and
-//! no more bytes than the file has.
+//! Sizes in them are claims. The shapes of the wanted tensors are compared first; then only their
+//! storages are read, and no more bytes than the file has.
 
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -70,7 +71,8 @@ fn choose(pickle: &Pickle, wanted: &Wanted) -> Result<Vec<(String, TensorId)>> {
     wanted.choose(tensors, |tensor| pickle.view(*tensor).size)
 }
 
-/// The tensors of the dict itself, or of the one below `state_dict`, `model`, `net` (training scripts save more beside it).
+/// The tensors of the dict itself, or of the one below `state_dict`, `model`, `net` (training
+/// scripts save more beside it).
 fn state_dict(pickle: &Pickle) -> Outcome<Vec<(&str, TensorId)>> {
     let tensors =
         |value: Value| -> Vec<(&str, TensorId)> {
@@ -159,7 +161,8 @@ impl<R: Read + Seek> Archive<R> {
     }
 }
 
-/// The older form: the object, and the keys of its storages in the order in which their numbers follow.
+/// The older form: the object, and the keys of its storages in the order in which their numbers
+/// follow.
 fn legacy_pickles(stream: &mut impl Read) -> Outcome<(Pickle, Pickle)> {
     // Magic number, protocol version, system information.
     for _ in 0..3 {
@@ -209,7 +212,8 @@ fn storage_tensor(storage: &StorageView, bytes: &[u8]) -> Outcome<Tensor> {
     Tensor::f_from_data_size(bytes, &[(bytes.len() / size) as i64], kind).map_err(in_words)
 }
 
-/// The view's numbers in order. Its size is one that was wanted, or there would be no limit to what is made here.
+/// The view's numbers in order. Its size is one that was wanted, or there would be no limit to what
+/// is made here.
 fn strided(storage: &Tensor, view: &TensorView) -> Outcome<Tensor> {
     if view.storage.kind != Some(storage.kind()) {
         return Err("a storage has numbers of two kinds".into());

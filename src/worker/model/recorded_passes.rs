@@ -1,7 +1,7 @@
 //! Forward passes over few frames on a GPU, each recorded once as a CUDA graph.
 //!
-//! A card makes a pass over one frame faster than a program asks for its seventy steps. A recording is asked for in one call. On
-//! the CPU, and for more frames, a pass is made step by step.
+//! A card makes a pass over one frame faster than a program asks for its seventy steps. A recording
+//! is asked for in one call. On the CPU, and for more frames, a pass is made step by step.
 
 use std::cell::RefCell;
 
@@ -44,7 +44,8 @@ struct RecordedPass {
 }
 
 impl RecordedPasses {
-    /// The maps of `images` [N, 3, H, W], channels last, by `pass` or by a recording of it. `pass` must do the same each time.
+    /// The maps of `images` [N, 3, H, W], channels last, by `pass` or by a recording of it. `pass`
+    /// must do the same each time.
     ///
     /// # Errors
     /// Those of `pass`, and where the card refuses a recording that it made.

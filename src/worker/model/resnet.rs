@@ -1,5 +1,6 @@
-//! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as torchvision has them: the
-//! differentiable form, for training. [`super::inference`] runs the same network faster.
+//! ResNets (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR 2016), as
+//! torchvision has them: the differentiable form, for training. [`super::inference`] runs the same
+//! network faster.
 
 use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::Architecture;
@@ -41,7 +42,8 @@ impl Convolution {
         })
     }
 
-    /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running statistics.
+    /// [N, C, H, W] -> [N, C', H', W']. `train`: normalise by the batch and move the running
+    /// statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let counting = counting_kind(self.kind, x.device());
         let rounded = |tensor: &Tensor| tensor.to_kind(self.kind).to_kind(counting);
@@ -103,7 +105,8 @@ impl Block {
     }
 }
 
-/// The maps that regions take their features from: each the output of a layer's last block, after its ReLU.
+/// The maps that regions take their features from: each the output of a layer's last block, after
+/// its ReLU.
 pub struct FeatureMaps {
     /// [N, C2, H/8, W/8]
     pub layer2: Tensor,
@@ -149,7 +152,8 @@ impl ResNet {
         })
     }
 
-    /// Mixed precision: convolutions and what lies between them are counted in `kind`, gradients arrive in the weights' own.
+    /// Mixed precision: convolutions and what lies between them are counted in `kind`, gradients
+    /// arrive in the weights' own.
     pub fn counting_in(mut self, kind: Kind) -> Self {
         let blocks = self.layers.iter_mut().flatten();
         let of_block = |block: &'_ mut Block| {

@@ -1,4 +1,5 @@
-//! What a weights file is asked for: names and shapes that are compared before a number is read or room is made for it.
+//! What a weights file is asked for: names and shapes that are compared before a number is read or
+//! room is made for it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,8 +23,9 @@ impl Wanted {
         Wanted(tensors.iter().map(|(name, size)| (name.to_string(), size.to_vec())).collect())
     }
 
-    /// Each of them, out of what there is: names as torchvision or the authors have them. One that is missing, or has another
-    /// shape, is an error. Of equal names the last counts, as in Python's dicts.
+    /// Each of them, out of what there is: names as torchvision or the authors have them. One that
+    /// is missing, or has another shape, is an error. Of equal names the last counts, as in
+    /// Python's dicts.
     pub fn choose<'a, T>(
         &self,
         offered: impl IntoIterator<Item = (&'a str, T)>,
@@ -53,7 +55,8 @@ impl Wanted {
     }
 }
 
-/// The authors' names to torchvision's: `module.layer1...`, `fc.1.weight` (a dropout stands before it). `None`: of no use here.
+/// The authors' names to torchvision's: `module.layer1...`, `fc.1.weight` (a dropout stands before
+/// it). `None`: of no use here.
 fn torchvision_name(name: &str) -> Option<String> {
     let name = name.strip_prefix("module.").unwrap_or(name);
     if name.ends_with("num_batches_tracked") {

@@ -13,7 +13,8 @@ use super::fused_convolution::channels_last;
 use super::wanted::Wanted;
 use crate::generator;
 
-/// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at the end.
+/// Blocks of each layer; `bottleneck`: 1x1, 3x3, 1x1 convolutions with four times the channels at
+/// the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks {
     pub counts: [usize; 4],
@@ -57,7 +58,8 @@ pub struct BlockShape {
     pub downsample: Option<ConvolutionShape>,
 }
 
-/// The whole network, as torchvision builds and names it (the stride of a bottleneck in its 3x3 convolution).
+/// The whole network, as torchvision builds and names it (the stride of a bottleneck in its 3x3
+/// convolution).
 #[derive(Debug, Clone)]
 pub struct NetworkShape {
     pub stem: ConvolutionShape,
@@ -192,7 +194,8 @@ impl Weights {
         let shape = network_shape(architecture);
         let bound = 1.0 / (shape.features as f64).sqrt();
         let initial = |name: &str, size: &[i64]| {
-            // The stream keeps the name that it had first, for every training begins with what it draws.
+            // The stream keeps the name that it had first, for every training begins with what it
+            // draws.
             let _kept =
                 generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
             let options = (Kind::Float, Device::Cpu);
@@ -236,7 +239,8 @@ impl Weights {
         self
     }
 
-    /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head is neither needed nor kept.
+    /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head
+    /// is neither needed nor kept.
     pub fn checked(self, architecture: Architecture, needs_head: bool) -> Result<Self> {
         let offered = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let chosen =
@@ -254,7 +258,8 @@ impl Weights {
         Ok(tensor.shallow_clone())
     }
 
-    /// Writes values into the tensors that are there: networks and optimizers share them, and rely on their layout.
+    /// Writes values into the tensors that are there: networks and optimizers share them, and rely
+    /// on their layout.
     pub fn set<'a>(
         &self,
         values: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
@@ -270,7 +275,8 @@ impl Weights {
         Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
     }
 
-    /// The same on a device, convolutions laid out with their channels last: what training is fastest with.
+    /// The same on a device, convolutions laid out with their channels last: what training is
+    /// fastest with.
     pub fn for_training(&self, device: Device) -> Self {
         let laid_out =
             |tensor: &Tensor| if tensor.dim() == 4 { channels_last(tensor) } else { tensor.copy() };

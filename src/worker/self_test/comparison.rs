@@ -8,8 +8,9 @@ use surgcam_values::Precision;
 pub enum Tolerance {
     /// By so much.
     Absolute(f64),
-    /// By a share of the expected value, and so much more; and by a share of the root mean square of all values that belong together,
-    /// which is what the sums are made of that a small value is the end of.
+    /// By a share of the expected value, and so much more; and by a share of the root mean square
+    /// of all values that belong together, which is what the sums are made of that a small value is
+    /// the end of.
     Relative { share: f64, more: f64, of_all: f64 },
     /// A vector, by a share of the expected one's length.
     OfLength(f64),

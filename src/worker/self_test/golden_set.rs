@@ -1,5 +1,6 @@
-//! Golden values of an independent PyTorch and OpenCV implementation (tests/golden/README.md): pictures that it was given, and all
-//! that it made of them with a network whose weights are computed from their names.
+//! Golden values of an independent PyTorch and OpenCV implementation (tests/golden/README.md):
+//! pictures that it was given, and all that it made of them with a network whose weights are
+//! computed from their names.
 
 use std::collections::HashMap;
 
@@ -197,7 +198,8 @@ impl GoldenSet {
         Ok(FrameHeatMaps::new(frame.present.clone(), [height, width], maps))
     }
 
-    /// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE, which has one region a class.
+    /// The boxes of a class in the golden set's own order; the tissue's united. `None` in SL-FE,
+    /// which has one region a class.
     pub fn expected_order(
         &self,
         frame: &GoldenFrame,

@@ -1,5 +1,5 @@
-//! `self-test`: whether this device computes what an independent implementation computes. Pictures and expected values are compiled in,
-//! so that an installed program can test itself anywhere.
+//! `self-test`: whether this device computes what an independent implementation computes. Pictures
+//! and expected values are compiled in, so that an installed program can test itself anywhere.
 
 mod comparison;
 pub mod frame_checks;

@@ -1,7 +1,8 @@
 //! Three training steps against PyTorch's, which were computed in f64 (tests/golden/training.py).
 //!
-//! A step's loss shows whether the step before changed the weights rightly, the momentum whether the gradients are right. In f32 some
-//! gradients are off by 0.2 % of their length, for a rounding decides on which side of 0 an activation falls.
+//! A step's loss shows whether the step before changed the weights rightly, the momentum whether
+//! the gradients are right. In f32 some gradients are off by 0.2 % of their length, for a rounding
+//! decides on which side of 0 an activation falls.
 
 use serde::Deserialize;
 use surgcam_engine::error::Result;

@@ -1,7 +1,8 @@
-//! `benchmark`: what each step of extraction and training costs on this machine, from picture files to features.
+//! `benchmark`: what each step of extraction and training costs on this machine, from picture files
+//! to features.
 //!
-//! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where it does (the boxes of LN-FE)
-//! what it sees is set: one box for each of seven classes.
+//! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where
+//! it does (the boxes of LN-FE) what it sees is set: one box for each of seven classes.
 
 mod extraction;
 mod training;
@@ -73,7 +74,8 @@ impl Make for BenchmarkStage {
     }
 }
 
-/// A step goes on for so many seconds before it is another's turn: a slow moment of the machine falls on several.
+/// A step goes on for so many seconds before it is another's turn: a slow moment of the machine
+/// falls on several.
 const TURN: f64 = 0.1;
 
 /// Measures each step for so many seconds, one turn after the other.
@@ -89,7 +91,8 @@ fn measure_in_turns(
         for &place in &waiting {
             progress(count - waiting.len(), count)?;
             let step = &mut steps[place];
-            // What others did since its last turn is out of the caches after one that does not count.
+            // What others did since its last turn is out of the caches after one that does not
+            // count.
             let effort = Effort { warm_up: 1, least: 1, most: 10_000, seconds: TURN.min(seconds) };
             let times = Times::measure(effort, &mut step.once, |_| Ok(()))?;
             measured[place] += times.total();

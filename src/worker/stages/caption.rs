@@ -1,8 +1,9 @@
-//! `caption`: trains a captioner on the features of the train frames and scores it on the validation frames (METHOD 8).
+//! `caption`: trains a captioner on the features of the train frames and scores it on the
+//! validation frames (METHOD 8).
 //!
-//! Three phases follow each other: cross-entropy; self-critical training, where the recipe asks for it; and epochs in which the
-//! backbone learns with the head, through SL-FE. Each goes on from the best epoch of the one before; of the last one the epoch with
-//! the best CIDEr is kept.
+//! Three phases follow each other: cross-entropy; self-critical training, where the recipe asks for
+//! it; and epochs in which the backbone learns with the head, through SL-FE. Each goes on from the
+//! best epoch of the one before; of the last one the epoch with the best CIDEr is kept.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! `describe`: captions and graphs of pictures that nobody annotated, one after the other, with an exported captioner.
+//! `describe`: captions and graphs of pictures that nobody annotated, one after the other, with an
+//! exported captioner.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! `interact`: trains an interaction graph on the features of the train frames and scores it on the validation frames (METHOD 8).
+//! `interact`: trains an interaction graph on the features of the train frames and scores it on the
+//! validation frames (METHOD 8).
 
 use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};

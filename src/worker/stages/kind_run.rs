@@ -1,4 +1,5 @@
-//! A stage whose kind is known: with its parameters, its inputs, and its outputs by their constants.
+//! A stage whose kind is known: with its parameters, its inputs, and its outputs by their
+//! constants.
 
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to features.
+//! `measure`: frames per second of one way of extraction, at batch 1, from packed pixels to
+//! features.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::Speed;

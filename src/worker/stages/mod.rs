@@ -1,4 +1,5 @@
-//! The stages' code: each reads its inputs from the store and writes its outputs into its own folder, nothing else.
+//! The stages' code: each reads its inputs from the store and writes its outputs into its own
+//! folder, nothing else.
 
 mod benchmark;
 mod caption;
@@ -101,8 +102,9 @@ impl<'a> StageRun<'a> {
         }
     }
 
-    /// The first record of a key wins, as long as its outputs are there. Where they are lost, and the stage is made again with
-    /// other bytes, the user is told. To be called before the new record is written.
+    /// The first record of a key wins, as long as its outputs are there. Where they are lost, and
+    /// the stage is made again with other bytes, the user is told. To be called before the new
+    /// record is written.
     pub fn tell_difference(&self, record: &Record) {
         let Ok(Some(first)) =
             self.worker.store.record_even_without_objects(&record.parts.kind, &record.key)
@@ -119,7 +121,8 @@ impl<'a> StageRun<'a> {
         }
     }
 
-    /// Tells how far it is, and with it all stages that are made in the same pass; an error if the runner wants no more.
+    /// Tells how far it is, and with it all stages that are made in the same pass; an error if the
+    /// runner wants no more.
     pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
         if self.worker.stopping.load(Ordering::Relaxed) {
             return Err(Error::interrupted("interrupted"));

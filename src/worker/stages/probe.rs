@@ -1,8 +1,10 @@
-//! `probe`: how well a closed-form ridge regression tells a frame's labels from its regions' features.
+//! `probe`: how well a closed-form ridge regression tells a frame's labels from its regions'
+//! features.
 //!
-//! A frame is the mean and the maximum of its regions' features [1024], standardised on the train frames; a frame without
-//! regions is all zeros before that. Trained on train frames, scored on validation frames by mAP. The features are read twice,
-//! frame by frame, once to train and once to score.
+//! A frame is the mean and the maximum of its regions' features [1024], standardised on the train
+//! frames; a frame without regions is all zeros before that. Trained on train frames, scored on
+//! validation frames by mAP. The features are read twice, frame by frame, once to train and once to
+//! score.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -80,7 +82,8 @@ impl Make for ProbeStage {
 struct Described {
     folder: PathBuf,
     rows: Vec<usize>,
-    /// From the row that has the regions to the one that they count for: another one in the control.
+    /// From the row that has the regions to the one that they count for: another one in the
+    /// control.
     counts_for: HashMap<usize, usize>,
 }
 

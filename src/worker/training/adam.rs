@@ -1,4 +1,5 @@
-//! Adam (Kingma, Ba: "Adam: A Method for Stochastic Optimization", ICLR 2015), as PyTorch's without weight decay.
+//! Adam (Kingma, Ba: "Adam: A Method for Stochastic Optimization", ICLR 2015), as PyTorch's without
+//! weight decay.
 //!
 //! Our own for the reason that [`super::sgd`] is: a resumed training needs its state.
 
@@ -73,8 +74,8 @@ impl Adam {
         }
     }
 
-    /// One step down the gradient of `loss`; the learning rate of each parameter by its name. A parameter that the loss does not
-    /// depend on stays as it is.
+    /// One step down the gradient of `loss`; the learning rate of each parameter by its name. A
+    /// parameter that the loss does not depend on stays as it is.
     pub fn step(&mut self, loss: &Tensor, learning_rate: impl Fn(&str) -> f64) {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         for parameter in &parameters {

@@ -30,8 +30,8 @@ pub struct Batching {
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// Of each frame, augmented. They lie where a GPU fetches them from: whoever uses the batch has nothing to copy, and would wait
-    /// for the threads that augment the next one.
+    /// Of each frame, augmented. They lie where a GPU fetches them from: whoever uses the batch has
+    /// nothing to copy, and would wait for the threads that augment the next one.
     pub pixels: Pixels,
     /// Of each frame the classes in it.
     pub labels: Vec<&'a [usize]>,
@@ -64,7 +64,8 @@ impl TrainFrames {
         TrainFrames { parts: vec![set], samples }
     }
 
-    /// Hands the batches of an epoch, in its own order of the frames, to `use_batch`, one after the other.
+    /// Hands the batches of an epoch, in its own order of the frames, to `use_batch`, one after the
+    /// other.
     pub fn for_each_batch<'a>(
         &'a self,
         batching: &Batching,

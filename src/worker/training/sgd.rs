@@ -1,6 +1,7 @@
 //! SGD with momentum and weight decay, as PyTorch's (no dampening, no Nesterov).
 //!
-//! Our own because libtorch's C++ optimizer cannot hand out its momentum buffers, which a resumed training needs.
+//! Our own because libtorch's C++ optimizer cannot hand out its momentum buffers, which a resumed
+//! training needs.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +39,9 @@ impl Sgd {
         self.buffers = self.trained.iter().filter_map(laid_out).collect();
     }
 
-    /// One step down the gradient of `loss`. Weights are changed in place, and no memory is taken but that of the gradients:
-    /// what a step costs beside the network's own passes is going through it.
+    /// One step down the gradient of `loss`. Weights are changed in place, and no memory is taken
+    /// but that of the gradients: what a step costs beside the network's own passes is going
+    /// through it.
     ///
     /// # Errors
     /// Where libtorch refuses it.

@@ -1,8 +1,9 @@
-//! How far a training came: a JSON file and the tensors that belong to it, written after an epoch into the stage's partial folder and
-//! never half.
+//! How far a training came: a JSON file and the tensors that belong to it, written after an epoch
+//! into the stage's partial folder and never half.
 //!
-//! Waiting for the disk after each epoch would cost more than quick epochs do, so it is done once in a while: a power failure takes what
-//! was trained since. Until then the snapshot that is on the disk stays beside the newest one.
+//! Waiting for the disk after each epoch would cost more than quick epochs do, so it is done once
+//! in a while: a power failure takes what was trained since. Until then the snapshot that is on the
+//! disk stays beside the newest one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -29,7 +30,8 @@ struct StateFile<S> {
     /// Absent where an earlier program wrote it.
     #[serde(default)]
     epochs: usize,
-    /// Names the file of tensors: each epoch has its own, so that the one in use is never written to.
+    /// Names the file of tensors: each epoch has its own, so that the one in use is never written
+    /// to.
     tensors: String,
     digest: Digest,
     state: S,

@@ -1,5 +1,5 @@
-//! The experiment of docs/contract.md as it stands, on a folder made for it; its exports against the golden values, end to
-//! end from PNG pictures.
+//! The experiment of docs/contract.md as it stands, on a folder made for it; its exports against
+//! the golden values, end to end from PNG pictures.
 
 use surgcam_testkit as common;
 
@@ -272,7 +272,8 @@ fn check_features(frame: &Value, tensors: &SafeTensors, out: &Path, sequence: u3
                     )
                     .unwrap();
                     for (row, expected) in expected.chunks(512).enumerate() {
-                        // The golden rows follow the golden order of the boxes; the tissue and SL-FE have one region.
+                        // The golden rows follow the golden order of the boxes; the tissue and
+                        // SL-FE have one region.
                         let file = if mode == "sl-fe" || class + 1 == classes {
                             &files[0]
                         } else {

@@ -1,4 +1,5 @@
-//! Captions and interaction graphs as a user gets them: rows of the table, sweeps, mistakes, and pictures that are described.
+//! Captions and interaction graphs as a user gets them: rows of the table, sweeps, mistakes, and
+//! pictures that are described.
 
 use surgcam_testkit as common;
 
@@ -125,7 +126,8 @@ fn all_ways_of_training_are_swept() {
         );
     }
     assert_eq!(rows.len(), 7);
-    // CogTree grows its tree from a graph that was trained with cross-entropy: the swept one, not one more.
+    // CogTree grows its tree from a graph that was trained with cross-entropy: the swept one, not
+    // one more.
     let kinds = place.executed_kinds("ways");
     assert_eq!(kinds.iter().filter(|kind| *kind == "interact").count(), 4, "{kinds:?}");
 

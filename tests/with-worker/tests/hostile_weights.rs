@@ -1,4 +1,5 @@
-//! Weights, captioners and pictures of somebody else: what they claim is not believed, and what is no file is not waited for.
+//! Weights, captioners and pictures of somebody else: what they claim is not believed, and what is
+//! no file is not waited for.
 
 use surgcam_testkit as common;
 
@@ -12,7 +13,8 @@ use common::pytorch::{Described, memo_bomb, state_dict, zip_form};
 use common::{Place, Said, picture};
 use serde_json::{Value, json};
 
-/// What the program and its worker may take: enough for an honest run, less than the files below once made of themselves.
+/// What the program and its worker may take: enough for an honest run, less than the files below
+/// once made of themselves.
 const MEMORY: u64 = 7 << 29;
 /// How long a command may take before it counts as waiting for something.
 const PATIENCE: Duration = Duration::from_secs(120);

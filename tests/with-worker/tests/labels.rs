@@ -21,7 +21,8 @@ const BAD_BOXES: [(&str, &str); 5] = [
     ("nan, 1, 2, 3", "`nan` is no coordinate"),
 ];
 
-/// An experiment on EndoVis18 folders below `data`; boxes of the training sequence are `train`, of the validation `validation`.
+/// An experiment on EndoVis18 folders below `data`; boxes of the training sequence are `train`, of
+/// the validation `validation`.
 fn experiment(place: &Place, frames: u32, train: &str, validation: &str) -> String {
     let root = place.path("data");
     for frame in 0..frames {

@@ -1,5 +1,5 @@
-//! What others can reach: the terminal and the tables, by the names that they choose, and the lock in the folder for temporary
-//! files, which all users of a machine share.
+//! What others can reach: the terminal and the tables, by the names that they choose, and the lock
+//! in the folder for temporary files, which all users of a machine share.
 
 use surgcam_testkit as common;
 

@@ -1,4 +1,5 @@
-//! What speed rests on, tested without a clock: benchmarks say what they measured, memory stays flat, precision is a setting.
+//! What speed rests on, tested without a clock: benchmarks say what they measured, memory stays
+//! flat, precision is a setting.
 
 use surgcam_testkit as common;
 
@@ -127,7 +128,8 @@ fn training_in_mixed_precision_is_a_setting() {
     assert!(said.err.contains("f16") && said.err.contains("bf16"), "{}", said.err);
 }
 
-/// The most memory that the first worker ever had while the command ran, in KiB. Asked so often that what it needs at its very end counts.
+/// The most memory that the first worker ever had while the command ran, in KiB. Asked so often
+/// that what it needs at its very end counts.
 fn peak_of_worker(place: &Place, arguments: &[&str]) -> u64 {
     let mut running = place.spawn(arguments, Stdio::null);
     let mut worker = None;
@@ -177,7 +179,8 @@ fn extracting_ten_times_the_frames_takes_no_more_memory() {
     };
     let (few, many) = (experiment("few", 200), experiment("many", 2000));
     let peak = |file: &str| {
-        // All that comes before the extraction is there when the memory is watched: the first worker is the one that extracts.
+        // All that comes before the extraction is there when the memory is watched: the first
+        // worker is the one that extracts.
         place.run(&["run", file], 0);
         std::fs::remove_dir_all(place.path("store/records/extract")).unwrap();
         peak_of_worker(&place, &["run", file, "--set", "extraction.roi_threshold=0.31"])

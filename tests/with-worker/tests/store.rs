@@ -1,4 +1,5 @@
-//! Nothing a user has is lost: kills, full disks, flipped bytes, stores that are shared, garbage that is none.
+//! Nothing a user has is lost: kills, full disks, flipped bytes, stores that are shared, garbage
+//! that is none.
 
 use surgcam_testkit as common;
 
@@ -12,7 +13,8 @@ use common::experiments::{every_kind, small, sweep};
 use common::objects::{a_file_of, digest_of, flip_a_byte, object_path, objects};
 use rand::Rng;
 
-/// Takes the program and its workers, which are process groups of their own, at once: as a batch system does, or the power.
+/// Takes the program and its workers, which are process groups of their own, at once: as a batch
+/// system does, or the power.
 fn kill_group(child: &mut Child) {
     let groups = [child.id()].into_iter().chain(children_of(child.id())).map(|id| format!("-{id}"));
     Command::new("kill").args(["-KILL", "--"]).args(groups).stderr(Stdio::null()).status().unwrap();
@@ -40,7 +42,8 @@ fn runs_killed_at_any_moment_end_with_the_same_tables() {
     let undisturbed = Place::new();
     let file = every_kind(&undisturbed, 12);
     let begun = Instant::now();
-    // One thread: with more, a sum may come out in another order, and with it the last bits of a training.
+    // One thread: with more, a sum may come out in another order, and with it the last bits of a
+    // training.
     undisturbed.run(&["run", &file, "--threads", "1"], 0);
     let whole = begun.elapsed();
     let expected = undisturbed.tables_without_speed("every-kind");

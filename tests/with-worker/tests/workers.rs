@@ -1,5 +1,6 @@
-//! Workers that cannot start, hang, say what nobody understands, or run where nothing can be written; and what `doctor` says of
-//! them. No run waits for such a worker without end, and the message names the cause.
+//! Workers that cannot start, hang, say what nobody understands, or run where nothing can be
+//! written; and what `doctor` says of them. No run waits for such a worker without end, and the
+//! message names the cause.
 
 use surgcam_testkit as common;
 
@@ -273,8 +274,9 @@ fn compile(source: &Path, library: &Path, include: Option<&Path>) {
     assert!(command.arg(source).arg("-o").arg(library).status().unwrap().success());
 }
 
-/// The first question that libtorch is asked about CUDA settles for the whole process whether there is one. So its library for CUDA
-/// must be open before anything asks, libtorch's own description of itself included.
+/// The first question that libtorch is asked about CUDA settles for the whole process whether there
+/// is one. So its library for CUDA must be open before anything asks, libtorch's own description of
+/// itself included.
 #[test]
 fn cuda_is_opened_before_libtorch_is_asked_for_the_first_time() {
     let Some(torch) = std::env::var_os("LIBTORCH")

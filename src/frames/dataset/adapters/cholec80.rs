@@ -1,4 +1,5 @@
-//! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of boxes (METHOD 2).
+//! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of
+//! boxes (METHOD 2).
 
 use std::path::Path;
 

@@ -1,11 +1,14 @@
-//! COCO: JSON files with `images`, `annotations` and `categories`. Other keys, masks among them, are passed over.
+//! COCO: JSON files with `images`, `annotations` and `categories`. Other keys, masks among them,
+//! are passed over.
 //!
-//! * All files of the recipe's `labels` that exist are read, as `annotations/instances_train.json` and `..._val.json`. Which
-//!   frames are for training the recipe says, by sequence.
-//! * `file_name` is the picture, which counts from the folder that the recipe's `frames` has for it: with
-//!   `images/v{sequence:02}_{frame:06}.jpg`, the `file_name` may be `v01_002075.jpg` or `images/v01_002075.jpg`. The numbers of
-//!   sequence and frame are read off it by that pattern, unless the image has a `video_id` or a `frame_id`.
-//! * `bbox` is `[x, y, width, height]` in pixels that count from 0; fractions are rounded outwards to whole pixels.
+//! * All files of the recipe's `labels` that exist are read, as `annotations/instances_train.json`
+//!   and `..._val.json`. Which frames are for training the recipe says, by sequence.
+//! * `file_name` is the picture, which counts from the folder that the recipe's `frames` has for
+//!   it: with `images/v{sequence:02}_{frame:06}.jpg`, the `file_name` may be `v01_002075.jpg` or
+//!   `images/v01_002075.jpg`. The numbers of sequence and frame are read off it by that pattern,
+//!   unless the image has a `video_id` or a `frame_id`.
+//! * `bbox` is `[x, y, width, height]` in pixels that count from 0; fractions are rounded outwards
+//!   to whole pixels.
 //! * Where an image says another size than its picture has, the frame cannot be used.
 //!
 //! With these files each frame is annotated: one without an annotation shows no instrument.
@@ -31,10 +34,12 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-/// How many images, annotations or categories a file may have, so that a file of small entries takes no memory without bound.
+/// How many images, annotations or categories a file may have, so that a file of small entries
+/// takes no memory without bound.
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// Pixels that a box may lie beside a whole number and still mean it: what 32-bit numbers make of whole ones.
+/// Pixels that a box may lie beside a whole number and still mean it: what 32-bit numbers make of
+/// whole ones.
 const NEARLY_WHOLE: f64 = 1e-3;
 
 /// What a sequence, a frame or a side of a picture can have as its number.
@@ -231,7 +236,8 @@ impl<'a> Reader<'a> {
         if names.images.contains_key(&id) {
             return Err(Error::failure(format!("a second image has the id {}", shortened(&id))));
         }
-        // Known even where the rest cannot be used, so that its annotations are not taken for those of an unknown image.
+        // Known even where the rest cannot be used, so that its annotations are not taken for those
+        // of an unknown image.
         names.images.insert(id.clone(), None);
         let Some(name) = image.file_name.as_str() else {
             return Err(Error::failure("the image has no `file_name`"));
@@ -381,7 +387,8 @@ fn size_of(image: &Image) -> Result<Option<[u32; 2]>> {
     Ok(size.map(|(width, height)| [width, height]).filter(|size| !size.contains(&0)))
 }
 
-/// `file_name` has the last parts of the picture's path; the pattern, filled in, has those before them.
+/// `file_name` has the last parts of the picture's path; the pattern, filled in, has those before
+/// them.
 fn below_folder(filled: &str, relative: &Path) -> PathBuf {
     let filled = Path::new(filled);
     let before = filled.components().count().saturating_sub(relative.components().count());

@@ -16,7 +16,8 @@ use crate::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
 
-/// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the tissue behind them.
+/// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the
+/// tissue behind them.
 const TOOLS: [&str; 8] = [
     "bipolar_forceps",
     "prograsp_forceps",
@@ -106,7 +107,8 @@ fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
     Ok(RawFrame { number, tools, place: place.to_string(), ..RawFrame::default() })
 }
 
-/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent. Of two lines of a frame nobody knows which is right.
+/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent. Of two lines of a frame
+/// nobody knows which is right.
 fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut boxes = BoxesByFrame::default();
     let mut lines: BTreeMap<u32, String> = BTreeMap::new();
@@ -152,7 +154,8 @@ fn boxes_of(row: &Row) -> Result<Vec<RawBox>> {
     Ok(boxes)
 }
 
-/// `frameNNN.xml` files with repeated `<objects>`. A frame without a file has no annotation, so no boxes are claimed for it.
+/// `frameNNN.xml` files with repeated `<objects>`. A frame without a file has no annotation, so no
+/// boxes are claimed for it.
 fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut boxes = BoxesByFrame::default();
     let frames: BTreeSet<u32> = sequence.frames.iter().map(|frame| frame.number).collect();

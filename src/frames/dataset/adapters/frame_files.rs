@@ -1,5 +1,5 @@
-//! Label files that each belong to one picture: finds those of the sequences in use by a pattern of the recipe such as
-//! `Annotations/v{sequence:02}_{frame:06}.xml`.
+//! Label files that each belong to one picture: finds those of the sequences in use by a pattern of
+//! the recipe such as `Annotations/v{sequence:02}_{frame:06}.xml`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

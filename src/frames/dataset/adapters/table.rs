@@ -1,24 +1,25 @@
-//! A plain data set: a table with a row for each frame, and perhaps one with a row for each box. Both
-//! are CSV files, or TSV by the file's name, whose columns are found by the header's names.
+//! A plain data set: a table with a row for each frame, and perhaps one with a row for each box.
+//! Both are CSV files, or TSV by the file's name, whose columns are found by the header's names.
 //!
 //! The table of frames:
 //!
 //! * `path`: the picture. It counts from the root, or from the folder below it that the recipe's
 //!   `frames` names.
 //! * `group`: the sequence that the frame belongs to. The digits at its end are the number that the
-//!   recipe's `train` and `validation` have: `video03`, `seq_3` and `3` are sequence 3. Rows of groups
-//!   that the recipe does not list are passed over.
-//! * `split`, optional: `train`, `validation`, or nothing for a frame that is in neither. It must not
-//!   contradict the recipe's lists; where a group is in both, the column alone decides. Without the
-//!   column the recipe decides.
+//!   recipe's `train` and `validation` have: `video03`, `seq_3` and `3` are sequence 3. Rows of
+//!   groups that the recipe does not list are passed over.
+//! * `split`, optional: `train`, `validation`, or nothing for a frame that is in neither. It must
+//!   not contradict the recipe's lists; where a group is in both, the column alone decides. Without
+//!   the column the recipe decides.
 //! * `frame`, optional: the frame's number in its group; without it the digits at the end of the
 //!   picture's name.
 //! * labels: one column `labels` with names between `;`, `,` or `|` (then other columns are passed
-//!   over), or one column of 0 and 1 for each class (then each other column that has a name is one).
+//!   over), or one column of 0 and 1 for each class (then each other column that has a name is
+//!   one).
 //!
-//! The table of boxes is `path,class,x1,y1,x2,y2`, several rows a frame, in pixels of the picture that
-//! count from 0 at its upper left corner. The upper left pixel `x1,y1` belongs to the box. With such a
-//! file each frame is annotated: one without a row shows no instrument.
+//! The table of boxes is `path,class,x1,y1,x2,y2`, several rows a frame, in pixels of the picture
+//! that count from 0 at its upper left corner. The upper left pixel `x1,y1` belongs to the box.
+//! With such a file each frame is annotated: one without a row shows no instrument.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -76,8 +77,8 @@ impl Adapter for Table {
     }
 }
 
-/// Reads the header and the rows. What follows works on rows and their places alone, so that another kind of file (Parquet) is
-/// another arm here.
+/// Reads the header and the rows. What follows works on rows and their places alone, so that
+/// another kind of file (Parquet) is another arm here.
 fn read_table(path: &Path) -> Result<(Header, Vec<Row>)> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let delimiter = match ending.as_str() {
@@ -187,7 +188,8 @@ impl<'a> Reader<'a> {
                 first.place
             )));
         }
-        // Listed even where the rest of its row cannot be used, so that its boxes are not taken for those of an unknown picture.
+        // Listed even where the rest of its row cannot be used, so that its boxes are not taken for
+        // those of an unknown picture.
         self.listed.insert(path.clone(), Listed { place: row.place.clone(), frame: None });
         let number = self.sequence_of(row.field(columns.group))?;
         if !self.sequences.contains_key(&number) {

@@ -1,16 +1,20 @@
 //! PASCAL VOC: a folder of XML files, one a picture, with an `<object>` for each instrument.
 //!
-//! * The recipe's `labels` is the pattern of the files, such as `Annotations/v{sequence:02}_{frame:06}.xml`: it tells which
-//!   sequence and frame a file is of. `frames` is where its picture lies; what `<filename>` and `<folder>` say is often the
-//!   path of the machine where people labelled, and is not read. `frame_step` numbers of the files are one of the pictures.
-//! * A box is `<bndbox>` with `<xmin>`, `<ymin>`, `<xmax>` and `<ymax>`. These numbers are taken as they are. The first VOC
-//!   sets counted pixels from 1, but many tools count from 0, and the boxes of real files (m2cai16) are the same as in
-//!   Cholec80's form only if nothing is subtracted. A box ends at the last pixel of its picture, whose number is the side
-//!   less 1; this, too, is as in Cholec80's form of those files.
+//! * The recipe's `labels` is the pattern of the files, such as
+//!   `Annotations/v{sequence:02}_{frame:06}.xml`: it tells which sequence and frame a file is of.
+//!   `frames` is where its picture lies; what `<filename>` and `<folder>` say is often the path of
+//!   the machine where people labelled, and is not read. `frame_step` numbers of the files are one
+//!   of the pictures.
+//! * A box is `<bndbox>` with `<xmin>`, `<ymin>`, `<xmax>` and `<ymax>`. These numbers are taken as
+//!   they are. The first VOC sets counted pixels from 1, but many tools count from 0, and the boxes
+//!   of real files (m2cai16) are the same as in Cholec80's form only if nothing is subtracted. A
+//!   box ends at the last pixel of its picture, whose number is the side less 1; this, too, is as
+//!   in Cholec80's form of those files.
 //! * Where `<size>` says another size than the picture has, the frame cannot be used.
-//! * A sequence that the recipe has both in `train` and in `validation` is split by `ImageSets/Main/train.txt` and `val.txt`
-//!   beside the folder, where one of them is there. A frame that is in neither is left out. For other sequences the recipe
-//!   decides, and the image sets, which often split neighbouring frames, are not read. `trainval.txt` is never read.
+//! * A sequence that the recipe has both in `train` and in `validation` is split by
+//!   `ImageSets/Main/train.txt` and `val.txt` beside the folder, where one of them is there. A
+//!   frame that is in neither is left out. For other sequences the recipe decides, and the image
+//!   sets, which often split neighbouring frames, are not read. `trainval.txt` is never read.
 //!
 //! With these files each frame is annotated: one without an object shows no instrument.
 

@@ -1,14 +1,17 @@
-//! YOLO: a folder of text files, one a picture, with a line `class cx cy width height` for each instrument.
+//! YOLO: a folder of text files, one a picture, with a line `class cx cy width height` for each
+//! instrument.
 //!
-//! * The recipe's `labels` is the pattern of the files, such as `labels/v{sequence:02}_{frame:06}.txt`, and `frames` is where
-//!   the picture of each lies.
-//! * `class` is a number that counts from 0: the line of `classes.txt`, which lies in the folder of the files, beside it, or
-//!   in the data set's root. Without that file the number itself is the name that the recipe's `classes` maps, as in
-//!   `"0" = "hook"`: `data.yaml` is not read, so its names are written there.
-//! * The centre and the sides of a box are parts of the picture's width and height. Its corners are rounded to the nearest
-//!   whole pixels, which gives back those that it was made from.
+//! * The recipe's `labels` is the pattern of the files, such as
+//!   `labels/v{sequence:02}_{frame:06}.txt`, and `frames` is where the picture of each lies.
+//! * `class` is a number that counts from 0: the line of `classes.txt`, which lies in the folder of
+//!   the files, beside it, or in the data set's root. Without that file the number itself is the
+//!   name that the recipe's `classes` maps, as in `"0" = "hook"`: `data.yaml` is not read, so its
+//!   names are written there.
+//! * The centre and the sides of a box are parts of the picture's width and height. Its corners are
+//!   rounded to the nearest whole pixels, which gives back those that it was made from.
 //!
-//! A frame with an empty file shows no instrument. A picture without a file is not a frame of the data set.
+//! A frame with an empty file shows no instrument. A picture without a file is not a frame of the
+//! data set.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +29,8 @@ use surgcam_engine::regular_file;
 
 const CLASSES_FILE: &str = "classes.txt";
 
-/// Parts of a side that a number may have: those of boxes that run off the picture by a little lie beside 0 and 1. A number
-/// of pixels is far larger.
+/// Parts of a side that a number may have: those of boxes that run off the picture by a little lie
+/// beside 0 and 1. A number of pixels is far larger.
 const PARTS: std::ops::RangeInclusive<f64> = -0.5..=1.5;
 
 pub struct Yolo;

@@ -1,7 +1,9 @@
-//! Captions as JSON: `[{"id_path": "seq_2/features/frame045_features.npy", "caption": "..."}]`, other keys passed over.
+//! Captions as JSON: `[{"id_path": "seq_2/features/frame045_features.npy", "caption": "..."}]`,
+//! other keys passed over.
 //!
-//! The path names no file that must exist: its first part is the sequence (`seq_2`, `video03`), and the digits at the start of
-//! its last part are the frame (`frame045...`, `000030...`). White space within a caption is evened out; an empty one is none.
+//! The path names no file that must exist: its first part is the sequence (`seq_2`, `video03`), and
+//! the digits at the start of its last part are the frame (`frame045...`, `000030...`). White space
+//! within a caption is evened out; an empty one is none.
 
 use std::path::Path;
 

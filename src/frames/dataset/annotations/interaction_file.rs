@@ -1,4 +1,5 @@
-//! Interactions as CSV: `frame,tool,interaction` for one sequence, `sequence,frame,tool,interaction` for all.
+//! Interactions as CSV: `frame,tool,interaction` for one sequence,
+//! `sequence,frame,tool,interaction` for all.
 //!
 //! Columns go by the header's names. One row an instrument; a frame without a row is not annotated.
 

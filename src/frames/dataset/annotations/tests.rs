@@ -1,4 +1,5 @@
-//! Captions and interactions are read from each form that users have, and mistakes in them are named by file and line.
+//! Captions and interactions are read from each form that users have, and mistakes in them are
+//! named by file and line.
 
 use std::fs;
 

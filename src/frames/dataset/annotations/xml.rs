@@ -1,7 +1,8 @@
-//! Captions and interactions of EndoVis18's XML form: `frameNNN.xml` with repeated `<objects>` (METHOD 2).
+//! Captions and interactions of EndoVis18's XML form: `frameNNN.xml` with repeated `<objects>`
+//! (METHOD 2).
 //!
-//! `<caption>` may stand in an object or beside them. The tissue's own `<interaction>` is no instrument's and only says that the
-//! frame was annotated.
+//! `<caption>` may stand in an object or beside them. The tissue's own `<interaction>` is no
+//! instrument's and only says that the frame was annotated.
 
 use std::path::Path;
 

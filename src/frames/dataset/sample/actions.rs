@@ -79,8 +79,9 @@ impl Action {
     }
 }
 
-/// "A bipolar forceps and a large needle driver are looping tissue with the suture": instruments in the order of the classes, those
-/// with the same action together. Three clauses do without "is", so that hardly a caption has more than twenty words.
+/// "A bipolar forceps and a large needle driver are looping tissue with the suture": instruments in
+/// the order of the classes, those with the same action together. Three clauses do without "is", so
+/// that hardly a caption has more than twenty words.
 pub fn caption(acting: &[(Instrument, Action)]) -> String {
     let mut acting = acting.to_vec();
     acting.sort_by_key(|(instrument, _)| *instrument);

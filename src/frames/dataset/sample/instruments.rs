@@ -1,4 +1,5 @@
-//! The drawn instruments: a shaft from the picture's edge and a tip that tells the class by shape and colour.
+//! The drawn instruments: a shaft from the picture's edge and a tip that tells the class by shape
+//! and colour.
 
 use tiny_skia::{Color, PathBuilder, Pixmap, Transform};
 
@@ -31,8 +32,8 @@ pub struct Pose {
 }
 
 impl Pose {
-    /// From the frame of the instrument to the picture: one unit is the tip's length; the tip ends at 0 and the shaft goes back
-    /// from -1.
+    /// From the frame of the instrument to the picture: one unit is the tip's length; the tip ends
+    /// at 0 and the shaft goes back from -1.
     pub fn to_picture(self) -> Transform {
         Transform::from_translate(self.tip.0, self.tip.1)
             .pre_concat(Transform::from_rotate(self.angle.to_degrees()))

@@ -1,4 +1,5 @@
-//! What an action leaves on the tissue around an instrument's tip, so that a picture shows what is done.
+//! What an action leaves on the tissue around an instrument's tip, so that a picture shows what is
+//! done.
 
 use tiny_skia::{Color, PathBuilder, Pixmap, Transform};
 
@@ -7,7 +8,8 @@ use super::instruments::Pose;
 use super::shapes::{circle, fill, polygon, polyline, rectangle, stroke};
 
 impl Action {
-    /// Draws its mark on an empty canvas, in the frame of the instrument's pose (x points ahead of the tip).
+    /// Draws its mark on an empty canvas, in the frame of the instrument's pose (x points ahead of
+    /// the tip).
     pub fn draw_mark(self, canvas: &mut Pixmap, pose: Pose) {
         let to_picture = pose.to_picture();
         match self {

@@ -1,7 +1,8 @@
 //! Drawn surgical scenes, written in the two layouts that users have.
 //!
-//! So that a first run needs no data and yet goes through the real adapters: labels, boxes, captions, interactions and file names
-//! come out exactly as in EndoVis18 and Cholec80 folders. Same parameters, same bytes.
+//! So that a first run needs no data and yet goes through the real adapters: labels, boxes,
+//! captions, interactions and file names come out exactly as in EndoVis18 and Cholec80 folders.
+//! Same parameters, same bytes.
 
 mod actions;
 mod instruments;

@@ -1,4 +1,5 @@
-//! One drawn scene: textured tissue, one to three instruments, what they do to it, and their exact boxes.
+//! One drawn scene: textured tissue, one to three instruments, what they do to it, and their exact
+//! boxes.
 
 use std::f32::consts::{PI, TAU};
 

@@ -1,4 +1,5 @@
-//! A plain table of frames says the same as another layout's files, and what is wrong in it is named by its line.
+//! A plain table of frames says the same as another layout's files, and what is wrong in it is
+//! named by its line.
 
 use std::fmt::Write as _;
 use std::fs::read_to_string;
@@ -47,7 +48,8 @@ fn tool_rows<'a>(
     (header, rows.collect())
 }
 
-/// The tables that say what a Cholec80 folder says: frames with a column a class, frames with a list and a split, boxes.
+/// The tables that say what a Cholec80 folder says: frames with a column a class, frames with a
+/// list and a split, boxes.
 fn written_as_tables(root: &Path, source: &SourceLayout) -> [String; 3] {
     let (mut columns, mut lists) = (String::new(), String::from("path,group,split,labels\n"));
     let mut boxes = String::from("path,class,x1,y1,x2,y2\n");
@@ -80,7 +82,8 @@ fn written_as_tables(root: &Path, source: &SourceLayout) -> [String; 3] {
     [columns, lists, boxes]
 }
 
-/// A Cholec80 folder gives the same index through its own adapter as through either form of the table.
+/// A Cholec80 folder gives the same index through its own adapter as through either form of the
+/// table.
 fn expect_the_same_index(root: &Path, videos: &SourceLayout) {
     let of = |source: &SourceLayout, root: &Path| {
         index::build(source, root, &classes(), OnBadFrame::Fail).unwrap()

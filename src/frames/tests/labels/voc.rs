@@ -1,4 +1,5 @@
-//! PASCAL VOC says the same as Cholec80's files of the same frames, and what is wrong in it is named by its line.
+//! PASCAL VOC says the same as Cholec80's files of the same frames, and what is wrong in it is
+//! named by its line.
 
 use super::table::videos;
 use super::*;

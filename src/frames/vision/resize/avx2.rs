@@ -1,7 +1,7 @@
 //! The two passes of [`super`] for processors with AVX2: the same numbers, a third of the time.
 //!
-//! A weight of 22 bits is taken apart into its upper and lower 11, so that 16-bit multiplications of four pixels at once are
-//! exact: their sums are put together again at the end.
+//! A weight of 22 bits is taken apart into its upper and lower 11, so that 16-bit multiplications
+//! of four pixels at once are exact: their sums are put together again at the end.
 
 use std::arch::x86_64::*;
 
@@ -34,14 +34,17 @@ fn quad(weights: &[i32]) -> Quad {
 /// Rows that are worked on together: two in the halves of a register, twice.
 const ROWS: usize = 4;
 
-/// Of each output pixel at most so many fours of input pixels: shrinking by more than 8 is left to the plain pass.
+/// Of each output pixel at most so many fours of input pixels: shrinking by more than 8 is left to
+/// the plain pass.
 const MOST_QUADS: usize = 4;
 
-/// As [`super::resize_rows`], four rows at a time; `None` where an output pixel takes from too many.
+/// As [`super::resize_rows`], four rows at a time; `None` where an output pixel takes from too
+/// many.
 #[target_feature(enable = "avx2")]
 pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Option<Vec<u8>> {
     let quads_of_pixel = taps.count.div_ceil(4);
-    // With their number known when compiled, the loop over them costs nothing: two thirds of the time.
+    // With their number known when compiled, the loop over them costs nothing: two thirds of the
+    // time.
     match quads_of_pixel {
         1 => Some(resize_rows_by::<1>(pixels, from, taps)),
         2 => Some(resize_rows_by::<2>(pixels, from, taps)),
@@ -75,7 +78,8 @@ fn resize_rows_by<const QUADS: usize>(pixels: &[u8], from: usize, taps: &Taps) -
     resized
 }
 
-/// Bytes that are read from where an output pixel's taps begin: 16 where the last four pixels are meant.
+/// Bytes that are read from where an output pixel's taps begin: 16 where the last four pixels are
+/// meant.
 const fn reach<const QUADS: usize>() -> usize {
     12 * QUADS + 4
 }
@@ -191,7 +195,8 @@ fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
     // Two 16-bit numbers side by side, as often as there is room.
     let both = |[a, b]: [i32; 2]| _mm256_set1_epi32((b << 16) | (a & 0xffff));
     let nothing = _mm256_setzero_si256();
-    // Of the first and the last eight bytes: sums with the upper parts of the weights, and with the lower ones.
+    // Of the first and the last eight bytes: sums with the upper parts of the weights, and with the
+    // lower ones.
     let (mut high, mut low) = ([nothing; 2], [nothing; 2]);
     for (pair, weights) in weights.chunks(2).enumerate() {
         let (first, second) = (

@@ -1,15 +1,18 @@
-//! The machine that a pickle is a program for: a stack, marks in it, and a memo of values to use again.
+//! The machine that a pickle is a program for: a stack, marks in it, and a memo of values to use
+//! again.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 
 use super::{Dict, Global, Outcome, Pickle, Sequence, Storage, Tensor, TensorId, Value};
 
-/// Values, marks and remembered values together. A large checkpoint with its optimizer has some hundred thousand.
+/// Values, marks and remembered values together. A large checkpoint with its optimizer has some
+/// hundred thousand.
 const MOST_VALUES: usize = 2_000_000;
 /// Tuples, lists and dicts in each other. A checkpoint with its optimizer has less than ten.
 const DEEPEST: u32 = 1000;
-/// Bytes of one text. A longer one is no tensor's name, but perhaps an array that somebody saved beside the weights.
+/// Bytes of one text. A longer one is no tensor's name, but perhaps an array that somebody saved
+/// beside the weights.
 const LONGEST_TEXT: u64 = 4096;
 /// Bytes of all texts that are kept.
 const MOST_TEXT: usize = 64 << 20;
@@ -283,7 +286,8 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    /// `items`: keys and values in turns, for the dict on the stack. Anything else there takes none.
+    /// `items`: keys and values in turns, for the dict on the stack. Anything else there takes
+    /// none.
     fn set_items(&mut self, items: &[Value]) -> Outcome<()> {
         let depth = self.depth_around(items)?;
         if let Some(&Value::Dict(place)) = self.stack.last() {

@@ -1,4 +1,5 @@
-//! What a training step costs: with its batch on the device already, and with all that brings it there.
+//! What a training step costs: with its batch on the device already, and with all that brings it
+//! there.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -19,7 +20,8 @@ use crate::training::batches::{Batching, TrainFrames};
 use crate::training::multi_label_soft_margin;
 use crate::training::sgd::Sgd;
 
-/// Steps from a pack that are measured together: in a training the batches of the first steps alone are waited for.
+/// Steps from a pack that are measured together: in a training the batches of the first steps alone
+/// are waited for.
 fn steps_together(device: Device) -> usize {
     if device.is_cuda() { 32 } else { 2 }
 }
@@ -86,7 +88,8 @@ impl Trainer {
         Ok((set.images(&rows, &NORMALIZATION, self.device), labels))
     }
 
-    /// Steps as a training makes them: batches are augmented ahead by other threads, uploaded and normalised.
+    /// Steps as a training makes them: batches are augmented ahead by other threads, uploaded and
+    /// normalised.
     fn steps_from_packs(&mut self, epoch: usize) -> Result<()> {
         let batching = Batching {
             seed: 1,
