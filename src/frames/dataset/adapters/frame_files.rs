@@ -37,8 +37,11 @@ impl FrameFiles {
     /// `passed_over` is the name of a file that does not belong to a frame.
     pub fn of(folder: &DataFolder, passed_over: &str) -> Result<Self> {
         let mut found = FrameFiles::default();
+        // All sequences first, for one folder may have the files of several.
+        found
+            .by_sequence
+            .extend(folder.sequences.iter().map(|&sequence| (sequence, BTreeMap::new())));
         for &sequence in &folder.sequences {
-            found.by_sequence.entry(sequence).or_default();
             let place = LabelFolder::of(folder, sequence)?;
             if found.folders.insert(place.path.clone()) {
                 found.list(folder, &place, passed_over)?;
