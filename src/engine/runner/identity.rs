@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::slot::hang;
 use super::transport::Worker;
+use super::transport::{Heard, WorkerMessage};
 use super::worker_command::WorkerCommand;
-use super::worker_process::{Heard, LogFolder, WorkerMessage, WorkerProcess};
+use super::worker_process::{LogFolder, WorkerProcess};
 use crate::error::{AtPath, Result};
 use crate::machine::{host, visible_gpus};
 use crate::protocol::{FromWorker, Hello};

@@ -34,9 +34,9 @@ use events::{Event, Reporter};
 use interrupt::Interrupt;
 use ready::ReadyQueue;
 use slot::{CurrentJob, Slot};
-use transport::Transport;
+use transport::{Heard, Transport, WorkerMessage};
 use worker_command::WorkerCommand;
-use worker_process::{Heard, LocalProcesses, LogFolder, WorkerMessage};
+use worker_process::{LocalProcesses, LogFolder};
 
 /// How a plan is to be run.
 pub struct Options<'a> {

@@ -9,8 +9,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::Options;
-use super::transport::{Transport, Worker};
-use super::worker_process::{WorkerId, WorkerMessage};
+use super::transport::{Transport, Worker, WorkerId, WorkerMessage};
 use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
 use crate::protocol::Job;

@@ -3,13 +3,42 @@
 //! The local processes of [`super::worker_process`] are the only transport today. Another one would
 //! be a file beside it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::worker_process::{WorkerId, WorkerMessage};
 use crate::error::{Error, Result};
-use crate::protocol::Job;
+use crate::protocol::{FromWorker, Job};
 use crate::store::Store;
+
+/// What the runner hears from a worker. Anything but a message is the last that it hears.
+#[derive(Debug)]
+pub enum Heard {
+    Message(Box<FromWorker>),
+    /// It speaks another protocol, so no worker of this program can be used.
+    OtherBuild(Error),
+    Nonsense(Error),
+    Gone,
+}
+
+/// Distinguishes a slot's worker from earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerId(u64);
+
+impl WorkerId {
+    /// One that no other worker of this process has.
+    pub fn next() -> Self {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        WorkerId(STARTED.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug)]
+pub struct WorkerMessage {
+    pub slot: usize,
+    pub worker: WorkerId,
+    pub heard: Heard,
+}
 
 /// A way to start workers, all of them equal.
 pub trait Transport {

@@ -5,38 +5,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::transport::{Transport, Worker};
+use super::transport::{Heard, Transport, Worker, WorkerId, WorkerMessage};
 use super::worker_command::WorkerCommand;
 use crate::error::{AtPath, Error, Result};
 use crate::protocol::{FromWorker, Job, LONGEST_LINE, PROTOCOL_VERSION};
 use crate::store::Store;
-
-/// What the runner hears from a worker. Anything but a message is the last that it hears.
-#[derive(Debug)]
-pub enum Heard {
-    Message(Box<FromWorker>),
-    /// It speaks another protocol, so no worker of this program can be used.
-    OtherBuild(Error),
-    Nonsense(Error),
-    Gone,
-}
-
-/// Distinguishes a slot's worker from earlier ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkerId(u64);
-
-#[derive(Debug)]
-pub struct WorkerMessage {
-    pub slot: usize,
-    pub worker: WorkerId,
-    pub heard: Heard,
-}
 
 /// The folder of a worker's log, and whether the log is kept after the run.
 #[derive(Debug, Clone, Copy)]
@@ -82,8 +60,6 @@ pub struct WorkerProcess {
 /// How long a worker may take to clean up once it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-static STARTED_WORKERS: AtomicU64 = AtomicU64::new(0);
-
 impl WorkerProcess {
     /// Starts a worker. Its messages come with the number `slot`, and the first is a hello.
     pub fn start(
@@ -93,7 +69,7 @@ impl WorkerProcess {
         slot: usize,
         heard: Sender<WorkerMessage>,
     ) -> Result<Self> {
-        let id = WorkerId(STARTED_WORKERS.fetch_add(1, Ordering::Relaxed));
+        let id = WorkerId::next();
         let (log_folder, keeps_log) = match logs {
             LogFolder::Kept(folder) => (folder, true),
             LogFolder::Temporary(folder) => (folder, false),

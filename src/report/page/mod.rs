@@ -62,7 +62,9 @@ impl PageSource<'_> {
 
     /// As long as this is the same, so is the page, but for runs that found nothing to do.
     fn written_from(&self) -> String {
-        let text = format!("{} {} {:?}", self.plan, env!("CARGO_PKG_VERSION"), self.tables.machine);
+        let page = Digest::of_bytes([TEMPLATE, STYLE, SCRIPT].concat().as_bytes());
+        let version = env!("CARGO_PKG_VERSION");
+        let text = format!("{} {version} {page} {:?}", self.plan, self.tables.machine);
         Digest::of_bytes(text.as_bytes()).to_string()
     }
 
