@@ -53,10 +53,11 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
     if !named.is_empty() {
         return Ok(named);
     }
-    let begins =
-        |id: &StageId| planned.known.key(*id).is_some_and(|key| key.hex().starts_with(text));
-    let found: Vec<StageId> =
-        if may_begin_a_key(text) { plan.ids().filter(begins).collect() } else { Vec::new() };
+    let begins = |id: &StageId, digits: &str| {
+        planned.known.key(*id).is_some_and(|key| key.hex().starts_with(digits))
+    };
+    let found: Vec<StageId> = digits_of_a_key(text)
+        .map_or_else(Vec::new, |digits| plan.ids().filter(|id| begins(id, digits)).collect());
     let keys: BTreeSet<StageKey> = found.iter().filter_map(|id| planned.known.key(*id)).collect();
     match keys.len() {
         1 => Ok(found),
@@ -74,9 +75,12 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
 /// Fewer digits could be those of another stage by chance.
 const FEWEST_DIGITS: usize = 8;
 
-fn may_begin_a_key(text: &str) -> bool {
-    text.len() >= FEWEST_DIGITS
-        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+/// The digits that a key may begin with. The events and `surgcam plan --json` write `sha256:` before
+/// them.
+fn digits_of_a_key(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits.len() >= FEWEST_DIGITS && is_hex).then_some(digits)
 }
 
 /// The stages that are left as they are.

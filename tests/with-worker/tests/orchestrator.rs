@@ -180,7 +180,7 @@ fn stages_are_made_one_by_one_and_a_run_finds_them() {
     let again = events(&["sample drawn"]);
     assert_eq!(short(&again), ["cached sample drawn"]);
     assert_eq!(
-        short(&events(&[&again[0].2[..8]])),
+        short(&events(&[&again[0].2[.."sha256:".len() + 8]])),
         ["cached sample drawn"],
         "a stage goes by its key, too"
     );
