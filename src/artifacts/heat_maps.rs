@@ -121,14 +121,23 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
     };
     let (rows, offsets, present) = (integers("rows")?, integers("offsets")?, integers("present")?);
     let (logits, maps) = (floats("logits")?, floats("heat_maps")?);
-    let classes = tensor("logits")?.shape()[1];
-    let map_shape = tensor("heat_maps")?.shape().to_vec();
-    let (height, width) = (map_shape[1], map_shape[2]);
+    let malformed = || Error::failure("the heat maps are malformed").at_path(&path);
+    let (logit_shape, map_shape) =
+        (tensor("logits")?.shape().to_vec(), tensor("heat_maps")?.shape().to_vec());
+    let (&[of_frames, classes], &[of_maps, height, width]) =
+        (logit_shape.as_slice(), map_shape.as_slice())
+    else {
+        return Err(malformed());
+    };
     let well_formed = offsets.len() == rows.len() + 1
+        && offsets.first() == Some(&0)
         && offsets.is_sorted()
-        && offsets.last() == Some(&(present.len() as i64));
+        && offsets.last() == Some(&(present.len() as i64))
+        && (of_frames, of_maps) == (rows.len(), present.len())
+        && logits.len() == of_frames * classes
+        && maps.len() == of_maps * height * width;
     if !well_formed {
-        return Err(Error::failure("the heat maps are malformed").at_path(&path));
+        return Err(malformed());
     }
     Ok(rows
         .iter()

@@ -42,6 +42,8 @@ pub fn latex(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
+            // After the end of a row, TeX would take them for its argument or its star.
+            '[' | ']' | '*' => escaped.extend(['{', letter, '}']),
             _ => escaped.push(letter),
         }
     }

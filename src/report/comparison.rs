@@ -48,6 +48,9 @@ impl<'a> Comparison<'a> {
             };
             let is_yardstick = |row: &usize| {
                 is(*row, "mode", &|mode| yardsticks.contains(mode))
+                    || ["shuffled", "extraction.shuffled"]
+                        .iter()
+                        .any(|name| is(*row, name, &|shuffled| shuffled == "true"))
                     || is(*row, GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
             };
             let (yardsticks, rows): (Vec<usize>, Vec<usize>) = (0..table.rows())
@@ -123,18 +126,22 @@ impl<'a> Comparison<'a> {
             return "Speed was not measured for these rows.".into();
         };
         let on_front = self.front().len();
+        let timed_rows = self.rows.iter().filter(|&&row| speed.number_at(row).is_some()).count();
         if fastest == best {
             return format!("It is also the fastest, with {} frames a second.", speed.shown(best));
         }
+        let of_best = if speed.has_value(best) {
+            format!("the best runs at {}", speed.shown(best))
+        } else {
+            "the best was not timed".into()
+        };
         format!(
-            "The fastest is {} with {} frames a second and the {} {}; the best runs at {}, and {on_front} of {} rows are beaten by no other \
+            "The fastest is {} with {} frames a second and the {} {}; {of_best}, and {on_front} of {timed_rows} rows are beaten by no other \
              in both speed and quality.",
             self.row_name(fastest),
             speed.shown(fastest),
             self.quality.name,
             self.quality.shown(fastest),
-            speed.shown(best),
-            self.rows.len()
         )
     }
 

@@ -69,7 +69,10 @@ fn by_value(column: &TableColumn, a: usize, b: usize) -> Ordering {
     };
     match (number(a), number(b)) {
         (Some(a), Some(b)) => a.total_cmp(&b),
-        _ => column.shown(a).cmp(&column.shown(b)),
+        // Numbers first: an order that compared them with texts would go round in circles.
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => column.shown(a).cmp(&column.shown(b)),
     }
 }
 

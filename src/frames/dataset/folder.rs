@@ -52,13 +52,15 @@ impl DataFolder<'_> {
 
     /// All files of the folders that the pattern of frames names.
     pub fn files_beside_frames(&self) -> Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for &sequence in &self.sequences {
+        let folder_of = |&sequence: &u32| {
             let picture = PathBuf::from(self.frames.fill(sequence, 0));
-            let folder = picture.parent().unwrap_or(Path::new(""));
-            if self.root.join(folder).is_dir() {
-                list_files(self.root, folder, &mut files)?;
-            }
+            picture.parent().unwrap_or(Path::new("")).to_path_buf()
+        };
+        // Once each, for all sequences may lie in one.
+        let folders: BTreeSet<PathBuf> = self.sequences.iter().map(folder_of).collect();
+        let mut files = Vec::new();
+        for folder in folders.iter().filter(|folder| self.root.join(folder).is_dir()) {
+            list_files(self.root, folder, &mut files)?;
         }
         Ok(files)
     }

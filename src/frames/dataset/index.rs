@@ -97,12 +97,12 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn add_sequence(&mut self, mut raw: RawSequence) -> Result<()> {
         let sequence = raw.number;
+        let (before, problems_before) = (self.index.frames.len(), self.problems.len());
         self.problems.append(&mut raw.problems);
         for name in &raw.annotated {
             self.annotated.extend(self.classes.class(name).map_err(|error| error.at(&raw.place))?);
         }
         let mut boxes = raw.boxes.take();
-        let before = self.index.frames.len();
         let mut seen: BTreeMap<u32, String> = BTreeMap::new();
         for frame in &raw.frames {
             if let Some(first) = seen.get(&frame.number) {
@@ -127,13 +127,16 @@ impl Builder<'_> {
             }
         }
         self.problems.extend(boxes.into_iter().flat_map(BoxesByFrame::into_problems));
-        if self.index.frames.len() == before && self.problems.is_empty() {
-            return Err(Error::failure(format!(
-                "{} has no frames",
-                self.source.sequence_name(sequence)
-            ))
-            .at(raw.place)
-            .hint("take the sequence out of the data recipe's `train` or `validation`"));
+        if self.index.frames.len() == before && self.problems.len() == problems_before {
+            let name = self.source.sequence_name(sequence);
+            let error = Error::failure(format!("{name} has no frames"))
+                .at(raw.place)
+                .hint("take the sequence out of the data recipe's `train` or `validation`");
+            // Where frames are skipped, it is one more thing to tell.
+            if self.problems.is_empty() {
+                return Err(error);
+            }
+            self.problems.push(error);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
+use super::background::line;
 use crate::report::pictures::{ClassBox, draw};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
@@ -166,7 +167,7 @@ fn picture_of(
         predicted.len(),
         truth.len()
     );
-    Ok(GalleryPicture { data: data_url(&drawn)?, caption })
+    Ok(GalleryPicture { data: data_url(&drawn)?, caption: line(&caption) })
 }
 
 /// The present instrument with the highest logit, else whatever is present.

@@ -84,8 +84,17 @@ impl PageSource<'_> {
         let yardsticks = yardsticks(built);
         let comparison = Comparison::of(&tables, &yardsticks);
         let figures = figures::of_results(&tables, comparison.as_ref())?;
-        let training = figures::curves(&built.plan, &results)?;
-        let timeline = working.map(|run| timeline_of(store, &run)).transpose()?.flatten();
+        // The rest of the page does not depend on them.
+        let training = figures::curves(&built.plan, &results).unwrap_or_else(|error| {
+            tracing::warn!("the training curves cannot be drawn: {error}");
+            Vec::new()
+        });
+        let timeline = working.and_then(|run| {
+            timeline_of(store, &run).unwrap_or_else(|error| {
+                tracing::warn!("the timeline cannot be drawn: {error}");
+                None
+            })
+        });
         let all: Vec<&Figure> = figures.iter().chain(&training).chain(&timeline).collect();
         figures::write(&all, &self.tables.folder.join("figures"))?;
         let snapshot: PlanSnapshot =
@@ -193,7 +202,7 @@ fn render(page: &Page) -> Result<String> {
 fn last_runs(store: &Store, experiment: &str) -> (Option<Run>, Option<Run>) {
     let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
     let (mut last, mut working) = (None, None);
-    for run in store.runs().take(MOST_RUNS_READ).filter_map(Result::ok).filter(is_meant) {
+    for run in store.runs().filter_map(Result::ok).filter(is_meant).take(MOST_RUNS_READ) {
         if last.is_none() {
             last = Some(run.clone());
         }
@@ -212,10 +221,14 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 /// Ways of extraction that do not compete: they look at the truth, at the whole frame, or at what
 /// belongs to another frame.
 fn yardsticks(built: &Built) -> BTreeSet<String> {
-    let extractions = built.cells.iter().filter_map(|cell| cell.extraction.as_ref());
-    let yardsticks = extractions
-        .filter(|extraction| !extraction.value.mode.is_localised() || extraction.value.shuffled);
-    yardsticks.map(|extraction| extraction.name.clone()).collect()
+    let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
+    for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
+        let is_yardstick = !extraction.value.mode.is_localised() || extraction.value.shuffled;
+        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
+        names.insert(extraction.name.clone());
+    }
+    // A recipe whose mode is swept may be both, and then competes.
+    yardsticks.difference(&competing).cloned().collect()
 }
 
 fn asked(experiment: &Experiment, built: &Built) -> String {
@@ -245,8 +258,9 @@ fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<String
         let column = table.column("frames")?;
         (0..column.len()).filter_map(|row| column.number_at(row)).reduce(f64::max)
     };
-    let validation_frames =
-        tables.iter().filter_map(frames).reduce(f64::max).map(|frames| frames as usize);
+    let validation_frames = frames(comparison.table)
+        .or_else(|| tables.iter().filter_map(frames).reduce(f64::max))
+        .map(|frames| frames as usize);
     comparison.sentences(validation_frames).iter().map(|sentence| line(sentence)).collect()
 }
 

@@ -12,7 +12,10 @@
   }
 
   function compare(a, b) {
-    if (typeof a === "number" && typeof b === "number") return a - b;
+    // Thresholds are texts. As texts 0.25 would come after 0.3.
+    const [x, y] = [a, b].map((value) => (String(value).trim() === "" ? NaN : Number(value)));
+    if (Number.isFinite(x) && Number.isFinite(y)) return x - y;
+    if (Number.isFinite(x) !== Number.isFinite(y)) return Number.isFinite(x) ? -1 : 1;
     return String(a).localeCompare(String(b), undefined, { numeric: true });
   }
 

@@ -183,7 +183,8 @@ struct Reader<'a> {
 struct Names {
     /// `None`: the image's sequence is not in use, or the image cannot be used.
     images: HashMap<String, Option<FrameKey>>,
-    categories: HashMap<String, String>,
+    /// `None`: two have the id.
+    categories: HashMap<String, Option<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -234,6 +235,8 @@ impl<'a> Reader<'a> {
     fn add_image(&mut self, image: &Image, place: &str, names: &mut Names) -> Result<()> {
         let id = id_of(&image.id, "id")?;
         if names.images.contains_key(&id) {
+            // Annotations with this id could be of either.
+            names.images.insert(id.clone(), None);
             return Err(Error::failure(format!("a second image has the id {}", shortened(&id))));
         }
         // Known even where the rest cannot be used, so that its annotations are not taken for those
@@ -330,17 +333,19 @@ impl Names {
         let id = id_of(&category.id, "id")?;
         let name =
             category.name.as_str().ok_or_else(|| Error::failure("the category has no `name`"))?;
-        match self.categories.insert(id.clone(), normalized(name)) {
-            Some(_) => {
-                Err(Error::failure(format!("a second category has the id {}", shortened(id))))
-            }
-            None => Ok(()),
+        if self.categories.contains_key(&id) {
+            let error = Error::failure(format!("a second category has the id {}", shortened(&id)));
+            // Annotations with this id could be of either.
+            self.categories.insert(id, None);
+            return Err(error);
         }
+        self.categories.insert(id, Some(normalized(name)));
+        Ok(())
     }
 
     fn box_of(&self, annotation: &Annotation, place: &str) -> Result<RawBox> {
         let id = id_of(&annotation.category_id, "category_id")?;
-        let name = self.categories.get(&id).ok_or_else(|| {
+        let name = self.categories.get(&id).and_then(Option::as_ref).ok_or_else(|| {
             Error::failure(format!(
                 "no category has the id {} that `category_id` names",
                 shortened(&id)
@@ -358,7 +363,11 @@ impl Names {
 /// Numbers and texts both serve as ids.
 fn id_of(value: &Value, key: &str) -> Result<String> {
     match value {
-        Value::Number(number) => Ok(number.to_string()),
+        // Some tools write whole numbers as 3.0.
+        Value::Number(number) => Ok(number
+            .as_f64()
+            .filter(|value| value.fract() == 0.0 && value.abs() < 9e15)
+            .map_or_else(|| number.to_string(), |value| (value as i64).to_string())),
         Value::String(text) => Ok(text.clone()),
         _ => Err(Error::failure(format!("`{key}` is missing, or neither a number nor a text"))),
     }

@@ -18,7 +18,7 @@
 //!
 //! With these files each frame is annotated: one without an object shows no instrument.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
@@ -84,7 +84,7 @@ fn read_sequence(
         RawSequence { number, place, box_ends: BoxEnds::LastPixel, ..RawSequence::default() };
     let mut boxes = BoxesByFrame::default();
     for file in files {
-        let split = match sets.map(|sets| sets.split(&file.name)) {
+        let split = match sets.map(|sets| sets.split(&file)) {
             None => None,
             Some(InSets::Split(split)) => split,
             Some(InSets::LeftOut) => continue,
@@ -167,7 +167,7 @@ fn box_of_object(object: Node, place: &str) -> Result<RawBox> {
 fn picture_size(size: Node) -> Result<Option<[u32; 2]>> {
     let mut sides = [0u32; 2];
     for (side, tag) in sides.iter_mut().zip(["width", "height"]) {
-        let text = child_text(size, tag)?;
+        let Ok(text) = child_text(size, tag) else { return Ok(None) };
         *side = text.parse().map_err(|_| {
             Error::failure(format!("`{}` cannot be the {tag} of a picture", shortened(text)))
         })?;
@@ -186,9 +186,10 @@ fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
 /// Which split each name is in, as the data set's own files say.
 #[derive(Debug, Default)]
 struct ImageSets {
-    /// No file is there: the recipe decides.
-    absent: bool,
-    splits: HashMap<String, (Split, String)>,
+    /// The folders that have such files. Beside others the recipe decides.
+    places: BTreeSet<PathBuf>,
+    /// By the folder beside which the XML files lie, and their name.
+    splits: HashMap<(PathBuf, String), (Split, String)>,
     problems: Vec<Error>,
 }
 
@@ -200,15 +201,17 @@ enum InSets {
 
 impl ImageSets {
     fn of(folder: &DataFolder, files: &FrameFiles) -> Result<Self> {
-        let paths = ImageSets::paths(folder, files);
-        let mut sets = ImageSets { absent: paths.is_empty(), ..ImageSets::default() };
-        for (path, split) in paths {
+        let mut sets = ImageSets::default();
+        for (path, split) in ImageSets::paths(folder, files) {
+            // Its own name, `Main` and `ImageSets` are below the folder.
+            let beside = path.ancestors().nth(3).unwrap_or(Path::new("")).to_path_buf();
+            sets.places.insert(beside.clone());
             let path = folder.root.join(path);
             let text = regular_file::read_to_string(&path, LABEL_FILE_BYTES)?;
-            for (index, line) in text.lines().enumerate() {
+            for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
                 let Some(name) = line.split_whitespace().next() else { continue };
                 let place = format!("{}:{}", path.display(), index + 1);
-                if let Err(error) = sets.add(name, split, &place, files) {
+                if let Err(error) = sets.add((&beside, name), split, &place, files) {
                     sets.problems.push(error.at(place));
                 }
             }
@@ -218,21 +221,28 @@ impl ImageSets {
 
     /// Below the root, those that are there and matter. Folders side by side have the same ones.
     fn paths(folder: &DataFolder, files: &FrameFiles) -> BTreeMap<PathBuf, Split> {
-        if folder.undecided.is_empty() {
-            return BTreeMap::new();
-        }
-        let beside = files.folders.iter().map(|listed| listed.parent().unwrap_or(Path::new("")));
-        let paths =
-            beside.flat_map(|parent| IMAGE_SETS.map(|(name, split)| (parent.join(name), split)));
+        let undecided = folder.undecided.iter().filter_map(|number| files.by_sequence.get(number));
+        let folders: BTreeSet<&Path> =
+            undecided.flat_map(BTreeMap::values).map(|file| beside(&file.path)).collect();
+        let paths = folders
+            .into_iter()
+            .flat_map(|parent| IMAGE_SETS.map(|(name, split)| (parent.join(name), split)));
         paths.filter(|(path, _)| is_there(&folder.root.join(path))).collect()
     }
 
-    fn add(&mut self, name: &str, split: Split, place: &str, files: &FrameFiles) -> Result<()> {
+    fn add(
+        &mut self,
+        (beside, name): (&Path, &str),
+        split: Split,
+        place: &str,
+        files: &FrameFiles,
+    ) -> Result<()> {
         if !files.names.contains(name) {
             return Err(Error::failure(format!("`{}` has no XML file", shortened(name)))
                 .hint("an image set has the names of XML files without their ending, one a line"));
         }
-        match self.splits.get(name) {
+        let key = (beside.to_path_buf(), name.to_string());
+        match self.splits.get(&key) {
             Some((first, there)) if *first != split => {
                 let what = format!(
                     "`{}` is for training and for validation (the other line: {there})",
@@ -242,19 +252,27 @@ impl ImageSets {
             }
             Some(_) => Ok(()),
             None => {
-                self.splits.insert(name.to_string(), (split, place.to_string()));
+                self.splits.insert(key, (split, place.to_string()));
                 Ok(())
             }
         }
     }
 
-    fn split(&self, name: &str) -> InSets {
-        match self.splits.get(name) {
+    fn split(&self, file: &FrameFile) -> InSets {
+        let beside = beside(&file.path);
+        if !self.places.contains(beside) {
+            return InSets::Split(None);
+        }
+        match self.splits.get(&(beside.to_path_buf(), file.name.clone())) {
             Some((split, _)) => InSets::Split(Some(*split)),
-            None if self.absent => InSets::Split(None),
             None => InSets::LeftOut,
         }
     }
+}
+
+/// The folder beside whose `ImageSets` a file's folder lies.
+fn beside(file: &Path) -> &Path {
+    file.ancestors().nth(2).unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! A frame with an empty file shows no instrument. A picture without a file is not a frame of the
 //! data set.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::frame_files::{FrameFile, FrameFiles};
@@ -46,15 +47,17 @@ impl Adapter for Yolo {
 
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>> {
         let mut files = FrameFiles::of(folder, CLASSES_FILE)?;
-        let classes = classes_file(folder, &files)
-            .map(|file| Classes::read(&folder.root.join(file)))
-            .transpose()?;
+        let mut classes = ClassesByFolder::new();
+        for listed in &files.folders {
+            if let Some(file) = classes_file(folder, listed) {
+                classes.insert(listed.clone(), Classes::read(&folder.root.join(file))?);
+            }
+        }
         // Problems are told with the first sequence.
         let mut problems = std::mem::take(&mut files.problems);
         Ok(Box::new(files.by_sequence.into_iter().map(
             move |(number, files)| -> Result<RawSequence> {
-                let mut sequence =
-                    read_sequence(folder, number, files.into_values(), classes.as_ref());
+                let mut sequence = read_sequence(folder, number, files.into_values(), &classes);
                 sequence.problems.append(&mut problems);
                 Ok(sequence)
             },
@@ -63,14 +66,18 @@ impl Adapter for Yolo {
 
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         let files = FrameFiles::of(folder, CLASSES_FILE)?;
-        Ok(files.paths().map(Path::to_path_buf).chain(classes_file(folder, &files)).collect())
+        let classes = files.folders.iter().filter_map(|listed| classes_file(folder, listed));
+        let all: BTreeSet<PathBuf> = files.paths().map(Path::to_path_buf).chain(classes).collect();
+        Ok(all.into_iter().collect())
     }
 }
 
-/// Below the root: in a folder of label files, in the one above it, or in the root.
-fn classes_file(folder: &DataFolder, files: &FrameFiles) -> Option<PathBuf> {
-    let folders =
-        files.folders.iter().flat_map(|listed| listed.ancestors().take(2)).chain([Path::new("")]);
+/// The names that hold in each folder of label files.
+type ClassesByFolder = BTreeMap<PathBuf, Classes>;
+
+/// That of a folder of label files, below the root: in it, in the one above it, or in the root.
+fn classes_file(folder: &DataFolder, listed: &Path) -> Option<PathBuf> {
+    let folders = listed.ancestors().take(2).chain([Path::new("")]);
     folders.map(|place| place.join(CLASSES_FILE)).find(|file| is_there(&folder.root.join(file)))
 }
 
@@ -83,7 +90,8 @@ struct Classes {
 impl Classes {
     fn read(path: &Path) -> Result<Self> {
         let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
-        let mut names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+        let lines = text.trim_start_matches('\u{feff}').lines();
+        let mut names: Vec<String> = lines.map(|line| line.trim().to_string()).collect();
         // An empty line has a number too; those at the end are dropped.
         names.truncate(names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
         Ok(Classes { names, path: path.display().to_string() })
@@ -106,13 +114,14 @@ fn read_sequence(
     folder: &DataFolder,
     number: u32,
     files: impl Iterator<Item = FrameFile>,
-    classes: Option<&Classes>,
+    classes: &ClassesByFolder,
 ) -> RawSequence {
     let mut sequence =
         RawSequence { number, place: folder.root.display().to_string(), ..RawSequence::default() };
     let mut boxes = BoxesByFrame::default();
     for file in files {
         let path = folder.root.join(&file.path);
+        let classes = file.path.parent().and_then(|listed| classes.get(listed));
         let picture = folder.root.join(folder.frames.fill(number, file.frame));
         let found = read_file(&path, &picture, classes).map_err(|error| error.at_path(&path));
         let tools = found.iter().flatten().map(|found| found.name.clone()).collect();
