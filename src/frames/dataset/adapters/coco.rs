@@ -13,6 +13,7 @@
 //!
 //! With these files each frame is annotated: one without an annotation shows no instrument.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
@@ -333,13 +334,15 @@ impl Names {
         let id = id_of(&category.id, "id")?;
         let name =
             category.name.as_str().ok_or_else(|| Error::failure("the category has no `name`"))?;
-        if self.categories.contains_key(&id) {
-            let error = Error::failure(format!("a second category has the id {}", shortened(&id)));
-            // Annotations with this id could be of either.
-            self.categories.insert(id, None);
-            return Err(error);
-        }
-        self.categories.insert(id, Some(normalized(name)));
+        match self.categories.entry(id) {
+            Entry::Occupied(mut twice) => {
+                // Annotations with this id could be of either.
+                twice.insert(None);
+                let id = shortened(twice.key());
+                return Err(Error::failure(format!("a second category has the id {id}")));
+            }
+            Entry::Vacant(first) => first.insert(Some(normalized(name))),
+        };
         Ok(())
     }
 
