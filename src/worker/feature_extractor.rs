@@ -16,6 +16,7 @@ use crate::features;
 use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
 use crate::model::backbone::Backbone;
+use crate::model::classifier::DifferentiableClassifier;
 use crate::model::frame_statistics::{self, ByFrameStatistics};
 use crate::model::inference::InferenceNetwork;
 use crate::model::resnet::{FeatureMaps, ResNet};
@@ -223,15 +224,10 @@ impl FeatureExtractor {
         present: Vec<usize>,
         method: CamMethod,
     ) -> FrameHeatMaps {
-        let network = &self.differentiable;
-        let logits_of = |layer3: &Tensor| {
-            network.logits(&network.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)
-        };
-        let activation = activations.maps.feature_map(3).squeeze_dim(0).to_kind(Kind::Float);
-        let maps = cam::autograd_maps(&activation, &present, method, logits_of);
-        let maps =
-            if maps.is_empty() { Vec::new() } else { cam::to_heat_maps(&Tensor::stack(&maps, 0)) };
-        FrameHeatMaps::new(present, map_size(activations.maps.feature_map(3)), maps)
+        let map = activations.maps.feature_map(3);
+        let cam = self.differentiable.cam(FeatureLayer::Layer3);
+        let maps = cam.heat_maps(&map.to_kind(Kind::Float), &present, method);
+        FrameHeatMaps::new(present, map_size(map), maps)
     }
 
     /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode

@@ -8,13 +8,13 @@ grad-cam 1.5.5 with the torchvision that belongs to that torch:
 `--noise` prints instead how far f32 is from f64, which the tolerances leave room for.
 """
 
-import hashlib
 import json
 import sys
 
 import numpy
 import torch
 import torchvision
+from formula import uniform, weight
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -24,39 +24,12 @@ LAYERS = ["layer4", "layer3"]
 DECIMALS = 6
 
 
-def uniform(name, count, seed=SEED):
-    state = numpy.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") ^ seed)
-    with numpy.errstate(over="ignore"):
-        x = state + numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> numpy.uint64(31))
-    return (x >> numpy.uint64(40)).astype(numpy.float64) / 2**24
-
-
-def weight(name, size):
-    u = uniform(name, int(numpy.prod(size)))
-    if len(size) == 4:
-        values = (2 * u - 1) * numpy.sqrt(6 / (size[1] * size[2] * size[3]))
-    elif len(size) == 2:
-        values = 0.05 * (2 * u - 1)
-    elif name.endswith("bias"):
-        values = 0.2 * (2 * u - 1)
-    elif name.endswith("running_var"):
-        values = 0.8 + 0.6 * u
-    elif name.endswith("running_mean"):
-        values = 0.1 * (2 * u - 1)
-    else:
-        values = 0.8 + 0.4 * u
-    return torch.from_numpy(values.astype(numpy.float32)).reshape(size)
-
-
 def network(kind):
     """Torchvision's ResNet-18 in evaluation, with weights from their names."""
     model = torchvision.models.resnet18(weights=None, num_classes=CLASSES)
     counter = "num_batches_tracked"
     state = model.state_dict()
-    model.load_state_dict({n: t if n.endswith(counter) else weight(n, tuple(t.shape)) for n, t in state.items()})
+    model.load_state_dict({n: t if n.endswith(counter) else weight(n, tuple(t.shape), SEED) for n, t in state.items()})
     return model.to(kind).eval()
 
 
@@ -88,7 +61,7 @@ def heat_map(method, model, layer, picture, target):
 def heat_maps(kind):
     """By method and layer: a map of each class, row by row."""
     model = network(kind)
-    picture = torch.from_numpy(2 * uniform("images", 3 * HEIGHT * WIDTH).astype(numpy.float32) - 1)
+    picture = torch.from_numpy(2 * uniform("images", 3 * HEIGHT * WIDTH, SEED).astype(numpy.float32) - 1)
     picture = picture.reshape(1, 3, HEIGHT, WIDTH).to(kind)
 
     def of_layer(method, layer):

@@ -7,13 +7,13 @@ Nothing but numbers is stored: weights, pictures and labels are computed from th
 `--noise` prints instead how far f32 is from f64, which the tolerances leave room for.
 """
 
-import hashlib
 import json
 import sys
 
 import numpy
 import torch
 import torch.nn.functional as functional
+from formula import uniform, weight
 
 SEED, CLASSES, BATCH, HEIGHT, WIDTH = 23, 9, 8, 128, 160
 RATE, MOMENTUM, DECAY, STEPS = 0.001, 0.9, 1e-4, 3
@@ -22,40 +22,13 @@ LAYERS = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
 SAMPLES = 16
 
 
-def uniform(name, count, seed=SEED):
-    state = numpy.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") ^ seed)
-    with numpy.errstate(over="ignore"):
-        x = state + numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> numpy.uint64(31))
-    return (x >> numpy.uint64(40)).astype(numpy.float64) / 2**24
-
-
-def weight(name, *size):
-    u = uniform(name, int(numpy.prod(size)))
-    if len(size) == 4:
-        values = (2 * u - 1) * numpy.sqrt(6 / (size[1] * size[2] * size[3]))
-    elif len(size) == 2:
-        values = 0.05 * (2 * u - 1)
-    elif name.endswith("bias"):
-        values = 0.2 * (2 * u - 1)
-    elif name.endswith("running_var"):
-        values = 0.8 + 0.6 * u
-    elif name.endswith("running_mean"):
-        values = 0.1 * (2 * u - 1)
-    else:
-        values = 0.8 + 0.4 * u
-    return torch.from_numpy(values.astype(numpy.float32)).reshape(size)
-
-
 def weights():
     named = {}
 
     def convolution(conv, norm, out, into, kernel):
-        named[f"{conv}.weight"] = weight(f"{conv}.weight", out, into, kernel, kernel)
+        named[f"{conv}.weight"] = weight(f"{conv}.weight", (out, into, kernel, kernel), SEED)
         for part in ("weight", "bias", "running_mean", "running_var"):
-            named[f"{norm}.{part}"] = weight(f"{norm}.{part}", out)
+            named[f"{norm}.{part}"] = weight(f"{norm}.{part}", (out,), SEED)
 
     convolution("conv1", "bn1", 64, 3, 7)
     for number, (into, out, stride) in enumerate(LAYERS, 1):
@@ -65,8 +38,8 @@ def weights():
             convolution(f"{first}.conv2", f"{first}.bn2", out, out, 3)
             if block == 0 and stride == 2:
                 convolution(f"{first}.downsample.0", f"{first}.downsample.1", out, into, 1)
-    named["fc.weight"] = weight("fc.weight", CLASSES, 512)
-    named["fc.bias"] = weight("fc.bias", CLASSES)
+    named["fc.weight"] = weight("fc.weight", (CLASSES, 512), SEED)
+    named["fc.bias"] = weight("fc.bias", (CLASSES,), SEED)
     return named
 
 
@@ -91,9 +64,9 @@ def forward(named, x):
 def trained(kind):
     """The losses, and after the last step the momentum of each weight and the running statistics."""
     named = {name: tensor.to(kind) for name, tensor in weights().items()}
-    images = torch.from_numpy(2 * uniform("images", BATCH * 3 * HEIGHT * WIDTH).astype(numpy.float32) - 1)
+    images = torch.from_numpy(2 * uniform("images", BATCH * 3 * HEIGHT * WIDTH, SEED).astype(numpy.float32) - 1)
     images = images.reshape(BATCH, 3, HEIGHT, WIDTH).to(kind)
-    labels = torch.from_numpy(uniform("labels", BATCH * CLASSES) > 0.5).reshape(BATCH, CLASSES).to(kind)
+    labels = torch.from_numpy(uniform("labels", BATCH * CLASSES, SEED) > 0.5).reshape(BATCH, CLASSES).to(kind)
     learned = [tensor.requires_grad_() for name, tensor in named.items() if "running" not in name]
     optimizer = torch.optim.SGD(learned, RATE, momentum=MOMENTUM, weight_decay=DECAY)
     losses = []
@@ -118,7 +91,7 @@ def main():
         return
     tensors = {}
     for name, tensor in after.items():
-        places = (uniform(f"sample/{name}", SAMPLES) * tensor.numel()).astype(int)
+        places = (uniform(f"sample/{name}", SAMPLES, SEED) * tensor.numel()).astype(int)
         tensors[name] = {"length": float(tensor.norm()), "values": [float(tensor.flatten()[place]) for place in places]}
     settings = {"seed": SEED, "classes": CLASSES, "images": [BATCH, 3, HEIGHT, WIDTH]}
     optimizer = {"learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": DECAY}

@@ -8,7 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use super::background::line;
-use crate::report::pictures::{ClassBox, draw};
+use crate::report::pictures::{draw, map_of_class, predicted_boxes, true_boxes};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
@@ -130,25 +130,9 @@ fn picture_of(
 ) -> Result<GalleryPicture> {
     let [height, width] = cell.image_size;
     let class = most_present(&cell.label_space, heat);
-    let position =
-        class.and_then(|class| heat.present.iter().position(|&present| present == class));
-    let map = position
-        .and_then(|position| heat.maps.get(position))
-        .map(|map| map.resized(height as usize, width as usize));
-    let predicted: Vec<ClassBox> = boxes
-        .iter()
-        .filter(|found| found.row == heat.row)
-        .map(|found| ClassBox { class: found.class, bounds: found.scored.bounds })
-        .collect();
-    let truth: Vec<ClassBox> = frame
-        .boxes
-        .iter()
-        .flatten()
-        .map(|labelled| ClassBox {
-            class: labelled.class,
-            bounds: labelled.bounds.scaled(frame.box_space, [width, height]),
-        })
-        .collect();
+    let map = class.and_then(|class| map_of_class(heat, class, cell.image_size));
+    let predicted = predicted_boxes(boxes, heat.row);
+    let truth = true_boxes(frame, cell.image_size);
     let drawn =
         draw(&picture::from_planes(planes, height, width), map.as_ref(), &predicted, &truth);
     let threshold = cell

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::{ClassBox, draw};
+use super::{draw, map_of_class, predicted_boxes, true_boxes};
 use crate::report::exports::object;
 use crate::report::results::Results;
 use surgcam_artifacts::boxes;
@@ -44,23 +44,10 @@ pub fn frame_view(
     })?;
     let class = find_class(cell, heat, class)?;
     let [height, width] = cell.image_size;
-    let map = class.and_then(|class| heat.present.iter().position(|&present| present == class));
-    let map = map.map(|position| heat.maps[position].resized(height as usize, width as usize));
+    let map = class.and_then(|class| map_of_class(heat, class, cell.image_size));
     let found = boxes::read(&object(results, cell.stages.localize, LocalizeStage::BOXES)?)?;
-    let predicted: Vec<ClassBox> = found
-        .iter()
-        .filter(|found| found.row == row)
-        .map(|found| ClassBox { class: found.class, bounds: found.scored.bounds })
-        .collect();
-    let truth: Vec<ClassBox> = frame
-        .boxes
-        .iter()
-        .flatten()
-        .map(|labelled| ClassBox {
-            class: labelled.class,
-            bounds: labelled.bounds.scaled(frame.box_space, [width, height]),
-        })
-        .collect();
+    let predicted = predicted_boxes(&found, row);
+    let truth = true_boxes(frame, cell.image_size);
     let picture =
         draw(&picture::from_planes(pack.row(row), height, width), map.as_ref(), &predicted, &truth);
     let name = |class: &usize| cell.label_space.classes[*class].as_str();

@@ -5,6 +5,9 @@ pub mod frame_view;
 
 use image::{Rgb, RgbImage};
 
+use surgcam_artifacts::boxes::BoxRow;
+use surgcam_artifacts::heat_maps::FrameHeat;
+use surgcam_frames::dataset::index::{Frame, LabelledBox};
 use surgcam_frames::dataset::labels::CLASS_COLOURS;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
@@ -50,6 +53,27 @@ pub fn draw(
     }
     image::imageops::replace(&mut canvas, &boxed, i64::from(width + GAP), 0);
     canvas
+}
+
+/// The boxes that were found in a row of the index.
+pub fn predicted_boxes(found: &[BoxRow], row: usize) -> Vec<ClassBox> {
+    let of_row = found.iter().filter(|found| found.row == row);
+    of_row.map(|found| ClassBox { class: found.class, bounds: found.scored.bounds }).collect()
+}
+
+/// The true boxes of a frame, in pixels of a picture of `[height, width]`.
+pub fn true_boxes(frame: &Frame, [height, width]: [u32; 2]) -> Vec<ClassBox> {
+    let scaled = |labelled: &LabelledBox| ClassBox {
+        class: labelled.class,
+        bounds: labelled.bounds.scaled(frame.box_space, [width, height]),
+    };
+    frame.boxes.iter().flatten().map(scaled).collect()
+}
+
+/// The heat map of a class at the size `[height, width]`, if the class is present.
+pub fn map_of_class(heat: &FrameHeat, class: usize, [height, width]: [u32; 2]) -> Option<HeatMap> {
+    let position = heat.present.iter().position(|&present| present == class)?;
+    heat.maps.get(position).map(|map| map.resized(height as usize, width as usize))
 }
 
 fn overlay(picture: &RgbImage, heat: &HeatMap) -> RgbImage {

@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use surgcam_engine::error::{Error, Result};
 
-use super::Problem;
+use crate::model::libtorch_operators::Problem;
 
 unsafe extern "C" {
     fn surgcam_graph_capture(

@@ -45,7 +45,7 @@ pub fn fused_convolution(
     [stride, padding]: [i64; 2],
     relu: bool,
 ) -> Result<Tensor> {
-    let mut problem: [c_char; 512] = [0; 512];
+    let mut problem = Problem::none();
     // SAFETY: the pointers are those of tensors that outlive the call, which keeps none of them;
     // `problem` has the size told.
     let output = unsafe {
@@ -57,17 +57,12 @@ pub fn fused_convolution(
             stride,
             padding,
             relu,
-            problem.as_mut_ptr(),
-            problem.len(),
+            problem.0.as_mut_ptr(),
+            problem.0.len(),
         )
     };
     if output.is_null() {
-        // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
-        let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
-        return Err(Error::failure(format!(
-            "libtorch cannot do a convolution: {}",
-            first_line(&problem)
-        )));
+        return Err(problem.error("libtorch cannot do a convolution"));
     }
     // SAFETY: a new tensor that belongs to us alone.
     Ok(unsafe { Tensor::from_ptr(output.cast()) })
@@ -101,7 +96,7 @@ pub fn sgd_step(
     let (of_parameters, of_gradients) =
         (pointers(&mut parameters.iter().copied()), pointers(&mut gradients.iter()));
     let of_momenta = pointers(&mut momenta.iter().copied());
-    let mut problem: [c_char; 512] = [0; 512];
+    let mut problem = Problem::none();
     // SAFETY: the lists are of the length told, of tensors that outlive the call, which keeps none
     // of them; `problem` has the size told.
     let is_done = unsafe {
@@ -113,16 +108,26 @@ pub fn sgd_step(
             factors.momentum,
             factors.weight_decay,
             factors.learning_rate,
-            problem.as_mut_ptr(),
-            problem.len(),
+            problem.0.as_mut_ptr(),
+            problem.0.len(),
         )
     };
-    if is_done {
-        return Ok(());
+    if is_done { Ok(()) } else { Err(problem.error("libtorch cannot make a step")) }
+}
+
+/// Why C++ could not do something, ended by a 0. The callee gets its address and its length.
+pub struct Problem(pub [c_char; 512]);
+
+impl Problem {
+    pub fn none() -> Self {
+        Problem([0; 512])
     }
-    // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
-    let problem = unsafe { CStr::from_ptr(problem.as_ptr()) }.to_string_lossy();
-    Err(Error::failure(format!("libtorch cannot make a step: {}", first_line(&problem))))
+
+    pub fn error(&self, what: &str) -> Error {
+        // SAFETY: it is filled up to a 0, which the callee writes, or which was there.
+        let problem = unsafe { CStr::from_ptr(self.0.as_ptr()) }.to_string_lossy();
+        Error::failure(format!("{what}: {}", first_line(&problem)))
+    }
 }
 
 /// Without libtorch's own stack.
