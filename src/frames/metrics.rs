@@ -48,6 +48,51 @@ pub struct Localization {
     pub iou_per_class: Vec<Option<f64>>,
     pub detection_map: Option<f64>,
     pub ap_per_class: Vec<Option<f64>>,
+    /// Empty in the metrics of version 1 of the stage.
+    #[serde(default)]
+    pub detection: DetectionMetrics,
+}
+
+/// How well boxes are detected, as pycocotools judges it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DetectionMetrics {
+    /// Over the classes that have true boxes.
+    pub mean: Option<Detection>,
+    /// By class index; none where the class has no true box.
+    pub per_class: Vec<Option<Detection>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// At IoU 0.5, as are recall and F1.
+    pub precision: f64,
+    pub recall: f64,
+    pub f1: f64,
+    pub average_precision_at_50: f64,
+    /// The mean over the ten IoUs from 0.5 to 0.95.
+    pub average_precision_50_to_95: f64,
+}
+
+/// `heat-score`: the heat maps, and the control with another frame's ground truth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatScoreMetrics {
+    /// As in [`LocalizationMetrics`].
+    pub validation_frames: usize,
+    pub scored_frames: usize,
+    pub heat: HeatLocalization,
+    pub control: HeatLocalization,
+}
+
+/// Where the heat of present classes lies; means over the classes that have frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatLocalization {
+    pub energy_in_box: Option<f64>,
+    pub pointing_game: Option<f64>,
+    /// By class index, as all below.
+    pub energy_in_box_per_class: Vec<Option<f64>>,
+    pub pointing_game_per_class: Vec<Option<f64>>,
+    /// Frames where the class is present and has a true box.
+    pub frames_per_class: Vec<usize>,
 }
 
 /// `probe`.

@@ -209,6 +209,26 @@ impl Planner<'_> {
         heat_maps
     }
 
+    /// It knows no T_ROI, so heat maps are scored once.
+    fn heat_score(
+        &mut self,
+        model: &ModelStages,
+        heat_maps: Handle<HeatMapsStage>,
+        axes: &str,
+    ) -> Handle<HeatScoreStage> {
+        let parameters = HeatScoreStage {
+            image_size: model.frames.image_size,
+            classes: model.architecture.classes,
+        };
+        let inputs = HeatScoreInputs {
+            heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS),
+            index: model.frames.index.output(IndexStage::INDEX),
+            pack: model.frames.pack.output(PackStage::PACK),
+        };
+        let name = format!("heat-score {}{axes}", model.recipe.name);
+        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
+    }
+
     fn localization(
         &mut self,
         cell: &Cell,
@@ -218,7 +238,8 @@ impl Planner<'_> {
     ) {
         let mut keys = Keys::all_up_to(Section::Model);
         let cam = cam_settings(recipe, &mut keys);
-        let heat_maps = self.heat_maps(model, cam, &keys.swept(cell));
+        let axes = keys.swept(cell);
+        let heat_maps = self.heat_maps(model, cam, &axes);
         let parameters = LocalizeStage {
             roi_threshold: recipe.roi_threshold.value(),
             minimum_area: *read!(keys, recipe.minimum_area),
@@ -252,6 +273,7 @@ impl Planner<'_> {
                 inputs,
                 Resource::Processor,
             )));
+            stages.heat_score = Some(self.heat_score(model, heat_maps, &axes));
         }
     }
 }

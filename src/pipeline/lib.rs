@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
-//!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score
+//!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score, heat-score
 //!                          └─────────────────────────────────┼─> extract ─> probe, caption, interact ─> measure-tasks
 //!                                                            └─> measure (alone on the machine)
 //! ```

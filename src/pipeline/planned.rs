@@ -79,6 +79,7 @@ cell_stages! {
     heat_maps: HeatMapsStage,
     localize: LocalizeStage,
     score: ScoreStage,
+    heat_score: HeatScoreStage,
     extract: ExtractStage,
     probe: ProbeStage,
     caption: CaptionStage,

@@ -64,13 +64,27 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
         ColumnGroup::Captions
     } else if begins(&["interaction ", "missed instruments"]) {
         ColumnGroup::Interactions
-    } else if begins(&["AP ", "AP50 ", "IoU ", "recall "]) && column.is_detail {
+    } else if begins(&OF_CLASSES) && column.is_detail {
         // The extraction table has such columns of interactions, the others have them of classes.
         if table.name == "extraction" { ColumnGroup::Interactions } else { ColumnGroup::Classes }
     } else {
         ColumnGroup::Scores
     }
 }
+
+/// What the names of columns begin with that tell of one class or one interaction.
+const OF_CLASSES: [&str; 10] = [
+    "AP ",
+    "AP50 ",
+    "IoU ",
+    "precision ",
+    "recall ",
+    "F1 ",
+    "COCO AP50 ",
+    "AP50:95 ",
+    "energy in box ",
+    "pointing game ",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Better {
@@ -146,5 +160,28 @@ mod tests {
         };
         use ColumnGroup::*;
         assert_eq!(groups(&table), [Row, Row, Speed, Speed, Probe, Captions, Interactions]);
+    }
+
+    #[test]
+    fn details_of_classes_stand_apart_from_the_means_over_classes() {
+        let names = [
+            "precision",
+            "COCO AP50",
+            "energy in box",
+            "precision hook",
+            "COCO AP50 hook",
+            "energy in box hook",
+        ];
+        let columns = names.iter().map(|name| column(name, &[]).detail()).collect();
+        let mut table = ResultTable {
+            name: "localization".into(),
+            title: String::new(),
+            columns,
+            notes: vec![],
+            more_rows: 0,
+        };
+        table.columns.insert(0, TableColumn::text("variant", vec![]));
+        use ColumnGroup::*;
+        assert_eq!(groups(&table), [Row, Scores, Scores, Scores, Classes, Classes, Classes]);
     }
 }

@@ -13,6 +13,7 @@ pub mod exports;
 mod figures;
 pub mod layout;
 pub mod live_tables;
+mod localization_columns;
 pub mod page;
 pub mod paper_tables;
 pub mod pictures;

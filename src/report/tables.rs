@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::layout::{Cells, ResultTable, TableColumn};
+use super::localization_columns::{detection_columns, heat_columns};
 use super::results::Results;
 use super::task_columns;
 use surgcam_engine::error::Result;
@@ -140,7 +141,7 @@ fn axis_columns(
 }
 
 /// One detail column for each class that any row has, named by the class.
-fn class_columns(
+pub(super) fn class_columns(
     prefix: &str,
     groups: &[&PlannedCell],
     values: &[Option<Vec<Option<f64>>>],
@@ -253,6 +254,16 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
             metrics.extend([None, None]);
         }
     }
+    let heat: Vec<Option<HeatScoreMetrics>> = groups
+        .par_iter()
+        .map(|group| results.metrics(group.first().stages.heat_score))
+        .collect::<Result<_>>()?;
+    let heat: Vec<Option<HeatLocalization>> = heat
+        .into_iter()
+        .flat_map(|found| {
+            found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
+        })
+        .collect();
     let number = |value: fn(&Localization) -> Option<f64>| {
         metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect()
     };
@@ -283,6 +294,9 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
         number(|metrics| metrics.mean_iou_without_tissue),
     ));
     columns.push(TableColumn::number("AP50", 3, number(|metrics| metrics.detection_map)));
+    let (detection, heat) = (detection_columns(&cells, &metrics), heat_columns(&cells, &heat));
+    columns.extend(detection.means);
+    columns.extend(heat.means);
     let per_class = |value: fn(&Localization) -> &Vec<Option<f64>>| -> Vec<_> {
         metrics
             .iter()
@@ -291,8 +305,12 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     };
     columns.extend(class_columns("IoU", &cells, &per_class(|metrics| &metrics.iou_per_class)));
     columns.extend(class_columns("AP50", &cells, &per_class(|metrics| &metrics.ap_per_class)));
+    columns.extend(detection.per_class);
+    columns.extend(heat.per_class);
     let mut notes = vec![
         "mIoU instruments leaves the tissue out, which fills the frame and flatters; the control scores the same boxes against the ground truth of a frame half the data away".to_string(),
+        "precision, recall and F1 (at IoU 0.5), COCO AP50 and AP50:95 are those of pycocotools, as means over the classes that have true boxes".to_string(),
+        "energy in box: share of a class's heat inside its true boxes; pointing game: share of frames whose hottest pixel lies in one; both where the class is present and has a true box, as means over classes".to_string(),
     ];
     if without_truth > 0 {
         notes.push(format!("{without_truth} of {validation} validation frames have no annotated boxes and take no part"));

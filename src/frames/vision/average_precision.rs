@@ -1,7 +1,7 @@
 //! Average precision, for labels (METHOD 3) and for boxes (METHOD 7).
 
 /// Indices by falling score; equal scores keep their order.
-fn ranking(scores: &[f64]) -> Vec<usize> {
+pub(super) fn ranking(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     order

@@ -1,8 +1,10 @@
 //! How well boxes meet the ground truth (METHOD 7).
 
 use super::average_precision::{detection_average_precision, mean};
+use super::detection::{detection, match_detections};
 use super::geometry::Box2;
 use super::regions::{ScoredBox, used_regions};
+use crate::metrics::DetectionMetrics;
 
 /// A detection counts as correct from this IoU on.
 const DETECTION_IOU: f64 = 0.5;
@@ -34,6 +36,7 @@ pub struct LocalizationScore {
     /// Mean over the classes that have ground truth.
     pub detection_map: Option<f64>,
     pub ap_per_class: Vec<Option<f64>>,
+    pub detection: DetectionMetrics,
 }
 
 /// The IoU of each class in one frame, by class index; `None` where it is not counted.
@@ -89,6 +92,7 @@ pub fn score(
         iou_per_class: ious.iter().map(|ious| mean(ious.iter().copied())).collect(),
         detection_map: mean(ap_per_class.iter().copied().flatten()),
         ap_per_class,
+        detection: detection(frames, &classes.annotated, class_count),
     }
 }
 
@@ -96,7 +100,9 @@ fn class_detection_ap(frames: &[FrameBoxes], class: usize) -> Option<f64> {
     let mut confidence = Vec::new();
     let mut correct = Vec::new();
     for frame in frames {
-        for (scored, is_correct) in match_detections(&frame.predicted[class], &frame.truth[class]) {
+        for (scored, is_correct) in
+            match_detections(&frame.predicted[class], &frame.truth[class], DETECTION_IOU)
+        {
             confidence.push(f64::from(scored.confidence));
             correct.push(is_correct);
         }
@@ -105,37 +111,18 @@ fn class_detection_ap(frames: &[FrameBoxes], class: usize) -> Option<f64> {
     detection_average_precision(&confidence, &correct, targets)
 }
 
-/// Greedy by confidence: each prediction takes the best true box of its class that is still free.
-fn match_detections<'a>(predicted: &'a [ScoredBox], truth: &[Box2]) -> Vec<(&'a ScoredBox, bool)> {
-    let mut order: Vec<&ScoredBox> = predicted.iter().collect();
-    order.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    let mut free: Vec<&Box2> = truth.iter().collect();
-    order
-        .into_iter()
-        .map(|scored| {
-            let best = free
-                .iter()
-                .enumerate()
-                .map(|(index, truth)| (scored.bounds.iou(truth), index))
-                .filter(|(iou, _)| *iou >= DETECTION_IOU)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some((_, index)) = best {
-                free.swap_remove(index);
-            }
-            (scored, best.is_some())
-        })
-        .collect()
-}
-
 /// The control: every frame's boxes against another frame's ground truth, half the frames away.
 pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
-    let shift = frames.len() / 2;
-    (0..frames.len())
-        .map(|index| FrameBoxes {
-            predicted: frames[index].predicted.clone(),
-            truth: frames[(index + shift) % frames.len()].truth.clone(),
-        })
-        .collect()
+    let with_other_truth = |(place, frame): (usize, &FrameBoxes)| FrameBoxes {
+        predicted: frame.predicted.clone(),
+        truth: frames[other_frame(place, frames.len())].truth.clone(),
+    };
+    frames.iter().enumerate().map(with_other_truth).collect()
+}
+
+/// The place of the frame whose ground truth the control takes for the frame at `place`, of `count` frames.
+pub fn other_frame(place: usize, count: usize) -> usize {
+    (place + count / 2) % count.max(1)
 }
 
 #[cfg(test)]
@@ -164,16 +151,6 @@ mod tests {
         let predicted = vec![vec![scored([10, 10, 20, 20], 0.5)], vec![]];
         let only_predicted = FrameBoxes { predicted, truth: vec![vec![]; 2] };
         assert_eq!(frame_ious(&only_predicted, &classes())[0], Some(0.0));
-    }
-
-    #[test]
-    fn a_true_box_is_matched_once() {
-        let predicted = [scored([0, 0, 10, 10], 0.4), scored([0, 0, 10, 10], 0.9)];
-        let matched = match_detections(&predicted, &[Box2::from([0, 0, 10, 10])]);
-        assert_eq!(
-            matched.iter().map(|(scored, hit)| (scored.confidence, *hit)).collect::<Vec<_>>(),
-            [(0.9, true), (0.4, false)]
-        );
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! Sections named in the comments are those of docs/method.md.
 
 pub mod average_precision;
+pub mod detection;
 pub mod geometry;
+pub mod heat_in_boxes;
 pub mod heat_map;
 pub mod localization_metrics;
 pub mod picture;

@@ -14,6 +14,7 @@ mod evaluate;
 mod extract;
 mod frame_inputs;
 mod heat_maps;
+mod heat_score;
 mod import;
 mod index;
 mod interact;
@@ -45,6 +46,7 @@ macro_rules! every_kind {
             heat_maps::HeatMapsStage,
             localize::LocalizeStage,
             score::ScoreStage,
+            heat_score::HeatScoreStage,
             extract::ExtractStage,
             probe::ProbeStage,
             caption::CaptionStage,

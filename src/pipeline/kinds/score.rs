@@ -24,7 +24,7 @@ inputs! {
 
 impl StageKind for ScoreStage {
     const NAME: &'static str = "score";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     type Inputs<S> = ScoreInputs<S>;
 }

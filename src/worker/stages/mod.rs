@@ -7,6 +7,8 @@ mod describe;
 mod empty;
 mod evaluate;
 mod frames_pass;
+mod ground_truth;
+mod heat_score;
 mod import;
 mod interact;
 mod kind_run;

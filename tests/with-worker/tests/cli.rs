@@ -31,12 +31,25 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     ] {
         assert!(written.contains(part), "the report has no {part}");
     }
+    let said = place.run(
+        &["table", &file, "--columns", "AP50:95,energy in box,pointing game", "--format", "csv"],
+        0,
+    );
+    let rows: Vec<&str> = said.out.trim().lines().collect();
+    assert!(rows.len() == 3 && rows[0] == "AP50:95,energy in box,pointing game", "{}", said.out);
+    let is_share =
+        |value: &str| value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
+    assert!(
+        rows[1..].iter().all(|row| row.split(',').take(1).all(is_share)),
+        "the boxes of the row and of its control: {}",
+        said.out
+    );
     for figure in ["training-map.svg", "training-loss.svg", "timeline.svg"] {
         assert!(place.path("results/small/figures").join(figure).is_file(), "{figure}");
     }
 
     let said = place.run(&["run", &file], 0);
-    assert!(said.err.contains("nothing to run: all 14 stages are in the store"), "{}", said.err);
+    assert!(said.err.contains("nothing to run: all 15 stages are in the store"), "{}", said.err);
     assert_eq!(place.run_record("small")["stages"]["executed"], 0);
     assert_eq!(place.table("small", "extraction"), table);
     assert!(page() == written, "a run that does nothing leaves the report as it is");
@@ -47,7 +60,7 @@ fn a_second_run_executes_nothing_and_a_changed_threshold_trains_nothing() {
     place.run(&["run", &file, "--set", "extraction.roi_threshold=0.45"], 0);
     let kinds = place.executed_kinds("small");
     assert!(!kinds.is_empty());
-    for kind in ["sample", "index", "pack", "train", "evaluate", "heat-maps"] {
+    for kind in ["sample", "index", "pack", "train", "evaluate", "heat-maps", "heat-score"] {
         assert!(!kinds.iter().any(|executed| executed == kind), "{kind} ran again: {kinds:?}");
     }
 

@@ -1,0 +1,83 @@
+//! The columns of the localization table that tell how boxes are detected and how the heat lies to the true boxes.
+
+use super::layout::TableColumn;
+use super::tables::class_columns;
+use surgcam_frames::metrics::{Detection, HeatLocalization, Localization};
+use surgcam_pipeline::planned::PlannedCell;
+
+pub struct LocalizationColumns {
+    /// Over the classes.
+    pub means: Vec<TableColumn>,
+    /// Details: for each class one.
+    pub per_class: Vec<TableColumn>,
+}
+
+/// The name of a column and what it shows.
+type DetectionColumn = (&'static str, fn(&Detection) -> f64);
+
+/// The columns in their order.
+const DETECTION: [DetectionColumn; 5] = [
+    ("precision", |detection| detection.precision),
+    ("recall", |detection| detection.recall),
+    ("F1", |detection| detection.f1),
+    (COCO_AP50, |detection| detection.average_precision_at_50),
+    ("AP50:95", |detection| detection.average_precision_50_to_95),
+];
+
+/// It is a detail, because it hardly differs from `AP50`, which interpolates the precision between recalls.
+const COCO_AP50: &str = "COCO AP50";
+
+/// `rows`: what is known of each row of the table, whose cells are `cells`.
+pub fn detection_columns(
+    cells: &[&PlannedCell],
+    rows: &[Option<Localization>],
+) -> LocalizationColumns {
+    let mut columns = LocalizationColumns { means: Vec::new(), per_class: Vec::new() };
+    for (name, value) in DETECTION {
+        let mean = |row: &Option<Localization>| row.as_ref()?.detection.mean.as_ref().map(value);
+        let mean = TableColumn::number(name, 3, rows.iter().map(mean).collect());
+        columns.means.push(if name == COCO_AP50 { mean.detail() } else { mean });
+        let of_classes = |row: &Option<Localization>| -> Option<Vec<Option<f64>>> {
+            Some(
+                row.as_ref()?
+                    .detection
+                    .per_class
+                    .iter()
+                    .map(|class| class.as_ref().map(value))
+                    .collect(),
+            )
+        };
+        let of_classes: Vec<Option<Vec<Option<f64>>>> = rows.iter().map(of_classes).collect();
+        columns.per_class.extend(class_columns(name, cells, &of_classes));
+    }
+    columns
+}
+
+/// As [`detection_columns`], of heat maps.
+pub fn heat_columns(
+    cells: &[&PlannedCell],
+    rows: &[Option<HeatLocalization>],
+) -> LocalizationColumns {
+    let means = |value: fn(&HeatLocalization) -> Option<f64>| {
+        rows.iter().map(|row| row.as_ref().and_then(value)).collect()
+    };
+    let of_classes =
+        |value: fn(&HeatLocalization) -> &Vec<Option<f64>>| -> Vec<Option<Vec<Option<f64>>>> {
+            rows.iter().map(|row| row.as_ref().map(|row| value(row).clone())).collect()
+        };
+    let (energy, pointing) = ("energy in box", "pointing game");
+    let mut per_class =
+        class_columns(energy, cells, &of_classes(|row| &row.energy_in_box_per_class));
+    per_class.extend(class_columns(
+        pointing,
+        cells,
+        &of_classes(|row| &row.pointing_game_per_class),
+    ));
+    LocalizationColumns {
+        means: vec![
+            TableColumn::number(energy, 3, means(|row| row.energy_in_box)),
+            TableColumn::number(pointing, 3, means(|row| row.pointing_game)),
+        ],
+        per_class,
+    }
+}
