@@ -13,12 +13,12 @@ use crate::cam;
 use crate::crops::CropForward;
 use crate::cuda::streams::{Aside, Mark};
 use crate::features;
-use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
-use crate::model::backbone::Backbone;
+use crate::images;
 use crate::model::classifier::DifferentiableClassifier;
 use crate::model::frame_statistics::{self, ByFrameStatistics};
 use crate::model::inference::InferenceNetwork;
+use crate::model::inference_layers::InferenceLayers;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::model::weights::Weights;
 use crate::modes::{self, FrameInput, ReadRegions, RegionFeatures};
@@ -64,7 +64,7 @@ pub struct FeatureExtractor {
     network: InferenceNetwork,
     /// Where regions take cells from maps by each frame's own statistics: each pass over frames is
     /// then a second one through this network.
-    by_frame_statistics: Option<Backbone<ByFrameStatistics>>,
+    by_frame_statistics: Option<InferenceLayers<ByFrameStatistics>>,
     /// The same, for heat maps that need a gradient.
     differentiable: ResNet,
     architecture: Architecture,
@@ -134,7 +134,7 @@ impl FeatureExtractor {
     }
 
     fn images(&self, pictures: &[&[u8]]) -> Tensor {
-        frames::images(pictures, self.image_size, &self.normalization, self.device)
+        images::of_pictures(pictures, self.image_size, &self.normalization, self.device)
     }
 
     /// A forward pass begun: on a GPU the call returns while it counts.

@@ -11,12 +11,13 @@ mod cuda;
 mod feature_extractor;
 mod features;
 mod fetching;
-mod frames;
+mod frame_set;
 mod generator;
 #[cfg(test)]
 mod golden;
 mod heads;
 mod heat_maps;
+mod images;
 mod job;
 mod model;
 mod modes;

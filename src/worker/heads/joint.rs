@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use super::regions::{FEATURES, RegionBatch, most_certain};
 use crate::cam;
 use crate::features::values_of;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::resnet::FeatureMaps;
 use crate::model::weights::Weights;

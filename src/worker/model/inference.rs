@@ -7,14 +7,14 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use super::backbone::{Backbone, NormalisedConvolution};
 use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
+use super::inference_layers::{InferenceLayers, NormalisedConvolution};
 use super::resnet::{FeatureMaps, NORM_EPSILON};
 use super::weights::{ConvolutionShape, Weights};
 
 pub struct InferenceNetwork {
-    backbone: Backbone<FusedConvolution>,
+    layers: InferenceLayers<FusedConvolution>,
     /// [classes, C4], f32.
     pub head_weight: Tensor,
     /// [classes], f32.
@@ -63,7 +63,9 @@ impl InferenceNetwork {
             let kind = kind_of(precision);
             let placing = Placing { weights, device, kind };
             Ok(InferenceNetwork {
-                backbone: Backbone::new(architecture, kind, |shape| placing.convolution(shape))?,
+                layers: InferenceLayers::new(architecture, kind, |shape| {
+                    placing.convolution(shape)
+                })?,
                 head_weight: weights.get("fc.weight")?.to_device(device),
                 head_bias: weights.get("fc.bias")?.to_device(device),
             })
@@ -72,7 +74,7 @@ impl InferenceNetwork {
 
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4, in the network's precision.
     pub fn feature_maps(&self, images: &Tensor) -> Result<FeatureMaps> {
-        self.backbone.feature_maps(images)
+        self.layers.feature_maps(images)
     }
 
     /// [N, C4, h, w] -> [N, classes], f32.

@@ -1,6 +1,5 @@
 //! The classifier: its shape, its weights by torchvision's names, and the files they come in.
 
-pub mod backbone;
 pub mod checkpoint;
 pub mod classifier;
 pub mod frame_statistics;
@@ -9,6 +8,7 @@ pub mod fused_convolution;
 pub mod fuzz;
 pub mod half_precision;
 pub mod inference;
+pub mod inference_layers;
 pub mod libtorch_operators;
 mod pickle;
 mod pytorch_file;

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
 use crate::feature_extractor::frames_in_a_pass;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::weights::Weights;
 use crate::model::{checkpoint, classifier};
 

@@ -21,9 +21,13 @@ impl Make for ImportStage {
             parameters.classes.is_some(),
         )?;
         if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
-            return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
-                .at_path(&stage.place(Self::WEIGHTS)?)
-                .hint("the training that wrote this file has diverged; choose an earlier checkpoint of it"));
+            return Err(Error::failure(format!(
+                "the tensor `{name}` has values that are not finite numbers"
+            ))
+            .at_path(&stage.place(Self::WEIGHTS)?)
+            .hint(
+                "the training that wrote this file has diverged; choose an earlier checkpoint of it",
+            ));
         }
         checkpoint::write(&weights, &stage.output(Self::CHECKPOINT))
     }

@@ -8,7 +8,7 @@ use surgcam_values::Mode;
 
 use super::{KindRun, Make, StageRun};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
 use crate::modes;

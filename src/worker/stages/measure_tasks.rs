@@ -8,7 +8,7 @@ use surgcam_pipeline::kinds::MeasureTasksStage;
 use super::measure::{self, Timing};
 use super::{KindRun, Make};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;

@@ -13,17 +13,18 @@ use tch::{Device, Kind, Tensor};
 
 use super::evaluate::{self, LabelScore};
 use super::{KindRun, Make, StageRun};
-use crate::frames::{FrameSet, label_tensor};
+use crate::frame_set::{FrameSet, label_tensor};
 use crate::generator;
 use crate::model::checkpoint;
 use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::half_precision;
 use crate::model::weights::Weights;
 use crate::training::batches::{Batching, TrainFrames};
-use crate::training::epochs::{self, Host, TrainedEpoch, Training};
+use crate::training::epochs;
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
+use crate::training::trainable::{Host, TrainedEpoch, Training};
 
 impl Make for TrainStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -216,7 +217,8 @@ impl Training for Trainer<'_> {
 
     fn tell(&self, host: &dyn Host, row: &ClassifierEpoch, epochs: usize) {
         host.note(format!(
-            "epoch {}/{epochs}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, mAP {:.3}, learning rate {:.3e}, {:.1} s",
+            "epoch {}/{epochs}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, \
+             mAP {:.3}, learning rate {:.3e}, {:.1} s",
             row.epoch,
             row.train_loss,
             row.validation_loss,

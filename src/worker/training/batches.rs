@@ -9,7 +9,8 @@ use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::random::stream;
 use tch::Device;
 
-use crate::frames::{FrameSet, Pixels};
+use crate::frame_set::FrameSet;
+use crate::images::Pixels;
 
 /// The train frames of all parts of a mix.
 pub struct TrainFrames {

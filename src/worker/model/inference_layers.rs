@@ -46,14 +46,14 @@ impl<C: NormalisedConvolution> Block<C> {
     }
 }
 
-pub struct Backbone<C> {
+pub struct InferenceLayers<C> {
     stem: C,
     layers: Vec<Vec<Block<C>>>,
     kind: Kind,
     recorded: RecordedPasses,
 }
 
-impl<C: NormalisedConvolution> Backbone<C> {
+impl<C: NormalisedConvolution> InferenceLayers<C> {
     /// `convolution` makes each of its convolutions. Its maps are of `kind`.
     pub fn new(
         architecture: Architecture,
@@ -64,7 +64,7 @@ impl<C: NormalisedConvolution> Backbone<C> {
         let layer = |blocks: &Vec<BlockShape>| {
             blocks.iter().map(|block| Block::new(block, &convolution)).collect::<Result<_>>()
         };
-        Ok(Backbone {
+        Ok(InferenceLayers {
             stem: convolution(&shape.stem)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
             kind,
