@@ -271,6 +271,15 @@ impl Weights {
         Ok(())
     }
 
+    /// The name of a tensor with a value that is not a finite number. With such a value every
+    /// prediction would be a number that means nothing.
+    pub fn first_not_finite(&self) -> Option<&str> {
+        let is_finite = |tensor: &Tensor| {
+            !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
+        };
+        self.iter().find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
+    }
+
     pub fn to_device(&self, device: Device) -> Self {
         Weights::new(self.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))))
     }

@@ -3,7 +3,6 @@
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::kinds::ImportStage;
 use surgcam_pipeline::settings::Architecture;
-use tch::Tensor;
 
 use super::{KindRun, Make};
 use crate::model::checkpoint;
@@ -20,7 +19,7 @@ impl Make for ImportStage {
             architecture,
             parameters.classes.is_some(),
         )?;
-        if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
+        if let Some(name) = weights.first_not_finite() {
             return Err(Error::failure(format!(
                 "the tensor `{name}` has values that are not finite numbers"
             ))
@@ -31,9 +30,4 @@ impl Make for ImportStage {
         }
         checkpoint::write(&weights, &stage.output(Self::CHECKPOINT))
     }
-}
-
-/// With such a value every prediction would be a number that means nothing.
-fn is_finite(tensor: &Tensor) -> bool {
-    !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

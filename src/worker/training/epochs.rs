@@ -36,6 +36,7 @@ pub fn run<T: Training>(
         let row = one_epoch(host, training, epoch, epochs)?;
         let score = T::score(&row);
         if so_far.best.as_ref().is_none_or(|(best, _)| T::is_better(score, *best)) {
+            must_be_usable(training, score, epoch)?;
             so_far.best = Some((score, training.weights().copied()));
         }
         training.tell(host, &row, epochs);
@@ -96,6 +97,17 @@ fn must_be_a_number<T: Training>(training: &T, loss: f64, epoch: usize) -> Resul
     }
     Err(Error::failure(format!("the loss is not a number any more in epoch {epoch}"))
         .hint(training.remedy()))
+}
+
+/// Whether an epoch may be kept as the best one. Its last step can break weights after the last
+/// loss was computed, and a score can hide that.
+fn must_be_usable<T: Training>(training: &T, score: f64, epoch: usize) -> Result<()> {
+    let problem = match training.weights().first_not_finite() {
+        Some(name) => format!("the weights of `{name}` are not numbers any more"),
+        None if !score.is_finite() => "the score is not a number".to_string(),
+        None => return Ok(()),
+    };
+    Err(Error::failure(format!("{problem} in epoch {epoch}")).hint(training.remedy()))
 }
 
 #[cfg(test)]
@@ -160,6 +172,8 @@ mod tests {
         rate: f64,
         /// Whose loss is not a number.
         broken: Option<usize>,
+        /// The epoch whose last step breaks the weight.
+        breaks_weight: Option<usize>,
         /// The weight after each epoch, and where the second phase began.
         weight_after: Vec<f64>,
         second_phase_from: Option<f64>,
@@ -178,6 +192,7 @@ mod tests {
                 momentum: Tensor::from_slice(&[0.3f64]),
                 rate: 0.7,
                 broken,
+                breaks_weight: None,
                 weight_after: Vec::new(),
                 second_phase_from: None,
             }
@@ -236,7 +251,12 @@ mod tests {
                 no_grad(|| weight.copy_(&moved));
                 on_step(step)?;
             }
-            Ok(if self.broken == Some(epoch) { f64::NAN } else { self.weight() })
+            let loss = if self.broken == Some(epoch) { f64::NAN } else { self.weight() };
+            if self.breaks_weight == Some(epoch) {
+                let mut weight = self.weights.get("w")?;
+                let _ = no_grad(|| weight.fill_(f64::NAN));
+            }
+            Ok(loss)
         }
 
         fn validate(&mut self, epoch: &TrainedEpoch) -> Result<HeadEpoch> {
@@ -333,5 +353,21 @@ mod tests {
             "{error}"
         );
         assert_eq!(toy.weight_after.len(), 1, "it is not validated");
+    }
+
+    #[test]
+    fn weights_that_are_not_numbers_are_never_kept_as_the_best() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut toy = Toy::new(None);
+        toy.breaks_weight = Some(2);
+        let error = run_toy(&Patience::of(EPOCHS * STEPS, folder.path()), &mut toy)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the weights of `w` are not numbers any more in epoch 2")
+                && error.contains("lower the rate"),
+            "{error}"
+        );
     }
 }
