@@ -99,8 +99,11 @@ impl Planner<'_> {
                 training[0].name, frames.name
             )));
         }
-        let architecture =
-            Architecture { backbone: model.backbone, classes: frames.label_space.len() };
+        let architecture = Architecture {
+            backbone: model.backbone,
+            classes: frames.label_space.len(),
+            clip_length: clip_length(model.clip_length),
+        };
         let own = |data: &DataStages| Normalization {
             mean: model.mean.map_or(data.normalization.mean, ChannelMeans::values),
             std: model.std.map_or(data.normalization.std, ChannelDeviations::values),
@@ -109,6 +112,7 @@ impl Planner<'_> {
             Training::None => Checkpoint::Imported(self.imported(cell, &recipe, &frames)?),
             Training::Full => {
                 check_sequences(&recipe, &training, &frames)?;
+                check_clips(&recipe, &training)?;
                 let start = self.start(cell, &recipe, descendants)?;
                 let parameters =
                     train_parameters(model, architecture, own(&training[0]), own(&frames));
@@ -166,8 +170,11 @@ impl Planner<'_> {
                     recipe.name
                 );
                 let mut keys = Keys::default();
-                let parameters =
-                    ImportStage { backbone: *read!(keys, model.backbone), classes: None };
+                let parameters = ImportStage {
+                    backbone: *read!(keys, model.backbone),
+                    classes: None,
+                    clip_length: None,
+                };
                 let name = format!("import {}{}", file.file.display(), keys.swept(cell));
                 let weights = self.weights_file(
                     &recipe.name,
@@ -204,6 +211,7 @@ impl Planner<'_> {
         let parameters = ImportStage {
             backbone: *read!(keys, model.backbone),
             classes: Some(frames.label_space.len()),
+            clip_length: clip_length(*read!(keys, model.clip_length)),
         };
         let hint = "check the path; it counts from the project's folder";
         let name = format!("import {}{}", recipe.name, keys.swept(cell));
@@ -288,6 +296,40 @@ fn check_sequences(
     }
     if !validation.has_validation {
         return lacking(&validation.name, "validated on", "validation");
+    }
+    Ok(())
+}
+
+/// The frames of a clip; `None` for a classifier of single frames.
+fn clip_length(recipe: Whole<1, 64>) -> Option<usize> {
+    Some(recipe.get()).filter(|&length| length > 1)
+}
+
+/// Fails for clips that no training step or no drawn sequence can hold. How long the sequences of
+/// other data are, only their index says.
+fn check_clips(recipe: &Resolved<ModelRecipe>, training: &[DataStages]) -> Result<()> {
+    let Some(length) = clip_length(recipe.value.clip_length) else { return Ok(()) };
+    let batch_size = recipe.value.batch_size.get();
+    if batch_size < length {
+        return Err(Error::usage(format!(
+            "model.{} has clips of {length} frames and a batch_size of {batch_size}, which counts \
+             frames",
+            recipe.name
+        ))
+        .hint(format!("set model.{}.batch_size to {length} or more", recipe.name)));
+    }
+    let drawn = training.iter().map(|part| part.drawn_frames_per_sequence);
+    // Where the length of one part is not known, a clip may fit there.
+    let longest = drawn.collect::<Option<Vec<usize>>>().and_then(|drawn| drawn.into_iter().max());
+    if let Some(longest) = longest.filter(|&longest| longest < length) {
+        return Err(Error::usage(format!(
+            "model.{} has clips of {length} frames, and the sequences of data.{} have {longest}",
+            recipe.name, training[0].name
+        ))
+        .hint(format!(
+            "set model.{}.clip_length to {longest} or less, or draw more frames_per_sequence",
+            recipe.name
+        )));
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! The frames of a data set as a network sees them: a pack's pixels with an index's labels.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::dataset::fields::number_at_end;
 use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
-use surgcam_pipeline::settings::Normalization;
+use surgcam_pipeline::settings::{Architecture, Normalization};
 use tch::{Device, Tensor};
 
 use crate::images;
@@ -38,6 +40,49 @@ impl FrameSet {
 
     pub fn validation_rows(&self) -> Vec<usize> {
         self.usable.iter().copied().filter(|&row| self.frames[row].validation).collect()
+    }
+
+    /// The rows of the sequences that have one of `rows`, sequence after sequence.
+    pub fn sequences_of(&self, rows: &[usize]) -> Vec<&[usize]> {
+        let wanted: HashSet<&str> =
+            rows.iter().map(|&row| self.frames[row].sequence.as_str()).collect();
+        self.sequences()
+            .filter(|rows| wanted.contains(self.frames[rows[0]].sequence.as_str()))
+            .collect()
+    }
+
+    /// The rows of each sequence whose picture could be read.
+    pub fn sequences(&self) -> impl Iterator<Item = &[usize]> {
+        self.usable.chunk_by(|&a, &b| self.frames[a].sequence == self.frames[b].sequence)
+    }
+
+    /// The clips of train frames: `length` consecutive frames of one sequence, all of them train
+    /// frames. One whose picture could not be read is passed over.
+    pub fn train_clips(&self, length: usize) -> Vec<&[usize]> {
+        let clips = self.sequences().flat_map(|rows| rows.windows(length.max(1)));
+        clips.filter(|clip| clip.iter().all(|&row| self.frames[row].train)).collect()
+    }
+
+    /// Fails where the frames of a sequence are not in the order of their numbers and a classifier
+    /// depends on it.
+    pub fn check_order_for(&self, architecture: Architecture) -> Result<()> {
+        if architecture.clip_length.is_none() {
+            return Ok(());
+        }
+        let out_of_order = |pair: &&[usize]| {
+            let number = |row: usize| number_at_end(&self.frames[row].name);
+            number(pair[0]).zip(number(pair[1])).is_some_and(|(before, after)| after <= before)
+        };
+        let Some(pair) = self.sequences().flat_map(|rows| rows.windows(2)).find(out_of_order)
+        else {
+            return Ok(());
+        };
+        let [before, frame] = [pair[0], pair[1]].map(|row| &self.frames[row]);
+        Err(Error::failure(format!(
+            "{} comes after {} in {}, and clips need the frames in the order of their numbers",
+            frame.name, before.name, frame.sequence
+        ))
+        .hint("list the frames of each sequence in their order, or set model.clip_length = 1"))
     }
 
     /// `[height, width]`.

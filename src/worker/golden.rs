@@ -5,6 +5,7 @@
 
 mod cam_methods;
 mod frame_statistics;
+mod temporal;
 mod training;
 
 use std::path::{Path, PathBuf};

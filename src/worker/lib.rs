@@ -22,6 +22,7 @@ mod job;
 mod model;
 mod modes;
 mod one_thread;
+mod predictions;
 mod regions;
 mod remembered;
 mod ridge;

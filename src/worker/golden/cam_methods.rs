@@ -19,8 +19,7 @@ const CAM_TOLERANCE: f32 = 2e-3;
 fn heat_maps_of_every_cam_method_are_those_of_pytorch_grad_cam() {
     let golden = read_json(&golden_folder().join("cam_methods.json"));
     let number = |name: &str| golden[name].as_u64().unwrap();
-    let architecture =
-        Architecture { backbone: Backbone::ResNet18, classes: number("classes") as usize };
+    let architecture = Architecture::of_frames(Backbone::ResNet18, number("classes") as usize);
     let network =
         ResNet::new(architecture, &formula_weights(architecture, number("seed"))).unwrap();
     let size: [i64; 4] = serde_json::from_value(golden["images"].clone()).unwrap();
@@ -44,7 +43,7 @@ fn heat_maps_of_every_cam_method_are_those_of_pytorch_grad_cam() {
     ];
     for (name, method) in methods {
         let closed_form =
-            cam::closed_form_maps(&maps.layer4, &network.head_weight, method).squeeze_dim(0);
+            cam::closed_form_maps(&maps.layer4, &network.head.weight, method).squeeze_dim(0);
         let found = [
             ("layer4", closed_form),
             (

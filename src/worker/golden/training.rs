@@ -47,7 +47,7 @@ fn three_training_steps() {
             .unwrap()
             .into_iter()
             .collect();
-    let architecture = Architecture { backbone: Backbone::ResNet50, classes: 11 };
+    let architecture = Architecture::of_frames(Backbone::ResNet50, 11);
     let weights = formula_weights(architecture, 11);
     let mut optimizer = Sgd::new(&weights, 0.9, 1e-4);
     let network = ResNet::new(architecture, &weights).unwrap();
@@ -75,7 +75,7 @@ fn three_training_steps() {
 /// with such weights make large; nothing else.
 #[test]
 fn training_steps_do_not_depend_on_the_layout() {
-    let architecture = Architecture { backbone: Backbone::ResNet10, classes: 5 };
+    let architecture = Architecture::of_frames(Backbone::ResNet10, 5);
     let in_doubles = || {
         let weights = formula_weights(architecture, 11);
         Weights::new(
@@ -97,7 +97,7 @@ fn training_steps_do_not_depend_on_the_layout() {
                 false,
                 Kind::Double,
             );
-            let logits = logits.linear(&network.head_weight, Some(&network.head_bias));
+            let logits = logits.linear(&network.head.weight, Some(&network.head.bias));
             optimizer.step(&multi_label_soft_margin(&logits, &labels), 0.01).unwrap();
         }
         weights
@@ -114,7 +114,7 @@ fn training_steps_do_not_depend_on_the_layout() {
 
 #[test]
 fn mixed_precision_goes_down_nearly_the_same_gradient() {
-    let architecture = Architecture { backbone: Backbone::ResNet18, classes: 5 };
+    let architecture = Architecture::of_frames(Backbone::ResNet18, 5);
     let _kept = crate::generator::seeded(4);
     let scenes = Tensor::randn([16, 3, 4, 5], (Kind::Float, Device::Cpu));
     let images = channels_last(&scenes.upsample_bilinear2d([128, 160], false, None, None));

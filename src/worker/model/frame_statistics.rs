@@ -133,7 +133,7 @@ mod tests {
             (Backbone::ResNet50, Precision::F32, 1e-3),
             (Backbone::ResNet18, Precision::Bf16, 0.3),
         ] {
-            let architecture = Architecture { backbone, classes: 3 };
+            let architecture = Architecture::of_frames(backbone, 3);
             let weights = Weights::random(architecture, 5);
             let network = network(architecture, &weights, Device::Cpu, precision).unwrap();
             let images = Tensor::rand([3, 3, 96, 64], (Kind::Float, Device::Cpu));

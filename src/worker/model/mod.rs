@@ -2,14 +2,17 @@
 
 pub mod checkpoint;
 pub mod classifier;
+pub mod clips;
 pub mod frame_statistics;
 pub mod fused_convolution;
 #[cfg(test)]
 pub mod fuzz;
 pub mod half_precision;
+pub mod head;
 pub mod inference;
 pub mod inference_layers;
 pub mod libtorch_operators;
+pub mod lstm;
 mod pickle;
 mod pytorch_file;
 mod recorded_passes;

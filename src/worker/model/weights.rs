@@ -10,6 +10,7 @@ use surgcam_values::Backbone;
 use tch::{Device, Kind, Tensor};
 
 use super::fused_convolution::channels_last;
+use super::lstm;
 use super::wanted::Wanted;
 use crate::generator;
 
@@ -65,6 +66,8 @@ pub struct NetworkShape {
     pub stem: ConvolutionShape,
     pub layers: Vec<Vec<BlockShape>>,
     pub features: i64,
+    /// Whether an LSTM stands between the pooled features and the linear layer.
+    pub has_lstm: bool,
     pub classes: i64,
 }
 
@@ -101,6 +104,7 @@ pub fn network_shape(architecture: Architecture) -> NetworkShape {
         stem,
         layers,
         features: blocks.channels(4),
+        has_lstm: architecture.clip_length.is_some(),
         classes: architecture.classes as i64,
     }
 }
@@ -145,6 +149,11 @@ impl NetworkShape {
             .chain(blocks.flat_map(|block| block.convolutions.iter().chain(&block.downsample)))
     }
 
+    /// What the linear layer gets.
+    fn head_inputs(&self) -> i64 {
+        if self.has_lstm { lstm::WIDTH } else { self.features }
+    }
+
     /// Name and shape of every tensor that a network needs.
     pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
         let mut tensors = Vec::new();
@@ -157,10 +166,25 @@ impl NetworkShape {
                 tensors.push((format!("{}.{part}", shape.norm), vec![shape.output]));
             }
         }
-        tensors.push(("fc.weight".into(), vec![self.classes, self.features]));
+        if self.has_lstm {
+            let gates = lstm::GATES * lstm::WIDTH;
+            tensors.push((lstm::INPUT_WEIGHT.into(), vec![gates, self.features]));
+            tensors.push((lstm::HIDDEN_WEIGHT.into(), vec![gates, lstm::WIDTH]));
+            tensors.push((lstm::INPUT_BIAS.into(), vec![gates]));
+            tensors.push((lstm::HIDDEN_BIAS.into(), vec![gates]));
+        }
+        tensors.push(("fc.weight".into(), vec![self.classes, self.head_inputs()]));
         tensors.push(("fc.bias".into(), vec![self.classes]));
         tensors
     }
+}
+
+/// Before the names of an LSTM's tensors.
+pub const LSTM: &str = "lstm.";
+
+/// Whether a tensor belongs to what follows the pooled features.
+pub fn is_of_head(name: &str) -> bool {
+    name.starts_with("fc.") || name.starts_with(LSTM)
 }
 
 /// Before the names of tensors that belong to a network and are never trained.
@@ -189,17 +213,21 @@ impl Weights {
         self.tensors.iter()
     }
 
-    /// Torchvision's initialisation; each tensor has its own seed, so that no order matters.
+    /// Torchvision's initialisation; each tensor has its own seed, so that no order matters. An
+    /// LSTM's weights are Xavier-normal, its biases as PyTorch draws them.
     pub fn random(architecture: Architecture, seed: u64) -> Self {
         let shape = network_shape(architecture);
-        let bound = 1.0 / (shape.features as f64).sqrt();
+        let bound = 1.0 / (shape.head_inputs() as f64).sqrt();
         let initial = |name: &str, size: &[i64]| {
             // The stream keeps the name that it had first, for every training begins with what it
             // draws.
             let _kept =
                 generator::seeded(stream(&format!("parameters/{seed}/{name}")).next_u64() as i64);
             let options = (Kind::Float, Device::Cpu);
-            if name.starts_with("fc.") {
+            if name.starts_with(LSTM) && size.len() == 2 {
+                // Xavier: by the numbers of outputs and inputs.
+                Tensor::randn(size, options) * (2.0 / (size[0] + size[1]) as f64).sqrt()
+            } else if is_of_head(name) {
                 Tensor::empty(size, options).uniform_(-bound, bound)
             } else if size.len() == 4 {
                 // Kaiming, fan out, for ReLU.
@@ -231,10 +259,8 @@ impl Weights {
 
     /// The same with the head of `other`: for fine-tuning with new classes.
     pub fn with_head_of(mut self, other: &Weights) -> Self {
-        for name in ["fc.weight", "fc.bias"] {
-            if let Some(tensor) = other.tensors.get(name) {
-                self.tensors.insert(name.into(), tensor.shallow_clone());
-            }
+        for (name, tensor) in other.iter().filter(|(name, _)| is_of_head(name)) {
+            self.tensors.insert(name.clone(), tensor.shallow_clone());
         }
         self
     }
@@ -310,7 +336,7 @@ mod tests {
     use super::*;
 
     fn architecture(backbone: Backbone, classes: usize) -> Architecture {
-        Architecture { backbone, classes }
+        Architecture::of_frames(backbone, classes)
     }
 
     fn count(backbone: Backbone) -> i64 {
@@ -328,6 +354,46 @@ mod tests {
         assert_eq!(count(Backbone::ResNet34), 21_797_672);
         assert_eq!(count(Backbone::ResNet50), 25_557_032);
         assert_eq!(count(Backbone::ResNet101), 44_549_160);
+    }
+
+    #[test]
+    fn an_lstm_stands_between_the_features_and_the_linear_layer_of_a_temporal_network() {
+        let architecture =
+            Architecture { clip_length: Some(3), ..architecture(Backbone::ResNet50, 9) };
+        let tensors = network_shape(architecture).tensors();
+        let of_head: Vec<(&str, &[i64])> = tensors
+            .iter()
+            .filter(|(name, _)| is_of_head(name))
+            .map(|(name, size)| (name.as_str(), size.as_slice()))
+            .collect();
+        let expected: [(&str, &[i64]); 6] = [
+            ("lstm.weight_ih_l0", &[2048, 2048]),
+            ("lstm.weight_hh_l0", &[2048, 512]),
+            ("lstm.bias_ih_l0", &[2048]),
+            ("lstm.bias_hh_l0", &[2048]),
+            ("fc.weight", &[9, 512]),
+            ("fc.bias", &[9]),
+        ];
+        assert_eq!(of_head, expected);
+        let weights = Weights::random(architecture, 1);
+        let spread = f64::try_from(weights.get("lstm.weight_hh_l0").unwrap().std(true)).unwrap();
+        assert!((spread / (2.0f64 / (2048.0 + 512.0)).sqrt() - 1.0).abs() < 0.01, "{spread}");
+        let largest = f64::try_from(weights.get("lstm.bias_ih_l0").unwrap().abs().max()).unwrap();
+        assert!(largest <= 512f64.powf(-0.5) && largest > 0.9 * 512f64.powf(-0.5), "{largest}");
+    }
+
+    #[test]
+    fn a_temporal_head_and_a_plain_one_are_not_taken_for_each_other() {
+        let plain = architecture(Backbone::ResNet18, 3);
+        let temporal = Architecture { clip_length: Some(3), ..plain };
+        let problem = |from, to| {
+            Weights::random(from, 1).checked(to, true).unwrap_err().hint_text().unwrap().to_string()
+        };
+        assert!(problem(plain, temporal).contains("model.clip_length = 1"));
+        assert!(problem(temporal, plain).contains("set model.clip_length"));
+        let backbone = Weights::random(temporal, 1).checked(plain, false).unwrap();
+        let tuned = backbone.with_head_of(&Weights::random(temporal, 2));
+        assert!(tuned.checked(temporal, true).is_ok());
     }
 
     #[test]

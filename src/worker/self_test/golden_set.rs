@@ -81,7 +81,7 @@ impl GoldenSet {
         let named: String = part(&expected, "architecture")?;
         let backbone =
             if named.contains("resnet18") { Backbone::ResNet18 } else { Backbone::ResNet50 };
-        let architecture = Architecture { backbone, classes: part(&expected, "classes")? };
+        let architecture = Architecture::of_frames(backbone, part(&expected, "classes")?);
         let weights = formula_weights(architecture, part(&expected, "weight_seed")?);
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
         let normalization =

@@ -3,7 +3,8 @@
 //!
 //! Whatever subset of these stages is asked for, each frame is forwarded once for each
 //! normalisation that they use, and once more if one of them takes cells from maps by the frame's
-//! own statistics. Each stage takes from the pass what it needs and writes it, so memory does not
+//! own statistics. A temporal classifier remembers what it needs of the frames before. Each stage
+//! takes from the pass what it needs and writes it, so memory does not
 //! grow with the frames.
 
 mod frame_of_batch;
@@ -23,6 +24,7 @@ use crate::cuda::streams::Aside;
 use crate::feature_extractor::{FeatureExtractor, ForwardPass, frames_in_a_pass};
 use crate::frame_set::FrameSet;
 use crate::model::checkpoint;
+use crate::model::clips::ClipMemory;
 use crate::model::half_precision::{self, kind_of};
 use crate::model::weights::Weights;
 use crate::modes::FrameInput;
@@ -33,6 +35,8 @@ use stage_of_pass::StageOfPass;
 struct Pass<'a> {
     /// One for each architecture, normalisation and precision in use: nearly always a single one.
     extractors: Vec<((Architecture, Normalization, Precision), FeatureExtractor)>,
+    /// What each extractor remembers of the frames before.
+    memories: Vec<ClipMemory>,
     /// Distinct ways of making heat maps, each made once a frame; with the extractor that makes
     /// them.
     cams: Vec<(usize, CamSettings)>,
@@ -60,9 +64,13 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
         FrameInputs::from_named(first.job.parts.inputs.clone())?;
     let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
     let weights = Weights::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
-    let mut pass = Pass { extractors: Vec::new(), cams: Vec::new(), stages: Vec::new() };
+    let mut pass =
+        Pass { extractors: Vec::new(), memories: Vec::new(), cams: Vec::new(), stages: Vec::new() };
     for stage in stages {
         pass.add(stage, &weights, &frames)?;
+    }
+    for ((architecture, ..), _) in &pass.extractors {
+        frames.check_order_for(*architecture)?;
     }
     let mut batches =
         batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
@@ -93,9 +101,7 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
 
 /// Rows that go through the network together, of one sequence each.
 fn batches(frames: &FrameSet, size: usize) -> Vec<&[usize]> {
-    let sequences =
-        frames.usable.chunk_by(|&a, &b| frames.frames[a].sequence == frames.frames[b].sequence);
-    sequences.flat_map(|sequence| sequence.chunks(size)).collect()
+    frames.sequences().flat_map(|sequence| sequence.chunks(size)).collect()
 }
 
 /// A batch's pixels, and each extractor's forward pass over them, begun.
@@ -152,6 +158,7 @@ impl<'a> Pass<'a> {
             .for_each(|warning| stage.note(warning));
         let extractor =
             FeatureExtractor::new(architecture, weights, normalization, size, device, precision)?;
+        self.memories.push(extractor.clip_memory());
         self.extractors.push((wanted, extractor));
         Ok(self.extractors.len() - 1)
     }
@@ -165,14 +172,19 @@ impl<'a> Pass<'a> {
         })
     }
 
-    fn begin_batch(&self, frames: &FrameSet, rows: &[usize]) -> Result<BegunBatch> {
+    fn begin_batch(&mut self, frames: &FrameSet, rows: &[usize]) -> Result<BegunBatch> {
         let planes =
             rows.par_iter().map(|&row| frames.pack.read_row(row)).collect::<Result<Vec<_>>>()?;
         let pictures: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+        let sequence = &frames.frames[rows[0]].sequence;
         let passes = self
             .extractors
             .iter()
-            .map(|(_, extractor)| extractor.begin_forward_pass(&pictures))
+            .zip(&mut self.memories)
+            .map(|((_, extractor), memory)| {
+                memory.enter(sequence);
+                extractor.begin_next_frames(&pictures, memory)
+            })
             .collect::<Result<Vec<_>>>()?;
         Ok(BegunBatch { planes, passes })
     }

@@ -13,6 +13,7 @@ impl Make for ImportStage {
         let architecture = Architecture {
             backbone: parameters.backbone,
             classes: parameters.classes.unwrap_or(0),
+            clip_length: parameters.clip_length,
         };
         let weights = checkpoint::read(
             &stage.place(Self::WEIGHTS)?,
@@ -25,7 +26,8 @@ impl Make for ImportStage {
             ))
             .at_path(&stage.place(Self::WEIGHTS)?)
             .hint(
-                "the training that wrote this file has diverged; choose an earlier checkpoint of it",
+                "the training that wrote this file has diverged; choose an earlier checkpoint of \
+                 it",
             ));
         }
         checkpoint::write(&weights, &stage.output(Self::CHECKPOINT))

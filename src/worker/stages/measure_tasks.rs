@@ -51,11 +51,13 @@ impl Make for MeasureTasksStage {
             seconds: parameters.seconds,
             warm_up: parameters.warm_up,
         };
+        let mut memory = extractor.clip_memory();
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
             let (activations, extracted) = extractor.extract_from_pixels(
                 &frames.frames[row],
                 frames.pack.row(row),
                 settings,
+                &mut memory,
             )?;
             std::hint::black_box(heads.describe(activations.as_ref(), &extracted));
             Ok(extracted)
