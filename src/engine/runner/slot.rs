@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::Options;
+use super::options::Options;
 use super::transport::{Transport, Worker, WorkerId, WorkerMessage};
 use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
