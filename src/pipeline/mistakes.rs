@@ -7,9 +7,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::build::{Builder, check_batch_norm, unknown_kinds};
+use super::build::Builder;
+use super::extraction::check_batch_norm;
 use super::goal::Goal;
 use super::heads;
+use super::limits::unknown_kinds;
 use super::naming::swept;
 use super::planner::{Outside, Planner};
 use super::sources::MIX;
