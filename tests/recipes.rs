@@ -76,7 +76,8 @@ fn a_class_that_is_named_twice_and_a_published_value_that_is_no_number_are_found
     assert!(said.err.contains("label_space.twice names the class `Hook` twice"), "{}", said.err);
     for value in ["nan", "1e308"] {
         let published = format!(
-            "[[experiment.published]]\ntable = \"classification\"\nrow = {{}}\ncolumn = \"mAP\"\nvalue = {value}"
+            "[[experiment.published]]\ntable = \"classification\"\nrow = {{}}\ncolumn = \"mAP\"\n\
+             value = {value}"
         );
         let said = place.run(&["check", &small_and(&place, &published)], 2);
         assert!(said.err.contains("a number from -1000000000 to 1000000000"), "{}", said.err);

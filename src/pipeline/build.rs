@@ -90,9 +90,15 @@ impl Builder<'_> {
                 Goal::Heads,
             ]) =>
             {
-                return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
-                    .at_path(&planner.experiment.path)
-                    .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
+                return Err(Error::usage(
+                    "the matrix names no extraction, which the localization and extraction tables \
+                     need",
+                )
+                .at_path(&planner.experiment.path)
+                .hint(
+                    "add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = \
+                     [\"classification\"]` alone",
+                ));
             }
             None => {}
         }
@@ -132,7 +138,8 @@ mod tests {
         let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.toml");
-        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
+        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n\
+            [model.given]\nextends = 'tiny'\ntrain = 'none'\n";
         std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n"))
             .unwrap();
         let experiment = Experiment::load(project, &path, &[]).unwrap();
@@ -171,7 +178,8 @@ mod tests {
 
     #[test]
     fn stages_that_differ_have_names_that_differ() {
-        let matrix = "model = ['tiny']\nextraction = ['l-fe']\n'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
+        let matrix = "model = ['tiny']\nextraction = ['l-fe']\n\
+            'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
         let found = names_for(matrix, Goal::Localization);
         let distinct: BTreeSet<&String> = found.iter().collect();
         assert_eq!(distinct.len(), found.len(), "{found:?}");

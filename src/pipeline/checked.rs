@@ -135,7 +135,8 @@ fn attention(width: usize, heads: usize) -> Outcome {
         Ok(())
     } else {
         Err(format!(
-            "a width of {width} and {heads} attention heads do not fit: an even multiple of them is expected"
+            "a width of {width} and {heads} attention heads do not fit: an even multiple of them \
+             is expected"
         ))
     }
 }
@@ -172,7 +173,11 @@ mod tests {
             },
             "image_size": [64, 80],
             "classes": ["hook", "tissue"],
-            "heads": { "search": { "beam": 5, "longest": 20 }, "caption_regions": 6, "interaction_regions": 6 }
+            "heads": {
+                "search": { "beam": 5, "longest": 20 },
+                "caption_regions": 6,
+                "interaction_regions": 6
+            }
         })
     }
 
@@ -218,8 +223,14 @@ mod tests {
 
     #[test]
     fn heads_of_no_shape_are_refused() {
-        let transformer = json!({ "width": 16, "layers": 1, "attention_heads": 2, "feed_forward": 16, "memory_slots": 0, "dropout": 0.1 });
-        let graph = json!({ "width": 16, "rounds": 1, "attention_heads": 2, "dropout": 0.1, "classes": 2, "image_size": [64, 80] });
+        let transformer = json!({
+            "width": 16, "layers": 1, "attention_heads": 2, "feed_forward": 16, "memory_slots": 0,
+            "dropout": 0.1
+        });
+        let graph = json!({
+            "width": 16, "rounds": 1, "attention_heads": 2, "dropout": 0.1, "classes": 2,
+            "image_size": [64, 80]
+        });
         assert!(
             serde_json::from_value::<Checked<TransformerSettings>>(transformer.clone()).is_ok()
         );

@@ -62,7 +62,8 @@ fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Re
         && let Some(class) = classes.iter().find(|&&class| class >= model.architecture.classes)
     {
         return Err(Error::usage(format!(
-            "extraction.{extraction}.present names class {class}, but model.{} has {} classes (0 to {})",
+            "extraction.{extraction}.present names class {class}, but model.{} has {} classes (0 \
+             to {})",
             model.recipe.name,
             model.architecture.classes,
             model.architecture.classes - 1
@@ -78,12 +79,16 @@ pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Resul
         return Ok(());
     }
     Err(Error::usage(format!(
-        "extraction.{} has `batch_norm = \"{}\"`, which its mode `{}` does not use: it is for `l-fe` and `sl-fe`",
+        "extraction.{} has `batch_norm = \"{}\"`, which its mode `{}` does not use: it is for \
+         `l-fe` and `sl-fe`",
         extraction.name,
         batch_norm.name(),
         mode.name()
     ))
-    .hint("set extraction.batch_norm = \"running\"; a sweep over batch_norm can name the modes in [matrix.cases]"))
+    .hint(
+        "set extraction.batch_norm = \"running\"; a sweep over batch_norm can name the modes in \
+         [matrix.cases]",
+    ))
 }
 
 /// Only what the mode uses, so that a value that it does not use changes no key.

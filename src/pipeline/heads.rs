@@ -280,7 +280,8 @@ pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     }
     if recipe.self_critical_epochs.get() > 0 && recipe.beam.get() < 2 {
         return Err(Error::usage(format!(
-            "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its beam's mean",
+            "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its \
+             beam's mean",
             head.name
         ))
         .hint("set head.beam to 2 or more, or head.self_critical_epochs = 0"));
@@ -316,7 +317,8 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         || extraction.shuffled
     {
         return Err(Error::usage(format!(
-            "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \"layer4\"` and unshuffled features; extraction.{} is another way",
+            "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \
+             \"layer4\"` and unshuffled features; extraction.{} is another way",
             head.name, found.extraction.name
         ))
         .hint("sweep it over `extraction = [\"sl-fe\"]` alone, or set head.joint_epochs = 0"));
@@ -332,7 +334,8 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
     }
     if !extraction.batch_norm.is_default() {
         return Err(Error::usage(format!(
-            "head.{} learns with the backbone, whose batch normalisations then use the running statistics; extraction.{} uses those of the {}",
+            "head.{} learns with the backbone, whose batch normalisations then use the running \
+             statistics; extraction.{} uses those of the {}",
             head.name,
             found.extraction.name,
             extraction.batch_norm.name()

@@ -164,14 +164,15 @@ mod tests {
 
     #[test]
     fn every_mistake_is_listed_with_its_place_and_what_was_meant() {
-        let text = "[experiment]\nname = 'e'\ntables = ['extraction']\nlimits = { trian = { retries = 1 } }\nheads = ['proeb']\n\
-                    [data.mixed]\nadapter = 'mix'\nparts = ['endovis18', 'colec80']\n\
-                    [data.other]\nadapter = 'endovis81'\ntrain = [1]\n\
-                    [model.tuned]\nextends = 'gc-a'\nfine_tune_from = 'colec80-pretraining'\n\
-                    [model.spaced]\nextends = 'gc-a'\nlabel_space = 'endovis-99'\n\
-                    [model.lost]\nextends = 'gc-e'\n\
-                    [head.odd]\nextends = 'caption'\nwidth = 513\n\
-                    [matrix]\nmodel = ['tuned']\nextraction = ['sl-ef']\n";
+        let text = "[experiment]\nname = 'e'\ntables = ['extraction']\n\
+            limits = { trian = { retries = 1 } }\nheads = ['proeb']\n\
+            [data.mixed]\nadapter = 'mix'\nparts = ['endovis18', 'colec80']\n\
+            [data.other]\nadapter = 'endovis81'\ntrain = [1]\n\
+            [model.tuned]\nextends = 'gc-a'\nfine_tune_from = 'colec80-pretraining'\n\
+            [model.spaced]\nextends = 'gc-a'\nlabel_space = 'endovis-99'\n\
+            [model.lost]\nextends = 'gc-e'\n\
+            [head.odd]\nextends = 'caption'\nwidth = 513\n\
+            [matrix]\nmodel = ['tuned']\nextraction = ['sl-ef']\n";
         let found = mistakes_of(text);
         for expected in [
             "did you mean `train`?",
@@ -198,7 +199,8 @@ mod tests {
     fn frame_statistics_are_a_mistake_in_modes_that_take_no_cells() {
         let text = |mode: &str| {
             format!(
-                "[experiment]\nname = 'e'\n[extraction.own]\nextends = '{mode}'\nbatch_norm = 'frame'\n\
+                "[experiment]\nname = 'e'\n[extraction.own]\nextends = '{mode}'\n\
+                 batch_norm = 'frame'\n\
                  [matrix]\nmodel = ['gc-a']\nextraction = ['own']\n"
             )
         };
@@ -219,12 +221,14 @@ mod tests {
     #[test]
     fn neither_folders_nor_weights_must_be_there_and_unfinished_recipes_are_no_mistake() {
         let text = "[experiment]\nname = 'e'\n\
-                    [data.absent]\nadapter = 'endovis18'\nroot = '/nowhere'\ntrain = [1]\nvalidation = [2]\n\
-                    [data.unfinished]\nadapter = 'endovis18'\n\
-                    [model.given]\ndata = 'absent'\ntrain = 'none'\nweights = '/nowhere.pth'\nweights_sha256 = '01234567'\n\
-                    [model.base]\nepochs = 3\n\
-                    [model.on-unfinished]\nextends = 'base'\ndata = 'unfinished'\n\
-                    [matrix]\nmodel = ['given', 'gc-b']\nextraction = ['sl-fe']\n";
+            [data.absent]\nadapter = 'endovis18'\nroot = '/nowhere'\ntrain = [1]\n\
+            validation = [2]\n\
+            [data.unfinished]\nadapter = 'endovis18'\n\
+            [model.given]\ndata = 'absent'\ntrain = 'none'\nweights = '/nowhere.pth'\n\
+            weights_sha256 = '01234567'\n\
+            [model.base]\nepochs = 3\n\
+            [model.on-unfinished]\nextends = 'base'\ndata = 'unfinished'\n\
+            [matrix]\nmodel = ['given', 'gc-b']\nextraction = ['sl-fe']\n";
         assert_eq!(mistakes_of(text), Vec::<String>::new());
     }
 
@@ -252,7 +256,8 @@ mod tests {
         let mixes =
             "[data.a]\nadapter = 'mix'\nparts = ['b']\n[data.b]\nadapter = 'mix'\nparts = ['a']\n";
         let mixes = format!(
-            "[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\nmodel = ['gc-a']\n"
+            "[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\n\
+             model = ['gc-a']\n"
         );
         assert_eq!(mistakes_of(&mixes).len(), 2, "mixes of each other");
     }

@@ -95,7 +95,8 @@ impl Planner<'_> {
             || training[0].image_size != frames.image_size
         {
             return Err(Error::usage(format!(
-                "model.{name} is trained on data.{} and validated on data.{}, which differ in label_space or image_size",
+                "model.{name} is trained on data.{} and validated on data.{}, which differ in \
+                 label_space or image_size",
                 training[0].name, frames.name
             )));
         }
@@ -298,8 +299,14 @@ fn compare(model: &str, digest: &Digest, wanted: &str) -> Result<()> {
     if wanted.len() >= 8 && digest.hex().starts_with(&wanted) {
         return Ok(());
     }
-    Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {}", shortened(wanted)))
-        .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"))
+    Err(Error::usage(format!(
+        "the weights file of model.{model} has the digest {digest}, the recipe says {}",
+        shortened(wanted)
+    ))
+    .hint(
+        "it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 \
+         hexadecimal digits)",
+    ))
 }
 
 fn train_parameters(

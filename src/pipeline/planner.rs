@@ -1,6 +1,6 @@
 //! What planning shares: the experiment, what is wanted of it, and the plan as far as it is made.
-//! `sources`, `models`, `localization`, `extraction` and `heads` add their stages to it; `build` puts
-//! them together.
+//! `sources`, `models`, `localization`, `extraction` and `heads` add their stages to it; `build`
+//! puts them together.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;

@@ -353,8 +353,10 @@ fn source_layout(
     let frames =
         frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
-        return Err(Error::usage(format!("data.{name} names no sequence"))
-            .hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"));
+        return Err(Error::usage(format!("data.{name} names no sequence")).hint(
+            "give `train` and `validation` the sequences (or videos) to use, as in `train = [2, \
+             3]`",
+        ));
     }
     Ok(SourceLayout {
         layout: *read!(keys, adapter.layout),

@@ -39,8 +39,8 @@ pub fn find(project: &Path, name: &str) -> Result<PathBuf> {
         folder.display()
     );
     Err(Error::usage(what).hint(match known.as_slice() {
-        [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md), or make a project with experiments: \
-               `surgcam init DIR`"
+        [] => "give the path of a TOML file with [experiment] and [matrix] (docs/recipes.md), or \
+            make a project with experiments: `surgcam init DIR`"
             .into(),
         several => format!("the experiments there are: {}", several.join(", ")),
     }))

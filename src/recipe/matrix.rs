@@ -182,7 +182,8 @@ mod tests {
             .collect()
     }
 
-    const LISTS: &str = "\"extraction.roi_threshold\" = [0.1, 0.3]\nextraction = [\"l-fe\"]\nmodel = [\"a\", \"b\"]";
+    const LISTS: &str = "\"extraction.roi_threshold\" = [0.1, 0.3]\nextraction = [\"l-fe\"]\n\
+        model = [\"a\", \"b\"]";
 
     #[test]
     fn a_matrix_is_every_combination_with_the_model_turning_slowest() {
@@ -221,7 +222,8 @@ mod tests {
 
     #[test]
     fn zips_turn_together_and_cases_are_named() {
-        let text = "model = [\"a\"]\n[[zip]]\n\"model.epochs\" = [1, 2]\nmodel.seed = [7, 8]\n[cases.small]\n\"model.backbone\" = \"resnet18\"\n[cases.large]\n";
+        let text = "model = [\"a\"]\n[[zip]]\n\"model.epochs\" = [1, 2]\nmodel.seed = [7, 8]\n\
+            [cases.small]\n\"model.backbone\" = \"resnet18\"\n[cases.large]\n";
         let cells = matrix(text, &[]).unwrap();
         assert_eq!(column(&cells, "model.epochs"), ["1", "1", "2", "2"]);
         assert_eq!(column(&cells, "model.seed"), ["7", "7", "8", "8"]);

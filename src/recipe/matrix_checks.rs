@@ -71,8 +71,14 @@ impl Matrix {
         for name in self.assigned_names() {
             if !name.contains('.') && !NAMING.contains(&name.as_str()) && name != CASE {
                 let suggestion = did_you_mean(name, NAMING);
-                return Err(Error::usage(format!("the matrix has an axis `{}`{suggestion}", shortened(name)))
-                    .hint("an axis is model, extraction, head, or a dotted key such as \"extraction.roi_threshold\""));
+                return Err(Error::usage(format!(
+                    "the matrix has an axis `{}`{suggestion}",
+                    shortened(name)
+                ))
+                .hint(
+                    "an axis is model, extraction, head, or a dotted key such as \
+                     \"extraction.roi_threshold\"",
+                ));
             }
         }
         if self.excludes.iter().map(CellFilter::values).sum::<usize>() > MOST_FILTERED {
@@ -184,7 +190,8 @@ mod tests {
             ("[cases]", "`cases` name none"),
             ("model = [\"a\"]\n[[exclude]]", "names no value"),
             (
-                "\"model.epochs\" = { from = 1, to = 1000, step = 1 }\n\"model.seed\" = { from = 1, to = 1000, step = 1 }",
+                "\"model.epochs\" = { from = 1, to = 1000, step = 1 }\n\
+                 \"model.seed\" = { from = 1, to = 1000, step = 1 }",
                 "more than 100000 cells",
             ),
             (nine_axes("10", "1").as_str(), "more than 100000 cells"),

@@ -86,11 +86,10 @@ impl Remote {
                 "what came is not the object {}: its digest is {digest}, of {bytes} bytes",
                 output.digest
             ));
-            return Err(NotFetched::Refused(
-                error
-                    .at(self.place(&whole))
-                    .hint("the copy there is broken or incomplete; push it again from a good store: `surgcam store push --again`"),
-            ));
+            return Err(NotFetched::Refused(error.at(self.place(&whole)).hint(
+                "the copy there is broken or incomplete; push it again from a good store: \
+                 `surgcam store push --again`",
+            )));
         }
         Ok(store.take_in(&target, &output.digest)?)
     }

@@ -28,8 +28,8 @@ impl Remote {
         self.at(&parts)
     }
 
-    /// Kind and key of every record there, by the names of their files. A file whose name is not that
-    /// of a record gives an error, and so does anything that is not a regular file.
+    /// Kind and key of every record there, by the names of their files. A file whose name is not
+    /// that of a record gives an error, and so does anything that is not a regular file.
     pub fn records(&self) -> Result<Vec<Result<(PlainName, StageKey)>>> {
         let folder = self.at(&["records"]);
         let files = self.list(&folder)?.into_iter().map(|(location, _)| location);

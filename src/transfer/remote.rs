@@ -142,9 +142,10 @@ impl Remote {
         path: &RemotePath,
         error: &object_store::Error,
     ) -> Error {
-        Error::failure(format!("cannot {action}: {error}"))
-            .at(self.place(path))
-            .hint("check the address, the AWS_* variables and the connection; what was transferred stays, the same command goes on")
+        Error::failure(format!("cannot {action}: {error}")).at(self.place(path)).hint(
+            "check the address, the AWS_* variables and the connection; what was transferred \
+             stays, the same command goes on",
+        )
     }
 }
 

@@ -30,7 +30,8 @@ macro_rules! channels {
                 match values.iter().find(|value| !$name::BOUNDS.contains(*value)) {
                     None => Ok($name(values)),
                     Some(value) => Err(format!(
-                        "{value:?} is out of bounds: for each channel a number from {} to {} is expected",
+                        "{value:?} is out of bounds: for each channel a number from {} to {} is \
+                         expected",
                         $least, $most
                     )),
                 }

@@ -36,8 +36,8 @@ impl TryFrom<String> for Name {
             Ok(Name(text))
         } else {
             Err(format!(
-                "`{}` cannot name a folder: at most {LONGEST} bytes of letters, digits, `-`, `_` and `.`, without a `.` at the start, \
-                 are allowed",
+                "`{}` cannot name a folder: at most {LONGEST} bytes of letters, digits, `-`, `_` \
+                 and `.`, without a `.` at the start, are allowed",
                 shortened(text)
             ))
         }
@@ -63,7 +63,8 @@ impl JsonSchema for Name {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Letters, digits, `-`, `_` and `.`, not starting with a dot, so that it can name a folder.",
+            "description": "Letters, digits, `-`, `_` and `.`, not starting with a dot, so that \
+                it can name a folder.",
             "type": "string",
             "pattern": r"^[\p{L}\p{N}_-][\p{L}\p{N}._-]*$",
             "maxLength": LONGEST,
@@ -97,8 +98,8 @@ impl TryFrom<String> for ClassName {
             Ok(ClassName(text))
         } else {
             Err(format!(
-                "`{}` cannot name a class: at most {LONGEST} bytes that start with a letter or a digit, without any of {FORBIDDEN} \
-                 and without control characters, are allowed",
+                "`{}` cannot name a class: at most {LONGEST} bytes that start with a letter or a \
+                 digit, without any of {FORBIDDEN} and without control characters, are allowed",
                 shortened(text)
             ))
         }
@@ -121,6 +122,10 @@ impl JsonSchema for ClassName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r#"^[\p{L}\p{N}][^/\\:*?"<>|\p{Cc}]*$"#, "maxLength": LONGEST })
+        json_schema!({
+            "type": "string",
+            "pattern": r#"^[\p{L}\p{N}][^/\\:*?"<>|\p{Cc}]*$"#,
+            "maxLength": LONGEST
+        })
     }
 }

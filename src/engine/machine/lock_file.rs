@@ -1,10 +1,10 @@
-//! The file of the machine's lock: how it is opened and created, who may use it, and what is written
-//! into it.
+//! The file of the machine's lock: how it is opened and created, who may use it, and what is
+//! written into it.
 //!
-//! It is in the folder for temporary files, where every user may create files. So symbolic links are
-//! not followed, and only a plain file with a single name is used that is empty or that surgcam
-//! wrote. The file is created so that every user may use it, whatever the umask of its creator. Read
-//! access is enough to lock it.
+//! It is in the folder for temporary files, where every user may create files. So symbolic links
+//! are not followed, and only a plain file with a single name is used that is empty or that
+//! surgcam wrote. The file is created so that every user may use it, whatever the umask of its
+//! creator. Read access is enough to lock it.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind};

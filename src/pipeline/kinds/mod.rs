@@ -83,7 +83,10 @@ impl Kind {
 }
 
 macro_rules! listed {
-    ($($module:ident::$kind:ident),+; $($module_of_command:ident::$kind_of_command:ident),+ $(,)?) => {
+    (
+        $($module:ident::$kind:ident),+;
+        $($module_of_command:ident::$kind_of_command:ident),+ $(,)?
+    ) => {
         $(pub use $module::*;)+
         $(pub use $module_of_command::*;)+
 

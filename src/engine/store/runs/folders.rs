@@ -210,8 +210,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();
         let run = serde_json::json!({
-            "format": FORMAT, "id": "../../elsewhere", "experiment": "a", "command": [], "started": "", "seconds": 0.0, "state": "done",
-            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
+            "format": FORMAT, "id": "../../elsewhere", "experiment": "a", "command": [],
+            "started": "", "seconds": 0.0, "state": "done", "plan": Digest::of_bytes(b""),
+            "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
         });
         fs::write(store.open_run("one").unwrap().folder.join(RUN_FILE), run.to_string()).unwrap();
         assert_eq!(store.run("latest").unwrap().id, "one");
@@ -225,7 +226,8 @@ mod tests {
         let key = StageKey(Digest::of_bytes(b"train"));
         let run = store.open_run("one").unwrap();
         let lines = format!(
-            "{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n{{\"event\": \"started\", \"key\": \"sha"
+            "{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n\
+             {{\"event\": \"started\", \"key\": \"sha"
         );
         fs::write(run.folder.join(EVENTS_FILE), lines).unwrap();
         assert_eq!(store.noted_keys("one").unwrap(), [key]);

@@ -120,8 +120,9 @@ mod tests {
             .map(String::from)
             .to_vec();
         let run: Run = serde_json::from_value(serde_json::json!({
-            "format": FORMAT, "id": "1", "experiment": "a", "command": command, "started": "", "seconds": 0.0, "state": "done",
-            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
+            "format": FORMAT, "id": "1", "experiment": "a", "command": command,
+            "started": "", "seconds": 0.0, "state": "done", "plan": Digest::of_bytes(b""),
+            "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
         }))
         .unwrap();
         assert!(run.command_line().starts_with("surgcam run "), "{}", run.command_line());
@@ -133,8 +134,10 @@ mod tests {
         let text = |command: &str| {
             let digest = Digest::of_bytes(b"");
             format!(
-                r#"{{"format": 1, "id": "one", "experiment": "a", "command": ["surgcam", "{command}", "a"], "started": "", "seconds": 0,
-                "state": "done", "plan": "{digest}", "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": ""}}"#
+                r#"{{"format": 1, "id": "one", "experiment": "a",
+                "command": ["surgcam", "{command}", "a"], "started": "", "seconds": 0,
+                "state": "done", "plan": "{digest}", "executed": [], "cached": 0, "failed": [],
+                "surgcam": "", "host": ""}}"#
             )
         };
         let scope = |command: &str| serde_json::from_str::<Run>(&text(command)).unwrap().scope();

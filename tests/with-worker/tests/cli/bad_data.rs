@@ -18,7 +18,8 @@ fn broken(place: &Place, break_it: impl Fn(&std::path::Path)) -> String {
     break_it(&root);
     let text = format!(
         "[experiment]\nname = \"broken\"\ntables = [\"classification\"]\n\
-         [data.mine]\nadapter = \"endovis18\"\nroot = \"{}\"\ntrain = [2]\nvalidation = [1]\nimage_size = [32, 40]\n\
+         [data.mine]\nadapter = \"endovis18\"\nroot = \"{}\"\ntrain = [2]\nvalidation = [1]\n\
+         image_size = [32, 40]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
          [matrix]\nmodel = [\"tiny\"]\n",
         root.display()

@@ -18,8 +18,10 @@ fn with_boxes(place: &Place, rows: &str) -> String {
     );
     place.write("data/boxes/video03.csv", &format!("frame,tool,x1,y1,x2,y2\n{rows}"));
     let text = format!(
-        "[experiment]\nname = \"boxes\"\nspeed = false\ntables = [\"localization\", \"extraction\"]\n\
-         [data.mine]\nadapter = \"cholec80\"\nroot = {root:?}\ntrain = [3]\nvalidation = [3]\nimage_size = [64, 80]\n\
+        "[experiment]\nname = \"boxes\"\nspeed = false\n\
+         tables = [\"localization\", \"extraction\"]\n\
+         [data.mine]\nadapter = \"cholec80\"\nroot = {root:?}\ntrain = [3]\nvalidation = [3]\n\
+         image_size = [64, 80]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"ground-truth-boxes\", \"sl-fe\"]\n"
     );

@@ -10,7 +10,8 @@ fn a_view_is_drawn_of_the_real_frames() {
     let place = Place::new();
     let out = place.path("view.png");
     let text = format!(
-        "[experiment]\nname = \"real\"\n[data.cholec]\nadapter = \"cholec80\"\nroot = \"{}\"\ntrain = [3]\nvalidation = [3]\n\
+        "[experiment]\nname = \"real\"\n[data.cholec]\nadapter = \"cholec80\"\nroot = \"{}\"\n\
+         train = [3]\nvalidation = [3]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"cholec\"\nepochs = 1\nbatch_size = 5\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n",
         real.join("cholec80").display()

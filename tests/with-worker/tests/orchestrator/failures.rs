@@ -83,7 +83,8 @@ fn change_unseen(path: &Path) {
 #[test]
 fn a_pass_that_fails_is_tried_again_once_for_each_cell_whatever_slot_is_free() {
     let place = Place::new();
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.2, 0.4]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\
+        \"extraction.roi_threshold\" = [0.2, 0.4]";
     let file = sweep(&place, "again", "limits = { extract = { retries = 1 } }", matrix);
     place.run(&["run", &file, CLASSIFICATION[0], CLASSIFICATION[1]], 0);
     let digest = trained(&place)[0].as_str().unwrap().strip_prefix("sha256:").unwrap().to_string();

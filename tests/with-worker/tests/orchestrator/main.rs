@@ -1,5 +1,5 @@
-//! What the program does with a plan: explains it, runs it on several workers, and survives failures
-//! and interruptions.
+//! What the program does with a plan: explains it, runs it on several workers, and survives
+//! failures and interruptions.
 
 mod failures;
 mod history;

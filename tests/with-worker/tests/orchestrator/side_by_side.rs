@@ -15,7 +15,10 @@ fn stages_that_do_not_need_each_other_run_side_by_side() {
         let models = [("one", 1), ("two", 2), ("three", 3)].map(|(name, seed)| {
             let weights = place.path(&format!("{name}.safetensors"));
             common::write_weights(&weights, [1, 1, 1, 1], false, 11, seed);
-            format!("[model.{name}]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n")
+            format!(
+                "[model.{name}]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\n\
+                 weights = {weights:?}\n"
+            )
         });
         let matrix =
             format!("{}[matrix]\nmodel = [\"one\", \"two\", \"three\"]\n", models.concat());

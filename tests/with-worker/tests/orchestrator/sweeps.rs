@@ -46,7 +46,8 @@ extraction = "l-fe"
 #[test]
 fn cells_of_one_checkpoint_are_one_pass_whatever_subset_is_there() {
     let place = Place::new();
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.2, 0.4]\n\"extraction.pool\" = [512, 32]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\
+        \"extraction.roi_threshold\" = [0.2, 0.4]\n\"extraction.pool\" = [512, 32]";
     let file = sweep(&place, "swept", "tables = [\"extraction\"]", matrix);
     place.run(
         &["run", &file, "--set", "extraction.roi_threshold=0.2", "--set", "extraction.pool=32"],
@@ -66,7 +67,8 @@ fn cells_of_one_checkpoint_are_one_pass_whatever_subset_is_there() {
 fn half_broken(place: &Place) -> String {
     common::write_weights(&place.path("nine.safetensors"), [1, 1, 1, 1], false, 9, 1);
     let matrix = format!(
-        "[model.broken]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {:?}\n[matrix]\nmodel = [\"broken\", \"tiny\"]\n",
+        "[model.broken]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\n\
+         weights = {:?}\n[matrix]\nmodel = [\"broken\", \"tiny\"]\n",
         place.path("nine.safetensors")
     );
     sweep(place, "half", "tables = [\"classification\"]", &matrix)
@@ -101,7 +103,8 @@ fn a_cell_that_fails_stops_no_other_and_is_shown_at_once() {
 #[test]
 fn results_so_far_appear_in_the_table_while_a_sweep_runs() {
     let place = Place::new();
-    let matrix = "[model.endless]\nextends = \"tiny\"\nepochs = 100000\n[matrix]\nmodel = [\"tiny\", \"endless\"]\n";
+    let matrix = "[model.endless]\nextends = \"tiny\"\nepochs = 100000\n[matrix]\n\
+        model = [\"tiny\", \"endless\"]\n";
     let file = sweep(&place, "growing", "tables = [\"classification\"]", matrix);
     let mut child =
         place.spawn(&["run", &file, "--threads", "1", "--devices", "cpu,cpu"], Stdio::null);

@@ -33,7 +33,8 @@ fn a_worker_that_is_slow_but_alive_is_waited_for() {
     let real = common::worker().display().to_string();
     // Three times as long as the silence that is a hang.
     let slow = format!(
-        "for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\nexec {real} \"$@\""
+        "for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\n\
+         exec {real} \"$@\""
     );
     let said = run_with(&place, &script(&place, &slow), &EMPTY_PLAN);
     assert_eq!(said.code, Some(0), "{}", said.err);
