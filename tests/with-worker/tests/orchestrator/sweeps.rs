@@ -101,6 +101,17 @@ fn a_cell_that_fails_stops_no_other_and_is_shown_at_once() {
 }
 
 #[test]
+fn results_that_cannot_be_written_hide_no_failure() {
+    let place = Place::new();
+    let file = half_broken(&place);
+    place.write("results/half/tables", "a file where a folder should be");
+    let said = place.run(&["run", &file], 1);
+    for told in ["error: the results could not be written: ", "import broken failed: "] {
+        assert!(said.err.contains(told), "{}", said.err);
+    }
+}
+
+#[test]
 fn results_so_far_appear_in_the_table_while_a_sweep_runs() {
     let place = Place::new();
     let matrix = "[model.endless]\nextends = \"tiny\"\nepochs = 100000\n[matrix]\n\
