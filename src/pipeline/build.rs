@@ -1,4 +1,4 @@
-//! An experiment to its graph of stages.
+//! Turns an experiment into its graph of stages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,8 @@ pub(super) struct Builder<'a> {
     models: Models,
 }
 
-/// `machine`: what speed stages would run on; without it none are planned.
+/// Plans an experiment. `machine` is what speed stages would run on. Without it, no speed stages
+/// are planned.
 pub fn build(
     experiment: &Experiment,
     project: &Path,

@@ -72,7 +72,7 @@ fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Re
     Ok(())
 }
 
-/// Whether the mode uses the statistics that its recipe names.
+/// Fails if the recipe names batch statistics that its mode does not use.
 pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Result<()> {
     let ExtractionRecipe { mode, batch_norm, .. } = extraction.value;
     if batch_norm.is_default() || mode.takes_cells() {
@@ -91,7 +91,7 @@ pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Resul
     ))
 }
 
-/// Only what the mode uses, so that a value that it does not use changes no key.
+/// The settings that the mode uses. Others are left out, so that they do not change the key.
 fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> ExtractionSettings {
     let regions = recipe.mode.is_localised().then(|| RegionSettings {
         cam: cam_settings(recipe, &mut Keys::default()),

@@ -14,7 +14,7 @@ use surgcam_recipe::schema::StageLimits;
 /// The limits key that concerns every kind.
 const ALL_KINDS: &str = "all";
 
-/// A mistake for each limit of a kind that no stage has.
+/// An error for each limit that names an unknown kind of stage.
 pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
     let known = || kind_names().chain([ALL_KINDS]);
     let mistake = |unknown: &String| {

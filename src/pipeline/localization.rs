@@ -34,7 +34,8 @@ impl Planner<'_> {
         heat_maps
     }
 
-    /// It knows no T_ROI, so heat maps are scored once.
+    /// Plans the scores of heat maps. They do not depend on T_ROI, so heat maps are scored only
+    /// once.
     fn heat_score(
         &mut self,
         model: &ModelStages,

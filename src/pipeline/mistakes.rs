@@ -1,8 +1,7 @@
-//! All that is wrong with recipes: what a plan would refuse, found by planning without data
-//! folders, weights files and a store.
-//!
-//! A plan stops at the first mistake; here every recipe and every part of a cell tells its own,
-//! each once.
+//! Finds all mistakes in recipes that a plan would refuse. It plans without data folders, weights
+//! files and a store.
+//! A plan stops at the first mistake. Here, the mistakes of every recipe and of every part of a
+//! cell are collected, and each is reported once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -21,7 +20,8 @@ use surgcam_recipe::matrix::Assignment;
 use surgcam_recipe::schema::{DataRecipe, Section};
 use surgcam_values::HeadTask;
 
-/// Of an experiment: its limits, its cells, and the recipes in its own file that no cell uses.
+/// The mistakes of an experiment: in its limits, in its cells, and in the recipes in its own file
+/// that no cell uses.
 pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     let mut mistakes = unknown_kinds(&experiment.recipe.limits);
     let mut builder =
@@ -36,8 +36,9 @@ pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     each_once(mistakes)
 }
 
-/// Of the recipes in the files that are meant, whether anything uses them or not. One that others
-/// are to extend may be unfinished: then the values that it has are checked alone.
+/// The mistakes of the recipes in the files for which `is_meant` is true, whether a cell uses them
+/// or not. A recipe that others extend may be unfinished. Then only the values that it has are
+/// checked.
 pub fn of_recipes(
     experiment: &Experiment,
     project: &Path,
@@ -50,7 +51,8 @@ pub fn of_recipes(
     each_once(mistakes.collect())
 }
 
-/// What is wrong with a recipe whatever the values of a cell, as the first cell has it.
+/// The mistake that a recipe has with the values of every cell, as it is reported for the first
+/// cell. `None` if the recipe is good with the values of some cell.
 fn in_every_cell(
     experiment: &Experiment,
     project: &Path,
@@ -73,7 +75,7 @@ fn in_every_cell(
     first
 }
 
-/// The parts of a cell that can be wrong by themselves, and all of it.
+/// The mistakes of a cell: those of its single parts, and those that only the whole cell shows.
 fn of_cell(builder: &mut Builder, cell: &Cell) -> Vec<Error> {
     let experiment = builder.planner.experiment;
     let extraction = cell.extraction.as_deref().map(|name| experiment.extraction(cell, name));
@@ -113,7 +115,7 @@ fn of_recipe(
     }
 }
 
-/// Whether a model says nothing of its data yet, or is on data that are unfinished.
+/// Whether a model does not name its data yet, or names data that are unfinished.
 fn is_unfinished_model(experiment: &Experiment, cell: &Cell, name: &str) -> Result<bool> {
     let model = &experiment.model(cell, name)?.value;
     if model.data.is_empty() {
@@ -125,7 +127,7 @@ fn is_unfinished_model(experiment: &Experiment, cell: &Cell, name: &str) -> Resu
 }
 
 fn is_unfinished_data(experiment: &Experiment, cell: &Cell, name: &str) -> Result<bool> {
-    // A mix of a mix counts as finished: the planner refuses it.
+    // A mix of a mix counts as finished, because the planner refuses it.
     let is_unfinished = |data: &DataRecipe| {
         data.adapter.is_empty()
             || (data.adapter != MIX && data.train.is_empty() && data.validation.is_empty())

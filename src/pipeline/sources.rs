@@ -1,4 +1,4 @@
-//! Data recipes to `sample`, `index` and `pack` stages.
+//! Plans the `sample`, `index` and `pack` stages of data recipes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,14 +20,15 @@ use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe};
 
-/// The stages that hold one data recipe's frames, and what a model must know of them.
+/// The stages that hold the frames of one data recipe, and what a model must know about these
+/// frames.
 #[derive(Debug, Clone)]
 pub struct DataStages {
     pub name: String,
     pub index: Handle<IndexStage>,
     pub pack: Handle<PackStage>,
     pub label_space: LabelSpace,
-    /// What the label space depends on.
+    /// The keys that the label space depends on.
     pub(super) label_space_keys: Keys,
     pub image_size: [u32; 2],
     pub normalization: Normalization,
@@ -35,7 +36,7 @@ pub struct DataStages {
     pub has_validation: bool,
 }
 
-/// The recipe's name of drawn scenes, and of a mix of other recipes.
+/// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
 const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
 /// More classes than this are a mistake in a label space.
@@ -48,8 +49,8 @@ enum Origin {
 }
 
 impl Planner<'_> {
-    /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it
-    /// names one.
+    /// Plans the stages of a data recipe or, for a mix, those of each part. `label_space` is the
+    /// one that the model names, if it names one.
     pub(super) fn data(
         &mut self,
         cell: &Cell,
@@ -87,7 +88,7 @@ impl Planner<'_> {
         Ok(stages)
     }
 
-    /// As [`Planner::data`], where a mix makes no sense.
+    /// Like [`Planner::data`], for uses that do not allow a mix.
     pub(super) fn single_data(
         &mut self,
         cell: &Cell,
@@ -133,7 +134,8 @@ impl Planner<'_> {
                 self.source_digest(&root, &parameters.source).map_err(|error| error.as_usage())?;
             Origin::Folder { root, digest }
         };
-        // Models with another label space share everything but the index: it is named by both.
+        // Models with another label space share everything except the index, so its name has both
+        // names.
         let index = self.index(
             format!("index {} {space_name}{}", data.name, keys.swept(cell)),
             &parameters,
@@ -210,7 +212,8 @@ impl Planner<'_> {
         self.plan.add(stage)
     }
 
-    /// The adapter's names with the recipe's own on top; every class must be in some label space.
+    /// The class names of the adapter, extended and overridden by those of the recipe. Every class
+    /// must be in some label space.
     fn class_map(
         &self,
         cell: &Cell,
@@ -289,7 +292,8 @@ impl Planner<'_> {
         Ok(root)
     }
 
-    /// Hashes whatever of the folder can matter, remembered between calls and between runs.
+    /// The digest of the files in the folder that can matter. It is remembered between calls and
+    /// between runs.
     fn source_digest(&mut self, root: &Path, source: &SourceLayout) -> Result<Digest> {
         let memory_key = format!("{} {:?}", root.display(), source);
         if let Some(digest) = self.source_digests.get(&memory_key) {

@@ -1,5 +1,4 @@
-//! An experiment: its file, the cells that its matrix expands to, and the resolved recipes of each
-//! cell.
+//! An experiment: what its file says, and the cells that its matrix expands to.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

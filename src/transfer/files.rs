@@ -12,10 +12,10 @@ use super::listing::path_below;
 use super::remote::Remote;
 use surgcam_engine::error::{AtPath, Error, Result};
 
-/// Why something was not fetched.
+/// The reason why something was not fetched.
 #[derive(Debug)]
 pub enum NotFetched {
-    /// What is there is not what it should be; other things there may be good.
+    /// The file or record there is not what it should be. Others there may be good.
     Refused(Error),
     /// The place cannot be read, or the store here cannot be written.
     Failed(Error),
@@ -37,7 +37,7 @@ impl From<NotFetched> for Error {
 
 pub type Fetched<T> = std::result::Result<T, NotFetched>;
 
-/// Files above this size go in parts, which bounds memory.
+/// Files above this size are sent in parts, which limits the memory that is needed.
 const PART: usize = 8 << 20;
 
 impl Remote {
@@ -50,8 +50,8 @@ impl Remote {
         }
     }
 
-    /// Gives a file to `take` piece by piece, at most so many bytes, and tells their number; `None`
-    /// if there is no file.
+    /// Passes a file of at most `limit` bytes to `take` piece by piece. Returns the number of
+    /// bytes, or `None` if there is no file.
     fn fetch(
         &self,
         path: &RemotePath,
@@ -85,8 +85,8 @@ impl Remote {
         })
     }
 
-    /// Whether a pipe or a device lies there, which could keep its reader for ever, or a link,
-    /// which could lead out of the store.
+    /// Whether this is a pipe or a device, which could block its reader forever, or a link, which
+    /// could lead out of the store.
     fn is_no_file(&self, path: &RemotePath) -> bool {
         let inner = path_below(&self.prefix, path);
         let local = self.folder.as_ref().zip(inner).map(|(folder, inner)| folder.join(inner));
@@ -95,7 +95,7 @@ impl Remote {
             .is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
     }
 
-    /// A file of at most so many bytes; `None` if there is none.
+    /// Reads a file of at most `limit` bytes. Returns `None` if there is no file.
     pub(super) fn read(&self, path: &RemotePath, limit: u64) -> Fetched<Option<Vec<u8>>> {
         let mut text = Vec::new();
         let found = self.fetch(path, limit, |piece| {
@@ -105,8 +105,8 @@ impl Remote {
         Ok(found.map(|_| text))
     }
 
-    /// Writes a file of at most so many bytes to a path here, making the folder that it lies in;
-    /// their number.
+    /// Downloads a file of at most `limit` bytes to a path on this machine and creates its folder.
+    /// Returns the number of bytes.
     pub(super) fn download(&self, from: &RemotePath, to: &Path, limit: u64) -> Fetched<u64> {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).at_path("create the folder", folder)?;

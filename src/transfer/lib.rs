@@ -1,4 +1,4 @@
-//! Finished stages to and from another place.
+//! Pushes finished stages to another place and pulls them from there.
 //!
 //! * [`remote`]: the place itself, a folder or a bucket. `listing` finds its files, and [`files`]
 //!   reads and writes single ones.

@@ -1,4 +1,4 @@
-//! The files of another place, by their names there.
+//! Lists the files of another place.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::remote::Remote;
 use surgcam_engine::error::{AtPath, Error, Result};
 
 impl Remote {
-    /// Whether any file is below this place.
+    /// Whether there is any file below a path.
     pub(super) fn has_any(&self, prefix: &RemotePath) -> Result<bool> {
         if let Some(folder) = self.local_folder(prefix) {
             return Ok(WalkDir::new(folder)
@@ -27,15 +27,15 @@ impl Remote {
             .map_err(|error| self.failed("list", prefix, &error))
     }
 
-    /// The folder on this machine, if the place is one.
+    /// The folder on this machine, if the place is a folder.
     fn local_folder(&self, prefix: &RemotePath) -> Option<PathBuf> {
         let inner: PathBuf =
             prefix.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_string()).collect();
         self.folder.as_ref().map(|folder| folder.join(inner))
     }
 
-    /// The files below a place and their sizes. In a folder no link is followed: one could lead
-    /// through the whole machine.
+    /// The files below a path and their sizes. Links in a folder are not followed, because one
+    /// could lead through the whole machine.
     pub(super) fn list(&self, prefix: &RemotePath) -> Result<Vec<(RemotePath, u64)>> {
         if let Some(folder) = self.local_folder(prefix) {
             return self.list_folder(prefix, &folder);
@@ -50,8 +50,8 @@ impl Remote {
             .collect()
     }
 
-    /// What lies below a place in a folder and is neither a file nor a folder. It is not read; an
-    /// error names each.
+    /// An error for each thing below a path that is neither a file nor a folder. Such things are
+    /// not read.
     pub(super) fn not_files(&self, prefix: &RemotePath) -> Vec<Error> {
         let entries = self
             .local_folder(prefix)
@@ -89,7 +89,8 @@ impl Remote {
     }
 }
 
-/// The path of a file below a folder: plain parts, at least one.
+/// The path of a file relative to a folder. It has at least one part, and all parts are plain
+/// names. Otherwise the result is `None`.
 pub(super) fn path_below(folder: &RemotePath, file: &RemotePath) -> Option<PathBuf> {
     let inner: PathBuf = file.prefix_match(folder)?.map(|part| part.as_ref().to_string()).collect();
     let is_plain = inner.components().all(|part| matches!(part, Component::Normal(_)));

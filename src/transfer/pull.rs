@@ -1,4 +1,4 @@
-//! Finished stages from another place.
+//! Pulls finished stages from another place.
 //!
 //! What comes from there is compared with its name before it becomes an object or a record here,
 //! because whoever can write to the place is not trusted.
@@ -20,8 +20,8 @@ use surgcam_engine::store::record::{Form, Output, Record};
 use surgcam_engine::store::{LONGEST_RECORD, Store, tree};
 
 impl Remote {
-    /// Fetches a finished stage if it is there and not here. A record of one's own stays, even if
-    /// its objects are lost: those are fetched, if the record there names the same ones.
+    /// Fetches a finished stage if it is there and not here. A record in this store is kept, even
+    /// if its objects are lost. If the record there names the same objects, they are fetched.
     pub fn pull(&self, store: &Store, kind: &PlainName, key: &StageKey) -> Fetched<Transferred> {
         let mut fetched = Transferred::default();
         if store.record_head(kind, key).map_err(NotFetched::Refused)?.is_some() {
@@ -53,7 +53,7 @@ impl Remote {
         Ok(fetched)
     }
 
-    /// The record of a stage there: its key is the one asked for, and that of its parts.
+    /// The record of a stage there. Its key is the one that was asked for, and matches its parts.
     fn record(&self, kind: &PlainName, key: &StageKey) -> Fetched<Option<Record>> {
         let path = self.record_path(kind, key);
         let Some(text) = self.read(&path, LONGEST_RECORD)? else { return Ok(None) };
@@ -94,7 +94,7 @@ impl Remote {
         Ok(store.take_in(&target, &output.digest)?)
     }
 
-    /// Fetches the files of a folder, at most so many bytes in all.
+    /// Fetches the files of a folder, at most `bytes` bytes in all.
     fn download_tree(&self, folder: &RemotePath, target: &Path, bytes: u64) -> Fetched<()> {
         fs::create_dir(target).at_path("create", target)?;
         let mut left = bytes;

@@ -1,7 +1,6 @@
-//! Finished stages to another place.
-//!
-//! Objects go before the records that name them, so that whoever reads there sees whole results or
-//! none.
+//! Pushes finished stages to another place.
+//! Objects are sent before the records that name them, so that a reader there never sees a record
+//! without its objects.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use surgcam_engine::store::format::{Misread, understand};
 use surgcam_engine::store::record::{Form, Output, Record};
 use surgcam_engine::store::{LONGEST_RECORD, Store};
 
-/// A file of an object here, and its place there.
+/// A file of an object here, and its path there.
 struct ObjectFile {
     from: PathBuf,
     to: RemotePath,
@@ -69,7 +68,7 @@ impl Remote {
             return Ok(false);
         }
         store.use_object(&output.digest)?;
-        // A file too many makes it another tree.
+        // With an additional file, the folder would be another object.
         let wanted: HashSet<&RemotePath> = files.iter().map(|file| &file.to).collect();
         for path in there.keys().filter(|path| !wanted.contains(path)) {
             self.delete(path)?;
@@ -87,7 +86,7 @@ impl Remote {
         }
     }
 
-    /// The files of an object here, and their places there.
+    /// The files of an object here, and their paths there.
     fn files(&self, object: &Path, output: &Output) -> Result<Vec<ObjectFile>> {
         let mut files = Vec::new();
         for entry in WalkDir::new(object).sort_by_file_name() {
@@ -126,13 +125,13 @@ mod tests {
             let hex = record.outputs[name].digest.hex();
             there.join("objects").join(&hex[..2]).join(&hex)
         };
-        // Half a tree, and a file too many.
+        // A folder with a missing and an additional file.
         fs::remove_file(place("folder").join("one")).unwrap();
         fs::write(place("folder").join("two"), "2").unwrap();
         let sent = push(false);
         assert_eq!((sent.records, sent.objects), (0, 1));
         assert!(place("folder").join("one").exists() && !place("folder").join("two").exists());
-        // Of the right size only.
+        // The size is right, but the content is not.
         fs::write(place("frames"), "abd").unwrap();
         assert_eq!(push(false).objects, 0);
         assert_eq!(push(true).objects, 2);

@@ -47,8 +47,8 @@ impl Address {
 
 impl Remote {
     /// A place to pull from: a folder, a `file://` address, or `s3://bucket/prefix` with the usual
-    /// AWS_* variables. It must have a store, or what is left of one: one that was copied without
-    /// its FORMAT is known by its records.
+    /// AWS_* variables. It must have a store. A store that was copied without its file FORMAT is
+    /// recognised by its records.
     pub fn source(address: &str) -> Result<Self> {
         let parsed = Address::parse(address)?;
         if let Address::Folder(folder) = &parsed
@@ -66,8 +66,8 @@ impl Remote {
         Ok(remote)
     }
 
-    /// A place to push to. A folder is made if it is not there. It says what it is, so that it can
-    /// be pulled from, or be used as a common store in front of one's own.
+    /// A place to push to. A folder is created if it does not exist. The file FORMAT is written, so
+    /// that others can pull from the place or use it as a shared store.
     pub fn target(address: &str) -> Result<Self> {
         let parsed = Address::parse(address)?;
         if let Address::Folder(folder) = &parsed {
@@ -104,7 +104,7 @@ impl Remote {
                 )
             }
         };
-        // Those that are no text are none of AWS's.
+        // Variables that are not valid text cannot be AWS's.
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -122,7 +122,7 @@ impl Remote {
         Ok(Remote { store, prefix, folder, name: name.to_string(), runtime })
     }
 
-    /// The text of its file FORMAT.
+    /// The text of the file FORMAT there.
     fn layout(&self) -> Result<Option<Vec<u8>>> {
         Ok(self.read(&self.at(&[FORMAT_FILE]), LONGEST_FORMAT)?)
     }
@@ -131,7 +131,7 @@ impl Remote {
         parts.iter().fold(self.prefix.clone(), |path, part| path.join(*part))
     }
 
-    /// The file, for a person.
+    /// The name of a file there, for messages.
     pub(super) fn place(&self, path: &RemotePath) -> String {
         format!("{} ({path})", self.name)
     }

@@ -1,8 +1,7 @@
-//! The values of a recipe: each checked once, where it is made, so that nothing behind this room
-//! can meet a bad one.
-//!
-//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, [`names`] can name
-//! files; here is what has a form of its own.
+//! The types of the values of recipes. Each value is checked once, when it is made, so that other
+//! code never meets a bad one.
+//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, and [`names`] can
+//! name files. Values with a form of their own are in this file.
 
 mod channels;
 mod choices;

@@ -1,4 +1,4 @@
-//! Names that are safe wherever they become a part of a path: checked once, where a file is read.
+//! Names that are safe as parts of a path. They are checked once, when a file is read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use surgcam_engine::quote::shortened;
 
-/// In bytes. File systems end at 255, and several names may meet in one file's.
+/// The most bytes of a name. File systems allow 255, and the name of a file may contain several
+/// names.
 const LONGEST: usize = 100;
 
 /// The name of an experiment or a recipe: letters, digits, `-`, `_` and `.`, not starting with a
@@ -84,7 +85,7 @@ impl ClassName {
     }
 }
 
-/// Letters that no file's name should have, and control characters beside them.
+/// Characters that no file name should have. Control characters are forbidden, too.
 const FORBIDDEN: &str = "/\\:*?\"<>|";
 
 impl TryFrom<String> for ClassName {

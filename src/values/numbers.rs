@@ -17,7 +17,7 @@ pub struct Whole<const LEAST: u32, const MOST: u32>(u32);
 
 impl<const LEAST: u32, const MOST: u32> Whole<LEAST, MOST> {
     /// # Panics
-    /// For a number that is out of bounds: it is for numbers that are written in the code.
+    /// Panics if the number is out of bounds. It is meant for numbers that are written in the code.
     pub const fn new(value: u32) -> Self {
         assert!(LEAST <= value && value <= MOST, "the number is out of bounds");
         Whole(value)
@@ -63,7 +63,7 @@ impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Whole<LEAST, M
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-                // What no i64 holds is out of all bounds.
+                // A number that does not fit into an i64 is out of all bounds.
                 self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
             }
         }
@@ -86,7 +86,8 @@ impl<const LEAST: u32, const MOST: u32> JsonSchema for Whole<LEAST, MOST> {
     }
 }
 
-/// Declares a number between two bounds, of which each is in (`>=`, `<=`) or out (`>`, `<`).
+/// Declares a number between two bounds. Each bound is either allowed (`>=`, `<=`) or not (`>`,
+/// `<`).
 macro_rules! bounded {
     (
         $(#[doc = $doc:literal])*
@@ -100,7 +101,8 @@ macro_rules! bounded {
 
         impl $name {
             /// # Panics
-            /// For a number that is out of bounds: it is for numbers that are written in the code.
+            /// Panics if the number is out of bounds. It is meant for numbers that are written in
+            /// the code.
             pub const fn new(value: f64) -> Self {
                 assert!(Self::has(value), "the number is out of bounds");
                 $name(value)
@@ -110,7 +112,7 @@ macro_rules! bounded {
                 self.0
             }
 
-            /// Never for what is no number.
+            /// Whether the value is within the bounds. NaN is not.
             const fn has(value: f64) -> bool {
                 value $over $least && value $under $most
             }

@@ -163,7 +163,7 @@ impl Runner<'_> {
         self.ready.pop(resource, |id| states[id.0] == State::Ready)
     }
 
-    /// Starts a stage and the ready siblings that one pass makes with it.
+    /// Starts a stage, and with it the ready stages that are made in the same pass.
     fn start(&mut self, slot: usize, id: StageId) -> Result<()> {
         let members = self.ready.job_of(self.plan, id, |id| self.states[id.0] == State::Ready);
         // Locks are taken in this order, so that two runs with overlapping passes cannot wait for
