@@ -53,7 +53,7 @@ impl FrameSet {
 
     /// The rows of each sequence whose picture could be read.
     pub fn sequences(&self) -> impl Iterator<Item = &[usize]> {
-        self.usable.chunk_by(|&a, &b| self.frames[a].sequence == self.frames[b].sequence)
+        self.usable.chunk_by(move |&a, &b| self.frames[a].sequence == self.frames[b].sequence)
     }
 
     /// The clips of train frames: `length` consecutive frames of one sequence, all of them train
