@@ -18,8 +18,8 @@ impl ClipMemory {
         ClipMemory { clip_length, sequence: String::new(), earlier: None }
     }
 
-    /// To be called before the frames of a sequence, and again as often as one likes: what is
-    /// remembered of another sequence is forgotten.
+    /// Says which sequence the next frames belong to. Where it is another one than before, what is
+    /// remembered is forgotten.
     pub fn enter(&mut self, sequence: &str) {
         if self.sequence != sequence {
             self.sequence = sequence.to_string();

@@ -7,9 +7,9 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
+use super::classifier_head::ClassifierHead;
 use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
-use super::head::Head;
 use super::inference_layers::{InferenceLayers, NormalisedConvolution};
 use super::resnet::{FeatureMaps, NORM_EPSILON};
 use super::weights::{ConvolutionShape, Weights};
@@ -17,7 +17,7 @@ use super::weights::{ConvolutionShape, Weights};
 pub struct InferenceNetwork {
     layers: InferenceLayers<FusedConvolution>,
     /// In f32.
-    pub head: Head,
+    pub head: ClassifierHead,
 }
 
 impl NormalisedConvolution for FusedConvolution {
@@ -65,7 +65,7 @@ impl InferenceNetwork {
                 layers: InferenceLayers::new(architecture, kind, |shape| {
                     placing.convolution(shape)
                 })?,
-                head: Head::new(architecture, weights)?.to_device(device),
+                head: ClassifierHead::new(architecture, weights)?.to_device(device),
             })
         })
     }

@@ -2,13 +2,13 @@
 
 pub mod checkpoint;
 pub mod classifier;
+pub mod classifier_head;
 pub mod clips;
 pub mod frame_statistics;
 pub mod fused_convolution;
 #[cfg(test)]
 pub mod fuzz;
 pub mod half_precision;
-pub mod head;
 pub mod inference;
 pub mod inference_layers;
 pub mod libtorch_operators;

@@ -6,8 +6,8 @@ use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
+use super::classifier_head::ClassifierHead;
 use super::half_precision::counting_kind;
-use super::head::Head;
 use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
 
 /// PyTorch's defaults.
@@ -132,7 +132,7 @@ impl FeatureMaps {
 pub struct ResNet {
     stem: Convolution,
     layers: Vec<Vec<Block>>,
-    pub head: Head,
+    pub head: ClassifierHead,
 }
 
 impl ResNet {
@@ -145,7 +145,7 @@ impl ResNet {
         Ok(ResNet {
             stem: Convolution::new(&shape.stem, weights)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
-            head: Head::new(architecture, weights)?,
+            head: ClassifierHead::new(architecture, weights)?,
         })
     }
 

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 use super::lstm::Lstm;
 use super::weights::Weights;
 
-pub struct Head {
+pub struct ClassifierHead {
     clip_length: i64,
     /// Of a temporal classifier.
     lstm: Option<Lstm>,
@@ -18,10 +18,10 @@ pub struct Head {
     pub bias: Tensor,
 }
 
-impl Head {
+impl ClassifierHead {
     /// Shares its tensors with `weights`.
     pub fn new(architecture: Architecture, weights: &Weights) -> Result<Self> {
-        Ok(Head {
+        Ok(ClassifierHead {
             clip_length: architecture.frames_in_a_clip() as i64,
             lstm: architecture.clip_length.map(|_| Lstm::new(weights)).transpose()?,
             weight: weights.get("fc.weight")?,
@@ -30,7 +30,7 @@ impl Head {
     }
 
     pub fn to_device(&self, device: Device) -> Self {
-        Head {
+        ClassifierHead {
             clip_length: self.clip_length,
             lstm: self.lstm.as_ref().map(|lstm| lstm.to_device(device)),
             weight: self.weight.to_device(device),
