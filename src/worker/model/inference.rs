@@ -11,8 +11,9 @@ use super::classifier_head::ClassifierHead;
 use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
 use super::inference_layers::{InferenceLayers, NormalisedConvolution};
+use super::network_shape::ConvolutionShape;
 use super::resnet::{FeatureMaps, NORM_EPSILON};
-use super::weights::{ConvolutionShape, Weights};
+use super::weights::Weights;
 
 pub struct InferenceNetwork {
     layers: InferenceLayers<FusedConvolution>,

@@ -6,9 +6,9 @@ use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
 use super::fused_convolution::{Then, channels_last};
+use super::network_shape::{BlockShape, ConvolutionShape, network_shape};
 use super::recorded_passes::RecordedPasses;
 use super::resnet::FeatureMaps;
-use super::weights::{BlockShape, ConvolutionShape, network_shape};
 
 /// A convolution with its batch normalisation.
 pub trait NormalisedConvolution {

@@ -13,6 +13,7 @@ pub mod inference;
 pub mod inference_layers;
 pub mod libtorch_operators;
 pub mod lstm;
+pub mod network_shape;
 mod pickle;
 mod pytorch_file;
 mod recorded_passes;

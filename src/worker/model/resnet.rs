@@ -8,7 +8,8 @@ use tch::{Kind, Tensor};
 
 use super::classifier_head::ClassifierHead;
 use super::half_precision::counting_kind;
-use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
+use super::network_shape::{BlockShape, ConvolutionShape, network_shape};
+use super::weights::Weights;
 
 /// PyTorch's defaults.
 pub const NORM_EPSILON: f64 = 1e-5;

@@ -7,7 +7,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::settings::Architecture;
 
 use super::lstm::INPUT_WEIGHT;
-use super::weights::{LSTM, is_of_head, network_shape};
+use super::network_shape::{LSTM, is_of_head, network_shape};
 
 /// Tensors by torchvision's names, in the network's order, each with its shape.
 pub struct Wanted(Vec<(String, Vec<i64>)>);
