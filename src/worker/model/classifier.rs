@@ -14,7 +14,7 @@ use super::resnet::{FeatureMaps, ResNet};
 use super::weights::Weights;
 use crate::cam;
 
-/// What a classifier makes of a batch.
+/// What a classifier makes of a batch of pictures.
 pub struct Answer {
     /// [N, classes]
     pub logits: Tensor,

@@ -4,8 +4,7 @@
 //! Whatever subset of these stages is asked for, each frame is forwarded once for each
 //! normalisation that they use, and once more if one of them takes cells from maps by the frame's
 //! own statistics. A temporal classifier remembers what it needs of the frames before. Each stage
-//! takes from the pass what it needs and writes it, so memory does not
-//! grow with the frames.
+//! takes from the pass what it needs and writes it, so memory does not grow with the frames.
 
 mod frame_of_batch;
 mod stage_of_pass;
