@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::detections::Detections;
 use super::goal::Goal;
 use super::heads::Found;
 use super::kinds::*;
@@ -14,7 +15,7 @@ use super::planned::{Built, CellStages, PlannedCell};
 use super::planner::{Outside, Planner};
 use super::settings::{CamSettings, ExtractionSettings, MeasuredMachine, RegionSettings};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Handle, Limits, NewStage, Plan, Resource};
+use surgcam_engine::plan::{Handle, Limits, NewStage, Plan, Resource, Source};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::Store;
 use surgcam_recipe::experiment::{Cell, Experiment};
@@ -161,10 +162,22 @@ impl Planner<'_> {
         let recipe = &extraction.value;
         check_present(&recipe.present, model, &extraction.name)?;
         check_batch_norm(extraction)?;
+        let makes_features = self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]);
+        let detections = if makes_features || self.wants(&[Goal::Localization]) {
+            self.detections(cell, model, extraction)?
+        } else {
+            None
+        };
+        if let Some(detections) = &detections {
+            stages.detections = Some(detections.stage);
+            if self.wants(&[Goal::Localization]) {
+                stages.score = Some(self.score(model, detections.boxes(), &detections.place));
+            }
+        }
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
-        if !self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
+        if !makes_features {
             return Ok(());
         }
         let settings = extraction_settings(recipe, model);
@@ -175,11 +188,13 @@ impl Planner<'_> {
             swept(cell, Section::Extraction)
         );
         let parameters = ExtractStage { extraction: settings.clone() };
+        let detections = detections.as_ref().map(Detections::boxes);
+        let inputs = FrameInputs { detections, ..model.inputs() };
         let extract =
-            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+            self.plan.add(NewStage::new(name, &parameters, inputs.clone(), Resource::Device));
         stages.extract = Some(extract);
         if self.wants(&[Goal::Extraction, Goal::Heads]) {
-            let found = Found { cell, model, extraction, settings: &settings, extract };
+            let found = Found { cell, model, extraction, settings: &settings, extract, inputs };
             self.heads(&found, stages)?;
             if self.wants(&[Goal::Extraction]) {
                 self.speed(&found, stages);
@@ -258,23 +273,24 @@ impl Planner<'_> {
         stages.heat_maps = Some(heat_maps);
         stages.localize = Some(localize);
         if self.wants(&[Goal::Localization]) {
-            let parameters = ScoreStage {
-                image_size: model.frames.image_size,
-                classes: model.architecture.classes,
-            };
-            let inputs = ScoreInputs {
-                boxes: localize.output(LocalizeStage::BOXES),
-                index: model.frames.index.output(IndexStage::INDEX),
-                pack: model.frames.pack.output(PackStage::PACK),
-            };
-            stages.score = Some(self.plan.add(NewStage::new(
-                format!("score {place}"),
-                &parameters,
-                inputs,
-                Resource::Processor,
-            )));
+            let boxes = localize.output(LocalizeStage::BOXES);
+            stages.score = Some(self.score(model, boxes, &place));
             stages.heat_score = Some(self.heat_score(model, heat_maps, &axes));
+            stages.deletion_insertion = self.deletion_insertion(model, heat_maps, &axes);
         }
+    }
+
+    /// `place`: what tells the boxes apart from others.
+    fn score(&mut self, model: &ModelStages, boxes: Source, place: &str) -> Handle<ScoreStage> {
+        let parameters =
+            ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
+        let inputs = ScoreInputs {
+            boxes,
+            index: model.frames.index.output(IndexStage::INDEX),
+            pack: model.frames.pack.output(PackStage::PACK),
+        };
+        let name = format!("score {place}");
+        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
     }
 }
 
@@ -332,6 +348,8 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         precision: recipe.precision,
         batch_norm: recipe.batch_norm,
         crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
+        crop_layer: Some(recipe.feature_layer)
+            .filter(|&layer| recipe.mode.cuts_out() && layer != FeatureLayer::Layer4),
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
-//!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score, heat-score
+//!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score, heat-score, deletion-insertion
 //!                          └─────────────────────────────────┼─> extract ─> probe, caption, interact ─> measure-tasks
 //!                                                            └─> measure (alone on the machine)
+//! a detector's file ─> detections ─> score, extract
 //! ```
 //!
 //! [`kinds`] has a file for each kind of stage: the contract between the planner here and the worker that computes. [`settings`] and
@@ -12,11 +13,14 @@
 //! have made.
 //!
 //! [`build`] turns an experiment into a graph of stages, [`planned`], which tells what each cell's table rows come from; [`goal`] is
-//! what is wanted of it. `sources`, `models` and `heads` plan its parts, each with those before it, in what `planner` shares among
-//! them; [`naming`] gives stages their names. [`mistakes`] plans without data, to find all that is wrong with recipes.
+//! what is wanted of it. `sources`, `models`, `detections`, `deletion_insertion` and `heads` plan its parts, each with those before it,
+//! in what `planner` shares among them; [`naming`] gives stages their names. [`mistakes`] plans without data, to find all that is wrong
+//! with recipes.
 
 pub mod build;
 pub mod checked;
+mod deletion_insertion;
+mod detections;
 pub mod goal;
 pub mod head_settings;
 mod heads;

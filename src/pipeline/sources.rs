@@ -33,6 +33,9 @@ pub struct DataStages {
     pub normalization: Normalization,
     pub has_train: bool,
     pub has_validation: bool,
+    /// The data set's names of classes.
+    pub(super) classes: ClassMap,
+    pub(super) origin: Origin,
 }
 
 /// The recipe's name of drawn scenes, and of a mix of other recipes.
@@ -42,7 +45,8 @@ pub(super) const MIX: &str = "mix";
 const MOST_CLASSES: usize = 1000;
 
 /// Where a data set is.
-enum Origin {
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
     Drawn(Handle<SampleStage>),
     Folder { root: PathBuf, digest: Digest },
 }
@@ -142,6 +146,7 @@ impl Planner<'_> {
         let label_space = classes_of(&space.value, &mut label_space_keys);
         keys.add(&label_space_keys);
         let image_size = read!(keys, recipe.image_size).height_width();
+        let classes = parameters.classes;
         let parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
         let pack = self.pack(
             format!("pack {}{}", data.name, keys.swept(cell)),
@@ -159,6 +164,8 @@ impl Planner<'_> {
             normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
             has_train: !recipe.train.is_empty(),
             has_validation: !recipe.validation.is_empty(),
+            classes,
+            origin,
         })
     }
 
@@ -353,8 +360,11 @@ fn source_layout(
     let frames =
         frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
-        return Err(Error::usage(format!("data.{name} names no sequence"))
-            .hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"));
+        let error = Error::usage(format!("data.{name} names no sequence"));
+        return Err(match &recipe.split_hint {
+            Some(hint) => error.hint(hint),
+            None => error.hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"),
+        });
     }
     Ok(SourceLayout {
         layout: *read!(keys, adapter.layout),

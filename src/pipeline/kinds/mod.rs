@@ -8,7 +8,9 @@
 
 mod benchmark;
 mod caption;
+mod deletion_insertion;
 mod describe;
+mod detections;
 mod empty;
 mod evaluate;
 mod extract;
@@ -47,6 +49,8 @@ macro_rules! every_kind {
             localize::LocalizeStage,
             score::ScoreStage,
             heat_score::HeatScoreStage,
+            deletion_insertion::DeletionInsertionStage,
+            detections::DetectionsStage,
             extract::ExtractStage,
             probe::ProbeStage,
             caption::CaptionStage,

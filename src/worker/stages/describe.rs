@@ -96,6 +96,7 @@ fn nobodys_frame() -> Frame {
         labels: Vec::new(),
         boxes: None,
         box_space: [0, 0],
+        detected: Vec::new(),
     }
 }
 
