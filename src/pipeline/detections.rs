@@ -104,7 +104,8 @@ pub(super) fn check_boxes(extraction: &Resolved<ExtractionRecipe>) -> Result<()>
             extraction.name
         ))
         .hint(format!(
-            "give it your detector's file, which can be CSV or COCO: --set extraction.{}.boxes=boxes.csv",
+            "give it your detector's file, which can be CSV or COCO: \
+             --set extraction.{}.boxes=boxes.csv",
             extraction.name
         ))),
         (true, Some(file)) => format_of(file, &extraction.name).map(drop),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
-//!                          │   or import a weights file      ├─> heat-maps ─> heat-score, deletion-insertion
+//!                          │   or import a weights file      ├─> heat-maps ─> heat-score
+//!                          │                                 │   ├─> deletion-insertion
 //!                          │                                 │   └─> localize ─> score
 //!                          └─────────────────────────────────┼─> extract
 //!                                                            │   └─> probe, caption, interact
@@ -18,10 +19,10 @@
 //! [`build`] turns an experiment into a graph of stages. Its result is in [`planned`], which also
 //! tells which stages the rows of each cell come from. [`goal`] says what is wanted of the
 //! experiment, for instance a table. `sources`, `models`, `localization`, `detections`, `extraction`
-//! and `heads` each plan a part of the graph, and add their stages to `planner`. `data_folder` and `class_map`
-//! find out what `sources` needs to know about a data set. `limits` sets how long stages may take.
-//! [`naming`] names the stages. [`mistakes`] plans without data, to find all mistakes in recipes at
-//! once.
+//! and `heads` each plan a part of the graph, and add their stages to `planner`. `data_folder` and
+//! `class_map` find out what `sources` needs to know about a data set. `limits` sets how long stages
+//! may take. [`naming`] names the stages. [`mistakes`] plans without data, to find all mistakes in
+//! recipes at once.
 
 pub mod build;
 pub mod checked;

@@ -91,8 +91,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans the scores of boxes, whether they come from heat maps or from a detector. `place` tells
-    /// the boxes apart from others.
+    /// Plans the scores of boxes, whether they come from heat maps or from a detector. `place`
+    /// tells the boxes apart from others.
     pub(super) fn score(
         &mut self,
         model: &ModelStages,

@@ -1,5 +1,5 @@
-//! The columns of the localization table that tell where boxes come from, how they are detected, how
-//! the heat lies to the true boxes, and what a class's probability says of the heat.
+//! The columns of the localization table that tell where boxes come from, how they are detected,
+//! how the heat lies to the true boxes, and what a class's probability says of the heat.
 
 use super::layout::TableColumn;
 use super::tables::class_columns;
@@ -96,7 +96,10 @@ pub fn boxes_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
 }
 
 /// What the table says below the columns of [`curve_columns`].
-pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's probability while its hottest pixels are removed (lower is better) and inserted into a blurred picture (higher is better), as means over classes; the control removes and inserts in the order of another frame's heat of the class";
+pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's probability while its hottest \
+                               pixels are removed (lower is better) and inserted into a blurred \
+                               picture (higher is better), as means over classes; the control takes \
+                               the order from another frame's heat of the class";
 
 /// As [`detection_columns`], of deletion and insertion curves.
 pub fn curve_columns(cells: &[&PlannedCell], rows: &[Option<CurveAreas>]) -> LocalizationColumns {

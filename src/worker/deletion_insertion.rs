@@ -1,8 +1,8 @@
 //! How the probability of a class changes while the hottest pixels of a picture are removed, and
 //! while they are inserted into a blurred one (METHOD 7).
 //!
-//! The definition is that of RISE (Petsiuk et al., BMVC 2018, `evaluation.py`): a removed pixel gets
-//! the mean colour, which is 0 after normalisation, and the blur is a Gaussian of 11x11 pixels.
+//! The definition is that of RISE (Petsiuk et al., BMVC 2018, `evaluation.py`): a removed pixel
+//! gets the mean colour, which is 0 after normalisation, and the blur is a kernel of 11x11 pixels.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::vision::heat_map::HeatMap;

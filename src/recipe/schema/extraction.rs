@@ -14,8 +14,8 @@ section! {
         /// Another extraction recipe, whose values hold where this one gives none.
         extends: Option<String> = None,
         /// How regions become features. `detector-boxes` is the conventional pipeline, with boxes
-        /// of a detector of your own. `ground-truth-boxes` and `whole-frame` are yardsticks that the
-        /// other modes are compared with.
+        /// of a detector of your own. `ground-truth-boxes` and `whole-frame` are yardsticks that
+        /// the other modes are compared with.
         mode: Mode = Mode::SlFe,
         /// The classes that count as present in a frame: `{ above = T_class }` for those that are
         /// more probable than T_class, or a list of class ids.

@@ -87,7 +87,10 @@ fn parsed<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         Error::failure(format!("cannot understand the COCO file: {error}"))
             .at(format!("{}:{}", path.display(), error.line().max(1)))
-            .hint(r#"a list of results is expected, or an object: {"images": [...], "annotations": [...], "categories": [...]}"#)
+            .hint(
+                "a list of results is expected, or an object with `images`, `annotations` and \
+                 `categories`",
+            )
     })
 }
 

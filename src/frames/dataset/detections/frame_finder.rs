@@ -69,7 +69,8 @@ impl<'a> FrameFinder<'a> {
                     shortened(text)
                 ))
                 .hint(
-                    "write the path from the data set's folder on, and take the boxes out of pictures that the data recipe does not use",
+                    "write the path from the data set's folder on, and take the boxes of pictures \
+                     out that the data recipe does not use",
                 ));
             }
             (None, &[first, second, ..]) => {

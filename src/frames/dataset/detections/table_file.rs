@@ -18,7 +18,8 @@ pub(super) fn read(files: &DetectionFiles, finder: &mut FrameFinder) -> Result<V
     let (header, rows) = read_columns(files.boxes, delimiter)?;
     let columns = Columns::of(&header).map_err(|error| {
         error.at(header.place()).hint(
-            "a table of boxes has the columns path,class,x1,y1,x2,y2 and perhaps score; `sequence,frame` may stand in place of `path`",
+            "a table of boxes has the columns path,class,x1,y1,x2,y2 and perhaps score; \
+             `sequence,frame` may stand in place of `path`",
         )
     })?;
     rows.iter()
