@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
-use crate::report::layout::{Cells, ResultTable, TableColumn};
 use crate::report::paper_tables::{self, Extent};
+use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::table_files::TableSource;
-use crate::report::{printer, render, selection, terminal_table};
+use crate::report::{printer, selection, table_formats, terminal_table};
 use surgcam_engine::error::{Error, Result};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -26,7 +26,11 @@ enum Format {
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only this table
-    #[arg(long, value_name = "NAME", value_parser = ["classification", "localization", "extraction"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = ["classification", "localization", "extraction"],
+    )]
     table: Option<String>,
     /// Only these columns, in this order, as in variant,mode,FPS
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -54,7 +58,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     print(arguments, &chosen(arguments, tables)?)?;
     if known.to_run() > 0 {
         printer::message(&format!(
-            "{} of {} stages are not in the store yet; their values are shown as `-` (surgcam run {})",
+            "{} of {} stages are not in the store yet; their values are shown as `-` \
+             (surgcam run {})",
             known.to_run(),
             built.plan.stages.len(),
             arguments.asked.experiment
@@ -111,7 +116,7 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
 }
 
 fn csv(table: &ResultTable) -> Result<String> {
-    Ok(String::from_utf8_lossy(&render::csv(table)?).into_owned())
+    Ok(String::from_utf8_lossy(&table_formats::csv(table)?).into_owned())
 }
 
 fn as_json(tables: &[ResultTable]) -> Result<String> {

@@ -1,7 +1,7 @@
 //! Which columns of a table belong together, what tells its rows apart, and in which columns a high
 //! or a low value is the better one.
 
-use super::layout::{Cells, ResultTable, TableColumn};
+use super::result_table::{Cells, ResultTable, TableColumn};
 
 /// In the order of their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

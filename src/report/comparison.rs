@@ -1,10 +1,10 @@
-//! Which rows of an experiment's tables compete, and how the best, the fastest and the noise are
-//! told in words. Every number is one of the tables'.
+//! Compares the rows of an experiment's tables, and tells in words which is the best, which is the
+//! fastest and how large the noise is. Every number is taken from the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::column_groups::key_columns;
-use super::layout::{ABSENT, ResultTable, TableColumn};
+use super::result_table::{ABSENT, ResultTable, TableColumn};
 
 /// The rows of one table that are judged by one column of quality.
 pub struct Comparison<'a> {
@@ -18,16 +18,16 @@ pub struct Comparison<'a> {
     pub yardsticks: Vec<usize>,
 }
 
-/// The tables from the most telling to the least, each with its columns of quality; of those that
-/// as many rows have, the first.
+/// The tables that can be compared, the most important one first, each with its columns of quality.
+/// The column that most rows have a value in is taken, and of several such columns the first.
 const QUALITIES: [(&str, &[&str]); 3] = [
     ("extraction", &["probe mAP", "CIDEr", "interaction mAP"]),
     ("localization", &["mIoU", "AP50"]),
     ("classification", &["mAP", "accuracy"]),
 ];
 
-/// The column that tells whose boxes the localization table scores against, and what it says of
-/// rows that are no control.
+/// The column that tells whose boxes the localization table scores against, and its text in rows
+/// that are not a control.
 pub const GROUND_TRUTH: &str = "ground truth";
 pub const OWN_GROUND_TRUTH: &str = "its own";
 
@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
         self.quality.number_at(row).unwrap_or(f64::NAN)
     }
 
-    /// Of the rows that compete; there is at least one.
+    /// The best of the rows that compete. There is at least one such row.
     fn best(&self) -> Option<usize> {
         self.rows.iter().copied().reduce(|best, other| {
             if self.quality_of(other) > self.quality_of(best) { other } else { best }
@@ -136,8 +136,8 @@ impl<'a> Comparison<'a> {
             "the best was not timed".into()
         };
         format!(
-            "The fastest is {} with {} frames a second and the {} {}; {of_best}, and {on_front} of {timed_rows} rows are beaten by no other \
-             in both speed and quality.",
+            "The fastest is {} with {} frames a second and the {} {}; {of_best}, \
+             and {on_front} of {timed_rows} rows are beaten by no other in both speed and quality.",
             self.row_name(fastest),
             speed.shown(fastest),
             self.quality.name,
@@ -168,8 +168,8 @@ impl<'a> Comparison<'a> {
             Some(frames) => {
                 let error = 0.5 / (frames as f64).sqrt();
                 format!(
-                    "Noise was not measured, for no seed was repeated; {frames} validation frames alone leave a standard error of up to \
-                     {error:.3}, and {}.",
+                    "Noise was not measured, for no seed was repeated; {frames} validation frames \
+                     alone leave a standard error of up to {error:.3}, and {}.",
                     within(error)
                 )
             }
@@ -288,9 +288,12 @@ mod tests {
         let [best, speed, noise]: [String; 3] = comparison.sentences(None).try_into().unwrap();
         assert_eq!(
             best,
-            "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 (yardsticks and controls, which do not compete: 1)."
+            "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 \
+             (yardsticks and controls, which do not compete: 1)."
         );
-        assert!(speed.starts_with("The fastest is gc-c, sl-fe, seed 1 with 60.0 frames a second and the probe mAP 0.500;"), "{speed}");
+        let fastest = "The fastest is gc-c, sl-fe, seed 1 with 60.0 frames a second \
+                       and the probe mAP 0.500;";
+        assert!(speed.starts_with(fastest), "{speed}");
         assert!(noise.contains("vary by 0.028 (two standard deviations): no other row"), "{noise}");
     }
 

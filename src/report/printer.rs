@@ -24,8 +24,12 @@ fn to_stdout(text: &str) -> Result<()> {
 /// is no error.
 pub fn written(outcome: io::Result<()>) -> Result<()> {
     match outcome.and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::failure(format!("cannot write to stdout: {error}"))
-            .hint("what was printed is not complete; run the same command again with its output where there is room")),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::failure(format!("cannot write to stdout: {error}")).hint(
+                "what was printed is not complete; \
+                 run the same command again with its output where there is room",
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -15,23 +15,33 @@ pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
     if printer::is_watched() { Box::new(Bars::new(to_run)) } else { Box::new(Lines::default()) }
 }
 
-/// The outcome of an event in words; `None` for what only moves a bar. Only an error's hint has a
-/// line of its own.
+/// The outcome of an event in words. `None` for an event that only moves a bar. The text is one
+/// line, and the hint of an error is a second one.
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {
     let name = |id: &StageId| escape::line(&plan.stage(*id).name);
-    match event {
-        Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => None,
-        Event::Waiting { id, holder } => Some(format!("{}: waits for {}", name(id), escape::line(holder))),
-        Event::Note { id, text } => Some(format!("{}: {}", name(id), escape::line(text))),
-        Event::Finished { id, seconds, executed: true, .. } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
-        Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),
-        Event::Retrying { id, attempt, error } => {
-            Some(format!("again   {} (attempt {attempt}) after: {}", name(id), printer::described(error)))
+    let words = match event {
+        Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => return None,
+        Event::Waiting { id, holder } => {
+            format!("{}: waits for {}", name(id), escape::line(holder))
         }
-        Event::Failed { id, error } => Some(format!("FAILED  {}: {}", name(id), printer::described(error))),
-        Event::Blocked { id, by } => Some(format!("skipped {} (needs {})", name(id), name(by))),
-        Event::Stopping => Some("stopping: finished stages are kept, the same command goes on from here (Ctrl-C again: at once)".into()),
-    }
+        Event::Note { id, text } => format!("{}: {}", name(id), escape::line(text)),
+        Event::Finished { id, seconds, executed: true, .. } => {
+            format!("done    {} ({seconds:.1} s)", name(id))
+        }
+        Event::Finished { id, .. } => format!("found   {} (made by another process)", name(id)),
+        Event::Retrying { id, attempt, error } => {
+            let error = printer::described(error);
+            format!("again   {} (attempt {attempt}) after: {error}", name(id))
+        }
+        Event::Failed { id, error } => {
+            format!("FAILED  {}: {}", name(id), printer::described(error))
+        }
+        Event::Blocked { id, by } => format!("skipped {} (needs {})", name(id), name(by)),
+        Event::Stopping => "stopping: finished stages are kept, \
+                            the same command goes on from here (Ctrl-C again: at once)"
+            .into(),
+    };
+    Some(words)
 }
 
 struct Bars {

@@ -117,7 +117,12 @@ impl Recipes {
     /// The place of a recipe in the list. Cells share recipes by pointer.
     fn place<T: Serialize>(&mut self, section: &str, recipe: &Arc<Resolved<T>>) -> usize {
         *self.places.entry(Arc::as_ptr(recipe).cast::<()>() as usize).or_insert_with(|| {
-            self.values.push(json!({"section": section, "name": recipe.name, "values": recipe.value, "origins": recipe.origins}));
+            self.values.push(json!({
+                "section": section,
+                "name": recipe.name,
+                "values": recipe.value,
+                "origins": recipe.origins,
+            }));
             self.values.len() - 1
         })
     }
@@ -167,15 +172,23 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         .cells
         .iter()
         .map(|cell| {
-            let mut stages: serde_json::Map<String, Value> =
-                cell.stages.by_kind().map(|(kind, id)| (kind.to_string(), json!(id.map(|id| id.0)))).collect();
+            let mut stages: serde_json::Map<String, Value> = cell
+                .stages
+                .by_kind()
+                .map(|(kind, id)| (kind.to_string(), json!(id.map(|id| id.0))))
+                .collect();
+            let heads = experiment.heads(&cell.cell)?;
+            let extraction = cell.extraction.as_ref();
             stages.insert("checkpoint".into(), json!(cell.checkpoint.id().0));
             Ok(json!({
                 "assignment": cell.cell.assignment,
                 "model": recipes.place("model", &cell.model),
-                "extraction": cell.extraction.as_ref().map(|extraction| recipes.place("extraction", extraction)),
+                "extraction": extraction.map(|found| recipes.place("extraction", found)),
                 "data": recipes.data_places(experiment, cell)?,
-                "heads": experiment.heads(&cell.cell)?.values().map(|head| recipes.place("head", head)).collect::<Vec<_>>(),
+                "heads": heads
+                    .values()
+                    .map(|head| recipes.place("head", head))
+                    .collect::<Vec<_>>(),
                 "label_space": cell.label_space,
                 "stages": stages,
             }))

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::layout::{Cells, ResultTable, TableColumn};
+use super::result_table::{Cells, ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_recipe::file::did_you_mean;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::ResultTable;
+use super::result_table::ResultTable;
 use super::results::Results;
-use super::{render, tables};
+use super::{table_formats, tables};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
@@ -116,7 +116,7 @@ impl TableSource<'_> {
         };
         if let Ok(note) = read_json::<Note>(&self.note())
             && note.from == from
-            && note.heads.iter().all(|table| render::has_files(table, &self.tables_folder()))
+            && note.heads.iter().all(|table| table_formats::has_files(table, &self.tables_folder()))
         {
             return Ok(note.heads);
         }
@@ -136,7 +136,7 @@ impl TableSource<'_> {
             }
             _ => {}
         }
-        tables.iter().try_for_each(|table| render::write_files(table, &self.tables_folder()))
+        tables.iter().try_for_each(|table| table_formats::write_files(table, &self.tables_folder()))
     }
 }
 

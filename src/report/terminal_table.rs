@@ -7,9 +7,9 @@ use comfy_table::{
 };
 
 use super::column_groups::{groups, key_columns};
-use super::layout::{ResultTable, TableColumn};
 use super::paper_tables::Extent;
-use super::render::grid;
+use super::result_table::{ResultTable, TableColumn};
+use super::table_formats::grid;
 use surgcam_engine::escape;
 
 /// Blank to the left and right of a cell.

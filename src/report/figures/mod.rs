@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::column_groups::key_columns;
 use super::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH};
-use super::layout::ResultTable;
+use super::result_table::ResultTable;
 use chart::{Chart, Look, MOST_SERIES, Series};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::file::{Durability, write_with};
@@ -58,7 +58,9 @@ pub fn of_results(tables: &[ResultTable], comparison: Option<&Comparison>) -> Re
 }
 
 fn speed_caption() -> String {
-    "The line joins the rows that no other beats in both; yardsticks and controls are shown and do not take part in it.".into()
+    "The line joins the rows that no other beats in both; \
+     yardsticks and controls are shown and do not take part in it."
+        .into()
 }
 
 /// Draws a chart; its caption says how many series are left out.
@@ -132,7 +134,7 @@ fn over_thresholds(table: &ResultTable) -> Option<Chart> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::TableColumn;
+    use super::super::result_table::TableColumn;
     use super::*;
 
     #[test]

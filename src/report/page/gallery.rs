@@ -7,7 +7,7 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
-use super::background::line;
+use super::origins::line;
 use crate::report::pictures::{draw, map_of_class, predicted_boxes, true_boxes};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};

@@ -1,14 +1,15 @@
-//! The columns of the localization table that tell how boxes are detected and how the heat lies to the true boxes.
+//! The columns of the localization table that tell how well boxes are detected and how much heat
+//! lies in the true boxes.
 
-use super::layout::TableColumn;
-use super::tables::class_columns;
+use super::shared_columns::class_columns;
+use crate::report::result_table::TableColumn;
 use surgcam_frames::metrics::{Detection, HeatLocalization, Localization};
 use surgcam_pipeline::planned::PlannedCell;
 
 pub struct LocalizationColumns {
-    /// Over the classes.
+    /// Columns of means over the classes.
     pub means: Vec<TableColumn>,
-    /// Details: for each class one.
+    /// Detail columns, one for each class and value.
     pub per_class: Vec<TableColumn>,
 }
 
@@ -24,7 +25,8 @@ const DETECTION: [DetectionColumn; 5] = [
     ("AP50:95", |detection| detection.average_precision_50_to_95),
 ];
 
-/// It is a detail, because it hardly differs from `AP50`, which interpolates the precision between recalls.
+/// It is a detail, because it hardly differs from `AP50`, which interpolates the precision between
+/// recalls.
 const COCO_AP50: &str = "COCO AP50";
 
 /// `rows`: what is known of each row of the table, whose cells are `cells`.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
-use super::layout::{ResultTable, TableColumn};
 use super::paper_tables::{Extent, latex, markdown};
+use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::escape;
 use surgcam_engine::store::file::{Durability, write_with};

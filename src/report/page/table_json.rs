@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::report::column_groups::{best_rows, groups};
-use crate::report::layout::{Cells, ResultTable, TableColumn};
+use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 

@@ -1,10 +1,10 @@
-//! What the page tells beside results: recipes with the origin of each value, stages with their
-//! digests, machine and versions, what was left out.
+//! Where results come from: recipes with the origin of each value, stages with their digests, the
+//! machine and the versions, and what was left out.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::result_table::{ResultTable, TableColumn};
 use surgcam_engine::escape;
 use surgcam_engine::protocol::{Hello, Part as CudaPart};
 use surgcam_engine::store::runs::{PlanSnapshot, Run, SnapshotStage};
