@@ -7,3 +7,4 @@ pub mod features;
 pub mod heat_maps;
 pub mod history;
 mod parquet;
+pub mod predictions;
