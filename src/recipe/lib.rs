@@ -12,6 +12,7 @@
 //! * [`settings`]: what belongs to the machine, such as the store, the results and the device.
 //! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
 //! * `axis`, [`matrix`]: the axes of an experiment, expanded into all combinations of their values.
+//! * [`replicates`]: the axis of the seeds, with which an experiment repeats each of its cells.
 //! * [`memory`]: keeps resolved recipes, so that each distinct one is resolved only once.
 //! * [`experiment`]: an experiment with its cells and their recipes.
 //!
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod overrides;
 mod range;
 pub mod reference;
+pub mod replicates;
 pub mod schema;
 pub mod settings;
 mod spelling;

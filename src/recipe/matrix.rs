@@ -77,6 +77,13 @@ impl Matrix {
         Ok(matrix)
     }
 
+    /// Adds an axis that changes fastest.
+    pub(super) fn with_axis(mut self, axis: Axis) -> Result<Self> {
+        self.axes.push(axis);
+        self.check_size()?;
+        Ok(self)
+    }
+
     /// Fails if the filter names cells that the matrix cannot have. The message begins with `what`,
     /// as in "the matrix excludes".
     pub fn check_filter(&self, filter: &CellFilter, what: &str) -> Result<()> {

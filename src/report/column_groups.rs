@@ -93,6 +93,11 @@ enum Better {
     Lower,
 }
 
+/// Columns of numbers of which neither a high nor a low one is better. The last five are those of
+/// the table of differences.
+const NEITHER_BETTER: [&str; 7] =
+    ["regions/frame", "seconds", "of best", "of other", "difference", "low", "high"];
+
 /// `None`: neither is better, or nobody can tell.
 fn better(column: &TableColumn) -> Option<Better> {
     if !matches!(column.cells, Cells::Number(..)) {
@@ -101,7 +106,7 @@ fn better(column: &TableColumn) -> Option<Better> {
     let name = column.name.as_str();
     if name.ends_with(" published")
         || name.ends_with(" difference")
-        || ["regions/frame", "seconds"].contains(&name)
+        || NEITHER_BETTER.contains(&name)
     {
         return None;
     }
@@ -109,8 +114,8 @@ fn better(column: &TableColumn) -> Option<Better> {
     Some(if is_cost { Better::Lower } else { Better::Higher })
 }
 
-/// The rows with the best value of a column, as it is shown: equal ones share the place. None where
-/// there is nothing to choose.
+/// The rows with the best value of a column, as it is shown: equal ones share the place. Of means
+/// over seeds only the means are compared. There are none where there is nothing to choose.
 pub fn best_rows(column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
     let values: Vec<(usize, f64)> =
@@ -120,9 +125,9 @@ pub fn best_rows(column: &TableColumn) -> Vec<usize> {
         if is_better { other } else { best }
     });
     let Some((best, _)) = best else { return Vec::new() };
-    let shown = column.shown(best);
-    let rows: Vec<usize> =
-        values.iter().map(|(row, _)| *row).filter(|&row| column.shown(row) == shown).collect();
+    let shown = column.shown_value(best);
+    let rows = values.iter().map(|(row, _)| *row);
+    let rows: Vec<usize> = rows.filter(|&row| column.shown_value(row) == shown).collect();
     if rows.len() == values.len() { Vec::new() } else { rows }
 }
 

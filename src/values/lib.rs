@@ -8,6 +8,7 @@ mod channels;
 mod choices;
 mod names;
 mod numbers;
+mod seeds;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use channels::*;
 pub use choices::*;
 pub use names::*;
 pub use numbers::*;
+pub use seeds::*;
 
 /// Which classes of a frame count as present.
 #[derive(Debug, Clone, PartialEq)]

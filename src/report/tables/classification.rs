@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::cell_groups::{Group, groups};
+use super::cell_table::{CellTable, Row};
 use super::shared_columns::{axis_columns, class_columns, variants};
 use crate::report::result_table::{ResultTable, TableColumn};
 use crate::report::results::Results;
@@ -13,9 +14,13 @@ use surgcam_recipe::experiment::Experiment;
 use surgcam_values::Training;
 
 /// One row for each classifier that is evaluated.
-pub fn table(experiment: &Experiment, built: &Built, results: &Results) -> Result<ResultTable> {
+pub fn table<'a>(
+    experiment: &Experiment,
+    built: &'a Built,
+    results: &Results,
+) -> Result<CellTable<'a>> {
     let groups = groups(built, |cell| cell.stages.evaluate);
-    let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
+    let cells: Vec<&'a PlannedCell> = groups.iter().map(Group::first).collect();
     let metrics: Vec<Option<Classification>> = cells
         .par_iter()
         .map(|cell| results.metrics(cell.stages.evaluate))
@@ -52,13 +57,14 @@ pub fn table(experiment: &Experiment, built: &Built, results: &Results) -> Resul
          AP of a class without a positive frame is left out of mAP"
             .into(),
     ];
-    Ok(ResultTable {
+    let table = ResultTable {
         name: "classification".into(),
         title: format!("Classification ({})", experiment.name),
         columns,
         notes,
         more_rows: 0,
-    })
+    };
+    Ok(CellTable { rows: Row::of_cells(&cells), table })
 }
 
 /// The data that a model was trained on, in words.

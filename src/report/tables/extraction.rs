@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::cell_groups::{Group, groups};
+use super::cell_table::{CellTable, Row};
 use super::shared_columns::{BATCH_NORM, POOL, ROI_THRESHOLD, axis_columns, variants};
 use super::speed_columns;
 use crate::report::result_table::{ResultTable, TableColumn};
@@ -17,18 +18,18 @@ use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
 
 /// One row for each way to extract features and to judge them.
-pub fn table(
+pub fn table<'a>(
     experiment: &Experiment,
-    built: &Built,
+    built: &'a Built,
     results: &Results,
     machine: Option<&MeasuredMachine>,
-) -> Result<ResultTable> {
+) -> Result<CellTable<'a>> {
     // Two rows differ in their features or in the heads that judge them.
     let groups = groups(built, |cell| {
         let PlannedCell { stages, .. } = cell;
         stages.extract.map(|extract| (extract, stages.probe, stages.caption, stages.interact))
     });
-    let cells: Vec<&PlannedCell> = groups.iter().map(Group::first).collect();
+    let cells: Vec<&'a PlannedCell> = groups.iter().map(Group::first).collect();
     let speed_of = |cell: &&PlannedCell| results.metrics(cell.stages.measure).map(Option::flatten);
     let speeds: Vec<Option<Speed>> = cells.par_iter().map(speed_of).collect::<Result<_>>()?;
     let probes: Vec<Option<Probe>> =
@@ -102,13 +103,14 @@ pub fn table(
             "{without_region} times, over all rows, a present class had no region at its T_ROI"
         ));
     }
-    Ok(ResultTable {
+    let table = ResultTable {
         name: "extraction".into(),
         title: format!("Extraction ({})", experiment.name),
         columns,
         notes,
         more_rows: 0,
-    })
+    };
+    Ok(CellTable { rows: Row::of_cells(&cells), table })
 }
 
 /// The head of each row, if the rows differ in their heads.

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::cell_groups::{Group, groups};
+use super::cell_table::{CellTable, Row};
 use super::localization_columns::{detection_columns, heat_columns};
 use super::shared_columns::{ROI_THRESHOLD, axis_columns, class_columns, variants};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
@@ -15,10 +16,14 @@ use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
 
 /// Two rows for each model and T_ROI: its boxes, and the control.
-pub fn table(experiment: &Experiment, built: &Built, results: &Results) -> Result<ResultTable> {
+pub fn table<'a>(
+    experiment: &Experiment,
+    built: &'a Built,
+    results: &Results,
+) -> Result<CellTable<'a>> {
     let groups = groups(built, |cell| cell.stages.score);
     // Each group has two rows: its boxes, and the control.
-    let cells: Vec<&PlannedCell> = groups.iter().flat_map(|group| [group.first(); 2]).collect();
+    let cells: Vec<&'a PlannedCell> = groups.iter().flat_map(|group| [group.first(); 2]).collect();
     let mut metrics: Vec<Option<Localization>> = Vec::new();
     let mut frames = Vec::new();
     let (mut without_truth, mut validation) = (0, 0);
@@ -108,11 +113,13 @@ pub fn table(experiment: &Experiment, built: &Built, results: &Results) -> Resul
              and take no part"
         ));
     }
-    Ok(ResultTable {
+    let table = ResultTable {
         name: "localization".into(),
         title: format!("Localization ({})", experiment.name),
         columns,
         notes,
         more_rows: 0,
-    })
+    };
+    let row = |(place, &cell)| Row { cell, is_control: place % 2 == 1 };
+    Ok(CellTable { rows: cells.iter().enumerate().map(row).collect(), table })
 }

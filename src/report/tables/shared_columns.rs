@@ -7,6 +7,7 @@ use surgcam_pipeline::planned::PlannedCell;
 use surgcam_pipeline::recipe_key;
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::matrix::CASE;
+use surgcam_recipe::replicates::SEED_AXES;
 use surgcam_recipe::schema::ExtractionRecipe;
 
 /// The names of tables' own columns that are also names of fields of recipes.
@@ -37,6 +38,7 @@ pub fn axis_columns(
         .axes
         .iter()
         .filter(|axis| (axis.contains('.') || *axis == CASE) && !shown_anyway.contains(axis))
+        .filter(|axis| !is_of_replicates(experiment, axis))
     {
         let value = |cell: &PlannedCell| {
             cell.cell
@@ -60,6 +62,11 @@ pub fn axis_columns(
         }
     }
     columns
+}
+
+/// Whether the rows that differ in this axis are replicates.
+fn is_of_replicates(experiment: &Experiment, axis: &str) -> bool {
+    experiment.recipe.seeds.is_some() && SEED_AXES.contains(&axis)
 }
 
 /// One detail column for each class that any row has, named by the class.
