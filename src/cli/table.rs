@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Show detail columns too, such as those of single classes
     #[arg(long)]
     all_columns: bool,
+    /// Print the tables beside these instead: differences, single sequences, single seeds
+    #[arg(long)]
+    details: bool,
     #[command(flatten)]
     asked: ExperimentArguments,
 }
@@ -54,7 +57,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         &context.plan(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
-    let tables = TableSource { experiment, built, store, machine, folder }.tables(known)?;
+    let source = TableSource { experiment, built, store, machine, folder };
+    let tables = if arguments.details {
+        source.with_details(known)?.1.tables
+    } else {
+        source.tables(known)?
+    };
     print(arguments, &chosen(arguments, tables)?)?;
     if known.to_run() > 0 {
         printer::message(&format!(
@@ -70,8 +78,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 fn chosen(arguments: &Arguments, mut tables: Vec<ResultTable>) -> Result<Vec<ResultTable>> {
     if let Some(name) = &arguments.table {
-        tables.retain(|table| table.name == *name);
-        if tables.is_empty() {
+        let beside = format!("{name}-");
+        tables.retain(|table| table.name == *name || table.name.starts_with(&beside));
+        if tables.is_empty() && !arguments.details {
             return Err(Error::usage(format!(
                 "the experiment does not ask for the table `{name}`"
             ))
@@ -127,6 +136,7 @@ fn as_json(tables: &[ResultTable]) -> Result<String> {
 }
 
 fn table_as_json(table: &ResultTable) -> Value {
+    let table = table.with_deviation_columns();
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let rows: Vec<Vec<Value>> = (0..table.rows())
         .map(|row| table.columns.iter().map(|column| cell_as_json(column, row)).collect())

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::column_groups::key_columns;
+use super::details::{Differences, Found, in_words};
 use super::result_table::{ABSENT, ResultTable, TableColumn};
+use super::tables::SEEDS;
+use surgcam_pipeline::planned::Built;
 
 /// The rows of one table that are judged by one column of quality.
 pub struct Comparison<'a> {
@@ -43,19 +46,9 @@ impl<'a> Comparison<'a> {
             let quality = columns
                 .max_by_key(|column| measured(column))
                 .filter(|column| measured(column) > 0)?;
-            let is = |row: usize, name: &str, value: &dyn Fn(&str) -> bool| {
-                table.column(name).is_some_and(|column| value(&column.shown(row)))
-            };
-            let is_yardstick = |row: &usize| {
-                is(*row, "mode", &|mode| yardsticks.contains(mode))
-                    || ["shuffled", "extraction.shuffled"]
-                        .iter()
-                        .any(|name| is(*row, name, &|shuffled| shuffled == "true"))
-                    || is(*row, GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
-            };
-            let (yardsticks, rows): (Vec<usize>, Vec<usize>) = (0..table.rows())
+            let (rows, yardsticks): (Vec<usize>, Vec<usize>) = (0..table.rows())
                 .filter(|&row| quality.number_at(row).is_some())
-                .partition(is_yardstick);
+                .partition(|&row| competes(table, row, yardsticks));
             let speed = table.column("FPS").filter(|column| measured(column) > 0);
             (!rows.is_empty()).then_some(Comparison { table, quality, speed, rows, yardsticks })
         })
@@ -89,13 +82,18 @@ impl<'a> Comparison<'a> {
         pareto_front(&points).into_iter().map(|place| rows[place]).collect()
     }
 
-    /// Three sentences: the best, speed against quality, what is within noise.
-    pub fn sentences(&self, validation_frames: Option<usize>) -> Vec<String> {
+    /// Three sentences: the best, speed against quality, what is within noise. Without differences,
+    /// the number of frames bounds the noise.
+    pub fn sentences(
+        &self,
+        validation_frames: Option<usize>,
+        differences: Option<&Differences>,
+    ) -> Vec<String> {
         let Some(best) = self.best() else { return Vec::new() };
         vec![
             self.about_the_best(best),
             self.about_speed(best),
-            self.about_noise(best, validation_frames),
+            self.about_noise(best, validation_frames, differences),
         ]
     }
 
@@ -145,36 +143,107 @@ impl<'a> Comparison<'a> {
         )
     }
 
-    fn about_noise(&self, best: usize, validation_frames: Option<usize>) -> String {
-        let name = &self.quality.name;
-        let within = |distance: f64| {
-            let others = self.rows.iter().filter(|&&row| {
-                row != best && self.quality_of(best) - self.quality_of(row) <= distance
-            });
-            match others.count() {
-                0 => "no other row is within that of the best".to_string(),
-                1 => "1 other row is within that of the best".to_string(),
-                several => format!("{several} other rows are within that of the best"),
-            }
-        };
-        if let Some(deviation) = self.deviation_of_seeds() {
-            let twice = 2.0 * deviation;
-            return format!(
-                "Seeds alone make the {name} vary by {twice:.3} (two standard deviations): {}.",
-                within(twice)
-            );
+    fn about_noise(
+        &self,
+        best: usize,
+        validation_frames: Option<usize>,
+        differences: Option<&Differences>,
+    ) -> String {
+        let of_seeds = self.about_seeds(best);
+        let of_frames = differences.and_then(|differences| self.about_frames(best, differences));
+        match (of_seeds, of_frames) {
+            (Some(seeds), Some(frames)) => format!("{frames} {seeds}"),
+            (Some(sentence), None) | (None, Some(sentence)) => sentence,
+            (None, None) => self.about_unmeasured_noise(best, validation_frames),
         }
+    }
+
+    /// What the paired comparisons of the best row with the others found. `None` if there are none.
+    fn about_frames(&self, best: usize, differences: &Differences) -> Option<String> {
+        let found: Vec<&Found> = differences
+            .with_best(&self.table.name, &self.quality.name, best)
+            .filter(|found| self.rows.contains(&found.other))
+            .collect();
+        let first = found.first()?;
+        let judged = found.iter().filter(|found| found.difference.is_some()).count();
+        let name = &self.quality.name;
+        if judged == 0 {
+            return Some(format!(
+                "Whether the {name} of other rows differs by more than noise cannot be told: \
+                 there are too few sequences and blocks of frames ({}).",
+                in_words(first.units)
+            ));
+        }
+        let different =
+            found.iter().filter(|found| found.difference.is_some_and(|d| d.is_beyond_noise()));
+        let different = different.count();
+        let units: BTreeSet<String> = found.iter().map(|found| in_words(found.units)).collect();
+        let units = match units.len() {
+            1 => in_words(first.units),
+            _ => "blocks of consecutive frames".into(),
+        };
+        let not_judged = match found.len() - judged {
+            0 => String::new(),
+            few => format!(", and for {few} there are too few blocks"),
+        };
+        Some(format!(
+            "By a paired bootstrap over {units}, the {name} of {} of {} other rows is within noise \
+             of the best (95 % intervals){not_judged}.",
+            judged - different,
+            found.len()
+        ))
+    }
+
+    /// How much seeds vary. `None` if no seed was repeated.
+    fn about_seeds(&self, best: usize) -> Option<String> {
+        let twice = 2.0 * self.deviation_of_replicates().or_else(|| self.deviation_of_seeds())?;
+        Some(format!(
+            "Seeds alone make the {} vary by {twice:.3} (two standard deviations): {}.",
+            self.quality.name,
+            self.within(best, twice)
+        ))
+    }
+
+    /// How many other rows are so near to the best, in words.
+    fn within(&self, best: usize, distance: f64) -> String {
+        let others = self.rows.iter().filter(|&&row| {
+            row != best && self.quality_of(best) - self.quality_of(row) <= distance
+        });
+        match others.count() {
+            0 => "no other row is within that of the best".to_string(),
+            1 => "1 other row is within that of the best".to_string(),
+            several => format!("{several} other rows are within that of the best"),
+        }
+    }
+
+    fn about_unmeasured_noise(&self, best: usize, validation_frames: Option<usize>) -> String {
+        let name = &self.quality.name;
         match validation_frames.filter(|frames| *frames > 0 && name != "CIDEr") {
             Some(frames) => {
                 let error = 0.5 / (frames as f64).sqrt();
                 format!(
                     "Noise was not measured, for no seed was repeated; {frames} validation frames \
                      alone leave a standard error of up to {error:.3}, and {}.",
-                    within(error)
+                    self.within(best, error)
                 )
             }
             None => "Noise was not measured, for no seed was repeated.".into(),
         }
+    }
+
+    /// The pooled standard deviation of rows that are means over seeds.
+    fn deviation_of_replicates(&self) -> Option<f64> {
+        let counts = self.table.column(SEEDS)?;
+        let (mut squares, mut degrees) = (0.0, 0.0);
+        for &row in &self.rows {
+            if let (Some(deviation), Some(count)) =
+                (self.quality.deviation_at(row), counts.number_at(row))
+            {
+                squares += (count - 1.0) * deviation * deviation;
+                degrees += count - 1.0;
+            }
+        }
+        (degrees > 0.0).then(|| (squares / degrees).sqrt())
     }
 
     /// The pooled standard deviation of the quality of rows that differ in their seed alone.
@@ -202,10 +271,35 @@ impl<'a> Comparison<'a> {
     }
 }
 
+/// The names of the extractions that do not compete, because they use the true boxes, the whole
+/// frame, or the features of another frame.
+pub fn yardsticks(built: &Built) -> BTreeSet<String> {
+    let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
+    for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
+        let is_yardstick = !extraction.value.mode.is_localised() || extraction.value.shuffled;
+        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
+        names.insert(extraction.name.clone());
+    }
+    // A recipe whose mode is swept may be both, and then competes.
+    yardsticks.difference(&competing).cloned().collect()
+}
+
+/// Whether a row competes with others: it is neither a yardstick nor a control.
+pub fn competes(table: &ResultTable, row: usize, yardsticks: &BTreeSet<String>) -> bool {
+    let is = |name: &str, value: &dyn Fn(&str) -> bool| {
+        table.column(name).is_some_and(|column| value(&column.shown(row)))
+    };
+    let is_shuffled = |name: &&str| is(name, &|shuffled| shuffled == "true");
+    !is("mode", &|mode| yardsticks.contains(mode))
+        && !["shuffled", "extraction.shuffled"].iter().any(is_shuffled)
+        && !is(GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
+}
+
 /// What tells a row from the others of its table, in words.
 pub fn row_name(table: &ResultTable, row: usize) -> String {
     let is_told = |column: &&TableColumn| {
-        let says_nothing = ["frames", "classes", "trained on"].contains(&column.name.as_str())
+        let says_nothing = ["frames", "classes", "trained on", SEEDS]
+            .contains(&column.name.as_str())
             || column.shown(row) == ABSENT;
         let differs = || (0..column.len()).any(|other| column.shown(other) != column.shown(row));
         !says_nothing && (column.name == "variant" || differs())
@@ -285,7 +379,8 @@ mod tests {
         let made = tables([0.5, 0.52, 0.8, 0.9], Some(["1", "2", "1", "1"]));
         let comparison = Comparison::of(&made, &yardsticks).unwrap();
         assert_eq!(comparison.front(), [0, 1, 2]);
-        let [best, speed, noise]: [String; 3] = comparison.sentences(None).try_into().unwrap();
+        let [best, speed, noise]: [String; 3] =
+            comparison.sentences(None, None).try_into().unwrap();
         assert_eq!(
             best,
             "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 \
@@ -298,10 +393,25 @@ mod tests {
     }
 
     #[test]
+    fn means_over_seeds_tell_how_much_seeds_vary() {
+        let mut made = tables([0.5, 0.78, 0.8, 0.1], None);
+        let quality = made[0].columns.pop().unwrap();
+        let deviations = vec![Some(0.02), None, Some(0.01), Some(0.5)];
+        made[0].columns.push(quality.with_deviations(deviations));
+        let seeds = vec![Some(3), Some(1), Some(3), Some(3)];
+        made[0].columns.insert(2, TableColumn::count(SEEDS, seeds));
+        let yardsticks = BTreeSet::from(["shuffled".to_string()]);
+        let comparison = Comparison::of(&made, &yardsticks).unwrap();
+        let noise = comparison.sentences(None, None).remove(2);
+        assert!(noise.contains("vary by 0.032 (two standard deviations): 1 other row"), "{noise}");
+        assert_eq!(comparison.row_name(2), "gc-c, ln-fe");
+    }
+
+    #[test]
     fn without_repeated_seeds_the_number_of_frames_bounds_the_noise() {
         let made = tables([0.5, 0.78, 0.8, 0.1], None);
         let comparison = Comparison::of(&made, &BTreeSet::new()).unwrap();
-        let noise = comparison.sentences(Some(400)).remove(2);
+        let noise = comparison.sentences(Some(400), None).remove(2);
         assert!(
             noise.contains("400 validation frames") && noise.contains("0.025, and 1 other row is"),
             "{noise}"

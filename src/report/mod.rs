@@ -7,6 +7,7 @@
 pub mod captioners;
 mod column_groups;
 mod comparison;
+mod details;
 pub mod event_lines;
 mod export_paths;
 pub mod exports;
@@ -22,6 +23,7 @@ pub mod results;
 pub mod run_record;
 pub mod run_values;
 pub mod selection;
+mod statistics;
 pub mod table_files;
 pub mod table_formats;
 pub mod tables;

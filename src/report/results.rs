@@ -29,6 +29,13 @@ impl<'a> Results<'a> {
         found.map(|output| self.store.use_object(&output.digest)).transpose()
     }
 
+    /// The path of an object whose bytes are not checked: of a large one that is read in part.
+    /// `None` if the stage is not finished.
+    pub fn unread<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Option<PathBuf> {
+        let output = self.known.outputs(stage.id())?.get(output.name())?;
+        Some(self.store.object_path(&output.digest)).filter(|path| path.exists())
+    }
+
     /// The metrics of a finished stage; `None` if it is not finished or was not asked for.
     pub fn metrics<K: HasMetrics>(&self, stage: Option<Handle<K>>) -> Result<Option<K::Metrics>> {
         let found = stage.and_then(|stage| self.known.outputs(stage.id())?.get(K::METRICS.name()));

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::comparison::yardsticks;
+use super::details::{self, DIFFERENCES, Details};
 use super::result_table::ResultTable;
 use super::results::Results;
-use super::{table_formats, tables};
+use super::table_formats;
+use super::tables::{self, Made};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
@@ -16,6 +19,7 @@ use surgcam_engine::store::{Store, read_json, write_json};
 use surgcam_pipeline::planned::Built;
 use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
+use surgcam_values::Table;
 
 /// What tables are made from and where they go.
 pub struct TableSource<'a> {
@@ -41,6 +45,8 @@ struct Note {
     from: WrittenFrom,
     /// What a person is shown of them.
     heads: Vec<ResultTable>,
+    /// The names of the tables beside them.
+    details: Vec<String>,
 }
 
 /// The right to write into an experiment's results folder, which one process at a time has. Whoever
@@ -90,12 +96,20 @@ const SHOWN_ROWS: usize = 60;
 impl TableSource<'_> {
     /// Makes all tables of what is known.
     pub fn tables(&self, known: &Known) -> Result<Vec<ResultTable>> {
-        tables::all(
-            self.experiment,
-            self.built,
-            &Results::new(self.store, known),
-            self.machine.as_ref(),
-        )
+        let made = self.made(&Results::new(self.store, known))?;
+        Ok(made.into_iter().map(|made| made.table).collect())
+    }
+
+    /// As [`TableSource::tables`], with the tables beside them.
+    pub fn with_details(&self, known: &Known) -> Result<(Vec<ResultTable>, Details)> {
+        let results = Results::new(self.store, known);
+        let made = self.made(&results)?;
+        let details = details::of(&made, &results, &yardsticks(self.built))?;
+        Ok((made.into_iter().map(|made| made.table).collect(), details))
+    }
+
+    fn made(&self, results: &Results) -> Result<Vec<Made<'_>>> {
+        tables::all(self.experiment, self.built, results, self.machine.as_ref())
     }
 
     fn tables_folder(&self) -> PathBuf {
@@ -114,18 +128,38 @@ impl TableSource<'_> {
             surgcam: env!("CARGO_PKG_VERSION").into(),
             machine: self.machine.clone(),
         };
+        let has_files = |name: &String| table_formats::has_files(name, &self.tables_folder());
         if let Ok(note) = read_json::<Note>(&self.note())
             && note.from == from
-            && note.heads.iter().all(|table| table_formats::has_files(table, &self.tables_folder()))
+            && note.heads.iter().map(|table| &table.name).chain(&note.details).all(has_files)
         {
             return Ok(note.heads);
         }
-        let tables = self.tables(known)?;
-        self.write_unfinished(&tables)?;
-        let note =
-            Note { from, heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect() };
+        // The main tables are there even if the others cannot be made.
+        self.write_unfinished(&self.tables(known)?)?;
+        let (tables, details) = self.with_details(known)?;
+        self.write_details(&details.tables)?;
+        let note = Note {
+            from,
+            heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect(),
+            details: details.tables.into_iter().map(|table| table.name).collect(),
+        };
         write_json(&self.note(), &note)?;
         Ok(note.heads)
+    }
+
+    /// Writes the tables beside the main ones, and removes what an earlier run wrote and this one
+    /// does not.
+    fn write_details(&self, details: &[ResultTable]) -> Result<()> {
+        let folder = self.tables_folder();
+        let known = Table::ALL.into_iter().flat_map(|table| details::names(table.name()));
+        for name in known.chain([DIFFERENCES.to_string()]) {
+            match details.iter().find(|table| table.name == name) {
+                Some(table) => table_formats::write_files(table, &folder)?,
+                None => table_formats::remove_files(&name, &folder)?,
+            }
+        }
+        Ok(())
     }
 
     /// Writes tables that will change again.

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::column_groups::key_columns;
 use super::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH};
 use super::result_table::ResultTable;
+use super::tables::SEEDS;
 use chart::{Chart, Look, MOST_SERIES, Series};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::file::{Durability, write_with};
@@ -105,7 +106,7 @@ fn speed_against_quality(comparison: &Comparison) -> Option<Chart> {
 fn over_thresholds(table: &ResultTable) -> Option<Chart> {
     let (threshold, quality, truth) =
         (table.column("T_ROI")?, table.column("mIoU")?, table.column(GROUND_TRUTH)?);
-    let left_out = ["T_ROI", "frames", "classes", GROUND_TRUTH];
+    let left_out = ["T_ROI", "frames", "classes", GROUND_TRUTH, SEEDS];
     let names: Vec<_> = key_columns(table)
         .iter()
         .filter(|column| !left_out.contains(&column.name.as_str()))

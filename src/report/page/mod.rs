@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, yardsticks};
 use super::figures::{self, Figure};
 use super::result_table::ResultTable;
 use super::results::Results;
@@ -23,7 +23,7 @@ use super::table_files::TableSource;
 pub use browser::open;
 use gallery::{GalleryPicture, GallerySource};
 use origins::{LeftOut, line};
-use summary::{answer, asked, warnings, yardsticks};
+use summary::{answer, asked, warnings};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::drawing;
 use surgcam_engine::plan::status::{self, Known};
@@ -82,7 +82,7 @@ impl PageSource<'_> {
     /// Writes the page, and its figures as files beside it; gives the page's path.
     pub fn write(&self) -> Result<PathBuf> {
         let TableSource { experiment, built, store, .. } = self.tables;
-        let tables = self.tables.tables(self.known)?;
+        let (tables, details) = self.tables.with_details(self.known)?;
         let results = Results::new(store, self.known);
         let (last, working) = last_runs(store, &experiment.name);
         let yardsticks = yardsticks(built);
@@ -117,11 +117,12 @@ impl PageSource<'_> {
             title: line(&experiment.name),
             description: line(&experiment.recipe.description),
             asked: asked(experiment, built),
-            answer: answer(&tables, comparison.as_ref()),
+            answer: answer(&tables, comparison.as_ref(), details.differences.as_ref()),
             warnings: warnings(built, self.known, last.as_ref()),
             tables: tables.iter().map(TableHead::of).collect(),
+            details: details.tables.iter().map(TableHead::of).collect(),
             data: table_json::as_json(
-                &[tables.as_slice(), &[origins::stages(&snapshot)]].concat(),
+                &[tables.as_slice(), details.tables.as_slice(), &[origins::stages(&snapshot)]].concat(),
             )?,
             figures: figures.iter().map(Drawn::of).collect(),
             training: training.iter().map(Drawn::of).collect(),
@@ -152,6 +153,7 @@ struct Page<'a> {
     answer: Vec<String>,
     warnings: Vec<String>,
     tables: Vec<TableHead>,
+    details: Vec<TableHead>,
     data: String,
     figures: Vec<Drawn<'a>>,
     training: Vec<Drawn<'a>>,

@@ -5,24 +5,12 @@ use std::collections::BTreeSet;
 
 use super::origins::line;
 use crate::report::comparison::Comparison;
+use crate::report::details::Differences;
 use crate::report::result_table::ResultTable;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::runs::Run;
 use surgcam_pipeline::planned::Built;
 use surgcam_recipe::experiment::Experiment;
-
-/// The names of the extractions that do not compete, because they use the true boxes, the whole
-/// frame, or the features of another frame.
-pub fn yardsticks(built: &Built) -> BTreeSet<String> {
-    let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
-    for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
-        let is_yardstick = !extraction.value.mode.is_localised() || extraction.value.shuffled;
-        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
-        names.insert(extraction.name.clone());
-    }
-    // A recipe whose mode is swept may be both, and then competes.
-    yardsticks.difference(&competing).cloned().collect()
-}
 
 /// What the experiment asks for.
 pub fn asked(experiment: &Experiment, built: &Built) -> String {
@@ -47,7 +35,11 @@ pub fn asked(experiment: &Experiment, built: &Built) -> String {
 }
 
 /// What came out, in three sentences.
-pub fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<String> {
+pub fn answer(
+    tables: &[ResultTable],
+    comparison: Option<&Comparison>,
+    differences: Option<&Differences>,
+) -> Vec<String> {
     let Some(comparison) = comparison else { return vec!["Nothing is measured yet.".into()] };
     let frames = |table: &ResultTable| {
         let column = table.column("frames")?;
@@ -56,7 +48,11 @@ pub fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<St
     let validation_frames = frames(comparison.table)
         .or_else(|| tables.iter().filter_map(frames).reduce(f64::max))
         .map(|frames| frames as usize);
-    comparison.sentences(validation_frames).iter().map(|sentence| line(sentence)).collect()
+    comparison
+        .sentences(validation_frames, differences)
+        .iter()
+        .map(|sentence| line(sentence))
+        .collect()
 }
 
 /// What is not complete.
