@@ -135,9 +135,12 @@ impl TableSource<'_> {
         {
             return Ok(note.heads);
         }
+        let results = Results::new(self.store, known);
+        let made = self.made(&results)?;
+        let tables: Vec<ResultTable> = made.iter().map(|made| made.table.clone()).collect();
         // The main tables are there even if the others cannot be made.
-        self.write_unfinished(&self.tables(known)?)?;
-        let (tables, details) = self.with_details(known)?;
+        self.write_unfinished(&tables)?;
+        let details = details::of(&made, &results, &yardsticks(self.built))?;
         self.write_details(&details.tables)?;
         let note = Note {
             from,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::judged::JudgedRow;
+use super::judged::{JudgedRow, JudgedScore};
 use crate::report::comparison::{competes, row_name};
 use crate::report::result_table::{ResultTable, TableColumn};
 use crate::report::statistics::{Difference, FEWEST_UNITS, RESAMPLES, Score, Units, compare};
@@ -63,22 +63,23 @@ pub fn found(
         let judged = |row: usize| rows[row].as_ref();
         let Some(first) = group.first().and_then(|&row| judged(row)) else { continue };
         let lengths = first.frames.lengths();
-        for &(name, _) in &first.scores {
-            let scores: Vec<(usize, Score)> =
-                group.iter().filter_map(|&row| Some((row, judged(row)?.score(name)?))).collect();
+        for (place, JudgedScore { name, .. }) in first.scores.iter().enumerate() {
+            let scores: Vec<(usize, Score)> = group
+                .iter()
+                .filter_map(|&row| Some((row, judged(row)?.scores[place].of_all_frames()?)))
+                .collect();
             let competing = scores.iter().filter(|(row, _)| competes(table, *row, yardsticks));
-            let best = competing.reduce(
-                |best, other| {
-                    if other.1.value > best.1.value { other } else { best }
-                },
-            );
+            let best = competing.reduce(|best, other| {
+                let is_better = other.1.value > best.1.value;
+                if is_better { other } else { best }
+            });
             let Some((best, of_best)) = best else { continue };
             let others = scores.par_iter().filter(|(row, _)| row != best);
             found.par_extend(others.map(|(other, score)| {
                 let (units, difference) = compare(of_best, score, &lengths);
                 Found {
                     table: table.name.clone(),
-                    score: name,
+                    score: *name,
                     best: *best,
                     other: *other,
                     values: [of_best.value, score.value],
@@ -198,14 +199,13 @@ mod tests {
         };
         let count = SEQUENCES * FRAMES;
         let value = |frame: usize| if (frame * 7 + frame / 25) % 10 < right { 1.0 } else { 0.0 };
-        JudgedRow {
-            index: StageId(index),
-            frames: FrameList {
-                rows: (0..count).collect(),
-                sequences: (0..SEQUENCES).map(sequence).collect(),
-            },
-            scores: vec![("accuracy", vec![FrameValues::mean((0..count).map(value).collect())])],
-        }
+        let frames = FrameList {
+            rows: (0..count).collect(),
+            sequences: (0..SEQUENCES).map(sequence).collect(),
+        };
+        let mut row = JudgedRow::new(StageId(index), frames, &["accuracy"]);
+        row.add(&[FrameValues::mean((0..count).map(value).collect())]);
+        row
     }
 
     #[test]

@@ -27,18 +27,44 @@ pub struct JudgedRow {
     /// The index that the frames are in. Rows with other indexes have other frames or labels.
     pub index: StageId,
     pub frames: FrameList,
-    /// For each score its name, which is that of its column, and the values of each replicate.
-    pub scores: Vec<(&'static str, Vec<FrameValues>)>,
+    pub scores: Vec<JudgedScore>,
+}
+
+/// One score of a row.
+pub struct JudgedScore {
+    /// The name of its column.
+    pub name: &'static str,
+    /// Of all frames, for each replicate.
+    pub replicates: Vec<Score>,
+    /// Of each sequence, for each replicate in which it is defined.
+    pub by_sequence: Vec<Vec<f64>>,
+}
+
+impl JudgedScore {
+    /// The score of all frames, as the mean over the replicates.
+    pub fn of_all_frames(&self) -> Option<Score> {
+        Score::mean_of(&self.replicates)
+    }
 }
 
 impl JudgedRow {
-    /// The score of all frames, as the mean over the replicates.
-    pub fn score(&self, name: &str) -> Option<Score> {
-        let (_, replicates) = self.scores.iter().find(|(known, _)| *known == name)?;
-        let all = 0..self.frames.rows.len();
-        let scores: Vec<Score> =
-            replicates.iter().filter_map(|values| values.score(all.clone())).collect();
-        Score::mean_of(&scores)
+    pub fn new(index: StageId, frames: FrameList, names: &[&'static str]) -> Self {
+        let score = |&name: &&'static str| JudgedScore {
+            name,
+            replicates: Vec::new(),
+            by_sequence: vec![Vec::new(); frames.sequences.len()],
+        };
+        JudgedRow { index, scores: names.iter().map(score).collect(), frames }
+    }
+
+    /// Adds a replicate. `values`: one for each score, of the frames of this row.
+    pub fn add<'v>(&mut self, values: impl IntoIterator<Item = &'v FrameValues>) {
+        for (score, values) in self.scores.iter_mut().zip(values) {
+            score.replicates.extend(values.score(0..self.frames.rows.len()));
+            for (sequence, found) in self.frames.sequences.iter().zip(&mut score.by_sequence) {
+                found.extend(values.score(sequence.places.clone()).map(|score| score.value));
+            }
+        }
     }
 }
 
@@ -85,22 +111,15 @@ impl<'a> Reader<'a> {
     pub fn row(&self, replicates: &[Row]) -> Result<Option<JudgedRow>> {
         let mut found: Option<JudgedRow> = None;
         for row in replicates {
-            let Some(judged) = self.replicate(row)? else { continue };
-            match &mut found {
-                None => {
-                    let scores = judged.scores.into_iter();
-                    found = Some(JudgedRow {
-                        index: row.cell.index.id(),
-                        frames: judged.frames,
-                        scores: scores.map(|(name, values)| (name, vec![values])).collect(),
-                    });
-                }
-                Some(found) if found.frames == judged.frames => {
-                    for ((_, all), (_, values)) in found.scores.iter_mut().zip(judged.scores) {
-                        all.push(values);
-                    }
-                }
-                Some(_) => {}
+            let Some(Judged { frames, scores }) = self.replicate(row)? else { continue };
+            if found.is_none() {
+                let names: Vec<&'static str> = scores.iter().map(|(name, _)| *name).collect();
+                found = Some(JudgedRow::new(row.cell.index.id(), frames.clone(), &names));
+            }
+            if let Some(found) = &mut found
+                && found.frames == frames
+            {
+                found.add(scores.iter().map(|(_, values)| values));
             }
         }
         Ok(found)

@@ -12,7 +12,7 @@ const OF_ALL_FRAMES: [&str; 3] = ["frames", "classes", "trained on"];
 pub fn table(of: &ResultTable, rows: &[Option<JudgedRow>]) -> Option<ResultTable> {
     let known: Vec<(usize, &JudgedRow)> =
         rows.iter().enumerate().filter_map(|(row, found)| Some((row, found.as_ref()?))).collect();
-    let names: Vec<&'static str> = known.first()?.1.scores.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&'static str> = known.first()?.1.scores.iter().map(|score| score.name).collect();
     let of_rows: Vec<usize> =
         known.iter().flat_map(|(row, judged)| vec![*row; judged.frames.sequences.len()]).collect();
     let sequences = || known.iter().flat_map(|(_, judged)| &judged.frames.sequences);
@@ -47,17 +47,12 @@ pub fn table(of: &ResultTable, rows: &[Option<JudgedRow>]) -> Option<ResultTable
 fn score_column(name: &str, place: usize, known: &[(usize, &JudgedRow)]) -> TableColumn {
     let (mut means, mut deviations) = (Vec::new(), Vec::new());
     for (_, judged) in known {
-        let replicates = &judged.scores[place].1;
-        for sequence in &judged.frames.sequences {
-            let values: Vec<f64> = replicates
-                .iter()
-                .filter_map(|values| Some(values.score(sequence.places.clone())?.value))
-                .collect();
-            means.push(mean(&values));
-            deviations.push(sample_deviation(&values));
+        for values in &judged.scores[place].by_sequence {
+            means.push(mean(values));
+            deviations.push(sample_deviation(values));
         }
     }
-    let has_replicates = known.iter().any(|(_, judged)| judged.scores[place].1.len() > 1);
+    let has_replicates = known.iter().any(|(_, judged)| judged.scores[place].replicates.len() > 1);
     let column = TableColumn::number(name, 3, means);
     if has_replicates { column.with_deviations(deviations) } else { column }
 }
@@ -84,20 +79,13 @@ mod tests {
             more_rows: 0,
         };
         let sequence = |name: &str, places| Sequence { name: name.into(), places };
-        let judged = JudgedRow {
-            index: StageId(0),
-            frames: FrameList {
-                rows: vec![0, 1, 2],
-                sequences: vec![sequence("seq_1", 0..2), sequence("seq_5", 2..3)],
-            },
-            scores: vec![(
-                "accuracy",
-                vec![
-                    FrameValues::mean(vec![1.0, 0.0, 1.0]),
-                    FrameValues::mean(vec![1.0, 1.0, 1.0]),
-                ],
-            )],
+        let frames = FrameList {
+            rows: vec![0, 1, 2],
+            sequences: vec![sequence("seq_1", 0..2), sequence("seq_5", 2..3)],
         };
+        let mut judged = JudgedRow::new(StageId(0), frames, &["accuracy"]);
+        judged.add(&[FrameValues::mean(vec![1.0, 0.0, 1.0])]);
+        judged.add(&[FrameValues::mean(vec![1.0, 1.0, 1.0])]);
         let found = table(&of, &[None, Some(judged)]).unwrap();
         let shown = |row: usize| -> Vec<String> {
             found.columns.iter().map(|column| column.shown(row)).collect()

@@ -112,6 +112,8 @@ impl PageSource<'_> {
             Ok(pictures) => (pictures, gallery_note()),
             Err(error) => (Vec::new(), line(&format!("The pictures could not be read: {error}"))),
         };
+        let stages = [origins::stages(&snapshot)];
+        let in_page = [tables.as_slice(), details.tables.as_slice(), &stages].concat();
         let page = Page {
             written_from: self.written_from(),
             title: line(&experiment.name),
@@ -121,9 +123,7 @@ impl PageSource<'_> {
             warnings: warnings(built, self.known, last.as_ref()),
             tables: tables.iter().map(TableHead::of).collect(),
             details: details.tables.iter().map(TableHead::of).collect(),
-            data: table_json::as_json(
-                &[tables.as_slice(), details.tables.as_slice(), &[origins::stages(&snapshot)]].concat(),
-            )?,
+            data: table_json::as_json(&in_page)?,
             figures: figures.iter().map(Drawn::of).collect(),
             training: training.iter().map(Drawn::of).collect(),
             timeline: timeline.iter().map(Drawn::of).collect(),
