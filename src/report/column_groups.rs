@@ -3,7 +3,7 @@
 
 use super::result_table::{Cells, ResultTable, TableColumn};
 
-/// In the order of their columns.
+/// The groups, in the order in which tables have their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ColumnGroup {
     /// What tells rows apart: variant, mode, swept values.
@@ -72,7 +72,7 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
     }
 }
 
-/// What the names of columns begin with that tell of one class or one interaction.
+/// How the names of columns begin that tell of one class or one interaction.
 const OF_CLASSES: [&str; 11] = [
     "AP ",
     "AP50 ",
@@ -98,7 +98,7 @@ enum Better {
 const NEITHER_BETTER: [&str; 7] =
     ["regions/frame", "seconds", "of best", "of other", "difference", "low", "high"];
 
-/// `None`: neither is better, or nobody can tell.
+/// Which values of a column are the better ones. `None` if neither high nor low values are.
 fn better(column: &TableColumn) -> Option<Better> {
     if !matches!(column.cells, Cells::Number(..)) {
         return None;
@@ -114,8 +114,9 @@ fn better(column: &TableColumn) -> Option<Better> {
     Some(if is_cost { Better::Lower } else { Better::Higher })
 }
 
-/// The rows with the best value of a column, as it is shown: equal ones share the place. Of means
-/// over seeds only the means are compared. There are none where there is nothing to choose.
+/// The rows with the best value of a column. Rows with equal values, as they are shown, share the
+/// place. Means over seeds are compared without their deviations. No row is the best if all values
+/// are equal.
 pub fn best_rows(column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
     let values: Vec<(usize, f64)> =

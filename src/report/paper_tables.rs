@@ -1,5 +1,6 @@
-//! Tables for papers and readmes: LaTeX with booktabs, and Markdown. Main columns unless all are
-//! asked for, columns in groups, the best value of each column bold.
+//! Tables for papers and readmes, as LaTeX with booktabs and as Markdown. They have the main
+//! columns, or all if these are asked for. Columns are in groups, and the best value of each column
+//! is bold.
 
 use minijinja::{Environment, context};
 
@@ -148,7 +149,7 @@ fn group_lines(groups: &[ColumnGroup]) -> String {
     format!("{} \\\\\n{}", names.join(" & "), rules.join(" "))
 }
 
-/// The template with these texts as they are.
+/// Fills the template. The texts are put in as they are, so they must be escaped before.
 fn fill(
     template: &str,
     title: &str,

@@ -1,4 +1,4 @@
-//! What is seen while stages run: bars on a terminal, plain lines elsewhere.
+//! Shows how far a run is while stages run: bars on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use surgcam_engine::escape;
 use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::runner::events::{Event, Reporter};
 
-/// The reporter that fits where stderr goes. `to_run`: at most so many stages will run.
+/// Bars if stderr is a terminal, otherwise lines. At most `to_run` stages will run.
 pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
     if printer::is_watched() { Box::new(Bars::new(to_run)) } else { Box::new(Lines::default()) }
 }
@@ -117,7 +117,7 @@ impl Drop for Bars {
     }
 }
 
-/// For logs and pipes: a line at each end of a stage, and now and then one in between.
+/// For logs and pipes: prints a line when a stage ends, and sometimes one while it runs.
 #[derive(Default)]
 struct Lines {
     last: HashMap<StageId, Instant>,
@@ -150,8 +150,8 @@ impl Reporter for Lines {
     }
 }
 
-/// For commands whose answer is all that is asked for: says only that a stage waits, for that may
-/// take long.
+/// For commands that only print an answer. It says nothing except that a stage waits, because that
+/// may take long.
 pub struct OnlyWaiting;
 
 impl Reporter for OnlyWaiting {

@@ -1,4 +1,4 @@
-//! What a run leaves: its entry in the store's history, and results/NAME/run.json.
+//! Records of a run: its entry in the store's history, and results/NAME/run.json.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -106,7 +106,7 @@ impl RunStart {
     }
 }
 
-/// Recipes of all cells, each distinct one once.
+/// The recipes of all cells. Cells share recipes, and each recipe is listed once.
 #[derive(Default)]
 struct Recipes {
     values: Vec<Value>,
@@ -127,8 +127,8 @@ impl Recipes {
         })
     }
 
-    /// The places of the data recipes that a cell's model learns from and is validated on, of a mix
-    /// its parts among them.
+    /// The places of the data recipes that a cell's model learns from and is validated on. The
+    /// parts of a mix are among them.
     fn data_places(&mut self, experiment: &Experiment, cell: &PlannedCell) -> Result<Vec<usize>> {
         let model = &cell.model.value;
         let mut places = Vec::new();
@@ -143,11 +143,12 @@ impl Recipes {
     }
 }
 
-/// Raise it when snapshots tell more than before, so that older ones do not stand for newer ones.
+/// A number that is raised when snapshots have more in them than before, so that an older snapshot
+/// does not count as a newer one.
 const SNAPSHOT_TELLS: u8 = 3;
 
-/// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on,
-/// without making it.
+/// The digest of a plan with its results. It covers everything that [`snapshot`] depends on, but
+/// the snapshot need not be made for it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
     let mut text =
         serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
@@ -164,7 +165,7 @@ pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Res
     Ok(Digest::of_bytes(&text))
 }
 
-/// What was planned, as the history keeps it.
+/// The plan in the form in which the history keeps it.
 pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result<Vec<u8>> {
     let plan = &built.plan;
     let mut recipes = Recipes::default();

@@ -1,5 +1,5 @@
-//! An experiment's tables as files in its results folder, written again only when what they come
-//! from has changed.
+//! The files of an experiment's tables in its results folder. They are written again only if what
+//! they are made from has changed.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub struct TableSource<'a> {
     pub folder: &'a Path,
 }
 
-/// What the tables in a folder were written from: as long as that is the same, so are they.
+/// What the tables in a folder were written from. While it stays the same, the tables do, too.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct WrittenFrom {
     plan: Digest,
@@ -49,8 +49,8 @@ struct Note {
     details: Vec<String>,
 }
 
-/// The right to write into an experiment's results folder, which one process at a time has. Whoever
-/// writes tables computes them under it, so that none are written over later ones.
+/// The right to write into an experiment's results folder, which one process at a time has. Tables
+/// are computed while it is held, so that older tables are never written over newer ones.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
@@ -63,7 +63,7 @@ impl FolderLock {
         Ok((File::create(&path).at_path("create the lock", &path)?, path))
     }
 
-    /// Whether the folder can be written to at all: asked before hours of work.
+    /// Fails if the folder cannot be written to. This is checked before hours of work.
     pub fn check(folder: &Path) -> Result<()> {
         let hint = |error: Error| {
             error.hint(
@@ -79,7 +79,7 @@ impl FolderLock {
         Ok(FolderLock { _file: file })
     }
 
-    /// `None`: another process writes there just now.
+    /// `None` if another process is writing there.
     pub fn at_once(folder: &Path) -> Result<Option<Self>> {
         let (file, path) = Self::open(folder)?;
         match file.try_lock() {
@@ -90,7 +90,7 @@ impl FolderLock {
     }
 }
 
-/// Longer tables are shown in part: the files have all rows.
+/// The most rows of a table that are printed. The files have all rows.
 const SHOWN_ROWS: usize = 60;
 
 impl TableSource<'_> {
@@ -120,8 +120,8 @@ impl TableSource<'_> {
         self.tables_folder().join(".written-from.json")
     }
 
-    /// Writes the tables of a plan with its results, unless they are there; gives what a person is
-    /// shown of them.
+    /// Writes the tables of a plan with its results, unless they are already there. Returns the
+    /// part of them that is printed.
     pub fn write_final(&self, known: &Known, plan: Digest) -> Result<Vec<ResultTable>> {
         let from = WrittenFrom {
             plan,

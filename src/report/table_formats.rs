@@ -32,9 +32,9 @@ pub fn remove_files(name: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Markdown and
-/// LaTeX have the main columns, for people; the others have all of them. Parquet has every text as
-/// it is, the others as [`escape`] makes it fit for them.
+/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each completely or not at all. CSV and
+/// Parquet have all columns. Markdown and LaTeX are for people and have the main columns. Texts are
+/// written to Parquet as they are; for the other forms they go through [`escape`].
 pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
     let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);
@@ -48,7 +48,7 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     write(&path("tex"), latex(table, Extent::Main)?.as_bytes())
 }
 
-/// As CSV, every number with all its digits.
+/// The table as CSV. Numbers have all their digits.
 pub fn csv(table: &ResultTable) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let name = format!("{}.csv", table.name);

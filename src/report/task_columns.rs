@@ -1,5 +1,5 @@
-//! Columns of the extraction table that tell how well captions and interactions come out of the
-//! features, and how fast.
+//! The columns of the extraction table about captions and interactions: how good they are, and how
+//! fast they are made.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::metrics::{CaptionMetrics, InteractionMetrics, OneInteraction, Speed};
 use surgcam_pipeline::planned::{CellStages, PlannedCell};
 
-/// Columns, and what is to be said of them.
+/// Columns, and notes about them.
 #[derive(Default)]
 pub struct TaskColumns {
     pub columns: Vec<TableColumn>,

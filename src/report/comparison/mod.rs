@@ -37,7 +37,7 @@ pub const GROUND_TRUTH: &str = "ground truth";
 pub const OWN_GROUND_TRUTH: &str = "its own";
 
 impl<'a> Comparison<'a> {
-    /// `None`: nothing is measured yet. `yardsticks`: modes that do not compete.
+    /// `None` if nothing is measured yet. `yardsticks` are the modes that do not compete.
     pub fn of(tables: &'a [ResultTable], yardsticks: &BTreeSet<String>) -> Option<Self> {
         QUALITIES.iter().find_map(|(name, qualities)| {
             let table = tables.iter().find(|table| table.name == *name)?;

@@ -42,9 +42,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const FILE: &str = "report.html";
 
-/// A larger graph is for other programs.
+/// The most stages of a graph that the page draws.
 const MOST_STAGES_DRAWN: usize = 200;
-/// Runs that are looked through for the last one of this experiment that made stages.
+/// The most runs that are read to find the last run of this experiment that made stages.
 const MOST_RUNS_READ: usize = 100;
 /// The beginning of the page, in which it says what it was written from.
 const HEAD: u64 = 1024;
@@ -72,14 +72,14 @@ impl PageSource<'_> {
         Digest::of_bytes(text.as_bytes()).to_string()
     }
 
-    /// Whether the page is there and tells of this very plan and its results.
+    /// Whether the page exists and was written from this plan and its results.
     pub fn is_written(&self) -> bool {
         let mut head = Vec::new();
         let read = File::open(self.path()).and_then(|file| file.take(HEAD).read_to_end(&mut head));
         read.is_ok() && String::from_utf8_lossy(&head).contains(&self.written_from())
     }
 
-    /// Writes the page, and its figures as files beside it; gives the page's path.
+    /// Writes the page, and its figures as files beside it. Returns the path of the page.
     pub fn write(&self) -> Result<PathBuf> {
         let TableSource { experiment, built, store, .. } = self.tables;
         let (tables, details) = self.tables.with_details(self.known)?;
@@ -142,8 +142,8 @@ impl PageSource<'_> {
     }
 }
 
-/// All that the template asks for. Texts are escaped there; SVG and JSON are as safe as their
-/// makers leave them.
+/// The values of the template. The template escapes texts. SVG and JSON are put in as they are, so
+/// they must be safe before.
 #[derive(Serialize)]
 struct Page<'a> {
     written_from: String,
