@@ -343,6 +343,13 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         ))
         .hint("set extraction.batch_norm = \"running\", or head.joint_epochs = 0"));
     }
+    if found.model.architecture.clip_length.is_some() {
+        return Err(Error::usage(format!(
+            "head.{} learns with the backbone, frame by frame; model.{} sees clips",
+            head.name, found.model.recipe.name
+        ))
+        .hint("set model.clip_length = 1, or head.joint_epochs = 0"));
+    }
     Ok(Some(JointTraining {
         epochs: head.value.joint_epochs.get(),
         learning_rate: head.value.joint_learning_rate.value(),

@@ -18,13 +18,14 @@
 //! tells which stages the rows of each cell come from. [`goal`] says what is wanted of the
 //! experiment, for instance a table. `sources`, `models`, `localization`, `extraction` and `heads`
 //! each plan a part of the graph, and add their stages to `planner`. `data_folder` and `class_map`
-//! find out what `sources` needs to know about a data set. `limits` sets how long stages may take.
-//! [`naming`] names the stages. [`mistakes`] plans without data, to find all mistakes in recipes at
-//! once.
+//! find out what `sources` needs to know about a data set. `clips` checks whether anything can hold
+//! the clips of a temporal model. `limits` sets how long stages may take. [`naming`] names the
+//! stages. [`mistakes`] plans without data, to find all mistakes in recipes at once.
 
 pub mod build;
 pub mod checked;
 mod class_map;
+mod clips;
 mod data_folder;
 mod extraction;
 pub mod goal;

@@ -221,6 +221,30 @@ mod tests {
     }
 
     #[test]
+    fn clips_that_nothing_can_hold_are_a_mistake() {
+        let text = |model: &str, head: &str| {
+            format!(
+                "[experiment]\nname = 'e'\ntables = ['extraction']\nheads = ['caption']\n\
+                 [model.clips]\nextends = 'gc-a'\ndata = 'sample-endovis18'\n{model}\n\
+                 [head.caption]\n{head}\n\
+                 [matrix]\nmodel = ['clips']\nextraction = ['sl-fe']\n"
+            )
+        };
+        assert_eq!(mistakes_of(&text("clip_length = 3", "")), Vec::<String>::new());
+        for (model, head, expected) in [
+            ("clip_length = 31", "", "sequences of data.sample-endovis18 have 30"),
+            ("clip_length = 3\nbatch_size = 2", "", "a batch_size of 2, which counts frames"),
+            ("clip_length = 3", "joint_epochs = 1", "model.clips sees clips"),
+        ] {
+            let found = mistakes_of(&text(model, head));
+            assert!(
+                !found.is_empty() && found.iter().all(|mistake| mistake.contains(expected)),
+                "{expected}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
     fn neither_folders_nor_weights_must_be_there_and_unfinished_recipes_are_no_mistake() {
         let text = "[experiment]\nname = 'e'\n\
             [data.absent]\nadapter = 'endovis18'\nroot = '/nowhere'\ntrain = [1]\n\

@@ -33,6 +33,8 @@ pub struct DataStages {
     pub normalization: Normalization,
     pub has_train: bool,
     pub has_validation: bool,
+    /// Of drawn scenes.
+    pub drawn_frames_per_sequence: Option<usize>,
 }
 
 /// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
@@ -157,6 +159,8 @@ impl Planner<'_> {
             normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
             has_train: !recipe.train.is_empty(),
             has_validation: !recipe.validation.is_empty(),
+            drawn_frames_per_sequence: (recipe.adapter == SAMPLE)
+                .then(|| recipe.frames_per_sequence.get()),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use surgcam_artifacts::boxes;
-use surgcam_artifacts::predictions::{self, Predictions};
+use surgcam_artifacts::frame_predictions::{self, FramePredictions};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::StageId;
 use surgcam_frames::dataset::index::{Frame, read_frames, read_summary};
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         let Some(path) = self.results.output(stage, EvaluateStage::PREDICTIONS)? else {
             return Ok(None);
         };
-        let labelled = Labelled::of(&predictions::read(&path)?, &indexed.frames)?;
+        let labelled = Labelled::of(&frame_predictions::read(&path)?, &indexed.frames)?;
         let scores = vec![
             ("accuracy", FrameValues::mean(labelled.all_right())),
             ("mAP", FrameValues::Ranked { classes: labelled.classes }),
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         let Some(path) = self.results.output(stage, ProbeStage::PREDICTIONS)? else {
             return Ok(None);
         };
-        let labelled = Labelled::of(&predictions::read(&path)?, &indexed.frames)?;
+        let labelled = Labelled::of(&frame_predictions::read(&path)?, &indexed.frames)?;
         let scores = vec![("probe mAP", FrameValues::Ranked { classes: labelled.classes })];
         Ok(Some(Judged { frames: labelled.frames, scores }))
     }
@@ -231,7 +231,7 @@ struct Labelled {
 }
 
 impl Labelled {
-    fn of(found: &Predictions, frames: &[Frame]) -> Result<Labelled> {
+    fn of(found: &FramePredictions, frames: &[Frame]) -> Result<Labelled> {
         if let Some(row) = found.rows.iter().find(|row| **row >= frames.len()) {
             let count = frames.len();
             return Err(Error::failure(format!(

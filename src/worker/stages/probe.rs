@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use surgcam_artifacts::features::{self, FrameFeatures, WIDTH};
-use surgcam_artifacts::predictions::{self, Predictions};
+use surgcam_artifacts::frame_predictions::{self, FramePredictions};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::Probe;
@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::evaluate::label_precisions;
 use super::{KindRun, Make};
-use crate::frames::label_tensor;
+use crate::frame_set::label_tensor;
 use crate::heads::regions::exchanged;
 use crate::ridge::RidgeSums;
 
@@ -67,8 +67,9 @@ impl Make for ProbeStage {
         // Without a region anywhere the scores say nothing of the features.
         let average_precision = if with_regions > 0 && validated_with_regions > 0 {
             let average_precision = label_precisions(&scores, &labels, parameters.classes);
-            let predictions = Predictions { rows: scored, classes: parameters.classes, scores };
-            predictions::write(&predictions, &stage.output(Self::PREDICTIONS))?;
+            let predictions =
+                FramePredictions { rows: scored, classes: parameters.classes, scores };
+            frame_predictions::write(&predictions, &stage.output(Self::PREDICTIONS))?;
             average_precision
         } else {
             vec![None; parameters.classes]

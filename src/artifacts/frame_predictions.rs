@@ -10,7 +10,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 
 /// The scores of all classes for some frames.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Predictions {
+pub struct FramePredictions {
     /// The frames' rows in the index.
     pub rows: Vec<usize>,
     pub classes: usize,
@@ -18,8 +18,8 @@ pub struct Predictions {
     pub scores: Vec<f64>,
 }
 
-pub fn write(predictions: &Predictions, path: &Path) -> Result<()> {
-    let Predictions { rows, classes, scores } = predictions;
+pub fn write(predictions: &FramePredictions, path: &Path) -> Result<()> {
+    let FramePredictions { rows, classes, scores } = predictions;
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     let mut columns = vec![Column::new("row".into(), rows)];
     for class in 0..*classes {
@@ -29,7 +29,7 @@ pub fn write(predictions: &Predictions, path: &Path) -> Result<()> {
     parquet::write(&mut parquet::frame(columns)?, path)
 }
 
-pub fn read(path: &Path) -> Result<Predictions> {
+pub fn read(path: &Path) -> Result<FramePredictions> {
     let frame = parquet::read(path)?;
     let classes = frame.width().saturating_sub(1);
     let rows: Vec<usize> = parquet::integers(&frame, "row", path)?
@@ -48,7 +48,7 @@ pub fn read(path: &Path) -> Result<Predictions> {
             scores[row * classes + class] = score.unwrap_or_default();
         }
     }
-    Ok(Predictions { rows, classes, scores })
+    Ok(FramePredictions { rows, classes, scores })
 }
 
 #[cfg(test)]
@@ -59,12 +59,12 @@ mod tests {
     fn predictions_read_back_as_written_with_all_digits() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("predictions.parquet");
-        let some = Predictions {
+        let some = FramePredictions {
             rows: vec![7, 3],
             classes: 3,
             scores: vec![0.1 + 0.2, 1.0 / 3.0, -4.5, 0.0, 1.0, 1e-9],
         };
-        let none = Predictions { rows: vec![], classes: 2, scores: vec![] };
+        let none = FramePredictions { rows: vec![], classes: 2, scores: vec![] };
         for predictions in [some, none] {
             write(&predictions, &path).unwrap();
             assert_eq!(read(&path).unwrap(), predictions);
