@@ -16,8 +16,8 @@ use surgcam_values::Mode;
 
 /// Writes a folder `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/` for each cell with a head. It has
 /// `captioner.json`, `backbone.safetensors`, and the folders `caption` and `interact`. A captioner
-/// that learnt with its backbone has no `interact`. Ground-truth boxes and the control are left
-/// out, because new pictures have no annotations.
+/// that learnt with its backbone has no `interact`. Ground-truth boxes, a detector's boxes and the
+/// control are left out, because new pictures come without boxes.
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
@@ -27,7 +27,9 @@ pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exp
         .filter(|cell| cell.stages.caption.is_some() || cell.stages.interact.is_some())
     {
         let Some(extraction) = &cell.extraction else { continue };
-        if extraction.value.mode == Mode::GroundTruthBoxes || extraction.value.shuffled {
+        let mode = extraction.value.mode;
+        if matches!(mode, Mode::GroundTruthBoxes | Mode::DetectorBoxes) || extraction.value.shuffled
+        {
             continue;
         }
         let folder =

@@ -151,7 +151,7 @@ impl<'a> Comparison<'a> {
 pub fn yardsticks(built: &Built) -> BTreeSet<String> {
     let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
     for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
-        let is_yardstick = !extraction.value.mode.is_localised() || extraction.value.shuffled;
+        let is_yardstick = extraction.value.mode.is_yardstick() || extraction.value.shuffled;
         let names = if is_yardstick { &mut yardsticks } else { &mut competing };
         names.insert(extraction.name.clone());
     }

@@ -13,7 +13,9 @@ use surgcam_frames::vision::localization_metrics::{
     FrameBoxes, ScoredClasses, against_other_frames, frame_ious,
 };
 use surgcam_frames::vision::regions::ScoredBox;
-use surgcam_pipeline::kinds::{EvaluateStage, IndexStage, LocalizeStage, PackStage, ProbeStage};
+use surgcam_pipeline::kinds::{
+    DetectionsStage, EvaluateStage, IndexStage, LocalizeStage, PackStage, ProbeStage,
+};
 use surgcam_pipeline::planned::PlannedCell;
 
 use super::frame_list::FrameList;
@@ -159,13 +161,14 @@ impl<'a> Reader<'a> {
 
     fn localized(&self, row: &Row, indexed: &Indexed) -> Result<Option<Judged>> {
         let cell = row.cell;
-        let Some(stage) = cell.stages.localize else { return Ok(None) };
-        let found = (
-            self.results.output(stage, LocalizeStage::BOXES)?,
-            // Only the small list of what was skipped is read, so the pixels are not checked.
-            self.results.unread(cell.pack, PackStage::PACK),
-        );
-        let (Some(boxes), Some(pack)) = found else { return Ok(None) };
+        let boxes = match (cell.stages.detections, cell.stages.localize) {
+            (Some(stage), _) => self.results.output(stage, DetectionsStage::DETECTED)?,
+            (None, Some(stage)) => self.results.output(stage, LocalizeStage::BOXES)?,
+            (None, None) => None,
+        };
+        // Only the small list of what was skipped is read, so the pixels are not checked.
+        let pack = self.results.unread(cell.pack, PackStage::PACK);
+        let (Some(boxes), Some(pack)) = (boxes, pack) else { return Ok(None) };
         let skipped = skipped_rows(&pack)?;
         let rows: Vec<usize> = (0..indexed.frames.len())
             .filter(|row| indexed.frames[*row].validation && !skipped.contains(row))

@@ -4,13 +4,16 @@ use rayon::prelude::*;
 
 use super::cell_groups::{Group, groups};
 use super::cell_table::{CellTable, Row};
-use super::localization_columns::{detection_columns, heat_columns};
+use super::localization_columns::{
+    CURVES_NOTE, LocalizationColumns, boxes_column, curve_columns, detection_columns, heat_columns,
+};
 use super::shared_columns::{ROI_THRESHOLD, axis_columns, class_columns, variants};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::results::Results;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::{
-    HeatLocalization, HeatScoreMetrics, Localization, LocalizationMetrics,
+    CurveAreas, DeletionInsertionMetrics, HeatLocalization, HeatScoreMetrics, Localization,
+    LocalizationMetrics,
 };
 use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
@@ -52,12 +55,23 @@ pub fn table<'a>(
             found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
         })
         .collect();
+    let curves: Vec<Option<DeletionInsertionMetrics>> = groups
+        .par_iter()
+        .map(|group| results.metrics(group.first().stages.deletion_insertion))
+        .collect::<Result<_>>()?;
+    let curves: Vec<Option<CurveAreas>> = curves
+        .into_iter()
+        .flat_map(|found| {
+            found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
+        })
+        .collect();
     let number = |value: fn(&Localization) -> Option<f64>| {
         metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect()
     };
     let threshold = |cell: &&PlannedCell| {
         cell.extraction
             .as_ref()
+            .filter(|extraction| extraction.value.mode.is_localised())
             .map(|extraction| extraction.value.roi_threshold.value().to_string())
     };
     let truth = ["its own", "another frame's (control)"];
@@ -69,6 +83,7 @@ pub fn table<'a>(
             values.into_iter().flat_map(|value| [value.clone(), value]).collect(),
         ));
     }
+    columns.extend(boxes_column(&cells));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(threshold).collect()));
     columns.push(TableColumn::text(
         "ground truth",
@@ -85,6 +100,14 @@ pub fn table<'a>(
     let (detection, heat) = (detection_columns(&cells, &metrics), heat_columns(&cells, &heat));
     columns.extend(detection.means);
     columns.extend(heat.means);
+    let judged_by_curves =
+        groups.iter().any(|group| group.first().stages.deletion_insertion.is_some());
+    let curves = if judged_by_curves {
+        curve_columns(&cells, &curves)
+    } else {
+        LocalizationColumns::default()
+    };
+    columns.extend(curves.means);
     let per_class = |value: fn(&Localization) -> &Vec<Option<f64>>| -> Vec<_> {
         metrics
             .iter()
@@ -95,6 +118,7 @@ pub fn table<'a>(
     columns.extend(class_columns("AP50", &cells, &per_class(|metrics| &metrics.ap_per_class)));
     columns.extend(detection.per_class);
     columns.extend(heat.per_class);
+    columns.extend(curves.per_class);
     let mut notes = vec![
         "mIoU instruments leaves the tissue out, which fills the frame and flatters; \
          the control scores the same boxes against the ground truth of a frame half the data away"
@@ -107,6 +131,7 @@ pub fn table<'a>(
          both where the class is present and has a true box, as means over classes"
             .to_string(),
     ];
+    notes.extend(judged_by_curves.then(|| CURVES_NOTE.to_string()));
     if without_truth > 0 {
         notes.push(format!(
             "{without_truth} of {validation} validation frames have no annotated boxes \

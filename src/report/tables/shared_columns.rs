@@ -11,7 +11,7 @@ use surgcam_recipe::replicates::SEED_AXES;
 use surgcam_recipe::schema::ExtractionRecipe;
 
 /// The names of tables' own columns that are also names of fields of recipes.
-const OWN_COLUMNS: [&str; 6] = ["mode", "pool", "batch_norm", "head", "classes", "frames"];
+const OWN_COLUMNS: [&str; 7] = ["mode", "pool", "batch_norm", "head", "classes", "frames", "boxes"];
 
 /// The keys for which tables have columns of their own.
 pub const ROI_THRESHOLD: RecipeKey = recipe_key!(ExtractionRecipe, roi_threshold);
