@@ -62,6 +62,7 @@ mod tests {
             labels: vec![],
             boxes: None,
             box_space: [1, 1],
+            detected: vec![],
         };
         let frames = ["b", "a", "b", "a", "b"].map(frame);
         let list = FrameList::of(&frames, vec![4, 3, 0, 1]);

@@ -145,6 +145,7 @@ pub fn table<'a>(
         notes,
         more_rows: 0,
     };
-    let row = |(place, &cell)| Row { cell, is_control: place % 2 == 1 };
-    Ok(CellTable { rows: cells.iter().enumerate().map(row).collect(), table })
+    let rows = cells.iter().enumerate();
+    let rows = rows.map(|(place, &cell)| Row { cell, is_control: place % 2 == 1 }).collect();
+    Ok(CellTable { rows, table })
 }
