@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Seeds {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Seeds, A::Error> {
                 let mut seeds: Vec<u64> = Vec::new();
-                while let Some(seed) = items.next_element()? {
+                while let Some(seed) = items.next_element::<u64>()? {
                     if seed > LARGEST {
                         return Err(de::Error::custom(format!("the seed {seed} is too large")));
                     }
