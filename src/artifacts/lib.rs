@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod features;
+pub mod frame_predictions;
 pub mod heat_maps;
 pub mod history;
 mod parquet;

@@ -94,9 +94,10 @@ impl Context {
         let folder = self.settings.store.clone().unwrap_or_else(|| PathBuf::from(".surgcam/store"));
         let shared = self.settings.shared_store.as_ref().map(|shared| self.project.join(shared));
         Store::open(&self.project.join(folder), shared.as_deref()).map_err(|error| {
-            error
-                .as_usage()
-                .hint("the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, name the folders of the stores")
+            error.as_usage().hint(
+                "the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, \
+                 name the folders of the stores",
+            )
         })
     }
 

@@ -46,7 +46,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line is wrong and nothing ran; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line \
+                          is wrong and nothing ran; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {

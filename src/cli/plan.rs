@@ -31,8 +31,15 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             .map(|id| {
                 let stage = plan.stage(id);
                 let needs: BTreeSet<StageId> = plan.dependencies(id).collect();
-                let needs: Vec<&str> = needs.into_iter().map(|id| plan.stage(id).name.as_str()).collect();
-                json!({"stage": stage.name, "kind": stage.kind, "needs": needs, "pass": stage.pass, "state": statuses[id.0]})
+                let needs: Vec<&str> =
+                    needs.into_iter().map(|id| plan.stage(id).name.as_str()).collect();
+                json!({
+                    "stage": stage.name,
+                    "kind": stage.kind,
+                    "needs": needs,
+                    "pass": stage.pass,
+                    "state": statuses[id.0],
+                })
             })
             .collect();
         let text = serde_json::to_string_pretty(&stages)

@@ -13,6 +13,7 @@
 //! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
 //! * `axis`, [`matrix`], `matrix_checks`: the axes of an experiment, checked and expanded into all
 //!   combinations of their values.
+//! * [`replicates`]: the axis of the seeds, with which an experiment repeats each of its cells.
 //! * [`memory`]: keeps resolved recipes, so that each distinct one is resolved only once.
 //! * [`experiment_file`], [`experiment`], `cell_recipes`: the file of an experiment, its cells, and
 //!   the recipes of each cell.
@@ -38,6 +39,7 @@ pub mod memory;
 pub mod overrides;
 mod range;
 pub mod reference;
+pub mod replicates;
 pub mod schema;
 pub mod settings;
 mod spelling;

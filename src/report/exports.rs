@@ -29,8 +29,8 @@ pub struct Exported {
     pub files: usize,
 }
 
-/// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that
-/// find other boxes at one T_ROI have folders of their own.
+/// Cells by the folder that they are exported to, in the order of the matrix. Each T_ROI is there
+/// once. Extractions that find different boxes at one T_ROI have folders of their own.
 fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     let mut models: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
@@ -253,7 +253,8 @@ fn write_frame(folder: &Path, frame: &Frame, regions: usize, values: &[f32]) -> 
     write_atomically_quick(&path, &bytes)
 }
 
-/// Exports are many small files that can be made again: whole or absent, but not synced one by one.
+/// Exports are many small files that can be made again. So each is written completely or not at
+/// all, but they are not synced one by one.
 fn write_atomically_quick(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
