@@ -33,6 +33,7 @@ pub mod folder;
 pub mod frame;
 pub mod index;
 pub mod json_lines;
+mod json_values;
 pub mod label_file;
 pub mod labels;
 mod names;

@@ -1,9 +1,9 @@
-//! Readers of the layouts that users have, each behind [`Adapter`].
+//! The readers of the layouts that users have, each behind the trait [`Adapter`].
 //!
-//! A new layout is a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and
-//! an `[adapter.NAME]` recipe. It need not be drawn: [`super::sample`] has layouts of its own.
-//! `endovis18` and `cholec80` read a file for each sequence, `table` and `coco` read one for all,
-//! `voc` and `yolo` one for each frame (`frame_files`).
+//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and
+//! an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these, in
+//! [`super::sample`]. `endovis18` and `cholec80` read a file for each sequence, `table` and `coco`
+//! read one file for all sequences, and `voc` and `yolo` read one for each frame (`frame_files`).
 
 mod cholec80;
 mod coco;
