@@ -158,6 +158,33 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     }
 }
 
+/// For serde's `deserialize_with`: the entries of an object in the order of the file, at most
+/// [`MAXIMUM_ENTRIES`]. A key that is there twice gives two entries.
+pub fn bounded_entries<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<(String, T)>, D::Error> {
+    deserializer.deserialize_map(EntriesVisitor(PhantomData))
+}
+
+struct EntriesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+    type Value = Vec<(String, T)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<(String, T)>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            expect_room::<A::Error>(entries.len())?;
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
 fn expect_room<E: serde::de::Error>(entries: usize) -> Result<(), E> {
     if entries < MAXIMUM_ENTRIES {
         return Ok(());
@@ -190,5 +217,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<JsonValue>(&long).unwrap(), JsonValue::Other);
         let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(serde_json::from_str::<JsonValue>(&deep).unwrap(), JsonValue::Other);
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_gives_two_entries() {
+        #[derive(Deserialize)]
+        struct File {
+            #[serde(deserialize_with = "bounded_entries")]
+            frames: Vec<(String, JsonValue)>,
+        }
+        let file: File = serde_json::from_str(r#"{"frames": {"7": 1, "7": [2]}}"#).unwrap();
+        let keys: Vec<&str> = file.frames.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["7", "7"]);
+        assert_eq!(file.frames[1].1, JsonValue::Numbers(vec![2.0]));
     }
 }

@@ -27,6 +27,7 @@ pub mod adapters;
 pub mod annotations;
 pub mod augment;
 pub mod boxes;
+mod cholect50_file;
 pub mod delimited;
 pub mod fields;
 pub mod folder;

@@ -5,6 +5,8 @@ use surgcam_testkit as common;
 
 #[path = "labels/boxes.rs"]
 mod boxes;
+#[path = "labels/cholect50.rs"]
+mod cholect50;
 #[path = "labels/coco.rs"]
 mod coco;
 #[path = "labels/fuzzing.rs"]
@@ -30,7 +32,7 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 
 const IMAGES: &str = "images/v{sequence:02}_{frame:06}.png";
 
-/// What VOC, COCO and YOLO say of the three frames.
+/// What VOC, COCO, YOLO and CholecT50 say of the three frames.
 static OBJECTS: [&[(&str, [i64; 4])]; 3] = [
     &[("grasper", [1, 2, 30, 40])],
     &[("hook", [5, 5, 9, 9])],
@@ -66,6 +68,13 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
         Layout::Yolo => {
             (IMAGES, ["labels/v{sequence:02}_{frame:06}.txt", "txt/{frame}.txt"], ["none"; 2], 1)
         }
+        Layout::CholecT50 => {
+            (IMAGES, ["labels/VID{sequence:02}.json", "VID{sequence:02}.json"], ["none"; 2], 1)
+        }
+    };
+    let interactions: &[&str] = match layout {
+        Layout::CholecT50 => &["labels/VID{sequence:02}.json"],
+        _ => &["interactions.csv", "seq_{sequence}/xml"],
     };
     SourceLayout {
         layout,
@@ -75,8 +84,9 @@ fn source(layout: Layout, train: &[u32], validation: &[u32]) -> SourceLayout {
         labels: patterns(&labels),
         boxes: patterns(&boxes),
         captions: patterns(&["captions.json", "seq_{sequence}/xml"]),
-        interactions: patterns(&["interactions.csv", "seq_{sequence}/xml"]),
+        interactions: patterns(interactions),
         frame_step: step,
+        verbs: cholect50::verbs(),
     }
 }
 
@@ -167,6 +177,10 @@ impl Data {
                     data.write(&format!("labels/v02_{frame:06}.txt"), yolo::lines(objects));
                 }
             }
+            Layout::CholecT50 => {
+                data.write_images();
+                data.write("labels/VID02.json", cholect50::video());
+            }
         }
         data
     }
@@ -211,7 +225,7 @@ fn object(name: &str, corners: [&str; 4]) -> String {
 }
 
 #[test]
-fn the_same_frames_in_voc_coco_and_yolo_give_the_same_index() {
+fn the_same_frames_in_voc_coco_yolo_and_cholect50_give_the_same_index() {
     let frames = |layout: Layout| Data::new(layout).index(OnBadFrame::Fail).unwrap().frames;
     let expected = frames(Layout::Voc);
     let class = |name: &str| classes().space.index_of(name).unwrap();
@@ -229,11 +243,12 @@ fn the_same_frames_in_voc_coco_and_yolo_give_the_same_index() {
     assert_eq!(expected.len(), 3);
     assert_eq!(frames(Layout::Coco), expected);
     assert_eq!(frames(Layout::Yolo), expected);
+    assert_eq!(frames(Layout::CholecT50), expected);
 }
 
 #[test]
 fn text_that_is_not_utf_8_is_named_by_its_line() {
-    let cases: [(Layout, &str, &[u8]); 11] = [
+    let cases: [(Layout, &str, &[u8]); 12] = [
         (Layout::EndoVis18, "annotation_tool/train_dataset/seq_2.txt", b"header\n\xFF\n"),
         (Layout::EndoVis18, "gt_bbox/seq_2.txt", b"\n\xFF\n"),
         (Layout::EndoVis18, "captions.json", b"[\n\xFF]\n"),
@@ -245,6 +260,7 @@ fn text_that_is_not_utf_8_is_named_by_its_line() {
         (Layout::Voc, "ImageSets/Main/val.txt", b"v02_000001\n\xFF"),
         (Layout::Coco, "instances.json", b"{\n\xFF}"),
         (Layout::Yolo, "labels/v02_000001.txt", b"0 0.5 0.5 0.5 0.5\n\xFF"),
+        (Layout::CholecT50, "labels/VID02.json", b"{\n\xFF}"),
     ];
     for (layout, name, content) in cases {
         let data = Data::new(layout);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::table::videos;
 use super::*;
-use crate::common::real_frames;
+use crate::common::{golden_folder, real_frames};
 use surgcam_frames::vision::geometry::Box2;
 
 /// The file of the three frames.
@@ -105,6 +105,22 @@ fn an_image_may_have_its_numbers_apart_from_its_name_and_files_add_up() {
     assert_eq!(index.frames[3].boxes, Some(Vec::new()));
     let files = source(Layout::Coco, &[2], &[2]).source_files(data.folder.path()).unwrap();
     assert!(files.contains(&PathBuf::from("images/any.png")) && files.len() == 6, "{files:?}");
+}
+
+#[test]
+fn a_file_that_pycocotools_wrote_says_the_same_as_cholec80s_form() {
+    let Some(real) = real_frames() else { return };
+    let videos = videos("jpg", &[7], &[]);
+    let root = real.join("m2cai16");
+    let expected = index::build(&videos, &root, &classes(), OnBadFrame::Fail).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root.join("frames"), folder.path().join("frames")).unwrap();
+    let written = golden_folder().join("coco_labels.json");
+    std::fs::copy(written, folder.path().join("instances.json")).unwrap();
+    let coco =
+        SourceLayout { layout: Layout::Coco, labels: patterns(&["instances.json"]), ..videos };
+    let found = index::build(&coco, folder.path(), &classes(), OnBadFrame::Fail).unwrap();
+    assert_eq!((found.frames, found.pictures), (expected.frames, expected.pictures));
 }
 
 #[test]

@@ -152,6 +152,12 @@ fn fuzz_coco() {
 }
 
 #[test]
+fn fuzz_cholect50() {
+    let strange = cholect50::video().replace("[7,2,", "[-1,-1,").replace("0.0625", "-1");
+    fuzz("fuzz_cholect50", Layout::CholecT50, "labels/VID02.json", &[cholect50::video(), strange]);
+}
+
+#[test]
 fn fuzz_yolo() {
     fuzz("fuzz_yolo", Layout::Yolo, "labels/v02_000001.txt", &[yolo::lines(OBJECTS[2])]);
 }
