@@ -1,9 +1,9 @@
 //! The readers of the layouts that users have, each behind the trait [`Adapter`].
 //!
-//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and
-//! an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these, in
-//! [`super::sample`]. `endovis18`, `cholec80` and `cholect50` read a file for each sequence, `table`
-//! and `coco` read one file for all sequences, and `voc` and `yolo` read one for each frame
+//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`],
+//! and an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these,
+//! in [`super::sample`]. `endovis18`, `cholec80` and `cholect50` read a file for each sequence,
+//! `table` and `coco` read one file for all sequences, and `voc` and `yolo` read one for each frame
 //! (`frame_files`).
 
 mod cholec80;
