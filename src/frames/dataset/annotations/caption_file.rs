@@ -12,8 +12,10 @@ use serde::Deserialize;
 
 use super::FrameNumber;
 use crate::dataset::fields::{frame_number, sequence_number};
+use crate::dataset::json_values::{JsonValue, bounded_list};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +26,17 @@ pub struct PlacedCaption {
     pub place: String,
 }
 
+/// The values are checked later, so that a bad one is a problem of its entry.
 #[derive(Deserialize)]
 struct Entry {
-    id_path: String,
-    caption: String,
+    #[serde(default)]
+    id_path: JsonValue,
+    #[serde(default)]
+    caption: JsonValue,
 }
 
-/// Reads a file. An entry that cannot be used is added to `problems`. A file that is not a list is
-/// an error.
+/// Reads a file. An entry that cannot be used is added to `problems`. A file that is not a list of
+/// objects is an error.
 pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
     let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
     captions_in(&text, path, problems)
@@ -42,13 +47,13 @@ pub(super) fn captions_in(
     path: &Path,
     problems: &mut Vec<Error>,
 ) -> Result<Vec<PlacedCaption>> {
-    let text = text.trim_start_matches('\u{feff}');
-    let entries: Vec<serde_json::Value> =
-        serde_json::from_str(text).at_path("understand the captions", path).map_err(|error| {
+    let entries = entries_in(text.trim_start_matches('\u{feff}'))
+        .at_path("understand the captions", path)
+        .map_err(|error| {
             error.hint("a list of objects is expected, each with an `id_path` and a `caption`")
         })?;
     let mut captions = Vec::new();
-    for (index, entry) in entries.into_iter().enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
         let place = format!("{}: entry {}", path.display(), index + 1);
         match caption(entry) {
             Ok((_, caption)) if caption.is_empty() => {}
@@ -59,10 +64,21 @@ pub(super) fn captions_in(
     Ok(captions)
 }
 
-fn caption(entry: serde_json::Value) -> Result<(FrameNumber, String)> {
-    let entry: Entry = serde_json::from_value(entry)
-        .map_err(|error| Error::failure(format!("this is not a caption: {error}")))?;
-    Ok((frame_of(&entry.id_path)?, evened(&entry.caption)))
+fn entries_in(text: &str) -> serde_json::Result<Vec<Entry>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let entries = bounded_list(&mut json)?;
+    json.end()?;
+    Ok(entries)
+}
+
+fn caption(entry: &Entry) -> Result<(FrameNumber, String)> {
+    let text_of = |value: &JsonValue, key: &str| {
+        value.text().map(str::to_string).ok_or_else(|| {
+            Error::failure(format!("this is not a caption: `{key}` is {}", shortened(value)))
+        })
+    };
+    let frame = frame_of(&text_of(&entry.id_path, "id_path")?)?;
+    Ok((frame, evened(&text_of(&entry.caption, "caption")?)))
 }
 
 /// The text with one space between words and none around them.
@@ -130,9 +146,8 @@ mod tests {
             texts[0]
         );
         assert!(
-            texts[1].starts_with(
-                "captions.json: entry 3: this is not a caption: missing field `caption`"
-            ),
+            texts[1]
+                .starts_with("captions.json: entry 3: this is not a caption: `caption` is missing"),
             "{}",
             texts[1]
         );
