@@ -100,6 +100,29 @@ pub struct HeatLocalization {
     pub frames_per_class: Vec<usize>,
 }
 
+/// `deletion-insertion`: how the probability of a class changes when pixels are deleted or inserted
+/// in the order of its heat map, and a control with the heat maps of other frames (METHOD 7).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeletionInsertionMetrics {
+    /// How many validation frames were used.
+    pub frames: usize,
+    pub heat: CurveAreas,
+    pub control: CurveAreas,
+}
+
+/// The areas under the curves of a class's probability. `None`: the class has no such frame. The
+/// first two numbers are means over the classes that have frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurveAreas {
+    pub deletion: Option<f64>,
+    pub insertion: Option<f64>,
+    /// By class index, as are the lists below.
+    pub deletion_per_class: Vec<Option<f64>>,
+    pub insertion_per_class: Vec<Option<f64>>,
+    /// In how many frames the class is present. The control needs another such frame.
+    pub frames_per_class: Vec<usize>,
+}
+
 /// `probe`: how well a linear classifier on the features of regions finds the classes (METHOD 8).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use crate::vision::geometry::Box2;
+use crate::vision::regions::ScoredBox;
 use surgcam_engine::error::Error;
 use surgcam_engine::store::digest::Digest;
 
@@ -36,6 +37,17 @@ pub struct Frame {
     pub boxes: Option<Vec<LabelledBox>>,
     /// `[width, height]` of the picture in whose pixels the boxes are.
     pub box_space: [u32; 2],
+    /// The boxes of a detector, if an extraction uses them. They are not in the files of an index
+    /// and are added after reading one.
+    #[serde(skip)]
+    pub detected: Vec<DetectedBox>,
+}
+
+/// A box of a detector in pixels of the resized frame, with the detector's score as its confidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DetectedBox {
+    pub class: usize,
+    pub scored: ScoredBox,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@
 //!
 //! These modules are beside them:
 //!
+//! * [`detections`] reads the boxes that a detector found in the frames of an index.
 //! * [`sample`] draws scenes and writes them in the layouts of EndoVis18 and Cholec80.
 //! * [`pack`] decodes and resizes each picture once and writes the pixels to one mapped file.
 //! * [`augment`] changes training frames at random.
@@ -31,6 +32,7 @@ pub mod augment;
 pub mod boxes;
 mod cholect50_file;
 pub mod delimited;
+pub mod detections;
 pub mod fields;
 pub mod folder;
 pub mod frame;

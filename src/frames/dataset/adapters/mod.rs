@@ -8,10 +8,10 @@
 
 mod cholec80;
 mod cholect50;
-mod coco;
+pub(super) mod coco;
 mod endovis18;
 mod frame_files;
-mod table;
+pub(super) mod table;
 mod voc;
 mod yolo;
 
