@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::class_map::classes_of;
+use super::class_map::{classes_of, interactions_of_verbs};
 use super::kinds::*;
 use super::naming::{Keys, read};
 use super::planner::Planner;
@@ -279,6 +279,7 @@ fn source_layout(
         frame_step: read!(keys, recipe.frame_step)
             .unwrap_or_else(|| *read!(keys, adapter.frame_step))
             .get() as u32,
+        verbs: interactions_of_verbs(name, recipe, adapter, keys)?,
     })
 }
 

@@ -10,6 +10,7 @@ macro_rules! with_texts {
 pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/data/cholec80-first-40.toml",
     "recipes/data/cholec80.toml",
+    "recipes/data/cholect50.toml",
     "recipes/data/coco.toml",
     "recipes/data/endovis18.toml",
     "recipes/data/label-spaces.toml",
