@@ -79,7 +79,7 @@ pub fn found(
                 let (units, difference) = compare(of_best, score, &lengths);
                 Found {
                     table: table.name.clone(),
-                    score: *name,
+                    score: name,
                     best: *best,
                     other: *other,
                     values: [of_best.value, score.value],

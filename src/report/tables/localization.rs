@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::cell_groups::{Group, groups};
+use super::cell_groups::groups;
 use super::cell_table::{CellTable, Row};
 use super::localization_columns::{
     CURVES_NOTE, LocalizationColumns, boxes_column, curve_columns, detection_columns, heat_columns,
