@@ -22,11 +22,14 @@
 //! * [`sample`] draws scenes and writes them in the layouts of EndoVis18 and Cholec80.
 //! * [`pack`] decodes and resizes each picture once into a mapped file.
 //! * [`augment`] is the training transform.
+//! * [`check`] looks at a folder before anything is trained: it proposes a recipe and tells what is
+//!   wrong.
 
 pub mod adapters;
 pub mod annotations;
 pub mod augment;
 pub mod boxes;
+pub mod check;
 pub mod delimited;
 pub mod fields;
 pub mod folder;
