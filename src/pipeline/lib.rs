@@ -28,3 +28,5 @@ pub mod planned;
 mod planner;
 pub mod settings;
 mod sources;
+
+pub use sources::{DescribedFolder, described_folder};

@@ -16,8 +16,9 @@ use surgcam_engine::store::{Store, stat};
 use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
-use surgcam_recipe::experiment::Cell;
+use surgcam_recipe::experiment::{Cell, Experiment};
 use surgcam_recipe::library::Resolved;
+use surgcam_recipe::matrix::Assignment;
 use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe};
 
 /// The stages that hold one data recipe's frames, and what a model must know of them.
@@ -269,6 +270,11 @@ impl Planner<'_> {
         if matches!(self.outside, Outside::Assumed) {
             return Ok(self.project.join(root.as_deref().unwrap_or(Path::new(""))));
         }
+        self.existing_root(data)
+    }
+
+    fn existing_root(&self, data: &Resolved<DataRecipe>) -> Result<PathBuf> {
+        let root = &data.value.root;
         let hint = format!(
             "set the folder with --set data.{}.root=..., or under [set] in surgcam.toml",
             data.name
@@ -302,6 +308,48 @@ impl Planner<'_> {
         self.source_digests.insert(memory_key, digest);
         Ok(digest)
     }
+}
+
+/// What a data recipe says of a folder, for whoever looks into it without a plan.
+#[derive(Debug)]
+pub struct DescribedFolder {
+    pub root: PathBuf,
+    pub source: SourceLayout,
+    pub classes: ClassMap,
+}
+
+/// The folder of a data recipe, which must be there, and how it is read.
+pub fn described_folder(
+    experiment: &Experiment,
+    project: &Path,
+    name: &str,
+) -> Result<DescribedFolder> {
+    let nothing_swept =
+        Cell { model: String::new(), extraction: None, head: None, assignment: Assignment::new() };
+    let cell = &nothing_swept;
+    let planner = Planner::new(experiment, project, Outside::Assumed, &BTreeSet::new(), None);
+    let data = experiment.data(cell, name)?;
+    let recipe = &data.value;
+    match recipe.adapter.as_str() {
+        MIX => {
+            return Err(Error::usage(format!("data.{name} is a mix of other data recipes"))
+                .hint(format!("name one of its parts: {}", recipe.parts.join(", "))));
+        }
+        SAMPLE => {
+            return Err(Error::usage(format!(
+                "data.{name} draws its own scenes, so it has no folder to look into"
+            )));
+        }
+        _ => {}
+    }
+    // No stage is named by them.
+    let mut keys = Keys::default();
+    let adapter_name = adapter_name(&data, &mut keys)?;
+    let adapter = experiment.adapter(cell, &adapter_name)?;
+    let space = experiment.label_space(cell, &recipe.label_space)?;
+    let classes = planner.class_map(cell, &data, &adapter.value, &space, &mut keys)?;
+    let source = source_layout(name, recipe, &adapter.value, &mut keys)?;
+    Ok(DescribedFolder { root: planner.existing_root(&data)?, source, classes })
 }
 
 /// The adapter that a data recipe is read with, or whose layout its drawn scenes are written in.
