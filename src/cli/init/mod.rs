@@ -35,7 +35,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = &arguments.folder;
     check_is_free(folder)?;
     let own = arguments.from.as_deref().map(OwnData::found_in).transpose()?;
-    write_project(folder, own.as_ref().map_or(&[], |own| &own.files))?;
+    let own_files = own.as_ref().map(|own| own.files.as_slice()).unwrap_or_default();
+    write_project(folder, own_files)?;
     printer::message(&format!(
         "a new project is in {}: recipes, experiments, {} and .gitignore",
         folder.display(),
