@@ -19,7 +19,7 @@ use surgcam_frames::dataset::check::{Checked, check, propose};
 use surgcam_frames::dataset::index::Layout;
 use surgcam_frames::dataset::labels::ClassMap;
 use surgcam_frames::dataset::source::SourceLayout;
-use surgcam_pipeline::{DescribedFolder, described_folder};
+use surgcam_pipeline::described_folder::{DescribedFolder, described_folder};
 use surgcam_recipe::experiment::Experiment;
 use surgcam_recipe::file;
 use surgcam_recipe::library::Library;
