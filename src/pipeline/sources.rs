@@ -1,6 +1,6 @@
 //! Plans the `sample`, `index` and `pack` stages of data recipes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::class_map::classes_of;
@@ -11,8 +11,10 @@ use super::settings::Normalization;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
+use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
-use surgcam_frames::dataset::labels::LabelSpace;
+use surgcam_frames::dataset::annotations::INTERACTIONS;
+use surgcam_frames::dataset::labels::{LabelSpace, normalized};
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_recipe::experiment::Cell;
@@ -263,7 +265,32 @@ pub(super) fn source_layout(
         frame_step: read!(keys, recipe.frame_step)
             .unwrap_or_else(|| *read!(keys, adapter.frame_step))
             .get() as u32,
+        verbs: verbs(name, recipe, adapter, keys)?,
     })
+}
+
+/// The adapter's verbs with the recipe's own on top; each stands for one of the interactions.
+fn verbs(
+    name: &str,
+    recipe: &DataRecipe,
+    adapter: &AdapterRecipe,
+    keys: &mut Keys,
+) -> Result<BTreeMap<String, String>> {
+    let mut verbs = BTreeMap::new();
+    for (verb, interaction) in read!(keys, adapter.verbs).iter().chain(read!(keys, recipe.verbs)) {
+        let wanted = normalized(interaction);
+        if !INTERACTIONS.iter().any(|known| normalized(known) == wanted) {
+            let suggestion = surgcam_recipe::file::did_you_mean(interaction, INTERACTIONS);
+            return Err(Error::usage(format!(
+                "data.{name} maps the verb `{}` to `{}`, which is not an interaction{suggestion}",
+                shortened(verb),
+                shortened(interaction)
+            ))
+            .hint(format!("the interactions are {}", INTERACTIONS.join(", "))));
+        }
+        verbs.insert(normalized(verb), interaction.clone());
+    }
+    Ok(verbs)
 }
 
 fn sample_data(recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> SampleData {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::{recipe_text, rendering};
+use super::{proposed, recipe_text, rendering};
 use crate::cli::context::Context;
 use crate::cli::{Overrides, WorkerOptions};
 use crate::report::exports::write_png;
@@ -15,7 +15,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::store::file::write_if_absent;
 use surgcam_engine::suggestion::did_you_mean;
-use surgcam_frames::dataset::check::{Checked, check, propose};
+use surgcam_frames::dataset::check::{Checked, check};
 use surgcam_frames::dataset::index::Layout;
 use surgcam_frames::dataset::labels::ClassMap;
 use surgcam_frames::dataset::source::SourceLayout;
@@ -176,7 +176,7 @@ fn of_folder(arguments: &Arguments) -> Result<Looked> {
         return Err(exists_already(file));
     }
     let layout = arguments.layout.as_deref().map(layout_named).transpose()?;
-    let proposal = propose(root, layout).map_err(Error::as_usage)?;
+    let proposal = proposed(root, layout)?;
     let name = recipe_text::free_name(root, &names_in_project());
     let text = recipe_text::data_recipe(&name, root, &proposal)?;
     Ok(Looked {

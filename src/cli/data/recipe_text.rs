@@ -82,6 +82,13 @@ pub fn data_recipe(name: &str, root: &Path, proposal: &Proposal) -> Result<Strin
     for (found, class) in &classes.names {
         line(&mut text, &quoted(&normalized(found)), &quoted(class));
     }
+    if !source.verbs.is_empty() {
+        let _ = writeln!(text, "\n# The verbs in the files -> interactions.");
+        let _ = writeln!(text, "[data.{name}.verbs]");
+        for (verb, interaction) in &source.verbs {
+            line(&mut text, &quoted(verb), &quoted(interaction));
+        }
+    }
     checked(text)
 }
 
@@ -193,6 +200,7 @@ mod tests {
                 captions: Vec::new(),
                 interactions: Vec::new(),
                 frame_step: 25,
+                verbs: BTreeMap::from([("cut".into(), "Cutting".into())]),
             },
             classes: ClassMap {
                 space: LabelSpace { classes: vec!["hook".into(), "tissue".into()] },
@@ -212,6 +220,7 @@ mod tests {
             assert_eq!(data["frames"].as_str().unwrap(), proposal.source.frames.to_string());
             assert_eq!(data["train"].as_array().unwrap().len(), 59);
             assert_eq!(data["root"].as_str().unwrap(), "/data/x");
+            assert_eq!(data["verbs"]["cut"].as_str().unwrap(), "Cutting");
             let names = data["classes"].as_table().unwrap();
             assert_eq!(names[&normalized(name_in_files)].as_str().unwrap(), "hook");
             assert!(text.lines().all(|line| line.len() <= 100), "{text}");

@@ -2,7 +2,7 @@
 //! recipe for a folder of one's own.
 
 mod own_data;
-mod shipped;
+pub mod shipped;
 
 use std::fs;
 use std::io::ErrorKind;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::shipped;
-use crate::cli::data::recipe_text;
-use surgcam_engine::error::{Error, Result};
-use surgcam_frames::dataset::check::{check, propose};
+use crate::cli::data::{proposed, recipe_text};
+use surgcam_engine::error::Result;
+use surgcam_frames::dataset::check::check;
 
 pub struct OwnData {
     /// Of the data recipe and of the experiment.
@@ -18,7 +18,7 @@ pub struct OwnData {
 
 impl OwnData {
     pub fn found_in(root: &Path) -> Result<Self> {
-        let proposal = propose(root, None).map_err(Error::as_usage)?;
+        let proposal = proposed(root, None)?;
         let name = recipe_text::free_name(root, &shipped_names());
         let report = check(&proposal.source, root, &proposal.classes).report;
         let recipe = recipe_text::data_recipe(&name, root, &proposal)?;
@@ -42,9 +42,9 @@ impl OwnData {
 /// What the shipped recipes and experiments are called, and their files.
 fn shipped_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for (path, text) in shipped::FILES {
+    for (path, _) in shipped::FILES {
         names.extend(Path::new(path).file_stem().map(|name| name.to_string_lossy().into_owned()));
-        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let table = shipped::table(path);
         let recipes = ["data", "label_space", "model"].map(|section| table.get(section));
         for recipes in recipes.into_iter().flatten().filter_map(toml::Value::as_table) {
             names.extend(recipes.keys().cloned());

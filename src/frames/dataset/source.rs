@@ -1,7 +1,7 @@
 //! Where the files of a data set lie below its root: by patterns of a recipe, so that other names
 //! need no other code.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct SourceLayout {
     /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps
     /// video).
     pub frame_step: u32,
+    /// The interaction that each verb of CholecT50's files stands for.
+    // Left out where it is empty, so that the keys of other data sets stay as they were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verbs: BTreeMap<String, String>,
 }
 
 impl SourceLayout {

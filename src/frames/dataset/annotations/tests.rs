@@ -46,6 +46,7 @@ impl Folder {
                 "seq_{sequence}/xml",
             ]),
             frame_step: 1,
+            verbs: BTreeMap::new(),
         }
     }
 
@@ -186,6 +187,7 @@ fn xml_gives_interactions_and_captions_beside_another_box_file() {
     let expected = FrameAnnotation {
         caption: Some("of the XML".into()),
         interactions: Some(vec![LabelledInteraction { class: 0, interaction: 8 }]),
+        phase: None,
     };
     assert_eq!(index.annotations[3], expected);
 }

@@ -12,7 +12,6 @@ use crate::dataset::adapters::Layout;
 use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
 use crate::dataset::source::SourceLayout;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::quote::shortened;
 
 /// What the paper calls the background, and the last class of every label space.
 const TISSUE: &str = "tissue";
@@ -38,12 +37,6 @@ pub fn propose(root: &Path, wanted: Option<Layout>) -> Result<Proposal> {
     let others: Vec<Layout> = candidates.iter().map(|candidate| candidate.source.layout).collect();
     if let Some(wanted) = wanted {
         candidates.retain(|candidate| candidate.source.layout == wanted);
-    }
-    if let Some(file) = &recognition.cholect50 {
-        notes.push(format!(
-            "`{}` has CholecT50's form: a data recipe with the layout `cholect50` reads it",
-            shortened(file)
-        ));
     }
     let Some(candidate) = candidates.into_iter().next() else {
         return Err(unrecognised(root, &listing, &others, wanted, &notes));

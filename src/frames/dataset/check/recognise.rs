@@ -42,8 +42,6 @@ pub struct Candidate {
 pub struct Recognition {
     /// The most telling one first.
     pub candidates: Vec<Candidate>,
-    /// A file in CholecT50's form.
-    pub cholect50: Option<String>,
     pub notes: Vec<String>,
 }
 
@@ -54,13 +52,13 @@ pub fn recognise(root: &Path, listing: &Listing) -> Recognition {
         folder.table(),
         folder.endovis18(),
         folder.cholec80(),
+        folder.cholect50(),
         folder.coco(),
         folder.voc(),
         folder.yolo(),
     ];
     Recognition {
         candidates: candidates.into_iter().flatten().collect(),
-        cholect50: folder.cholect50(),
         notes: listing.notes.iter().chain(&pictures.notes).cloned().collect(),
     }
 }
@@ -139,6 +137,7 @@ impl Folder<'_> {
                 captions: self.captions(),
                 interactions: self.interactions(),
                 frame_step,
+                verbs: BTreeMap::new(),
             },
             names: BTreeMap::new(),
             own_split: None,

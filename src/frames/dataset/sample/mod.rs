@@ -283,6 +283,7 @@ mod tests {
             captions: vec![pattern("captions/captions.json")],
             interactions: vec![pattern(interactions)],
             frame_step: if layout == Layout::Cholec80 { 25 } else { 1 },
+            verbs: Default::default(),
         }
     }
 

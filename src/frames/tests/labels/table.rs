@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
+use crate::common::real_frames;
 
 /// Where Cholec80's adapter looks, and pictures of another format.
 pub(super) fn videos(ending: &str, train: &[u32], validation: &[u32]) -> SourceLayout {
@@ -233,7 +234,9 @@ fn a_split_in_the_table_decides_within_the_recipes_lists_and_never_against_them(
         .err()
         .unwrap()
         .to_string();
-    assert!(error.contains("frames.csv:3: the frame's split is `validation`, but the recipe has video02 in `train` alone"), "{error}");
+    let said = "frames.csv:3: the frame's split is `validation`, but the recipe has video02 in \
+                `train` alone";
+    assert!(error.contains(said), "{error}");
 }
 
 #[test]
@@ -263,6 +266,44 @@ fn a_table_may_have_other_columns_and_its_paths_may_count_from_a_folder() {
 }
 
 #[test]
+fn groups_with_folders_of_their_own_may_have_pictures_of_the_same_name() {
+    let data = Data::new(Layout::Table);
+    for group in ["video02", "video03"] {
+        symlink(data.folder.path().join("v"), data.folder.path().join(group)).unwrap();
+    }
+    data.write("frames.csv", "path,group,labels\n0.png,video02,hook\n0.png,video03,grasper\n");
+    let mut source = source(Layout::Table, &[2], &[3]);
+    source.frames = Pattern::parse("video{sequence:02}").unwrap();
+    let build = || index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail);
+    assert_eq!(build().unwrap().pictures, ["video02/0.png", "video03/0.png"].map(PathBuf::from));
+
+    data.write("boxes.csv", "path,group,class,x1,y1,x2,y2\n0.png,video03,grasper,1,2,3,4\n");
+    let boxes: Vec<usize> =
+        build().unwrap().frames.iter().map(|frame| frame.boxes.as_ref().unwrap().len()).collect();
+    assert_eq!(boxes, [0, 1]);
+    data.write("boxes.csv", "path,class,x1,y1,x2,y2\n0.png,grasper,1,2,3,4\n");
+    let error = build().err().unwrap().to_string();
+    assert!(
+        error.contains("boxes.csv:2: the path 0.png is listed for 2 groups")
+            && error.contains("the column `group`"),
+        "{error}"
+    );
+    data.write("boxes.csv", "path,group,class,x1,y1,x2,y2\n0.png,video07,grasper,1,2,3,4\n");
+    let error = build().err().unwrap().to_string();
+    assert!(
+        error.contains("boxes.csv:2: there is a box of 0.png in the group `video07`"),
+        "{error}"
+    );
+
+    source.frames = Pattern::parse("v").unwrap();
+    let error = index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("frames.csv:3: the picture v/0.png is listed twice"), "{error}");
+}
+
+#[test]
 fn the_digest_of_the_data_covers_the_tables_and_the_pictures_that_they_list() {
     let data = Data::new(Layout::Table);
     data.write("boxes.csv", "path,class,x1,y1,x2,y2\n");
@@ -285,8 +326,7 @@ fn a_parquet_table_is_refused_with_what_to_do() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("frames.parquet: Parquet tables cannot be read yet")
-            && error.contains("CSV"),
+        error.contains("frames.parquet: Parquet tables cannot be read") && error.contains("CSV"),
         "{error}"
     );
 }

@@ -3,6 +3,7 @@
 
 use super::table::videos;
 use super::*;
+use crate::common::real_frames;
 
 /// An XML file with these objects, each on a line of its own.
 pub(super) fn annotation(objects: &[(&str, [i64; 4])]) -> String {

@@ -2,6 +2,7 @@
 
 use super::table::videos;
 use super::*;
+use crate::common::real_frames;
 
 /// The file of a picture of 80x64 pixels; hooks are class 0 and graspers class 1.
 pub(super) fn lines(objects: &[(&str, [i64; 4])]) -> String {

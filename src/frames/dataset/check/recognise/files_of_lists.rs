@@ -152,6 +152,7 @@ impl Folder<'_> {
                 captions: self.captions(),
                 interactions: self.interactions(),
                 frame_step: 1,
+                verbs: BTreeMap::new(),
             },
             names: BTreeMap::new(),
             own_split: None,

@@ -1,6 +1,9 @@
 //! Layouts with a file for each sequence: EndoVis18, Cholec80, CholecT50.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Candidate, Folder, Labels, has_columns};
 use crate::dataset::adapters::Layout;
@@ -16,6 +19,12 @@ use surgcam_engine::regular_file;
 /// The columns of an EndoVis18 tool file, and the numbers of a line of its boxes.
 const TOOL_COLUMNS: usize = 9;
 const BOX_COLUMNS: usize = 37;
+
+/// The frames of a video by their numbers.
+#[derive(Deserialize)]
+struct CholecT50File {
+    annotations: BTreeMap<String, IgnoredAny>,
+}
 
 impl Folder<'_> {
     pub(super) fn endovis18(&self) -> Option<Candidate> {
@@ -69,16 +78,29 @@ impl Folder<'_> {
         Some(candidate)
     }
 
-    /// A file of CholecT50: JSON with triplets of instrument, verb and target.
-    pub(super) fn cholect50(&self) -> Option<String> {
-        let is_cholect50 = |start: &str| {
-            ["\"categories\"", "\"instrument\"", "\"verb\"", "\"triplet\""]
-                .iter()
-                .all(|key| start.contains(key))
-        };
+    pub(super) fn cholect50(&self) -> Option<Candidate> {
         let groups = self.groups_with_ending(&["json"]);
-        let group = groups.into_iter().find(|group| self.is_group_of(group, is_cholect50))?;
-        group.examples.into_iter().next()
+        let (patterns, sequences) = self.tool_files(&groups, is_cholect50)?;
+        let mut frames = BTreeSet::new();
+        for sequence in sequences {
+            let Some(file) = first_existing(self.root, &patterns, sequence) else { continue };
+            let text = regular_file::read_to_string(&self.root.join(file), LABEL_FILE_BYTES);
+            let found: Option<CholecT50File> =
+                text.ok().and_then(|text| serde_json::from_str(&text).ok());
+            for name in found.iter().flat_map(|found| found.annotations.keys()) {
+                frames.extend(name.parse().ok().map(|frame| FrameNumber { sequence, frame }));
+            }
+        }
+        let mut candidate = self.with_pictures(Labels {
+            layout: Layout::CholecT50,
+            patterns: patterns.clone(),
+            frames: frames.into_iter().collect(),
+            expected_pictures: "videos/VID{sequence:02}/{frame:06}.png",
+        })?;
+        // Its reader takes the numbers of the frames for those of the pictures.
+        candidate.source.frame_step = 1;
+        candidate.source.interactions = patterns;
+        Some(candidate)
     }
 
     /// The patterns of tool files of a kind, and their sequences.
@@ -146,6 +168,13 @@ fn is_endovis18_box_file(start: &str) -> bool {
     let first = start.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let columns: Vec<&str> = first.split(',').collect();
     columns.len() == BOX_COLUMNS && frame_number(columns[0]).is_ok()
+}
+
+/// Triplets of instrument, verb and target.
+fn is_cholect50(start: &str) -> bool {
+    ["\"categories\"", "\"instrument\"", "\"verb\"", "\"triplet\""]
+        .iter()
+        .all(|key| start.contains(key))
 }
 
 /// Phases and times have a column `Frame`, too, but no labels beside it.
