@@ -5,6 +5,7 @@
 //! of a stage.
 
 pub mod captioners;
+pub mod coco_boxes;
 mod column_groups;
 mod comparison;
 pub mod event_lines;
