@@ -13,7 +13,7 @@ use surgcam_frames::dataset::pattern::Pattern;
 /// In bytes, of a name that is made of a folder's.
 const LONGEST_NAME: usize = 40;
 /// Columns of a line of TOML.
-const WIDTH: usize = 90;
+const WIDTH: usize = 78;
 
 /// The name of a recipe for a folder: the folder's own, unless another recipe has it.
 pub fn free_name(root: &Path, taken: &BTreeSet<String>) -> String {
@@ -45,13 +45,12 @@ pub fn data_recipe(name: &str, root: &Path, proposal: &Proposal) -> Result<Strin
     };
     let Proposal { source, classes, .. } = proposal;
     let layout = layout_name(source.layout);
-    let mut text = String::from(
-        "# Proposed by `surgcam data check`. Look through it: classes, split, patterns.\n",
-    );
+    let mut text =
+        String::from("# Proposed by `surgcam data check`. Look at the classes and the split.\n");
     let list = |out: &mut String, key: &str, values: Vec<String>| line(out, key, &list_of(&values));
     let _ = writeln!(
         text,
-        "\n# The classes that were found. The tissue is the last one, and in every frame."
+        "\n# The classes that were found. The last one, the tissue, is in every frame."
     );
     let _ = writeln!(text, "[label_space.{name}]");
     list(&mut text, "classes", classes.space.classes.iter().map(|class| quoted(class)).collect());

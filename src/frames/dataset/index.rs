@@ -69,6 +69,9 @@ pub fn build(
     builder.finish(on_bad_frame)
 }
 
+/// So many sequences are read one by one where they cannot be read together.
+const MOST_READ_ALONE: usize = 500;
+
 /// What can be used of a data set, and everything that is wrong with the rest.
 pub struct Survey {
     pub index: Index,
@@ -135,7 +138,8 @@ impl<'a> Builder<'a> {
         let Err(error) = self.add_readable(source) else { return };
         // Where a file belongs to a sequence, the others can be read without it.
         let sequences = source.sequences();
-        if sequences.len() < 2 || !source.labels.iter().any(Pattern::has_sequence) {
+        let is_by_sequence = source.labels.iter().any(Pattern::has_sequence);
+        if !(2..=MOST_READ_ALONE).contains(&sequences.len()) || !is_by_sequence {
             self.problems.push(error);
             return;
         }

@@ -111,7 +111,7 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     if missing == 0 {
         return reaches_too_far(&wanted, pictures, step);
     }
-    let shifted = wanted.iter().all(|number| pictures.contains(&(number + 1)));
+    let shifted = wanted.iter().all(|number| pictures.contains(&number.saturating_add(1)));
     if shifted && !pictures.contains(&0) && wanted.contains(&0) {
         return Some(Explanation {
             what: "the pictures are numbered from 1 and the labels from 0, so each picture would have another one's labels".into(),
@@ -168,7 +168,7 @@ fn reaches_too_far(
     step: u32,
 ) -> Option<Explanation> {
     let (last_wanted, last_picture) = (*wanted.last()?, *pictures.last()?);
-    let ratio = f64::from(last_picture + 1) / f64::from(last_wanted + 1);
+    let ratio = (f64::from(last_picture) + 1.0) / (f64::from(last_wanted) + 1.0);
     if step == 1 || !is_whole(wanted) || !is_whole(pictures) || ratio < FAR_BEYOND {
         return None;
     }

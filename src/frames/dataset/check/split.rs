@@ -31,13 +31,15 @@ pub fn split(contents: &BTreeMap<u32, SequenceContent>) -> Split {
     let mut by_size: Vec<(u32, &SequenceContent)> =
         contents.iter().map(|(number, content)| (*number, content)).collect();
     by_size.sort_by_key(|(number, content)| (std::cmp::Reverse(content.frames), *number));
+    let mut training = Training::of(contents);
     let mut validation: BTreeSet<u32> = BTreeSet::new();
     let mut taken = 0;
     for (number, content) in &by_size {
         let off = |frames: usize| (frames as f64 - wanted).abs();
         let with_it = taken + content.frames;
         let is_nearer = off(with_it) < off(taken) && with_it as f64 <= total as f64 * LARGEST_SHARE;
-        if is_nearer && can_spare(contents, &validation, *number) {
+        if is_nearer && training.can_spare(content) {
+            training.give(content);
             validation.insert(*number);
             taken = with_it;
         }
@@ -50,22 +52,37 @@ pub fn split(contents: &BTreeMap<u32, SequenceContent>) -> Split {
     Split { train, validation: validation.into_iter().collect() }
 }
 
-/// Whether the sequences that stay for training are some, and have every class without this one.
-fn can_spare(
-    contents: &BTreeMap<u32, SequenceContent>,
-    validation: &BTreeSet<u32>,
-    number: u32,
-) -> bool {
-    let mut others = contents
-        .iter()
-        .filter(|(other, _)| **other != number && !validation.contains(*other))
-        .map(|(_, content)| content)
-        .peekable();
-    if others.peek().is_none() {
-        return false;
+/// The sequences that stay for training.
+struct Training<'a> {
+    sequences: usize,
+    /// In how many of them each class is.
+    holders: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Training<'a> {
+    fn of(contents: &'a BTreeMap<u32, SequenceContent>) -> Self {
+        let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in contents.values().flat_map(|content| &content.names) {
+            *holders.entry(name.as_str()).or_default() += 1;
+        }
+        Training { sequences: contents.len(), holders }
     }
-    let kept: BTreeSet<&String> = others.flat_map(|content| &content.names).collect();
-    contents.values().flat_map(|content| &content.names).all(|name| kept.contains(name))
+
+    /// Whether a sequence is left without this one, and every class is in one of them.
+    fn can_spare(&self, content: &SequenceContent) -> bool {
+        let is_elsewhere =
+            |name: &String| self.holders.get(name.as_str()).is_some_and(|count| *count > 1);
+        self.sequences > 1 && content.names.iter().all(is_elsewhere)
+    }
+
+    fn give(&mut self, content: &SequenceContent) {
+        self.sequences -= 1;
+        for name in &content.names {
+            if let Some(count) = self.holders.get_mut(name.as_str()) {
+                *count -= 1;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
