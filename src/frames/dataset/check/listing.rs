@@ -73,7 +73,7 @@ impl Listing {
 
     /// Those with one of these endings, in small letters.
     pub fn with_ending<'a>(&'a self, endings: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
-        self.files.iter().map(String::as_str).filter(|file| has_ending(file, endings))
+        self.files.iter().map(String::as_str).filter(move |file| has_ending(file, endings))
     }
 }
 

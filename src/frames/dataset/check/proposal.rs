@@ -111,12 +111,9 @@ fn finished(
                 validation: validation.into_iter().collect(),
             }
         }
-        _ => split(&contents),
+        _ => with_unread(split(&contents), &source, &contents),
     };
-    // Sequences without a frame that can be read stay in, so that the check names what is wrong.
-    let unread: Vec<u32> =
-        source.train.iter().copied().filter(|number| !contents.contains_key(number)).collect();
-    source.train = train.into_iter().chain(unread).collect::<BTreeSet<u32>>().into_iter().collect();
+    source.train = train;
     source.validation = validation;
     if source.validation.is_empty() {
         let has_image_sets = source.layout == Layout::Voc
@@ -135,6 +132,17 @@ fn finished(
         }
     }
     Proposal { source, classes, notes }
+}
+
+/// Sequences without a frame that can be read stay in, so that the check tells what is wrong.
+fn with_unread(
+    split: Split,
+    source: &SourceLayout,
+    contents: &BTreeMap<u32, SequenceContent>,
+) -> Split {
+    let unread = source.train.iter().copied().filter(|number| !contents.contains_key(number));
+    let train: BTreeSet<u32> = split.train.into_iter().chain(unread).collect();
+    Split { train: train.into_iter().collect(), validation: split.validation }
 }
 
 /// What each sequence has, and all names of classes, as the layout's own reader finds them.
