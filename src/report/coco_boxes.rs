@@ -1,7 +1,7 @@
 //! Boxes in COCO's form, in the pixels of the pictures as they lie in the data set's folder.
 //!
-//! * `DIR/MODEL/ground-truth.json` has all images and categories, and the true boxes. An image whose
-//!   boxes nobody annotated has `"boxes_annotated": false`.
+//! * `DIR/MODEL/ground-truth.json` has all images and categories, and the true boxes. If nobody
+//!   annotated the boxes of an image, it has `"boxes_annotated": false`.
 //! * `DIR/MODEL/T/predictions.json` is the list that pycocotools' `loadRes` takes.
 //! * `DIR/MODEL/T/instances.json` has the same boxes with images and categories, for CVAT and other
 //!   tools that want one file.
@@ -274,10 +274,14 @@ mod tests {
         );
         let value = serde_json::to_value(annotations).unwrap();
         let expected = serde_json::json!([
-            {"id": 1, "image_id": 7, "category_id": 2, "bbox": [1.0, 2.0, 3.0, 4.0], "area": 12.0, "iscrowd": 0,
-             "segmentation": []},
-            {"id": 2, "image_id": 7, "category_id": 1, "bbox": [0.5, 0.5, 0.5, 0.5], "area": 0.25, "iscrowd": 0,
-             "segmentation": [], "score": 0.25}
+            {
+                "id": 1, "image_id": 7, "category_id": 2, "bbox": [1.0, 2.0, 3.0, 4.0],
+                "area": 12.0, "iscrowd": 0, "segmentation": []
+            },
+            {
+                "id": 2, "image_id": 7, "category_id": 1, "bbox": [0.5, 0.5, 0.5, 0.5],
+                "area": 0.25, "iscrowd": 0, "segmentation": [], "score": 0.25
+            }
         ]);
         assert_eq!(value, expected);
     }

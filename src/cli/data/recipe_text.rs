@@ -108,9 +108,9 @@ pub fn experiment(name: &str, proposal: &Proposal, has_boxes: bool) -> Result<St
         quoted(&format!("A first look at {name}: a small network, all modes that are quick"));
     let instruments = proposal.classes.space.len().saturating_sub(1);
     checked(format!(
-        r#"# A first experiment on the data recipe `{name}` ({instruments} classes beside the tissue). It trains a
-# small network from random weights. With ImageNet weights it learns much faster: see `init` in
-# recipes/models/gc.toml.
+        r#"# A first experiment on the data recipe `{name}` ({instruments} classes beside the tissue). It
+# trains a small network from random weights. With ImageNet weights it learns much faster: see
+# `init` in recipes/models/gc.toml.
 #   surgcam run {name}
 
 [experiment]

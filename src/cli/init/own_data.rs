@@ -30,8 +30,9 @@ impl OwnData {
         let mut notes = proposal.notes;
         if !report.is_sound {
             notes.push(format!(
-                "{} problems were found in the labels and pictures; `surgcam data check {name}` lists them, and a run stops at the \
-                 first one unless the recipe has `on_bad_frame = \"skip\"`",
+                "{} problems were found in the labels and pictures; `surgcam data check {name}` \
+                 lists them, and a run stops at the first one that it meets unless the recipe has \
+                 `on_bad_frame = \"skip\"`",
                 report.problems.len()
             ));
         }

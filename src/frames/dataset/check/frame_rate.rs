@@ -87,8 +87,9 @@ struct Explanation {
     hint: String,
 }
 
-const EXTRACT: &str = "extract the frames that the labels are about, as in: ffmpeg -i video.mp4 -vf \
-                       \"select='not(mod(n\\,25))'\" -fps_mode passthrough -start_number 0 %06d.png";
+const EXTRACT: &str = "extract the frames that the labels are about, as in: ffmpeg -i video.mp4 \
+                       -vf \"select='not(mod(n\\,25))'\" -fps_mode passthrough \
+                       -start_number 0 %06d.png";
 
 fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     let Counted { labels, pictures } = counted;
@@ -102,8 +103,13 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     }
     if wanted.is_empty() {
         return Some(Explanation {
-            what: format!("none of the {} labelled frames has a number that `frame_step` = {step} divides", labels.len()),
-            hint: "correct `frame_step` of the data recipe: by how much labels count from one picture to the next".into(),
+            what: format!(
+                "none of the {} labelled frames has a number that `frame_step` = {step} divides",
+                labels.len()
+            ),
+            hint: "correct `frame_step` of the data recipe: by how much labels count from one \
+                   picture to the next"
+                .into(),
         });
     }
     let missing = wanted.difference(pictures).count();
@@ -114,7 +120,9 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     let shifted = wanted.iter().all(|number| pictures.contains(&number.saturating_add(1)));
     if shifted && !pictures.contains(&0) && wanted.contains(&0) {
         return Some(Explanation {
-            what: "the pictures are numbered from 1 and the labels from 0, so each picture would have another one's labels".into(),
+            what: "the pictures are numbered from 1 and the labels from 0, so each picture would \
+                   have another one's labels"
+                .into(),
             hint: "extract them with `-start_number 0`, or rename them".into(),
         });
     }
@@ -140,8 +148,9 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     if step > 1 && missing == 1 && !pictures.contains(&last_wanted) && is_whole(&wanted) {
         return Some(Explanation {
             what: format!(
-                "the last labelled frame ({last_wanted}) has no picture, which is what `-vf fps=1` leaves: it takes the frames \
-                 12, 37, 62 and so on, and not those that the labels are about"
+                "the last labelled frame ({last_wanted}) has no picture, which is what \
+                 `-vf fps=1` leaves: it takes the frames 12, 37, 62 and so on, and not those that \
+                 the labels are about"
             ),
             hint: EXTRACT.into(),
         });
@@ -152,8 +161,8 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     {
         return Some(Explanation {
             what: format!(
-                "the labels reach to picture {last_wanted}, but the pictures end at {last_picture}: they were extracted at \
-                 another rate than the labels say"
+                "the labels reach to picture {last_wanted}, but the pictures end at \
+                 {last_picture}: they were extracted at another rate than the labels say"
             ),
             hint: format!("{EXTRACT}; or correct `frame_step` of the data recipe"),
         });
@@ -175,8 +184,9 @@ fn reaches_too_far(
     let fitting = (f64::from(step) / ratio.round()).round().max(1.0);
     Some(Explanation {
         what: format!(
-            "the pictures reach to {last_picture}, but the labels to picture {last_wanted}: there are about {ratio:.0} pictures for \
-             each labelled one, so they were extracted at another rate than the labels say"
+            "the pictures reach to {last_picture}, but the labels to picture {last_wanted}: there \
+             are about {ratio:.0} pictures for each labelled one, so they were extracted at \
+             another rate than the labels say"
         ),
         hint: format!("write `frame_step = {fitting}` in the data recipe, or {EXTRACT}"),
     })

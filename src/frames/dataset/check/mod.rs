@@ -187,7 +187,8 @@ fn notes(report: &Report) -> Vec<String> {
         .collect();
     if !rare.is_empty() {
         notes.push(format!(
-            "imbalance: the most frequent class has {most} frames for training, at least {IMBALANCE} times those of {}",
+            "imbalance: the most frequent class has {most} frames for training, at least \
+             {IMBALANCE} times those of {}",
             rare.join(", ")
         ));
     }

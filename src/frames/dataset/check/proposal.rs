@@ -88,8 +88,9 @@ fn unrecognised(
     };
     let what = if notes.is_empty() { what } else { format!("{what}; {}", notes.join("; ")) };
     Error::usage(what).at_path(root).hint(
-        "known are EndoVis18, Cholec80, CholecT50, PASCAL VOC, COCO, YOLO and a CSV table with the columns path and group \
-         (docs/recipes.md); the numbers of sequence and frame stand in the names of the files",
+        "known are EndoVis18, Cholec80, CholecT50, PASCAL VOC, COCO, YOLO and a CSV table with the \
+         columns path and group (docs/recipes.md); the numbers of sequence and frame stand in the \
+         names of the files",
     )
 }
 
@@ -121,12 +122,13 @@ fn finished(
         if has_image_sets {
             source.validation = source.train.clone();
             notes.push(format!(
-                "the files' names tell no sequences apart, so {IMAGE_SET} splits the frames; if neighbouring frames are in both \
-                 parts, the scores are too good"
+                "the files' names tell no sequences apart, so {IMAGE_SET} splits the frames; if \
+                 neighbouring frames are in both parts, the scores are too good"
             ));
         } else {
             notes.push(
-                "all frames are of one sequence, so there is none to validate on: nothing can be trained until `validation` has one"
+                "all frames are of one sequence, so there is none to validate on: nothing can be \
+                 trained until `validation` has one"
                     .to_string(),
             );
         }

@@ -75,7 +75,8 @@ fn annotation(names: &[&str]) -> String {
     let object = |(index, name): (usize, &&str)| {
         let corner = 5 * (index + 1);
         format!(
-            "<object><name>{name}</name><bndbox><xmin>{corner}</xmin><ymin>{corner}</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>\n"
+            "<object><name>{name}</name><bndbox><xmin>{corner}</xmin><ymin>{corner}</ymin>\
+             <xmax>40</xmax><ymax>50</ymax></bndbox></object>\n"
         )
     };
     let objects: String = names.iter().enumerate().map(object).collect();
@@ -187,7 +188,10 @@ fn coco_yolo_and_a_table_are_recognised() {
         .enumerate()
         .map(|(id, (video, frame))| {
             coco.draw(&format!("data/images/v{video}_{frame}.png"), id as u32);
-            format!("{{\"id\": {id}, \"file_name\": \"v{video}_{frame}.png\", \"width\": 80, \"height\": 64}}")
+            format!(
+                "{{\"id\": {id}, \"file_name\": \"v{video}_{frame}.png\", \
+                 \"width\": 80, \"height\": 64}}"
+            )
         })
         .collect();
     coco.write(

@@ -95,7 +95,9 @@ impl Folder<'_> {
             }
             _ => {
                 notes.push(
-                    "the images' names have no numbers of a frame: give each image a `video_id` and a `frame_id`".to_string(),
+                    "the images' names have no numbers of a frame: give each image a `video_id` \
+                     and a `frame_id`"
+                        .to_string(),
                 );
                 ("{frame}".to_string(), BTreeSet::from([ONLY_SEQUENCE]))
             }
