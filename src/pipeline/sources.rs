@@ -1,9 +1,9 @@
 //! Plans the `sample`, `index` and `pack` stages of data recipes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::class_map::classes_of;
+use super::class_map::{classes_of, interactions_of_verbs};
 use super::kinds::*;
 use super::naming::{Keys, read};
 use super::planner::Planner;
@@ -11,10 +11,8 @@ use super::settings::Normalization;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
-use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
-use surgcam_frames::dataset::annotations::INTERACTIONS;
-use surgcam_frames::dataset::labels::{LabelSpace, normalized};
+use surgcam_frames::dataset::labels::{ClassMap, LabelSpace};
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_recipe::experiment::Cell;
@@ -35,13 +33,20 @@ pub struct DataStages {
     pub normalization: Normalization,
     pub has_train: bool,
     pub has_validation: bool,
+    /// Of drawn scenes.
+    pub drawn_frames_per_sequence: Option<usize>,
+    /// The data set's names of classes.
+    pub(super) classes: ClassMap,
+    pub(super) origin: Origin,
 }
 
 /// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
 pub(super) const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
+
 /// Where a data set is.
-enum Origin {
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
     Drawn(Handle<SampleStage>),
     Folder { root: PathBuf, digest: Digest },
 }
@@ -142,6 +147,7 @@ impl Planner<'_> {
         let label_space = classes_of(&space.value, &mut label_space_keys);
         keys.add(&label_space_keys);
         let image_size = read!(keys, recipe.image_size).height_width();
+        let classes = parameters.classes;
         let parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
         let pack = self.pack(
             format!("pack {}{}", data.name, keys.swept(cell)),
@@ -159,6 +165,10 @@ impl Planner<'_> {
             normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
             has_train: !recipe.train.is_empty(),
             has_validation: !recipe.validation.is_empty(),
+            drawn_frames_per_sequence: (recipe.adapter == SAMPLE)
+                .then(|| recipe.frames_per_sequence.get()),
+            classes,
+            origin,
         })
     }
 
@@ -240,10 +250,14 @@ pub(super) fn source_layout(
     let frames =
         frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
-        return Err(Error::usage(format!("data.{name} names no sequence")).hint(
-            "give `train` and `validation` the sequences (or videos) to use, as in `train = [2, \
-             3]`",
-        ));
+        let error = Error::usage(format!("data.{name} names no sequence"));
+        return Err(match &recipe.split_hint {
+            Some(hint) => error.hint(hint),
+            None => error.hint(
+                "give `train` and `validation` the sequences (or videos) to use, as in `train = \
+                 [2, 3]`",
+            ),
+        });
     }
     Ok(SourceLayout {
         layout: *read!(keys, adapter.layout),
@@ -265,32 +279,8 @@ pub(super) fn source_layout(
         frame_step: read!(keys, recipe.frame_step)
             .unwrap_or_else(|| *read!(keys, adapter.frame_step))
             .get() as u32,
-        verbs: verbs(name, recipe, adapter, keys)?,
+        verbs: interactions_of_verbs(name, recipe, adapter, keys)?,
     })
-}
-
-/// The adapter's verbs with the recipe's own on top; each stands for one of the interactions.
-fn verbs(
-    name: &str,
-    recipe: &DataRecipe,
-    adapter: &AdapterRecipe,
-    keys: &mut Keys,
-) -> Result<BTreeMap<String, String>> {
-    let mut verbs = BTreeMap::new();
-    for (verb, interaction) in read!(keys, adapter.verbs).iter().chain(read!(keys, recipe.verbs)) {
-        let wanted = normalized(interaction);
-        if !INTERACTIONS.iter().any(|known| normalized(known) == wanted) {
-            let suggestion = surgcam_recipe::file::did_you_mean(interaction, INTERACTIONS);
-            return Err(Error::usage(format!(
-                "data.{name} maps the verb `{}` to `{}`, which is not an interaction{suggestion}",
-                shortened(verb),
-                shortened(interaction)
-            ))
-            .hint(format!("the interactions are {}", INTERACTIONS.join(", "))));
-        }
-        verbs.insert(normalized(verb), interaction.clone());
-    }
-    Ok(verbs)
 }
 
 fn sample_data(recipe: &DataRecipe, adapter: &AdapterRecipe, keys: &mut Keys) -> SampleData {

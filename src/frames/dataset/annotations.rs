@@ -1,13 +1,13 @@
 //! What people wrote down for the downstream tasks: the caption of a frame, and what each of its
-//! instruments does (docs/method.md, section 8). Where the files say it, the phase of the surgery is
-//! kept as well; nothing learns from it yet.
+//! instruments does (docs/method.md, section 8). Where the files say it, the phase of the surgery
+//! is kept as well; nothing learns from it yet.
 //!
-//! There is one [`FrameAnnotation`] for each row of the index. They have a file of their own, so that
-//! a change of captions does not train a classifier again. Data sets have them in four forms:
-//! [`caption_file`] (JSON), [`interaction_file`] (CSV), [`xml`] (both), and [`cholect50`] (JSON with
-//! interactions and phases). Something that cannot be used is a problem with its file and line. It
-//! does not take its frame out of the index. Entries about frames without a row are passed over,
-//! because files may cover other frames and splits.
+//! There is one [`FrameAnnotation`] for each row of the index. They have a file of their own, so
+//! that a change of captions does not train a classifier again. Data sets have them in four forms:
+//! [`caption_file`] (JSON), [`interaction_file`] (CSV), [`xml`] (both), and [`cholect50`] (JSON
+//! with interactions and phases). Something that cannot be used is a problem with its file and
+//! line. It does not take its frame out of the index. Entries about frames without a row are passed
+//! over, because files may cover other frames and splits.
 
 pub mod caption_file;
 mod cholect50;
@@ -297,8 +297,8 @@ impl Gatherer<'_> {
     }
 }
 
-/// The interaction of a tool. `None`: the tool is the tissue, or of a class that the label space does
-/// not have.
+/// The interaction of a tool. `None`: the tool is the tissue, or of a class that the label space
+/// does not have.
 fn labelled(
     tool: &str,
     interaction: &str,
@@ -311,7 +311,7 @@ fn labelled(
     let known = INTERACTIONS.iter().position(|name| normalized(name) == wanted);
     let interaction = known.ok_or_else(|| {
         Error::failure(format!(
-            "`{}` is no interaction (they are {})",
+            "`{}` is not an interaction (they are {})",
             interaction.trim(),
             INTERACTIONS.join(", ")
         ))

@@ -134,8 +134,8 @@ pub(super) fn first_existing(root: &Path, patterns: &[Pattern], sequence: u32) -
         .find(|relative| is_there(&root.join(relative)))
 }
 
-/// Adds a file, or the files of a folder but not of the folders in it, sorted by name. Anything else,
-/// such as a pipe, is refused when it is hashed.
+/// Adds a file, or the files of a folder but not of the folders in it, sorted by name. Anything
+/// else, such as a pipe, is refused when it is hashed.
 pub(super) fn list_files(root: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let path = root.join(relative);
     if !path.is_dir() {

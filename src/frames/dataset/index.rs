@@ -1,8 +1,8 @@
 //! The index: every frame of a data set with its labels and boxes, whatever layout it came in.
 //!
-//! Row `i` of the frames is row `i` of the pictures and of the pack made from them. The pictures
-//! are listed apart from the labels, so that a change of labels (or of the label space) packs
-//! nothing again.
+//! Row `i` of the frames is row `i` of the pictures, of the annotations, and of the pack made from
+//! the pictures. The pictures are listed apart from the labels, so that a change of labels or of
+//! the label space does not pack the pictures again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use super::adapters::Layout;
 use super::annotations::{self, FrameAnnotation, FrameNumber};
 use super::boxes::{self, BoxEnds, BoxesByFrame, RawBox};
-pub use super::frame::{Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
+pub use super::frame::{DetectedBox, Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
 pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
 use super::pattern::Pattern;
@@ -41,19 +41,21 @@ pub struct IndexSummary {
     pub skipped: Vec<SkippedFrame>,
 }
 
+/// All lists but the last two have an entry for each row.
 pub struct Index {
     pub frames: Vec<Frame>,
     pub pictures: Vec<PathBuf>,
     pub annotations: Vec<FrameAnnotation>,
     pub summary: IndexSummary,
-    /// Captions and interactions that could not be used. Not in the summary: their frames are in
-    /// the index all the same.
+    /// Captions and interactions that could not be used. They are not in the summary, because their
+    /// frames are in the index.
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
     pub mended_boxes: Vec<SkippedFrame>,
 }
 
-/// Reads labels, boxes and annotations and checks that each frame has a picture. Decodes nothing.
+/// Reads labels, boxes and annotations, and checks that each frame has a picture, which is not
+/// decoded. With [`OnBadFrame::Fail`] the first problem is the error.
 pub fn build(
     source: &SourceLayout,
     root: &Path,
@@ -108,7 +110,7 @@ struct Builder<'a> {
     classes: &'a ClassMap,
     problems: Vec<Error>,
     annotated: BTreeSet<usize>,
-    /// Of each row of the index.
+    /// The numbers of the frame in each row of the index.
     frame_numbers: Vec<FrameNumber>,
     index: Index,
 }
@@ -201,7 +203,7 @@ impl<'a> Builder<'a> {
             let error = Error::failure(format!("{name} has no frames"))
                 .at(raw.place)
                 .hint("take the sequence out of the data recipe's `train` or `validation`");
-            // Where frames are skipped, it is one more thing to tell.
+            // If frames are skipped, this is one more problem to report.
             if self.problems.is_empty() {
                 return Err(error);
             }
@@ -230,7 +232,7 @@ impl<'a> Builder<'a> {
                 Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path)
             );
         }
-        // Boxes first: of a class that nobody knows, they have the very line.
+        // Boxes come first, because a box of an unknown class names the exact line.
         let boxes = boxes.transpose()?;
         let box_space = match (box_space, &boxes) {
             (Some(space), _) => space,
@@ -256,13 +258,14 @@ impl<'a> Builder<'a> {
             labels: labels.into_iter().collect(),
             boxes,
             box_space,
+            detected: Vec::new(),
         };
         Ok((frame, relative))
     }
 
-    /// Whether a frame is for training and for validation. Labels that have a split of their own
-    /// must not contradict the recipe: nobody trains on a sequence that the recipe keeps for
-    /// validation.
+    /// Whether a frame is for training, and whether it is for validation. Labels that have a split
+    /// of their own must not contradict the recipe: a sequence that the recipe keeps for validation
+    /// is never trained on.
     fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
         let (train, validation) =
             (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
@@ -274,13 +277,18 @@ impl<'a> Builder<'a> {
             Some(Split::Validation) => ("validation", "train"),
         };
         let name = self.source.sequence_name(sequence);
-        Err(Error::failure(format!("the frame's split is `{split}`, but the recipe has {name} in `{other}` alone")).at(&raw.place).hint(
-            format!("add {sequence} to the data recipe's `{split}`, or take the column `split` out of the file to follow the recipe"),
+        Err(Error::failure(format!(
+            "the frame's split is `{split}`, but the recipe has {name} in `{other}` alone"
         ))
+        .at(&raw.place)
+        .hint(format!(
+            "add {sequence} to the data recipe's `{split}`, or take the column `split` out of the \
+             file to follow the recipe"
+        )))
     }
 
-    /// Annotations that cannot be used take no frame out of the index. Where labels have problems
-    /// too, those are told first.
+    /// Annotations that cannot be used do not take their frames out of the index. If labels have
+    /// problems, too, these are reported first.
     fn add_annotations(&mut self, on_bad_frame: OnBadFrame) -> Result<()> {
         let gathered =
             annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;
@@ -329,14 +337,16 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A picture that was resized after it was labelled would have its boxes elsewhere.
+/// The `[width, height]` of a picture, which must be that of its label: in a picture that was
+/// resized after it was labelled, the boxes would be in other places.
 fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
     let size = picture::dimensions(path)?;
     match raw.picture_size {
         Some(labelled) if labelled != size => {
             let ([width, height], [labelled_width, labelled_height]) = (size, labelled);
             let what = format!(
-                "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but {} has {width}x{height}",
+                "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but \
+                 {} has {width}x{height}",
                 path.display()
             );
             Err(Error::failure(what)
@@ -347,7 +357,8 @@ fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
     }
 }
 
-/// `things` have the problems; with `on_bad_frame = "skip"` the program would `do_instead`.
+/// The first problem as the error, if there is one. `things` are what has the problems, and
+/// `do_instead` is what `on_bad_frame = "skip"` would do.
 fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<()> {
     let Some(first) = problems.first() else { return Ok(()) };
     let others = match problems.len() - 1 {
@@ -357,14 +368,14 @@ fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<(
     let instead = format!("or set `on_bad_frame = \"skip\"` in the data recipe to {do_instead}");
     let hint = match first.hint_text() {
         Some(hint) => format!("{hint}; {instead}"),
-        None => format!("mend it, {instead}"),
+        None => format!("correct it, {instead}"),
     };
     Err(Error::failure(format!("{}{others}", first.what()))
         .at(first.place().unwrap_or_default())
         .hint(hint))
 }
 
-/// The files of an index object.
+/// The names of the files in an index object of the store.
 pub const FRAMES_FILE: &str = "frames.jsonl";
 pub const SUMMARY_FILE: &str = "summary.json";
 
@@ -373,6 +384,7 @@ pub fn read_frames(index: &Path) -> Result<Vec<Frame>> {
     read_lines(&index.join(FRAMES_FILE))
 }
 
+/// Reads the summary of an index object in the store.
 pub fn read_summary(index: &Path) -> Result<IndexSummary> {
     surgcam_engine::store::read_json(&index.join(SUMMARY_FILE))
 }

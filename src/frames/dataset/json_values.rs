@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn values_of_any_kind_are_read_and_only_small_ones_are_kept() {
-        let text = r#"[null, 18446744073709551615, -1, 2.5, "é", [1, 2.5, -3], [1, "2"], {"a": [1]}, true]"#;
+        let text = r#"[null, 18446744073709551615, -1, 2.5, "é", [1, 2.5, -3], [1, "2"],
+            {"a": [1]}, true]"#;
         let found: Vec<JsonValue> = serde_json::from_str(text).unwrap();
         let expected = [
             JsonValue::Absent,

@@ -289,7 +289,7 @@ fn an_index_from_elsewhere_cannot_name_a_folder_above() {
             index::read_frames(folder.path())
                 .unwrap_err()
                 .to_string()
-                .contains("is no name of a sequence or frame"),
+                .contains("is not a name of a sequence or frame"),
             "{name:?}"
         );
         bad[1].sequence = "seq_2".to_string();

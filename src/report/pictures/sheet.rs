@@ -147,6 +147,7 @@ mod tests {
             labels: vec![class, 2],
             boxes: None,
             box_space: [0, 0],
+            detected: Vec::new(),
         };
         let index = Index {
             frames: (0..6).map(|row| frame(&format!("{row}"), row % 2)).collect(),

@@ -98,7 +98,7 @@ fn tool_row(
 }
 
 fn video_frame(text: &str) -> Result<u32> {
-    text.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
+    text.parse().map_err(|_| Error::failure(format!("`{text}` is not a frame number")))
 }
 
 /// Reads rows `frame,tool,x1,y1,x2,y2`, in pixels of the picture. A frame may have several rows.

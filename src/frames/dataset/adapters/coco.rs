@@ -22,6 +22,7 @@ use std::path::PathBuf;
 
 use crate::dataset::folder::DataFolder;
 use crate::dataset::raw::{Adapter, RawSequence, RawSequences};
+pub(in crate::dataset) use file::{Category, Image, bounds_of, id_of};
 use reader::Reader;
 use surgcam_engine::error::{Error, Result};
 

@@ -1,5 +1,5 @@
-//! The layout of EndoVis18: a tool file for each sequence, and boxes in `gt_bbox` text files or in a
-//! folder of XML files (docs/method.md, section 2).
+//! The layout of EndoVis18: a tool file for each sequence, and boxes in `gt_bbox` text files or in
+//! a folder of XML files (docs/method.md, section 2).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -109,8 +109,9 @@ fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
     Ok(RawFrame { number, tools, place: place.to_string(), ..RawFrame::default() })
 }
 
-/// Reads lines `frameNNN, x1, y1, x2, y2, ...` with nine boxes. A box that is absent has four zeros.
-/// If a frame has two lines, it is not clear which one is right, so the frame cannot be used.
+/// Reads lines `frameNNN, x1, y1, x2, y2, ...` with nine boxes. A box that is absent has four
+/// zeros. If a frame has two lines, it is not clear which one is right, so the frame cannot be
+/// used.
 fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut boxes = BoxesByFrame::default();
     let mut lines: BTreeMap<u32, String> = BTreeMap::new();
@@ -231,7 +232,7 @@ mod tests {
             tool_line("010 1 1 0 0 0 0 1 x", "")
                 .unwrap_err()
                 .to_string()
-                .contains("`x` is no label")
+                .contains("`x` is not a label")
         );
     }
 

@@ -1,17 +1,17 @@
 //! The readers of the layouts that users have, each behind the trait [`Adapter`].
 //!
-//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and
-//! an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these, in
-//! [`super::sample`]. `endovis18`, `cholec80` and `cholect50` read a file for each sequence, `table`
-//! and `coco` read one file for all sequences, and `voc` and `yolo` read one for each frame
+//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`],
+//! and an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these,
+//! in [`super::sample`]. `endovis18`, `cholec80` and `cholect50` read a file for each sequence,
+//! `table` and `coco` read one file for all sequences, and `voc` and `yolo` read one for each frame
 //! (`frame_files`).
 
 mod cholec80;
 mod cholect50;
-mod coco;
+pub(super) mod coco;
 mod endovis18;
 mod frame_files;
-mod table;
+pub(super) mod table;
 mod voc;
 mod yolo;
 

@@ -189,8 +189,8 @@ fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
 struct ImageSets {
     /// The folders in which there are such files. In other folders the recipe decides.
     places: BTreeSet<PathBuf>,
-    /// The split of a frame and the place that says so, by the folder above that of its XML file and
-    /// by its name.
+    /// The split of a frame and the place that says so, by the folder above that of its XML file
+    /// and by its name.
     splits: HashMap<(PathBuf, String), (Split, String)>,
     problems: Vec<Error>,
 }
@@ -317,7 +317,7 @@ mod tests {
                 "f.xml:2: the object `hook` has no <bndbox>",
             ),
             (OBJECT.replace("<ymax>4</ymax>", ""), "f.xml:2: <bndbox> has no <ymax>"),
-            (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is no coordinate"),
+            (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is not a coordinate"),
             (
                 "<size><width>-1</width><height>2</height></size>".to_string(),
                 "f.xml:2: `-1` cannot be the width of a picture",

@@ -7,8 +7,8 @@
 //!   the folder of the files, in the folder above it, or in the data set's root. Without that file
 //!   the number itself is the name that the recipe's `classes` maps, as in `"0" = "hook"`.
 //!   `data.yaml` is not read.
-//! * The centre and the sides of a box are parts of the picture's width and height, from 0 to 1. Its
-//!   corners are rounded to the nearest whole pixels, which gives back the corners that it was
+//! * The centre and the sides of a box are parts of the picture's width and height, from 0 to 1.
+//!   Its corners are rounded to the nearest whole pixels, which gives back the corners that it was
 //!   made from.
 //!
 //! A frame with an empty file shows no instrument. A picture without a file is not a frame of the
@@ -171,7 +171,7 @@ fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(Stri
         let what = format!("the line has {} columns, 5 are expected", columns.len());
         return Err(Error::failure(what).hint(
             "a line is `class cx cy width height`; outlines of masks and confidences cannot be \
-                 read",
+             read",
         ));
     }
     let number: u32 = class.parse().map_err(|_| {
@@ -193,7 +193,7 @@ fn part(text: &str) -> Result<f64> {
     text.parse::<f64>().ok().filter(|value| PARTS.contains(value)).ok_or_else(|| {
         Error::failure(format!("`{}` is not a part of a picture's side", shortened(text))).hint(
             "centre and sides of a box are written as parts of the picture's width and height, \
-                 from 0 to 1, and not in pixels",
+             from 0 to 1, and not in pixels",
         )
     })
 }

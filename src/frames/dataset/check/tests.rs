@@ -142,7 +142,7 @@ fn a_sequence_without_a_file_leaves_the_others_to_be_checked() {
     let report = check(&source, data.root(), &classes).report;
     let problems: Vec<&str> = report.problems.iter().map(|found| found.problem.as_str()).collect();
     assert!(problems.iter().any(|what| what.contains("video02 has no tool file")), "{problems:?}");
-    assert!(problems.iter().any(|what| what.contains("`Laser` is no class")), "{problems:?}");
+    assert!(problems.iter().any(|what| what.contains("`Laser` is not a class")), "{problems:?}");
     assert_eq!(
         report.sequences.iter().map(|count| count.name.as_str()).collect::<Vec<_>>(),
         ["video01"]

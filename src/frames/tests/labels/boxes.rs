@@ -7,9 +7,9 @@ use crate::common::real_frames;
 const BAD_BOXES: [(&str, &str); 5] = [
     ("40, 50, 20, 60", "is inverted"),
     ("3000, 3000, 3100, 3100", "lies outside the picture"),
-    ("10, 10, 1e300, 40", "`1e300` is no coordinate"),
+    ("10, 10, 1e300, 40", "`1e300` is not a coordinate"),
     ("-900, 10, 40, 40", "runs off the picture"),
-    ("nan, 1, 2, 3", "`nan` is no coordinate"),
+    ("nan, 1, 2, 3", "`nan` is not a coordinate"),
 ];
 
 #[test]

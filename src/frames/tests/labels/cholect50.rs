@@ -63,7 +63,7 @@ fn with(part: &str, other: &str) -> Data {
 #[test]
 fn what_is_wrong_is_named_by_its_entry() {
     for (part, other, said) in [
-        ("\"hook\"", "\"hok\"", "labels/VID02.json: `hok` is no class"),
+        ("\"hook\"", "\"hok\"", "labels/VID02.json: `hok` is not a class"),
         ("\"null_verb\"", "3", "VID02.json: `categories.verb[\"9\"]` does not have a text"),
         ("[7,2,", "[7,4,", "VID02.json: annotations[\"1\"][0]: no instrument has the id 4"),
         ("\"1\":[[", "\"9\":[[", "VID02.json: annotations[\"9\"] has no picture"),

@@ -50,7 +50,7 @@ fn what_is_wrong_is_named_by_its_entry() {
             "[5,5,94,4]",
             "instances.json: annotations[1]: the box 5,5,99,9 of `hook` runs off the picture",
         ),
-        ("\"Hook\"", "\"hok\"", "instances.json: annotations[1]: `hok` is no class"),
+        ("\"Hook\"", "\"hok\"", "instances.json: annotations[1]: `hok` is not a class"),
         ("\"Hook\"", "\"hok\"", "did you mean `hook`?"),
         ("\"Hook\"", "3", "instances.json: categories[0]: the category has no `name`"),
         (

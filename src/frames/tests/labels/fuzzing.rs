@@ -73,7 +73,7 @@ fn fuzz_captions() {
     let entry = |frame: u32| {
         format!(
             "{{\"id_path\": \"seq_2/features/frame{frame:03}_features.npy\", \
-              \"caption\": \"A  suction\"}}"
+             \"caption\": \"A  suction\"}}"
         )
     };
     let seed = format!("[{},\n{}]", entry(0), entry(2));

@@ -145,10 +145,13 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ),
         ("path,group\nv/0.png,video02\n", "frames.csv:1: the header has neither a column `labels`"),
         ("path,group,labels,Labels\n", "frames.csv:1: the header has the column `Labels` twice"),
-        ("path,group,graspr\nv/0.png,video02,1\n", "frames.csv:1: `graspr` is no class"),
-        ("path,group,labels\nv/0.png,video02,hook;graspr\n", "frames.csv:2: `graspr` is no class"),
+        ("path,group,graspr\nv/0.png,video02,1\n", "frames.csv:1: `graspr` is not a class"),
+        (
+            "path,group,labels\nv/0.png,video02,hook;graspr\n",
+            "frames.csv:2: `graspr` is not a class",
+        ),
         ("path,group,labels\nv/0.png,video02,graspr\n", "did you mean `grasper`?"),
-        ("path,group,hook\nv/0.png,video02,yes\n", "frames.csv:2: `yes` is no label"),
+        ("path,group,hook\nv/0.png,video02,yes\n", "frames.csv:2: `yes` is not a label"),
         (
             "path,group,labels\nv/0.png,video02\n",
             "frames.csv:2: the line has 2 columns, 3 are expected",
@@ -177,7 +180,7 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ("path,group,labels\nv/0.png,video03,hook\n", "frames.csv:1: video02 has no frames"),
         (
             "path,group,frame,labels\nv/0.png,video02,x,hook\n",
-            "frames.csv:2: `x` is no frame number",
+            "frames.csv:2: `x` is not a frame number",
         ),
         (
             "path,group,frame,labels\nv/0.png,2,1,\nv/1.png,2,1,\n",
@@ -185,7 +188,7 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ),
         (
             "path,group,split,labels\nv/0.png,video02,trian,hook\n",
-            "frames.csv:2: `trian` is no split; did you mean `train`?",
+            "frames.csv:2: `trian` is not a split; did you mean `train`?",
         ),
     ] {
         let failure = failure_of("frames.csv", text);
@@ -201,8 +204,8 @@ fn what_is_wrong_in_a_table_of_boxes_is_named_by_its_line() {
             "path,class,x1,y1,x2,y2\nv/9.png,hook,1,2,3,4\n",
             "boxes.csv:2: there is a box of v/9.png, which the table of frames does not list",
         ),
-        ("path,class,x1,y1,x2,y2\nv/0.png,laser,1,2,3,4\n", "boxes.csv:2: `laser` is no class"),
-        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,x,4\n", "boxes.csv:2: `x` is no coordinate"),
+        ("path,class,x1,y1,x2,y2\nv/0.png,laser,1,2,3,4\n", "boxes.csv:2: `laser` is not a class"),
+        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,x,4\n", "boxes.csv:2: `x` is not a coordinate"),
         (
             "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,90,9\n",
             "boxes.csv:2: the box 1,2,90,9 of `hook` runs off the picture",

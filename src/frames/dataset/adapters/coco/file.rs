@@ -30,7 +30,7 @@ pub(super) struct File {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Image {
+pub(in crate::dataset) struct Image {
     #[serde(default)]
     pub id: JsonValue,
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(super) struct Annotation {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Category {
+pub(in crate::dataset) struct Category {
     #[serde(default)]
     pub id: JsonValue,
     #[serde(default)]
@@ -82,7 +82,7 @@ impl Image {
 }
 
 /// The id of an image or a category. Numbers and texts both serve as ids.
-pub(super) fn id_of(value: &JsonValue, key: &str) -> Result<String> {
+pub(in crate::dataset) fn id_of(value: &JsonValue, key: &str) -> Result<String> {
     match value {
         JsonValue::Whole(number) => Ok(number.to_string()),
         // Some tools write whole numbers as 3.0.
@@ -113,7 +113,7 @@ pub(super) fn number_of(value: &JsonValue, key: &str) -> Result<Option<u32>> {
 }
 
 /// The box of `[x, y, width, height]`, rounded outwards to whole pixels.
-pub(super) fn bounds_of(bbox: &JsonValue) -> Result<Box2> {
+pub(in crate::dataset) fn bounds_of(bbox: &JsonValue) -> Result<Box2> {
     let is_coordinate = |number: &f64| number.abs() <= LARGEST_COORDINATE;
     match bbox.numbers().filter(|numbers| numbers.iter().all(is_coordinate)) {
         Some(&[x, y, width, height]) if width >= 0.0 && height >= 0.0 => {

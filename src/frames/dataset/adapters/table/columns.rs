@@ -72,7 +72,7 @@ impl FrameColumns {
             "validation" => Ok(Some(Some(Split::Validation))),
             other => {
                 let suggestion = did_you_mean(other, ["train", "validation"]);
-                Err(Error::failure(format!("`{}` is no split{suggestion}", shortened(other)))
+                Err(Error::failure(format!("`{}` is not a split{suggestion}", shortened(other)))
                     .hint("write train or validation, or nothing for a frame that is in neither"))
             }
         }

@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         let number = number_at_end(group).ok_or_else(|| {
             Error::failure(format!("the group `{}` ends in no number", shortened(group))).hint(
                 "the data recipe's `train` and `validation` name a group by that number, as 3 \
-                     for `video03`",
+                 for `video03`",
             )
         })?;
         match self.groups.get(&number) {
