@@ -56,6 +56,11 @@ pub fn check(source: &SourceLayout, root: &Path, classes: &ClassMap) -> Checked 
     let same = duplicates::same_content(root, &index.pictures);
     found.extend(across_splits(root, &index, &same));
     found.extend(sequences_in_both(root, &index.frames));
+    if index.frames.is_empty() && found.is_empty() {
+        let hint = "look at `train`, `validation` and the patterns of the recipe";
+        let error = Error::failure("no frame can be used").at_path(root).hint(hint);
+        found.push(problem(Kind::Labels, &error));
+    }
     let report = Report {
         root: root.display().to_string(),
         layout: source.layout,

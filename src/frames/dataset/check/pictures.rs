@@ -12,6 +12,9 @@ const OTHERS: [&str; 6] = ["bmp", "tif", "tiff", "webp", "gif", "ppm"];
 /// have so many frames a second, of which one is extracted, or one of five or ten.
 const STEPS: [u32; 7] = [25, 30, 24, 50, 60, 5, 10];
 
+/// How many groups of pictures are compared with the labels, the largest ones.
+const MOST_GROUPS: usize = 50;
+
 /// Folders of what is no frame: masks of a segmentation, the other eye of a stereo camera.
 const UNLIKELY: [&str; 6] = ["mask", "label", "segment", "annot", "right", "depth"];
 
@@ -32,7 +35,8 @@ pub struct Match<'a> {
 
 impl Pictures {
     pub fn of(listing: &Listing) -> Self {
-        let readable = groups(listing.with_ending(&READABLE));
+        let mut readable = groups(listing.with_ending(&READABLE));
+        readable.truncate(MOST_GROUPS);
         let mut notes = Vec::new();
         let others = listing.files.iter().filter(|file| has_ending(file, &OTHERS)).count();
         if others > 0 {

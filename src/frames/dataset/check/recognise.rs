@@ -99,6 +99,17 @@ impl Folder<'_> {
         found
     }
 
+    /// The first file of a kind. `is_of_kind` is given a file and its first bytes.
+    fn file_of_kind(
+        &self,
+        endings: &[&str],
+        is_of_kind: impl Fn(&str, &str) -> bool,
+    ) -> Option<String> {
+        let groups = self.groups_with_ending(endings).into_iter();
+        let mut examples = groups.flat_map(|group| group.examples);
+        examples.find(|file| is_of_kind(file, &self.start(file)))
+    }
+
     /// Whether one of a group's first files is of a kind.
     fn is_group_of(&self, group: &Group, is_of_kind: impl Fn(&str) -> bool) -> bool {
         group.examples.iter().any(|file| is_of_kind(&self.start(file)))

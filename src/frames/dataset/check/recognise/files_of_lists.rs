@@ -17,8 +17,9 @@ use crate::dataset::pattern::Pattern;
 use crate::dataset::source::SourceLayout;
 use surgcam_engine::regular_file;
 
-/// How many JSON files are read to find those of COCO.
+/// How many JSON files are read to find those of COCO, and how many with names that are alike.
 const MOST_PROBED: usize = 50;
+const MOST_ALIKE: usize = 5;
 /// How many pictures of a list are looked for, to find the folder that their paths count from.
 const SOUGHT: usize = 20;
 
@@ -50,14 +51,12 @@ struct Listed {
 impl Folder<'_> {
     pub(super) fn coco(&self) -> Option<Candidate> {
         let (mut labels, mut images) = (Vec::new(), Vec::new());
-        for file in self.listing.with_ending(&["json"]).take(MOST_PROBED) {
-            let Ok(text) = regular_file::read_to_string(&self.root.join(file), LABEL_FILE_BYTES)
-            else {
-                continue;
-            };
+        for file in self.json_files() {
+            let path = self.root.join(&file);
+            let Ok(text) = regular_file::read_to_string(&path, LABEL_FILE_BYTES) else { continue };
             let text = text.trim_start_matches('\u{feff}');
             let Ok(mut found) = serde_json::from_str::<CocoFile>(text) else { continue };
-            let Some(pattern) = exact(file) else { continue };
+            let Some(pattern) = exact(&file) else { continue };
             labels.push(pattern);
             images.append(&mut found.images);
         }
@@ -66,6 +65,15 @@ impl Folder<'_> {
         }
         let listed = self.images_of_coco(&images)?;
         Some(self.of_list(Layout::Coco, listed, labels))
+    }
+
+    /// Those with names of their own first, for files of single frames are many. Sorted.
+    fn json_files(&self) -> Vec<String> {
+        let groups = self.groups_with_ending(&["json"]).into_iter().rev();
+        let some = groups.flat_map(|group| group.examples.into_iter().take(MOST_ALIKE));
+        let mut files: Vec<String> = some.take(MOST_PROBED).collect();
+        files.sort_unstable();
+        files
     }
 
     fn images_of_coco(&self, images: &[CocoImage]) -> Option<Listed> {
@@ -110,12 +118,13 @@ impl Folder<'_> {
     }
 
     pub(super) fn table(&self) -> Option<Candidate> {
-        let is_table = |file: &&str| {
-            has_columns(&self.start(file), delimiter_letter(file), &["path", "group"])
-        };
-        let file = self.listing.with_ending(&["csv", "tsv"]).find(is_table)?;
-        let mut rows = delimited::read(&self.root.join(file), delimiter_of(file)).ok()?;
-        let header = Header::take(&mut rows, &self.root.join(file));
+        let endings = ["csv", "tsv"];
+        let file = self.file_of_kind(&endings, |file, start| {
+            has_columns(start, delimiter_letter(file), &["path", "group"])
+        })?;
+        let place = self.root.join(&file);
+        let mut rows = delimited::read(&place, delimiter_of(&file)).ok()?;
+        let header = Header::take(&mut rows, &place);
         let (path, group) = (header.find("path")?, header.find("group")?);
         let folder = self.folder_before(rows.iter().map(|row| row.field(path)));
         let sequences = rows.iter().filter_map(|row| number_at_end(row.field(group))).collect();
@@ -132,12 +141,12 @@ impl Folder<'_> {
         let folder = folder.unwrap_or_default();
         let frames = Pattern::parse(folder.trim_end_matches('/')).ok()?;
         let listed = Listed { frames, sequences, notes };
-        let mut candidate = self.of_list(Layout::Table, listed, vec![exact(file)?]);
-        let columns = ["path", "class", "x1", "y1", "x2", "y2"];
-        let is_boxes =
-            |file: &&str| has_columns(&self.start(file), delimiter_letter(file), &columns);
-        let boxes = self.listing.with_ending(&["csv", "tsv"]).find(is_boxes);
-        candidate.source.boxes = boxes.and_then(exact).into_iter().collect();
+        let mut candidate = self.of_list(Layout::Table, listed, vec![exact(&file)?]);
+        let boxes = self.file_of_kind(&endings, |file, start| {
+            let columns = ["path", "class", "x1", "y1", "x2", "y2"];
+            has_columns(start, delimiter_letter(file), &columns)
+        });
+        candidate.source.boxes = boxes.and_then(|file| exact(&file)).into_iter().collect();
         candidate.own_split = own_split;
         Some(candidate)
     }
