@@ -105,7 +105,7 @@ fn finished(
     let (contents, found) = contents(&source, root);
     let classes = class_map(&found, &known_names, &mut notes);
     let Split { train, validation } = match own_split {
-        Some([train, validation]) if !train.is_empty() && !validation.is_empty() => {
+        Some([train, validation]) if !train.is_empty() || !validation.is_empty() => {
             notes.push("the split is that of the labels' own column `split`".to_string());
             Split {
                 train: train.into_iter().collect(),
@@ -127,8 +127,8 @@ fn finished(
             ));
         } else {
             notes.push(
-                "all frames are of one sequence, so there is none to validate on: nothing can be \
-                 trained until `validation` has one"
+                "there is no sequence to validate on, and nothing can be trained until \
+                 `validation` of the recipe has one"
                     .to_string(),
             );
         }
