@@ -6,6 +6,7 @@ mod caption;
 mod check;
 mod completions;
 mod context;
+mod data;
 mod diff;
 mod doctor;
 mod execution;
@@ -83,6 +84,8 @@ enum Command {
     Init(init::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
+    /// Check a data set's folder before anything is trained on it
+    Data(data::Arguments),
     /// Show what this machine has: libtorch, devices, store
     Doctor(doctor::Arguments),
     /// Measure what extraction and the orchestrator cost on this machine
@@ -179,6 +182,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Show(arguments) => show::execute(&arguments),
         Command::Init(arguments) => init::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),
+        Command::Data(arguments) => data::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Runs(arguments) => runs::execute(&arguments),

@@ -120,6 +120,13 @@ impl Experiment {
         }
     }
 
+    /// With overrides from surgcam.toml, from variables and from `--set`, in rising order of their
+    /// ranks.
+    pub fn with_overrides(mut self, outer: &[Override]) -> Result<Self> {
+        self.outer = self.library.aim(outer)?;
+        Ok(self)
+    }
+
     /// The project's recipes and the experiment's own.
     pub fn library(&self) -> &Library {
         &self.library

@@ -5,6 +5,7 @@
 //! an input of a stage.
 
 pub mod captioners;
+pub mod coco_boxes;
 mod column_groups;
 mod comparison;
 mod details;

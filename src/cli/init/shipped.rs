@@ -43,6 +43,12 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "experiments/threshold-sweep.toml",
 ];
 
+/// A shipped file as TOML; empty if there is none at this path.
+pub fn table(path: &str) -> toml::Table {
+    let found = FILES.iter().find(|(known, _)| *known == path);
+    found.and_then(|(_, text)| text.parse().ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

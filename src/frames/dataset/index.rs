@@ -15,6 +15,7 @@ use super::boxes::{self, BoxEnds, BoxesByFrame, RawBox};
 pub use super::frame::{DetectedBox, Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
 pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
+use super::pattern::Pattern;
 use super::raw::{RawFrame, RawSequence, Split};
 use super::source::SourceLayout;
 use crate::vision::picture;
@@ -61,28 +62,46 @@ pub fn build(
     classes: &ClassMap,
     on_bad_frame: OnBadFrame,
 ) -> Result<Index> {
-    let mut builder = Builder {
-        source,
-        root,
-        classes,
-        problems: Vec::new(),
-        annotated: BTreeSet::new(),
-        frame_numbers: Vec::new(),
-        index: Index {
-            frames: Vec::new(),
-            pictures: Vec::new(),
-            annotations: Vec::new(),
-            summary: IndexSummary::default(),
-            skipped_annotations: Vec::new(),
-            mended_boxes: Vec::new(),
-        },
-    };
+    let mut builder = Builder::new(source, root, classes);
     let folder = source.folder(root);
     for sequence in source.layout.adapter().sequences(&folder)? {
         builder.add_sequence(sequence?)?;
     }
     builder.add_annotations(on_bad_frame)?;
     builder.finish(on_bad_frame)
+}
+
+/// So many sequences are read one by one where they cannot be read together.
+const MOST_READ_ALONE: usize = 500;
+
+/// What can be used of a data set, and everything that is wrong with the rest.
+pub struct Survey {
+    pub index: Index,
+    /// Of frames, labels and boxes, each with its place.
+    pub problems: Vec<Error>,
+    /// Of captions and interactions.
+    pub annotation_problems: Vec<Error>,
+}
+
+/// As [`build`], but goes on after a file that cannot be read, so that every sequence tells its own
+/// problems.
+pub fn survey(source: &SourceLayout, root: &Path, classes: &ClassMap) -> Survey {
+    let mut builder = Builder::new(source, root, classes);
+    builder.add_all_readable();
+    let annotation_problems =
+        match annotations::gather(source, root, classes, &builder.frame_numbers) {
+            Ok(gathered) => {
+                builder.index.annotations = gathered.annotations;
+                gathered.problems
+            }
+            Err(error) => {
+                let frames = builder.index.frames.len();
+                builder.index.annotations.resize(frames, FrameAnnotation::default());
+                vec![error]
+            }
+        };
+    builder.index.summary = builder.summary();
+    Survey { index: builder.index, problems: builder.problems, annotation_problems }
 }
 
 struct Builder<'a> {
@@ -96,7 +115,57 @@ struct Builder<'a> {
     index: Index,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(source: &'a SourceLayout, root: &'a Path, classes: &'a ClassMap) -> Self {
+        Builder {
+            source,
+            root,
+            classes,
+            problems: Vec::new(),
+            annotated: BTreeSet::new(),
+            frame_numbers: Vec::new(),
+            index: Index {
+                frames: Vec::new(),
+                pictures: Vec::new(),
+                annotations: Vec::new(),
+                summary: IndexSummary::default(),
+                skipped_annotations: Vec::new(),
+                mended_boxes: Vec::new(),
+            },
+        }
+    }
+
+    fn add_all_readable(&mut self) {
+        let source = self.source;
+        let Err(error) = self.add_readable(source) else { return };
+        // Where a file belongs to a sequence, the others can be read without it.
+        let sequences = source.sequences();
+        let is_by_sequence = source.labels.iter().any(Pattern::has_sequence);
+        if !(2..=MOST_READ_ALONE).contains(&sequences.len()) || !is_by_sequence {
+            self.problems.push(error);
+            return;
+        }
+        let mut told = BTreeSet::new();
+        for sequence in sequences {
+            if let Err(error) = self.add_readable(&source.of_sequence(sequence))
+                && told.insert(error.to_string())
+            {
+                self.problems.push(error);
+            }
+        }
+    }
+
+    /// The sequences of a part of the source. Fails if none of them can be read.
+    fn add_readable(&mut self, part: &SourceLayout) -> Result<()> {
+        let folder = part.folder(self.root);
+        for sequence in part.layout.adapter().sequences(&folder)? {
+            if let Err(error) = sequence.and_then(|sequence| self.add_sequence(sequence)) {
+                self.problems.push(error);
+            }
+        }
+        Ok(())
+    }
+
     fn add_sequence(&mut self, mut raw: RawSequence) -> Result<()> {
         let sequence = raw.number;
         let (before, problems_before) = (self.index.frames.len(), self.problems.len());
@@ -235,18 +304,22 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn summary(&self) -> IndexSummary {
+        let frames = &self.index.frames;
+        IndexSummary {
+            train_frames: frames.iter().filter(|frame| frame.train).count(),
+            validation_frames: frames.iter().filter(|frame| frame.validation).count(),
+            frames_with_boxes: frames.iter().filter(|frame| frame.boxes.is_some()).count(),
+            annotated_classes: self.annotated.iter().copied().collect(),
+            skipped: self.problems.iter().map(skipped_frame).collect(),
+        }
+    }
+
     fn finish(mut self, on_bad_frame: OnBadFrame) -> Result<Index> {
         if on_bad_frame == OnBadFrame::Fail {
             fail_at_first(&self.problems, "frames", "leave such frames out")?;
         }
-        let frames = &self.index.frames;
-        self.index.summary = IndexSummary {
-            train_frames: frames.iter().filter(|frame| frame.train).count(),
-            validation_frames: frames.iter().filter(|frame| frame.validation).count(),
-            frames_with_boxes: frames.iter().filter(|frame| frame.boxes.is_some()).count(),
-            annotated_classes: self.annotated.into_iter().collect(),
-            skipped: self.problems.iter().map(skipped_frame).collect(),
-        };
+        self.index.summary = self.summary();
         for (wanted, found, name) in [
             (!self.source.train.is_empty(), self.index.summary.train_frames, "train"),
             (

@@ -25,11 +25,14 @@
 //! * [`sample`] draws scenes and writes them in the layouts of EndoVis18 and Cholec80.
 //! * [`pack`] decodes and resizes each picture once and writes the pixels to one mapped file.
 //! * [`augment`] changes training frames at random.
+//! * [`check`] looks at a folder before anything is trained: it proposes a recipe and tells what is
+//!   wrong.
 
 pub mod adapters;
 pub mod annotations;
 pub mod augment;
 pub mod boxes;
+pub mod check;
 mod cholect50_file;
 pub mod delimited;
 pub mod detections;

@@ -45,6 +45,18 @@ impl SourceLayout {
         self.train.iter().chain(&self.validation).copied().collect()
     }
 
+    /// The same for one of its sequences alone.
+    pub(super) fn of_sequence(&self, sequence: u32) -> Self {
+        let only = |sequences: &[u32]| {
+            sequences.iter().copied().filter(|number| *number == sequence).collect()
+        };
+        SourceLayout {
+            train: only(&self.train),
+            validation: only(&self.validation),
+            ..self.clone()
+        }
+    }
+
     /// What an adapter is given to read.
     pub(super) fn folder<'a>(&'a self, root: &'a Path) -> DataFolder<'a> {
         DataFolder {

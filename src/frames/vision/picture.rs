@@ -1,6 +1,6 @@
 //! Pictures: reading them, changing their layout, stretching their values, and cutting out parts.
 
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::{ImageReader, Limits, RgbImage};
@@ -13,6 +13,8 @@ use surgcam_engine::regular_file;
 const FILE_BYTES: u64 = 256 << 20;
 /// How much memory decoding may take. A frame of 8K has 100 MB, but a header can claim any size.
 const DECODED_BYTES: u64 = 128 << 20;
+/// In how many bytes at the end of a file its end marker stands.
+const END_BYTES: u64 = 1024;
 /// The longest side of a picture, in pixels. A frame of 8K is 7680 pixels wide.
 const LONGEST_SIDE: u32 = 1 << 14;
 
@@ -44,6 +46,29 @@ pub fn dimensions(path: &Path) -> Result<[u32; 2]> {
     Ok([width, height])
 }
 
+/// `[width, height]` of a file that ends like a whole picture. Of a PNG this takes its first and
+/// last bytes alone.
+pub fn dimensions_of_whole(path: &Path) -> Result<[u32; 2]> {
+    let size = dimensions(path)?;
+    let mut file = regular_file::open(path)?;
+    let length = file.metadata().at_path("read the picture", path)?.len();
+    let (mut start, mut end) = ([0u8; 4], Vec::new());
+    file.read_exact(&mut start).at_path("read the picture", path)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))
+        .at_path("read the picture", path)?;
+    file.take(END_BYTES).read_to_end(&mut end).at_path("read the picture", path)?;
+    let is_whole = match start {
+        [0xFF, 0xD8, ..] => ends_like_jpeg(&end),
+        [0x89, b'P', b'N', b'G'] => end.windows(4).any(|chunk| chunk == b"IEND"),
+        _ => true,
+    };
+    if is_whole {
+        Ok(size)
+    } else {
+        Err(Error::failure("the picture is cut short (a file without its end)").at_path(path))
+    }
+}
+
 /// A reader with limits. The first bytes decide the format, and not the name of the file.
 fn limited_reader<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReader<R>> {
     let mut reader =
@@ -58,7 +83,7 @@ fn limited_reader<R: BufRead + Seek>(bytes: R, path: &Path) -> Result<ImageReade
 /// Whether a JPEG is complete: it has the marker of its end. The decoder fills missing parts with
 /// grey and reports nothing.
 fn ends_like_jpeg(bytes: &[u8]) -> bool {
-    let tail = &bytes[bytes.len().saturating_sub(1024)..];
+    let tail = &bytes[bytes.len().saturating_sub(END_BYTES as usize)..];
     tail.windows(2).any(|pair| pair == [0xFF, 0xD9])
 }
 
@@ -136,6 +161,15 @@ mod tests {
         let bytes = std::fs::read(&jpeg).unwrap();
         std::fs::write(&jpeg, &bytes[..bytes.len() / 2]).unwrap();
         assert!(read(&jpeg).unwrap_err().to_string().contains("short.jpg"));
+        assert!(dimensions_of_whole(&jpeg).unwrap_err().to_string().contains("short.jpg"));
+
+        let png = folder.path().join("short.png");
+        picture.save(&png).unwrap();
+        assert_eq!(dimensions_of_whole(&png).unwrap(), [64, 64]);
+        let bytes = std::fs::read(&png).unwrap();
+        std::fs::write(&png, &bytes[..bytes.len() - 12]).unwrap();
+        let error = dimensions_of_whole(&png).unwrap_err().to_string();
+        assert!(error.contains("short.png: the picture is cut short"), "{error}");
     }
 
     /// The checksum of a chunk of a PNG file.

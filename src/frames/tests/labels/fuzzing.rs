@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::common::fuzzing::in_limited_process;
+use surgcam_frames::dataset::check::{Report, check, propose};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::picture as pictures;
 
@@ -188,4 +189,64 @@ fn fuzz_pictures() {
             assert_eq!(size.unwrap(), [decoded.width(), decoded.height()]);
         }
     });
+}
+
+/// Whatever stands in `file`, the check of the folder ends, and each problem has its place: with
+/// the usual recipe, and with the one that is proposed for the folder.
+fn fuzz_check(test: &str, layout: Layout, file: &str, seeds: &[String]) {
+    let data = Data::new(layout);
+    let root = data.folder.path();
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.clone().into_bytes()).collect();
+    let assert_placed = |report: &Report| {
+        let without = report.problems.iter().find(|problem| problem.place.is_empty());
+        assert!(without.is_none(), "{without:?}");
+    };
+    in_limited_process(&format!("fuzzing::{test}"), &seeds, |input| {
+        data.write(file, input);
+        assert_placed(&check(&source(layout, &[2], &[3]), root, &classes()).report);
+        if let Ok(proposal) = propose(root, None) {
+            assert_placed(&check(&proposal.source, root, &proposal.classes).report);
+        }
+    });
+}
+
+#[test]
+fn fuzz_check_of_cholec80() {
+    fuzz_check(
+        "fuzz_check_of_cholec80",
+        Layout::Cholec80,
+        "tool_annotations/video02-tool.txt",
+        &["Frame\tGrasper\tHook\n0\t1\t0\n25\t0\t1\n50\t1\t1\n".to_string()],
+    );
+}
+
+#[test]
+fn fuzz_check_of_endovis18() {
+    let seed = format!("{}000 1 0 0 0 0 1 0 0\n001 0 0 0 0 0 0 0 1\n", common::ENDOVIS18_HEADER);
+    let file = "annotation_tool/train_dataset/seq_2.txt";
+    fuzz_check("fuzz_check_of_endovis18", Layout::EndoVis18, file, &[seed]);
+}
+
+#[test]
+fn fuzz_check_of_a_table() {
+    let seed =
+        "path,group,split,frame,hook\nv/0.png,video02,train,0,1\nv/1.png,video03,validation,1,0\n";
+    fuzz_check("fuzz_check_of_a_table", Layout::Table, "frames.csv", &[seed.to_string()]);
+}
+
+#[test]
+fn fuzz_check_of_voc() {
+    let seed = voc::annotation(OBJECTS[2]);
+    fuzz_check("fuzz_check_of_voc", Layout::Voc, "Annotations/v02_000000.xml", &[seed]);
+}
+
+#[test]
+fn fuzz_check_of_coco() {
+    fuzz_check("fuzz_check_of_coco", Layout::Coco, "instances.json", &[coco::instances()]);
+}
+
+#[test]
+fn fuzz_check_of_yolo() {
+    let seeds = [yolo::lines(OBJECTS[2])];
+    fuzz_check("fuzz_check_of_yolo", Layout::Yolo, "labels/v02_000000.txt", &seeds);
 }
