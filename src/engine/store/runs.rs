@@ -6,6 +6,7 @@
 //! runs/<id>/events.jsonl   what happened, a line each
 //! runs/<id>/worker-N.log   what a worker wrote to stderr
 //! runs/<id>/lock           held while it runs, which tells a running run from a killed one
+//! runs/<id>.<number>/      events and logs of one job of a run that was handed to a cluster
 //! plans/<digest>.json      its plan and the stages that were made at its end; equal runs share one
 //! ```
 
@@ -102,6 +103,8 @@ pub enum RunState {
     Interrupted,
     /// Its file says that it is running, but nobody holds its lock.
     Killed,
+    /// Its jobs were handed to a cluster, and the last of them has not ended it yet.
+    Submitted,
 }
 
 impl RunState {
@@ -112,6 +115,7 @@ impl RunState {
             RunState::Failed => "failed",
             RunState::Interrupted => "interrupted",
             RunState::Killed => "killed",
+            RunState::Submitted => "submitted",
         }
     }
 }
@@ -249,7 +253,11 @@ impl Store {
                 .find(|id| self.run_folder(id).join(RUN_FILE).exists())
                 .into_iter()
                 .collect(),
-            _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
+            // The folder of a run's job has no run of its own.
+            _ => ids
+                .iter()
+                .filter(|id| id.as_str() == wanted || (id.contains(wanted) && !id.contains('.')))
+                .collect(),
         };
         let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
         match (exact, found.len()) {

@@ -1,0 +1,273 @@
+//! `surgcam job`: what a job of a cluster does. Jobs' scripts call it; people need not.
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::context::{Context, Planned, failure_of};
+use super::execution::{self, Execution};
+use super::{Overrides, WorkerOptions, run};
+use crate::cluster::absence::{Submitted, journals};
+use crate::cluster::identity::identities;
+use crate::cluster::programs::expect;
+use crate::cluster::submission::{
+    self, Role, Submission, SubmittedJob, last_speed_device, run_of_job, speed_device,
+    write_speed_device,
+};
+use crate::cluster::{answers, states};
+use crate::report::printer;
+use crate::report::run_record::RunStart;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, Resource, StageId};
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::quote::shortened;
+use surgcam_engine::runner::choice::Choice;
+use surgcam_engine::runner::identity;
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::{Executed, Summary};
+use surgcam_engine::store::Store;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::runs::{Run, Scope};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The run that the job belongs to
+    run: String,
+    /// The number of the job in its run
+    number: usize,
+    /// Another job goes on with what this one does not finish
+    #[arg(long)]
+    followed: bool,
+}
+
+/// A submitted run, and the context in which its jobs see the project.
+pub struct OpenedRun {
+    pub context: Context,
+    pub store: Store,
+    pub run: Run,
+    pub submission: Submission,
+}
+
+impl OpenedRun {
+    /// By the run's id, a part of it, or `latest`.
+    pub fn open(wanted: &str) -> Result<Self> {
+        let store = Context::plain()?.store()?;
+        let run = store.run(wanted)?;
+        let submission = submission::read(&store, &run.id)?;
+        let overrides = Overrides { set: submission.set.clone() };
+        let workers = WorkerOptions {
+            device: submission.device.clone(),
+            jobs: submission.slots,
+            threads: submission.threads,
+        };
+        let context = Context::new(Some(&submission.experiment), &overrides, &workers)?;
+        Ok(OpenedRun { context, store, run, submission })
+    }
+
+    /// The plan as the run's jobs have it. Without a device it has no speed stages.
+    pub fn plan(&self, hello: Option<Hello>) -> Result<Planned> {
+        self.context.plan_on(self.context.experiment(&self.submission.experiment)?, hello)
+    }
+
+    /// The device on which this run or the last one before it measured speed.
+    pub fn speed_device(&self) -> Option<Hello> {
+        speed_device(&self.store, &self.run.id)
+            .or_else(|| last_speed_device(&self.store, &self.run.experiment))
+    }
+
+    fn job(&self, number: usize) -> Result<&SubmittedJob> {
+        self.submission
+            .jobs
+            .get(number)
+            .ok_or_else(|| Error::usage(format!("the run {} has no job {number}", self.run.id)))
+    }
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let mut opened = OpenedRun::open(&arguments.run)?;
+    use_what_slurm_gave(&mut opened.context);
+    let job = opened.job(arguments.number)?;
+    match job.role {
+        Role::Stages => {
+            let mut planned = opened.plan(None)?;
+            let stages = stages_of(&opened.run.id, job, &planned.built.plan)?;
+            make(&opened, &mut planned, stages, arguments)
+        }
+        Role::Speed => {
+            let command = &opened.context.workers()?[0];
+            let hello = identity::of(command, &opened.store)?;
+            write_speed_device(&opened.store, &opened.run.id, &hello)?;
+            let mut planned = opened.plan(Some(hello))?;
+            let plan = &planned.built.plan;
+            let is_speed = |id: &StageId| plan.stage(*id).resource == Resource::Alone;
+            let stages = plan.ids().filter(is_speed).collect();
+            make(&opened, &mut planned, stages, arguments)
+        }
+        Role::Tables => write_tables(&opened),
+    }
+}
+
+/// A job has as many cores as it asked for, even where it could see all of its machine's.
+fn use_what_slurm_gave(context: &mut Context) {
+    let cores = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|cores| cores.parse().ok());
+    let cores: Option<NonZeroUsize> = cores;
+    let settings = &mut context.settings;
+    settings.threads = settings.threads.or(cores);
+    settings.jobs = settings.jobs.or(cores);
+}
+
+/// The stages of the plan that the job is to make.
+fn stages_of(run: &str, job: &SubmittedJob, plan: &Plan) -> Result<BTreeSet<StageId>> {
+    let by_identity: HashMap<Digest, StageId> = identities(plan)
+        .into_iter()
+        .enumerate()
+        .map(|(id, digest)| (digest, StageId(id)))
+        .collect();
+    let found: Option<BTreeSet<StageId>> =
+        job.stages.iter().map(|stage| by_identity.get(stage).copied()).collect();
+    found.ok_or_else(|| {
+        Error::failure(format!(
+            "the recipes or the data have changed since the run {run} was submitted"
+        ))
+        .hint("submit the experiment again; finished stages are kept")
+    })
+}
+
+/// Makes the stages that can be made.
+fn make(
+    opened: &OpenedRun,
+    planned: &mut Planned,
+    stages: BTreeSet<StageId>,
+    arguments: &Arguments,
+) -> Result<()> {
+    let (possible, impossible) = possible(&planned.built.plan, &planned.known, stages);
+    let choice = Choice::new(&planned.built.plan, &planned.known, possible)?;
+    let to_run = choice.to_run(&planned.known);
+    printer::message(&format!("job {}: {to_run} stages to make", arguments.number));
+    if to_run > 0 {
+        // Listening begins after planning: until then, a signal may simply end the job.
+        let interrupt = Interrupt::listen()?;
+        let id = run_of_job(&opened.run.id, arguments.number);
+        let summary = execution::make_for_job(&opened.context, planned, &choice, &id, &interrupt)?;
+        if summary.interrupted {
+            if interrupt.is_out_of_time() && !arguments.followed {
+                put_back(opened.job(arguments.number)?.requeues);
+            }
+            return Err(Error::interrupted("interrupted"));
+        }
+        if let Some(failure) = failure_of(&summary, &planned.built.plan) {
+            return Err(failure);
+        }
+    }
+    match impossible.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::failure(format!(
+            "{} stages need others that are not in the store; the first is {}",
+            impossible.len(),
+            planned.built.plan.stage(*first).name
+        ))
+        .hint(format!("`surgcam attach {}` says why they are absent", opened.run.id))),
+    }
+}
+
+/// The stages that can be made: what each needs is in the store or can be made with it. The others
+/// are the second list.
+fn possible(
+    plan: &Plan,
+    known: &Known,
+    stages: BTreeSet<StageId>,
+) -> (BTreeSet<StageId>, Vec<StageId>) {
+    let (mut possible, mut impossible) = (BTreeSet::new(), Vec::new());
+    // Stages come after those that they need.
+    for id in stages {
+        let has_all =
+            plan.dependencies(id).all(|needed| known.is_made(needed) || possible.contains(&needed));
+        if known.is_made(id) || has_all {
+            possible.insert(id);
+        } else {
+            impossible.push(id);
+        }
+    }
+    (possible, impossible)
+}
+
+/// How long Slurm may take to end a job that is put back into the queue.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Puts this job back into the queue, unless it has been there too often.
+fn put_back(most: u32) {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let restarts: u32 = variable("SLURM_RESTART_COUNT").parse().unwrap_or(0);
+    let job = variable("SLURM_JOB_ID");
+    if restarts >= most {
+        printer::message(&format!(
+            "the time of this job is over, and it was put back into the queue {restarts} times before: raise `time`, `requeues` or the retries of the stage"
+        ));
+        return;
+    }
+    if !answers::is_job(&job) {
+        printer::message(&format!("SLURM_JOB_ID is not a job: `{}`", shortened(job)));
+        return;
+    }
+    printer::message("the time of this job is over; it goes back into the queue and will go on");
+    match expect("scontrol", &["requeue".into(), job]) {
+        // Slurm ends this process.
+        Ok(_) => std::thread::sleep(PATIENCE),
+        Err(error) => printer::error(&error),
+    }
+}
+
+/// Ends the run: its tables and its report, and its entry in the history.
+fn write_tables(opened: &OpenedRun) -> Result<()> {
+    let OpenedRun { store, run, submission, .. } = opened;
+    let mut planned = opened.plan(opened.speed_device())?;
+    let known = std::mem::take(&mut planned.known);
+    let batches = submission::batches(store, &run.id)?;
+    let journals = journals(store, &run.id, submission)?;
+    // Where Slurm does not answer, what the jobs noted has to be enough.
+    let statuses = states::of_run(&run.id, &batches).unwrap_or_default();
+    let plan = &planned.built.plan;
+    let submitted = Submitted {
+        store,
+        run: &run.id,
+        submission,
+        batches: &batches,
+        journals: &journals,
+        statuses: &statuses,
+    };
+    let absent = submitted.absent(plan, &known, &identities(plan));
+    let finished: HashMap<&str, f64> = journals
+        .iter()
+        .flatten()
+        .filter(|entry| entry.event == "finished")
+        .filter_map(|entry| Some((entry.stage.as_str(), entry.seconds?)))
+        .collect();
+    let mut executed = Vec::new();
+    let mut cached = Vec::new();
+    for id in plan.ids().filter(|id| known.is_made(*id)) {
+        match (finished.get(plan.stage(id).name.as_str()), known.key(id)) {
+            (Some(&seconds), Some(key)) => executed.push(Executed { id, key, seconds }),
+            _ => cached.push(id),
+        }
+    }
+    let summary = Summary {
+        executed,
+        cached,
+        failed: absent.failed,
+        blocked: absent.blocked,
+        interrupted: false,
+        known,
+    };
+    let digest = execution::write_plan(&planned, &summary.known)?;
+    let ended =
+        RunStart::of(run).ended(&run.experiment, Scope::Whole, digest, &planned.built, &summary);
+    // The command and the machine are those of the person who submitted the run.
+    let ended = Run { command: run.command.clone(), host: run.host.clone(), ..ended };
+    let execution = Execution { summary, run: ended };
+    let folder = opened.context.results_folder(&run.experiment);
+    run::write_results(&planned, &execution, &folder)?;
+    store.write_run(&execution.run)?;
+    printer::message(&format!("tables, report.html and run.json are in {}", folder.display()));
+    failure_of(&execution.summary, &planned.built.plan).map_or(Ok(()), Err)
+}
