@@ -29,6 +29,8 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     check_kinds(settings)?;
     let experiment = context.experiment(&asked.experiment)?;
     FolderLock::check(&context.results_folder(&experiment.name)).map_err(Error::as_usage)?;
+    // Asked before planning: what other runs' jobs have made since is in the store then.
+    let elsewhere = Elsewhere::of(&context.store()?).map_err(Error::as_usage)?;
     // Speed is planned by the job that measures it, because only that one knows its machine.
     let planned = context.plan_on(experiment, None)?;
     let has_speed = planned.experiment.recipe.speed
@@ -40,7 +42,6 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     }
     let limits = states::limits().map_err(Error::as_usage)?;
     warn_of_short_memory(&limits);
-    let elsewhere = Elsewhere::of(&planned.store)?;
     let identities = identities(&planned.built.plan);
     let (plan, known) = (&planned.built.plan, &planned.known);
     let expected = Expected::of(plan, known, &planned.store, &planned.experiment.name);

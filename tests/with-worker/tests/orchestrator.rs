@@ -1,5 +1,7 @@
 //! Plans that explain themselves, sweeps, limits, interruptions: through the program.
 
+mod cluster;
+
 use surgcam_testkit as common;
 
 use std::io::{BufRead, BufReader};
