@@ -112,16 +112,12 @@ fn warn_of_short_memory(limits: &ClusterLimits) {
     }
 }
 
-/// A run of this experiment whose jobs make everything that is missing.
+/// A run of this experiment that is under way and makes everything that is missing.
 fn same_run(planned: &Planned, schedule: &Schedule, elsewhere: &Elsewhere) -> Option<String> {
-    let mut stages = schedule.jobs.iter().flat_map(|job| &job.stages).peekable();
-    stages.peek()?;
-    let of_experiment = elsewhere
-        .runs
-        .iter()
-        .find(|(_, experiment)| *experiment == planned.experiment.name)
-        .map(|(run, _)| run.clone());
-    of_experiment.filter(|_| elsewhere.makes_all(stages))
+    let mut runs = elsewhere.runs.iter();
+    let (run, _) = runs.find(|(_, experiment)| *experiment == planned.experiment.name)?;
+    let stages = schedule.jobs.iter().flat_map(|job| &job.stages);
+    elsewhere.makes_all(stages).then(|| run.clone())
 }
 
 /// Notes the run in the store and submits its jobs.
