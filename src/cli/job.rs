@@ -23,8 +23,10 @@ use surgcam_engine::plan::{Plan, Resource, StageId};
 use surgcam_engine::protocol::Hello;
 use surgcam_engine::quote::shortened;
 use surgcam_engine::runner::choice::Choice;
+use surgcam_engine::runner::events::{Event, Reporter};
 use surgcam_engine::runner::identity;
 use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::journal::Journal;
 use surgcam_engine::runner::{Executed, Summary};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
@@ -151,8 +153,9 @@ fn make(
         let id = run_of_job(&opened.run.id, arguments.number);
         let summary = execution::make_for_job(&opened.context, planned, &choice, &id, &interrupt)?;
         if summary.interrupted {
-            if interrupt.is_out_of_time() && !arguments.followed {
-                put_back(opened.job(arguments.number)?.requeues);
+            let job = opened.job(arguments.number)?;
+            if interrupt.is_out_of_time() && !arguments.followed && !put_back(job.requeues) {
+                note_end_of_time(opened, planned, &choice, &summary.known, &id, &job.kind);
             }
             return Err(Error::interrupted("interrupted"));
         }
@@ -195,26 +198,62 @@ fn possible(
 /// How long Slurm may take to end a job that is put back into the queue.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Puts this job back into the queue, unless it has been there too often.
-fn put_back(most: u32) {
+/// Puts this job back into the queue, unless it has been there too often, and tells whether that was
+/// done.
+fn put_back(most: u32) -> bool {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let restarts: u32 = variable("SLURM_RESTART_COUNT").parse().unwrap_or(0);
-    let job = variable("SLURM_JOB_ID");
+    let job = name_of_job(variable);
     if restarts >= most {
         printer::message(&format!(
             "the time of this job is over, and it was put back into the queue {restarts} times before: raise `time`, `requeues` or the retries of the stage"
         ));
-        return;
+        return false;
     }
     if !answers::is_job(&job) {
         printer::message(&format!("SLURM_JOB_ID is not a job: `{}`", shortened(job)));
-        return;
+        return false;
     }
     printer::message("the time of this job is over; it goes back into the queue and will go on");
     match expect("scontrol", &["requeue".into(), job]) {
-        // Slurm ends this process.
-        Ok(_) => std::thread::sleep(PATIENCE),
-        Err(error) => printer::error(&error),
+        Ok(_) => {
+            // Slurm ends this process.
+            std::thread::sleep(PATIENCE);
+            true
+        }
+        Err(error) => {
+            printer::error(&error);
+            false
+        }
+    }
+}
+
+/// What Slurm calls this job. One task of an array has the array's number for its own, and naming it
+/// by that would mean all tasks.
+fn name_of_job(variable: impl Fn(&str) -> String) -> String {
+    let (array, task) = (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID"));
+    if array.is_empty() || task.is_empty() {
+        variable("SLURM_JOB_ID")
+    } else {
+        format!("{array}_{task}")
+    }
+}
+
+/// Notes of the stages that were not made why they were not. Slurm would only know an exit code.
+fn note_end_of_time(
+    opened: &OpenedRun,
+    planned: &Planned,
+    choice: &Choice,
+    known: &Known,
+    id: &str,
+    kind: &str,
+) {
+    let error = Error::failure("the time of its job was over before it was made").hint(format!(
+        "raise `time` under [executor.slurm.kinds.{kind}] in surgcam.toml and submit the run again"
+    ));
+    let mut journal = Journal::new(&submission::folder(&opened.store, id));
+    for id in choice.stages().filter(|id| !known.is_made(*id)) {
+        journal.event(&planned.built.plan, &Event::Failed { id, error: error.clone() });
     }
 }
 
@@ -270,4 +309,24 @@ fn write_tables(opened: &OpenedRun) -> Result<()> {
     store.write_run(&execution.run)?;
     printer::message(&format!("tables, report.html and run.json are in {}", folder.display()));
     failure_of(&execution.summary, &planned.built.plan).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_of_an_array_is_not_taken_for_its_array() {
+        let of_array = |name: &str| match name {
+            "SLURM_JOB_ID" | "SLURM_ARRAY_JOB_ID" => "12".to_string(),
+            "SLURM_ARRAY_TASK_ID" => "3".to_string(),
+            _ => String::new(),
+        };
+        assert_eq!(name_of_job(of_array), "12_3");
+        let alone = |name: &str| match name {
+            "SLURM_JOB_ID" => "7".to_string(),
+            _ => String::new(),
+        };
+        assert_eq!(name_of_job(alone), "7");
+    }
 }

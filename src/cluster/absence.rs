@@ -101,8 +101,8 @@ impl Submitted<'_> {
 
     /// The last failure of a stage of this name that its job noted, on one line.
     fn noted_failure(&self, name: &str, number: usize) -> Option<String> {
-        let entries = self.journals.get(number)?.iter().rev();
-        let mut failures = entries.filter(|entry| entry.stage == name && entry.event == "failed");
-        failures.next().map(|entry| entry.text.clone().unwrap_or_default().replace('\n', ";"))
+        let is_meant = |entry: &&Entry| entry.stage == name && entry.event == "failed";
+        let entry = self.journals.get(number)?.iter().rfind(is_meant)?;
+        Some(entry.text.clone().unwrap_or_default().replace('\n', ";"))
     }
 }

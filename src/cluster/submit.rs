@@ -309,7 +309,7 @@ fn dependency_text(
     let mut by_end: BTreeMap<After, BTreeMap<&str, BTreeSet<usize>>> = BTreeMap::new();
     for (after, number) in after {
         // The last part of a training that was cut ends it.
-        let batch = done.iter().rev().find(|batch| batch.name_of(*number).is_some());
+        let batch = done.iter().rfind(|batch| batch.name_of(*number).is_some());
         if let Some(batch) = batch {
             by_end.entry(*after).or_default().entry(batch.id.as_str()).or_default().insert(*number);
         }
