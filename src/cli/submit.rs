@@ -21,7 +21,7 @@ use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::suggestion::did_you_mean;
 use surgcam_pipeline::goal::Goal;
 use surgcam_pipeline::kinds::kind_names;
-use surgcam_recipe::experiment;
+use surgcam_recipe::experiment_file;
 use surgcam_recipe::slurm_settings::SlurmSettings;
 
 pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
@@ -133,7 +133,7 @@ fn hand_over(
         .map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
     let here = std::env::current_dir()
         .map_err(|error| Error::failure(format!("cannot find the working folder: {error}")))?;
-    let file = experiment::find(&context.project, &asked.experiment)?;
+    let file = experiment_file::find(&context.project, &asked.experiment)?;
     let file = file.canonicalize().at_path("find the experiment", &file)?;
     let variables = variables_of_surgcam()?;
     let jobs = RunOfJobs {

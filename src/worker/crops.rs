@@ -11,7 +11,7 @@ use surgcam_values::ImageSize;
 use tch::{Device, Kind};
 
 use crate::features;
-use crate::frames;
+use crate::images;
 use crate::model::inference::InferenceNetwork;
 use crate::regions::Region;
 
@@ -53,7 +53,7 @@ impl CropForward<'_> {
             }
             let cut = cut_out(&planes, self.image_size, &part, crop_size);
             let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
-            let images = frames::images(&pictures, crop_size, &NORMALIZATION, self.device);
+            let images = images::of_pictures(&pictures, crop_size, &NORMALIZATION, self.device);
             let maps = self.network.feature_maps(&images)?;
             let pooled = tch::no_grad(|| {
                 features::values_of(&features::pooled_batch(

@@ -25,6 +25,7 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/heads/interaction.toml",
     "recipes/heads/probe.toml",
     "recipes/models/cholec80-pretraining.toml",
+    "recipes/models/gc-a-temporal.toml",
     "recipes/models/gc-a.toml",
     "recipes/models/gc-b.toml",
     "recipes/models/gc-c.toml",
@@ -33,6 +34,7 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "experiments/class-count-sweep.toml",
     "experiments/paper.toml",
     "experiments/quickstart.toml",
+    "experiments/temporal.toml",
     "experiments/threshold-sweep.toml",
 ];
 

@@ -8,7 +8,7 @@ use surgcam_values::Mode;
 
 use super::{KindRun, Make, StageRun};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
 use crate::modes;
@@ -39,10 +39,10 @@ impl Make for MeasureStage {
             seconds: parameters.seconds,
             warm_up: parameters.warm_up,
         };
+        let mut memory = extractor.clip_memory();
         let speed = speed(stage, &frames, settings.mode, timing, |row| {
-            Ok(extractor
-                .extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?
-                .1)
+            let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
+            Ok(extractor.extract_from_pixels(frame, planes, settings, &mut memory)?.1)
         })?;
         stage.write_metrics(&speed)
     }
@@ -56,13 +56,14 @@ pub struct Timing {
     pub warm_up: usize,
 }
 
-/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs.
+/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs. Rows come
+/// in their order, as the frames of a video do.
 pub fn speed(
     stage: &StageRun,
     frames: &FrameSet,
     mode: Mode,
     timing: Timing,
-    once: impl Fn(usize) -> Result<Extracted>,
+    mut once: impl FnMut(usize) -> Result<Extracted>,
 ) -> Result<Option<Speed>> {
     let rows = frames.validation_rows();
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };

@@ -8,7 +8,7 @@ use surgcam_pipeline::kinds::MeasureTasksStage;
 use super::measure::{self, Timing};
 use super::{KindRun, Make};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
@@ -51,11 +51,13 @@ impl Make for MeasureTasksStage {
             seconds: parameters.seconds,
             warm_up: parameters.warm_up,
         };
+        let mut memory = extractor.clip_memory();
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
             let (activations, extracted) = extractor.extract_from_pixels(
                 &frames.frames[row],
                 frames.pack.row(row),
                 settings,
+                &mut memory,
             )?;
             std::hint::black_box(heads.describe(activations.as_ref(), &extracted));
             Ok(extracted)

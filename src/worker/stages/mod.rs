@@ -116,7 +116,8 @@ impl<'a> StageRun<'a> {
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
-                "made again, for outputs of it were lost; not as they were on {}: {}. What is made now counts from here on",
+                "made again, for outputs of it were lost; not as they were on {}: {}. \
+                 What is made now counts from here on",
                 first.started,
                 differing.join(", ")
             ));
@@ -162,12 +163,16 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
 fn make_one(stage: &StageRun) -> Result<()> {
     let name = stage.job.parts.kind.as_str();
     macro_rules! make_as {
-        ($($module:ident::$kind:ident),+; $($module_of_command:ident::$kind_of_command:ident),+ $(,)?) => {
+        (
+            $($module:ident::$kind:ident),+;
+            $($module_of_command:ident::$kind_of_command:ident),+ $(,)?
+        ) => {
             match name {
                 $($kind::NAME => $kind::make(&KindRun::new(stage)?),)+
                 $($kind_of_command::NAME => $kind_of_command::make(&KindRun::new(stage)?),)+
                 other => {
-                    Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`"))
+                    Err(Error::failure(format!("this worker knows no stage `{other}`"))
+                        .hint("build both programs again: `make build`"))
                 }
             }
         };
