@@ -41,6 +41,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = opened.context.results_folder(&opened.run.experiment);
     let Planned { experiment, store, built, hello, .. } = &planned;
     let interrupt = Interrupt::listen()?;
+    tell_jobs(&opened);
     let mut watch = Watch::new(&opened, &built.plan, known);
     let mut progress = progress::for_stderr(watch.known.to_run());
     let machine = hello.as_ref().map(measured_machine);
@@ -178,6 +179,16 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Where the run's jobs are; nothing where Slurm does not answer.
+fn tell_jobs(opened: &OpenedRun) {
+    let id = &opened.run.id;
+    let statuses =
+        submission::batches(&opened.store, id).and_then(|batches| states::of_run(id, &batches));
+    if let Ok(statuses) = statuses {
+        printer::message(&format!("run {id}: {}", states::in_short(&statuses)));
+    }
+}
+
 fn any_is_open(store: &Store, run: &str) -> Result<bool> {
     let statuses = states::of_run(run, &submission::batches(store, run)?)?;
     Ok(statuses.values().any(|status| status.standing.is_open()))
@@ -189,7 +200,8 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
         printer::messages(&format!("{word} {}: {}", escape::line(&failed.stage), failed.problem));
     }
     printer::message(&format!(
-        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in {results}",
+        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
+         {results}",
         run.executed.len(),
         run.cached,
         run.failures()
@@ -220,6 +232,15 @@ fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<E
     for (id, error) in &failed {
         let name = escape::line(&plan.stage(*id).name);
         printer::messages(&format!("FAILED  {name}: {}", printer::described(error)));
+    }
+    if failed.is_empty() {
+        let log = submission.jobs.last().map(|job| folder(store, &run.id).join(&job.log));
+        let log = log.unwrap_or_default();
+        return Ok(Error::failure(format!(
+            "all stages of the run {} are made, but its last job has written no tables",
+            run.id
+        ))
+        .hint(format!("its output is in {}; submit the experiment again", log.display())));
     }
     Ok(Error::failure(format!(
         "the cluster has no job of the run {} any more: {} stages failed, {} more need them",

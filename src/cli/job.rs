@@ -90,11 +90,13 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut opened = OpenedRun::open(&arguments.run)?;
     use_what_slurm_gave(&mut opened.context);
     let job = opened.job(arguments.number)?;
+    // From here on a signal only stops what runs; a job that plans notices it afterwards.
+    let interrupt = Interrupt::listen()?;
     match job.role {
         Role::Stages => {
             let mut planned = opened.plan(None)?;
             let stages = stages_of(&opened.run.id, job, &planned.built.plan)?;
-            make(&opened, &mut planned, stages, arguments)
+            make(&opened, &mut planned, stages, arguments, &interrupt)
         }
         Role::Speed => {
             let command = &opened.context.workers()?[0];
@@ -104,7 +106,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             let plan = &planned.built.plan;
             let is_speed = |id: &StageId| plan.stage(*id).resource == Resource::Alone;
             let stages = plan.ids().filter(is_speed).collect();
-            make(&opened, &mut planned, stages, arguments)
+            make(&opened, &mut planned, stages, arguments, &interrupt)
         }
         Role::Tables => write_tables(&opened),
     }
@@ -142,16 +144,15 @@ fn make(
     planned: &mut Planned,
     stages: BTreeSet<StageId>,
     arguments: &Arguments,
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let (possible, impossible) = possible(&planned.built.plan, &planned.known, stages);
     let choice = Choice::new(&planned.built.plan, &planned.known, possible)?;
     let to_run = choice.to_run(&planned.known);
     printer::message(&format!("job {}: {to_run} stages to make", arguments.number));
     if to_run > 0 {
-        // Listening begins after planning: until then, a signal may simply end the job.
-        let interrupt = Interrupt::listen()?;
         let id = run_of_job(&opened.run.id, arguments.number);
-        let summary = execution::make_for_job(&opened.context, planned, &choice, &id, &interrupt)?;
+        let summary = execution::make_for_job(&opened.context, planned, &choice, &id, interrupt)?;
         if summary.interrupted {
             let job = opened.job(arguments.number)?;
             if interrupt.is_out_of_time() && !arguments.followed && !put_back(job.requeues) {
@@ -198,15 +199,16 @@ fn possible(
 /// How long Slurm may take to end a job that is put back into the queue.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Puts this job back into the queue, unless it has been there too often, and tells whether that was
-/// done.
+/// Puts this job back into the queue, unless it has been there too often, and tells whether that
+/// was done.
 fn put_back(most: u32) -> bool {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let restarts: u32 = variable("SLURM_RESTART_COUNT").parse().unwrap_or(0);
     let job = name_of_job(variable);
     if restarts >= most {
         printer::message(&format!(
-            "the time of this job is over, and it was put back into the queue {restarts} times before: raise `time`, `requeues` or the retries of the stage"
+            "the time of this job is over, and it was put back into the queue {restarts} times \
+             before: raise `time`, `requeues` or the retries of the stage"
         ));
         return false;
     }
@@ -228,8 +230,8 @@ fn put_back(most: u32) -> bool {
     }
 }
 
-/// What Slurm calls this job. One task of an array has the array's number for its own, and naming it
-/// by that would mean all tasks.
+/// What Slurm calls this job. One task of an array has the array's number for its own, and naming
+/// it by that would mean all tasks.
 fn name_of_job(variable: impl Fn(&str) -> String) -> String {
     let (array, task) = (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID"));
     if array.is_empty() || task.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::cluster::absence::journals;
-use crate::cluster::states::{self, Standing};
+use crate::cluster::states;
 use crate::cluster::submission;
 use crate::report::printer;
 use surgcam_engine::error::Result;
@@ -68,9 +68,5 @@ fn made_so_far(store: &Store, run: &Run) -> usize {
 fn jobs(store: &Store, run: &Run) -> String {
     let statuses =
         submission::batches(store, &run.id).and_then(|batches| states::of_run(&run.id, &batches));
-    let Ok(statuses) = statuses else { return String::new() };
-    let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
-    let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
-    let ended = statuses.len() - running - waiting;
-    format!("  ({running} jobs run, {waiting} wait, {ended} have ended)")
+    statuses.map_or_else(|_| String::new(), |found| format!("  ({})", states::in_short(&found)))
 }

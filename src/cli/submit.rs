@@ -107,7 +107,8 @@ fn warn_of_short_memory(limits: &ClusterLimits) {
     }
     if let Some(seconds) = limits.memory_seconds.filter(|age| *age < ENOUGH_MEMORY_SECONDS) {
         printer::message(&format!(
-            "warning: this cluster keeps no accounts and forgets a job {seconds} seconds after its end (MinJobAge), so the cause of a failure may not be known later"
+            "warning: this cluster keeps no accounts and forgets a job {seconds} seconds after its \
+             end (MinJobAge), so the cause of a failure may not be known later"
         ));
     }
 }
@@ -195,7 +196,8 @@ fn variables_of_surgcam() -> Result<Vec<(String, String)>> {
             Some(value) => found.push((name.to_string(), value.to_string())),
             None => {
                 return Err(Error::usage(format!(
-                    "the variable {} cannot be handed to jobs: its name has characters that a shell refuses, or its value is not UTF-8",
+                    "the variable {} cannot be handed to jobs: its name has characters that a \
+                     shell refuses, or its value is not UTF-8",
                     shortened(name)
                 ))
                 .hint("use --set or surgcam.toml instead"));

@@ -135,8 +135,9 @@ pub fn limits(text: &str) -> ClusterLimits {
     }
 }
 
-/// The seconds that a job may take which asks for no time of its own, from `scontrol --oneliner show
-/// partition`; `None` where there is no limit. Without a name it is that of the usual partition.
+/// The seconds that a job may take which asks for no time of its own, from `scontrol --oneliner
+/// show partition`; `None` where there is no limit. Without a name it is that of the usual
+/// partition.
 pub fn usual_time(text: &str, partition: Option<&str>) -> Option<u64> {
     let is_meant = |fields: &BTreeMap<&str, &str>| match partition {
         Some(name) => fields.get("PartitionName") == Some(&name),
@@ -162,8 +163,9 @@ mod tests {
     }
 
     /// As Slurm 22.05 prints it.
-    const QUEUE: &str = "1_2|COMPLETED|None|n1\n1_0|COMPLETED|None|n1\n2|FAILED|NonZeroExitCode|n2\n\
-                         9|CANCELLED|DependencyNeverSatisfied|\n10_[4-9]|PENDING|Dependency|\nslurm_load_jobs error\n";
+    const QUEUE: &str = "1_2|COMPLETED|None|n1\n1_0|COMPLETED|None|n1\n\
+                         2|FAILED|NonZeroExitCode|n2\n9|CANCELLED|DependencyNeverSatisfied|\n\
+                         10_[4-9]|PENDING|Dependency|\nslurm_load_jobs error\n";
 
     #[test]
     fn jobs_and_tasks_are_read_from_the_queue() {
@@ -192,8 +194,10 @@ mod tests {
 
     #[test]
     fn what_a_cluster_allows_is_read_from_its_configuration() {
-        let text = "Configuration data as of 2026-11-27T23:57:51\nAccountingStorageType   = accounting_storage/none\n\
-                    MaxArraySize            = 1001\nMinJobAge               = 300 sec\nSLURM_VERSION           = 22.05.8\n";
+        let text = "Configuration data as of 2026-11-27T23:57:51\n\
+                    AccountingStorageType   = accounting_storage/none\n\
+                    MaxArraySize            = 1001\n\
+                    MinJobAge               = 300 sec\nSLURM_VERSION           = 22.05.8\n";
         let found = limits(text);
         assert_eq!(
             found,
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_time_of_a_partition_is_that_of_the_one_that_is_asked_for() {
-        let text = "PartitionName=main Default=YES DefaultTime=00:10:00 MaxTime=1-01:00:00 TRES=cpu=4\n\
+        let text = "PartitionName=main Default=YES DefaultTime=00:10:00 MaxTime=1-01:00:00\n\
                     PartitionName=long Default=NO DefaultTime=NONE MaxTime=1-01:00:00\n\
                     PartitionName=free Default=NO DefaultTime=NONE MaxTime=UNLIMITED\n";
         assert_eq!(usual_time(text, None), Some(600));

@@ -111,7 +111,8 @@ impl fmt::Display for Cost {
         if !is_known && !self.unknown.is_empty() {
             return write!(
                 f,
-                "{jobs} on a cluster; GPU hours and wall time unknown, because no such stages were made before"
+                "{jobs} on a cluster; GPU hours and wall time unknown, because no such stages \
+                 were made before"
             );
         }
         write!(

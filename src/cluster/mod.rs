@@ -5,8 +5,8 @@
 //! hand them to Slurm. Each job is a `surgcam` of its own, which looks into the store and makes
 //! what is missing of its stages. The store's records are the truth about what is done. Slurm is
 //! asked only why something is absent: [`programs`] calls its programs, [`answers`] reads what they
-//! print, [`states`] says what it means, and [`absence`] says it of a stage. A run's jobs are noted in the store ([`submission`]).
-//! [`cost`] says what a plan is expected to take.
+//! print, [`states`] says what it means, and [`absence`] says it of a stage. A run's jobs are noted
+//! in the store ([`submission`]). [`cost`] says what a plan is expected to take.
 
 pub mod absence;
 pub mod answers;

@@ -42,8 +42,8 @@ struct Packing<'a> {
     roots: Option<usize>,
 }
 
-/// The jobs for all stages that are neither made nor measure speed. `rides` tells of a stage whether
-/// it is short.
+/// The jobs for all stages that are neither made nor measure speed. `rides` tells of a stage
+/// whether it is short.
 pub fn packed(plan: &Plan, known: &Known, rides: impl Fn(StageId) -> bool) -> Vec<PackedJob> {
     let mut packing = Packing {
         plan,

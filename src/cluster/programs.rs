@@ -54,7 +54,8 @@ fn cannot_start(program: &str, error: &std::io::Error) -> Error {
     let failure = Error::failure(format!("cannot start {program}: {error}"));
     match error.kind() {
         ErrorKind::NotFound => failure.hint(
-            "Slurm's programs are looked for on the PATH; on many clusters only login nodes have them",
+            "Slurm's programs are looked for on the PATH; on many clusters only login nodes have \
+             them",
         ),
         _ => failure,
     }

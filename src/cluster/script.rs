@@ -44,7 +44,7 @@ pub struct BatchOfJobs<'a> {
 /// The text of a job's script.
 pub fn script(run: &RunOfJobs, batch: &BatchOfJobs) -> Result<String> {
     let mut text = format!(
-        "#!/bin/bash\n# {} of the run {}, which surgcam submitted. Slurm keeps its own copy of this file.\n",
+        "#!/bin/bash\n# {} of the run {}. Slurm keeps its own copy of this file.\n",
         if batch.jobs > 1 { "Jobs" } else { "A job" },
         run.run
     );
@@ -196,7 +196,7 @@ mod tests {
         let job = BatchOfJobs { is_followed: true, ..batch(&paths.0, &paths.1) };
         insta::assert_snapshot!(script(&run(&settings, &variables), &job).unwrap(), @r"
         #!/bin/bash
-        # A job of the run 20260101T000000000-1, which surgcam submitted. Slurm keeps its own copy of this file.
+        # A job of the run 20260101T000000000-1. Slurm keeps its own copy of this file.
         module load cuda
         cd -- '/home/me/my project' || exit 1
         export SURGCAM_STORE='/scratch/$me/a b'
@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn options_are_those_of_the_settings_and_of_the_kind() {
         let settings = settings(
-            "partition = 'gpu'\naccount = 'lab'\ngres = 'gpu:1'\ncpus = 4\ntime = '1:00:00'\nflags = ['--nice']\n\
+            "partition = 'gpu'\naccount = 'lab'\ngres = 'gpu:1'\ncpus = 4\n\
+             time = '1:00:00'\nflags = ['--nice']\n\
              [kinds.train]\nmemory = '32G'\ntime = '5'",
         );
         let paths = (PathBuf::from("/s/1.sh"), PathBuf::from("/a%b/1-%a.log"));

@@ -105,7 +105,8 @@ impl fmt::Display for JobStatus {
 pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
     let setting = |name: &str| {
         format!(
-            "raise `{name}` under [executor.slurm.kinds.{kind}] in surgcam.toml and submit the run again; finished stages are kept"
+            "raise `{name}` under [executor.slurm.kinds.{kind}] in surgcam.toml and submit the run \
+             again; finished stages are kept"
         )
     };
     match status.standing {
@@ -120,6 +121,14 @@ pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
 
 /// All that Slurm knows of a run's jobs, by their names in the cluster: `12` or `12_3`.
 pub type Statuses = BTreeMap<String, JobStatus>;
+
+/// How many jobs run, wait and have ended.
+pub fn in_short(statuses: &Statuses) -> String {
+    let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
+    let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
+    let ended = statuses.len() - running - waiting;
+    format!("{running} jobs run, {waiting} wait, {ended} have ended")
+}
 
 /// What the cluster allows.
 pub fn limits() -> Result<ClusterLimits> {

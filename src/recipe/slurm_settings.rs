@@ -95,7 +95,8 @@ const LONGEST: usize = 1000;
 fn check_text(text: &str) -> Result<(), Error> {
     if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
         return Err(Error::usage(format!(
-            "`{}` cannot be an option of sbatch: it must be one line of at most {LONGEST} characters",
+            "`{}` cannot be an option of sbatch: it must be one line of at most {LONGEST} \
+             characters",
             shortened(text)
         )));
     }
@@ -165,7 +166,8 @@ impl TryFrom<String> for OptionFlag {
         let name = text.split('=').next().unwrap_or_default();
         if name.len() < 3 || !name.starts_with("--") || name.contains(char::is_whitespace) {
             return Err(Error::usage(format!(
-                "`{}` is not a flag: write it as `--name` or `--name=value`, each as a text of its own",
+                "`{}` is not a flag: write it as `--name` or `--name=value`, each as a text of \
+                 its own",
                 shortened(&text)
             )));
         }
@@ -208,7 +210,8 @@ impl TryFrom<String> for TimeLimit {
         match slurm_seconds(&text) {
             Some(seconds) if seconds > 0 => Ok(TimeLimit { text, seconds }),
             _ => Err(Error::usage(format!(
-                "`{}` is not a time limit: write it as Slurm does, such as \"12:00:00\" for twelve hours or \"2-00:00:00\" for two days",
+                "`{}` is not a time limit: write it as Slurm does, such as \"12:00:00\" for twelve \
+                 hours or \"2-00:00:00\" for two days",
                 shortened(&text)
             ))),
         }

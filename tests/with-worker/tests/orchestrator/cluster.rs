@@ -135,7 +135,8 @@ fn a_cancelled_run_keeps_what_it_has_and_the_next_one_goes_on() {
 fn a_stage_that_fails_in_its_job_is_named_with_its_cause_and_the_others_are_made() {
     let cluster = Cluster::new();
     let limits = "tables = [\"classification\"]\nlimits = { train = { timeout_seconds = 2 } }";
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\n\"model.seed\" = [1, 2]\n[set]\nmodel.epochs = 100000";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\n\"model.seed\" = [1, 2]\n\
+                  [set]\nmodel.epochs = 100000";
     let file = sweep(&cluster.0, "short", limits, matrix);
     cluster.submit(&[&file]);
     let calls = cluster.calls();
