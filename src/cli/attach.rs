@@ -4,20 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::context::{Planned, measured_machine};
+use super::context::Planned;
 use super::job::OpenedRun;
 use crate::cluster::absence::{Absent, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::states::{self, Statuses};
 use crate::cluster::submission::{self, folder, run_of_job};
-use crate::report::live_tables::LiveTables;
-use crate::report::table_files::TableSource;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, StageId};
-use surgcam_engine::runner::events::{Event, Reporter, Together};
+use surgcam_engine::runner::events::{Event, Reporter};
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::journal::{self, Entry};
 use surgcam_engine::store::Store;
@@ -39,16 +37,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut planned = opened.plan(opened.speed_device())?;
     let known = std::mem::take(&mut planned.known);
     let folder = opened.context.results_folder(&opened.run.experiment);
-    let Planned { experiment, store, built, hello, .. } = &planned;
     let interrupt = Interrupt::listen()?;
     tell_jobs(&opened);
-    let mut watch = Watch::new(&opened, &built.plan, known);
+    let mut watch = Watch::new(&opened, &planned.built.plan, known);
     let mut progress = progress::for_stderr(watch.known.to_run());
-    let machine = hello.as_ref().map(measured_machine);
-    let mut tables =
-        LiveTables::new(TableSource { experiment, built, store, machine, folder: &folder });
-    let reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut tables];
-    let ended = watch.until_the_end(&interrupt, &mut Together(reporters));
+    let ended = watch.until_the_end(&interrupt, &mut *progress);
     // The bars are removed before the end is told.
     drop(progress);
     match ended? {
@@ -107,7 +100,13 @@ impl<'a> Watch<'a> {
             }
             if last_question.elapsed() > QUESTION_INTERVAL {
                 last_question = Instant::now();
-                let is_empty = !any_is_open(store, id)?;
+                let is_empty = match any_is_open(store, id) {
+                    Ok(is_open) => !is_open,
+                    Err(error) => {
+                        tracing::warn!("Slurm does not answer: {error}");
+                        false
+                    }
+                };
                 // The last job may have ended the run between the two looks.
                 if is_empty && was_empty {
                     return Ok(End::OfJobs);

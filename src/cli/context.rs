@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::execution::Execution;
 use super::{Overrides, WorkerOptions};
+use crate::cluster::submission::speed_device_of_last_run;
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
@@ -163,6 +164,19 @@ impl Context {
             }
         }
         self.plan_in(store, experiment, goals, hello)
+    }
+
+    /// The plan for showing results. Where the experiment's last run was handed to a cluster, its
+    /// speed is what was measured there.
+    pub fn plan_of_results(&self, name: &str) -> Result<Planned> {
+        let experiment = self.experiment(name)?;
+        match speed_device_of_last_run(&self.store()?, &experiment.name) {
+            Some(hello) => self.plan_on(experiment, Some(hello)),
+            None => {
+                let goals = Goal::of(&experiment);
+                self.plan_for(experiment, &goals)
+            }
+        }
     }
 
     /// The plan with the speed of this device, or of none.

@@ -22,7 +22,7 @@ use surgcam_engine::protocol::Hello;
 use surgcam_engine::regular_file;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::format::{Formatted, understand};
-use surgcam_engine::store::runs::{Run, RunState};
+use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::store::{Store, read_json, write_json};
 
 pub const FORMAT: u32 = 1;
@@ -176,6 +176,14 @@ pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
     let of_experiment =
         |run: &Result<Run>| run.as_ref().is_ok_and(|run| run.experiment == experiment);
     store.runs().filter(of_experiment).flatten().find_map(|run| speed_device(store, &run.id))
+}
+
+/// The device on which the last run of a whole experiment measured speed, if it was handed to a
+/// cluster and has come so far.
+pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
+    let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
+    let last = store.runs().flatten().find(is_meant)?;
+    speed_device(store, &last.id)
 }
 
 /// Submitted runs that have not ended, the newest first. Runs that cannot be read are passed over.
