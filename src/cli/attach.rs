@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::context::Planned;
-use super::job::OpenedRun;
+use super::opened_run::OpenedRun;
 use crate::cluster::absence::{Absent, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::states::{self, Statuses};

@@ -1,26 +1,23 @@
 //! `surgcam job`: what a job of a cluster does. Jobs' scripts call it; people need not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, Planned, failure_of};
 use super::execution::{self, Execution};
-use super::{Overrides, WorkerOptions, run};
-use crate::cluster::absence::{Submitted, journals};
+use super::opened_run::OpenedRun;
+use super::run;
+use crate::cluster::absence::{Journals, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::programs::expect;
-use crate::cluster::submission::{
-    self, Role, Submission, SubmittedJob, last_speed_device, run_of_job, speed_device,
-    write_speed_device,
-};
+use crate::cluster::submission::{self, Role, SubmittedJob, run_of_job, write_speed_device};
 use crate::cluster::{answers, states};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
-use surgcam_engine::protocol::Hello;
 use surgcam_engine::quote::shortened;
 use surgcam_engine::runner::choice::Choice;
 use surgcam_engine::runner::events::{Event, Reporter};
@@ -41,49 +38,6 @@ pub struct Arguments {
     /// Another job goes on with what this one does not finish
     #[arg(long)]
     followed: bool,
-}
-
-/// A submitted run, and the context in which its jobs see the project.
-pub struct OpenedRun {
-    pub context: Context,
-    pub store: Store,
-    pub run: Run,
-    pub submission: Submission,
-}
-
-impl OpenedRun {
-    /// By the run's id, a part of it, or `latest`.
-    pub fn open(wanted: &str) -> Result<Self> {
-        let store = Context::plain()?.store()?;
-        let run = store.run(wanted)?;
-        let submission = submission::read(&store, &run.id)?;
-        let overrides = Overrides { set: submission.set.clone() };
-        let workers = WorkerOptions {
-            device: submission.device.clone(),
-            jobs: submission.slots,
-            threads: submission.threads,
-        };
-        let context = Context::new(Some(&submission.experiment), &overrides, &workers)?;
-        Ok(OpenedRun { context, store, run, submission })
-    }
-
-    /// The plan as the run's jobs have it. Without a device it has no speed stages.
-    pub fn plan(&self, hello: Option<Hello>) -> Result<Planned> {
-        self.context.plan_on(self.context.experiment(&self.submission.experiment)?, hello)
-    }
-
-    /// The device on which this run or the last one before it measured speed.
-    pub fn speed_device(&self) -> Option<Hello> {
-        speed_device(&self.store, &self.run.id)
-            .or_else(|| last_speed_device(&self.store, &self.run.experiment))
-    }
-
-    fn job(&self, number: usize) -> Result<&SubmittedJob> {
-        self.submission
-            .jobs
-            .get(number)
-            .ok_or_else(|| Error::usage(format!("the run {} has no job {number}", self.run.id)))
-    }
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
@@ -146,7 +100,7 @@ fn make(
     arguments: &Arguments,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let (possible, impossible) = possible(&planned.built.plan, &planned.known, stages);
+    let (possible, impossible) = wait_for_inputs(opened, planned, &stages, interrupt)?;
     let choice = Choice::new(&planned.built.plan, &planned.known, possible)?;
     let to_run = choice.to_run(&planned.known);
     printer::message(&format!("job {}: {to_run} stages to make", arguments.number));
@@ -175,16 +129,39 @@ fn make(
     }
 }
 
+/// How long a node may take to see what another one has written. Network file systems remember for
+/// seconds that a file was not there.
+const SIGHT: Duration = Duration::from_secs(30);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Stages that can be made, and those that cannot.
+type Possible = (BTreeSet<StageId>, Vec<StageId>);
+
+/// Looks again for a while where something is absent that stages need.
+fn wait_for_inputs(
+    opened: &OpenedRun,
+    planned: &mut Planned,
+    stages: &BTreeSet<StageId>,
+    interrupt: &Interrupt,
+) -> Result<Possible> {
+    let begun = Instant::now();
+    loop {
+        let found = possible(&planned.built.plan, &planned.known, stages);
+        if found.1.is_empty() || begun.elapsed() > SIGHT || interrupt.is_requested() {
+            return Ok(found);
+        }
+        std::thread::sleep(LOOK);
+        planned.known = Known::of(&planned.built.plan, &opened.store)?;
+    }
+}
+
 /// The stages that can be made: what each needs is in the store or can be made with it. The others
 /// are the second list.
-fn possible(
-    plan: &Plan,
-    known: &Known,
-    stages: BTreeSet<StageId>,
-) -> (BTreeSet<StageId>, Vec<StageId>) {
+fn possible(plan: &Plan, known: &Known, stages: &BTreeSet<StageId>) -> Possible {
     let (mut possible, mut impossible) = (BTreeSet::new(), Vec::new());
     // Stages come after those that they need.
-    for id in stages {
+    for &id in stages {
         let has_all =
             plan.dependencies(id).all(|needed| known.is_made(needed) || possible.contains(&needed));
         if known.is_made(id) || has_all {
@@ -259,13 +236,39 @@ fn note_end_of_time(
     }
 }
 
+/// What is made. Looks again for a while where a stage is absent that a job noted as finished.
+fn known_with_all_noted(
+    planned: &mut Planned,
+    store: &Store,
+    journals: &Journals,
+) -> Result<Known> {
+    let plan = &planned.built.plan;
+    let noted: HashSet<&str> = journals
+        .iter()
+        .flatten()
+        .filter(|entry| entry.event == "finished")
+        .map(|entry| entry.stage.as_str())
+        .collect();
+    let mut known = std::mem::take(&mut planned.known);
+    let begun = Instant::now();
+    loop {
+        let is_late =
+            |id: &StageId| !known.is_made(*id) && noted.contains(plan.stage(*id).name.as_str());
+        if begun.elapsed() > SIGHT || !plan.ids().any(|id| is_late(&id)) {
+            return Ok(known);
+        }
+        std::thread::sleep(LOOK);
+        known = Known::of(plan, store)?;
+    }
+}
+
 /// Ends the run: its tables and its report, and its entry in the history.
 fn write_tables(opened: &OpenedRun) -> Result<()> {
     let OpenedRun { store, run, submission, .. } = opened;
     let mut planned = opened.plan(opened.speed_device())?;
-    let known = std::mem::take(&mut planned.known);
     let batches = submission::batches(store, &run.id)?;
     let journals = journals(store, &run.id, submission)?;
+    let known = known_with_all_noted(&mut planned, store, &journals)?;
     // Where Slurm does not answer, what the jobs noted has to be enough.
     let statuses = states::of_run(&run.id, &batches).unwrap_or_default();
     let plan = &planned.built.plan;

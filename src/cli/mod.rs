@@ -1,5 +1,6 @@
 //! The command line: a thin file for each command, and a folder with one for each subcommand where
-//! a command has several. `context`, `execution` and `transient` are what commands share.
+//! a command has several. `context`, `execution`, `opened_run` and `transient` are what commands
+//! share.
 
 mod attach;
 mod bench;
@@ -18,6 +19,7 @@ mod job;
 mod logs;
 mod make;
 mod man;
+mod opened_run;
 mod plan;
 mod report;
 mod run;

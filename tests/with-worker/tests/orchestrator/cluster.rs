@@ -40,7 +40,7 @@ impl Cluster {
 
     /// Submits an experiment and gives the run's id.
     fn submit(&self, arguments: &[&str]) -> String {
-        let all = [&["run", "--executor", "slurm"], arguments].concat();
+        let all = [&["run", "--executor", "slurm"][..], arguments].concat();
         self.run(&all, 0).out.trim().to_string()
     }
 
