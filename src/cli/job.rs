@@ -11,11 +11,14 @@ use super::run;
 use crate::cluster::absence::{Journals, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::programs::expect;
-use crate::cluster::submission::{self, Role, SubmittedJob, run_of_job, write_speed_device};
+use crate::cluster::submission::{
+    self, Role, SubmittedJob, run_of_job, speed_device, write_speed_device,
+};
 use crate::cluster::{answers, states};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
 use surgcam_engine::quote::shortened;
@@ -27,7 +30,8 @@ use surgcam_engine::runner::journal::Journal;
 use surgcam_engine::runner::{Executed, Summary};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
-use surgcam_engine::store::runs::{Run, Scope};
+use surgcam_engine::store::runs::{FailedStage, Run, RunState, Scope};
+use surgcam_pipeline::kinds::MeasureStage;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -280,6 +284,10 @@ fn write_tables(opened: &OpenedRun) -> Result<()> {
         journals: &journals,
         statuses: &statuses,
     };
+    let no_speed = match speed_device(store, &run.id) {
+        Some(_) => None,
+        None => submitted.no_speed(),
+    };
     let absent = submitted.absent(plan, &known, &identities(plan));
     let finished: HashMap<&str, f64> = journals
         .iter()
@@ -307,7 +315,12 @@ fn write_tables(opened: &OpenedRun) -> Result<()> {
     let ended =
         RunStart::of(run).ended(&run.experiment, Scope::Whole, digest, &planned.built, &summary);
     // The command and the machine are those of the person who submitted the run.
-    let ended = Run { command: run.command.clone(), host: run.host.clone(), ..ended };
+    let mut ended = Run { command: run.command.clone(), host: run.host.clone(), ..ended };
+    if let Some(error) = no_speed {
+        ended.state = RunState::Failed;
+        let stage = MeasureStage::NAME.to_string();
+        ended.failed.push(FailedStage { stage, problem: error.to_string(), blocked: false });
+    }
     let execution = Execution { summary, run: ended };
     let folder = opened.context.results_folder(&run.experiment);
     run::write_results(&planned, &execution, &folder)?;

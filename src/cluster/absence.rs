@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use super::states::{Statuses, advice, in_detail};
 use super::submission::{Role, Submission, SubmittedBatch, folder, names_of, run_of_job};
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
 use surgcam_engine::runner::journal::{self, Entry};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
+use surgcam_pipeline::kinds::MeasureStage;
 
 /// What the jobs of a run noted, each under its number.
 pub type Journals = Vec<Vec<Entry>>;
@@ -43,7 +45,7 @@ pub struct Absent {
 impl Submitted<'_> {
     pub fn absent(&self, plan: &Plan, known: &Known, identities: &[Digest]) -> Absent {
         let job_of = self.jobs_by_stage();
-        let speed = self.submission.jobs.iter().position(|job| job.role == Role::Speed);
+        let speed = self.speed_job();
         let mut absent = Absent::default();
         for id in plan.ids().filter(|id| !known.is_made(*id)) {
             if plan.dependencies(id).any(|needed| !known.is_made(needed)) {
@@ -58,6 +60,16 @@ impl Submitted<'_> {
             absent.failed.push((id, self.reason(&stage.name, job)));
         }
         absent
+    }
+
+    fn speed_job(&self) -> Option<usize> {
+        self.submission.jobs.iter().position(|job| job.role == Role::Speed)
+    }
+
+    /// Why the job that measures speed did not even find out what it measures; nothing where speed
+    /// was not asked for.
+    pub fn no_speed(&self) -> Option<Error> {
+        self.speed_job().map(|number| self.reason(MeasureStage::NAME, Some(number)))
     }
 
     fn jobs_by_stage(&self) -> HashMap<Digest, usize> {

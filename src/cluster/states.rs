@@ -24,6 +24,8 @@ pub enum Standing {
     /// A job that it needs did not succeed.
     NotNeeded,
     NodeLost,
+    /// Slurm could not even begin it, for example because its output has no folder there.
+    NotStarted,
     Preempted,
     /// Slurm says something that this program does not know.
     Other,
@@ -65,6 +67,7 @@ fn standing(state: &str, reason: &str) -> Standing {
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
         | "STAGE_OUT" => Standing::Running,
         "COMPLETED" => Standing::Succeeded,
+        "FAILED" if reason.starts_with("JobLaunchFailure") => Standing::NotStarted,
         "FAILED" => Standing::Failed,
         "TIMEOUT" | "DEADLINE" => Standing::TimedOut,
         "CANCELLED" | "REVOKED" => Standing::Cancelled,
@@ -94,6 +97,7 @@ impl fmt::Display for JobStatus {
             Standing::NotNeeded => {
                 f.write_str("was not started, because a job that it needs failed")
             }
+            Standing::NotStarted => write!(f, "could not be started on {node} ({})", self.reason),
             Standing::NodeLost => write!(f, "was lost with {node}"),
             Standing::Preempted => write!(f, "had to make room for another job on {node}"),
             Standing::Other => write!(f, "is in the state {} ({})", self.state, self.reason),
@@ -112,6 +116,10 @@ pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
     match status.standing {
         Standing::OutOfMemory => Some(setting("memory")),
         Standing::TimedOut => Some(setting("time")),
+        Standing::NotStarted => Some(
+            "its output goes into the store: all nodes must see the store under the same path"
+                .into(),
+        ),
         Standing::NodeLost | Standing::Preempted | Standing::Cancelled => {
             Some("submit the run again; finished stages are kept".into())
         }
@@ -232,6 +240,7 @@ mod tests {
     fn each_end_of_a_job_has_words_of_its_own() {
         let told = [
             said("FAILED", "NonZeroExitCode"),
+            said("FAILED", "JobLaunchFailure"),
             said("OUT_OF_MEMORY", "OutOfMemory"),
             said("TIMEOUT", "TimeLimit"),
             said("CANCELLED", "None"),
@@ -245,8 +254,8 @@ mod tests {
         ];
         let distinct: BTreeSet<&String> = told.iter().collect();
         assert_eq!(distinct.len(), told.len(), "{told:?}");
-        assert!(told[1].contains("ran out of memory") && told[4].contains("a job that it needs"));
-        assert!(told[10].contains("A_NEW_ONE"));
+        assert!(told[2].contains("ran out of memory") && told[5].contains("a job that it needs"));
+        assert!(told[11].contains("A_NEW_ONE"));
         assert_eq!(standing("OUT_OF_ME", ""), Standing::OutOfMemory);
     }
 

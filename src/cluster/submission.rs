@@ -22,6 +22,7 @@ use surgcam_engine::protocol::Hello;
 use surgcam_engine::regular_file;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::format::{Formatted, understand};
+use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::store::{Store, read_json, write_json};
 
@@ -126,8 +127,13 @@ pub fn read(store: &Store, run: &str) -> Result<Submission> {
         ));
     }
     let text = regular_file::read(&path, LONGEST)?;
-    understand::<Submission>(&text)
-        .map_err(|misread| misread.into_error::<Submission>(path.display()))
+    let submission = understand::<Submission>(&text)
+        .map_err(|misread| misread.into_error::<Submission>(path.display()))?;
+    for job in &submission.jobs {
+        // Paths are made of it.
+        PlainName::try_from(job.log.clone()).map_err(|error| error.at_path(&path))?;
+    }
+    Ok(submission)
 }
 
 /// Notes a call of sbatch that succeeded.
