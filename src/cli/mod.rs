@@ -1,6 +1,6 @@
 //! The command line: a thin file for each command, and a folder with one for each subcommand where
 //! a command has several. `context`, `execution`, `opened_run` and `transient` are what commands
-//! share.
+//! share, and `ending` is what the last job of a cluster does.
 
 mod attach;
 mod bench;
@@ -11,6 +11,7 @@ mod completions;
 mod context;
 mod diff;
 mod doctor;
+mod ending;
 mod execution;
 mod export;
 mod graph;
