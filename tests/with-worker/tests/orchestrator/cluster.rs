@@ -132,6 +132,23 @@ fn a_cancelled_run_keeps_what_it_has_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_job_whose_time_is_over_goes_back_into_the_queue_and_on_from_its_last_epoch() {
+    let cluster = Cluster::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\n[set]\nmodel.epochs = 100000";
+    let file = sweep(&cluster.0, "timed", "tables = [\"classification\"]", matrix);
+    let run = cluster.submit(&[&file]);
+    cluster.wait_for("the training is under way", || is_there(&cluster.0.path("store/partial")));
+    // The second job trains. Slurm sends it this signal a minute before its time is over.
+    let process = std::fs::read_to_string(cluster.0.path("slurm/pid/2")).unwrap();
+    assert!(Command::new("kill").args(["-USR1", process.trim()]).status().unwrap().success());
+    let events = cluster.0.path(&format!("store/runs/{run}.1/events.jsonl"));
+    let goes_on =
+        || std::fs::read_to_string(&events).is_ok_and(|text| text.contains("goes on after epoch"));
+    cluster.wait_for("the training goes on", goes_on);
+    cluster.run(&["cancel", &run], 0);
+}
+
+#[test]
 fn a_stage_that_fails_in_its_job_is_named_with_its_cause_and_the_others_are_made() {
     let cluster = Cluster::new();
     let limits = "tables = [\"classification\"]\nlimits = { train = { timeout_seconds = 2 } }";
