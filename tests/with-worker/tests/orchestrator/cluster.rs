@@ -137,7 +137,9 @@ fn a_job_whose_time_is_over_goes_back_into_the_queue_and_on_from_its_last_epoch(
     let matrix = "[matrix]\nmodel = [\"tiny\"]\n[set]\nmodel.epochs = 100000";
     let file = sweep(&cluster.0, "timed", "tables = [\"classification\"]", matrix);
     let run = cluster.submit(&[&file]);
-    cluster.wait_for("the training is under way", || is_there(&cluster.0.path("store/partial")));
+    let events = cluster.0.path(&format!("store/runs/{run}.1/events.jsonl"));
+    let tells = |what: &str| std::fs::read_to_string(&events).is_ok_and(|text| text.contains(what));
+    cluster.wait_for("an epoch is finished", || tells("epoch 2/"));
     // The second job trains. Slurm sends it this signal a minute before its time is over.
     let process = std::fs::read_to_string(cluster.0.path("slurm/pid/2")).unwrap();
     assert!(Command::new("kill").args(["-USR1", process.trim()]).status().unwrap().success());
