@@ -143,10 +143,7 @@ fn a_job_whose_time_is_over_goes_back_into_the_queue_and_on_from_its_last_epoch(
     // The second job trains. Slurm sends it this signal a minute before its time is over.
     let process = std::fs::read_to_string(cluster.0.path("slurm/pid/2")).unwrap();
     assert!(Command::new("kill").args(["-USR1", process.trim()]).status().unwrap().success());
-    let events = cluster.0.path(&format!("store/runs/{run}.1/events.jsonl"));
-    let goes_on =
-        || std::fs::read_to_string(&events).is_ok_and(|text| text.contains("goes on after epoch"));
-    cluster.wait_for("the training goes on", goes_on);
+    cluster.wait_for("the training goes on", || tells("goes on after epoch"));
     cluster.run(&["cancel", &run], 0);
 }
 
