@@ -47,6 +47,7 @@ impl ModelStages {
             checkpoint: self.checkpoint.source(),
             pack: self.frames.pack.output(PackStage::PACK),
             index: self.frames.index.output(IndexStage::INDEX),
+            detections: None,
         }
     }
 }

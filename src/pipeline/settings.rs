@@ -73,6 +73,10 @@ pub struct ExtractionSettings {
     /// `[height, width]` that cut-out boxes are resized to. Only modes that cut out boxes have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_size: Option<[u32; 2]>,
+    /// The layer whose map of such a picture is pooled. Absent for layer 4, so that what was
+    /// extracted before there was a choice keeps its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_layer: Option<FeatureLayer>,
 }
 
 /// What decides where the regions of a localising mode are.

@@ -153,6 +153,7 @@ mod tests {
             precision: Precision::F32,
             batch_norm: BatchNormStatistics::Running,
             crop_size: None,
+            crop_layer: None,
         }
     }
 

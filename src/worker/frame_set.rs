@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::fields::number_at_end;
-use surgcam_frames::dataset::index::{Frame, read_frames};
+use surgcam_frames::dataset::index::{DetectedBox, Frame, read_frames};
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_pipeline::settings::{Architecture, Normalization};
 use tch::{Device, Tensor};
@@ -32,6 +33,21 @@ impl FrameSet {
         }
         let usable = (0..frames.len()).filter(|&row| !pack.is_skipped(row)).collect();
         Ok(FrameSet { pack, frames, usable })
+    }
+
+    /// With the boxes that a detector found, where there are some.
+    pub fn with_detections(mut self, boxes: Option<&Path>) -> Result<Self> {
+        let Some(path) = boxes else { return Ok(self) };
+        for BoxRow { row, class, scored } in boxes::read(path)? {
+            let frame = self.frames.get_mut(row).ok_or_else(|| {
+                Error::failure(format!(
+                    "there is a box of frame {row}, which the index does not have"
+                ))
+                .at_path(path)
+            })?;
+            frame.detected.push(DetectedBox { class, scored });
+        }
+        Ok(self)
     }
 
     pub fn train_rows(&self) -> Vec<usize> {

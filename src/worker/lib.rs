@@ -8,6 +8,7 @@ mod activations;
 mod cam;
 mod crops;
 mod cuda;
+mod deletion_insertion;
 mod feature_extractor;
 mod features;
 mod fetching;

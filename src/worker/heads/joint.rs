@@ -194,6 +194,7 @@ mod tests {
             precision: Precision::F32,
             batch_norm: BatchNormStatistics::Running,
             crop_size: None,
+            crop_layer: None,
         }
     }
 
@@ -206,6 +207,7 @@ mod tests {
             labels: vec![0],
             boxes: None,
             box_space: [0, 0],
+            detected: Vec::new(),
         };
         let index = folder.join("index");
         std::fs::create_dir(&index).unwrap();

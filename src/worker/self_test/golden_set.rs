@@ -162,6 +162,7 @@ impl GoldenSet {
                 BatchNormStatistics::Running
             },
             crop_size: mode.cuts_out().then_some([224, 224]),
+            crop_layer: None,
         })
     }
 
@@ -236,5 +237,6 @@ pub fn plain_frame() -> Frame {
         labels: vec![],
         boxes: None,
         box_space: [0, 0],
+        detected: Vec::new(),
     }
 }

@@ -176,6 +176,7 @@ impl<'a> Bench<'a> {
             labels: vec![parameters.architecture.classes - 1],
             boxes: None,
             box_space: parameters.image_size,
+            detected: Vec::new(),
         };
         let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
         Ok(Bench {

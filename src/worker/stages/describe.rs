@@ -98,6 +98,7 @@ fn nobodys_frame() -> Frame {
         labels: Vec::new(),
         boxes: None,
         box_space: [0, 0],
+        detected: Vec::new(),
     }
 }
 

@@ -59,9 +59,9 @@ impl Make for ExtractStage {
 pub fn make(stages: &[StageRun]) -> Result<()> {
     let Some(first) = stages.first() else { return Ok(()) };
     // Those of all stages are equal.
-    let FrameInputs { checkpoint, pack, index } =
+    let FrameInputs { checkpoint, pack, index, detections } =
         FrameInputs::from_named(first.job.parts.inputs.clone())?;
-    let frames = FrameSet::open(&first.path_of(pack)?, &first.path_of(index)?)?;
+    let frames = first.frame_set(pack, index, detections)?;
     let weights = Weights::new(checkpoint::read_safetensors(&first.path_of(checkpoint)?)?);
     let mut pass =
         Pass { extractors: Vec::new(), memories: Vec::new(), cams: Vec::new(), stages: Vec::new() };

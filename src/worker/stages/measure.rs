@@ -22,10 +22,8 @@ impl Make for MeasureStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
         let settings = &parameters.extraction;
-        let frames = FrameSet::open(
-            &stage.path_of(stage.inputs.pack)?,
-            &stage.path_of(stage.inputs.index)?,
-        )?;
+        let frames =
+            stage.frame_set(stage.inputs.pack, stage.inputs.index, stage.inputs.detections)?;
         let weights =
             Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
         let extractor = FeatureExtractor::of_settings(
@@ -69,7 +67,7 @@ pub fn speed(
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
     rows.retain(|&row| modes::named(mode).can_have_regions(&frames.frames[row]));
     if rows.is_empty() {
-        stage.note("no frame to time: none has annotated boxes".into());
+        stage.note("no frame to time: none has boxes".into());
         return Ok(None);
     }
     let effort = Effort {

@@ -8,7 +8,6 @@ use surgcam_pipeline::kinds::MeasureTasksStage;
 use super::measure::{self, Timing};
 use super::{KindRun, Make};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frame_set::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
@@ -35,10 +34,8 @@ impl Make for MeasureTasksStage {
         let own =
             caption.map(|folder| folder.join(head_file::BACKBONE)).filter(|file| file.is_file());
         let weights = own.map_or_else(|| stage.path_of(stage.inputs.checkpoint), Ok)?;
-        let frames = FrameSet::open(
-            &stage.path_of(stage.inputs.pack)?,
-            &stage.path_of(stage.inputs.index)?,
-        )?;
+        let frames =
+            stage.frame_set(stage.inputs.pack, stage.inputs.index, stage.inputs.detections)?;
         let settings = &parameters.extraction;
         let extractor = FeatureExtractor::of_settings(
             settings,

@@ -3,7 +3,9 @@
 
 mod benchmark;
 mod caption;
+mod deletion_insertion;
 mod describe;
+mod detections;
 mod empty;
 mod evaluate;
 mod frames_pass;
@@ -36,6 +38,8 @@ use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::skipped_rows;
 use surgcam_pipeline::kinds::*;
 use tch::Device;
+
+use crate::frame_set::FrameSet;
 
 pub use kind_run::{KindRun, Make};
 
@@ -87,6 +91,18 @@ impl<'a> StageRun<'a> {
             }
         }
         Ok(frames)
+    }
+
+    /// The frames as a network sees them, with a detector's boxes where there are some.
+    pub fn frame_set(
+        &self,
+        pack: Digest,
+        index: Digest,
+        detections: Option<Digest>,
+    ) -> Result<FrameSet> {
+        let boxes = detections.map(|boxes| self.path_of(boxes)).transpose()?;
+        FrameSet::open(&self.path_of(pack)?, &self.path_of(index)?)?
+            .with_detections(boxes.as_deref())
     }
 
     /// Where it may keep how far it came, to go on from there after an interruption.

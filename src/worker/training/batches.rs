@@ -169,6 +169,7 @@ mod tests {
             labels: vec![row],
             boxes: None,
             box_space: [0, 0],
+            detected: vec![],
         };
         let index = folder.join("index");
         std::fs::create_dir(&index).unwrap();

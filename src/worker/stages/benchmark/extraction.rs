@@ -203,6 +203,7 @@ impl Bench<'_> {
             precision: self.parameters.precision,
             batch_norm: BatchNormStatistics::Running,
             crop_size: mode.cuts_out().then_some(CROP_SIZE),
+            crop_layer: None,
         }
     }
 
