@@ -54,7 +54,7 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let Planned { experiment, store, built, known, hello } =
-        &context.plan(&arguments.asked.experiment)?;
+        &context.plan_of_results(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
     let source = TableSource { experiment, built, store, machine, folder };

@@ -9,7 +9,8 @@
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is found with its line.
 //! * [`overrides`]: `a.b = value` from `[set]`, from `SURGCAM_SET__` variables and from `--set`.
 //!   [`target`] finds out what an override is about.
-//! * [`settings`]: what belongs to the machine, such as the store, the results and the device.
+//! * [`slurm_settings`]: what jobs of a cluster ask for. [`settings`]: what belongs to the machine,
+//!   such as the store, the results and the device.
 //! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
 //! * `axis`, [`matrix`], `matrix_checks`: the axes of an experiment, checked and expanded into all
 //!   combinations of their values.
@@ -42,5 +43,6 @@ pub mod reference;
 pub mod replicates;
 pub mod schema;
 pub mod settings;
+pub mod slurm_settings;
 mod spelling;
 pub mod target;

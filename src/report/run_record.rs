@@ -40,6 +40,21 @@ impl RunStart {
         }
     }
 
+    /// Of a run that began earlier, maybe on another machine.
+    pub fn of(run: &Run) -> Self {
+        let ago = chrono::DateTime::parse_from_rfc3339(&run.started)
+            .ok()
+            .and_then(|started| (chrono::Utc::now() - started.to_utc()).to_std().ok())
+            .unwrap_or_default();
+        let now = std::time::Instant::now();
+        RunStart {
+            id: run.id.clone(),
+            started: run.started.clone(),
+            // A run may have begun before this machine was started.
+            begun: now.checked_sub(ago).unwrap_or(now),
+        }
+    }
+
     /// The run while it goes on.
     pub fn running(&self, experiment: &str, scope: Scope, plan: Digest) -> Run {
         Run {
