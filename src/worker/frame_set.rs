@@ -79,8 +79,8 @@ impl FrameSet {
         clips.filter(|clip| clip.iter().all(|&row| self.frames[row].train)).collect()
     }
 
-    /// The `count` frames before this one in its clip, in their order. Where there are too few in its
-    /// sequence, the first frame of the sequence is repeated.
+    /// The `count` frames before this one in its clip, in their order. Where there are too few in
+    /// its sequence, the first frame of the sequence is repeated.
     pub fn rows_before(&self, row: usize, count: usize) -> Vec<usize> {
         let place = self.usable.partition_point(|&usable| usable < row);
         let sequence = &self.frames[row].sequence;
