@@ -1,5 +1,6 @@
 //! The machine that this process runs on: its name, its GPUs, its libtorch, and the lock on it.
 
+mod environment;
 pub mod libtorch;
 pub mod lock;
 mod lock_file;
