@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ._features import Features
 
 
-class FeatureDataset(Dataset):  # type: ignore[type-arg]
+class FeatureDataset(Dataset[dict[str, Any]]):
     """The regions of `Features`, in their order.
 
     Each is a dictionary: `features` (f32 [512]), `class` (i64), `box` (i64 [4]: x1, y1, x2, y2) and

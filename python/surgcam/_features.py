@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Below the folder of a cell of the matrix.
 PER_FRAME, PER_REGION = "per_frame", "per_region"
+
+#: The id of a run: when it began, and the process that it was.
+_RUN = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,10 @@ def features(
     """The features of an experiment.
 
     Args:
-        run_or_folder: a folder that `surgcam export features` wrote, the folder of one cell in it,
-            or what that command takes: an experiment's file, or the name of one in `experiments/`.
-            Of an experiment, stages that are not in the store yet are run first.
+        run_or_folder: a folder that `surgcam export features` wrote, or the folder of one cell in
+            it; an experiment's file, or the name of one in `experiments/`; or the id of a run, or
+            `latest`, for the experiment and the overrides that it was run with. Stages of an
+            experiment that are not in the store, or not any more, are run first.
         options: more options of `surgcam export features`, as in `"--set", "model.epochs=2"`.
         project: the project's folder; the working folder's project if left out.
 
@@ -93,10 +99,20 @@ def features(
     folder = Path(run_or_folder)
     if folder.is_dir():
         return _of_export(folder)
+    asked = _asked_for(os.fspath(run_or_folder), project)
     with tempfile.TemporaryDirectory(prefix="surgcam-features-") as exported:
-        command = ["export", "features", os.fspath(run_or_folder), "--out", exported, *options]
-        ask(command, project)
+        ask(["export", "features", *asked, *options, "--out", exported], project)
         return _of_export(Path(exported))
+
+
+def _asked_for(name: str, project: PathLike | None) -> list[str]:
+    """An experiment with its overrides: those of a run, or the experiment alone."""
+    if name != "latest" and not _RUN.fullmatch(name):
+        return [name]
+    asked = json.loads(ask(["show", "run", name, "--json"], project))["asked"]
+    if asked is None:
+        raise ValueError(f"the command of the run `{name}` was not about an experiment")
+    return [asked["experiment"], *(f"--set={value}" for value in asked["set"])]
 
 
 def _of_export(folder: Path) -> dict[str, Features]:
