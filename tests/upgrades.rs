@@ -55,6 +55,13 @@ fn runs_of_the_first_version_are_listed_shown_and_compared() {
     assert_eq!(json["asked"], serde_json::json!({"experiment": "small", "set": []}));
     let compared = place.run(&["diff", FIRST_RUN, SECOND_RUN], 0).out;
     assert!(compared.contains("no difference"), "{compared}");
+    let completed = place
+        .surgcam(&["--", "surgcam", "show", "run", "20261128T003622"])
+        .env("SURGCAM_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", "3")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(completed.stdout).unwrap(), FIRST_RUN);
     let logs = place.run(&["logs", "train"], 0).out;
     assert!(logs.contains("train tiny  finished in 3.1 s"), "{logs}");
 }
