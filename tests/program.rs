@@ -206,8 +206,8 @@ fn a_shell_completes_commands_experiments_and_recipes_that_are_there() {
     };
     assert_eq!(completed(&["sto"]), ["store"]);
     assert_eq!(completed(&["run", "quick"]), ["quickstart"]);
-    assert_eq!(completed(&["show", "recipe", "gc-d"]), ["gc-d"]);
-    assert_eq!(completed(&["show", "recipe", "model.gc-d"]), ["model.gc-d"]);
+    assert_eq!(completed(&["show", "recipe", "gc-b"]), ["gc-b"]);
+    assert_eq!(completed(&["show", "recipe", "model.gc-b"]), ["model.gc-b"]);
     assert_eq!(completed(&["show", "run", "la"]), ["latest"]);
     assert!(!place.path("store").exists(), "completing makes no store");
 }

@@ -37,21 +37,16 @@ pub fn recipes(current: &OsStr) -> Vec<CompletionCandidate> {
     let has_section = current.to_string_lossy().contains('.');
     let library =
         Context::plain().and_then(|context| Library::load(&context.project.join("recipes")));
-    let names: BTreeSet<String> = library.map_or_else(
-        |_| BTreeSet::new(),
-        |library| {
-            let recipes = library.recipes();
-            recipes
-                .map(|(section, name, _)| {
-                    if has_section {
-                        format!("{}.{name}", section.name())
-                    } else {
-                        name.to_string()
-                    }
-                })
-                .collect()
-        },
-    );
+    let Ok(library) = library else { return Vec::new() };
+    // Recipes of several sections may share a name.
+    let mut names = BTreeSet::new();
+    for (section, name, _) in library.recipes() {
+        names.insert(if has_section {
+            format!("{}.{name}", section.name())
+        } else {
+            name.to_string()
+        });
+    }
     beginning(current, names)
 }
 
