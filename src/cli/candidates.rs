@@ -1,7 +1,7 @@
 //! What a shell completes: the experiments, recipes, stages and runs that are there at that moment.
 //!
-//! Completing writes nothing and starts nothing. What cannot be read is not completed, and nobody is
-//! told, because a message would be printed into the line that somebody types.
+//! Completing writes nothing and starts nothing. What cannot be read is not completed, and nobody
+//! is told, because a message would be printed into the line that somebody types.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -17,8 +17,8 @@ pub struct Arguments {
     shell: Shell,
 }
 
-/// Prints a few lines for the shell. They call this program at each completion, so that it completes
-/// experiments, recipes, stages and runs that are there at that time.
+/// Prints a few lines for the shell. They call this program at each completion, so that it
+/// completes experiments, recipes, stages and runs that are there at that time.
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let unknown = || Error::usage(format!("there are no completions for {}", arguments.shell));
     let shells = Shells::builtins();

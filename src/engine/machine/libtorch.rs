@@ -5,7 +5,7 @@
 //!
 //! 1. the setting `libtorch` (the variable `SURGCAM_LIBTORCH`): the folder of a torch, as Python
 //!    installs it;
-//! 2. the torch of the environment that a wheel installed surgcam into, whether or not it is active;
+//! 2. the torch of the environment that a wheel installed surgcam into, active or not;
 //! 3. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on
 //!    the PATH);
 //! 4. the libtorch that was there when the program was built.
