@@ -10,6 +10,7 @@ use super::{Overrides, WorkerOptions};
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::machine;
 use surgcam_engine::plan::Plan;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::protocol::Hello;
@@ -183,8 +184,12 @@ impl Context {
     }
 }
 
-/// The libtorch that this program and the worker were built with (`.cargo/config.toml`).
+/// The libtorch that this program and the worker were built with (`.cargo/config.toml`). A wheel
+/// brings no libtorch.
 fn built_with_libtorch() -> Option<PathBuf> {
+    if machine::is_installed_by_a_wheel() {
+        return None;
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(option_env!("LIBTORCH")?);
     Some(folder.canonicalize().unwrap_or(folder))
 }
