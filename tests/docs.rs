@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use surgcam::cluster::submission;
 use surgcam_engine::store;
 use surgcam_recipe::reference;
 
@@ -82,6 +83,7 @@ fn the_table_of_formats_has_their_numbers() {
     assert_eq!(format("record of a stage"), store::record::RECORD_FORMAT.to_string());
     assert_eq!(format("run"), store::runs::FORMAT.to_string());
     assert_eq!(format("plan of a run"), store::runs::FORMAT.to_string());
+    assert_eq!(format("submission of a run to a cluster"), submission::FORMAT.to_string());
     assert_eq!(format("form of a key"), store::key::KEY_FORMAT.to_string());
     assert_eq!(format("packed pictures"), surgcam_frames::dataset::pack::FORMAT.to_string());
 }

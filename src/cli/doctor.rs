@@ -38,12 +38,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     line("surgcam", env!("CARGO_PKG_VERSION"))?;
     // Whether surgcam works on this machine is asked before there is a project, too.
     let folder = temporary_folder()?;
-    let context = match settings::find_project(None) {
-        Ok(_) => tell_project(arguments)?,
-        Err(_) => {
-            line("project", "none here or above; `surgcam init DIR` makes one")?;
-            Context::with_temporary_store(folder.path(), &arguments.workers)?
-        }
+    let context = if settings::find_project(None).is_ok() {
+        tell_project(arguments)?
+    } else {
+        line("project", "none here or above; `surgcam init DIR` makes one")?;
+        Context::with_temporary_store(folder.path(), &arguments.workers)?
     };
     let store = context.store()?;
     let command = context.workers()?.remove(0);

@@ -271,8 +271,8 @@ mod tests {
             let words: Vec<String> = line.split(' ').map(String::from).collect();
             asked_for(&words).map(|asked| (asked.experiment, asked.overrides.set))
         };
-        let expected = |experiment: &str, set: &[&str]| {
-            Some((experiment.to_string(), set.iter().map(|text| text.to_string()).collect()))
+        let expected = |experiment: &str, set: &[&str]| -> Option<(String, Vec<String>)> {
+            Some((experiment.to_string(), set.iter().map(ToString::to_string).collect()))
         };
         assert_eq!(asked("surgcam run paper --set a.b=1"), expected("paper", &["a.b=1"]));
         assert_eq!(asked("/bin/surgcam make paper one --jobs 2"), expected("paper", &[]));

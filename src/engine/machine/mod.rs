@@ -13,8 +13,8 @@ pub fn host() -> String {
         .map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }
 
-/// Whether a wheel installed this program into a Python environment. Such a program has nothing to do
-/// with the folder that it was built in.
+/// Whether a wheel installed this program into a Python environment. Such a program has nothing to
+/// do with the folder that it was built in.
 pub fn is_installed_by_a_wheel() -> bool {
     environment::Environment::of_this_program().is_some()
 }
