@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Planned;
 use super::opened_run::OpenedRun;
 use crate::cluster::absence::{Absent, Submitted, journals};
@@ -24,6 +27,7 @@ use surgcam_engine::store::runs::{EVENTS_FILE, Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A run's id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     run: String,
 }
 

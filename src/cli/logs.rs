@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use clap_complete::ArgValueCompleter;
 use walkdir::WalkDir;
 
+use super::candidates;
 use super::context::Context;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
@@ -15,9 +17,10 @@ use surgcam_engine::suggestion::did_you_mean;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A stage's name or the beginning of it, as in "train gc-b"; all stages if left out
+    #[arg(add = ArgValueCompleter::new(candidates::past_stages))]
     stage: Option<String>,
     /// A run's id, a part of it, or `latest`; if left out, the last run that made the stage
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(candidates::runs))]
     run: Option<String>,
 }
 

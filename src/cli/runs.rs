@@ -1,5 +1,8 @@
 //! `surgcam runs`.
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Context;
 use crate::cluster::absence::journals;
 use crate::cluster::states;
@@ -12,6 +15,7 @@ use surgcam_engine::store::runs::{Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only runs of this experiment
+    #[arg(add = ArgValueCompleter::new(candidates::experiments))]
     experiment: Option<String>,
     /// At most this many, the newest first
     #[arg(long, short = 'n', default_value_t = 20)]

@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", default_value = "view.png")]
     out: PathBuf,
     #[command(flatten)]
-    asked: ExperimentArguments,
+    pub(super) asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
