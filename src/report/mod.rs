@@ -7,10 +7,12 @@
 pub mod captioners;
 mod column_groups;
 mod comparison;
+pub mod drawing;
+mod encoded;
 pub mod event_lines;
 mod export_paths;
 pub mod exports;
-mod figures;
+pub mod figures;
 pub mod layout;
 pub mod live_tables;
 mod localization_columns;

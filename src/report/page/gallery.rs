@@ -8,6 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use super::background::line;
+use crate::report::encoded::base64;
 use crate::report::pictures::{draw, map_of_class, predicted_boxes, true_boxes};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
@@ -167,34 +168,4 @@ fn data_url(picture: &RgbImage) -> Result<String> {
         Error::failure(format!("cannot encode a picture of the report: {error}"))
     })?;
     Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
-}
-
-/// As RFC 4648 has it, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = (0..3).fold(0_u32, |word, place| {
-            (word << 8) | u32::from(group.get(place).copied().unwrap_or(0))
-        });
-        for place in 0..4 {
-            let digit = char::from(DIGITS[((word >> (18 - 6 * place)) & 63) as usize]);
-            text.push(if place <= group.len() { digit } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 }
