@@ -177,6 +177,11 @@ impl Drawing {
         svg::write(self)
     }
 
+    /// On white ground.
+    pub fn pixels(&self) -> Result<RgbImage> {
+        png::pixels(self)
+    }
+
     /// `scale`: PNG pixels for each pixel of the drawing. `points`: PDF points for each.
     pub fn file(&self, format: Format, scale: f64, points: f64) -> Result<Vec<u8>> {
         match format {

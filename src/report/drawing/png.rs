@@ -1,5 +1,6 @@
 //! Drawings as PNG, on white ground.
 
+use image::RgbImage;
 use tiny_skia::{
     Color, FillRule, FilterQuality, LineCap, LineJoin, Path, PathBuilder, Pixmap, PixmapPaint,
     PremultipliedColorU8, StrokeDash, Transform,
@@ -12,6 +13,21 @@ use super::{
 use surgcam_engine::error::{Error, Result};
 
 pub fn write(drawing: &Drawing, scale: f64) -> Result<Vec<u8>> {
+    canvas(drawing, scale)?
+        .encode_png()
+        .map_err(|error| Error::failure(format!("cannot encode a picture: {error}")))
+}
+
+/// Without a file around them.
+pub fn pixels(drawing: &Drawing) -> Result<RgbImage> {
+    let canvas = canvas(drawing, 1.0)?;
+    // The ground is opaque, and so is all that is drawn on it.
+    let colours = canvas.pixels().iter().flat_map(|at| [at.red(), at.green(), at.blue()]).collect();
+    RgbImage::from_raw(canvas.width(), canvas.height(), colours)
+        .ok_or_else(|| Error::failure("cannot read a picture that was drawn"))
+}
+
+fn canvas(drawing: &Drawing, scale: f64) -> Result<Pixmap> {
     let side = |pixels: u32| (f64::from(pixels) * scale).round();
     let (width, height) = (side(drawing.width), side(drawing.height));
     let fits = |side: f64| side >= 1.0 && side <= f64::from(LARGEST_SIDE);
@@ -62,7 +78,7 @@ pub fn write(drawing: &Drawing, scale: f64) -> Result<Vec<u8>> {
             }
         }
     }
-    canvas.encode_png().map_err(|error| Error::failure(format!("cannot encode a picture: {error}")))
+    Ok(canvas)
 }
 
 /// `None` where there is nothing to see.
@@ -110,7 +126,7 @@ fn pen(stroke: &Stroke) -> tiny_skia::Stroke {
     }
 }
 
-fn pixmap(picture: &image::RgbImage) -> Option<Pixmap> {
+fn pixmap(picture: &RgbImage) -> Option<Pixmap> {
     let mut pixmap = Pixmap::new(picture.width(), picture.height())?;
     for (to, from) in pixmap.pixels_mut().iter_mut().zip(picture.pixels()) {
         let [red, green, blue] = from.0;
