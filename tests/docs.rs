@@ -11,7 +11,8 @@ fn the_tables_of_keys_are_those_of_the_recipes_types() {
         written.lines().zip(made.lines()).find(|(written, made)| written != made)
     {
         panic!(
-            "docs/recipes.md has the line\n{written}\nwhere the recipes' types say\n{made}\nmake the tables again: make recipe-reference"
+            "docs/recipes.md has the line\n{written}\nwhere the recipes' types say\n{made}\n\
+             make the tables again: make recipe-reference"
         );
     }
     assert_eq!(

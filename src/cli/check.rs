@@ -7,7 +7,8 @@ use super::{Overrides, WorkerOptions};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::mistakes;
-use surgcam_recipe::experiment::{self, Experiment};
+use surgcam_recipe::experiment::Experiment;
+use surgcam_recipe::experiment_file;
 use surgcam_recipe::file;
 use surgcam_recipe::library::Library;
 
@@ -80,7 +81,7 @@ fn experiment(context: &Context, name: &str) -> Result<usize> {
 
 /// Checks an experiment's file as far as possible without the recipes.
 fn file_alone(context: &Context, name: &str) -> Result<()> {
-    file::read(&experiment::find(&context.project, name)?).map(drop)
+    file::read(&experiment_file::find(&context.project, name)?).map(drop)
 }
 
 /// Prints mistakes and counts them.

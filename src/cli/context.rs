@@ -23,7 +23,8 @@ use surgcam_pipeline::build;
 use surgcam_pipeline::goal::Goal;
 use surgcam_pipeline::planned::Built;
 use surgcam_pipeline::settings::MeasuredMachine;
-use surgcam_recipe::experiment::{self, Experiment};
+use surgcam_recipe::experiment::Experiment;
+use surgcam_recipe::experiment_file;
 use surgcam_recipe::overrides::{self, Override};
 use surgcam_recipe::settings::{self, Settings};
 
@@ -119,7 +120,11 @@ impl Context {
     }
 
     pub fn experiment(&self, name: &str) -> Result<Experiment> {
-        Experiment::load(&self.project, &experiment::find(&self.project, name)?, &self.overrides)
+        Experiment::load(
+            &self.project,
+            &experiment_file::find(&self.project, name)?,
+            &self.overrides,
+        )
     }
 
     /// Every experiment of the project, by its file.

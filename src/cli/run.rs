@@ -39,7 +39,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let manner =
         Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder), ..Manner::PART };
     let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
-    let tables = write_results(&planned, &execution, &folder)?;
+    let tables = match write_results(&planned, &execution, &folder) {
+        Ok(tables) => tables,
+        Err(error) => return Err(unwritten(error, outcome(&execution, &planned.built.plan))),
+    };
     // The summary is printed and the exit code is set even where the tables cannot be printed.
     let printed = tables
         .iter()
@@ -54,6 +57,21 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     ));
     outcome(&execution, &planned.built.plan)?;
     printed
+}
+
+/// The error of a command whose results could not be written. Where stages failed as well, that is
+/// the command's error, and the error of writing is printed before it.
+fn unwritten(error: Error, outcome: Result<()>) -> Error {
+    match outcome {
+        Ok(()) => error,
+        Err(failure) => {
+            printer::messages(&format!(
+                "error: the results could not be written: {}",
+                printer::described(&error)
+            ));
+            failure
+        }
+    }
 }
 
 /// Writes the tables, run.json and the report. Only one process at a time writes an experiment's

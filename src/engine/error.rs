@@ -138,7 +138,10 @@ impl<T, E: fmt::Display> AtPath<T> for std::result::Result<T, E> {
             let text = error.to_string();
             let error = Error::failure(format!("cannot {action}: {text}")).at_path(path);
             if text.contains("No space left") {
-                error.hint("free some room on this disk and run the same command again; finished stages are kept")
+                error.hint(
+                    "free some room on this disk and run the same command again; finished stages \
+                     are kept",
+                )
             } else {
                 error
             }

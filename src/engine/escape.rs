@@ -69,7 +69,8 @@ pub fn csv(text: &str) -> String {
 /// characters that reverse the order of text or begin a new line.
 fn acts(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn visible(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -126,17 +126,21 @@ impl Cuda {
     pub fn missing(&self) -> Option<Error> {
         const DRIVER: &str =
             "install the NVIDIA driver; a container must be started with access to the GPUs";
-        const LIBRARY: &str = "name the folder of a torch 2.11 with CUDA in SURGCAM_LIBTORCH, or activate the Python environment that has one";
+        const LIBRARY: &str = "name the folder of a torch 2.11 with CUDA in SURGCAM_LIBTORCH, or \
+            activate the Python environment that has one";
         match (&self.driver, &self.library) {
-            (Part::Missing(driver), Part::Missing(library)) => {
-                Some(Error::failure(format!("{driver}; and {library}")).hint(format!("{DRIVER}; then {LIBRARY}")))
-            }
+            (Part::Missing(driver), Part::Missing(library)) => Some(
+                Error::failure(format!("{driver}; and {library}"))
+                    .hint(format!("{DRIVER}; then {LIBRARY}")),
+            ),
             (Part::Missing(why), _) => Some(Error::failure(why).hint(DRIVER)),
             (_, Part::Missing(why)) => Some(Error::failure(why).hint(LIBRARY)),
-            _ if self.devices == 0 => Some(
-                Error::failure("driver and library were found, but they see no device")
-                    .hint("`nvidia-smi` lists the GPUs, CUDA_VISIBLE_DEVICES hides them; a driver older than libtorch's CUDA sees none"),
-            ),
+            _ if self.devices == 0 => {
+                Some(Error::failure("driver and library were found, but they see no device").hint(
+                    "`nvidia-smi` lists the GPUs, CUDA_VISIBLE_DEVICES hides them; a driver older \
+                     than libtorch's CUDA sees none",
+                ))
+            }
             _ => None,
         }
     }

@@ -1,27 +1,22 @@
-//! An experiment to its graph of stages.
+//! Turns an experiment into its graph of stages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::goal::Goal;
-use super::heads::Found;
-use super::kinds::*;
+use super::kinds::EvaluateStage;
+use super::limits::{set_limits, unknown_kinds};
 use super::models::{ModelStages, Models};
-use super::naming::{Keys, read, swept};
+use super::naming::swept;
 use super::planned::{Built, CellStages, PlannedCell};
 use super::planner::{Outside, Planner};
-use super::settings::{CamSettings, ExtractionSettings, MeasuredMachine, RegionSettings};
+use super::settings::MeasuredMachine;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{Handle, Limits, NewStage, Plan, Resource};
-use surgcam_engine::quote::shortened;
+use surgcam_engine::plan::{Handle, NewStage, Resource};
 use surgcam_engine::store::Store;
 use surgcam_recipe::experiment::{Cell, Experiment};
-use surgcam_recipe::file::did_you_mean;
-use surgcam_recipe::library::Resolved;
-use surgcam_recipe::schema::{ExtractionRecipe, Section, StageLimits};
-use surgcam_values::*;
+use surgcam_recipe::schema::Section;
 
 /// Plans one cell after the other.
 pub(super) struct Builder<'a> {
@@ -29,7 +24,8 @@ pub(super) struct Builder<'a> {
     models: Models,
 }
 
-/// `machine`: what speed stages would run on; without it none are planned.
+/// Plans an experiment. `machine` is what speed stages would run on. Without it, no speed stages
+/// are planned.
 pub fn build(
     experiment: &Experiment,
     project: &Path,
@@ -51,34 +47,6 @@ pub fn build(
     let mut plan = builder.planner.plan;
     set_limits(&mut plan, &experiment.recipe.limits);
     Ok(Built { plan, cells })
-}
-
-/// The limits key that concerns every kind.
-const ALL_KINDS: &str = "all";
-
-/// A mistake for each limit of a kind that no stage has.
-pub(super) fn unknown_kinds(limits: &BTreeMap<String, StageLimits>) -> Vec<Error> {
-    let known = || kind_names().chain([ALL_KINDS]);
-    let mistake = |unknown: &String| {
-        Error::usage(format!(
-            "experiment.limits names the stage kind `{}`{}",
-            shortened(unknown),
-            did_you_mean(unknown, known())
-        ))
-        .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))
-    };
-    limits.keys().filter(|kind| !known().any(|known| known == kind.as_str())).map(mistake).collect()
-}
-
-fn set_limits(plan: &mut Plan, limits: &BTreeMap<String, StageLimits>) {
-    if limits.is_empty() {
-        return;
-    }
-    for stage in &mut plan.stages {
-        let found = limits.get(stage.kind).or(limits.get(ALL_KINDS)).copied().unwrap_or_default();
-        let timeout = found.timeout_seconds.map(|seconds| Duration::from_secs_f64(seconds.value()));
-        stage.limits = Limits { timeout, retries: found.retries.into() };
-    }
 }
 
 impl<'a> Builder<'a> {
@@ -123,9 +91,15 @@ impl Builder<'_> {
                 Goal::Heads,
             ]) =>
             {
-                return Err(Error::usage("the matrix names no extraction, which the localization and extraction tables need")
-                    .at_path(&planner.experiment.path)
-                    .hint("add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = [\"classification\"]` alone"));
+                return Err(Error::usage(
+                    "the matrix names no extraction, which the localization and extraction tables \
+                     need",
+                )
+                .at_path(&planner.experiment.path)
+                .hint(
+                    "add `extraction = [\"sl-fe\"]` under [matrix], or ask for `tables = \
+                     [\"classification\"]` alone",
+                ));
             }
             None => {}
         }
@@ -150,189 +124,6 @@ impl Planner<'_> {
         let name = format!("evaluate {}{}", model.recipe.name, swept(cell, Section::Model));
         self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device))
     }
-
-    fn extraction(
-        &mut self,
-        cell: &Cell,
-        model: &ModelStages,
-        extraction: &Resolved<ExtractionRecipe>,
-        stages: &mut CellStages,
-    ) -> Result<()> {
-        let recipe = &extraction.value;
-        check_present(&recipe.present, model, &extraction.name)?;
-        check_batch_norm(extraction)?;
-        if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
-            self.localization(cell, model, recipe, stages);
-        }
-        if !self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
-            return Ok(());
-        }
-        let settings = extraction_settings(recipe, model);
-        let name = format!(
-            "extract {} {}{}",
-            model.recipe.name,
-            extraction.name,
-            swept(cell, Section::Extraction)
-        );
-        let parameters = ExtractStage { extraction: settings.clone() };
-        let extract =
-            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
-        stages.extract = Some(extract);
-        if self.wants(&[Goal::Extraction, Goal::Heads]) {
-            let found = Found { cell, model, extraction, settings: &settings, extract };
-            self.heads(&found, stages)?;
-            if self.wants(&[Goal::Extraction]) {
-                self.speed(&found, stages);
-            }
-        }
-        Ok(())
-    }
-
-    fn heat_maps(
-        &mut self,
-        model: &ModelStages,
-        cam: CamSettings,
-        axes: &str,
-    ) -> Handle<HeatMapsStage> {
-        if let Some((_, known)) = model.heat_maps.borrow().iter().find(|(known, _)| *known == cam) {
-            return *known;
-        }
-        let parameters = HeatMapsStage {
-            architecture: model.architecture,
-            normalization: model.frames.normalization,
-            cam: cam.clone(),
-        };
-        let name = format!("heat-maps {}{axes}", model.recipe.name);
-        let heat_maps =
-            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
-        model.heat_maps.borrow_mut().push((cam, heat_maps));
-        heat_maps
-    }
-
-    /// It knows no T_ROI, so heat maps are scored once.
-    fn heat_score(
-        &mut self,
-        model: &ModelStages,
-        heat_maps: Handle<HeatMapsStage>,
-        axes: &str,
-    ) -> Handle<HeatScoreStage> {
-        let parameters = HeatScoreStage {
-            image_size: model.frames.image_size,
-            classes: model.architecture.classes,
-        };
-        let inputs = HeatScoreInputs {
-            heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS),
-            index: model.frames.index.output(IndexStage::INDEX),
-            pack: model.frames.pack.output(PackStage::PACK),
-        };
-        let name = format!("heat-score {}{axes}", model.recipe.name);
-        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
-    }
-
-    fn localization(
-        &mut self,
-        cell: &Cell,
-        model: &ModelStages,
-        recipe: &ExtractionRecipe,
-        stages: &mut CellStages,
-    ) {
-        let mut keys = Keys::all_up_to(Section::Model);
-        let cam = cam_settings(recipe, &mut keys);
-        let axes = keys.swept(cell);
-        let heat_maps = self.heat_maps(model, cam, &axes);
-        let parameters = LocalizeStage {
-            roi_threshold: recipe.roi_threshold.value(),
-            minimum_area: *read!(keys, recipe.minimum_area),
-            image_size: model.frames.image_size,
-        };
-        // T_ROI is in the name whether it is swept or not.
-        let place =
-            format!("{} at {}{}", model.recipe.name, recipe.roi_threshold, keys.swept(cell));
-        let inputs = LocalizeInputs { heat_maps: heat_maps.output(HeatMapsStage::HEAT_MAPS) };
-        let localize = self.plan.add(NewStage::new(
-            format!("localize {place}"),
-            &parameters,
-            inputs,
-            Resource::Processor,
-        ));
-        stages.heat_maps = Some(heat_maps);
-        stages.localize = Some(localize);
-        if self.wants(&[Goal::Localization]) {
-            let parameters = ScoreStage {
-                image_size: model.frames.image_size,
-                classes: model.architecture.classes,
-            };
-            let inputs = ScoreInputs {
-                boxes: localize.output(LocalizeStage::BOXES),
-                index: model.frames.index.output(IndexStage::INDEX),
-                pack: model.frames.pack.output(PackStage::PACK),
-            };
-            stages.score = Some(self.plan.add(NewStage::new(
-                format!("score {place}"),
-                &parameters,
-                inputs,
-                Resource::Processor,
-            )));
-            stages.heat_score = Some(self.heat_score(model, heat_maps, &axes));
-        }
-    }
-}
-
-fn check_present(present: &Present, model: &ModelStages, extraction: &str) -> Result<()> {
-    if let Present::Classes(classes) = present
-        && let Some(class) = classes.iter().find(|&&class| class >= model.architecture.classes)
-    {
-        return Err(Error::usage(format!(
-            "extraction.{extraction}.present names class {class}, but model.{} has {} classes (0 to {})",
-            model.recipe.name,
-            model.architecture.classes,
-            model.architecture.classes - 1
-        )));
-    }
-    Ok(())
-}
-
-/// Whether the mode uses the statistics that its recipe names.
-pub(super) fn check_batch_norm(extraction: &Resolved<ExtractionRecipe>) -> Result<()> {
-    let ExtractionRecipe { mode, batch_norm, .. } = extraction.value;
-    if batch_norm.is_default() || mode.takes_cells() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "extraction.{} has `batch_norm = \"{}\"`, which its mode `{}` does not use: it is for `l-fe` and `sl-fe`",
-        extraction.name,
-        batch_norm.name(),
-        mode.name()
-    ))
-    .hint("set extraction.batch_norm = \"running\"; a sweep over batch_norm can name the modes in [matrix.cases]"))
-}
-
-fn cam_settings(recipe: &ExtractionRecipe, keys: &mut Keys) -> CamSettings {
-    CamSettings {
-        method: *read!(keys, recipe.cam),
-        layer: *read!(keys, recipe.cam_layer),
-        present: read!(keys, recipe.present).clone(),
-    }
-}
-
-/// Only what the mode uses, so that a value that it does not use changes no key.
-fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> ExtractionSettings {
-    let regions = recipe.mode.is_localised().then(|| RegionSettings {
-        cam: cam_settings(recipe, &mut Keys::default()),
-        roi_threshold: recipe.roi_threshold.value(),
-        minimum_area: (recipe.mode != Mode::SlFe).then_some(recipe.minimum_area),
-        feature_layer: (recipe.mode == Mode::SlFe).then_some(recipe.feature_layer),
-    });
-    ExtractionSettings {
-        mode: recipe.mode,
-        regions,
-        architecture: model.architecture,
-        normalization: model.frames.normalization,
-        pool: recipe.pool,
-        precision: recipe.precision,
-        batch_norm: recipe.batch_norm,
-        crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
-    }
 }
 
 #[cfg(test)]
@@ -348,7 +139,8 @@ mod tests {
         let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.toml");
-        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n[model.given]\nextends = 'tiny'\ntrain = 'none'\n";
+        let models = "[model.tiny]\nbackbone = 'resnet10'\ndata = 'sample-endovis18'\n\
+            [model.given]\nextends = 'tiny'\ntrain = 'none'\n";
         std::fs::write(&path, format!("[experiment]\nname = 'e'\n{models}[matrix]\n{matrix}\n"))
             .unwrap();
         let experiment = Experiment::load(project, &path, &[]).unwrap();
@@ -387,7 +179,8 @@ mod tests {
 
     #[test]
     fn stages_that_differ_have_names_that_differ() {
-        let matrix = "model = ['tiny']\nextraction = ['l-fe']\n'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
+        let matrix = "model = ['tiny']\nextraction = ['l-fe']\n\
+            'extraction.minimum_area' = [10, 25]\n'extraction.cam' = ['grad-cam', 'grad-cam++']";
         let found = names_for(matrix, Goal::Localization);
         let distinct: BTreeSet<&String> = found.iter().collect();
         assert_eq!(distinct.len(), found.len(), "{found:?}");

@@ -1,8 +1,7 @@
-//! Settings that are read from files which anybody may have made or edited: those of exported
-//! captioners and heads.
-//!
-//! A recipe's values are checked one by one where they are read; a [`Checked`] value was asked
-//! again, as a whole, for all that the worker relies on.
+//! Settings that are read from files which anybody may have made or edited, such as those of
+//! exported captioners and heads.
+//! A recipe's values are checked one by one when they are read. A [`Checked`] value has also been
+//! checked as a whole for everything that the worker relies on.
 
 use std::ops::{Deref, RangeInclusive};
 
@@ -17,12 +16,13 @@ use surgcam_values::{ImageSize, Present, Threshold};
 
 type Outcome = Result<(), String>;
 
-/// What can be asked whether its values make sense together.
+/// Settings that can be checked as a whole.
 pub trait Check {
     fn check(&self) -> Outcome;
 }
 
-/// Settings that make sense together. Written as they are by themselves; read only where they do.
+/// Settings whose values make sense together. They are written without a wrapper, and reading them
+/// fails where the values do not fit together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Checked<T>(T);
@@ -47,7 +47,7 @@ impl<'de, T: Check + Deserialize<'de>> Deserialize<'de> for Checked<T> {
     }
 }
 
-/// Wider vectors have no head; twice as many still count in any integer.
+/// The most numbers in a vector. No head needs more, and sizes made of this number cannot overflow.
 const WIDEST: usize = 1 << 16;
 
 impl Check for TransformerSettings {
@@ -135,7 +135,8 @@ fn attention(width: usize, heads: usize) -> Outcome {
         Ok(())
     } else {
         Err(format!(
-            "a width of {width} and {heads} attention heads do not fit: an even multiple of them is expected"
+            "a width of {width} and {heads} attention heads do not fit: an even multiple of them \
+             is expected"
         ))
     }
 }
@@ -172,7 +173,11 @@ mod tests {
             },
             "image_size": [64, 80],
             "classes": ["hook", "tissue"],
-            "heads": { "search": { "beam": 5, "longest": 20 }, "caption_regions": 6, "interaction_regions": 6 }
+            "heads": {
+                "search": { "beam": 5, "longest": 20 },
+                "caption_regions": 6,
+                "interaction_regions": 6
+            }
         })
     }
 
@@ -218,8 +223,14 @@ mod tests {
 
     #[test]
     fn heads_of_no_shape_are_refused() {
-        let transformer = json!({ "width": 16, "layers": 1, "attention_heads": 2, "feed_forward": 16, "memory_slots": 0, "dropout": 0.1 });
-        let graph = json!({ "width": 16, "rounds": 1, "attention_heads": 2, "dropout": 0.1, "classes": 2, "image_size": [64, 80] });
+        let transformer = json!({
+            "width": 16, "layers": 1, "attention_heads": 2, "feed_forward": 16, "memory_slots": 0,
+            "dropout": 0.1
+        });
+        let graph = json!({
+            "width": 16, "rounds": 1, "attention_heads": 2, "dropout": 0.1, "classes": 2,
+            "image_size": [64, 80]
+        });
         assert!(
             serde_json::from_value::<Checked<TransformerSettings>>(transformer.clone()).is_ok()
         );

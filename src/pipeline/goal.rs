@@ -10,7 +10,7 @@ use surgcam_values::Table;
 pub enum Goal {
     Classification,
     Localization,
-    /// Heat maps and boxes, without their score.
+    /// Heat maps and boxes, without their scores.
     Boxes,
     Extraction,
     /// Features, without heads and speed.
@@ -20,7 +20,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// Those of the experiment's own tables.
+    /// The goals that the experiment's own tables stand for.
     pub fn of(experiment: &Experiment) -> BTreeSet<Goal> {
         experiment.recipe.tables.iter().map(|&table| Goal::from(table)).collect()
     }

@@ -1,20 +1,20 @@
-//! What the kinds of stages have among their parameters that learn a task from features, or ask
-//! those that have learnt: captions and interaction graphs (METHOD 8).
+//! Parameters of the stages that train or use a head: a captioner or an interaction graph
+//! (docs/method.md, section 8).
 
 use serde::{Deserialize, Serialize};
 
 use super::settings::ExtractionSettings;
 
-/// What every head is trained with.
+/// The training settings that all heads share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadTraining {
     pub epochs: usize,
-    /// Frames a step.
+    /// The number of frames in a training step.
     pub batch_size: usize,
     pub learning_rate: f64,
-    /// Regions of a frame; the most certain ones are kept.
+    /// The most regions of a frame that a head sees. The most certain ones are kept.
     pub maximum_regions: usize,
-    /// The control: heads see each frame with another frame's features.
+    /// Whether this is the control, in which heads see each frame with another frame's features.
     pub shuffled: bool,
     pub seed: u64,
 }
@@ -23,45 +23,46 @@ pub struct HeadTraining {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TransformerSettings {
     pub width: usize,
-    /// Of the encoder, and of the decoder.
+    /// The number of layers of the encoder, and also of the decoder.
     pub layers: usize,
     pub attention_heads: usize,
     pub feed_forward: usize,
-    /// Of each attention in the encoder; 0 for none.
+    /// The number of memory slots of each attention in the encoder. It may be 0.
     pub memory_slots: usize,
     pub dropout: f64,
 }
 
-/// Whether vectors of this width can be split among so many attention heads, and hold the sines and
-/// cosines of places.
+/// Whether vectors of this width can be split among this number of attention heads, and can hold
+/// the sines and cosines of positions.
 pub fn fits_attention_heads(width: usize, attention_heads: usize) -> bool {
     attention_heads > 0 && width.is_multiple_of(attention_heads) && width.is_multiple_of(2)
 }
 
-/// Heads up to this width are trained on one core, wherever their features come from: their steps
-/// are so many and so small that more threads, or a GPU, would mostly wait. Several of them are
-/// trained side by side instead.
+/// Heads up to this width are trained on one core, even where a GPU made their features. Their
+/// steps are so many and so small that more threads, or a GPU, would mostly wait. Instead, several
+/// such heads are trained at the same time.
 pub(super) const ONE_CORE_WIDTH: usize = 128;
 
 /// How sentences are made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CaptionSearch {
     pub beam: usize,
-    /// In words.
+    /// The most words of a sentence.
     pub longest: usize,
 }
 
-/// How trained heads are asked: as they were when they were scored.
+/// How trained heads are used. These are the settings with which they were scored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeadUse {
     pub search: CaptionSearch,
-    /// Of a frame, that the captioner and the graph see.
+    /// The most regions of a frame that the captioner sees.
     pub caption_regions: usize,
+    /// The most regions of a frame that the interaction graph sees.
     pub interaction_regions: usize,
 }
 
 impl Default for HeadUse {
-    /// The paper's.
+    /// The paper's settings.
     fn default() -> Self {
         HeadUse {
             search: CaptionSearch { beam: 5, longest: 20 },
@@ -79,11 +80,11 @@ pub struct SelfCritical {
     pub learning_rate: f64,
 }
 
-/// Further epochs in which backbone and head learn together, through SL-FE.
+/// Further epochs in which the backbone and the head learn together, through SL-FE.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointTraining {
     pub epochs: usize,
-    /// Of the backbone.
+    /// The learning rate of the backbone.
     pub learning_rate: f64,
     pub extraction: ExtractionSettings,
 }
@@ -98,11 +99,11 @@ pub struct GraphSettings {
     pub dropout: f64,
     /// Classes of the label space; the last is the tissue.
     pub classes: usize,
-    /// `[height, width]` that boxes count in.
+    /// `[height, width]` of the picture that the coordinates of boxes refer to.
     pub image_size: [u32; 2],
 }
 
-/// All that is needed to caption a picture beside the tensors: what an export writes as
+/// Everything except the tensors that is needed to caption a picture. An export writes it as
 /// `captioner.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaptionerSettings {
@@ -114,16 +115,17 @@ pub struct CaptionerSettings {
     pub heads: HeadUse,
 }
 
-/// Files of a trained head, which is an output of [`CaptionStage`](super::kinds::CaptionStage) and
-/// of [`InteractStage`](super::kinds::InteractStage).
+/// The files of a trained head, which is an output of [`CaptionStage`](super::kinds::CaptionStage)
+/// and [`InteractStage`](super::kinds::InteractStage).
 pub mod head_file {
     pub const TENSORS: &str = "head.safetensors";
     pub const SETTINGS: &str = "head.json";
-    /// Alone in the folder where the train or the validation frames have no annotation of the task.
+    /// The only file in the folder if the train or the validation frames have no annotations for
+    /// the task.
     pub const NOTHING_ANNOTATED: &str = "nothing-annotated.json";
-    /// Of a captioner.
+    /// The words that a captioner knows.
     pub const VOCABULARY: &str = "vocabulary.json";
-    /// Of a jointly trained one: the backbone that belongs to it.
+    /// The backbone that was trained together with the head, if it was trained jointly.
     pub const BACKBONE: &str = "backbone.safetensors";
 }
 

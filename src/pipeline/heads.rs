@@ -1,4 +1,5 @@
-//! What is learnt from a cell's features, and how fast all of it is: the stages behind `extract`.
+//! Plans the stages that use a cell's features: the heads that learn from them, and the
+//! measurements of speed.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::{ExtractionRecipe, HeadRecipe, Section};
 use surgcam_values::{FeatureLayer, HeadTask, InteractionLoss, LearningRate, Mode, Precision};
 
-/// A cell's features, found.
+/// The features of a cell, and what they were made from.
 pub(super) struct Found<'a> {
     pub cell: &'a Cell,
     pub model: &'a ModelStages,
@@ -53,14 +54,14 @@ impl Found<'_> {
         )
     }
 
-    /// The name of a head's stage; of heads that a matrix sweeps with the head's own.
+    /// The name of a head's stage. It contains the head's own name if the matrix sweeps heads.
     fn head_name(&self, task: &str, head: &Resolved<HeadRecipe>) -> String {
         let own = self.cell.head.as_ref().filter(|name| **name == head.name);
         self.name_with(task, own)
     }
 
-    /// The name of a stage behind heads; `swept`: the one that a matrix gives the cell, where the
-    /// stage depends on it.
+    /// The name of a stage that depends on heads. `swept` is the head that the matrix gives the
+    /// cell, if the stage depends on that head.
     fn name_with(&self, task: &str, swept: Option<&String>) -> String {
         let name = self.name(task, Section::Head);
         match swept {
@@ -71,7 +72,7 @@ impl Found<'_> {
 }
 
 impl Planner<'_> {
-    /// Every head of the cell.
+    /// Plans every head of the cell.
     pub(super) fn heads(&mut self, found: &Found, stages: &mut CellStages) -> Result<()> {
         let heads = self.experiment.heads(found.cell)?;
         let is_table = self.wants(&[Goal::Extraction]);
@@ -186,7 +187,7 @@ impl Planner<'_> {
         self.plan.add(stage_of(name, recipe.loss, biased))
     }
 
-    /// Frames a second from pixels to features.
+    /// Plans the measurement of frames per second from pixels to features.
     pub(super) fn speed(&mut self, found: &Found, stages: &mut CellStages) {
         let Some(machine) = self.machine.filter(|_| self.experiment.recipe.speed) else { return };
         let speed = MeasureStage {
@@ -205,7 +206,7 @@ impl Planner<'_> {
         )));
     }
 
-    /// Frames a second from pixels to caption and graph.
+    /// Plans the measurement of frames per second from pixels to caption and graph.
     fn tasks_speed(&mut self, found: &Found, stages: &mut CellStages, heads: HeadUse) {
         let Some(machine) = self
             .machine
@@ -238,8 +239,8 @@ impl Planner<'_> {
 /// A head with more weights takes 16 GB for its training alone.
 const MOST_WEIGHTS: usize = 1_000_000_000;
 
-/// About how many weights a head's network has: its matrices, of which a captioner's decoder has
-/// one gate for each pair of layers.
+/// Roughly how many weights a head's network has. Only its matrices are counted. A captioner's
+/// decoder has one gate for each pair of layers.
 fn weights(recipe: &HeadRecipe) -> usize {
     let (width, layers) = (recipe.width.get(), recipe.layers.get());
     let attention = 4 * width * width;
@@ -259,7 +260,7 @@ fn resource(needs_one_core: bool) -> Resource {
     if needs_one_core { Resource::Processor } else { Resource::Device }
 }
 
-/// Whether the shape of a head that is trained makes sense.
+/// Fails if the shape of a head that is to be trained makes no sense.
 pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     let recipe = &head.value;
     let (width, heads) = (recipe.width.get(), recipe.attention_heads.get());
@@ -280,7 +281,8 @@ pub(super) fn check(head: &Resolved<HeadRecipe>) -> Result<()> {
     }
     if recipe.self_critical_epochs.get() > 0 && recipe.beam.get() < 2 {
         return Err(Error::usage(format!(
-            "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its beam's mean",
+            "head.{} has self-critical epochs and a beam of 1: a sentence is rewarded against its \
+             beam's mean",
             head.name
         ))
         .hint("set head.beam to 2 or more, or head.self_critical_epochs = 0"));
@@ -304,8 +306,8 @@ fn training(recipe: &HeadRecipe, found: &Found) -> HeadTraining {
     }
 }
 
-/// Epochs in which the backbone learns, too: only through SL-FE with heat maps in closed form does
-/// the gradient reach it.
+/// The settings of epochs in which the backbone learns, too. The gradient reaches the backbone only
+/// through SL-FE with heat maps in closed form, so other extractions are refused.
 fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTraining>> {
     if head.value.joint_epochs.get() == 0 {
         return Ok(None);
@@ -316,7 +318,8 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
         || extraction.shuffled
     {
         return Err(Error::usage(format!(
-            "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \"layer4\"` and unshuffled features; extraction.{} is another way",
+            "head.{} learns with the backbone, which goes through SL-FE with `cam_layer = \
+             \"layer4\"` and unshuffled features; extraction.{} is another way",
             head.name, found.extraction.name
         ))
         .hint("sweep it over `extraction = [\"sl-fe\"]` alone, or set head.joint_epochs = 0"));
@@ -332,7 +335,8 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
     }
     if !extraction.batch_norm.is_default() {
         return Err(Error::usage(format!(
-            "head.{} learns with the backbone, whose batch normalisations then use the running statistics; extraction.{} uses those of the {}",
+            "head.{} learns with the backbone, whose batch normalisations then use the running \
+             statistics; extraction.{} uses those of the {}",
             head.name,
             found.extraction.name,
             extraction.batch_norm.name()

@@ -2,25 +2,37 @@
 //!
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
-//!                          │   or import a weights file      ├─> heat-maps ─> localize ─> score, heat-score
-//!                          └─────────────────────────────────┼─> extract ─> probe, caption, interact ─> measure-tasks
+//!                          │   or import a weights file      ├─> heat-maps ─> heat-score
+//!                          │                                 │   └─> localize ─> score
+//!                          └─────────────────────────────────┼─> extract
+//!                                                            │   └─> probe, caption, interact
+//!                                                            │       └─> measure-tasks
 //!                                                            └─> measure (alone on the machine)
 //! ```
 //!
-//! [`kinds`] has a file for each kind of stage: the contract between the planner here and the worker that computes. [`settings`] and
-//! [`head_settings`] have what several kinds have among their parameters, and [`checked`] what is asked of settings that others may
-//! have made.
+//! [`kinds`] has a file for each kind of stage. A kind is the contract between the planner here and
+//! the worker that makes the stage. Parameters that several kinds share are in [`settings`] and
+//! [`head_settings`]. [`checked`] checks settings that somebody else may have written.
 //!
-//! [`build`] turns an experiment into a graph of stages, [`planned`], which tells what each cell's table rows come from; [`goal`] is
-//! what is wanted of it. `sources`, `models` and `heads` plan its parts, each with those before it, in what `planner` shares among
-//! them; [`naming`] gives stages their names. [`mistakes`] plans without data, to find all that is wrong with recipes.
+//! [`build`] turns an experiment into a graph of stages. Its result is in [`planned`], which also
+//! tells which stages the rows of each cell come from. [`goal`] says what is wanted of the
+//! experiment, for instance a table. `sources`, `models`, `localization`, `extraction` and `heads`
+//! each plan a part of the graph, and add their stages to `planner`. `data_folder` and `class_map`
+//! find out what `sources` needs to know about a data set. `limits` sets how long stages may take.
+//! [`naming`] names the stages. [`mistakes`] plans without data, to find all mistakes in recipes at
+//! once.
 
 pub mod build;
 pub mod checked;
+mod class_map;
+mod data_folder;
+mod extraction;
 pub mod goal;
 pub mod head_settings;
 mod heads;
 pub mod kinds;
+mod limits;
+mod localization;
 pub mod mistakes;
 mod models;
 pub mod naming;

@@ -1,15 +1,16 @@
-//! All that is wrong with recipes: what a plan would refuse, found by planning without data
-//! folders, weights files and a store.
-//!
-//! A plan stops at the first mistake; here every recipe and every part of a cell tells its own,
-//! each once.
+//! Finds all mistakes in recipes that a plan would refuse. It plans without data folders, weights
+//! files and a store.
+//! A plan stops at the first mistake. Here, the mistakes of every recipe and of every part of a
+//! cell are collected, and each is reported once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::build::{Builder, check_batch_norm, unknown_kinds};
+use super::build::Builder;
+use super::extraction::check_batch_norm;
 use super::goal::Goal;
 use super::heads;
+use super::limits::unknown_kinds;
 use super::naming::swept;
 use super::planner::{Outside, Planner};
 use super::sources::MIX;
@@ -19,7 +20,8 @@ use surgcam_recipe::matrix::Assignment;
 use surgcam_recipe::schema::{DataRecipe, Section};
 use surgcam_values::HeadTask;
 
-/// Of an experiment: its limits, its cells, and the recipes in its own file that no cell uses.
+/// The mistakes of an experiment: in its limits, in its cells, and in the recipes in its own file
+/// that no cell uses.
 pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     let mut mistakes = unknown_kinds(&experiment.recipe.limits);
     let mut builder =
@@ -34,8 +36,9 @@ pub fn of_experiment(experiment: &Experiment, project: &Path) -> Vec<Error> {
     each_once(mistakes)
 }
 
-/// Of the recipes in the files that are meant, whether anything uses them or not. One that others
-/// are to extend may be unfinished: then the values that it has are checked alone.
+/// The mistakes of the recipes in the files for which `is_meant` is true, whether a cell uses them
+/// or not. A recipe that others extend may be unfinished. Then only the values that it has are
+/// checked.
 pub fn of_recipes(
     experiment: &Experiment,
     project: &Path,
@@ -48,7 +51,8 @@ pub fn of_recipes(
     each_once(mistakes.collect())
 }
 
-/// What is wrong with a recipe whatever the values of a cell, as the first cell has it.
+/// The mistake that a recipe has with the values of every cell, as it is reported for the first
+/// cell. `None` if the recipe is good with the values of some cell.
 fn in_every_cell(
     experiment: &Experiment,
     project: &Path,
@@ -71,7 +75,7 @@ fn in_every_cell(
     first
 }
 
-/// The parts of a cell that can be wrong by themselves, and all of it.
+/// The mistakes of a cell: those of its single parts, and those that only the whole cell shows.
 fn of_cell(builder: &mut Builder, cell: &Cell) -> Vec<Error> {
     let experiment = builder.planner.experiment;
     let extraction = cell.extraction.as_deref().map(|name| experiment.extraction(cell, name));
@@ -111,7 +115,7 @@ fn of_recipe(
     }
 }
 
-/// Whether a model says nothing of its data yet, or is on data that are unfinished.
+/// Whether a model does not name its data yet, or names data that are unfinished.
 fn is_unfinished_model(experiment: &Experiment, cell: &Cell, name: &str) -> Result<bool> {
     let model = &experiment.model(cell, name)?.value;
     if model.data.is_empty() {
@@ -123,7 +127,7 @@ fn is_unfinished_model(experiment: &Experiment, cell: &Cell, name: &str) -> Resu
 }
 
 fn is_unfinished_data(experiment: &Experiment, cell: &Cell, name: &str) -> Result<bool> {
-    // A mix of a mix counts as finished: the planner refuses it.
+    // A mix of a mix counts as finished, because the planner refuses it.
     let is_unfinished = |data: &DataRecipe| {
         data.adapter.is_empty()
             || (data.adapter != MIX && data.train.is_empty() && data.validation.is_empty())
@@ -162,14 +166,15 @@ mod tests {
 
     #[test]
     fn every_mistake_is_listed_with_its_place_and_what_was_meant() {
-        let text = "[experiment]\nname = 'e'\ntables = ['extraction']\nlimits = { trian = { retries = 1 } }\nheads = ['proeb']\n\
-                    [data.mixed]\nadapter = 'mix'\nparts = ['endovis18', 'colec80']\n\
-                    [data.other]\nadapter = 'endovis81'\ntrain = [1]\n\
-                    [model.tuned]\nextends = 'gc-a'\nfine_tune_from = 'colec80-pretraining'\n\
-                    [model.spaced]\nextends = 'gc-a'\nlabel_space = 'endovis-99'\n\
-                    [model.lost]\nextends = 'gc-e'\n\
-                    [head.odd]\nextends = 'caption'\nwidth = 513\n\
-                    [matrix]\nmodel = ['tuned']\nextraction = ['sl-ef']\n";
+        let text = "[experiment]\nname = 'e'\ntables = ['extraction']\n\
+            limits = { trian = { retries = 1 } }\nheads = ['proeb']\n\
+            [data.mixed]\nadapter = 'mix'\nparts = ['endovis18', 'colec80']\n\
+            [data.other]\nadapter = 'endovis81'\ntrain = [1]\n\
+            [model.tuned]\nextends = 'gc-a'\nfine_tune_from = 'colec80-pretraining'\n\
+            [model.spaced]\nextends = 'gc-a'\nlabel_space = 'endovis-99'\n\
+            [model.lost]\nextends = 'gc-e'\n\
+            [head.odd]\nextends = 'caption'\nwidth = 513\n\
+            [matrix]\nmodel = ['tuned']\nextraction = ['sl-ef']\n";
         let found = mistakes_of(text);
         for expected in [
             "did you mean `train`?",
@@ -196,7 +201,8 @@ mod tests {
     fn frame_statistics_are_a_mistake_in_modes_that_take_no_cells() {
         let text = |mode: &str| {
             format!(
-                "[experiment]\nname = 'e'\n[extraction.own]\nextends = '{mode}'\nbatch_norm = 'frame'\n\
+                "[experiment]\nname = 'e'\n[extraction.own]\nextends = '{mode}'\n\
+                 batch_norm = 'frame'\n\
                  [matrix]\nmodel = ['gc-a']\nextraction = ['own']\n"
             )
         };
@@ -217,12 +223,14 @@ mod tests {
     #[test]
     fn neither_folders_nor_weights_must_be_there_and_unfinished_recipes_are_no_mistake() {
         let text = "[experiment]\nname = 'e'\n\
-                    [data.absent]\nadapter = 'endovis18'\nroot = '/nowhere'\ntrain = [1]\nvalidation = [2]\n\
-                    [data.unfinished]\nadapter = 'endovis18'\n\
-                    [model.given]\ndata = 'absent'\ntrain = 'none'\nweights = '/nowhere.pth'\nweights_sha256 = '01234567'\n\
-                    [model.base]\nepochs = 3\n\
-                    [model.on-unfinished]\nextends = 'base'\ndata = 'unfinished'\n\
-                    [matrix]\nmodel = ['given', 'gc-b']\nextraction = ['sl-fe']\n";
+            [data.absent]\nadapter = 'endovis18'\nroot = '/nowhere'\ntrain = [1]\n\
+            validation = [2]\n\
+            [data.unfinished]\nadapter = 'endovis18'\n\
+            [model.given]\ndata = 'absent'\ntrain = 'none'\nweights = '/nowhere.pth'\n\
+            weights_sha256 = '01234567'\n\
+            [model.base]\nepochs = 3\n\
+            [model.on-unfinished]\nextends = 'base'\ndata = 'unfinished'\n\
+            [matrix]\nmodel = ['given', 'gc-b']\nextraction = ['sl-fe']\n";
         assert_eq!(mistakes_of(text), Vec::<String>::new());
     }
 
@@ -250,7 +258,8 @@ mod tests {
         let mixes =
             "[data.a]\nadapter = 'mix'\nparts = ['b']\n[data.b]\nadapter = 'mix'\nparts = ['a']\n";
         let mixes = format!(
-            "[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\nmodel = ['gc-a']\n"
+            "[experiment]\nname = 'e'\ntables = ['classification']\n{mixes}[matrix]\n\
+             model = ['gc-a']\n"
         );
         assert_eq!(mistakes_of(&mixes).len(), 2, "mixes of each other");
     }

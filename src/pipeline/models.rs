@@ -1,5 +1,5 @@
-//! A model recipe to the stages that make its checkpoint: training, its start, or weights as they
-//! are.
+//! Plans the stages that make the checkpoint of a model recipe: training and what it starts from,
+//! or the import of weights that are used as they are.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::{ModelRecipe, Section};
 use surgcam_values::*;
 
-/// Models that are fine-tuned from each other, one behind the other, at most.
+/// The most models of a chain in which each is fine-tuned from the one before it.
 const LONGEST_CHAIN: usize = 100;
 
 /// A model with the stages that make it.
@@ -31,16 +31,16 @@ pub(super) struct ModelStages {
     pub(super) recipe: Arc<Resolved<ModelRecipe>>,
     pub(super) checkpoint: Checkpoint,
     pub(super) architecture: Architecture,
-    /// Of training and evaluation.
+    /// The normalization of frames in training and evaluation.
     pub(super) normalization: Normalization,
     pub(super) frames: DataStages,
-    /// Stages that its cells share, once one of them has asked.
+    /// Stages that its cells share. They are planned when the first cell needs them.
     pub(super) evaluate: OnceCell<Handle<EvaluateStage>>,
     pub(super) heat_maps: RefCell<Vec<(CamSettings, Handle<HeatMapsStage>)>>,
 }
 
 impl ModelStages {
-    /// What is read by stages that look at the model's frames through it.
+    /// The inputs of stages that send the model's frames through its network.
     pub(super) fn inputs(&self) -> FrameInputs<Source> {
         FrameInputs {
             checkpoint: self.checkpoint.source(),
@@ -50,14 +50,15 @@ impl ModelStages {
     }
 }
 
-/// Models by name and by the cell's values that can concern them: thousands of cells share a few.
+/// The models that were planned so far, by their names and by those values of a cell that can
+/// change a model. Thousands of cells share a few models.
 #[derive(Default)]
 pub(super) struct Models {
     known: HashMap<String, Rc<ModelStages>>,
 }
 
 impl Models {
-    /// The cell's model; cells that differ only in how features are taken share it.
+    /// The cell's model. Cells that differ only in how features are extracted share it.
     pub(super) fn of_cell(
         &mut self,
         planner: &mut Planner,
@@ -74,7 +75,8 @@ impl Models {
 }
 
 impl Planner<'_> {
-    /// `descendants`: the models that are fine-tuned from this one, to find a circle.
+    /// Plans a model. `descendants` are the models that are fine-tuned from this one, so that a
+    /// circle is found.
     pub(super) fn model(
         &mut self,
         cell: &Cell,
@@ -95,7 +97,8 @@ impl Planner<'_> {
             || training[0].image_size != frames.image_size
         {
             return Err(Error::usage(format!(
-                "model.{name} is trained on data.{} and validated on data.{}, which differ in label_space or image_size",
+                "model.{name} is trained on data.{} and validated on data.{}, which differ in \
+                 label_space or image_size",
                 training[0].name, frames.name
             )));
         }
@@ -126,7 +129,7 @@ impl Planner<'_> {
         })
     }
 
-    /// The stage whose checkpoint training starts from; `None` for a random start.
+    /// The stage whose checkpoint training starts from, or `None` for a random start.
     fn start(
         &mut self,
         cell: &Cell,
@@ -270,7 +273,7 @@ impl Planner<'_> {
     }
 }
 
-/// Fails for data that leave training nothing to learn from, or nothing to be judged by.
+/// Fails if there are no sequences to train on, or none to validate on.
 fn check_sequences(
     recipe: &Resolved<ModelRecipe>,
     training: &[DataStages],
@@ -292,14 +295,20 @@ fn check_sequences(
     Ok(())
 }
 
-/// Whether a weights file is the one that the recipe means.
+/// Fails if a weights file does not have the digest that the recipe gives.
 fn compare(model: &str, digest: &Digest, wanted: &str) -> Result<()> {
     let wanted = wanted.trim_start_matches("sha256:").to_lowercase();
     if wanted.len() >= 8 && digest.hex().starts_with(&wanted) {
         return Ok(());
     }
-    Err(Error::usage(format!("the weights file of model.{model} has the digest {digest}, the recipe says {}", shortened(wanted)))
-        .hint("it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 hexadecimal digits)"))
+    Err(Error::usage(format!(
+        "the weights file of model.{model} has the digest {digest}, the recipe says {}",
+        shortened(wanted)
+    ))
+    .hint(
+        "it is another file or a broken download; fetch it again, or correct the recipe (8 to 64 \
+         hexadecimal digits)",
+    ))
 }
 
 fn train_parameters(

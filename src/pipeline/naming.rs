@@ -1,8 +1,8 @@
-//! What a stage is called beside its recipes' names: the swept values that it depends on.
-//!
-//! Whoever makes a stage's parameters takes the recipe's values with `read!`, which notes the keys.
-//! So a stage is named by what it really has and by what the stages have that it needs, and there
-//! is no list of keys that could differ from its parameters.
+//! The part of a stage's name that follows the names of its recipes: the swept values that the
+//! stage depends on.
+//! Code that makes a stage's parameters reads the recipe's values with `read!`, which notes their
+//! keys. So a stage is named by the values that it and the stages before it really use. A separate
+//! list of keys could differ from the parameters.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ impl RecipeKey {
     }
 }
 
-/// A field of a recipe as a key; it does not compile where the recipe has no such field.
+/// A field of a recipe as a key. It does not compile if the recipe has no such field.
 #[macro_export]
 macro_rules! recipe_key {
     ($recipe:ty, $field:ident) => {{
@@ -63,7 +63,8 @@ macro_rules! recipe_key {
 /// The keys that a stage depends on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
-    /// All keys of this section's recipes and of those before it.
+    /// If this is set, all keys of the recipes of this section and of the sections before it are
+    /// included.
     all_up_to: Option<Section>,
     read: BTreeSet<RecipeKey>,
 }
@@ -79,7 +80,8 @@ macro_rules! read {
 pub(super) use read;
 
 impl Keys {
-    /// Those of a stage that depends on the recipes of this section and of those before it.
+    /// The keys of a stage that depends on all recipes of this section and of the sections before
+    /// it.
     pub(super) fn all_up_to(last: Section) -> Self {
         Keys { all_up_to: Some(last), read: BTreeSet::new() }
     }
@@ -88,13 +90,13 @@ impl Keys {
         self.read.insert(RecipeKey::of::<R>(name));
     }
 
-    /// Those of another stage, too.
+    /// Adds the keys of another stage.
     pub(super) fn add(&mut self, other: &Keys) {
         self.all_up_to = self.all_up_to.max(other.all_up_to);
         self.read.extend(&other.read);
     }
 
-    /// What of the cell's swept values belongs into the name of a stage that depends on these keys:
+    /// The cell's swept values that belong in the name of a stage that depends on these keys, as in
     /// " model.epochs=3".
     pub(super) fn swept(&self, cell: &Cell) -> String {
         cell.assignment
@@ -117,8 +119,8 @@ impl Keys {
     }
 }
 
-/// As [`Keys::swept`], of a stage that depends on all recipes of this section and of those before
-/// it.
+/// Like [`Keys::swept`], for a stage that depends on all recipes of this section and of the
+/// sections before it.
 pub(super) fn swept(cell: &Cell, last: Section) -> String {
     Keys::all_up_to(last).swept(cell)
 }

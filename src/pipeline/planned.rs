@@ -1,4 +1,4 @@
-//! A planned experiment: the graph, and which of its stages each cell's results come from.
+//! A planned experiment: the graph of stages, and the stages that each cell's results come from.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Built {
     pub cells: Vec<PlannedCell>,
 }
 
-/// One cell of the matrix, planned.
+/// A planned cell of the matrix.
 #[derive(Debug, Clone)]
 pub struct PlannedCell {
     pub cell: Cell,
@@ -85,6 +85,6 @@ cell_stages! {
     caption: CaptionStage,
     interact: InteractStage,
     measure: MeasureStage,
-    /// From frame to caption and graph.
+    /// The speed from a frame to its caption and graph.
     measure_tasks: MeasureTasksStage,
 }

@@ -1,5 +1,6 @@
 //! What planning shares: the experiment, what is wanted of it, and the plan as far as it is made.
-//! `sources`, `models` and `heads` add their stages to it; `build` puts them together.
+//! `sources`, `models`, `localization`, `extraction` and `heads` add their stages to it; `build`
+//! puts them together.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -11,12 +12,12 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_recipe::experiment::Experiment;
 
-/// Data folders and weights files, which no stage makes.
+/// How a plan treats data folders and weights files, which are not made by stages.
 #[derive(Clone, Copy)]
 pub(super) enum Outside<'a> {
-    /// They must be there and are read, with digests that the store remembers.
+    /// They must be there, and they are hashed. The store remembers their digests.
     Read(&'a Store),
-    /// Whatever they are: a plan to find mistakes in recipes, not to be run.
+    /// They need not be there. Such a plan only finds mistakes in recipes and is not run.
     Assumed,
 }
 
@@ -25,14 +26,14 @@ pub(super) struct Planner<'a> {
     pub(super) project: &'a Path,
     pub(super) outside: Outside<'a>,
     pub(super) plan: Plan,
-    /// Of data folders, by the folder and what of it is in use.
+    /// Digests of data folders, by the folder and by the part of it that is in use.
     pub(super) source_digests: HashMap<String, Digest>,
     pub(super) machine: Option<&'a MeasuredMachine>,
     goals: BTreeSet<Goal>,
 }
 
 impl<'a> Planner<'a> {
-    /// `machine`: what speed stages would run on; without it none are planned.
+    /// `machine` is what speed stages would run on. Without it, no speed stages are planned.
     pub(super) fn new(
         experiment: &'a Experiment,
         project: &'a Path,

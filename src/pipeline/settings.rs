@@ -1,5 +1,5 @@
-//! What several kinds of stages have among their parameters: of the network, of the frames that it
-//! sees, of regions, and of the machine.
+//! Parameters that several kinds of stages share. They describe the network, the frames that it
+//! sees, regions, and the machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,14 @@ pub struct Architecture {
     pub classes: usize,
 }
 
-/// Per channel, of frames in [0, 1].
+/// The mean and the standard deviation of each channel, for frames with values in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
     pub mean: [f64; 3],
     pub std: [f64; 3],
 }
 
-/// ReduceLROnPlateau, mode min, relative threshold.
+/// The settings of ReduceLROnPlateau, with `mode="min"` and a relative threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     pub factor: f64,
@@ -41,30 +41,29 @@ pub struct CamSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExtractionSettings {
     pub mode: Mode,
-    /// Only for the modes that localise.
+    /// Only modes that localise have it.
     pub regions: Option<RegionSettings>,
     pub architecture: Architecture,
     pub normalization: Normalization,
     pub pool: Pool,
     pub precision: Precision,
-    /// Of the maps that cells are taken from. Absent for the running ones, so that what was
-    /// extracted before there was a choice keeps its key.
+    /// The statistics that normalise the maps that cells are taken from. Running statistics are not
+    /// serialised, so that features keep the key that they had before there was a choice.
     #[serde(default, skip_serializing_if = "BatchNormStatistics::is_default")]
     pub batch_norm: BatchNormStatistics,
-    /// `[height, width]` of the pictures that boxes are cut out to; only for the modes that cut
-    /// them out.
+    /// `[height, width]` that cut-out boxes are resized to. Only modes that cut out boxes have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_size: Option<[u32; 2]>,
 }
 
-/// Where the regions of a localising mode are.
+/// What decides where the regions of a localising mode are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegionSettings {
     pub cam: CamSettings,
     pub roi_threshold: f64,
-    /// The modes with boxes.
+    /// Only modes with boxes have it.
     pub minimum_area: Option<u32>,
-    /// SL-FE.
+    /// Only SL-FE has it.
     pub feature_layer: Option<FeatureLayer>,
 }
 

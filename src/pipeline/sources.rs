@@ -1,33 +1,33 @@
-//! Data recipes to `sample`, `index` and `pack` stages.
+//! Plans the `sample`, `index` and `pack` stages of data recipes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use super::class_map::classes_of;
 use super::kinds::*;
 use super::naming::{Keys, read};
-use super::planner::{Outside, Planner};
+use super::planner::Planner;
 use super::settings::Normalization;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
-use surgcam_engine::quote::shortened;
 use surgcam_engine::store::digest::Digest;
-use surgcam_engine::store::{Store, stat};
-use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
+use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::library::Resolved;
-use surgcam_recipe::schema::{AdapterRecipe, DataRecipe, LabelSpaceRecipe};
+use surgcam_recipe::schema::{AdapterRecipe, DataRecipe};
 
-/// The stages that hold one data recipe's frames, and what a model must know of them.
+/// The stages that hold the frames of one data recipe, and what a model must know about these
+/// frames.
 #[derive(Debug, Clone)]
 pub struct DataStages {
     pub name: String,
     pub index: Handle<IndexStage>,
     pub pack: Handle<PackStage>,
     pub label_space: LabelSpace,
-    /// What the label space depends on.
+    /// The keys that the label space depends on.
     pub(super) label_space_keys: Keys,
     pub image_size: [u32; 2],
     pub normalization: Normalization,
@@ -35,12 +35,9 @@ pub struct DataStages {
     pub has_validation: bool,
 }
 
-/// The recipe's name of drawn scenes, and of a mix of other recipes.
+/// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
 const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
-/// More classes than this are a mistake in a label space.
-const MOST_CLASSES: usize = 1000;
-
 /// Where a data set is.
 enum Origin {
     Drawn(Handle<SampleStage>),
@@ -48,8 +45,8 @@ enum Origin {
 }
 
 impl Planner<'_> {
-    /// The stages of a data recipe; of a mix, those of each part. `label_space`: the model's, if it
-    /// names one.
+    /// Plans the stages of a data recipe or, for a mix, those of each part. `label_space` is the
+    /// one that the model names, if it names one.
     pub(super) fn data(
         &mut self,
         cell: &Cell,
@@ -87,7 +84,7 @@ impl Planner<'_> {
         Ok(stages)
     }
 
-    /// As [`Planner::data`], where a mix makes no sense.
+    /// Like [`Planner::data`], for uses that do not allow a mix.
     pub(super) fn single_data(
         &mut self,
         cell: &Cell,
@@ -133,7 +130,8 @@ impl Planner<'_> {
                 self.source_digest(&root, &parameters.source).map_err(|error| error.as_usage())?;
             Origin::Folder { root, digest }
         };
-        // Models with another label space share everything but the index: it is named by both.
+        // Models with another label space share everything except the index, so its name has both
+        // names.
         let index = self.index(
             format!("index {} {space_name}{}", data.name, keys.swept(cell)),
             &parameters,
@@ -209,99 +207,6 @@ impl Planner<'_> {
         }
         self.plan.add(stage)
     }
-
-    /// The adapter's names with the recipe's own on top; every class must be in some label space.
-    fn class_map(
-        &self,
-        cell: &Cell,
-        data: &Resolved<DataRecipe>,
-        adapter: &AdapterRecipe,
-        space: &Resolved<LabelSpaceRecipe>,
-        keys: &mut Keys,
-    ) -> Result<ClassMap> {
-        let recipe = &data.value;
-        if space.value.classes.len() < 2 {
-            return Err(Error::usage(format!(
-                "label_space.{} has fewer than two classes",
-                space.name
-            ))
-            .hint("the tissue is the last class, instruments stand before it"));
-        }
-        if space.value.classes.len() > MOST_CLASSES {
-            return Err(Error::usage(format!(
-                "label_space.{} has more than {MOST_CLASSES} classes",
-                space.name
-            )));
-        }
-        let mut seen = BTreeSet::new();
-        if let Some(twice) =
-            space.value.classes.iter().find(|class| !seen.insert(normalized(class.as_str())))
-        {
-            return Err(Error::usage(format!(
-                "label_space.{} names the class `{}` twice",
-                space.name,
-                twice.as_str()
-            ))
-            .hint("each class has one name, and its place in the list is its number"));
-        }
-        let known = self.experiment.known_classes(cell)?;
-        let mut names = BTreeMap::new();
-        for (name, class) in read!(keys, adapter.classes).iter().chain(read!(keys, recipe.classes))
-        {
-            if !known.contains(class) {
-                let suggestion =
-                    surgcam_recipe::file::did_you_mean(class, known.iter().map(String::as_str));
-                return Err(Error::usage(format!(
-                    "data.{} maps `{name}` to `{}`, a class that no label space has{suggestion}",
-                    data.name,
-                    shortened(class)
-                ))
-                .hint("label spaces are declared under [label_space.NAME]"));
-            }
-            names.insert(normalized(name), class.clone());
-        }
-        Ok(ClassMap { space: classes_of(&space.value, keys), names })
-    }
-
-    fn data_root(&self, data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<PathBuf> {
-        let recipe = &data.value;
-        let root = read!(keys, recipe.root);
-        if matches!(self.outside, Outside::Assumed) {
-            return Ok(self.project.join(root.as_deref().unwrap_or(Path::new(""))));
-        }
-        let hint = format!(
-            "set the folder with --set data.{}.root=..., or under [set] in surgcam.toml",
-            data.name
-        );
-        let Some(root) = root else {
-            return Err(Error::usage(format!(
-                "data.{} has no root: where its pictures lie is not known",
-                data.name
-            ))
-            .hint(hint));
-        };
-        let root = self.project.join(root);
-        if !root.is_dir() {
-            return Err(Error::usage(format!("the root of data.{} is no folder", data.name))
-                .at_path(&root)
-                .hint(hint));
-        }
-        Ok(root)
-    }
-
-    /// Hashes whatever of the folder can matter, remembered between calls and between runs.
-    fn source_digest(&mut self, root: &Path, source: &SourceLayout) -> Result<Digest> {
-        let memory_key = format!("{} {:?}", root.display(), source);
-        if let Some(digest) = self.source_digests.get(&memory_key) {
-            return Ok(*digest);
-        }
-        let digest = match self.outside {
-            Outside::Read(store) => hash_folder(store, root, source)?,
-            Outside::Assumed => Digest::of_bytes(memory_key.as_bytes()),
-        };
-        self.source_digests.insert(memory_key, digest);
-        Ok(digest)
-    }
 }
 
 /// The adapter that a data recipe is read with, or whose layout its drawn scenes are written in.
@@ -323,26 +228,6 @@ fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> 
     }
 }
 
-fn classes_of(space: &LabelSpaceRecipe, keys: &mut Keys) -> LabelSpace {
-    LabelSpace {
-        classes: read!(keys, space.classes)
-            .iter()
-            .map(|class| class.as_str().to_string())
-            .collect(),
-    }
-}
-
-fn hash_folder(store: &Store, root: &Path, source: &SourceLayout) -> Result<Digest> {
-    let files = source.source_files(root)?;
-    let digests = stat::digests(store, root, &files)?;
-    let listing: String = files
-        .iter()
-        .zip(digests)
-        .map(|(file, digest)| format!("{digest} {}\n", file.display()))
-        .collect();
-    Ok(Digest::of_bytes(listing.as_bytes()))
-}
-
 fn source_layout(
     name: &str,
     recipe: &DataRecipe,
@@ -353,8 +238,10 @@ fn source_layout(
     let frames =
         frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
-        return Err(Error::usage(format!("data.{name} names no sequence"))
-            .hint("give `train` and `validation` the sequences (or videos) to use, as in `train = [2, 3]`"));
+        return Err(Error::usage(format!("data.{name} names no sequence")).hint(
+            "give `train` and `validation` the sequences (or videos) to use, as in `train = [2, \
+             3]`",
+        ));
     }
     Ok(SourceLayout {
         layout: *read!(keys, adapter.layout),

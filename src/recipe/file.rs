@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_key_is_found_however_it_is_dotted() {
-        let text = "[set]\nextraction.pool = 32\n[matrix]\n\"extraction.roi_threshold\" = [0.1]\nmodel = [\"a\"]\n";
+        let text = "[set]\nextraction.pool = 32\n[matrix]\n\"extraction.roi_threshold\" = [0.1]\n\
+            model = [\"a\"]\n";
         let checked = parse::<RecipeFile>(Path::new("x.toml"), text).unwrap();
         let place = |table: &str, path: &str| {
             checked.place_of(table, &path.split('.').map(String::from).collect::<Vec<_>>())

@@ -1,6 +1,6 @@
 //! Recipes: TOML files, variables and `--set` become typed, checked values, each with its origin.
 //!
-//! Each module imports only modules that stand above it in this list:
+//! Each module imports only modules that stand above it in this list, or beside it in one entry:
 //!
 //! * `spelling`: names that nobody knows, and the known name that was probably meant.
 //! * `range`, `assignment`, [`cell_filter`]: the values of a cell, and a choice among cells.
@@ -11,9 +11,11 @@
 //!   [`target`] finds out what an override is about.
 //! * [`settings`]: what belongs to the machine, such as the store, the results and the device.
 //! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
-//! * `axis`, [`matrix`]: the axes of an experiment, expanded into all combinations of their values.
+//! * `axis`, [`matrix`], `matrix_checks`: the axes of an experiment, checked and expanded into all
+//!   combinations of their values.
 //! * [`memory`]: keeps resolved recipes, so that each distinct one is resolved only once.
-//! * [`experiment`]: an experiment with its cells and their recipes.
+//! * [`experiment_file`], [`experiment`], `cell_recipes`: the file of an experiment, its cells, and
+//!   the recipes of each cell.
 //!
 //! Recipes are merged from these layers, of which a later one wins over an earlier one: built-in
 //! defaults, recipe files (a recipe that is extended comes before the one that extends it), the
@@ -24,11 +26,14 @@
 mod assignment;
 mod axis;
 pub mod cell_filter;
+mod cell_recipes;
 pub mod experiment;
+pub mod experiment_file;
 pub mod file;
 mod layer;
 pub mod library;
 pub mod matrix;
+mod matrix_checks;
 pub mod memory;
 pub mod overrides;
 mod range;

@@ -293,7 +293,8 @@ mod tests {
         library
     }
 
-    const TWO_MODELS: &str = "[model.parent]\nepochs = 7\nbatch_size = 8\n[model.child]\nextends = \"parent\"\nepochs = 3\n";
+    const TWO_MODELS: &str = "[model.parent]\nepochs = 7\nbatch_size = 8\n[model.child]\n\
+        extends = \"parent\"\nepochs = 3\n";
 
     fn resolve(library: &Library, name: &str, arguments: &[&str]) -> Result<Resolved<ModelRecipe>> {
         let overrides: Vec<Override> =

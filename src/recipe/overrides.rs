@@ -51,9 +51,15 @@ fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
         .and_then(|mut table| table.remove("value"));
     match parsed {
         Some(value) => Ok(value),
-        None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!("`{}` is no value of TOML", shortened(text)))
-            .at(origin)
-            .hint("strings in a list keep their quotes: in a shell, put all of it into single ones, as in --set 'matrix.model=[\"gc-a\", \"gc-d\"]'")),
+        None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!(
+            "`{}` is no value of TOML",
+            shortened(text)
+        ))
+        .at(origin)
+        .hint(
+            "strings in a list keep their quotes: in a shell, put all of it into single ones, as \
+             in --set 'matrix.model=[\"gc-a\", \"gc-d\"]'",
+        )),
         None => Ok(toml::Value::String(text.to_string())),
     }
 }

@@ -133,20 +133,35 @@ mod tests {
     proptest! {
         #[test]
         fn a_decimal_range_has_the_decimals_of_its_ends(
-            first in -2000_i64..2000, step in 1_i64..500, count in 1_usize..200, places in 0_usize..7
+            first in -2000_i64..2000,
+            step in 1_i64..500,
+            count in 1_usize..200,
+            places in 0_usize..7,
         ) {
             let decimal = |units: i64| format!("{units}e-{places}");
             let last = first + step * (count as i64 - 1);
-            let range = format!("from = {}\nto = {}\nstep = {}", decimal(first), decimal(last), decimal(step));
+            let [from, to, by] = [first, last, step].map(decimal);
+            let range = format!("from = {from}\nto = {to}\nstep = {by}");
             let values = range_values("x", &range.parse().unwrap()).unwrap();
-            let expected: Vec<f64> = (0..count as i64).map(|position| decimal(first + step * position).parse().unwrap()).collect();
+            let value = |position: i64| decimal(first + step * position).parse::<f64>().unwrap();
+            let expected: Vec<f64> = (0..count as i64).map(value).collect();
             // Equal numbers print the same: none is 0.30000000000000004.
             prop_assert_eq!(values.iter().filter_map(number).collect::<Vec<_>>(), expected);
         }
 
         #[test]
-        fn no_range_makes_the_reader_hang_or_panic(from: f64, to: f64, step: f64, count: i64, by_count: bool) {
-            let parts = if by_count { ("count", toml::Value::Integer(count)) } else { ("step", toml::Value::Float(step)) };
+        fn no_range_makes_the_reader_hang_or_panic(
+            from: f64,
+            to: f64,
+            step: f64,
+            count: i64,
+            by_count: bool,
+        ) {
+            let parts = if by_count {
+                ("count", toml::Value::Integer(count))
+            } else {
+                ("step", toml::Value::Float(step))
+            };
             let ends = [("from", toml::Value::Float(from)), ("to", toml::Value::Float(to)), parts];
             let range = ends.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
             if let Ok(values) = range_values("x", &range) {
@@ -155,12 +170,18 @@ mod tests {
         }
 
         #[test]
-        fn a_range_stays_between_its_ends(from in -100.0..100.0_f64, length in 0.0..50.0_f64, step in 0.01..5.0_f64) {
-            let range: toml::Table = format!("from = {from:?}\nto = {:?}\nstep = {step:?}", from + length).parse().unwrap();
+        fn a_range_stays_between_its_ends(
+            from in -100.0..100.0_f64,
+            length in 0.0..50.0_f64,
+            step in 0.01..5.0_f64,
+        ) {
+            let text = format!("from = {from:?}\nto = {:?}\nstep = {step:?}", from + length);
+            let range: toml::Table = text.parse().unwrap();
             let values = range_values("x", &range).unwrap();
             let last = values.last().and_then(number).unwrap();
             prop_assert!(last <= from + length + 1e-6 && last > from + length - step - 1e-6);
-            prop_assert_eq!(number(&values[0]).map(|value| (value - from).abs() < 1e-9), Some(true));
+            let first = number(&values[0]).map(|value| (value - from).abs() < 1e-9);
+            prop_assert_eq!(first, Some(true));
         }
     }
 }

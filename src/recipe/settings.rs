@@ -132,9 +132,13 @@ pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
     [here, beside_experiment, beside_program, built_in]
         .into_iter()
         .flatten()
-        .find_map(|start| start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf))
+        .find_map(|start| {
+            start.ancestors().find(|folder| folder.join("recipes").is_dir()).map(Path::to_path_buf)
+        })
         .ok_or_else(|| {
-            Error::usage("there is no project: no folder `recipes` here or above")
-                .hint("make one with `surgcam init DIR`, or run surgcam inside yours, where recipes/ and experiments/ are")
+            Error::usage("there is no project: no folder `recipes` here or above").hint(
+                "make one with `surgcam init DIR`, or run surgcam inside yours, where recipes/ \
+                 and experiments/ are",
+            )
         })
 }

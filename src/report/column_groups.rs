@@ -73,13 +73,14 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
 }
 
 /// What the names of columns begin with that tell of one class or one interaction.
-const OF_CLASSES: [&str; 10] = [
+const OF_CLASSES: [&str; 11] = [
     "AP ",
     "AP50 ",
     "IoU ",
-    "precision ",
     "recall ",
-    "F1 ",
+    "box precision ",
+    "box recall ",
+    "box F1 ",
     "COCO AP50 ",
     "AP50:95 ",
     "energy in box ",
@@ -165,10 +166,10 @@ mod tests {
     #[test]
     fn details_of_classes_stand_apart_from_the_means_over_classes() {
         let names = [
-            "precision",
+            "box precision",
             "COCO AP50",
             "energy in box",
-            "precision hook",
+            "box precision hook",
             "COCO AP50 hook",
             "energy in box hook",
         ];

@@ -17,9 +17,9 @@ type DetectionColumn = (&'static str, fn(&Detection) -> f64);
 
 /// The columns in their order.
 const DETECTION: [DetectionColumn; 5] = [
-    ("precision", |detection| detection.precision),
-    ("recall", |detection| detection.recall),
-    ("F1", |detection| detection.f1),
+    ("box precision", |detection| detection.precision),
+    ("box recall", |detection| detection.recall),
+    ("box F1", |detection| detection.f1),
     (COCO_AP50, |detection| detection.average_precision_at_50),
     ("AP50:95", |detection| detection.average_precision_50_to_95),
 ];

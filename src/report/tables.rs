@@ -309,7 +309,7 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     columns.extend(heat.per_class);
     let mut notes = vec![
         "mIoU instruments leaves the tissue out, which fills the frame and flatters; the control scores the same boxes against the ground truth of a frame half the data away".to_string(),
-        "precision, recall and F1 (at IoU 0.5), COCO AP50 and AP50:95 are those of pycocotools, as means over the classes that have true boxes".to_string(),
+        "box precision, recall and F1 (at IoU 0.5), COCO AP50 and AP50:95 are those of pycocotools, as means over the classes that have true boxes".to_string(),
         "energy in box: share of a class's heat inside its true boxes; pointing game: share of frames whose hottest pixel lies in one; both where the class is present and has a true box, as means over classes".to_string(),
     ];
     if without_truth > 0 {

@@ -1,4 +1,4 @@
-//! What is said of each of a picture's three channels.
+//! Values for each of a picture's three channels.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -26,11 +26,12 @@ macro_rules! channels {
             type Error = String;
 
             fn try_from(values: [f64; 3]) -> Result<Self, String> {
-                // What is no number is in no range.
+                // NaN is in no range, so it is refused, too.
                 match values.iter().find(|value| !$name::BOUNDS.contains(*value)) {
                     None => Ok($name(values)),
                     Some(value) => Err(format!(
-                        "{value:?} is out of bounds: for each channel a number from {} to {} is expected",
+                        "{value:?} is out of bounds: for each channel a number from {} to {} is \
+                         expected",
                         $least, $most
                     )),
                 }
@@ -76,12 +77,12 @@ channels! {
 }
 
 impl ChannelMeans {
-    /// Of the authors' extraction scripts.
+    /// The values in the authors' extraction scripts.
     pub const OF_THE_AUTHORS: ChannelMeans = ChannelMeans([0.4084945, 0.25513682, 0.25353566]);
 }
 
 impl ChannelDeviations {
-    /// Of the authors' extraction scripts.
+    /// The values in the authors' extraction scripts.
     pub const OF_THE_AUTHORS: ChannelDeviations =
         ChannelDeviations([0.22662906, 0.20201652, 0.1962526]);
 }

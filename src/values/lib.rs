@@ -1,8 +1,7 @@
-//! The values of a recipe: each checked once, where it is made, so that nothing behind this room
-//! can meet a bad one.
-//!
-//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, [`names`] can name
-//! files; here is what has a form of its own.
+//! The types of the values of recipes. Each value is checked once, when it is made, so that other
+//! code never meets a bad one.
+//! [`numbers`] and [`channels`] have bounds, [`choices`] are one of a few words, and [`names`] can
+//! name files. Values with a form of their own are in this file.
 
 mod channels;
 mod choices;
@@ -43,7 +42,12 @@ impl JsonSchema for Present {
             "description": "A list of class ids, or { above = T_class }.",
             "anyOf": [
                 { "type": "array", "items": { "type": "integer", "minimum": 0 } },
-                { "type": "object", "properties": { "above": threshold }, "required": ["above"], "additionalProperties": false },
+                {
+                    "type": "object",
+                    "properties": { "above": threshold },
+                    "required": ["above"],
+                    "additionalProperties": false
+                },
             ],
         })
     }
@@ -122,7 +126,8 @@ impl JsonSchema for Init {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let file = generator.subschema_for::<WeightsFile>();
         json_schema!({
-            "description": "\"random\", the path of a weights file, or { file = \"...\", sha256 = \"...\" }.",
+            "description": "\"random\", the path of a weights file, or { file = \"...\", sha256 = \
+                \"...\" }.",
             "anyOf": [{ "type": "string", "minLength": 1 }, file],
         })
     }
@@ -145,7 +150,10 @@ impl<'de> Deserialize<'de> for Init {
             type Value = Init;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"random\", the path of a weights file, or { file = \"...\", sha256 = \"...\" }")
+                f.write_str(
+                    "\"random\", the path of a weights file, or { file = \"...\", sha256 = \
+                     \"...\" }",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Init, E> {

@@ -1,4 +1,4 @@
-//! Names that are safe wherever they become a part of a path: checked once, where a file is read.
+//! Names that are safe as parts of a path. They are checked once, when a file is read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use surgcam_engine::quote::shortened;
 
-/// In bytes. File systems end at 255, and several names may meet in one file's.
+/// The most bytes of a name. File systems allow 255, and the name of a file may contain several
+/// names.
 const LONGEST: usize = 100;
 
 /// The name of an experiment or a recipe: letters, digits, `-`, `_` and `.`, not starting with a
@@ -36,8 +37,8 @@ impl TryFrom<String> for Name {
             Ok(Name(text))
         } else {
             Err(format!(
-                "`{}` cannot name a folder: at most {LONGEST} bytes of letters, digits, `-`, `_` and `.`, without a `.` at the start, \
-                 are allowed",
+                "`{}` cannot name a folder: at most {LONGEST} bytes of letters, digits, `-`, `_` \
+                 and `.`, without a `.` at the start, are allowed",
                 shortened(text)
             ))
         }
@@ -63,7 +64,8 @@ impl JsonSchema for Name {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Letters, digits, `-`, `_` and `.`, not starting with a dot, so that it can name a folder.",
+            "description": "Letters, digits, `-`, `_` and `.`, not starting with a dot, so that \
+                it can name a folder.",
             "type": "string",
             "pattern": r"^[\p{L}\p{N}_-][\p{L}\p{N}._-]*$",
             "maxLength": LONGEST,
@@ -83,7 +85,7 @@ impl ClassName {
     }
 }
 
-/// Letters that no file's name should have, and control characters beside them.
+/// Characters that no file name should have. Control characters are forbidden, too.
 const FORBIDDEN: &str = "/\\:*?\"<>|";
 
 impl TryFrom<String> for ClassName {
@@ -97,8 +99,8 @@ impl TryFrom<String> for ClassName {
             Ok(ClassName(text))
         } else {
             Err(format!(
-                "`{}` cannot name a class: at most {LONGEST} bytes that start with a letter or a digit, without any of {FORBIDDEN} \
-                 and without control characters, are allowed",
+                "`{}` cannot name a class: at most {LONGEST} bytes that start with a letter or a \
+                 digit, without any of {FORBIDDEN} and without control characters, are allowed",
                 shortened(text)
             ))
         }
@@ -121,6 +123,10 @@ impl JsonSchema for ClassName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r#"^[\p{L}\p{N}][^/\\:*?"<>|\p{Cc}]*$"#, "maxLength": LONGEST })
+        json_schema!({
+            "type": "string",
+            "pattern": r#"^[\p{L}\p{N}][^/\\:*?"<>|\p{Cc}]*$"#,
+            "maxLength": LONGEST
+        })
     }
 }

@@ -17,7 +17,7 @@ pub struct Whole<const LEAST: u32, const MOST: u32>(u32);
 
 impl<const LEAST: u32, const MOST: u32> Whole<LEAST, MOST> {
     /// # Panics
-    /// For a number that is out of bounds: it is for numbers that are written in the code.
+    /// Panics if the number is out of bounds. It is meant for numbers that are written in the code.
     pub const fn new(value: u32) -> Self {
         assert!(LEAST <= value && value <= MOST, "the number is out of bounds");
         Whole(value)
@@ -54,13 +54,16 @@ impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Whole<LEAST, M
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
                 let found =
                     u32::try_from(value).ok().filter(|value| (LEAST..=MOST).contains(value));
-                found
-                    .map(Whole)
-                    .ok_or_else(|| E::custom(format!("{value} is out of bounds: a whole number from {LEAST} to {MOST} is expected")))
+                found.map(Whole).ok_or_else(|| {
+                    E::custom(format!(
+                        "{value} is out of bounds: a whole number from {LEAST} to {MOST} is \
+                         expected"
+                    ))
+                })
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-                // What no i64 holds is out of all bounds.
+                // A number that does not fit into an i64 is out of all bounds.
                 self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
             }
         }
@@ -83,11 +86,13 @@ impl<const LEAST: u32, const MOST: u32> JsonSchema for Whole<LEAST, MOST> {
     }
 }
 
-/// Declares a number between two bounds, of which each is in (`>=`, `<=`) or out (`>`, `<`).
+/// Declares a number between two bounds. Each bound is either allowed (`>=`, `<=`) or not (`>`,
+/// `<`).
 macro_rules! bounded {
     (
         $(#[doc = $doc:literal])*
-        $name:ident: $over:tt $least:literal, $under:tt $most:literal, $expected:literal, { $($schema:tt)* }
+        $name:ident: $over:tt $least:literal, $under:tt $most:literal, $expected:literal,
+        { $($schema:tt)* }
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -96,7 +101,8 @@ macro_rules! bounded {
 
         impl $name {
             /// # Panics
-            /// For a number that is out of bounds: it is for numbers that are written in the code.
+            /// Panics if the number is out of bounds. It is meant for numbers that are written in
+            /// the code.
             pub const fn new(value: f64) -> Self {
                 assert!(Self::has(value), "the number is out of bounds");
                 $name(value)
@@ -106,7 +112,7 @@ macro_rules! bounded {
                 self.0
             }
 
-            /// Never for what is no number.
+            /// Whether the value is within the bounds. NaN is not.
             const fn has(value: f64) -> bool {
                 value $over $least && value $under $most
             }
@@ -159,7 +165,8 @@ bounded! {
 bounded! {
     /// A learning rate. Anything near the upper bound makes every loss infinite; f32 counts with it
     /// nonetheless.
-    LearningRate: > 0.0, <= 1000.0, "above 0 and at most 1000", { "exclusiveMinimum": 0, "maximum": 1000 }
+    LearningRate: > 0.0, <= 1000.0, "above 0 and at most 1000",
+    { "exclusiveMinimum": 0, "maximum": 1000 }
 }
 
 bounded! {
@@ -174,12 +181,14 @@ bounded! {
 
 bounded! {
     /// A number above 0: a penalty, seconds (thirty years of them).
-    Positive: > 0.0, <= 1e9, "above 0 and at most 1000000000", { "exclusiveMinimum": 0, "maximum": 1_000_000_000 }
+    Positive: > 0.0, <= 1e9, "above 0 and at most 1000000000",
+    { "exclusiveMinimum": 0, "maximum": 1_000_000_000 }
 }
 
 bounded! {
     /// A number that was printed in a table.
-    Printed: >= -1e9, <= 1e9, "from -1000000000 to 1000000000", { "minimum": -1_000_000_000, "maximum": 1_000_000_000 }
+    Printed: >= -1e9, <= 1e9, "from -1000000000 to 1000000000",
+    { "minimum": -1_000_000_000, "maximum": 1_000_000_000 }
 }
 
 /// A number in [0, 1): where a heat map or a probability counts as high.
@@ -254,7 +263,8 @@ impl JsonSchema for ImageSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "`[height, width]` in pixels; at least 32 each, which a ResNet shrinks to one cell.",
+            "description": "`[height, width]` in pixels; at least 32 each, which a ResNet shrinks \
+                to one cell.",
             "type": "array",
             "items": { "type": "integer", "minimum": ImageSize::LEAST, "maximum": ImageSize::MOST },
             "minItems": 2,
@@ -272,7 +282,8 @@ impl TryFrom<[u32; 2]> for ImageSize {
             Ok(ImageSize([height, width]))
         } else {
             Err(format!(
-                "[{height}, {width}] is no picture size: [height, width] with 32 to 8192 pixels each is expected"
+                "[{height}, {width}] is no picture size: [height, width] with 32 to 8192 pixels \
+                 each is expected"
             ))
         }
     }

@@ -20,14 +20,16 @@ batch_size = 3
 
 fn experiment(place: &Place, name: &str, settings: &str, rest: &str) -> String {
     let text = format!(
-        "[experiment]\nname = \"{name}\"\nspeed_frames = 2\nspeed_warm_up = 1\n{settings}\n{DATA}\n{rest}\n"
+        "[experiment]\nname = \"{name}\"\nspeed_frames = 2\nspeed_warm_up = 1\n{settings}\n\
+         {DATA}\n{rest}\n"
     );
     place.write(&format!("{name}.toml"), &text).to_str().unwrap().to_string()
 }
 
 /// One model, two modes, all tables.
 pub fn small(place: &Place, more: &str) -> String {
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.roi_threshold\" = [0.3]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\
+        \"extraction.roi_threshold\" = [0.3]";
     experiment(place, "small", "", &format!("{matrix}\n{more}"))
 }
 
@@ -48,12 +50,15 @@ pub fn every_kind(place: &Place, epochs: usize) -> String {
     write_weights(&weights, [1, 1, 1, 1], false, 11, 3);
     let rest = format!(
         "[model.tuned]\nextends = \"tiny\"\nfine_tune_from = \"tiny\"\nseed = 7\n\
-         [model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n\
-         [matrix]\nmodel = [\"tiny\", \"tuned\", \"given\"]\nextraction = [\"ln-fe\", \"l-fe\", \"sl-fe\"]\n\
+         [model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\n\
+         weights = {weights:?}\n\
+         [matrix]\nmodel = [\"tiny\", \"tuned\", \"given\"]\n\
+         extraction = [\"ln-fe\", \"l-fe\", \"sl-fe\"]\n\
          [set]\nmodel.tiny.epochs = {epochs}\n"
     );
     // Heads of one cell: six epochs of each kind, and the control of the features that they see.
-    let heads = "heads = [\"probe\", \"tiny-caption\", \"tiny-interaction\"]\nheads_for = { model = \"tiny\", extraction = \"sl-fe\" }\n";
+    let heads = "heads = [\"probe\", \"tiny-caption\", \"tiny-interaction\"]\n\
+        heads_for = { model = \"tiny\", extraction = \"sl-fe\" }\n";
     experiment(place, "every-kind", heads, &format!("{HEADS}{rest}"))
 }
 

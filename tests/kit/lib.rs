@@ -213,7 +213,8 @@ pub fn write_weights(path: &Path, counts: [usize; 4], bottleneck: bool, classes:
     safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).unwrap();
 }
 
-pub const ENDOVIS18_HEADER: &str = "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
+pub const ENDOVIS18_HEADER: &str = "Frame bipolar_forceps prograsp_forceps large_needle_driver \
+    monopolar_curved_scissors ultrasound_probe suction clip_applier stapler\n";
 
 /// An EndoVis18 folder of a few frames: (sequence, frame number, picture, the eight labels).
 pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]) {

@@ -59,7 +59,7 @@ pub fn objects(place: &Place) -> Vec<(String, String, PathBuf)> {
     found
 }
 
-/// Of some output of a kind of stage.
+/// The digest of an output of some stage of this kind.
 pub fn digest_of(place: &Place, kind: &str) -> String {
     let object = objects(place).into_iter().find(|(of, _, _)| of == kind).unwrap().2;
     object.file_name().unwrap().to_str().unwrap().to_string()

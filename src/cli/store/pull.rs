@@ -9,8 +9,9 @@ use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::key::StageKey;
 use surgcam_engine::store::name::PlainName;
-use surgcam_transfer::remote::{Fetched, NotFetched, Remote};
-use surgcam_transfer::transfer::Transferred;
+use surgcam_transfer::files::{Fetched, NotFetched};
+use surgcam_transfer::remote::Remote;
+use surgcam_transfer::transferred::Transferred;
 
 #[derive(clap::Args)]
 pub struct Arguments {

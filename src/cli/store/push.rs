@@ -8,7 +8,7 @@ use crate::report::printer;
 use surgcam_engine::error::Result;
 use surgcam_engine::store::key::StageKey;
 use surgcam_transfer::remote::Remote;
-use surgcam_transfer::transfer::Transferred;
+use surgcam_transfer::transferred::Transferred;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::{Overrides, WorkerOptions};
 use crate::report::printer;
 use surgcam_engine::error::Result;
-use surgcam_transfer::transfer::Transferred;
+use surgcam_transfer::transferred::Transferred;
 
 #[derive(clap::Args)]
 pub struct TransferArguments {

@@ -24,7 +24,8 @@ pub const NEEDED_VERSION: &str = "2.11";
 /// A file that every libtorch has, below its folder.
 const LIBRARY: &str = "lib/libtorch_cpu.so";
 
-const HOW_TO_GET: &str = "install it with `pip install torch==2.11.*` into the active Python, or name the folder of one in SURGCAM_LIBTORCH";
+const HOW_TO_GET: &str = "install it with `pip install torch==2.11.*` into the active Python, or \
+    name the folder of one in SURGCAM_LIBTORCH";
 
 /// A libtorch of the needed version.
 #[derive(Debug, Clone, PartialEq, Eq)]

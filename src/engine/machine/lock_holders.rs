@@ -47,9 +47,12 @@ mod tests {
 
     #[test]
     fn holders_are_told_from_those_who_wait_and_from_holders_of_other_files() {
-        let locks = "1: FLOCK  ADVISORY  READ 708 fe:00:1234 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 709 fe:00:1234 0 EOF\n\
-                     2: FLOCK  ADVISORY  WRITE 710 fe:00:123 0 EOF\n3: POSIX  ADVISORY  WRITE 711 fe:00:1234 0 EOF\n\
-                     4: FLOCK  ADVISORY  READ 65 fe:00:1234 0 EOF\n5: FLOCK  ADVISORY  READ 708 fe:00:1234 0 EOF\n";
+        let locks = "1: FLOCK  ADVISORY  READ 708 fe:00:1234 0 EOF\n\
+            1: -> FLOCK  ADVISORY  WRITE 709 fe:00:1234 0 EOF\n\
+            2: FLOCK  ADVISORY  WRITE 710 fe:00:123 0 EOF\n\
+            3: POSIX  ADVISORY  WRITE 711 fe:00:1234 0 EOF\n\
+            4: FLOCK  ADVISORY  READ 65 fe:00:1234 0 EOF\n\
+            5: FLOCK  ADVISORY  READ 708 fe:00:1234 0 EOF\n";
         assert_eq!(processes(locks, "fe:00:1234"), ["65", "708"]);
     }
 

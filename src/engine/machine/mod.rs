@@ -2,6 +2,7 @@
 
 pub mod libtorch;
 pub mod lock;
+mod lock_file;
 mod lock_holders;
 pub mod visible_gpus;
 

@@ -82,7 +82,8 @@ pub fn mermaid(plan: &Plan, statuses: &[Status]) -> String {
 
 pub fn dot(plan: &Plan, statuses: &[Status]) -> String {
     let mut text = String::from(
-        "digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n",
+        "digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, \
+         fontname=\"sans-serif\"];\n",
     );
     for id in plan.ids() {
         let (fill, stroke) = Look::of(&statuses[id.0]).colours();
@@ -123,8 +124,10 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     }
     let (width, height) = (x - GAP + MARGIN, 2.0 * MARGIN + LEGEND + tallest as f64 * ROW);
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         width=\"{width:.0}\" height=\"{height:.0}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     let mut legend = MARGIN;
     for (look, meaning) in [
@@ -135,7 +138,8 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
         let (fill, stroke) = look.colours();
         line!(
             text,
-            "<rect x=\"{legend:.0}\" y=\"{MARGIN:.0}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>"
+            "<rect x=\"{legend:.0}\" y=\"{MARGIN:.0}\" width=\"14\" height=\"14\" rx=\"3\" \
+             fill=\"{fill}\" stroke=\"{stroke}\"/>"
         );
         line!(text, "<text x=\"{:.0}\" y=\"{:.0}\">{meaning}</text>", legend + 20.0, MARGIN + 11.0);
         legend += 40.0 + meaning.len() as f64 * LETTER;
@@ -151,7 +155,8 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
         line!(text, "<g><title>{name}: {}</title>", escaped(&statuses[id.0].to_string()));
         line!(
             text,
-            "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{:.0}\" height=\"{BOX:.0}\" rx=\"5\" fill=\"{fill}\" stroke=\"{stroke}\"/>",
+            "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{:.0}\" height=\"{BOX:.0}\" rx=\"5\" \
+             fill=\"{fill}\" stroke=\"{stroke}\"/>",
             width_of(id)
         );
         line!(

@@ -113,7 +113,11 @@ pub fn name_of_field(field: &str) -> String {
 /// ```
 #[macro_export]
 macro_rules! inputs {
-    ($(#[$about:meta])* $visibility:vis struct $inputs:ident<$held:ident> { $($(#[$of_field:meta])* $field:ident: $form:ty),+ $(,)? }) => {
+    (
+        $(#[$about:meta])* $visibility:vis struct $inputs:ident<$held:ident> {
+            $($(#[$of_field:meta])* $field:ident: $form:ty),+ $(,)?
+        }
+    ) => {
         $(#[$about])*
         #[derive(Debug, Clone)]
         $visibility struct $inputs<$held> {
@@ -131,7 +135,9 @@ macro_rules! inputs {
                 named
             }
 
-            fn take_from(named: &mut ::std::collections::BTreeMap<String, $held>) -> $crate::error::Result<Self> {
+            fn take_from(
+                named: &mut ::std::collections::BTreeMap<String, $held>,
+            ) -> $crate::error::Result<Self> {
                 Ok($inputs {
                     $($field: <$form as $crate::plan::inputs::InputForm<$held>>::take(
                         &$crate::plan::inputs::name_of_field(stringify!($field)),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::Options;
+use super::options::Options;
 use super::transport::{Transport, Worker, WorkerId, WorkerMessage};
 use crate::error::{Error, Result};
 use crate::plan::{Resource, StageId};
@@ -169,8 +169,14 @@ impl Slot<'_> {
         let overdue =
             job.timeout.filter(|timeout| job.begun.is_some_and(|begun| begun.elapsed() > *timeout));
         let error = match overdue {
-            Some(timeout) => Error::failure(format!("it took longer than its limit of {} s", timeout.as_secs_f64()))
-                .hint("raise experiment.limits.KIND.timeout_seconds, or find out what held it up (surgcam logs)"),
+            Some(timeout) => Error::failure(format!(
+                "it took longer than its limit of {} s",
+                timeout.as_secs_f64()
+            ))
+            .hint(
+                "raise experiment.limits.KIND.timeout_seconds, or find out what held it up \
+                 (surgcam logs)",
+            ),
             None if self.silence > self.transport.silence() => self.hangs(),
             None => return None,
         };

@@ -61,7 +61,7 @@ impl LibtorchChoice {
     }
 
     /// # Errors
-    /// Those of [`libtorch::find`].
+    /// The same as those of [`libtorch::find`].
     pub fn find(&self) -> Result<&Libtorch> {
         self.found
             .get_or_init(|| libtorch::find(self.setting.as_deref(), self.built_with.as_deref()))
@@ -69,7 +69,7 @@ impl LibtorchChoice {
             .map_err(Clone::clone)
     }
 
-    /// Those of [`libtorch::circumstances`].
+    /// The text of [`libtorch::circumstances`].
     pub fn circumstances(&self) -> String {
         libtorch::circumstances(self.setting.as_deref())
     }

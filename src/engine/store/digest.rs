@@ -74,7 +74,8 @@ impl FromStr for Digest {
         let malformed = || {
             let beginning: String = text.chars().take(80).collect();
             Error::failure(format!(
-                "{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters small>"
+                "{beginning:?} is not a digest of the form sha256:<64 hexadecimal digits, letters \
+                 small>"
             ))
         };
         let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;

@@ -265,7 +265,12 @@ mod tests {
         (2..100).for_each(|id| drop(note_run(&store, id, "b", &format!("train {id}"), 64, 1)));
         note_run(&store, 100, "b", "train a", 64, 1);
         let batch_size = |experiment: &str| {
-            EarlierRuns::of(&store, experiment).last_made("train a").unwrap().parts.parameters["batch_size"].clone()
+            EarlierRuns::of(&store, experiment)
+                .last_made("train a")
+                .unwrap()
+                .parts
+                .parameters["batch_size"]
+                .clone()
         };
         assert_eq!((batch_size("a"), batch_size("b")), (32.into(), 64.into()));
         assert_eq!(batch_size("new"), 64, "others are asked where the experiment tells nothing");

@@ -34,10 +34,13 @@ impl Misread {
         let (what, known) = (T::WHAT, T::FORMAT);
         match self {
             Misread::Newer(format) => Error::failure(format!(
-                "this {what} was made by a newer surgcam: it has the format {format}, and this program reads {known}"
+                "this {what} was made by a newer surgcam: it has the format {format}, and this \
+                 program reads {known}"
             ))
             .hint("use the newer surgcam with this store, or another store with this program"),
-            Misread::Broken(problem) => Error::failure(format!("cannot understand this {what}: {problem}")),
+            Misread::Broken(problem) => {
+                Error::failure(format!("cannot understand this {what}: {problem}"))
+            }
         }
         .at(place)
     }

@@ -142,7 +142,9 @@ mod tests {
         KeyParts {
             kind: PlainName::literal("train"),
             version: 1,
-            parameters: json!({"learning_rate": 0.001, "batch_size": 32, "nested": {"b": [1, 2], "a": null}}),
+            parameters: json!({
+                "learning_rate": 0.001, "batch_size": 32, "nested": {"b": [1, 2], "a": null}
+            }),
             inputs: BTreeMap::from([("pack".into(), Digest::of_bytes(b"pack"))]),
         }
     }

@@ -56,7 +56,8 @@ impl TryFrom<String> for PlainName {
         }
         let beginning: String = name.chars().take(LONGEST).collect();
         Err(Error::failure(format!(
-            "{beginning:?} cannot be a name in the store: letters, digits, `-`, `_` and `.` can, at most {LONGEST} of them"
+            "{beginning:?} cannot be a name in the store: letters, digits, `-`, `_` and `.` can, \
+             at most {LONGEST} of them"
         )))
     }
 }

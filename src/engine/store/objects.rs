@@ -207,13 +207,17 @@ impl Store {
 }
 
 fn changed(digest: &Digest, place: &Path) -> Error {
-    not_what_its_name_says(digest, place)
-        .hint("it was moved to quarantine/; run the same command again to make it again (`surgcam store verify` looks for more)")
+    not_what_its_name_says(digest, place).hint(
+        "it was moved to quarantine/; run the same command again to make it again (`surgcam store \
+         verify` looks for more)",
+    )
 }
 
 fn changed_elsewhere(digest: &Digest, place: &Path) -> Error {
-    not_what_its_name_says(digest, place)
-        .hint("the shared store's copy is not used any more; run the same command again to make it in your own store")
+    not_what_its_name_says(digest, place).hint(
+        "the shared store's copy is not used any more; run the same command again to make it in \
+         your own store",
+    )
 }
 
 fn not_what_its_name_says(digest: &Digest, place: &Path) -> Error {

@@ -185,11 +185,16 @@ mod tests {
             inputs: BTreeMap::new(),
         };
         let json = |kind: &str, version: u32, output: &str| {
-            let output = serde_json::json!({(output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}});
-            let parts_there = serde_json::json!({"kind": kind, "version": version, "parameters": {}, "inputs": {}});
+            let output = serde_json::json!({
+                (output): {"digest": Digest::of_bytes(b""), "form": "file", "bytes": 0}
+            });
+            let parts_there = serde_json::json!({
+                "kind": kind, "version": version, "parameters": {}, "inputs": {}
+            });
             let machine = Environment::default();
             serde_json::json!({
-                "format": RECORD_FORMAT, "key": parts.key(), "name": "train", "parts": parts_there, "outputs": output,
+                "format": RECORD_FORMAT, "key": parts.key(), "name": "train",
+                "parts": parts_there, "outputs": output,
                 "started": "", "seconds": 0.0, "machine": machine,
             })
         };

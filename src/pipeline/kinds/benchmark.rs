@@ -8,24 +8,24 @@ use surgcam_engine::plan::kind::{HasMetrics, PathOf, StageKind};
 use surgcam_frames::metrics::StepSpeed;
 use surgcam_values::Precision;
 
-/// Measures the steps of extraction and training on this machine; never kept in a store of its
-/// user's.
+/// Measures the steps of extraction and training on this machine. The result is never kept in the
+/// user's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BenchmarkStage {
     pub architecture: Architecture,
     /// `[height, width]`.
     pub image_size: [u32; 2],
     pub precision: Precision,
-    /// Beside batch 1.
+    /// The batch size that is measured beside batches of 1.
     pub batch: usize,
-    /// Frames of a training step.
+    /// The number of frames in a training step.
     pub training_batch: usize,
-    /// Each figure is measured once in a round, so that a slow minute of the machine falls on all
-    /// of them.
+    /// Each figure is measured once in every round, so that a slow minute of the machine affects
+    /// all of them.
     pub rounds: usize,
-    /// Of each figure in each round.
+    /// How long each figure is measured in each round.
     pub seconds: f64,
-    /// Names of steps; all where empty.
+    /// The names of the steps to measure. If it is empty, all are measured.
     pub only: Vec<String>,
 }
 

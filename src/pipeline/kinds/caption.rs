@@ -16,7 +16,7 @@ pub struct CaptionStage {
     pub transformer: TransformerSettings,
     pub warm_up_steps: usize,
     pub label_smoothing: f64,
-    /// Words that the train captions have less often are unknown.
+    /// Words that occur less often in the train captions count as unknown.
     pub minimum_frequency: usize,
     pub search: CaptionSearch,
     pub self_critical: Option<SelfCritical>,
@@ -27,10 +27,10 @@ inputs! {
     pub struct CaptionInputs<S> {
         features: S,
         index: S,
-        /// It knows which frames were left out.
+        /// It tells which frames were left out.
         pack: S,
         annotations: S,
-        /// Of a joint training the backbone that it starts from.
+        /// In joint training, the backbone that it starts from.
         checkpoint: Option<S>,
     }
 }
@@ -47,11 +47,11 @@ impl HasMetrics for CaptionStage {
 }
 
 impl CaptionStage {
-    /// The trained head: a folder without settings where nobody annotated its task.
+    /// The trained head. If its task is not annotated, the folder has no settings.
     pub const HEAD: OutputOf<Self> = OutputOf::new("head");
-    /// What it says of each validation frame, beside the reference.
+    /// The caption of each validation frame, beside the reference.
     pub const CAPTIONS: OutputOf<Self> = OutputOf::new("captions.jsonl");
-    /// Every epoch's loss, score and time.
+    /// The loss, the score and the time of every epoch.
     pub const HISTORY: OutputOf<Self> = OutputOf::new("history.parquet");
     pub const HISTORY_CSV: OutputOf<Self> = OutputOf::new("history.csv");
 

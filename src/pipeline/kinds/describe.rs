@@ -1,4 +1,4 @@
-//! `describe`: pictures that nobody annotated.
+//! `describe`: captions of pictures that are not annotated.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::head_settings::CaptionerSettings;
 use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::kind::{OutputOf, PathOf, StageKind};
 
-/// Captions pictures; never kept in a store of its user's.
+/// Captions pictures. The result is never kept in the user's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeStage {
     pub captioner: Checked<CaptionerSettings>,
@@ -21,7 +21,7 @@ impl StageKind for DescribeStage {
 }
 
 impl DescribeStage {
-    /// One line a picture.
+    /// A file with one line for each picture.
     pub const DESCRIPTIONS: OutputOf<Self> = OutputOf::new("descriptions.jsonl");
     /// A picture or a folder of them.
     pub const ROOT: PathOf<Self> = PathOf::new("root");

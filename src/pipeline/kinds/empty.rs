@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use surgcam_engine::inputs;
 use surgcam_engine::plan::kind::{OutputOf, StageKind};
 
-/// Makes nothing: what the orchestrator itself costs is measured with it.
+/// Makes nothing. It serves to measure what the orchestrator itself costs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EmptyStage {
     pub number: usize,

@@ -26,6 +26,6 @@ impl HasMetrics for ExtractStage {
 }
 
 impl ExtractStage {
-    /// One npy file a sequence, a Parquet index, a summary.
+    /// One npy file for each sequence, a Parquet index, and a summary.
     pub const FEATURES: OutputOf<Self> = OutputOf::new("features");
 }

@@ -1,5 +1,5 @@
-//! What every kind reads that looks at frames through a network: siblings in a pass have equal
-//! inputs, and so one type of them.
+//! The inputs of every kind that sends frames through a network. Stages that are made in one pass
+//! have equal inputs, so these kinds share this type.
 
 use surgcam_engine::inputs;
 
@@ -7,7 +7,7 @@ use surgcam_engine::inputs;
 pub const FRAMES_PASS: &str = "frames";
 
 inputs! {
-    /// A network and the frames that it looks at.
+    /// A network and the frames that are sent through it.
     pub struct FrameInputs<S> {
         checkpoint: S,
         pack: S,

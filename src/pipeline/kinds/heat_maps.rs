@@ -1,4 +1,4 @@
-//! `heat-maps`: where a classifier looks.
+//! `heat-maps`: which regions of a frame a classifier relies on.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::frame_inputs::{FRAMES_PASS, FrameInputs};
 use crate::settings::{Architecture, CamSettings, Normalization};
 use surgcam_engine::plan::kind::{OutputOf, StageKind};
 
-/// Logits, present classes and their heat maps of every frame.
+/// The logits and the present classes of every frame, and the heat maps of these classes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeatMapsStage {
     pub architecture: Architecture,
@@ -23,6 +23,6 @@ impl StageKind for HeatMapsStage {
 }
 
 impl HeatMapsStage {
-    /// One safetensors file a sequence.
+    /// One safetensors file for each sequence.
     pub const HEAT_MAPS: OutputOf<Self> = OutputOf::new("heat-maps");
 }

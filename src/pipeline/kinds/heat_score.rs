@@ -6,10 +6,11 @@ use surgcam_engine::inputs;
 use surgcam_engine::plan::kind::{HasMetrics, StageKind};
 use surgcam_frames::metrics::HeatScoreMetrics;
 
-/// Heat maps against the true boxes of the validation frames.
+/// Compares heat maps with the true boxes of the validation frames.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeatScoreStage {
-    /// `[height, width]` that heat maps are enlarged to, and that boxes count in.
+    /// `[height, width]` that heat maps are enlarged to, and that the coordinates of boxes refer
+    /// to.
     pub image_size: [u32; 2],
     pub classes: usize,
 }
@@ -18,7 +19,7 @@ inputs! {
     pub struct HeatScoreInputs<S> {
         heat_maps: S,
         index: S,
-        /// It knows which frames were left out.
+        /// It tells which frames were left out.
         pack: S,
     }
 }

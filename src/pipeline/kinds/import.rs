@@ -1,4 +1,4 @@
-//! `import`: a weights file as a checkpoint of ours.
+//! `import`: turns a weights file into a checkpoint.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use surgcam_values::Backbone;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportStage {
     pub backbone: Backbone,
-    /// The class count that its head must have; `None`: the head is thrown away.
+    /// The number of classes that its last layer must have. With `None`, that layer is dropped.
     pub classes: Option<usize>,
 }
 
@@ -29,7 +29,7 @@ impl StageKind for ImportStage {
 }
 
 impl ImportStage {
-    /// Safetensors with torchvision's names.
+    /// A safetensors file with torchvision's names of tensors.
     pub const CHECKPOINT: OutputOf<Self> = OutputOf::new("checkpoint.safetensors");
     /// The weights file.
     pub const WEIGHTS: PathOf<Self> = PathOf::new("weights");

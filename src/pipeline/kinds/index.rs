@@ -1,4 +1,4 @@
-//! `index`: every frame of a data set with what is known of it.
+//! `index`: every frame of a data set with everything that is known about it.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct IndexStage {
 /// Where the data set is.
 #[derive(Debug, Clone)]
 pub enum IndexInputs<S> {
-    /// In the user's folder: the digest of its files.
+    /// It is in the user's folder. This is the digest of its files.
     Source(S),
     /// It is drawn.
     Sample(S),
@@ -63,9 +63,11 @@ impl HasMetrics for IndexStage {
 impl IndexStage {
     /// Frames with labels and boxes, and a summary.
     pub const INDEX: OutputOf<Self> = OutputOf::new("index");
-    /// The pictures alone, so that other labels pack nothing again.
+    /// The list of pictures, separate from the labels, so that nothing is packed again when labels
+    /// change.
     pub const PICTURES: OutputOf<Self> = OutputOf::new("pictures.jsonl");
-    /// Captions and interactions, so that others of them train nothing again.
+    /// Captions and interactions, separate from the labels, so that classifiers are not trained
+    /// again when annotations change.
     pub const ANNOTATIONS: OutputOf<Self> = OutputOf::new("annotations.jsonl");
     /// The user's folder, where the data set is not drawn.
     pub const ROOT: PathOf<Self> = PathOf::new("root");

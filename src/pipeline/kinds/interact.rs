@@ -20,10 +20,10 @@ inputs! {
     pub struct InteractInputs<S> {
         features: S,
         index: S,
-        /// It knows which frames were left out.
+        /// It tells which frames were left out.
         pack: S,
         annotations: S,
-        /// With the CogTree loss: a head that was trained with cross-entropy.
+        /// For the CogTree loss, a head that was trained with cross-entropy.
         biased: Option<S>,
     }
 }
@@ -40,9 +40,9 @@ impl HasMetrics for InteractStage {
 }
 
 impl InteractStage {
-    /// The trained head: a folder without settings where nobody annotated its task.
+    /// The trained head. If its task is not annotated, the folder has no settings.
     pub const HEAD: OutputOf<Self> = OutputOf::new("head");
-    /// Every epoch's loss, score and time.
+    /// The loss, the score and the time of every epoch.
     pub const HISTORY: OutputOf<Self> = OutputOf::new("history.parquet");
     pub const HISTORY_CSV: OutputOf<Self> = OutputOf::new("history.csv");
 

@@ -10,7 +10,7 @@ use surgcam_engine::plan::kind::{OutputOf, StageKind};
 pub struct LocalizeStage {
     pub roi_threshold: f64,
     pub minimum_area: u32,
-    /// `[height, width]` that boxes count in.
+    /// `[height, width]` that the coordinates of boxes refer to.
     pub image_size: [u32; 2],
 }
 

@@ -12,10 +12,10 @@ use surgcam_frames::metrics::Speed;
 pub struct MeasureStage {
     pub extraction: ExtractionSettings,
     pub frames: usize,
-    /// Timing ends after so many seconds, even with fewer frames.
+    /// Timing ends after this number of seconds, even with fewer frames.
     pub seconds: f64,
     pub warm_up: usize,
-    /// Speed is the machine's: so the machine is part of the key.
+    /// Speed depends on the machine, so the machine is part of the key.
     pub machine: MeasuredMachine,
 }
 

@@ -1,10 +1,9 @@
-//! The kinds of stages, one file each: name, version, parameters, inputs, outputs, places and
-//! metrics.
-//!
+//! The kinds of stages. Each has a file with its name, version, parameters, inputs, outputs, paths
+//! and metrics.
 //! Parameters hold what changes the output and nothing else (see [`surgcam_engine::store::key`]).
-//! Raise a kind's `VERSION` when the same parameters and inputs give another output than before. A
-//! kind that is not in the list [`every_kind!`](crate::every_kind) can be named nowhere else, and
-//! one in the list without code in the worker does not compile there.
+//! Raise a kind's `VERSION` when the same parameters and inputs give another output than before.
+//! Every kind must be in the list [`every_kind!`](crate::every_kind), because other code cannot
+//! name it otherwise. The worker does not compile if it has no code for a kind in the list.
 
 mod benchmark;
 mod caption;
@@ -31,8 +30,8 @@ mod train;
 pub use frame_inputs::{FRAMES_PASS, FrameInputs};
 use surgcam_engine::plan::kind::StageKind;
 
-/// The one list of kinds, handed to the macro that is named: first those that an experiment's plan
-/// can have, then those of commands that are no experiment.
+/// The only list of kinds. It is passed to the macro `$callback`. First come the kinds that an
+/// experiment's plan can have, then those of commands that run without an experiment.
 #[macro_export]
 macro_rules! every_kind {
     ($callback:ident) => {
@@ -61,7 +60,7 @@ macro_rules! every_kind {
     };
 }
 
-/// What holds of all stages of a kind, as the kind itself says.
+/// What is true of all stages of a kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,
@@ -76,14 +75,17 @@ impl Kind {
         Kind { name: K::NAME, is_alone: K::IS_ALONE, pass: K::PASS }
     }
 
-    /// Of all kinds, those included whose stages no store of a user's has.
+    /// The kind of this name. Kinds whose stages are never in a user's store are found, too.
     pub fn named(name: &str) -> Option<Self> {
         KINDS.iter().chain(KINDS_OF_COMMANDS).find(|kind| kind.name == name).copied()
     }
 }
 
 macro_rules! listed {
-    ($($module:ident::$kind:ident),+; $($module_of_command:ident::$kind_of_command:ident),+ $(,)?) => {
+    (
+        $($module:ident::$kind:ident),+;
+        $($module_of_command:ident::$kind_of_command:ident),+ $(,)?
+    ) => {
         $(pub use $module::*;)+
         $(pub use $module_of_command::*;)+
 

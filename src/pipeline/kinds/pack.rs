@@ -7,7 +7,7 @@ use surgcam_engine::plan::kind::{HasMetrics, OutputOf, PathOf, StageKind};
 use surgcam_frames::dataset::index::OnBadFrame;
 use surgcam_frames::metrics::LeftOut;
 
-/// Decodes and resizes.
+/// Decodes and resizes pictures.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PackStage {
     /// `[height, width]`.
@@ -35,7 +35,7 @@ impl HasMetrics for PackStage {
 }
 
 impl PackStage {
-    /// The mapped pixels.
+    /// The pixels, in files that are mapped into memory.
     pub const PACK: OutputOf<Self> = OutputOf::new("pack");
     /// The user's folder, where the data set is not drawn.
     pub const ROOT: PathOf<Self> = PathOf::new("root");

@@ -1,4 +1,4 @@
-//! `probe`: what features tell of the labels.
+//! `probe`: how well labels can be predicted from features.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use surgcam_engine::inputs;
 use surgcam_engine::plan::kind::{HasMetrics, StageKind};
 use surgcam_frames::metrics::Probe;
 
-/// How well a ridge regression tells the labels from the features.
+/// Fits a ridge regression from features to labels, and scores its predictions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProbeStage {
     pub ridge: f64,
     pub classes: usize,
-    /// The control: frames with other frames' features.
+    /// Whether this is the control, in which frames have other frames' features.
     pub shuffled: bool,
 }
 
@@ -19,7 +19,7 @@ inputs! {
     pub struct ProbeInputs<S> {
         features: S,
         index: S,
-        /// It knows which frames were left out.
+        /// It tells which frames were left out.
         pack: S,
     }
 }

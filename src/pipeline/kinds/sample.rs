@@ -20,6 +20,6 @@ impl StageKind for SampleStage {
 }
 
 impl SampleStage {
-    /// A folder in a data set's own layout.
+    /// A folder with the layout of a data set.
     pub const SAMPLE: OutputOf<Self> = OutputOf::new("sample");
 }

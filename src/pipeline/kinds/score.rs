@@ -6,7 +6,7 @@ use surgcam_engine::inputs;
 use surgcam_engine::plan::kind::{HasMetrics, StageKind};
 use surgcam_frames::metrics::LocalizationMetrics;
 
-/// Boxes against the ground truth of the validation frames.
+/// Compares boxes with the true boxes of the validation frames.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScoreStage {
     pub image_size: [u32; 2],
@@ -17,7 +17,7 @@ inputs! {
     pub struct ScoreInputs<S> {
         boxes: S,
         index: S,
-        /// It knows which frames were left out.
+        /// It tells which frames were left out.
         pack: S,
     }
 }

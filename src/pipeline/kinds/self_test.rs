@@ -1,4 +1,4 @@
-//! `self-test`: whether a device computes rightly.
+//! `self-test`: whether a device computes correctly.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +6,8 @@ use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::kind::{HasMetrics, StageKind};
 use surgcam_frames::metrics::SelfTestCheck;
 
-/// Compares what the device computes with values that are compiled in; never kept in a store of its
-/// user's.
+/// Compares what the device computes with values that are compiled in. The result is never kept in
+/// the user's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SelfTestStage {}
 

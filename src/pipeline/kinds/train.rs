@@ -1,4 +1,4 @@
-//! `train`: a classifier is trained.
+//! `train`: the training of a classifier.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,8 @@ pub struct TrainStage {
     pub weight_decay: f64,
     pub dropout: f64,
     pub plateau: Plateau,
-    /// Absent for f32, so that what was trained before there was a choice keeps its key.
+    /// It is not serialised for f32, so that a training keeps the key that it had before there was
+    /// a choice.
     #[serde(default, skip_serializing_if = "TrainingPrecision::is_default")]
     pub precision: TrainingPrecision,
     pub seed: u64,
@@ -30,12 +31,12 @@ pub struct TrainStage {
 
 inputs! {
     pub struct TrainInputs<S> {
-        /// Of a mix those of each part.
+        /// For a mix, the pack of each part.
         pack: Vec<S>,
         index: Vec<S>,
         validation_pack: S,
         validation_index: S,
-        /// Where it starts from trained or imported weights.
+        /// The checkpoint that training starts from, if it does not start from random weights.
         checkpoint: Option<S>,
     }
 }
@@ -48,11 +49,12 @@ impl StageKind for TrainStage {
 }
 
 impl TrainStage {
-    /// The epoch with the best validation mAP: safetensors with torchvision's names.
+    /// The weights of the epoch with the best validation mAP, as safetensors with torchvision's
+    /// names.
     pub const CHECKPOINT: OutputOf<Self> = OutputOf::new("checkpoint.safetensors");
-    /// After the last epoch.
+    /// The weights after the last epoch.
     pub const LAST: OutputOf<Self> = OutputOf::new("last.safetensors");
-    /// Every epoch's losses, accuracy, mAP, learning rate and time.
+    /// The losses, accuracy, mAP, learning rate and time of every epoch.
     pub const HISTORY: OutputOf<Self> = OutputOf::new("history.parquet");
     pub const HISTORY_CSV: OutputOf<Self> = OutputOf::new("history.csv");
 }

@@ -31,8 +31,8 @@ section! {
         /// Where interactions lie: a CSV file of one sequence or of all sequences, or a folder of
         /// XML files. The first of them that exists is read.
         interactions: Vec<Pattern> = Vec::new(),
-        /// By how much the frame number in the label files grows from one picture to the next: 25 if
-        /// labels count at 25 fps and pictures lie at 1 fps.
+        /// By how much the frame number in the label files grows from one picture to the next: 25
+        /// if labels count at 25 fps and pictures lie at 1 fps.
         frame_step: Whole<1, 1_000_000> = Whole::new(1),
         /// The class names of the label spaces, by the names that the data set has for these
         /// classes.

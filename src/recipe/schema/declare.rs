@@ -11,7 +11,9 @@ use serde_json::Value;
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
-        $recipe:ident, $patch:ident { $( $(#[doc = $doc:literal])* $field:ident : $type:ty = $default:expr, )* }
+        $recipe:ident, $patch:ident {
+            $( $(#[doc = $doc:literal])* $field:ident : $type:ty = $default:expr, )*
+        }
     ) => {
         $(#[doc = $about])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]

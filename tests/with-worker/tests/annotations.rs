@@ -12,8 +12,10 @@ fn real_captions_are_joined_to_their_frames() {
     let Some(real) = real_frames() else { return };
     let place = Place::new();
     let text = format!(
-        "[experiment]\nname = \"real\"\ntables = [\"extraction\"]\nspeed = false\nheads = [\"caption-small\"]\n\
-         [data.real]\nextends = \"endovis18\"\nroot = {:?}\ntrain = [2]\nvalidation = [1]\nimage_size = [64, 80]\n\
+        "[experiment]\nname = \"real\"\ntables = [\"extraction\"]\nspeed = false\n\
+         heads = [\"caption-small\"]\n\
+         [data.real]\nextends = \"endovis18\"\nroot = {:?}\ntrain = [2]\nvalidation = [1]\n\
+         image_size = [64, 80]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"real\"\nepochs = 1\nbatch_size = 1\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n[set]\nhead.epochs = 2\n",
         real.join("endovis18")

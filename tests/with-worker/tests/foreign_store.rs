@@ -339,14 +339,23 @@ fn fuzz_runs_and_plans_of_the_history() {
     let plan = Digest::of_bytes(b"plan");
     let stage = json!({"stage": "pack a", "kind": "pack", "key": record.key, "seconds": 1.5});
     let run = json!({
-        "format": 1, "id": "one", "experiment": "a", "command": ["surgcam", "run", "a"], "scope": "whole", "started": "2026-01-31T00:00:00Z",
+        "format": 1, "id": "one", "experiment": "a", "command": ["surgcam", "run", "a"],
+        "scope": "whole", "started": "2026-01-31T00:00:00Z",
         "seconds": 1.5, "state": "running", "plan": plan, "executed": [stage], "cached": 1,
-        "failed": [{"stage": "train", "problem": "no room", "blocked": false}], "surgcam": "0.1.0", "host": "here",
+        "failed": [{"stage": "train", "problem": "no room", "blocked": false}],
+        "surgcam": "0.1.0", "host": "here",
     });
     let outputs = json!({"frames": Digest::of_bytes(b"abc")});
-    let stage = json!({"name": "pack a", "kind": "pack", "key": record.key, "seconds": 1.5, "outputs": outputs});
-    let snapshot = json!({"format": 1, "experiment": {"name": "a"}, "recipes": [{"values": {"a": 1}}], "cells": [], "stages": [stage]});
-    let event = json!({"time": "", "stage": "pack a", "event": "finished", "key": record.key, "seconds": 1.5});
+    let stage = json!({
+        "name": "pack a", "kind": "pack", "key": record.key, "seconds": 1.5, "outputs": outputs
+    });
+    let snapshot = json!({
+        "format": 1, "experiment": {"name": "a"}, "recipes": [{"values": {"a": 1}}],
+        "cells": [], "stages": [stage]
+    });
+    let event = json!({
+        "time": "", "stage": "pack a", "event": "finished", "key": record.key, "seconds": 1.5
+    });
     let seeds = [run.to_string(), snapshot.to_string(), format!("{event}\n{event}\n")]
         .map(String::into_bytes);
     let folder = store.open_run("one").unwrap().folder;

@@ -31,7 +31,8 @@ fn rows(csv: &str) -> Vec<std::collections::BTreeMap<String, String>> {
 #[test]
 fn every_mode_and_the_control_get_a_caption_and_an_interaction_row() {
     let place = Place::new();
-    let modes = "[\"ln-fe\", \"l-fe\", \"sl-fe\", \"ground-truth-boxes\", \"whole-frame\", \"shuffled-features\"]";
+    let modes = r#"["ln-fe", "l-fe", "sl-fe", "ground-truth-boxes", "whole-frame",
+        "shuffled-features"]"#;
     let file = with_heads(
         &place,
         "modes",
@@ -86,7 +87,8 @@ fn heads_are_for_the_cells_that_are_named() {
 #[test]
 fn seeds_of_a_model_and_of_a_head_have_columns_of_their_own() {
     let place = Place::new();
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.seed\" = [1, 2]\n\"head.tiny-interaction.seed\" = [3, 4]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\
+        \"model.seed\" = [1, 2]\n\"head.tiny-interaction.seed\" = [3, 4]";
     let file = with_heads(
         &place,
         "seeds",
@@ -106,13 +108,15 @@ fn seeds_of_a_model_and_of_a_head_have_columns_of_their_own() {
 #[test]
 fn all_ways_of_training_are_swept() {
     let place = Place::new();
-    let heads = "[head.self-critical]\nextends = \"tiny-caption\"\nself_critical_epochs = 2\nself_critical_learning_rate = 1e-3\n\
+    let heads = "[head.self-critical]\nextends = \"tiny-caption\"\nself_critical_epochs = 2\n\
+        self_critical_learning_rate = 1e-3\n\
         [head.joint]\nextends = \"tiny-caption\"\njoint_epochs = 2\njoint_learning_rate = 1e-4\n\
         [head.soft-margin]\nextends = \"tiny-interaction\"\nloss = \"soft-margin\"\n\
         [head.class-balanced]\nextends = \"tiny-interaction\"\nloss = \"class-balanced\"\n\
         [head.cog-tree]\nextends = \"tiny-interaction\"\nloss = \"cog-tree\"\n\
         [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\
-        head = [\"tiny-caption\", \"self-critical\", \"joint\", \"tiny-interaction\", \"soft-margin\", \"class-balanced\", \"cog-tree\"]\n";
+        head = [\"tiny-caption\", \"self-critical\", \"joint\", \"tiny-interaction\",\n\
+        \"soft-margin\", \"class-balanced\", \"cog-tree\"]\n";
     let file = with_heads(&place, "ways", "speed = false\ntables = [\"extraction\"]\n", heads);
     place.run(&["run", &file], 0);
     let rows = rows(&place.table("ways", "extraction"));
@@ -149,7 +153,8 @@ fn all_ways_of_training_are_swept() {
 fn pictures_are_described_one_by_one_or_by_the_folder() {
     let place = Place::new();
     let settings = format!("{BOTH}speed = false\ntables = [\"extraction\"]\n");
-    let present = "[set]\nextraction.present = [2, 10]\n[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]";
+    let present = "[set]\nextraction.present = [2, 10]\n[matrix]\nmodel = [\"tiny\"]\n\
+        extraction = [\"sl-fe\"]";
     let file = with_heads(&place, "described", &settings, present);
     let out = place.path("exported");
     place.run(&["export", "captioners", &file, "--out", out.to_str().unwrap()], 0);
@@ -208,7 +213,8 @@ fn data_that_nobody_annotated_leaves_the_columns_empty_and_says_so() {
         );
     }
     let rest = format!(
-        "[data.mine]\nadapter = \"endovis18\"\nroot = {root:?}\ntrain = [2]\nvalidation = [1]\nimage_size = [64, 80]\n\
+        "[data.mine]\nadapter = \"endovis18\"\nroot = {root:?}\ntrain = [2]\nvalidation = [1]\n\
+         image_size = [64, 80]\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n[set]\nmodel.data = \"mine\"\n"
     );
     let file = with_heads(&place, "silent", BOTH, &rest);
@@ -274,7 +280,8 @@ fn mistakes_about_heads_are_refused_before_anything_runs() {
 fn a_killed_head_goes_on_after_its_last_epoch() {
     let place = Place::new();
     let settings = format!("{BOTH}speed = false\ntables = [\"extraction\"]\n");
-    let long = "[set]\nhead.tiny-caption.epochs = 150\nhead.tiny-caption.dropout = 0.1\n[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]";
+    let long = "[set]\nhead.tiny-caption.epochs = 150\nhead.tiny-caption.dropout = 0.1\n[matrix]\n\
+        model = [\"tiny\"]\nextraction = [\"sl-fe\"]";
     let file = with_heads(&place, "killed", &settings, long);
     let arguments = ["run", &file, "--threads", "1"];
     place.run(&arguments, 0);

@@ -65,7 +65,8 @@ fn weights_that_are_no_numbers_are_refused() {
     bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&weights, bytes).unwrap();
     let given = format!(
-        "[model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n"
+        "[model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\n\
+         weights = {weights:?}\n"
     );
     let experiment = sweep(
         &place,
@@ -126,8 +127,10 @@ fn weights_that_claim_more_than_they_are_fail_in_words_and_take_no_memory() {
 
 /// A captioner and a graph of a small model.
 fn exported(place: &Place) -> PathBuf {
-    let settings = "heads = [\"tiny-caption\", \"tiny-interaction\"]\nspeed = false\ntables = [\"extraction\"]\n";
-    let rest = "[set]\nextraction.present = [2, 10]\n[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]";
+    let settings = "heads = [\"tiny-caption\", \"tiny-interaction\"]\nspeed = false\n\
+        tables = [\"extraction\"]\n";
+    let rest = "[set]\nextraction.present = [2, 10]\n[matrix]\nmodel = [\"tiny\"]\n\
+        extraction = [\"sl-fe\"]";
     let file = with_heads(place, "exported", settings, rest);
     let out = place.path("captioners");
     place.run(&["export", "captioners", &file, "--out", out.to_str().unwrap()], 0);

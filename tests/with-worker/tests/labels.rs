@@ -35,7 +35,8 @@ fn experiment(place: &Place, frames: u32, train: &str, validation: &str) -> Stri
     place.write("data/gt_bbox/seq_1.txt", validation);
     let text = format!(
         "[experiment]\nname = \"boxes\"\nspeed = false\ntables = [\"localization\"]\n\
-         [data.mine]\nadapter = \"endovis18\"\nroot = {root:?}\ntrain = [2]\nvalidation = [1]\nimage_size = [64, 80]\n\
+         [data.mine]\nadapter = \"endovis18\"\nroot = {root:?}\ntrain = [2]\nvalidation = [1]\n\
+         image_size = [64, 80]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n"
     );

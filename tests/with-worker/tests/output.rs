@@ -207,7 +207,8 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     assert!(md.contains(" AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{md}");
     assert!(
         tex.contains(
-            "& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} !{[}p{]}(u) &"
+            "& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} \
+             !{[}p{]}(u) &"
         ),
         "{tex}"
     );

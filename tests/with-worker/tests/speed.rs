@@ -73,7 +73,8 @@ fn a_benchmark_names_what_it_measured() {
 #[test]
 fn precision_is_swept_like_anything_else() {
     let place = Place::new();
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"extraction.precision\" = [\"f32\", \"bf16\"]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\
+        \"extraction.precision\" = [\"f32\", \"bf16\"]";
     let file = sweep(&place, "halves", "", matrix);
     place.run(&["run", &file], 0);
     let table = place.table("halves", "extraction");
@@ -87,7 +88,8 @@ fn precision_is_swept_like_anything_else() {
 #[test]
 fn frame_statistics_are_swept_in_one_pass_and_cost_a_second_forward_pass() {
     let place = Place::new();
-    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\"extraction.batch_norm\" = [\"running\", \"frame\"]";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\
+        \"extraction.batch_norm\" = [\"running\", \"frame\"]";
     let file = sweep(&place, "statistics", "", matrix);
     place.run(&["run", &file], 0);
     let table = place.table("statistics", "extraction");
@@ -118,7 +120,8 @@ fn training_in_mixed_precision_is_a_setting() {
         &place,
         "mixed",
         "",
-        "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\"model.precision\" = [\"f32\", \"bf16\"]",
+        "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"sl-fe\"]\n\
+         \"model.precision\" = [\"f32\", \"bf16\"]",
     );
     place.run(&["run", &file], 0);
     let table = place.table("mixed", "classification");
@@ -169,10 +172,13 @@ fn extracting_ten_times_the_frames_takes_no_more_memory() {
     let experiment = |name: &str, frames: usize| {
         let text = format!(
             "[experiment]\nname = \"{name}\"\ntables = [\"extraction\"]\nspeed = false\n\
-             [data.drawn]\nextends = \"sample-endovis18\"\ntrain = [2]\nvalidation = [1]\nframes_per_sequence = {}\n\
+             [data.drawn]\nextends = \"sample-endovis18\"\ntrain = [2]\nvalidation = [1]\n\
+             frames_per_sequence = {}\n\
              picture_size = [64, 80]\nimage_size = [64, 80]\n\
-             [model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\nweights = {weights:?}\n\
-             [matrix]\nmodel = [\"given\"]\nextraction = [\"l-fe\"]\n[set]\nextraction.present = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n",
+             [model.given]\nbackbone = \"resnet10\"\ndata = \"drawn\"\ntrain = \"none\"\n\
+             weights = {weights:?}\n\
+             [matrix]\nmodel = [\"given\"]\nextraction = [\"l-fe\"]\n[set]\n\
+             extraction.present = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n",
             frames / 2
         );
         place.write(&format!("{name}.toml"), &text).to_str().unwrap().to_string()

@@ -132,7 +132,7 @@ fn a_flipped_byte_is_found_by_use() {
         place.run(&["run", &file], 0);
         place.run(arguments, 0);
     }
-    // A file that somebody wrote to is found by a glance, and made anew.
+    // A file that was written to is found by its modification time alone, and made again.
     place.run(&["run", &file], 0);
     let key = place.run_record("small")["plan"]["stages"]
         .as_array()
@@ -293,7 +293,7 @@ fn change_mode(folder: &Path, mode: &str) {
 fn a_broken_object_in_a_common_store_is_made_anew_in_ones_own() {
     let place = Place::new();
     let file = small(&place, "");
-    // One thread: what is made anew has the same bits.
+    // With one thread, what is made again has the same bits.
     place.run(&["run", &file, "--threads", "1"], 0);
     let is_checkpoint = |(kind, name, _): &(String, String, PathBuf)| {
         kind == "train" && name == "checkpoint.safetensors"

@@ -132,7 +132,12 @@ fn what_is_pushed_to_s3_is_pulled_elsewhere() {
 fn make_bucket(port: u16) {
     use std::io::{Read, Write};
     let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    connection.write_all(b"PUT /lab HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    connection
+        .write_all(
+            b"PUT /lab HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\
+              Connection: close\r\n\r\n",
+        )
+        .unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -1,169 +1,25 @@
-//! Every execution of a plan is a run with an id: what was asked for, what was planned, and what
-//! happened. Runs are plain files that need nothing else to be read.
-//!
-//! ```text
-//! runs/<id>/run.json       the run; ids sort by time
-//! runs/<id>/events.jsonl   what happened, a line each
-//! runs/<id>/worker-N.log   what a worker wrote to stderr
-//! runs/<id>/lock           held while it runs, which tells a running run from a killed one
-//! plans/<digest>.json      its plan and the stages that were made at its end; equal runs share one
-//! ```
+//! The folders of runs and the files of plans in the store.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use walkdir::WalkDir;
 
-use super::Store;
-use super::digest::Digest;
-use super::file::{Durability, walked, write_with};
-use super::format::{Formatted, understand};
-use super::key::StageKey;
+use super::plan_snapshot::PlanSnapshot;
+use super::run::{Run, RunState};
 use crate::error::{AtPath, Error, Result};
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::file::{Durability, walked, write_with};
+use crate::store::format::{Formatted, understand};
+use crate::store::key::StageKey;
 
-pub const FORMAT: u32 = 1;
-pub(super) const RUN_FILE: &str = "run.json";
+pub(in crate::store) const RUN_FILE: &str = "run.json";
 
 /// The file with the events of a run, one on each line, which the runner's journal writes. Lines
 /// about a stage whose key is known have a field `key`.
 pub const EVENTS_FILE: &str = "events.jsonl";
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Run {
-    pub format: u32,
-    pub id: String,
-    pub experiment: String,
-    /// The command line.
-    pub command: Vec<String>,
-    /// Absent in older runs; see [`Run::scope`].
-    #[serde(default)]
-    pub scope: Option<Scope>,
-    /// RFC 3339, UTC.
-    pub started: String,
-    pub seconds: f64,
-    pub state: RunState,
-    pub plan: Digest,
-    pub executed: Vec<ExecutedStage>,
-    pub cached: usize,
-    pub failed: Vec<FailedStage>,
-    pub surgcam: String,
-    pub host: String,
-}
-
-impl Formatted for Run {
-    const WHAT: &'static str = "run";
-    const FORMAT: u32 = FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-impl Run {
-    pub fn scope(&self) -> Scope {
-        self.scope.unwrap_or(match self.command.get(1).map(String::as_str) {
-            Some("view" | "export") => Scope::Part,
-            _ => Scope::Whole,
-        })
-    }
-
-    /// The command line, quoted for a shell.
-    pub fn command_line(&self) -> String {
-        let quoted = shlex::try_join(self.command.iter().map(String::as_str));
-        // Only a null character cannot be quoted, and no argument of a process contains one.
-        quoted.unwrap_or_else(|_| self.command.join(" "))
-    }
-
-    /// How many stages ran and failed. Stages that needed one of them do not count.
-    pub fn failures(&self) -> usize {
-        self.failed.iter().filter(|failed| !failed.blocked).count()
-    }
-}
-
-/// How much of its experiment a run was asked to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Everything that its tables need: `surgcam run`.
-    Whole,
-    /// What one export needs.
-    Part,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunState {
-    Running,
-    Done,
-    Failed,
-    Interrupted,
-    /// Its file says that it is running, but nobody holds its lock.
-    Killed,
-}
-
-impl RunState {
-    pub fn name(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Done => "done",
-            RunState::Failed => "failed",
-            RunState::Interrupted => "interrupted",
-            RunState::Killed => "killed",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ExecutedStage {
-    pub stage: String,
-    pub kind: String,
-    pub key: StageKey,
-    pub seconds: f64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FailedStage {
-    pub stage: String,
-    pub problem: String,
-    /// It never ran because a stage that it needs failed.
-    #[serde(default)]
-    pub blocked: bool,
-}
-
-/// The plan of a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PlanSnapshot {
-    pub format: u32,
-    pub experiment: Value,
-    /// Resolved recipes, each once, with the origin of each value.
-    pub recipes: Vec<Value>,
-    /// Cells of the matrix. They refer to recipes by their index in `recipes`.
-    pub cells: Vec<Value>,
-    pub stages: Vec<SnapshotStage>,
-}
-
-impl Formatted for PlanSnapshot {
-    const WHAT: &'static str = "plan";
-    const FORMAT: u32 = FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SnapshotStage {
-    pub name: String,
-    pub kind: String,
-    /// Absent where the key was not known when the run ended.
-    pub key: Option<StageKey>,
-    /// How long it took when it was made; absent where it was not made.
-    pub seconds: Option<f64>,
-    pub outputs: BTreeMap<String, Digest>,
-}
 
 /// A run in progress. Its lock is held until this is dropped.
 #[derive(Debug)]
@@ -173,7 +29,7 @@ pub struct OpenRun {
 }
 
 impl Store {
-    pub(super) fn run_folder(&self, id: &str) -> PathBuf {
+    pub(in crate::store) fn run_folder(&self, id: &str) -> PathBuf {
         self.root().join("runs").join(id)
     }
 
@@ -227,7 +83,7 @@ impl Store {
     }
 
     /// Like [`Store::run_ids`], but an unreadable folder is an error instead of looking empty.
-    pub(super) fn try_run_ids(&self) -> Result<Vec<String>> {
+    pub(in crate::store) fn try_run_ids(&self) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for entry in walked(WalkDir::new(self.root().join("runs")).min_depth(1).max_depth(1)) {
             let entry = entry?;
@@ -287,7 +143,7 @@ impl Store {
     }
 
     /// A run by its whole id; `None` if it was killed before it wrote anything.
-    pub(super) fn try_run(&self, id: &str) -> Result<Option<Run>> {
+    pub(in crate::store) fn try_run(&self, id: &str) -> Result<Option<Run>> {
         let path = self.run_folder(id).join(RUN_FILE);
         if path.try_exists().at_path("look for", &path)? {
             self.read_run(id).map(Some)
@@ -298,7 +154,7 @@ impl Store {
 
     /// Keys of the stages that a run started, finished or found, from its journal. A killed run
     /// leaves no other list.
-    pub(super) fn noted_keys(&self, id: &str) -> Result<Vec<StageKey>> {
+    pub(in crate::store) fn noted_keys(&self, id: &str) -> Result<Vec<StageKey>> {
         #[derive(Deserialize)]
         struct Noted {
             key: Option<StageKey>,
@@ -328,37 +184,8 @@ fn read_formatted<T: Formatted>(path: &Path) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::FORMAT;
     use super::*;
-
-    #[test]
-    fn a_command_is_shown_as_a_shell_takes_it() {
-        let command = ["surgcam", "run", "it's.toml", "--set", "matrix.model=[\"a b\"]", ""]
-            .map(String::from)
-            .to_vec();
-        let run: Run = serde_json::from_value(serde_json::json!({
-            "format": FORMAT, "id": "1", "experiment": "a", "command": command, "started": "", "seconds": 0.0, "state": "done",
-            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
-        }))
-        .unwrap();
-        assert!(run.command_line().starts_with("surgcam run "), "{}", run.command_line());
-        assert_eq!(shlex::split(&run.command_line()), Some(command));
-    }
-
-    #[test]
-    fn a_run_from_before_scopes_were_noted_has_that_of_its_command() {
-        let text = |command: &str| {
-            let digest = Digest::of_bytes(b"");
-            format!(
-                r#"{{"format": 1, "id": "one", "experiment": "a", "command": ["surgcam", "{command}", "a"], "started": "", "seconds": 0,
-                "state": "done", "plan": "{digest}", "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": ""}}"#
-            )
-        };
-        let scope = |command: &str| serde_json::from_str::<Run>(&text(command)).unwrap().scope();
-        assert_eq!(
-            [scope("run"), scope("view"), scope("export")],
-            [Scope::Whole, Scope::Part, Scope::Part]
-        );
-    }
 
     #[test]
     fn runs_and_plans_of_a_newer_format_are_refused() {
@@ -383,8 +210,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();
         let run = serde_json::json!({
-            "format": FORMAT, "id": "../../elsewhere", "experiment": "a", "command": [], "started": "", "seconds": 0.0, "state": "done",
-            "plan": Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
+            "format": FORMAT, "id": "../../elsewhere", "experiment": "a", "command": [],
+            "started": "", "seconds": 0.0, "state": "done", "plan": Digest::of_bytes(b""),
+            "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
         });
         fs::write(store.open_run("one").unwrap().folder.join(RUN_FILE), run.to_string()).unwrap();
         assert_eq!(store.run("latest").unwrap().id, "one");
@@ -398,7 +226,8 @@ mod tests {
         let key = StageKey(Digest::of_bytes(b"train"));
         let run = store.open_run("one").unwrap();
         let lines = format!(
-            "{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n{{\"event\": \"started\", \"key\": \"sha"
+            "{{\"event\": \"finished\", \"key\": \"{key}\"}}\n{{\"event\": \"note\"}}\n\
+             {{\"event\": \"started\", \"key\": \"sha"
         );
         fs::write(run.folder.join(EVENTS_FILE), lines).unwrap();
         assert_eq!(store.noted_keys("one").unwrap(), [key]);

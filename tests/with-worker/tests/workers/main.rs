@@ -1,0 +1,32 @@
+//! Workers that cannot start, hang, say what nobody understands, or run where nothing can be
+//! written; and what `doctor` says of them. No run waits for such a worker without end, and the
+//! message names the cause.
+
+mod by_hand;
+mod doctor;
+mod fuzz;
+mod hangs;
+
+use surgcam_testkit as common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use common::{Place, Said};
+
+/// Three stages that make nothing.
+const EMPTY_PLAN: [&str; 4] = ["bench", "empty-plan", "--stages", "3"];
+
+/// A program in the worker's place.
+fn script(place: &Place, text: &str) -> PathBuf {
+    let path = place.write("worker", &format!("#!/bin/sh\n{text}\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn run_with(place: &Place, worker: &Path, arguments: &[&str]) -> Said {
+    let mut command = place.surgcam(arguments);
+    Said::from(
+        command.env("SURGCAM_WORKER", worker).env("SURGCAM_SILENCE_SECONDS", "1").output().unwrap(),
+    )
+}
