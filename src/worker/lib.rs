@@ -18,6 +18,7 @@ mod golden;
 mod heads;
 mod heat_maps;
 mod job;
+mod memory;
 mod model;
 mod modes;
 mod one_thread;
