@@ -13,6 +13,7 @@ pub mod event_lines;
 mod export_paths;
 pub mod exports;
 pub mod figures;
+pub mod latex_tables;
 pub mod layout;
 pub mod live_tables;
 mod localization_columns;

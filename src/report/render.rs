@@ -4,8 +4,9 @@ use std::path::Path;
 
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
+use super::latex_tables::latex;
 use super::layout::{ResultTable, TableColumn};
-use super::paper_tables::{Extent, latex, markdown};
+use super::paper_tables::{Extent, markdown};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::escape;
 use surgcam_engine::store::file::{Durability, write_with};
@@ -30,7 +31,7 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
         .at_path("write", &path("parquet"))?;
     write(&path("parquet"), &parquet)?;
     write(&path("md"), markdown(table, Extent::Main)?.as_bytes())?;
-    write(&path("tex"), latex(table, Extent::Main)?.as_bytes())
+    write(&path("tex"), latex(table, Extent::Main).as_bytes())
 }
 
 /// As CSV, every number with all its digits.
