@@ -124,7 +124,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// A name without what the name of its group says, in lines of a word each.
+/// A name without what the name of its group says, in lines about as long as its longest word.
 fn short_name(name: &str, group: ColumnGroup) -> Vec<String> {
     let prefix = match group {
         ColumnGroup::Probe => "probe ",
@@ -132,8 +132,24 @@ fn short_name(name: &str, group: ColumnGroup) -> Vec<String> {
         _ => "",
     };
     let name = name.strip_prefix(prefix).unwrap_or(name);
-    let words = name.split(' ').flat_map(|word| word.split_inclusive('/'));
-    words.filter(|word| !word.is_empty()).map(String::from).collect()
+    let words: Vec<&str> = name
+        .split(' ')
+        .flat_map(|word| word.split_inclusive('/'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let letters = |text: &str| text.chars().count();
+    let longest = words.iter().map(|word| letters(word)).max().unwrap_or(0);
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if letters(line) + 1 + letters(word) <= longest && !line.ends_with('/') => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
 }
 
 /// The width of a text in points of LaTeX's own font at 10 points, roughly.
