@@ -27,7 +27,7 @@ pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
         2 => (0.1, -0.05),
         _ if name.ends_with("running_var") => (0.6, 0.8),
         _ if name.ends_with("running_mean") => (0.2, -0.1),
-        _ if name.ends_with("bias") => (0.4, -0.2),
+        _ if name.ends_with("bias") || name.contains(".bias_") => (0.4, -0.2),
         _ if name.contains(".bn3.") => (0.2, 0.3),
         _ => (0.4, 0.8),
     };

@@ -95,6 +95,27 @@ pub struct HeatLocalization {
     pub frames_per_class: Vec<usize>,
 }
 
+/// `deletion-insertion`: the heat maps, and the control with another frame's heat map of the class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeletionInsertionMetrics {
+    /// Validation frames that were looked at.
+    pub frames: usize,
+    pub heat: CurveAreas,
+    pub control: CurveAreas,
+}
+
+/// Areas under the curves of a class's probability; means over the classes that have frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurveAreas {
+    pub deletion: Option<f64>,
+    pub insertion: Option<f64>,
+    /// By class index, as all below.
+    pub deletion_per_class: Vec<Option<f64>>,
+    pub insertion_per_class: Vec<Option<f64>>,
+    /// Frames where the class is present, and for the control those with another such frame.
+    pub frames_per_class: Vec<usize>,
+}
+
 /// `probe`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

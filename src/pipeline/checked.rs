@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::head_settings::{
     CaptionerSettings, GraphSettings, HeadUse, TransformerSettings, fits_attention_heads,
 };
-use super::settings::{ExtractionSettings, Normalization};
+use super::settings::{Architecture, ExtractionSettings, Normalization};
 use surgcam_values::{ImageSize, Present, Threshold};
 
 type Outcome = Result<(), String>;
@@ -74,6 +74,9 @@ impl Check for CaptionerSettings {
     fn check(&self) -> Outcome {
         let classes = self.extraction.architecture.classes;
         within("classes", classes, 1..=WIDEST)?;
+        if let Some(length) = self.extraction.architecture.clip_length {
+            within("clip_length", length, 2..=Architecture::LONGEST_CLIP)?;
+        }
         if self.classes.len() != classes {
             return Err(format!(
                 "it names {} classes and its network has {classes}",
@@ -204,6 +207,11 @@ mod tests {
         for (pointer, value, expected) in [
             ("/extraction/architecture/classes", json!(0), "`classes` is 0"),
             ("/extraction/architecture/classes", json!(3), "names 2 classes and its network has 3"),
+            (
+                "/extraction/architecture",
+                json!({ "backbone": "resnet10", "classes": 2, "clip_length": 65 }),
+                "`clip_length` is 65",
+            ),
             ("/classes", json!([]), "names 0 classes"),
             ("/image_size", json!([0, 80]), "no picture size"),
             ("/image_size", json!([4294967295u32, 4294967295u32]), "no picture size"),

@@ -1,5 +1,6 @@
 //! The features of a cell, and what its extraction recipe must satisfy.
 
+use super::detections::Detections;
 use super::goal::Goal;
 use super::heads::Found;
 use super::kinds::*;
@@ -29,10 +30,22 @@ impl Planner<'_> {
         let recipe = &extraction.value;
         check_present(&recipe.present, model, &extraction.name)?;
         check_batch_norm(extraction)?;
+        let makes_features = self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]);
+        let detections = if makes_features || self.wants(&[Goal::Localization]) {
+            self.detections(cell, model, extraction)?
+        } else {
+            None
+        };
+        if let Some(detections) = &detections {
+            stages.detections = Some(detections.stage);
+            if self.wants(&[Goal::Localization]) {
+                stages.score = Some(self.score(model, detections.boxes(), &detections.place));
+            }
+        }
         if recipe.mode.is_localised() && self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.localization(cell, model, recipe, stages);
         }
-        if !self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]) {
+        if !makes_features {
             return Ok(());
         }
         let settings = extraction_settings(recipe, model);
@@ -43,11 +56,13 @@ impl Planner<'_> {
             swept(cell, Section::Extraction)
         );
         let parameters = ExtractStage { extraction: settings.clone() };
+        let detections = detections.as_ref().map(Detections::boxes);
+        let inputs = FrameInputs { detections, ..model.inputs() };
         let extract =
-            self.plan.add(NewStage::new(name, &parameters, model.inputs(), Resource::Device));
+            self.plan.add(NewStage::new(name, &parameters, inputs.clone(), Resource::Device));
         stages.extract = Some(extract);
         if self.wants(&[Goal::Extraction, Goal::Heads]) {
-            let found = Found { cell, model, extraction, settings: &settings, extract };
+            let found = Found { cell, model, extraction, settings: &settings, extract, inputs };
             self.heads(&found, stages)?;
             if self.wants(&[Goal::Extraction]) {
                 self.speed(&found, stages);
@@ -108,5 +123,7 @@ fn extraction_settings(recipe: &ExtractionRecipe, model: &ModelStages) -> Extrac
         precision: recipe.precision,
         batch_norm: recipe.batch_norm,
         crop_size: recipe.mode.cuts_out().then(|| recipe.crop_size.height_width()),
+        crop_layer: Some(recipe.feature_layer)
+            .filter(|&layer| recipe.mode.cuts_out() && layer != FeatureLayer::Layer4),
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Found<'a> {
     pub extraction: &'a Resolved<ExtractionRecipe>,
     pub settings: &'a ExtractionSettings,
     pub extract: Handle<ExtractStage>,
+    /// What `extract` reads.
+    pub inputs: FrameInputs<Source>,
 }
 
 impl Found<'_> {
@@ -201,7 +203,7 @@ impl Planner<'_> {
         stages.measure = Some(self.plan.add(NewStage::new(
             name,
             &speed,
-            found.model.inputs(),
+            found.inputs.clone(),
             Resource::Device,
         )));
     }
@@ -222,11 +224,12 @@ impl Planner<'_> {
             warm_up: self.experiment.recipe.speed_warm_up.get(),
             machine: machine.clone(),
         };
-        let FrameInputs { checkpoint, pack, index } = found.model.inputs();
+        let FrameInputs { checkpoint, pack, index, detections } = found.inputs.clone();
         let inputs = MeasureTasksInputs {
             checkpoint,
             pack,
             index,
+            detections,
             caption: stages.caption.map(|caption| caption.output(CaptionStage::HEAD)),
             interact: stages.interact.map(|interact| interact.output(InteractStage::HEAD)),
         };
@@ -342,6 +345,13 @@ fn joint(head: &Resolved<HeadRecipe>, found: &Found) -> Result<Option<JointTrain
             extraction.batch_norm.name()
         ))
         .hint("set extraction.batch_norm = \"running\", or head.joint_epochs = 0"));
+    }
+    if found.model.architecture.clip_length.is_some() {
+        return Err(Error::usage(format!(
+            "head.{} learns with the backbone, frame by frame; model.{} sees clips",
+            head.name, found.model.recipe.name
+        ))
+        .hint("set model.clip_length = 1, or head.joint_epochs = 0"));
     }
     Ok(Some(JointTraining {
         epochs: head.value.joint_epochs.get(),

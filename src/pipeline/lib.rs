@@ -3,11 +3,13 @@
 //! ```text
 //! sample ─> index ─> pack ─┬─> train (─> train, fine-tuned) ─┬─> evaluate
 //!                          │   or import a weights file      ├─> heat-maps ─> heat-score
+//!                          │                                 │   ├─> deletion-insertion
 //!                          │                                 │   └─> localize ─> score
 //!                          └─────────────────────────────────┼─> extract
 //!                                                            │   └─> probe, caption, interact
 //!                                                            │       └─> measure-tasks
 //!                                                            └─> measure (alone on the machine)
+//! a detector's file ─> detections ─> score, extract
 //! ```
 //!
 //! [`kinds`] has a file for each kind of stage. A kind is the contract between the planner here and
@@ -16,16 +18,18 @@
 //!
 //! [`build`] turns an experiment into a graph of stages. Its result is in [`planned`], which also
 //! tells which stages the rows of each cell come from. [`goal`] says what is wanted of the
-//! experiment, for instance a table. `sources`, `models`, `localization`, `extraction` and `heads`
-//! each plan a part of the graph, and add their stages to `planner`. `data_folder` and `class_map`
-//! find out what `sources` needs to know about a data set. `limits` sets how long stages may take.
-//! [`naming`] names the stages. [`mistakes`] plans without data, to find all mistakes in recipes at
-//! once.
+//! experiment, for instance a table. `sources`, `models`, `localization`, `detections`, `extraction`
+//! and `heads` each plan a part of the graph, and add their stages to `planner`. `data_folder` and
+//! `class_map` find out what `sources` needs to know about a data set. `clips` checks whether anything
+//! can hold the clips of a temporal model. `limits` sets how long stages may take. [`naming`] names
+//! the stages. [`mistakes`] plans without data, to find all mistakes in recipes at once.
 
 pub mod build;
 pub mod checked;
 mod class_map;
+mod clips;
 mod data_folder;
+mod detections;
 mod extraction;
 pub mod goal;
 pub mod head_settings;

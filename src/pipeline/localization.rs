@@ -8,7 +8,7 @@ use super::naming::{Keys, read};
 use super::planned::CellStages;
 use super::planner::Planner;
 use super::settings::CamSettings;
-use surgcam_engine::plan::{Handle, NewStage, Resource};
+use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
 use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::schema::{ExtractionRecipe, Section};
 
@@ -84,23 +84,56 @@ impl Planner<'_> {
         stages.heat_maps = Some(heat_maps);
         stages.localize = Some(localize);
         if self.wants(&[Goal::Localization]) {
-            let parameters = ScoreStage {
-                image_size: model.frames.image_size,
-                classes: model.architecture.classes,
-            };
-            let inputs = ScoreInputs {
-                boxes: localize.output(LocalizeStage::BOXES),
-                index: model.frames.index.output(IndexStage::INDEX),
-                pack: model.frames.pack.output(PackStage::PACK),
-            };
-            stages.score = Some(self.plan.add(NewStage::new(
-                format!("score {place}"),
-                &parameters,
-                inputs,
-                Resource::Processor,
-            )));
+            let boxes = localize.output(LocalizeStage::BOXES);
+            stages.score = Some(self.score(model, boxes, &place));
             stages.heat_score = Some(self.heat_score(model, heat_maps, &axes));
+            stages.deletion_insertion = self.deletion_insertion(model, heat_maps, &axes);
         }
+    }
+
+    /// Plans the scores of boxes, whether they come from heat maps or from a detector. `place`
+    /// tells the boxes apart from others.
+    pub(super) fn score(
+        &mut self,
+        model: &ModelStages,
+        boxes: Source,
+        place: &str,
+    ) -> Handle<ScoreStage> {
+        let parameters =
+            ScoreStage { image_size: model.frames.image_size, classes: model.architecture.classes };
+        let inputs = ScoreInputs {
+            boxes,
+            index: model.frames.index.output(IndexStage::INDEX),
+            pack: model.frames.pack.output(PackStage::PACK),
+        };
+        let name = format!("score {place}");
+        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
+    }
+
+    /// Plans the deletion and insertion of heat maps, if the experiment asks for them. They do not
+    /// depend on T_ROI either.
+    fn deletion_insertion(
+        &mut self,
+        model: &ModelStages,
+        heat_maps: Handle<HeatMapsStage>,
+        axes: &str,
+    ) -> Option<Handle<DeletionInsertionStage>> {
+        let recipe = &self.experiment.recipe;
+        let frames = recipe.deletion_insertion_frames.get();
+        if frames == 0 {
+            return None;
+        }
+        let parameters = DeletionInsertionStage {
+            architecture: model.architecture,
+            normalization: model.frames.normalization,
+            frames,
+            steps: recipe.deletion_insertion_steps.get(),
+        };
+        let FrameInputs { checkpoint, pack, index, .. } = model.inputs();
+        let heat_maps = heat_maps.output(HeatMapsStage::HEAT_MAPS);
+        let inputs = DeletionInsertionInputs { checkpoint, pack, index, heat_maps };
+        let name = format!("deletion-insertion {}{axes}", model.recipe.name);
+        Some(self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Device)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::build::Builder;
+use super::detections::check_boxes;
 use super::extraction::check_batch_norm;
 use super::goal::Goal;
 use super::heads;
@@ -106,7 +107,10 @@ fn of_recipe(
         Section::Model if is_unfinished_model(experiment, cell, name)? => Ok(()),
         Section::Model => planner.model(cell, name, &mut Vec::new()).map(drop),
         Section::Extraction => {
-            experiment.extraction(cell, name).and_then(|extraction| check_batch_norm(&extraction))
+            let extraction = experiment.extraction(cell, name)?;
+            check_batch_norm(&extraction)?;
+            // A recipe that does not yet say where its boxes are is unfinished.
+            if extraction.value.boxes.is_none() { Ok(()) } else { check_boxes(&extraction) }
         }
         Section::Head => match experiment.head(cell, name)? {
             head if head.value.task == HeadTask::Probe => Ok(()),
@@ -217,6 +221,52 @@ mod tests {
                     && found[0].contains("does not use"),
                 "{mode}: {found:#?}"
             );
+        }
+    }
+
+    #[test]
+    fn clips_that_nothing_can_hold_are_a_mistake() {
+        let text = |model: &str, head: &str| {
+            format!(
+                "[experiment]\nname = 'e'\ntables = ['extraction']\nheads = ['caption']\n\
+                 [model.clips]\nextends = 'gc-a'\ndata = 'sample-endovis18'\n{model}\n\
+                 [head.caption]\n{head}\n\
+                 [matrix]\nmodel = ['clips']\nextraction = ['sl-fe']\n"
+            )
+        };
+        assert_eq!(mistakes_of(&text("clip_length = 3", "")), Vec::<String>::new());
+        for (model, head, expected) in [
+            ("clip_length = 31", "", "sequences of data.sample-endovis18 have 30"),
+            ("clip_length = 3\nbatch_size = 2", "", "a batch_size of 2, which counts frames"),
+            ("clip_length = 3", "joint_epochs = 1", "model.clips sees clips"),
+        ] {
+            let found = mistakes_of(&text(model, head));
+            assert!(
+                !found.is_empty() && found.iter().all(|mistake| mistake.contains(expected)),
+                "{expected}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn boxes_of_a_detector_and_their_mode_belong_together() {
+        let text = |recipe: &str, extraction: &str| {
+            format!(
+                "[experiment]\nname = 'e'\n[extraction.own]\n{recipe}\n\
+                 [matrix]\nmodel = ['gc-a']\nextraction = ['{extraction}']\n"
+            )
+        };
+        let own = |recipe: &str| mistakes_of(&text(recipe, "own"));
+        let without = "mode = 'detector-boxes'";
+        assert_eq!(own("mode = 'detector-boxes'\nboxes = 'b.json'"), Vec::<String>::new());
+        assert_eq!(mistakes_of(&text(without, "sl-fe")), Vec::<String>::new(), "unfinished");
+        for (recipe, expected) in [
+            (without, "names no boxes"),
+            ("mode = 'detector-boxes'\nboxes = 'b.txt'", "neither .csv nor .tsv nor .json"),
+            ("mode = 'l-fe'\nboxes = 'b.csv'", "its mode `l-fe` does not use"),
+        ] {
+            let found = own(recipe);
+            assert!(found.iter().any(|mistake| mistake.contains(expected)), "{recipe}: {found:#?}");
         }
     }
 

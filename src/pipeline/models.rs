@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::clips::{check_clips, clip_length};
 use super::kinds::*;
 use super::naming::{Keys, read, swept};
 use super::planned::Checkpoint;
@@ -46,6 +47,7 @@ impl ModelStages {
             checkpoint: self.checkpoint.source(),
             pack: self.frames.pack.output(PackStage::PACK),
             index: self.frames.index.output(IndexStage::INDEX),
+            detections: None,
         }
     }
 }
@@ -102,8 +104,11 @@ impl Planner<'_> {
                 training[0].name, frames.name
             )));
         }
-        let architecture =
-            Architecture { backbone: model.backbone, classes: frames.label_space.len() };
+        let architecture = Architecture {
+            backbone: model.backbone,
+            classes: frames.label_space.len(),
+            clip_length: clip_length(model.clip_length),
+        };
         let own = |data: &DataStages| Normalization {
             mean: model.mean.map_or(data.normalization.mean, ChannelMeans::values),
             std: model.std.map_or(data.normalization.std, ChannelDeviations::values),
@@ -112,6 +117,7 @@ impl Planner<'_> {
             Training::None => Checkpoint::Imported(self.imported(cell, &recipe, &frames)?),
             Training::Full => {
                 check_sequences(&recipe, &training, &frames)?;
+                check_clips(&recipe, &training)?;
                 let start = self.start(cell, &recipe, descendants)?;
                 let parameters =
                     train_parameters(model, architecture, own(&training[0]), own(&frames));
@@ -169,8 +175,11 @@ impl Planner<'_> {
                     recipe.name
                 );
                 let mut keys = Keys::default();
-                let parameters =
-                    ImportStage { backbone: *read!(keys, model.backbone), classes: None };
+                let parameters = ImportStage {
+                    backbone: *read!(keys, model.backbone),
+                    classes: None,
+                    clip_length: None,
+                };
                 let name = format!("import {}{}", file.file.display(), keys.swept(cell));
                 let weights = self.weights_file(
                     &recipe.name,
@@ -207,6 +216,7 @@ impl Planner<'_> {
         let parameters = ImportStage {
             backbone: *read!(keys, model.backbone),
             classes: Some(frames.label_space.len()),
+            clip_length: clip_length(*read!(keys, model.clip_length)),
         };
         let hint = "check the path; it counts from the project's folder";
         let name = format!("import {}{}", recipe.name, keys.swept(cell));

@@ -80,6 +80,9 @@ cell_stages! {
     localize: LocalizeStage,
     score: ScoreStage,
     heat_score: HeatScoreStage,
+    deletion_insertion: DeletionInsertionStage,
+    /// A detector's boxes, in place of those from heat maps.
+    detections: DetectionsStage,
     extract: ExtractStage,
     probe: ProbeStage,
     caption: CaptionStage,

@@ -12,6 +12,25 @@ use surgcam_values::{
 pub struct Architecture {
     pub backbone: Backbone,
     pub classes: usize,
+    /// How many frames a temporal classifier sees together. Absent for a classifier of single
+    /// frames, so that its stages keep their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_length: Option<usize>,
+}
+
+impl Architecture {
+    /// As many frames as recipes allow.
+    pub const LONGEST_CLIP: usize = 64;
+
+    /// Of a classifier of single frames.
+    pub const fn of_frames(backbone: Backbone, classes: usize) -> Self {
+        Architecture { backbone, classes, clip_length: None }
+    }
+
+    /// How many frames the classifier sees together to tell the labels of the last one.
+    pub fn frames_in_a_clip(&self) -> usize {
+        self.clip_length.unwrap_or(1)
+    }
 }
 
 /// The mean and the standard deviation of each channel, for frames with values in [0, 1].
@@ -54,6 +73,10 @@ pub struct ExtractionSettings {
     /// `[height, width]` that cut-out boxes are resized to. Only modes that cut out boxes have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_size: Option<[u32; 2]>,
+    /// The layer whose map of such a picture is pooled. Absent for layer 4, so that what was
+    /// extracted before there was a choice keeps its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_layer: Option<FeatureLayer>,
 }
 
 /// What decides where the regions of a localising mode are.

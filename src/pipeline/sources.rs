@@ -12,7 +12,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::inputs::NoInputs;
 use surgcam_engine::plan::{Handle, NewStage, Resource, Source};
 use surgcam_engine::store::digest::Digest;
-use surgcam_frames::dataset::labels::LabelSpace;
+use surgcam_frames::dataset::labels::{ClassMap, LabelSpace};
 use surgcam_frames::dataset::sample::SampleData;
 use surgcam_frames::dataset::source::SourceLayout;
 use surgcam_recipe::experiment::Cell;
@@ -33,13 +33,20 @@ pub struct DataStages {
     pub normalization: Normalization,
     pub has_train: bool,
     pub has_validation: bool,
+    /// Of drawn scenes.
+    pub drawn_frames_per_sequence: Option<usize>,
+    /// The data set's names of classes.
+    pub(super) classes: ClassMap,
+    pub(super) origin: Origin,
 }
 
 /// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
 const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
+
 /// Where a data set is.
-enum Origin {
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
     Drawn(Handle<SampleStage>),
     Folder { root: PathBuf, digest: Digest },
 }
@@ -140,6 +147,7 @@ impl Planner<'_> {
         let label_space = classes_of(&space.value, &mut label_space_keys);
         keys.add(&label_space_keys);
         let image_size = read!(keys, recipe.image_size).height_width();
+        let classes = parameters.classes;
         let parameters = PackStage { image_size, on_bad_frame: recipe.on_bad_frame };
         let pack = self.pack(
             format!("pack {}{}", data.name, keys.swept(cell)),
@@ -157,6 +165,10 @@ impl Planner<'_> {
             normalization: Normalization { mean: recipe.mean.values(), std: recipe.std.values() },
             has_train: !recipe.train.is_empty(),
             has_validation: !recipe.validation.is_empty(),
+            drawn_frames_per_sequence: (recipe.adapter == SAMPLE)
+                .then(|| recipe.frames_per_sequence.get()),
+            classes,
+            origin,
         })
     }
 
@@ -238,10 +250,14 @@ fn source_layout(
     let frames =
         frames.ok_or_else(|| Error::usage(format!("data.{name} has no `frames` pattern")))?;
     if recipe.train.is_empty() && recipe.validation.is_empty() {
-        return Err(Error::usage(format!("data.{name} names no sequence")).hint(
-            "give `train` and `validation` the sequences (or videos) to use, as in `train = [2, \
-             3]`",
-        ));
+        let error = Error::usage(format!("data.{name} names no sequence"));
+        return Err(match &recipe.split_hint {
+            Some(hint) => error.hint(hint),
+            None => error.hint(
+                "give `train` and `validation` the sequences (or videos) to use, as in `train = \
+                 [2, 3]`",
+            ),
+        });
     }
     Ok(SourceLayout {
         layout: *read!(keys, adapter.layout),

@@ -16,8 +16,8 @@ use surgcam_values::Mode;
 
 /// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`,
 /// `backbone.safetensors`, and the folders `caption` and `interact` (the latter not beside a
-/// captioner that learnt with its backbone). Ground-truth boxes and the control have none: new
-/// pictures have no annotations.
+/// captioner that learnt with its backbone). Ground-truth boxes, a detector's boxes and the control
+/// have none: new pictures come without boxes.
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
@@ -27,7 +27,9 @@ pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exp
         .filter(|cell| cell.stages.caption.is_some() || cell.stages.interact.is_some())
     {
         let Some(extraction) = &cell.extraction else { continue };
-        if extraction.value.mode == Mode::GroundTruthBoxes || extraction.value.shuffled {
+        let mode = extraction.value.mode;
+        if matches!(mode, Mode::GroundTruthBoxes | Mode::DetectorBoxes) || extraction.value.shuffled
+        {
             continue;
         }
         let folder =

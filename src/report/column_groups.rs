@@ -73,7 +73,7 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
 }
 
 /// What the names of columns begin with that tell of one class or one interaction.
-const OF_CLASSES: [&str; 11] = [
+const OF_CLASSES: [&str; 13] = [
     "AP ",
     "AP50 ",
     "IoU ",
@@ -85,6 +85,8 @@ const OF_CLASSES: [&str; 11] = [
     "AP50:95 ",
     "energy in box ",
     "pointing game ",
+    "deletion ",
+    "insertion ",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,9 @@ fn better(column: &TableColumn) -> Option<Better> {
     {
         return None;
     }
-    let is_cost = ["p50 ms", "p95 ms", "passes/frame", "missed instruments"].contains(&name);
+    let is_cost = ["p50 ms", "p95 ms", "passes/frame", "missed instruments", "deletion"]
+        .contains(&name)
+        || name.starts_with("deletion ");
     Some(if is_cost { Better::Lower } else { Better::Higher })
 }
 

@@ -1,10 +1,12 @@
-//! The columns of the localization table that tell how boxes are detected and how the heat lies to the true boxes.
+//! The columns of the localization table that tell where boxes come from, how they are detected,
+//! how the heat lies to the true boxes, and what a class's probability says of the heat.
 
 use super::layout::TableColumn;
 use super::tables::class_columns;
-use surgcam_frames::metrics::{Detection, HeatLocalization, Localization};
+use surgcam_frames::metrics::{CurveAreas, Detection, HeatLocalization, Localization};
 use surgcam_pipeline::planned::PlannedCell;
 
+#[derive(Default)]
 pub struct LocalizationColumns {
     /// Over the classes.
     pub means: Vec<TableColumn>,
@@ -77,6 +79,44 @@ pub fn heat_columns(
         means: vec![
             TableColumn::number(energy, 3, means(|row| row.energy_in_box)),
             TableColumn::number(pointing, 3, means(|row| row.pointing_game)),
+        ],
+        per_class,
+    }
+}
+
+/// Where the boxes of each row come from, if those of some come from a detector.
+pub fn boxes_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
+    let of_cell = |cell: &&PlannedCell| {
+        let extraction = cell.extraction.as_ref()?;
+        let is_detected = cell.stages.detections.is_some();
+        Some(if is_detected { extraction.name.clone() } else { "heat maps".to_string() })
+    };
+    let some_are_detected = cells.iter().any(|cell| cell.stages.detections.is_some());
+    some_are_detected.then(|| TableColumn::text("boxes", cells.iter().map(of_cell).collect()))
+}
+
+/// What the table says below the columns of [`curve_columns`].
+pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's probability while its hottest \
+                               pixels are removed (lower is better) and inserted into a blurred \
+                               picture (higher is better), as means over classes; the control takes \
+                               the order from another frame's heat of the class";
+
+/// As [`detection_columns`], of deletion and insertion curves.
+pub fn curve_columns(cells: &[&PlannedCell], rows: &[Option<CurveAreas>]) -> LocalizationColumns {
+    let means = |value: fn(&CurveAreas) -> Option<f64>| {
+        rows.iter().map(|row| row.as_ref().and_then(value)).collect()
+    };
+    let of_classes =
+        |value: fn(&CurveAreas) -> &Vec<Option<f64>>| -> Vec<Option<Vec<Option<f64>>>> {
+            rows.iter().map(|row| row.as_ref().map(|row| value(row).clone())).collect()
+        };
+    let (deletion, insertion) = ("deletion", "insertion");
+    let mut per_class = class_columns(deletion, cells, &of_classes(|row| &row.deletion_per_class));
+    per_class.extend(class_columns(insertion, cells, &of_classes(|row| &row.insertion_per_class)));
+    LocalizationColumns {
+        means: vec![
+            TableColumn::number(deletion, 3, means(|row| row.deletion)),
+            TableColumn::number(insertion, 3, means(|row| row.insertion)),
         ],
         per_class,
     }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::layout::{Cells, ResultTable, TableColumn};
-use super::localization_columns::{detection_columns, heat_columns};
+use super::localization_columns::{
+    CURVES_NOTE, LocalizationColumns, boxes_column, curve_columns, detection_columns, heat_columns,
+};
 use super::results::Results;
 use super::task_columns;
 use surgcam_engine::error::Result;
@@ -89,7 +91,7 @@ fn groups<'a, S: Ord>(
 }
 
 /// Columns of tables by names that a recipe's field has, too.
-const OWN_COLUMNS: [&str; 6] = ["mode", "pool", "batch_norm", "head", "classes", "frames"];
+const OWN_COLUMNS: [&str; 7] = ["mode", "pool", "batch_norm", "head", "classes", "frames", "boxes"];
 
 /// What tables have columns of their own for.
 const ROI_THRESHOLD: RecipeKey = recipe_key!(ExtractionRecipe, roi_threshold);
@@ -264,12 +266,23 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
             found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
         })
         .collect();
+    let curves: Vec<Option<DeletionInsertionMetrics>> = groups
+        .par_iter()
+        .map(|group| results.metrics(group.first().stages.deletion_insertion))
+        .collect::<Result<_>>()?;
+    let curves: Vec<Option<CurveAreas>> = curves
+        .into_iter()
+        .flat_map(|found| {
+            found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
+        })
+        .collect();
     let number = |value: fn(&Localization) -> Option<f64>| {
         metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect()
     };
     let threshold = |cell: &&PlannedCell| {
         cell.extraction
             .as_ref()
+            .filter(|extraction| extraction.value.mode.is_localised())
             .map(|extraction| extraction.value.roi_threshold.value().to_string())
     };
     let truth = ["its own", "another frame's (control)"];
@@ -281,6 +294,7 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
             values.into_iter().flat_map(|value| [value.clone(), value]).collect(),
         ));
     }
+    columns.extend(boxes_column(&cells));
     columns.push(TableColumn::text("T_ROI", cells.iter().map(threshold).collect()));
     columns.push(TableColumn::text(
         "ground truth",
@@ -297,6 +311,14 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     let (detection, heat) = (detection_columns(&cells, &metrics), heat_columns(&cells, &heat));
     columns.extend(detection.means);
     columns.extend(heat.means);
+    let judged_by_curves =
+        groups.iter().any(|group| group.first().stages.deletion_insertion.is_some());
+    let curves = if judged_by_curves {
+        curve_columns(&cells, &curves)
+    } else {
+        LocalizationColumns::default()
+    };
+    columns.extend(curves.means);
     let per_class = |value: fn(&Localization) -> &Vec<Option<f64>>| -> Vec<_> {
         metrics
             .iter()
@@ -307,11 +329,13 @@ fn localization(experiment: &Experiment, built: &Built, results: &Results) -> Re
     columns.extend(class_columns("AP50", &cells, &per_class(|metrics| &metrics.ap_per_class)));
     columns.extend(detection.per_class);
     columns.extend(heat.per_class);
+    columns.extend(curves.per_class);
     let mut notes = vec![
         "mIoU instruments leaves the tissue out, which fills the frame and flatters; the control scores the same boxes against the ground truth of a frame half the data away".to_string(),
         "box precision, recall and F1 (at IoU 0.5), COCO AP50 and AP50:95 are those of pycocotools, as means over the classes that have true boxes".to_string(),
         "energy in box: share of a class's heat inside its true boxes; pointing game: share of frames whose hottest pixel lies in one; both where the class is present and has a true box, as means over classes".to_string(),
     ];
+    notes.extend(judged_by_curves.then(|| CURVES_NOTE.to_string()));
     if without_truth > 0 {
         notes.push(format!("{without_truth} of {validation} validation frames have no annotated boxes and take no part"));
     }

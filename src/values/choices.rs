@@ -22,7 +22,7 @@ pub enum FeatureLayer {
     Layer4,
 }
 
-/// How regions become features (METHOD 6), and two yardsticks.
+/// How regions become features (METHOD 6), with two yardsticks and a detector's boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -35,6 +35,8 @@ pub enum Mode {
     /// Yardstick: LN-FE on the ground truth's boxes, the conventional pipeline with a perfect
     /// detector.
     GroundTruthBoxes,
+    /// The conventional pipeline: LN-FE on boxes that another program's detector found.
+    DetectorBoxes,
     /// Yardstick: one region, the whole frame.
     WholeFrame,
 }
@@ -47,6 +49,7 @@ impl Mode {
             Mode::LFe => "l-fe",
             Mode::SlFe => "sl-fe",
             Mode::GroundTruthBoxes => "ground-truth-boxes",
+            Mode::DetectorBoxes => "detector-boxes",
             Mode::WholeFrame => "whole-frame",
         }
     }
@@ -61,9 +64,14 @@ impl Mode {
         matches!(self, Mode::LFe | Mode::SlFe)
     }
 
+    /// Whether it is there to compare other modes with: it knows the true boxes, or looks for none.
+    pub fn is_yardstick(self) -> bool {
+        matches!(self, Mode::GroundTruthBoxes | Mode::WholeFrame)
+    }
+
     /// Whether boxes are cut out of the picture and sent through the network.
     pub fn cuts_out(self) -> bool {
-        matches!(self, Mode::LnFe | Mode::GroundTruthBoxes)
+        matches!(self, Mode::LnFe | Mode::GroundTruthBoxes | Mode::DetectorBoxes)
     }
 }
 

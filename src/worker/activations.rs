@@ -56,6 +56,9 @@ pub struct FrameActivations {
     maps_by_frame_statistics: Option<FrameMaps>,
     /// By the running statistics.
     pub logits: Vec<f32>,
+    /// Of a temporal classifier: the pooled features of the frame's clip [clip length, C4], on the
+    /// device, the frame's own at the end.
+    pub clip: Option<Tensor>,
     /// All of layer 4 as a region, which the settings of a sweep share.
     pooled_layer4: Remembered<Pool, Vec<f32>>,
 }
@@ -70,6 +73,7 @@ impl FrameActivations {
             maps: FrameMaps::new(maps),
             maps_by_frame_statistics: by_frame_statistics.map(FrameMaps::new),
             logits,
+            clip: None,
             pooled_layer4: Remembered::default(),
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! With a head of global average pool and one linear layer, the gradient of logit c with respect to
 //! A[k, i, j] is W[c, k] / (h w) in every cell, so the maps of all classes are one matrix product
-//! and need no backward pass. For another layer, or another head, [`autograd_maps`] asks libtorch
-//! for the gradient; the two are tested against each other.
+//! and need no backward pass. Where an LSTM follows the pool, W is the gradient with respect to the
+//! frame's pooled features, for which the backward pass goes through the LSTM alone. For another
+//! layer, or another head, [`autograd_maps`] asks libtorch for the gradient; the two are tested
+//! against each other.
 
 use surgcam_frames::vision::heat_map::{self, HeatMap};
 use surgcam_values::{CamMethod, Present};
@@ -25,7 +27,9 @@ pub fn present_classes(logits: &[f32], present: &Present) -> Vec<usize> {
     }
 }
 
-/// A [N, C, h, w] and W [classes, C] -> [N, classes, h, w], not yet rectified.
+/// A [N, C, h, w] and W -> [N, classes, h, w], not yet rectified. W is the gradient of the logits
+/// with respect to the pooled A: [classes, C] of a linear layer, or [N, classes, C] where each
+/// frame has its own.
 pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMethod) -> Tensor {
     let size = activation.size();
     let (frames, channels, height, width) = (size[0], size[1], size[2], size[3]);

@@ -7,11 +7,11 @@ use surgcam_frames::vision::picture;
 use surgcam_frames::vision::pooling::FEATURES;
 use surgcam_frames::vision::resize::resize;
 use surgcam_pipeline::settings::{ExtractionSettings, Normalization};
-use surgcam_values::ImageSize;
+use surgcam_values::{FeatureLayer, ImageSize};
 use tch::{Device, Kind};
 
 use crate::features;
-use crate::frames;
+use crate::images;
 use crate::model::inference::InferenceNetwork;
 use crate::regions::Region;
 
@@ -53,11 +53,15 @@ impl CropForward<'_> {
             }
             let cut = cut_out(&planes, self.image_size, &part, crop_size);
             let pictures: Vec<&[u8]> = cut.iter().map(Vec::as_slice).collect();
-            let images = frames::images(&pictures, crop_size, &NORMALIZATION, self.device);
+            let images = images::of_pictures(&pictures, crop_size, &NORMALIZATION, self.device);
             let maps = self.network.feature_maps(&images)?;
+            let map = match settings.crop_layer {
+                Some(FeatureLayer::Layer3) => &maps.layer3,
+                Some(FeatureLayer::Layer4) | None => &maps.layer4,
+            };
             let pooled = tch::no_grad(|| {
                 features::values_of(&features::pooled_batch(
-                    &maps.layer4.to_kind(Kind::Float),
+                    &map.to_kind(Kind::Float),
                     settings.pool,
                 ))
             });
@@ -93,4 +97,55 @@ pub fn cut_out(
     };
     let by_frame: Vec<&[(usize, Box2)]> = wanted.chunk_by(|a, b| a.0 == b.0).collect();
     by_frame.into_par_iter().flat_map_iter(of_frame).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::weights::Weights;
+    use surgcam_pipeline::settings::Architecture;
+    use surgcam_values::{Backbone, BatchNormStatistics, Mode, Pool, Precision};
+
+    #[test]
+    fn features_of_a_crop_come_from_the_layer_that_is_asked_for() {
+        let architecture = Architecture::of_frames(Backbone::ResNet10, 3);
+        let network = InferenceNetwork::new(
+            architecture,
+            &Weights::random(architecture, 2),
+            Device::Cpu,
+            Precision::F32,
+        )
+        .unwrap();
+        let (image_size, crop_size) = ([40, 50], [64, 64]);
+        let planes: Vec<u8> = (0..3 * 40 * 50).map(|value| (value * 37 % 251) as u8).collect();
+        let bounds = Box2::from([5, 6, 35, 30]);
+        let regions = [Region { class: 0, index: 0, bounds, confidence: 1.0 }];
+        let crops =
+            CropForward { network: &network, device: Device::Cpu, crops_in_a_pass: 4, image_size };
+        let settings = |crop_layer| ExtractionSettings {
+            mode: Mode::LnFe,
+            regions: None,
+            architecture,
+            normalization: NORMALIZATION,
+            pool: Pool::try_from(128u64).unwrap(),
+            precision: Precision::F32,
+            batch_norm: BatchNormStatistics::Running,
+            crop_size: Some(crop_size),
+            crop_layer,
+        };
+        let features = |crop_layer| {
+            let frame: (&[u8], &[Region]) = (&planes, &regions);
+            crops.features(&[frame], &settings(crop_layer)).unwrap().remove(0)
+        };
+        let cut = cut_out(&[planes.as_slice()], image_size, &[(0, bounds)], crop_size);
+        let images =
+            images::of_pictures(&[cut[0].as_slice()], crop_size, &NORMALIZATION, Device::Cpu);
+        let maps = network.feature_maps(&images).unwrap();
+        let pooled = |map: &tch::Tensor| {
+            features::values_of(&features::pooled_batch(map, settings(None).pool))
+        };
+        assert_eq!(features(Some(FeatureLayer::Layer3)), pooled(&maps.layer3));
+        assert_eq!(features(None), pooled(&maps.layer4));
+        assert_ne!(features(None), pooled(&maps.layer3));
+    }
 }

@@ -13,12 +13,13 @@ use crate::cam;
 use crate::crops::CropForward;
 use crate::cuda::streams::{Aside, Mark};
 use crate::features;
-use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
-use crate::model::backbone::Backbone;
+use crate::images;
 use crate::model::classifier::DifferentiableClassifier;
+use crate::model::clips::{self, ClipMemory};
 use crate::model::frame_statistics::{self, ByFrameStatistics};
 use crate::model::inference::InferenceNetwork;
+use crate::model::inference_layers::InferenceLayers;
 use crate::model::resnet::{FeatureMaps, ResNet};
 use crate::model::weights::Weights;
 use crate::modes::{self, FrameInput, ReadRegions, RegionFeatures};
@@ -48,6 +49,8 @@ pub struct ForwardPass {
     maps_by_frame_statistics: Option<FeatureMaps>,
     /// [N, classes]
     logits: Tensor,
+    /// Of a temporal classifier: the pooled features of each frame's clip [N, clip length, C4].
+    clips: Option<Tensor>,
     /// Behind them, on a GPU.
     mark: Option<Mark>,
 }
@@ -64,7 +67,7 @@ pub struct FeatureExtractor {
     network: InferenceNetwork,
     /// Where regions take cells from maps by each frame's own statistics: each pass over frames is
     /// then a second one through this network.
-    by_frame_statistics: Option<Backbone<ByFrameStatistics>>,
+    by_frame_statistics: Option<InferenceLayers<ByFrameStatistics>>,
     /// The same, for heat maps that need a gradient.
     differentiable: ResNet,
     architecture: Architecture,
@@ -134,20 +137,48 @@ impl FeatureExtractor {
     }
 
     fn images(&self, pictures: &[&[u8]]) -> Tensor {
-        frames::images(pictures, self.image_size, &self.normalization, self.device)
+        images::of_pictures(pictures, self.image_size, &self.normalization, self.device)
     }
 
-    /// A forward pass begun: on a GPU the call returns while it counts.
+    /// What [`FeatureExtractor::begin_next_frames`] remembers, at the start.
+    pub fn clip_memory(&self) -> ClipMemory {
+        ClipMemory::new(self.network.head.clip_length())
+    }
+
+    /// A forward pass begun: on a GPU the call returns while it counts. Each picture is a frame of
+    /// which no earlier ones are known.
     pub fn begin_forward_pass(&self, pictures: &[&[u8]]) -> Result<ForwardPass> {
+        let clip_length = self.network.head.clip_length();
+        self.begin(pictures, |pooled| clips::of_single_frames(pooled, clip_length))
+    }
+
+    /// As [`FeatureExtractor::begin_forward_pass`], over the next frames of the sequence that the
+    /// memory is in.
+    pub fn begin_next_frames(
+        &self,
+        pictures: &[&[u8]],
+        memory: &mut ClipMemory,
+    ) -> Result<ForwardPass> {
+        self.begin(pictures, |pooled| memory.clips_of(pooled))
+    }
+
+    fn begin(
+        &self,
+        pictures: &[&[u8]],
+        clips_of: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Result<ForwardPass> {
         let images = self.images(pictures);
         let maps = self.network.feature_maps(&images)?;
-        let logits = self.network.logits(&maps.layer4);
+        let clips = clips_of(&self.network.pooled(&maps.layer4));
+        let logits = self.network.logits(&clips);
+        let clips = self.architecture.clip_length.map(|_| clips);
         let maps_by_frame_statistics = self
             .by_frame_statistics
             .as_ref()
             .map(|network| network.feature_maps(&images))
             .transpose()?;
-        Ok(ForwardPass { maps, maps_by_frame_statistics, logits, mark: Mark::here(self.device) })
+        let mark = Mark::here(self.device);
+        Ok(ForwardPass { maps, maps_by_frame_statistics, logits, clips, mark })
     }
 
     /// What a forward pass left of each frame, once the device has counted it.
@@ -156,12 +187,16 @@ impl FeatureExtractor {
         let of_frame = |(row, logits): (usize, &[f32])| {
             let by_frame_statistics =
                 pass.maps_by_frame_statistics.as_ref().map(|maps| maps.of_frame(row));
-            FrameActivations::new(pass.maps.of_frame(row), by_frame_statistics, logits.to_vec())
+            let clip = pass.clips.as_ref().map(|clips| clips.get(row as i64));
+            let maps = pass.maps.of_frame(row);
+            let mut activations = FrameActivations::new(maps, by_frame_statistics, logits.to_vec());
+            activations.clip = clip;
+            activations
         };
         logits.chunks(self.architecture.classes).enumerate().map(of_frame).collect()
     }
 
-    /// One forward pass over all pictures of [3, H, W].
+    /// One forward pass over all pictures of [3, H, W], of which no earlier frames are known.
     pub fn activations(&self, pictures: &[&[u8]]) -> Result<Vec<FrameActivations>> {
         Ok(self.activations_of(&self.begin_forward_pass(pictures)?))
     }
@@ -173,6 +208,19 @@ impl FeatureExtractor {
         settings: &CamSettings,
     ) -> FrameHeatMaps {
         self.heat_maps_of_batch(&[activations], settings).remove(0)
+    }
+
+    /// How much the logits of these frames change with their pooled features: [classes, C4], or of
+    /// a temporal classifier [N, classes, C4].
+    fn gradients_of_logits(&self, batch: &[&FrameActivations]) -> Tensor {
+        let clips: Vec<&Tensor> =
+            batch.iter().filter_map(|activations| activations.clip.as_ref()).collect();
+        let head = &self.network.head;
+        if clips.is_empty() {
+            head.weight.shallow_clone()
+        } else {
+            head.last_frame_gradients(&Tensor::stack(&clips, 0))
+        }
     }
 
     /// The heat maps of several frames: of layer 4 with one matrix product for all of them.
@@ -192,7 +240,7 @@ impl FeatureExtractor {
                     let activation = Tensor::cat(&layer4, 0).to_kind(Kind::Float);
                     cam::to_heat_maps(&cam::closed_form_maps(
                         &activation,
-                        &self.network.head_weight,
+                        &self.gradients_of_logits(batch),
                         settings.method,
                     ))
                 });
@@ -225,23 +273,29 @@ impl FeatureExtractor {
         method: CamMethod,
     ) -> FrameHeatMaps {
         let map = activations.maps.feature_map(3);
-        let cam = self.differentiable.cam(FeatureLayer::Layer3);
+        let cam = self.differentiable.cam(FeatureLayer::Layer3, activations.clip.as_ref());
         let maps = cam.heat_maps(&map.to_kind(Kind::Float), &present, method);
         FrameHeatMaps::new(present, map_size(map), maps)
     }
 
     /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode
     /// needs. The features come to the CPU, so the device has done its work when this returns. The
-    /// activations are there where the mode needs a pass over the frame.
+    /// activations are there where the mode needs a pass over the frame. `memory`: of the frames
+    /// before it in its sequence.
     pub fn extract_from_pixels(
         &self,
         frame: &Frame,
         planes: &[u8],
         settings: &ExtractionSettings,
+        memory: &mut ClipMemory,
     ) -> Result<(Option<FrameActivations>, Extracted)> {
-        let needs_forward_pass = modes::named(settings.mode).needs_forward_pass();
-        let activations =
-            if needs_forward_pass { Some(self.activations(&[planes])?.remove(0)) } else { None };
+        let activations = if modes::named(settings.mode).needs_forward_pass() {
+            memory.enter(&frame.sequence);
+            let pass = self.begin_next_frames(&[planes], memory)?;
+            Some(self.activations_of(&pass).remove(0))
+        } else {
+            None
+        };
         let heat_maps = activations
             .as_ref()
             .zip(settings.regions.as_ref())

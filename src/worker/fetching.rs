@@ -147,12 +147,13 @@ mod tests {
                 minimum_area: Some(25),
                 feature_layer: Some(layer),
             }),
-            architecture: Architecture { backbone: Backbone::ResNet18, classes: 4 },
+            architecture: Architecture::of_frames(Backbone::ResNet18, 4),
             normalization: Normalization { mean: [0.0; 3], std: [1.0; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
             batch_norm: BatchNormStatistics::Running,
             crop_size: None,
+            crop_layer: None,
         }
     }
 

@@ -118,7 +118,8 @@ mod tests {
         let parts =
             "{\"kind\":\"empty\",\"version\":1,\"parameters\":{\"number\":1},\"inputs\":{}}";
         let job = format!(
-            "{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\"places\":{{}}}}]}}\n"
+            "{{\"stages\":[{{\"key\":\"{key}\",\"name\":\"x\",\"parts\":{parts},\
+             \"places\":{{}}}}]}}\n"
         );
         fuzzing::in_limited_process(
             "runner_link::tests::fuzz_jobs",

@@ -22,7 +22,7 @@ def weight(name, size, seed):
         values = (2 * u - 1) * numpy.sqrt(6 / (size[1] * size[2] * size[3]))
     elif len(size) == 2:
         values = 0.05 * (2 * u - 1)
-    elif name.endswith("bias"):
+    elif name.endswith("bias") or ".bias_" in name:
         values = 0.2 * (2 * u - 1)
     elif name.endswith("running_var"):
         values = 0.8 + 0.6 * u

@@ -10,62 +10,33 @@ Nothing but numbers is stored: weights, pictures and labels are computed from th
 import json
 import sys
 
-import numpy
+import resnet18
 import torch
 import torch.nn.functional as functional
 from formula import uniform, weight
 
 SEED, CLASSES, BATCH, HEIGHT, WIDTH = 23, 9, 8, 128, 160
 RATE, MOMENTUM, DECAY, STEPS = 0.001, 0.9, 1e-4, 3
-LAYERS = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
 # How many values of each tensor are stored.
 SAMPLES = 16
 
 
 def weights():
-    named = {}
-
-    def convolution(conv, norm, out, into, kernel):
-        named[f"{conv}.weight"] = weight(f"{conv}.weight", (out, into, kernel, kernel), SEED)
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            named[f"{norm}.{part}"] = weight(f"{norm}.{part}", (out,), SEED)
-
-    convolution("conv1", "bn1", 64, 3, 7)
-    for number, (into, out, stride) in enumerate(LAYERS, 1):
-        for block in (0, 1):
-            first = f"layer{number}.{block}"
-            convolution(f"{first}.conv1", f"{first}.bn1", out, into if block == 0 else out, 3)
-            convolution(f"{first}.conv2", f"{first}.bn2", out, out, 3)
-            if block == 0 and stride == 2:
-                convolution(f"{first}.downsample.0", f"{first}.downsample.1", out, into, 1)
+    named = resnet18.weights(SEED)
     named["fc.weight"] = weight("fc.weight", (CLASSES, 512), SEED)
     named["fc.bias"] = weight("fc.bias", (CLASSES,), SEED)
     return named
 
 
 def forward(named, x):
-    def convolution(x, conv, norm, stride):
-        kernel = named[f"{conv}.weight"]
-        x = functional.conv2d(x, kernel, stride=stride, padding=kernel.shape[2] // 2)
-        mean, var = named[f"{norm}.running_mean"], named[f"{norm}.running_var"]
-        return functional.batch_norm(x, mean, var, named[f"{norm}.weight"], named[f"{norm}.bias"], True, 0.1, 1e-5)
-
-    x = functional.max_pool2d(convolution(x, "conv1", "bn1", 2).relu(), 3, 2, 1)
-    for number, (_, _, stride) in enumerate(LAYERS, 1):
-        for block in (0, 1):
-            first, step = f"layer{number}.{block}", stride if block == 0 else 1
-            y = convolution(convolution(x, f"{first}.conv1", f"{first}.bn1", step).relu(), f"{first}.conv2", f"{first}.bn2", 1)
-            if f"{first}.downsample.0.weight" in named:
-                x = convolution(x, f"{first}.downsample.0", f"{first}.downsample.1", step)
-            x = (x + y).relu()
-    return functional.linear(x.mean(dim=(2, 3)), named["fc.weight"], named["fc.bias"])
+    layer4 = resnet18.feature_maps(named, x, train=True)[3]
+    return functional.linear(layer4.mean(dim=(2, 3)), named["fc.weight"], named["fc.bias"])
 
 
 def trained(kind):
     """The losses, and after the last step the momentum of each weight and the running statistics."""
     named = {name: tensor.to(kind) for name, tensor in weights().items()}
-    images = torch.from_numpy(2 * uniform("images", BATCH * 3 * HEIGHT * WIDTH, SEED).astype(numpy.float32) - 1)
-    images = images.reshape(BATCH, 3, HEIGHT, WIDTH).to(kind)
+    images = resnet18.pictures((BATCH, 3, HEIGHT, WIDTH), SEED).to(kind)
     labels = torch.from_numpy(uniform("labels", BATCH * CLASSES, SEED) > 0.5).reshape(BATCH, CLASSES).to(kind)
     learned = [tensor.requires_grad_() for name, tensor in named.items() if "running" not in name]
     optimizer = torch.optim.SGD(learned, RATE, momentum=MOMENTUM, weight_decay=DECAY)

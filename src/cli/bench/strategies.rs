@@ -72,7 +72,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let image_size = [arguments.image_size[0], arguments.image_size[1]];
     let stage = BenchmarkStage {
-        architecture: Architecture { backbone: arguments.backbone, classes: arguments.classes },
+        architecture: Architecture::of_frames(arguments.backbone, arguments.classes),
         image_size,
         precision: arguments.precision,
         batch: arguments.batch.into(),

@@ -8,6 +8,7 @@ macro_rules! with_texts {
 }
 
 pub const FILES: &[(&str, &str)] = with_texts![
+    "recipes/data/cholec80-first-40.toml",
     "recipes/data/cholec80.toml",
     "recipes/data/coco.toml",
     "recipes/data/endovis18.toml",
@@ -17,6 +18,7 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/data/table.toml",
     "recipes/data/voc.toml",
     "recipes/data/yolo.toml",
+    "recipes/extraction/detector.toml",
     "recipes/extraction/l-fe.toml",
     "recipes/extraction/ln-fe.toml",
     "recipes/extraction/sl-fe.toml",
@@ -24,15 +26,19 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/heads/caption.toml",
     "recipes/heads/interaction.toml",
     "recipes/heads/probe.toml",
+    "recipes/models/cholec80-first-40.toml",
     "recipes/models/cholec80-pretraining.toml",
+    "recipes/models/gc-a-temporal.toml",
     "recipes/models/gc-a.toml",
     "recipes/models/gc-b.toml",
     "recipes/models/gc-c.toml",
+    "recipes/models/gc-d-lr-1e-3.toml",
     "recipes/models/gc-d.toml",
     "recipes/models/gc.toml",
     "experiments/class-count-sweep.toml",
     "experiments/paper.toml",
     "experiments/quickstart.toml",
+    "experiments/temporal.toml",
     "experiments/threshold-sweep.toml",
 ];
 

@@ -124,7 +124,7 @@ pub fn checked(
 /// The part of a box inside its picture, or what is wrong with the box. A side of one pixel may be
 /// written with two equal numbers, and a box may end at the picture's width or height: both forms
 /// of counting are in use.
-fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, String> {
+pub(super) fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, String> {
     let Box2 { x1, y1, x2, y2 } = bounds;
     let [width, height] = picture.map(i64::from);
     if x2 < x1 || y2 < y1 {

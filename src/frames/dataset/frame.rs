@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use crate::vision::geometry::Box2;
+use crate::vision::regions::ScoredBox;
 use surgcam_engine::error::Error;
 use surgcam_engine::store::digest::Digest;
 
@@ -33,6 +34,17 @@ pub struct Frame {
     pub boxes: Option<Vec<LabelledBox>>,
     /// `[width, height]` of the pixels that the boxes count in.
     pub box_space: [u32; 2],
+    /// What a detector found, where an extraction uses it. Not in an index: who reads an index
+    /// attaches it.
+    #[serde(skip)]
+    pub detected: Vec<DetectedBox>,
+}
+
+/// A box of a detector, in pixels of the frame as the network sees it, with the detector's score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DetectedBox {
+    pub class: usize,
+    pub scored: ScoredBox,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

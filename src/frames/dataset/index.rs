@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use super::adapters::Layout;
 use super::annotations::{self, FrameAnnotation, FrameNumber};
 use super::boxes::{self, BoxEnds, BoxesByFrame, RawBox};
-pub use super::frame::{Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
+pub use super::frame::{DetectedBox, Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
 pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
 use super::raw::{RawFrame, RawSequence, Split};
@@ -187,6 +187,7 @@ impl Builder<'_> {
             labels: labels.into_iter().collect(),
             boxes,
             box_space,
+            detected: Vec::new(),
         };
         Ok((frame, relative))
     }

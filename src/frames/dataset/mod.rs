@@ -19,6 +19,7 @@
 //!
 //! And beside them:
 //!
+//! * [`detections`] reads the boxes that a detector found in the frames of an index.
 //! * [`sample`] draws scenes and writes them in the layouts of EndoVis18 and Cholec80.
 //! * [`pack`] decodes and resizes each picture once into a mapped file.
 //! * [`augment`] is the training transform.
@@ -28,6 +29,7 @@ pub mod annotations;
 pub mod augment;
 pub mod boxes;
 pub mod delimited;
+pub mod detections;
 pub mod fields;
 pub mod folder;
 pub mod frame;

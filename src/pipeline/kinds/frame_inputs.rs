@@ -12,5 +12,7 @@ inputs! {
         checkpoint: S,
         pack: S,
         index: S,
+        /// The boxes of a detector, where the extraction uses them.
+        detections: Option<S>,
     }
 }

@@ -12,6 +12,9 @@ pub struct ImportStage {
     pub backbone: Backbone,
     /// The number of classes that its last layer must have. With `None`, that layer is dropped.
     pub classes: Option<usize>,
+    /// As in [`crate::settings::Architecture`]; only of a head that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_length: Option<usize>,
 }
 
 inputs! {

@@ -24,6 +24,8 @@ inputs! {
         checkpoint: S,
         pack: S,
         index: S,
+        /// The boxes of a detector, where the extraction uses them.
+        detections: Option<S>,
         /// A captioner, where there is one.
         caption: Option<S>,
         /// An interaction graph, where there is one.

@@ -7,7 +7,9 @@
 
 mod benchmark;
 mod caption;
+mod deletion_insertion;
 mod describe;
+mod detections;
 mod empty;
 mod evaluate;
 mod extract;
@@ -46,6 +48,8 @@ macro_rules! every_kind {
             localize::LocalizeStage,
             score::ScoreStage,
             heat_score::HeatScoreStage,
+            deletion_insertion::DeletionInsertionStage,
+            detections::DetectionsStage,
             extract::ExtractStage,
             probe::ProbeStage,
             caption::CaptionStage,

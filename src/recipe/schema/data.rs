@@ -64,6 +64,9 @@ section! {
         train: Vec<u32> = Vec::new(),
         /// The numbers of the sequences or videos to validate on.
         validation: Vec<u32> = Vec::new(),
+        /// What a user is told who has given neither `train` nor `validation`, where the split of a
+        /// data set is left to the user.
+        split_hint: Option<String> = None,
         /// The `[height, width]` that frames are resized to, in pixels.
         image_size: ImageSize = ImageSize::new(256, 320),
         /// The label space with the classes, unless the model names a label space of its own.

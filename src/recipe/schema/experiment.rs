@@ -33,6 +33,12 @@ section! {
         speed_warm_up: Whole<1, 100_000> = Whole::new(5),
         /// Whether speed is measured. If it is not, the extraction table has no FPS.
         speed: bool = true,
+        /// On how many validation frames heat maps are judged by deletion and insertion, evenly
+        /// chosen. With 0 they are not. Each frame needs two forward passes for each step and
+        /// present class, and as many for the control.
+        deletion_insertion_frames: Whole<0, 100_000> = Whole::new(0),
+        /// In how many steps all pixels of a frame are removed or inserted.
+        deletion_insertion_steps: Whole<1, 10_000> = Whole::new(32),
         /// For a kind of stage, or for `all`, how long such a stage may take and how often it is
         /// tried again.
         limits: BTreeMap<String, StageLimits> = BTreeMap::new(),

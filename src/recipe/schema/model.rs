@@ -16,6 +16,10 @@ section! {
         extends: Option<String> = None,
         /// The network that computes the feature maps.
         backbone: Backbone = Backbone::ResNet50,
+        /// How many consecutive frames of a sequence the model sees together. 1 is a classifier of
+        /// single frames. A longer clip goes through an LSTM, and its last frame is what is
+        /// predicted ([the temporal variant](method.md)).
+        clip_length: Whole<1, 64> = Whole::new(1),
         /// The data recipe whose train frames the model learns from.
         data: String = String::new(),
         /// The data recipe that the model is validated on, and that localisation and extraction
@@ -37,7 +41,7 @@ section! {
         weights_sha256: Option<String> = None,
         /// How often training goes through all train frames.
         epochs: Whole<1, 1_000_000> = Whole::new(200),
-        /// How many frames there are in a training step.
+        /// How many frames there are in a training step. Clips fill it as far as whole clips do.
         batch_size: Whole<1, 65_536> = Whole::new(32),
         /// The learning rate of SGD at the start.
         learning_rate: LearningRate = LearningRate::new(1e-3),

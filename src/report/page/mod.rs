@@ -257,7 +257,7 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 fn yardsticks(built: &Built) -> BTreeSet<String> {
     let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
     for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
-        let is_yardstick = !extraction.value.mode.is_localised() || extraction.value.shuffled;
+        let is_yardstick = extraction.value.mode.is_yardstick() || extraction.value.shuffled;
         let names = if is_yardstick { &mut yardsticks } else { &mut competing };
         names.insert(extraction.name.clone());
     }

@@ -10,7 +10,8 @@ use surgcam_pipeline::head_settings::{HeadUse, head_file};
 use tch::{Device, Kind};
 
 use super::captioner::Captioner;
-use super::interaction_graph::{Edge, InteractionGraph};
+use super::graph_batch::Edge;
+use super::interaction_graph::InteractionGraph;
 use super::interaction_metrics::{highest, mean_scores};
 use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
 use crate::activations::FrameActivations;

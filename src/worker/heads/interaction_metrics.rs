@@ -4,7 +4,7 @@ use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::metrics::{InteractionMetrics, OneInteraction};
 use surgcam_frames::vision::average_precision::label_average_precision;
 
-use super::interaction_graph::Edge;
+use super::graph_batch::Edge;
 
 /// An annotated instrument: what is right, and the softmax scores of the 13 interactions, the mean
 /// over its nodes.

@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use super::regions::{FEATURES, RegionBatch, most_certain};
 use crate::cam;
 use crate::features::values_of;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::resnet::FeatureMaps;
 use crate::model::weights::Weights;
@@ -45,10 +45,13 @@ impl JointBackbone {
         device: Device,
     ) -> Result<Self> {
         let Some(regions) = settings.regions.clone().filter(|regions| {
-            settings.mode == Mode::SlFe && regions.cam.layer == FeatureLayer::Layer4
+            settings.mode == Mode::SlFe
+                && regions.cam.layer == FeatureLayer::Layer4
+                && settings.architecture.clip_length.is_none()
         }) else {
             return Err(Error::failure(
-                "backbone and head learn together through SL-FE with heat maps of layer4 alone",
+                "backbone and head learn together through SL-FE with heat maps of layer4 alone, \
+                 and with a classifier of single frames",
             ));
         };
         Ok(JointBackbone {
@@ -81,7 +84,7 @@ impl JointBackbone {
     fn of_frame(&self, maps: &FeatureMaps, frame: i64, logits: &[f32]) -> FrameFeatures {
         let probability = |class: usize| 1.0 / (1.0 + (-logits[class]).exp());
         let present = cam::present_classes(logits, &self.regions.cam.present);
-        let cam = self.classifier.cam(self.regions.cam.layer);
+        let cam = self.classifier.cam(self.regions.cam.layer, None);
         let heat_maps =
             cam.heat_maps(&maps.layer4.narrow(0, frame, 1), &present, self.regions.cam.method);
         let map = if self.regions.feature_layer == Some(FeatureLayer::Layer3) {
@@ -185,12 +188,13 @@ mod tests {
                 minimum_area: None,
                 feature_layer: Some(feature_layer),
             }),
-            architecture: Architecture { backbone: Backbone::ResNet10, classes: 3 },
+            architecture: Architecture::of_frames(Backbone::ResNet10, 3),
             normalization: Normalization { mean: [0.4; 3], std: [0.2; 3] },
             pool: Pool::try_from(pool).unwrap(),
             precision: Precision::F32,
             batch_norm: BatchNormStatistics::Running,
             crop_size: None,
+            crop_layer: None,
         }
     }
 
@@ -203,6 +207,7 @@ mod tests {
             labels: vec![0],
             boxes: None,
             box_space: [0, 0],
+            detected: Vec::new(),
         };
         let index = folder.join("index");
         std::fs::create_dir(&index).unwrap();
@@ -246,7 +251,12 @@ mod tests {
             .unwrap();
             let frames = frames(own.path());
             let (_, extracted) = extractor
-                .extract_from_pixels(&frames.frames[1], frames.pack.row(1), &settings)
+                .extract_from_pixels(
+                    &frames.frames[1],
+                    frames.pack.row(1),
+                    &settings,
+                    &mut extractor.clip_memory(),
+                )
                 .unwrap();
             let joint = JointBackbone::new(&parameters, &settings, frames, 6, Device::Cpu).unwrap();
             let found = values_of(&joint.regions(&[1]).unwrap().features.detach());

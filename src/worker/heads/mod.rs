@@ -4,8 +4,8 @@
 //!   networks are made of.
 //! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its
 //!   losses.
-//! * [`interaction_graph`], [`interaction_loss`], [`cognition_tree`], [`interaction_metrics`]: the
-//!   graph.
+//! * [`graph_batch`], [`interaction_graph`], [`interaction_loss`], [`cognition_tree`],
+//!   [`interaction_metrics`]: the graph.
 //! * [`joint`]: SL-FE that a head's gradient flows through. [`describe`]: a frame to caption and
 //!   graph.
 
@@ -14,6 +14,7 @@ pub mod beam;
 pub mod captioner;
 pub mod cognition_tree;
 pub mod describe;
+pub mod graph_batch;
 pub mod interaction_graph;
 pub mod interaction_loss;
 pub mod interaction_metrics;

@@ -1,7 +1,6 @@
 //! What a training, an evaluation and heat maps ask of a classifier, whatever network it is.
 //!
-//! Another network, one that sees clips for example, implements both traits and is made in
-//! [`differentiable`] and [`for_evaluation`].
+//! Another network implements both traits and is made in [`differentiable`] and [`for_evaluation`].
 
 use surgcam_engine::error::Result;
 use surgcam_frames::vision::heat_map::HeatMap;
@@ -9,36 +8,58 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::{CamMethod, FeatureLayer, Precision, TrainingPrecision};
 use tch::{Device, Kind, Tensor};
 
+use super::clips;
 use super::inference::InferenceNetwork;
 use super::resnet::{FeatureMaps, ResNet};
 use super::weights::Weights;
 use crate::cam;
 
-/// What a classifier makes of a batch.
+/// What a classifier makes of a batch of pictures.
 pub struct Answer {
     /// [N, classes]
     pub logits: Tensor,
-    /// Those of the picture that the logits are about: of a clip its last one.
     pub maps: FeatureMaps,
 }
 
+/// A classifier with nothing dropped. What it makes of a frame does not depend on the other frames
+/// of a batch.
 pub trait Classifier {
-    /// Of normalised pictures, [N, 3, H, W] or whatever the network takes N of, each by itself: it
-    /// depends on no other of the batch, and nothing is dropped.
+    /// How many frames it sees together to tell the labels of the last one.
+    fn clip_length(&self) -> i64;
+
+    /// Normalised pictures [N, 3, H, W] -> their feature maps.
     ///
     /// # Errors
     /// Where the device refuses the pass.
-    fn answer(&self, images: &Tensor) -> Result<Answer>;
+    fn maps_of(&self, images: &Tensor) -> Result<FeatureMaps>;
+
+    /// [N, C4, h, w] -> [N, C4]
+    fn pooled(&self, layer4: &Tensor) -> Tensor;
+
+    /// The pooled features of clips [N, clip length, C4] -> the logits of their last frames
+    /// [N, classes].
+    fn logits_of_clips(&self, clips: &Tensor) -> Tensor;
+
+    /// Of normalised pictures [N, 3, H, W] of which no earlier frames are known.
+    ///
+    /// # Errors
+    /// Where the device refuses the pass.
+    fn answer(&self, images: &Tensor) -> Result<Answer> {
+        let maps = self.maps_of(images)?;
+        let clips = clips::of_single_frames(&self.pooled(&maps.layer4), self.clip_length());
+        Ok(Answer { logits: self.logits_of_clips(&clips), maps })
+    }
 }
 
 /// A classifier in the form that gradients flow through.
 pub trait DifferentiableClassifier: Classifier {
     /// The logits [N, classes] that a training step goes down from: normalised by the batch, with
-    /// this share of dropout.
+    /// this share of dropout. `images`: the frames of N clips, clip after clip.
     fn training_logits(&self, images: &Tensor, dropout: f64) -> Tensor;
 
-    /// How class activation maps of a layer are made.
-    fn cam(&self, layer: FeatureLayer) -> Cam<'_>;
+    /// How class activation maps of a layer are made, of a frame with this clip: pooled features
+    /// [clip length, C4], the frame's own at the end. Without one no earlier frames are known.
+    fn cam(&self, layer: FeatureLayer, clip: Option<&Tensor>) -> Cam<'_>;
 }
 
 /// How class activation maps are made of a layer's map.
@@ -98,16 +119,51 @@ pub fn for_evaluation(
 }
 
 impl Classifier for InferenceNetwork {
-    fn answer(&self, images: &Tensor) -> Result<Answer> {
-        let maps = self.feature_maps(images)?;
-        Ok(Answer { logits: self.logits(&maps.layer4), maps })
+    fn clip_length(&self) -> i64 {
+        self.head.clip_length()
+    }
+
+    fn maps_of(&self, images: &Tensor) -> Result<FeatureMaps> {
+        self.feature_maps(images)
+    }
+
+    fn pooled(&self, layer4: &Tensor) -> Tensor {
+        InferenceNetwork::pooled(self, layer4)
+    }
+
+    fn logits_of_clips(&self, clips: &Tensor) -> Tensor {
+        self.logits(clips)
     }
 }
 
 impl Classifier for ResNet {
-    fn answer(&self, images: &Tensor) -> Result<Answer> {
-        let maps = self.feature_maps(images, false);
-        Ok(Answer { logits: self.logits(&maps.layer4, 0.0, false), maps })
+    fn clip_length(&self) -> i64 {
+        self.head.clip_length()
+    }
+
+    fn maps_of(&self, images: &Tensor) -> Result<FeatureMaps> {
+        Ok(self.feature_maps(images, false))
+    }
+
+    fn pooled(&self, layer4: &Tensor) -> Tensor {
+        ResNet::pooled(self, layer4)
+    }
+
+    fn logits_of_clips(&self, clips: &Tensor) -> Tensor {
+        self.head.logits(clips, 0.0, false)
+    }
+}
+
+impl ResNet {
+    /// The logits [1, classes] of a frame with this map of layer 4 [1, C4, h, w], behind these
+    /// pooled features of the frames before it.
+    fn logits_behind(&self, earlier: Option<&Tensor>, layer4: &Tensor) -> Tensor {
+        let last = self.pooled(layer4);
+        let clip = match earlier {
+            Some(earlier) => Tensor::cat(&[earlier, &last], 0).unsqueeze(0),
+            None => clips::of_single_frames(&last, self.head.clip_length()),
+        };
+        self.head.logits(&clip, 0.0, false)
     }
 }
 
@@ -116,12 +172,21 @@ impl DifferentiableClassifier for ResNet {
         self.logits(&self.feature_maps(images, true).layer4, dropout, true)
     }
 
-    fn cam(&self, layer: FeatureLayer) -> Cam<'_> {
+    fn cam(&self, layer: FeatureLayer, clip: Option<&Tensor>) -> Cam<'_> {
+        let earlier = clip.map(|clip| clip.narrow(0, 0, clip.size()[0] - 1).detach());
         match layer {
-            FeatureLayer::Layer4 => Cam::ClosedForm { head_weight: &self.head_weight },
+            FeatureLayer::Layer4 if self.head.clip_length() == 1 => {
+                Cam::ClosedForm { head_weight: &self.head.weight }
+            }
+            FeatureLayer::Layer4 => Cam::BackwardPass {
+                logits_of: Box::new(move |layer4: &Tensor| {
+                    self.logits_behind(earlier.as_ref(), &layer4.unsqueeze(0)).squeeze_dim(0)
+                }),
+            },
             FeatureLayer::Layer3 => Cam::BackwardPass {
                 logits_of: Box::new(move |layer3: &Tensor| {
-                    self.logits(&self.layer4_of(&layer3.unsqueeze(0)), 0.0, false).squeeze_dim(0)
+                    let layer4 = self.layer4_of(&layer3.unsqueeze(0));
+                    self.logits_behind(earlier.as_ref(), &layer4).squeeze_dim(0)
                 }),
             },
         }
@@ -133,7 +198,7 @@ mod tests {
     use super::*;
     use surgcam_values::Backbone;
 
-    const ARCHITECTURE: Architecture = Architecture { backbone: Backbone::ResNet10, classes: 4 };
+    const ARCHITECTURE: Architecture = Architecture::of_frames(Backbone::ResNet10, 4);
 
     fn images() -> Tensor {
         let _kept = crate::generator::seeded(6);
@@ -170,7 +235,7 @@ mod tests {
                 network.logits(&map.unsqueeze(0), 0.0, false).squeeze_dim(0)
             }),
         };
-        let closed_form = network.cam(FeatureLayer::Layer4);
+        let closed_form = network.cam(FeatureLayer::Layer4, None);
         let none: &[usize] = &[];
         for classes in [none, &[2], &[0, 3]] {
             let expected = closed_form.heat_maps(&layer4, classes, CamMethod::GradCam);
@@ -190,8 +255,11 @@ mod tests {
     fn layer_3_has_heat_maps_of_its_own_size() {
         let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();
         let layer3 = network.answer(&images()).unwrap().maps.layer3.narrow(0, 0, 1);
-        let found =
-            network.cam(FeatureLayer::Layer3).heat_maps(&layer3, &[1], CamMethod::GradCamPlusPlus);
+        let found = network.cam(FeatureLayer::Layer3, None).heat_maps(
+            &layer3,
+            &[1],
+            CamMethod::GradCamPlusPlus,
+        );
         assert_eq!(found.iter().map(|map| (map.height, map.width)).collect::<Vec<_>>(), [(4, 6)]);
     }
 }

@@ -12,9 +12,9 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use super::backbone::{Backbone, NormalisedConvolution};
 use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
+use super::inference_layers::{InferenceLayers, NormalisedConvolution};
 use super::resnet::NORM_EPSILON;
 use super::weights::Weights;
 
@@ -34,10 +34,10 @@ pub fn network(
     weights: &Weights,
     device: Device,
     precision: Precision,
-) -> Result<Backbone<ByFrameStatistics>> {
+) -> Result<InferenceLayers<ByFrameStatistics>> {
     let kind = kind_of(precision);
     tch::no_grad(|| {
-        Backbone::new(architecture, kind, |shape| {
+        InferenceLayers::new(architecture, kind, |shape| {
             let norm = |part: &str| {
                 weights
                     .get(&format!("{}.{part}", shape.norm))
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::model::fused_convolution::channels_last;
     use crate::model::resnet::ResNet;
-    use surgcam_values::Backbone as Named;
+    use surgcam_values::Backbone;
 
     /// The length of the difference, as a share of the expected length.
     fn difference(found: &Tensor, expected: &Tensor) -> f64 {
@@ -129,11 +129,11 @@ mod tests {
     fn each_frame_of_a_batch_is_normalised_as_training_normalises_a_batch_of_one() {
         let _kept = crate::generator::seeded(3);
         for (backbone, precision, tolerance) in [
-            (Named::ResNet18, Precision::F32, 1e-3),
-            (Named::ResNet50, Precision::F32, 1e-3),
-            (Named::ResNet18, Precision::Bf16, 0.3),
+            (Backbone::ResNet18, Precision::F32, 1e-3),
+            (Backbone::ResNet50, Precision::F32, 1e-3),
+            (Backbone::ResNet18, Precision::Bf16, 0.3),
         ] {
-            let architecture = Architecture { backbone, classes: 3 };
+            let architecture = Architecture::of_frames(backbone, 3);
             let weights = Weights::random(architecture, 5);
             let network = network(architecture, &weights, Device::Cpu, precision).unwrap();
             let images = Tensor::rand([3, 3, 96, 64], (Kind::Float, Device::Cpu));

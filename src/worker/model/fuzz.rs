@@ -76,7 +76,8 @@ fn fuzz_pickles_of_zip_files() {
 #[test]
 fn fuzz_safetensors() {
     let header = concat!(
-        r#"{"__metadata__":{"format":"pt"},"fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
+        r#"{"__metadata__":{"format":"pt"},"#,
+        r#""fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
         r#""layer1.0.conv1.weight":{"dtype":"F16","shape":[3,2],"data_offsets":[8,20]}}"#
     );
     let seed = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 20]].concat();

@@ -43,6 +43,9 @@ pub fn warning(kind: Kind, device: Device) -> Option<String> {
     let is_rounded = counting_kind(kind, device) != kind;
     is_rounded.then(|| {
         let name = if kind == Kind::Half { "f16" } else { "bf16" };
-        format!("this processor has no {name} arithmetic: values are rounded to it and counted in f32, which is no faster than f32")
+        format!(
+            "this processor has no {name} arithmetic: values are rounded to it and counted in \
+             f32, which is no faster than f32"
+        )
     })
 }

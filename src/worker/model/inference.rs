@@ -7,18 +7,18 @@ use surgcam_pipeline::settings::Architecture;
 use surgcam_values::Precision;
 use tch::{Device, Kind, Tensor};
 
-use super::backbone::{Backbone, NormalisedConvolution};
+use super::classifier_head::ClassifierHead;
 use super::fused_convolution::{FusedConvolution, Then};
 use super::half_precision::kind_of;
+use super::inference_layers::{InferenceLayers, NormalisedConvolution};
+use super::network_shape::ConvolutionShape;
 use super::resnet::{FeatureMaps, NORM_EPSILON};
-use super::weights::{ConvolutionShape, Weights};
+use super::weights::Weights;
 
 pub struct InferenceNetwork {
-    backbone: Backbone<FusedConvolution>,
-    /// [classes, C4], f32.
-    pub head_weight: Tensor,
-    /// [classes], f32.
-    head_bias: Tensor,
+    layers: InferenceLayers<FusedConvolution>,
+    /// In f32.
+    pub head: ClassifierHead,
 }
 
 impl NormalisedConvolution for FusedConvolution {
@@ -63,22 +63,28 @@ impl InferenceNetwork {
             let kind = kind_of(precision);
             let placing = Placing { weights, device, kind };
             Ok(InferenceNetwork {
-                backbone: Backbone::new(architecture, kind, |shape| placing.convolution(shape))?,
-                head_weight: weights.get("fc.weight")?.to_device(device),
-                head_bias: weights.get("fc.bias")?.to_device(device),
+                layers: InferenceLayers::new(architecture, kind, |shape| {
+                    placing.convolution(shape)
+                })?,
+                head: ClassifierHead::new(architecture, weights)?.to_device(device),
             })
         })
     }
 
     /// [N, 3, H, W], normalised -> the maps of layers 2 to 4, in the network's precision.
     pub fn feature_maps(&self, images: &Tensor) -> Result<FeatureMaps> {
-        self.backbone.feature_maps(images)
+        self.layers.feature_maps(images)
     }
 
-    /// [N, C4, h, w] -> [N, classes], f32.
-    pub fn logits(&self, layer4: &Tensor) -> Tensor {
-        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
-        tch::no_grad(|| pooled.linear(&self.head_weight, Some(&self.head_bias)))
+    /// [N, C4, h, w] -> [N, C4], f32.
+    pub fn pooled(&self, layer4: &Tensor) -> Tensor {
+        layer4.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    }
+
+    /// The pooled features of clips [N, clip length, C4] -> the logits of their last frames
+    /// [N, classes], f32.
+    pub fn logits(&self, clips: &Tensor) -> Tensor {
+        tch::no_grad(|| self.head.logits(clips, 0.0, false))
     }
 }
 
@@ -109,7 +115,7 @@ mod tests {
     fn it_computes_what_the_network_in_training_form_does_whatever_the_size() {
         let _kept = crate::generator::seeded(9);
         for backbone in [Backbone::ResNet18, Backbone::ResNet50] {
-            let architecture = Architecture { backbone, classes: 3 };
+            let architecture = Architecture::of_frames(backbone, 3);
             let weights = weights(architecture);
             let plain = ResNet::new(architecture, &weights).unwrap();
             for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
@@ -129,7 +135,8 @@ mod tests {
                         assert!(worst < tolerance, "{backbone:?} {precision:?} {size:?}: {worst}");
                     }
                     let logits = tch::no_grad(|| plain.logits(&expected.layer4, 0.0, false));
-                    assert!(worst_relative(&network.logits(&found.layer4), &logits) < tolerance);
+                    let found = network.logits(&network.pooled(&found.layer4).unsqueeze(1));
+                    assert!(worst_relative(&found, &logits) < tolerance);
                 }
             }
         }

@@ -92,7 +92,11 @@ fn state_dict(pickle: &Pickle) -> Outcome<Vec<(&str, TensorId)>> {
         .filter_map(|name| pickle.entries(pickle.root()).find(|(key, _)| *key == name))
         .map(|(_, inner)| tensors(inner))
         .find(|found| !found.is_empty())
-        .ok_or_else(|| "it holds no dict of tensors (a whole pickled model cannot be read; save its state_dict)".to_string())
+        .ok_or_else(|| {
+            "it holds no dict of tensors (a whole pickled model cannot be read; save its \
+             state_dict)"
+                .to_string()
+        })
 }
 
 /// The zip form: `NAME/data.pkl`, and a file `NAME/data/KEY` for each storage.

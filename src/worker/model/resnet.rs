@@ -6,8 +6,10 @@ use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
+use super::classifier_head::ClassifierHead;
 use super::half_precision::counting_kind;
-use super::weights::{BlockShape, ConvolutionShape, Weights, network_shape};
+use super::network_shape::{BlockShape, ConvolutionShape, network_shape};
+use super::weights::Weights;
 
 /// PyTorch's defaults.
 pub const NORM_EPSILON: f64 = 1e-5;
@@ -131,10 +133,7 @@ impl FeatureMaps {
 pub struct ResNet {
     stem: Convolution,
     layers: Vec<Vec<Block>>,
-    /// [classes, C4]
-    pub head_weight: Tensor,
-    /// [classes]
-    pub head_bias: Tensor,
+    pub head: ClassifierHead,
 }
 
 impl ResNet {
@@ -147,8 +146,7 @@ impl ResNet {
         Ok(ResNet {
             stem: Convolution::new(&shape.stem, weights)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
-            head_weight: weights.get("fc.weight")?,
-            head_bias: weights.get("fc.bias")?,
+            head: ClassifierHead::new(architecture, weights)?,
         })
     }
 
@@ -195,10 +193,16 @@ impl ResNet {
         blocks.iter().fold(layer3.shallow_clone(), |x, block| block.forward(&x, false))
     }
 
-    /// [N, C4, h, w] -> [N, classes]; `dropout` only in training.
+    /// [N, C4, h, w] -> [N, C4]
+    pub fn pooled(&self, layer4: &Tensor) -> Tensor {
+        layer4.mean_dim([2i64, 3].as_slice(), false, self.head.weight.kind())
+    }
+
+    /// The maps of the frames of clips, clip after clip [N x clip length, C4, h, w] -> the logits
+    /// of the clips [N, classes]; `dropout` only in training.
     pub fn logits(&self, layer4: &Tensor, dropout: f64, train: bool) -> Tensor {
-        let pooled = layer4.mean_dim([2i64, 3].as_slice(), false, self.head_weight.kind());
-        let pooled = if train && dropout > 0.0 { pooled.dropout(dropout, true) } else { pooled };
-        pooled.linear(&self.head_weight, Some(&self.head_bias))
+        let pooled = self.pooled(layer4);
+        let clips = pooled.reshape([-1, self.head.clip_length(), pooled.size()[1]]);
+        self.head.logits(&clips, dropout, train)
     }
 }

@@ -122,7 +122,10 @@ mod tests {
         SafetensorsFile::open(Cursor::new(bytes), length)
     }
 
-    const TWO: &str = r#"{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[1,3],"data_offsets":[8,11]}}"#;
+    const TWO: &str = concat!(
+        r#"{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
+        r#""a":{"dtype":"U8","shape":[1,3],"data_offsets":[8,11]}}"#
+    );
 
     #[test]
     fn all_tensors_are_read_or_those_that_are_wanted() {

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::settings::Architecture;
 
-use super::weights::network_shape;
+use super::lstm::INPUT_WEIGHT;
+use super::network_shape::{LSTM, is_of_head, network_shape};
 
 /// Tensors by torchvision's names, in the network's order, each with its shape.
 pub struct Wanted(Vec<(String, Vec<i64>)>);
@@ -15,7 +16,7 @@ impl Wanted {
     /// Those of a network. `needs_head`: otherwise a head is neither needed nor kept.
     pub fn of(architecture: Architecture, needs_head: bool) -> Self {
         let tensors = network_shape(architecture).tensors().into_iter();
-        Wanted(tensors.filter(|(name, _)| needs_head || !name.starts_with("fc.")).collect())
+        Wanted(tensors.filter(|(name, _)| needs_head || !is_of_head(name)).collect())
     }
 
     #[cfg(test)]
@@ -33,7 +34,14 @@ impl Wanted {
     ) -> Result<Vec<(String, T)>> {
         let names: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         let mut found: HashMap<String, T> = HashMap::new();
+        let wants_plain_head = names.contains("fc.weight") && !names.contains(INPUT_WEIGHT);
         for (name, tensor) in offered {
+            // Their linear layer can have the right shape, and nothing else would tell.
+            if wants_plain_head && torchvision_name(name).is_some_and(|name| name.starts_with(LSTM))
+            {
+                return Err(Error::failure("the weights are of a classifier that sees clips")
+                    .hint("set model.clip_length to the number of frames in its clips"));
+            }
             if let Some(name) = torchvision_name(name).filter(|name| names.contains(name.as_str()))
             {
                 found.insert(name, tensor);
@@ -41,10 +49,7 @@ impl Wanted {
         }
         let mut chosen = Vec::new();
         for (name, wanted) in &self.0 {
-            let tensor = found.remove(name).ok_or_else(|| {
-                Error::failure(format!("the weights have no tensor `{name}`"))
-                    .hint("is this the backbone that the recipe names?")
-            })?;
+            let tensor = found.remove(name).ok_or_else(|| missing(name))?;
             let size = shape(&tensor);
             if size != *wanted {
                 return Err(wrong_shape(name, &size, wanted));
@@ -66,6 +71,15 @@ fn torchvision_name(name: &str) -> Option<String> {
         Some(part) => format!("fc.{part}"),
         None => name.to_string(),
     })
+}
+
+fn missing(name: &str) -> Error {
+    let hint = if name.starts_with(LSTM) {
+        "these are weights of a classifier of single frames: set model.clip_length = 1"
+    } else {
+        "is this the backbone that the recipe names?"
+    };
+    Error::failure(format!("the weights have no tensor `{name}`")).hint(hint)
 }
 
 fn wrong_shape(name: &str, found: &[i64], wanted: &[i64]) -> Error {

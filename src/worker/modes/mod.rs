@@ -11,6 +11,7 @@
 //! 4. [`crate::feature_extractor::FeatureExtractor::complete`], once for the batch: that forward
 //!    pass, where it is needed.
 
+mod detector_boxes;
 mod ground_truth_boxes;
 mod l_fe;
 mod ln_fe;
@@ -121,6 +122,7 @@ pub fn named(mode: Mode) -> &'static dyn ExtractionMode {
         Mode::LFe => &l_fe::LFe,
         Mode::SlFe => &sl_fe::SlFe,
         Mode::GroundTruthBoxes => &ground_truth_boxes::GroundTruthBoxes,
+        Mode::DetectorBoxes => &detector_boxes::DetectorBoxes,
         Mode::WholeFrame => &whole_frame::WholeFrame,
     }
 }

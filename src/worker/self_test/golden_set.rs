@@ -18,7 +18,8 @@ use crate::activations::FrameActivations;
 use crate::feature_extractor::FeatureExtractor;
 use crate::features::values_of;
 use crate::heat_maps::FrameHeatMaps;
-use crate::model::weights::{Weights, network_shape};
+use crate::model::network_shape::network_shape;
+use crate::model::weights::Weights;
 use crate::modes::FrameInput;
 use crate::regions::Extracted;
 use surgcam_frames::formula::formula_weight;
@@ -81,7 +82,7 @@ impl GoldenSet {
         let named: String = part(&expected, "architecture")?;
         let backbone =
             if named.contains("resnet18") { Backbone::ResNet18 } else { Backbone::ResNet50 };
-        let architecture = Architecture { backbone, classes: part(&expected, "classes")? };
+        let architecture = Architecture::of_frames(backbone, part(&expected, "classes")?);
         let weights = formula_weights(architecture, part(&expected, "weight_seed")?);
         let image_size: [u32; 2] = part(&expected, "image_hw")?;
         let normalization =
@@ -161,6 +162,7 @@ impl GoldenSet {
                 BatchNormStatistics::Running
             },
             crop_size: mode.cuts_out().then_some([224, 224]),
+            crop_layer: None,
         })
     }
 
@@ -235,5 +237,6 @@ pub fn plain_frame() -> Frame {
         labels: vec![],
         boxes: None,
         box_space: [0, 0],
+        detected: Vec::new(),
     }
 }

@@ -49,7 +49,7 @@ struct ExpectedTensor {
 pub fn check(expected: &str, device: Device) -> Result<Vec<SelfTestCheck>> {
     let expected: Expected =
         serde_json::from_str(expected).map_err(|_| malformed("training steps"))?;
-    let architecture = Architecture { backbone: Backbone::ResNet18, classes: expected.classes };
+    let architecture = Architecture::of_frames(Backbone::ResNet18, expected.classes);
     let weights = formula_weights(architecture, expected.seed).for_training(device);
     let mut optimizer = Sgd::new(&weights, expected.momentum, expected.weight_decay);
     let network = ResNet::new(architecture, &weights)?;

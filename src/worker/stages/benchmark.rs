@@ -25,7 +25,7 @@ use tch::{Cuda, Device};
 
 use super::{KindRun, Make, StageRun};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames;
+use crate::images;
 use crate::model::weights::Weights;
 use crate::timing::{Effort, Times};
 use training::Trainer;
@@ -176,6 +176,7 @@ impl<'a> Bench<'a> {
             labels: vec![parameters.architecture.classes - 1],
             boxes: None,
             box_space: parameters.image_size,
+            detected: Vec::new(),
         };
         let trainer = Trainer::new(parameters, &weights, &folder, &frame, device)?;
         Ok(Bench {
@@ -275,7 +276,7 @@ impl<'a> Bench<'a> {
                 })
                 .collect();
             let pictures: Vec<&[u8]> = augmented.iter().map(Vec::as_slice).collect();
-            let _on_device = frames::images(
+            let _on_device = images::of_pictures(
                 &pictures,
                 self.parameters.image_size,
                 &NORMALIZATION,
@@ -296,8 +297,12 @@ impl<'a> Bench<'a> {
             .collect::<Result<Vec<_>>>()?;
         for batch in decoded.chunks(self.parameters.batch) {
             let planes: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-            let _on_device =
-                frames::images(&planes, self.parameters.image_size, &NORMALIZATION, self.device());
+            let _on_device = images::of_pictures(
+                &planes,
+                self.parameters.image_size,
+                &NORMALIZATION,
+                self.device(),
+            );
         }
         self.synchronize();
         Ok(())

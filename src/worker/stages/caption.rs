@@ -22,7 +22,7 @@ use surgcam_pipeline::kinds::CaptionStage;
 use tch::{Device, Tensor};
 
 use super::{KindRun, Make, StageRun};
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::heads::beam::Sentence;
 use crate::heads::captioner::{Captioner, warm_up_factor};
 use crate::heads::joint::JointBackbone;

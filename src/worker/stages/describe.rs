@@ -58,8 +58,10 @@ impl Make for DescribeStage {
             let mut planes = vec![0; 3 * (height * width) as usize];
             picture::to_planes(&resize(&decoded, height, width), &mut planes);
             let frame = nobodys_frame();
+            // Whether the pictures follow each other is not known: each is by itself.
+            let mut memory = extractor.clip_memory();
             let (activations, extracted) =
-                extractor.extract_from_pixels(&frame, &planes, settings)?;
+                extractor.extract_from_pixels(&frame, &planes, settings, &mut memory)?;
             let description = heads.describe(activations.as_ref(), &extracted);
             Ok((begun.elapsed().as_secs_f64() * 1e3, description))
         };
@@ -96,6 +98,7 @@ fn nobodys_frame() -> Frame {
         labels: Vec::new(),
         boxes: None,
         box_space: [0, 0],
+        detected: Vec::new(),
     }
 }
 

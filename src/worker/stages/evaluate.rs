@@ -8,9 +8,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::{KindRun, Make};
 use crate::feature_extractor::frames_in_a_pass;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::weights::Weights;
 use crate::model::{checkpoint, classifier};
+use crate::predictions::{self, Forwarding};
 
 impl Make for EvaluateStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -28,13 +29,20 @@ impl Make for EvaluateStage {
             return Err(Error::failure("there is no validation frame to evaluate on")
                 .hint("give the data recipe `validation` sequences"));
         }
-        let mut logits = Vec::new();
-        for batch in rows.chunks(frames_in_a_pass(device)) {
-            let images = frames.images(batch, &parameters.normalization, device);
-            logits.push(classifier.answer(&images)?.logits);
-            stage.progress(logits.len() * batch.len(), rows.len(), "frames")?;
-        }
-        let logits = Tensor::cat(&logits, 0).to_device(Device::Cpu);
+        frames.check_order_for(parameters.architecture)?;
+        let forwarding = Forwarding {
+            normalization: &parameters.normalization,
+            batch_size: frames_in_a_pass(device),
+            device,
+        };
+        let logits = predictions::logits_of(
+            classifier.as_ref(),
+            &frames,
+            &rows,
+            &forwarding,
+            |done, total| stage.progress(done, total, "frames"),
+        )?;
+        let logits = logits.to_device(Device::Cpu);
         let labels: Vec<&[usize]> =
             rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
         let score = score(&logits, &labels);

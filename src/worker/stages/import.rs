@@ -3,7 +3,6 @@
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::kinds::ImportStage;
 use surgcam_pipeline::settings::Architecture;
-use tch::Tensor;
 
 use super::{KindRun, Make};
 use crate::model::checkpoint;
@@ -14,22 +13,23 @@ impl Make for ImportStage {
         let architecture = Architecture {
             backbone: parameters.backbone,
             classes: parameters.classes.unwrap_or(0),
+            clip_length: parameters.clip_length,
         };
         let weights = checkpoint::read(
             &stage.place(Self::WEIGHTS)?,
             architecture,
             parameters.classes.is_some(),
         )?;
-        if let Some((name, _)) = weights.iter().find(|(_, tensor)| !is_finite(tensor)) {
-            return Err(Error::failure(format!("the tensor `{name}` has values that are not finite numbers"))
-                .at_path(&stage.place(Self::WEIGHTS)?)
-                .hint("the training that wrote this file has diverged; choose an earlier checkpoint of it"));
+        if let Some(name) = weights.first_not_finite() {
+            return Err(Error::failure(format!(
+                "the tensor `{name}` has values that are not finite numbers"
+            ))
+            .at_path(&stage.place(Self::WEIGHTS)?)
+            .hint(
+                "the training that wrote this file has diverged; choose an earlier checkpoint of \
+                 it",
+            ));
         }
         checkpoint::write(&weights, &stage.output(Self::CHECKPOINT))
     }
-}
-
-/// With such a value every prediction would be a number that means nothing.
-fn is_finite(tensor: &Tensor) -> bool {
-    !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

@@ -33,7 +33,7 @@ impl<'a, K: StageKind> KindRun<'a, K> {
             return Err(Error::failure(format!(
                 "asked for stage {asked:?}, this worker makes {ours:?}"
             ))
-            .hint("build both programs anew: `make build`"));
+            .hint("build both programs again: `make build`"));
         }
         let parameters = serde_json::from_value(parts.parameters.clone()).map_err(|error| {
             Error::failure(format!("the stage's parameters are malformed: {error}"))

@@ -8,7 +8,7 @@ use surgcam_values::Mode;
 
 use super::{KindRun, Make, StageRun};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
+use crate::frame_set::FrameSet;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
 use crate::modes;
@@ -22,10 +22,8 @@ impl Make for MeasureStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
         let parameters = &stage.parameters;
         let settings = &parameters.extraction;
-        let frames = FrameSet::open(
-            &stage.path_of(stage.inputs.pack)?,
-            &stage.path_of(stage.inputs.index)?,
-        )?;
+        let frames =
+            stage.frame_set(stage.inputs.pack, stage.inputs.index, stage.inputs.detections)?;
         let weights =
             Weights::new(checkpoint::read_safetensors(&stage.path_of(stage.inputs.checkpoint)?)?);
         let extractor = FeatureExtractor::of_settings(
@@ -39,10 +37,10 @@ impl Make for MeasureStage {
             seconds: parameters.seconds,
             warm_up: parameters.warm_up,
         };
+        let mut memory = extractor.clip_memory();
         let speed = speed(stage, &frames, settings.mode, timing, |row| {
-            Ok(extractor
-                .extract_from_pixels(&frames.frames[row], frames.pack.row(row), settings)?
-                .1)
+            let (frame, planes) = (&frames.frames[row], frames.pack.row(row));
+            Ok(extractor.extract_from_pixels(frame, planes, settings, &mut memory)?.1)
         })?;
         stage.write_metrics(&speed)
     }
@@ -56,19 +54,20 @@ pub struct Timing {
     pub warm_up: usize,
 }
 
-/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs.
+/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs. Rows come
+/// in their order, as the frames of a video do.
 pub fn speed(
     stage: &StageRun,
     frames: &FrameSet,
     mode: Mode,
     timing: Timing,
-    once: impl Fn(usize) -> Result<Extracted>,
+    mut once: impl FnMut(usize) -> Result<Extracted>,
 ) -> Result<Option<Speed>> {
     let rows = frames.validation_rows();
     let mut rows = if rows.is_empty() { frames.usable.clone() } else { rows };
     rows.retain(|&row| modes::named(mode).can_have_regions(&frames.frames[row]));
     if rows.is_empty() {
-        stage.note("no frame to time: none has annotated boxes".into());
+        stage.note("no frame to time: none has boxes".into());
         return Ok(None);
     }
     let effort = Effort {

@@ -8,7 +8,6 @@ use surgcam_pipeline::kinds::MeasureTasksStage;
 use super::measure::{self, Timing};
 use super::{KindRun, Make};
 use crate::feature_extractor::FeatureExtractor;
-use crate::frames::FrameSet;
 use crate::heads::describe::Heads;
 use crate::model::checkpoint;
 use crate::model::weights::Weights;
@@ -35,10 +34,8 @@ impl Make for MeasureTasksStage {
         let own =
             caption.map(|folder| folder.join(head_file::BACKBONE)).filter(|file| file.is_file());
         let weights = own.map_or_else(|| stage.path_of(stage.inputs.checkpoint), Ok)?;
-        let frames = FrameSet::open(
-            &stage.path_of(stage.inputs.pack)?,
-            &stage.path_of(stage.inputs.index)?,
-        )?;
+        let frames =
+            stage.frame_set(stage.inputs.pack, stage.inputs.index, stage.inputs.detections)?;
         let settings = &parameters.extraction;
         let extractor = FeatureExtractor::of_settings(
             settings,
@@ -51,11 +48,13 @@ impl Make for MeasureTasksStage {
             seconds: parameters.seconds,
             warm_up: parameters.warm_up,
         };
+        let mut memory = extractor.clip_memory();
         let speed = measure::speed(stage, &frames, settings.mode, timing, |row| {
             let (activations, extracted) = extractor.extract_from_pixels(
                 &frames.frames[row],
                 frames.pack.row(row),
                 settings,
+                &mut memory,
             )?;
             std::hint::black_box(heads.describe(activations.as_ref(), &extracted));
             Ok(extracted)

@@ -3,7 +3,9 @@
 
 mod benchmark;
 mod caption;
+mod deletion_insertion;
 mod describe;
+mod detections;
 mod empty;
 mod evaluate;
 mod frames_pass;
@@ -36,6 +38,8 @@ use surgcam_frames::dataset::index::{Frame, read_frames};
 use surgcam_frames::dataset::pack::skipped_rows;
 use surgcam_pipeline::kinds::*;
 use tch::Device;
+
+use crate::frame_set::FrameSet;
 
 pub use kind_run::{KindRun, Make};
 
@@ -89,6 +93,18 @@ impl<'a> StageRun<'a> {
         Ok(frames)
     }
 
+    /// The frames as a network sees them, with a detector's boxes where there are some.
+    pub fn frame_set(
+        &self,
+        pack: Digest,
+        index: Digest,
+        detections: Option<Digest>,
+    ) -> Result<FrameSet> {
+        let boxes = detections.map(|boxes| self.path_of(boxes)).transpose()?;
+        FrameSet::open(&self.path_of(pack)?, &self.path_of(index)?)?
+            .with_detections(boxes.as_deref())
+    }
+
     /// Where it may keep how far it came, to go on from there after an interruption.
     pub fn partial_folder(&self) -> PathBuf {
         self.worker.store.partial_folder(&self.job.key)
@@ -116,7 +132,8 @@ impl<'a> StageRun<'a> {
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
-                "made again, for outputs of it were lost; not as they were on {}: {}. What is made now counts from here on",
+                "made again, for outputs of it were lost; not as they were on {}: {}. \
+                 What is made now counts from here on",
                 first.started,
                 differing.join(", ")
             ));
@@ -162,12 +179,16 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
 fn make_one(stage: &StageRun) -> Result<()> {
     let name = stage.job.parts.kind.as_str();
     macro_rules! make_as {
-        ($($module:ident::$kind:ident),+; $($module_of_command:ident::$kind_of_command:ident),+ $(,)?) => {
+        (
+            $($module:ident::$kind:ident),+;
+            $($module_of_command:ident::$kind_of_command:ident),+ $(,)?
+        ) => {
             match name {
                 $($kind::NAME => $kind::make(&KindRun::new(stage)?),)+
                 $($kind_of_command::NAME => $kind_of_command::make(&KindRun::new(stage)?),)+
                 other => {
-                    Err(Error::failure(format!("this worker knows no stage `{other}`")).hint("build both programs anew: `make build`"))
+                    Err(Error::failure(format!("this worker knows no stage `{other}`"))
+                        .hint("build both programs again: `make build`"))
                 }
             }
         };

@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::evaluate::label_precisions;
 use super::{KindRun, Make};
-use crate::frames::label_tensor;
+use crate::frame_set::label_tensor;
 use crate::heads::regions::exchanged;
 use crate::ridge::RidgeSums;
 

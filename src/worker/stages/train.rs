@@ -13,17 +13,19 @@ use tch::{Device, Kind, Tensor};
 
 use super::evaluate::{self, LabelScore};
 use super::{KindRun, Make, StageRun};
-use crate::frames::{FrameSet, label_tensor};
+use crate::frame_set::{FrameSet, label_tensor};
 use crate::generator;
 use crate::model::checkpoint;
 use crate::model::classifier::{self, DifferentiableClassifier};
 use crate::model::half_precision;
 use crate::model::weights::Weights;
+use crate::predictions::{self, Forwarding};
 use crate::training::batches::{Batching, TrainFrames};
-use crate::training::epochs::{self, Host, TrainedEpoch, Training};
+use crate::training::epochs;
 use crate::training::multi_label_soft_margin;
 use crate::training::plateau::Schedule;
 use crate::training::sgd::Sgd;
+use crate::training::trainable::{Host, TrainedEpoch, Training};
 
 impl Make for TrainStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -64,15 +66,27 @@ impl<'a> Trainer<'a> {
             FrameSet::open(&stage.path_of(pack)?, &stage.path_of(index)?)
         };
         let parts = inputs.pack.iter().zip(&inputs.index).map(|(pack, index)| open(*pack, *index));
-        let frames = TrainFrames::new(parts.collect::<Result<_>>()?);
+        let parts = parts.collect::<Result<Vec<FrameSet>>>()?;
         let validation = open(inputs.validation_pack, inputs.validation_index)?;
+        for set in parts.iter().chain([&validation]) {
+            set.check_order_for(parameters.architecture)?;
+        }
+        let train_frames: usize = parts.iter().map(|part| part.train_rows().len()).sum();
         for (count, split) in
-            [(frames.len(), "train"), (validation.validation_rows().len(), "validation")]
+            [(train_frames, "train"), (validation.validation_rows().len(), "validation")]
         {
             if count == 0 {
                 return Err(Error::failure(format!("there is no {split} frame"))
                     .hint(format!("give the data recipe `{split}` sequences")));
             }
+        }
+        let clip_length = parameters.architecture.frames_in_a_clip();
+        let frames = TrainFrames::new(parts, clip_length);
+        if frames.len() == 0 {
+            return Err(Error::failure(format!(
+                "no sequence has {clip_length} train frames in a row, as many as a clip"
+            ))
+            .hint("lower model.clip_length"));
         }
         let weights = initial_weights(stage)?.for_training(device);
         let optimizer = Sgd::new(&weights, parameters.momentum, parameters.weight_decay);
@@ -98,32 +112,30 @@ impl<'a> Trainer<'a> {
 
     /// The mean of the batch losses, and the score, on the validation frames.
     fn validation_score(&self) -> Result<(f64, LabelScore)> {
+        let TrainStage { architecture, batch_size, .. } = *self.parameters;
         let rows = self.validation.validation_rows();
-        let classes = self.parameters.architecture.classes;
-        let (mut losses, mut logits) = (Vec::new(), Vec::new());
-        let classifier =
-            classifier::for_evaluation(self.parameters.architecture, &self.weights, self.device)?;
-        for batch in rows.chunks(self.parameters.batch_size) {
-            let images = self.validation.images(
-                batch,
-                &self.parameters.validation_normalization,
-                self.device,
-            );
-            let labels = label_tensor(
-                batch.iter().map(|&row| self.validation.frames[row].labels.as_slice()),
-                classes,
-                self.device,
-            )?;
-            let batch_logits = classifier.answer(&images)?.logits;
-            losses.push(multi_label_soft_margin(&batch_logits, &labels));
-            logits.push(batch_logits);
-        }
+        let classifier = classifier::for_evaluation(architecture, &self.weights, self.device)?;
+        let forwarding = Forwarding {
+            normalization: &self.parameters.validation_normalization,
+            batch_size,
+            device: self.device,
+        };
+        let logits = predictions::logits_of(
+            classifier.as_ref(),
+            &self.validation,
+            &rows,
+            &forwarding,
+            |_, _| Ok(()),
+        )?;
         let labels: Vec<&[usize]> =
             rows.iter().map(|&row| self.validation.frames[row].labels.as_slice()).collect();
-        Ok((
-            mean_of(&losses),
-            evaluate::score(&Tensor::cat(&logits, 0).to_device(Device::Cpu), &labels),
-        ))
+        let mut losses = Vec::new();
+        for (number, labels) in labels.chunks(batch_size).enumerate() {
+            let logits = logits.narrow(0, (number * batch_size) as i64, labels.len() as i64);
+            let labels = label_tensor(labels.iter().copied(), architecture.classes, self.device)?;
+            losses.push(multi_label_soft_margin(&logits, &labels));
+        }
+        Ok((mean_of(&losses), evaluate::score(&logits.to_device(Device::Cpu), &labels)))
     }
 }
 
@@ -157,7 +169,7 @@ impl Training for Trainer<'_> {
     }
 
     fn steps(&self) -> usize {
-        self.frames.len().div_ceil(self.parameters.batch_size)
+        self.frames.batches(self.parameters.batch_size)
     }
 
     fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64> {
@@ -216,7 +228,8 @@ impl Training for Trainer<'_> {
 
     fn tell(&self, host: &dyn Host, row: &ClassifierEpoch, epochs: usize) {
         host.note(format!(
-            "epoch {}/{epochs}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, mAP {:.3}, learning rate {:.3e}, {:.1} s",
+            "epoch {}/{epochs}: train loss {:.4}, validation loss {:.4}, accuracy {:.3}, \
+             mAP {:.3}, learning rate {:.3e}, {:.1} s",
             row.epoch,
             row.train_loss,
             row.validation_loss,

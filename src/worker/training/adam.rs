@@ -3,7 +3,7 @@
 //!
 //! Our own for the reason that [`super::sgd`] is: a resumed training needs its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Tensor, no_grad};
 
@@ -26,6 +26,9 @@ pub struct Adam {
     trained: Vec<(String, Tensor)>,
     /// Running means of the gradient and of its square.
     means: BTreeMap<String, (Tensor, Tensor)>,
+    /// The parameters that some loss has depended on. From then on they go on with their means where
+    /// a loss does not depend on them, as those with a gradient of 0.
+    reached: BTreeSet<String>,
     steps: i64,
     settings: AdamSettings,
 }
@@ -45,7 +48,8 @@ impl Adam {
         let means = trained.iter().map(|(name, tensor)| {
             (name.clone(), (tensor.detach().zeros_like(), tensor.detach().zeros_like()))
         });
-        Adam { means: means.collect(), trained, steps: 0, settings }
+        let means = means.collect();
+        Adam { trained, means, reached: BTreeSet::new(), steps: 0, settings }
     }
 
     pub fn steps(&self) -> i64 {
@@ -66,16 +70,20 @@ impl Adam {
     pub fn resume(&mut self, steps: i64, state: &BTreeMap<String, Tensor>) {
         self.steps = steps;
         for (name, (mean, square)) in &mut self.means {
-            for (own, kind) in [(mean, MEAN), (square, SQUARE)] {
+            for (own, kind) in [(&mut *mean, MEAN), (&mut *square, SQUARE)] {
                 if let Some(kept) = state.get(&format!("{kind}.{name}")) {
                     own.copy_(kept);
                 }
+            }
+            // One whose gradients were all 0 stays where it is in any case.
+            if [&*mean, &*square].iter().any(|tensor| tensor.any().int64_value(&[]) == 1) {
+                self.reached.insert(name.clone());
             }
         }
     }
 
     /// One step down the gradient of `loss`; the learning rate of each parameter by its name. A
-    /// parameter that the loss does not depend on stays as it is.
+    /// parameter that no loss has depended on so far stays as it is.
     pub fn step(&mut self, loss: &Tensor, learning_rate: impl Fn(&str) -> f64) {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         for parameter in &parameters {
@@ -88,15 +96,21 @@ impl Adam {
             (1.0 - first.powi(self.steps as i32), 1.0 - second.powi(self.steps as i32));
         no_grad(|| {
             for (name, tensor) in &mut self.trained {
-                let gradient = tensor.grad();
-                let Some((mean, square)) = self.means.get_mut(name).filter(|_| gradient.defined())
+                let gradient = Some(tensor.grad()).filter(Tensor::defined);
+                if gradient.is_some() {
+                    self.reached.insert(name.clone());
+                }
+                let Some((mean, square)) =
+                    self.means.get_mut(name).filter(|_| self.reached.contains(name))
                 else {
                     continue;
                 };
                 let _ = mean.g_mul_scalar_(first);
-                let _ = mean.g_add_(&(&gradient * (1.0 - first)));
                 let _ = square.g_mul_scalar_(second);
-                let _ = square.g_add_(&(&gradient * &gradient * (1.0 - second)));
+                if let Some(gradient) = gradient {
+                    let _ = mean.g_add_(&(&gradient * (1.0 - first)));
+                    let _ = square.g_add_(&(&gradient * &gradient * (1.0 - second)));
+                }
                 let scale = (&*square / unbiased_square).sqrt() + self.settings.epsilon;
                 let _ = tensor.g_sub_(&(&*mean / scale * (learning_rate(name) / unbiased)));
             }
@@ -134,22 +148,36 @@ mod tests {
         }
     }
 
+    /// The first loss depends on both parameters, the later ones on `x` alone, none on `never`.
     #[test]
     fn a_resumed_optimizer_goes_on_as_it_would_have() {
-        let run = |interrupted: bool| {
-            let parameters = Weights::new([("x".to_string(), Tensor::from_slice(&[1f32, -2.0]))]);
-            let x = parameters.get("x").unwrap();
+        let run = |interruption: Option<usize>| {
+            let tensor = || Tensor::from_slice(&[1f32, -2.0]);
+            let named = ["x", "y", "never"].map(|name| (name.to_string(), tensor()));
+            let mut parameters = Weights::new(named);
             let mut adam = Adam::new(&parameters, AdamSettings::default());
             for step in 0..6 {
-                if interrupted && step == 3 {
+                if interruption == Some(step) {
                     let (steps, state) = (adam.steps(), adam.state().into_iter().collect());
+                    // Another process, where no parameter has a gradient yet.
+                    parameters = parameters.copied();
                     adam = Adam::new(&parameters, AdamSettings::default());
                     adam.resume(steps, &state);
                 }
-                adam.step(&x.square().sum(Kind::Float), |_| 0.05);
+                let loss_of = |name: &str| parameters.get(name).unwrap().square().sum(Kind::Float);
+                let loss = if step == 0 { loss_of("x") + loss_of("y") } else { loss_of("x") };
+                adam.step(&loss, |_| 0.05);
             }
-            Vec::<f32>::try_from(x.detach().to_device(Device::Cpu)).unwrap()
+            ["x", "y", "never"].map(|name| {
+                let tensor = parameters.get(name).unwrap().detach();
+                Vec::<f32>::try_from(tensor.to_device(Device::Cpu)).unwrap()
+            })
         };
-        assert_eq!(run(true), run(false));
+        let [_, y, never] = run(None);
+        assert!((y[0] - 1.0).abs() > 0.06, "its means carry it on: {y:?}");
+        assert_eq!(never, [1.0, -2.0]);
+        for step in 1..6 {
+            assert_eq!(run(Some(step)), run(None), "interrupted before step {step}");
+        }
     }
 }

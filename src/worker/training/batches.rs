@@ -9,19 +9,36 @@ use surgcam_frames::dataset::augment::Augmentation;
 use surgcam_frames::random::stream;
 use tch::Device;
 
-use crate::frames::{FrameSet, Pixels};
+use crate::frame_set::FrameSet;
+use crate::images::Pixels;
 
-/// The train frames of all parts of a mix.
+/// The train frames of all parts of a mix, or the clips that they make.
 pub struct TrainFrames {
     pub parts: Vec<FrameSet>,
-    /// Of each frame its part and its row there.
-    samples: Vec<(usize, usize)>,
+    samples: Vec<Sample>,
+    /// Frames of a sample.
+    clip_length: usize,
+}
+
+/// A frame with its label, or a clip with the label of its last frame.
+struct Sample {
+    part: usize,
+    /// The clip's frames in their order: rows of the part.
+    rows: Vec<usize>,
+}
+
+impl Sample {
+    /// The frame that is predicted.
+    fn last_row(&self) -> usize {
+        self.rows.last().copied().unwrap_or_else(|| unreachable!("a clip has a frame"))
+    }
 }
 
 /// How an epoch is cut into batches, and how their pictures are changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Batching {
     pub seed: u64,
+    /// It counts frames: as many whole clips as fit are a batch.
     pub batch_size: usize,
     pub augmentation: Augmentation,
     /// Where they are used.
@@ -30,10 +47,11 @@ pub struct Batching {
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// Of each frame, augmented. They lie where a GPU fetches them from: whoever uses the batch has
-    /// nothing to copy, and would wait for the threads that augment the next one.
+    /// Of each frame, augmented; of clips, clip after clip. They lie where a GPU fetches them from:
+    /// whoever uses the batch has nothing to copy, and would wait for the threads that augment the
+    /// next one.
     pub pixels: Pixels,
-    /// Of each frame the classes in it.
+    /// Of each sample the classes in its last frame.
     pub labels: Vec<&'a [usize]>,
 }
 
@@ -41,16 +59,29 @@ pub struct Batch<'a> {
 const AHEAD: usize = 2;
 
 impl TrainFrames {
-    pub fn new(parts: Vec<FrameSet>) -> Self {
-        let of_part = |(part, frames): (usize, &FrameSet)| {
-            frames.train_rows().into_iter().map(move |row| (part, row)).collect::<Vec<_>>()
+    /// All clips of `clip_length` frames; with 1 all frames.
+    pub fn new(parts: Vec<FrameSet>, clip_length: usize) -> Self {
+        let of_part = |(part, frames): (usize, &FrameSet)| -> Vec<Sample> {
+            let clips = frames.train_clips(clip_length).into_iter();
+            clips.map(|rows| Sample { part, rows: rows.to_vec() }).collect()
         };
         let samples = parts.iter().enumerate().flat_map(of_part).collect();
-        TrainFrames { parts, samples }
+        TrainFrames { parts, samples, clip_length }
     }
 
+    /// How many samples there are.
     pub fn len(&self) -> usize {
         self.samples.len()
+    }
+
+    /// Batches of an epoch.
+    pub fn batches(&self, batch_size: usize) -> usize {
+        self.len().div_ceil(self.samples_in(batch_size))
+    }
+
+    /// Samples of a batch.
+    fn samples_in(&self, batch_size: usize) -> usize {
+        (batch_size / self.clip_length).max(1)
     }
 
     /// `[height, width]`.
@@ -60,12 +91,13 @@ impl TrainFrames {
 
     /// The frames of one set, round and round: for measuring.
     pub fn repeated(set: FrameSet, count: usize) -> Self {
-        let samples = set.usable.iter().cycle().take(count).map(|&row| (0, row)).collect();
-        TrainFrames { parts: vec![set], samples }
+        let sample = |&row: &usize| Sample { part: 0, rows: vec![row] };
+        let samples = set.usable.iter().cycle().take(count).map(sample).collect();
+        TrainFrames { parts: vec![set], samples, clip_length: 1 }
     }
 
-    /// Hands the batches of an epoch, in its own order of the frames, to `use_batch`, one after the
-    /// other.
+    /// Hands the batches of an epoch, in its own order of the samples, to `use_batch`, one after
+    /// the other.
     pub fn for_each_batch<'a>(
         &'a self,
         batching: &Batching,
@@ -79,7 +111,7 @@ impl TrainFrames {
             scope.spawn(move || {
                 // When nobody receives any more, the epoch was given up.
                 let _ = order
-                    .chunks(batching.batch_size)
+                    .chunks(self.samples_in(batching.batch_size))
                     .try_for_each(|batch| sender.send(self.batch(batching, epoch, batch)));
             });
             receiver
@@ -91,17 +123,114 @@ impl TrainFrames {
 
     fn batch(&self, batching: &Batching, epoch: usize, samples: &[usize]) -> Batch<'_> {
         let [height, width] = self.image_size().map(|side| side as usize);
-        let augmented = |(&sample, values): (&usize, &mut [u8])| {
-            let (part, row) = self.samples[sample];
+        // Draws depend on the sample alone, so the frames of a clip have one in common.
+        let augmented = |(&(sample, row), values): (&(usize, usize), &mut [u8])| {
             let draw = batching.augmentation.draw(batching.seed, epoch, sample);
-            values.copy_from_slice(&draw.apply(self.parts[part].pack.row(row), height, width));
+            let pack = &self.parts[self.samples[sample].part].pack;
+            values.copy_from_slice(&draw.apply(pack.row(row), height, width));
         };
         let labels = |&sample: &usize| {
-            let (part, row) = self.samples[sample];
-            self.parts[part].frames[row].labels.as_slice()
+            let sample = &self.samples[sample];
+            self.parts[sample.part].frames[sample.last_row()].labels.as_slice()
         };
-        let mut pixels = Pixels::room_for(samples.len(), self.image_size(), batching.device);
-        samples.par_iter().zip(pixels.pictures_mut()).for_each(augmented);
+        let frames: Vec<(usize, usize)> = samples
+            .iter()
+            .flat_map(|&sample| self.samples[sample].rows.iter().map(move |&row| (sample, row)))
+            .collect();
+        let mut pixels = Pixels::room_for(frames.len(), self.image_size(), batching.device);
+        frames.par_iter().zip(pixels.pictures_mut()).for_each(augmented);
         Batch { pixels, labels: samples.iter().map(labels).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::values_of;
+    use image::{Rgb, RgbImage};
+    use std::path::{Path, PathBuf};
+    use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
+    use surgcam_frames::dataset::pack::Packing;
+    use surgcam_pipeline::settings::Normalization;
+
+    const SIZE: [u32; 2] = [32, 48];
+    const BATCHING: Batching =
+        Batching { seed: 5, batch_size: 8, augmentation: Augmentation::PAPER, device: Device::Cpu };
+
+    /// Five frames of one sequence and two of another. The pictures of a sequence are equal; a
+    /// frame's label is its row.
+    fn frames(folder: &Path, is_train: impl Fn(usize) -> bool) -> FrameSet {
+        let sequences = [1, 1, 1, 1, 1, 2, 2];
+        let frame = |(row, sequence): (usize, &u32)| Frame {
+            sequence: format!("seq_{sequence}"),
+            name: format!("frame{row:03}"),
+            train: is_train(row),
+            validation: false,
+            labels: vec![row],
+            boxes: None,
+            box_space: [0, 0],
+            detected: vec![],
+        };
+        let index = folder.join("index");
+        std::fs::create_dir(&index).unwrap();
+        let frames: Vec<Frame> = sequences.iter().enumerate().map(frame).collect();
+        write_lines(&index.join(FRAMES_FILE), &frames).unwrap();
+        let pictures: Vec<PathBuf> =
+            (0..sequences.len()).map(|row| format!("{row}.png").into()).collect();
+        for (picture, sequence) in pictures.iter().zip(sequences) {
+            let shade = |x: u32, y: u32| Rgb([(x * 5) as u8, (y * 7 * sequence) as u8, 90]);
+            RgbImage::from_fn(SIZE[1], SIZE[0], shade).save(folder.join(picture)).unwrap();
+        }
+        let pack = folder.join("pack");
+        std::fs::create_dir(&pack).unwrap();
+        let packing = Packing {
+            root: folder,
+            pictures: &pictures,
+            image_size: SIZE,
+            on_bad_frame: OnBadFrame::Fail,
+        };
+        packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
+        FrameSet::open(&pack, &index).unwrap()
+    }
+
+    #[test]
+    fn clips_are_whole_lie_in_one_sequence_and_have_the_label_of_their_last_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let clips = TrainFrames::new(vec![frames(folder.path(), |_| true)], 3);
+        let (mut labels, mut sizes) = (Vec::new(), Vec::new());
+        clips
+            .for_each_batch(&BATCHING, 1, |_, batch| {
+                sizes.push(batch.labels.len());
+                labels.extend(batch.labels.iter().map(|labels| labels[0]));
+                Ok(())
+            })
+            .unwrap();
+        labels.sort_unstable();
+        assert_eq!(labels, [2, 3, 4]);
+        // Eight frames have room for two clips.
+        assert_eq!((sizes, clips.batches(BATCHING.batch_size)), (vec![2, 1], 2));
+        let with_a_gap = tempfile::tempdir().unwrap();
+        let set = frames(with_a_gap.path(), |row| row != 2);
+        assert_eq!(TrainFrames::new(vec![set], 3).len(), 0);
+    }
+
+    #[test]
+    fn the_frames_of_a_clip_are_changed_alike_and_clips_differently() {
+        let folder = tempfile::tempdir().unwrap();
+        let clips = TrainFrames::new(vec![frames(folder.path(), |_| true)], 3);
+        let plain = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+        let mut of_clips: Vec<Vec<Vec<f32>>> = Vec::new();
+        clips
+            .for_each_batch(&BATCHING, 1, |_, batch| {
+                let values = values_of(&batch.pixels.images(&plain, Device::Cpu));
+                let frame = 3 * (SIZE[0] * SIZE[1]) as usize;
+                let frames: Vec<Vec<f32>> = values.chunks(frame).map(<[f32]>::to_vec).collect();
+                of_clips.extend(frames.chunks(3).map(<[Vec<f32>]>::to_vec));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(of_clips.len(), 3);
+        assert!(of_clips.iter().all(|clip| clip[0] == clip[1] && clip[1] == clip[2]));
+        assert!(of_clips[0][0] != of_clips[1][0] || of_clips[1][0] != of_clips[2][0]);
     }
 }

@@ -1,129 +1,15 @@
 //! The loop of every training: train an epoch, validate, keep the best one, write the history, and
 //! go on after an interruption with the same bits.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use surgcam_artifacts::history::{self, HistoryFiles, HistoryRow};
+use surgcam_artifacts::history::{self, HistoryFiles};
 use surgcam_engine::error::{Error, Result};
-use tch::Tensor;
 
 use super::resume::{self, SoFar};
 use super::snapshot::Snapshots;
+use super::trainable::{Host, TrainedEpoch, Training};
 use crate::model::weights::Weights;
-use crate::stages::StageRun;
-
-/// What is trained, as the loop sees it. All that an epoch depends on is in its weights, in what
-/// its optimizer remembers, and in its numbers; random draws are seeded by the epoch.
-pub trait Training {
-    /// Decides the columns of the history.
-    type Row: HistoryRow + Serialize + DeserializeOwned;
-
-    /// The part of the state that is not a tensor.
-    type Numbers: Serialize + DeserializeOwned;
-
-    /// The name of what the optimizer remembers, in snapshots.
-    const MEMORY: &'static str;
-
-    /// The least time between two snapshots.
-    const SNAPSHOT_INTERVAL: Duration;
-
-    /// What is trained. The loop writes values into these tensors: of a snapshot, and of the best
-    /// epoch where a phase begins.
-    fn weights(&self) -> &Weights;
-
-    fn memory(&self) -> Vec<(String, Tensor)>;
-
-    fn numbers(&self) -> Self::Numbers;
-
-    /// Goes on from a snapshot whose weights are set already.
-    fn resume(&mut self, numbers: Self::Numbers, memory: BTreeMap<String, Tensor>);
-
-    /// A phase's name for people, by epoch from 1. Each phase goes on from the best epoch of the
-    /// one before, and has a best epoch of its own.
-    fn phase(&self, _epoch: usize) -> &'static str {
-        ""
-    }
-
-    /// Called where a phase follows another one, with the weights of that one's best epoch set.
-    fn begin_phase(&mut self) {}
-
-    /// Steps of an epoch.
-    fn steps(&self) -> usize;
-
-    /// One pass over the train frames; the mean of the batch losses. `on_step` is called after each
-    /// of [`Training::steps`].
-    fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64>;
-
-    /// One pass over the validation frames, and all that the history says of the epoch.
-    fn validate(&mut self, epoch: &TrainedEpoch) -> Result<Self::Row>;
-
-    /// Where a validation has a loss, which must be a number as the training's must.
-    fn validation_loss(_row: &Self::Row) -> Option<f64> {
-        None
-    }
-
-    /// How good an epoch is.
-    fn score(row: &Self::Row) -> f64;
-
-    /// Of two equal epochs the first is the best.
-    fn is_better(score: f64, best: f64) -> bool {
-        score > best
-    }
-
-    /// What to do where the loss is not a number any more.
-    fn remedy(&self) -> String;
-
-    /// Learns from an epoch what the next one depends on.
-    fn adjust(&mut self, _row: &Self::Row) {}
-
-    fn tell(&self, host: &dyn Host, row: &Self::Row, epochs: usize);
-}
-
-/// An epoch that is to be validated.
-pub struct TrainedEpoch {
-    /// From 1.
-    pub number: usize,
-    pub train_loss: f64,
-    begun: Instant,
-}
-
-impl TrainedEpoch {
-    pub fn seconds(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
-    }
-}
-
-/// Whoever a training is made for.
-pub trait Host {
-    /// Where snapshots are.
-    fn partial_folder(&self) -> PathBuf;
-
-    fn note(&self, text: String);
-
-    /// Hears of each step.
-    ///
-    /// # Errors
-    /// Where the training is to stop.
-    fn progress(&self, done: usize, total: usize) -> Result<()>;
-}
-
-impl Host for StageRun<'_> {
-    fn partial_folder(&self) -> PathBuf {
-        StageRun::partial_folder(self)
-    }
-
-    fn note(&self, text: String) {
-        StageRun::note(self, text);
-    }
-
-    fn progress(&self, done: usize, total: usize) -> Result<()> {
-        StageRun::progress(self, done, total, "steps")
-    }
-}
 
 /// What the epochs leave beside the weights of the last one.
 pub struct Trained<R> {
@@ -150,6 +36,7 @@ pub fn run<T: Training>(
         let row = one_epoch(host, training, epoch, epochs)?;
         let score = T::score(&row);
         if so_far.best.as_ref().is_none_or(|(best, _)| T::is_better(score, *best)) {
+            must_be_usable(training, score, epoch)?;
             so_far.best = Some((score, training.weights().copied()));
         }
         training.tell(host, &row, epochs);
@@ -195,7 +82,7 @@ fn one_epoch<T: Training>(
     let on_step = |step: usize| host.progress((epoch - 1) * steps + step, epochs * steps);
     let train_loss = training.train(epoch, &on_step)?;
     must_be_a_number(training, train_loss, epoch)?;
-    let row = training.validate(&TrainedEpoch { number: epoch, train_loss, begun })?;
+    let row = training.validate(&TrainedEpoch::new(epoch, train_loss, begun))?;
     if let Some(loss) = T::validation_loss(&row) {
         must_be_a_number(training, loss, epoch)?;
     }
@@ -212,14 +99,27 @@ fn must_be_a_number<T: Training>(training: &T, loss: f64, epoch: usize) -> Resul
         .hint(training.remedy()))
 }
 
+/// Whether an epoch may be kept as the best one. Its last step can break weights after the last
+/// loss was computed, and a score can hide that.
+fn must_be_usable<T: Training>(training: &T, score: f64, epoch: usize) -> Result<()> {
+    let problem = match training.weights().first_not_finite() {
+        Some(name) => format!("the weights of `{name}` are not numbers any more"),
+        None if !score.is_finite() => "the score is not a number".to_string(),
+        None => return Ok(()),
+    };
+    Err(Error::failure(format!("{problem} in epoch {epoch}")).hint(training.remedy()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
-    use std::path::Path;
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
-    use serde::Deserialize;
+    use serde::{Deserialize, Serialize};
     use surgcam_artifacts::history::HeadEpoch;
-    use tch::{Kind, no_grad};
+    use tch::{Kind, Tensor, no_grad};
 
     use super::*;
 
@@ -272,6 +172,8 @@ mod tests {
         rate: f64,
         /// Whose loss is not a number.
         broken: Option<usize>,
+        /// The epoch whose last step breaks the weight.
+        breaks_weight: Option<usize>,
         /// The weight after each epoch, and where the second phase began.
         weight_after: Vec<f64>,
         second_phase_from: Option<f64>,
@@ -290,6 +192,7 @@ mod tests {
                 momentum: Tensor::from_slice(&[0.3f64]),
                 rate: 0.7,
                 broken,
+                breaks_weight: None,
                 weight_after: Vec::new(),
                 second_phase_from: None,
             }
@@ -348,7 +251,12 @@ mod tests {
                 no_grad(|| weight.copy_(&moved));
                 on_step(step)?;
             }
-            Ok(if self.broken == Some(epoch) { f64::NAN } else { self.weight() })
+            let loss = if self.broken == Some(epoch) { f64::NAN } else { self.weight() };
+            if self.breaks_weight == Some(epoch) {
+                let mut weight = self.weights.get("w")?;
+                let _ = no_grad(|| weight.fill_(f64::NAN));
+            }
+            Ok(loss)
         }
 
         fn validate(&mut self, epoch: &TrainedEpoch) -> Result<HeadEpoch> {
@@ -445,5 +353,21 @@ mod tests {
             "{error}"
         );
         assert_eq!(toy.weight_after.len(), 1, "it is not validated");
+    }
+
+    #[test]
+    fn weights_that_are_not_numbers_are_never_kept_as_the_best() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut toy = Toy::new(None);
+        toy.breaks_weight = Some(2);
+        let error = run_toy(&Patience::of(EPOCHS * STEPS, folder.path()), &mut toy)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the weights of `w` are not numbers any more in epoch 2")
+                && error.contains("lower the rate"),
+            "{error}"
+        );
     }
 }

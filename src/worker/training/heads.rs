@@ -13,7 +13,8 @@ use surgcam_pipeline::head_settings::HeadTraining;
 use tch::Tensor;
 
 use super::adam::{Adam, AdamSettings};
-use super::epochs::{self, Host, TrainedEpoch, Training};
+use super::epochs;
+use super::trainable::{Host, TrainedEpoch, Training};
 use crate::generator;
 use crate::model::weights::Weights;
 
@@ -70,7 +71,8 @@ fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
         None => format!("{epochs} epochs, best {score_name} {best:.3}"),
         Some(before) if before > best => {
             format!(
-                "{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept though {before:.3} was reached before"
+                "{epochs} epochs, best {score_name} of those in {last} {best:.3}, which are kept \
+                 though {before:.3} was reached before"
             )
         }
         Some(before) => format!(

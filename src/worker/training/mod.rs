@@ -9,6 +9,7 @@ pub mod plateau;
 mod resume;
 pub mod sgd;
 mod snapshot;
+pub mod trainable;
 
 use tch::Tensor;
 

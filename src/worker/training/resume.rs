@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use surgcam_engine::error::Result;
 use tch::Tensor;
 
-use super::epochs::Training;
 use super::snapshot::{self, Groups, Snapshots};
+use super::trainable::Training;
 use crate::model::weights::Weights;
 
 /// The part of the state that is not a tensor: `N` what the training adds, `H` the rows of the
@@ -140,7 +140,8 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&state).unwrap(), of_a_head);
         let of_a_classifier = concat!(
-            r#"{"schedule":{"settings":{"factor":0.5,"patience":3,"threshold":0.25},"learning_rate":0.125,"best":null,"bad_epochs":0},"#,
+            r#"{"schedule":{"settings":{"factor":0.5,"patience":3,"threshold":0.25},"#,
+            r#""learning_rate":0.125,"best":null,"bad_epochs":0},"#,
             r#""best":null,"history":[]}"#
         );
         let state: State<Scheduled, Vec<ClassifierEpoch>> =

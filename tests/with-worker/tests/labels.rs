@@ -2,7 +2,8 @@
 
 use surgcam_testkit as common;
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -181,4 +182,123 @@ fn a_link_that_leads_nowhere_is_named_and_a_vast_file_is_not_read() {
     let said = Said::from(place.surgcam(&["run", &file]).output().unwrap());
     assert_ne!(said.code, Some(0));
     assert!(said.err.contains("seq_1.txt: is larger than 67108864 bytes"), "{}", said.err);
+}
+
+/// An experiment on three frames of each of two videos. What a detector found is `boxes`, or the
+/// true boxes.
+fn with_detector(place: &Place, boxes: Option<&str>) -> String {
+    let root = place.path("data");
+    let mut frames = "path,group,hook,suction\n".to_string();
+    let mut true_boxes = "path,class,x1,y1,x2,y2\n".to_string();
+    for (video, frame) in [1, 2].into_iter().flat_map(|video| [0, 1, 2].map(|frame| (video, frame)))
+    {
+        let path = format!("video{video:02}/{frame:06}.png");
+        let file = root.join(&path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        picture(10 * video + frame).save(file).unwrap();
+        frames += &format!("{path},video{video:02},1,{}\n", frame % 2);
+        true_boxes += &format!("{path},hook,{},4,{},40\n", 3 + frame, 30 + frame);
+        if frame % 2 == 1 {
+            true_boxes += &format!("{path},suction,1,2,20,21\n{path},suction,50,30,79,60\n");
+        }
+    }
+    place.write("data/frames.csv", &frames);
+    place.write("data/boxes.csv", &true_boxes);
+    let detected = place.write("detected.csv", boxes.unwrap_or(&true_boxes));
+    let text = format!(
+        "[experiment]\nname = \"detector\"\nspeed = false\ntables = [\"localization\", \"extraction\"]\n\
+         deletion_insertion_frames = 2\ndeletion_insertion_steps = 4\n\
+         [data.mine]\nadapter = \"table\"\nroot = {root:?}\ntrain = [1]\nvalidation = [2]\nimage_size = [96, 120]\n\
+         [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
+         [extraction.mine]\nextends = \"detector\"\nboxes = {detected:?}\n\
+         [matrix]\nmodel = [\"tiny\"]\nextraction = [\"mine\", \"ground-truth-boxes\", \"sl-fe\"]\n\
+         [set]\nextraction.present = [8, 10]\n"
+    );
+    place.write("detector.toml", &text).to_str().unwrap().to_string()
+}
+
+/// The rows of a table, each value by its column.
+fn rows(csv: &str) -> Vec<HashMap<String, String>> {
+    let mut lines = csv.lines().map(|line| line.split(',').map(String::from).collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
+}
+
+/// The files below a folder with their contents.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let name = PathBuf::from(path.file_name().unwrap());
+            found.extend(contents(&path).into_iter().map(|(below, text)| (name.join(below), text)));
+        } else {
+            found.insert(path.file_name().unwrap().into(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_detector_that_finds_the_true_boxes_is_perfect_and_has_their_features() {
+    let place = Place::new();
+    let file = with_detector(&place, None);
+    place.run(&["run", &file], 0);
+    let table = rows(&place.table("detector", "localization"));
+    let row = |boxes: &str, truth: &str| {
+        let found = table.iter().find(|row| row["boxes"] == boxes && row["ground truth"] == truth);
+        found.unwrap_or_else(|| panic!("no row {boxes}, {truth}: {table:#?}"))
+    };
+    let detected = row("mine", "its own");
+    for column in ["mIoU", "mIoU instruments", "AP50", "box precision", "box recall"] {
+        let value: f64 = detected[column].parse().unwrap();
+        assert!((value - 1.0).abs() < 1e-9, "{column}: {value}");
+    }
+    assert!(
+        row("mine", "another frame's (control)")["mIoU instruments"].parse::<f64>().unwrap() < 1.0
+    );
+    // Deletion and insertion are about heat.
+    for truth in ["its own", "another frame's (control)"] {
+        for column in ["deletion", "insertion"] {
+            let area: f64 = row("heat maps", truth)[column].parse().unwrap();
+            assert!(area > 0.0 && area < 1.0, "{column}: {area}");
+            assert!(row("mine", truth)[column].parse::<f64>().is_err());
+        }
+    }
+    let out = place.path("features");
+    place.run(&["export", "features", &file, "--out", out.to_str().unwrap()], 0);
+    let of = |extraction: &str, part: &str| {
+        contents(&out.join(format!("tiny/{extraction}_roi0.3_pool512/{part}")))
+    };
+    let features = of("mine", "per_frame");
+    assert_eq!(features.len(), 6);
+    assert!(features == of("ground-truth-boxes", "per_frame"), "the features differ");
+    let regions: Vec<PathBuf> = of("mine", "per_region").into_keys().collect();
+    assert_eq!(regions, of("ground-truth-boxes", "per_region").into_keys().collect::<Vec<_>>());
+    assert_eq!(regions.len(), 2 * (1 + 3 + 1));
+}
+
+#[test]
+fn other_boxes_of_a_detector_make_nothing_again_that_does_not_read_them() {
+    let place = Place::new();
+    let file = with_detector(&place, None);
+    place.run(&["run", &file], 0);
+    let header = "path,class,x1,y1,x2,y2,score";
+    let sure = ["video01/000000.png", "video01/000001.png", "video02/000001.png"]
+        .map(|path| format!("{path},hook,1,2,30,40,0.75"))
+        .join("\n");
+    let unsure = "video02/000001.png,hook,1,2,3,4,0.25";
+    with_detector(&place, Some(&format!("{header}\n{sure}\n{unsure}\n")));
+    place.run(&["run", &file], 0);
+    let mut kinds = place.executed_kinds("detector");
+    kinds.sort();
+    assert_eq!(kinds, ["detections", "extract", "probe", "score"]);
+    with_detector(&place, Some(&format!("{header}\n{sure}\nvideo02/000009.png,hook,1,2,3,4,1\n")));
+    let said = place.run(&["run", &file], 1);
+    assert!(
+        said.err.contains("detected.csv:5")
+            && said.err.contains("there is a box of `video02/000009.png`"),
+        "{}",
+        said.err
+    );
 }

@@ -5,7 +5,7 @@ use surgcam_testkit as common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::experiments::sweep;
+use common::experiments::{sweep, with_heads};
 use common::{Place, Said, write_weights};
 
 #[test]
@@ -57,4 +57,37 @@ fn warnings_that_go_to_a_file_have_no_colours() {
         said.err
     );
     assert!(!said.err.contains('\u{1b}'), "{:?}", said.err);
+}
+
+#[test]
+fn a_model_that_sees_clips_has_all_that_one_of_single_frames_has() {
+    let place = Place::new();
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"ln-fe\", \"l-fe\", \"sl-fe\"]\n\
+        \"model.clip_length\" = [1, 3]";
+    let file = with_heads(&place, "clips", "", matrix);
+    place.run(&["run", &file], 0);
+    for (table, rows) in [("classification", 2), ("localization", 2), ("extraction", 6)] {
+        let table = place.table("clips", table);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].contains("clip length") && lines.len() > rows, "{table}");
+    }
+    let made = place.executed_kinds("clips");
+    let count = |kind: &str| made.iter().filter(|made| *made == kind).count();
+    assert_eq!(
+        (count("train"), count("evaluate"), count("extract"), count("measure")),
+        (2, 2, 6, 6)
+    );
+    // Through all that follows layer 3.
+    place.run(
+        &["run", &file, "--set", "model.clip_length=3", "--set", "extraction.cam_layer=layer3"],
+        0,
+    );
+    assert!(!place.executed_kinds("clips").contains(&"train".to_string()));
+    let said = place
+        .run(&["run", &file, "--set", "model.clip_length=7", "--set", "model.batch_size=7"], 2);
+    assert!(
+        said.err.contains("clips of 7 frames") && said.err.contains("data.drawn have 6"),
+        "{}",
+        said.err
+    );
 }

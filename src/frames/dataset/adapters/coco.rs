@@ -93,11 +93,11 @@ struct File {
 }
 
 #[derive(Deserialize)]
-struct Image {
+pub(in crate::dataset) struct Image {
     #[serde(default)]
-    id: Value,
+    pub id: Value,
     #[serde(default)]
-    file_name: Value,
+    pub file_name: Value,
     #[serde(default)]
     width: Value,
     #[serde(default)]
@@ -119,15 +119,15 @@ struct Annotation {
 }
 
 #[derive(Deserialize)]
-struct Category {
+pub(in crate::dataset) struct Category {
     #[serde(default)]
-    id: Value,
+    pub id: Value,
     #[serde(default)]
-    name: Value,
+    pub name: Value,
 }
 
 /// A list of at most [`MAXIMUM_ENTRIES`].
-fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(in crate::dataset) fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<T>, D::Error> {
     struct Bounded<T>(PhantomData<T>);
@@ -364,7 +364,7 @@ impl Names {
 }
 
 /// Numbers and texts both serve as ids.
-fn id_of(value: &Value, key: &str) -> Result<String> {
+pub(in crate::dataset) fn id_of(value: &Value, key: &str) -> Result<String> {
     match value {
         // Some tools write whole numbers as 3.0.
         Value::Number(number) => Ok(number
@@ -408,7 +408,7 @@ fn below_folder(filled: &str, relative: &Path) -> PathBuf {
 }
 
 /// `[x, y, width, height]`, rounded outwards.
-fn bounds_of(bbox: &Value) -> Result<Box2> {
+pub(in crate::dataset) fn bounds_of(bbox: &Value) -> Result<Box2> {
     let numbers: Option<Vec<f64>> =
         bbox.as_array().filter(|list| list.len() == 4).and_then(|list| {
             let numbers = list

@@ -6,10 +6,10 @@
 //! `voc` and `yolo` one for each frame (`frame_files`).
 
 mod cholec80;
-mod coco;
+pub(super) mod coco;
 mod endovis18;
 mod frame_files;
-mod table;
+pub(super) mod table;
 mod voc;
 mod yolo;
 

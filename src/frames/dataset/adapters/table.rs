@@ -90,6 +90,14 @@ fn read_table(path: &Path) -> Result<(Header, Vec<Row>)> {
         "tsv" => Delimiter::Tab,
         _ => Delimiter::Comma,
     };
+    read_columns(path, delimiter)
+}
+
+/// The header, which has each name once, and the rows below it.
+pub(in crate::dataset) fn read_columns(
+    path: &Path,
+    delimiter: Delimiter,
+) -> Result<(Header, Vec<Row>)> {
     let mut rows = delimited::read(path, delimiter)?;
     let header = Header::take(&mut rows, path);
     let mut seen = BTreeSet::new();

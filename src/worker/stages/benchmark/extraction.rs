@@ -18,8 +18,8 @@ use super::{Bench, NORMALIZATION, Step, step};
 use crate::activations::FrameActivations;
 use crate::crops;
 use crate::feature_extractor::{FeatureExtractor, ForwardPass};
-use crate::frames;
 use crate::heat_maps::FrameHeatMaps;
+use crate::images;
 use crate::modes::{FrameInput, ReadRegions};
 use crate::regions::{Extracted, FoundRegions};
 
@@ -116,7 +116,7 @@ impl Bench<'_> {
         let image_size = self.parameters.image_size;
         vec![
             step("normalise and upload", 1, move |number| {
-                let _on_device = frames::images(
+                let _on_device = images::of_pictures(
                     &self.rows(number, 1),
                     image_size,
                     &NORMALIZATION,
@@ -203,6 +203,7 @@ impl Bench<'_> {
             precision: self.parameters.precision,
             batch_norm: BatchNormStatistics::Running,
             crop_size: mode.cuts_out().then_some(CROP_SIZE),
+            crop_layer: None,
         }
     }
 

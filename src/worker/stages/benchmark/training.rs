@@ -12,7 +12,7 @@ use surgcam_pipeline::kinds::BenchmarkStage;
 use tch::{Device, Tensor};
 
 use super::{NORMALIZATION, Step, step};
-use crate::frames::{FrameSet, label_tensor};
+use crate::frame_set::{FrameSet, label_tensor};
 use crate::model::half_precision::kind_of;
 use crate::model::resnet::ResNet;
 use crate::model::weights::Weights;

@@ -1,11 +1,6 @@
-//! Frames as a network sees them: a pack's pixels with an index's labels.
-
-use std::path::Path;
+//! Pictures as tensors: normalised, on the device, channels last in memory.
 
 use rayon::prelude::*;
-use surgcam_engine::error::{Error, Result};
-use surgcam_frames::dataset::index::{Frame, read_frames};
-use surgcam_frames::dataset::pack::Pack;
 use surgcam_pipeline::settings::Normalization;
 use tch::{Device, Kind, Tensor};
 
@@ -13,50 +8,8 @@ use crate::features::values_mut;
 use crate::model::fused_convolution::channels_last;
 use crate::model::libtorch_operators::{PinnedKind, pinned};
 
-pub struct FrameSet {
-    pub pack: Pack,
-    pub frames: Vec<Frame>,
-    /// Rows whose picture could be read.
-    pub usable: Vec<usize>,
-}
-
-impl FrameSet {
-    pub fn open(pack: &Path, index: &Path) -> Result<Self> {
-        let pack = Pack::open(pack)?;
-        let frames = read_frames(index)?;
-        if frames.len() != pack.manifest.count {
-            return Err(Error::failure(format!(
-                "the index has {} frames, the pack {}",
-                frames.len(),
-                pack.manifest.count
-            )));
-        }
-        let usable = (0..frames.len()).filter(|&row| !pack.is_skipped(row)).collect();
-        Ok(FrameSet { pack, frames, usable })
-    }
-
-    pub fn train_rows(&self) -> Vec<usize> {
-        self.usable.iter().copied().filter(|&row| self.frames[row].train).collect()
-    }
-
-    pub fn validation_rows(&self) -> Vec<usize> {
-        self.usable.iter().copied().filter(|&row| self.frames[row].validation).collect()
-    }
-
-    /// `[height, width]`.
-    pub fn image_size(&self) -> [u32; 2] {
-        [self.pack.manifest.height, self.pack.manifest.width]
-    }
-
-    /// [N, 3, H, W], normalised, on the device.
-    pub fn images(&self, rows: &[usize], normalization: &Normalization, device: Device) -> Tensor {
-        let planes: Vec<&[u8]> = rows.iter().map(|&row| self.pack.row(row)).collect();
-        images(&planes, self.image_size(), normalization, device)
-    }
-}
-
 /// Pictures of [3, H, W] u8 -> [N, 3, H, W], normalised, on the device, channels last in memory.
-pub fn images(
+pub fn of_pictures(
     pictures: &[&[u8]],
     [height, width]: [u32; 2],
     normalization: &Normalization,
@@ -115,7 +68,7 @@ impl Pixels {
         let length = self.length_of_one();
         let size = [2, 3].map(|dimension| self.0.size()[dimension] as u32);
         let pictures: Vec<&[u8]> = values_mut::<u8>(&mut self.0).chunks(length).collect();
-        images(&pictures, size, normalization, device)
+        of_pictures(&pictures, size, normalization, device)
     }
 
     /// A quarter of the bytes goes to the device, and the device normalises them.
@@ -133,7 +86,7 @@ impl Pixels {
 }
 
 /// From pinned memory a GPU fetches it by itself, while it counts and the CPU goes on.
-fn uploaded(values: &[f32], device: Device) -> Tensor {
+pub fn uploaded(values: &[f32], device: Device) -> Tensor {
     let mut tensor = pinned(&[values.len() as i64], PinnedKind::Float);
     values_mut(&mut tensor).copy_from_slice(values);
     tensor.to_device_(device, Kind::Float, true, false)
@@ -162,34 +115,6 @@ fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f3
     });
 }
 
-/// [N, classes] of 0 and 1.
-///
-/// # Errors
-/// Where a label is none of the classes, as an index can have it that somebody else made.
-pub fn label_tensor<'a>(
-    labels: impl IntoIterator<Item = &'a [usize]>,
-    classes: usize,
-    device: Device,
-) -> Result<Tensor> {
-    let mut values = Vec::new();
-    let mut count = 0;
-    for present in labels {
-        let start = values.len();
-        values.resize(start + classes, 0f32);
-        for &class in present {
-            let Some(value) = values[start..].get_mut(class) else {
-                return Err(Error::failure(format!("a frame of the index has the label {class}, and there are {classes} classes"))
-                    .hint("the index was not made by this program; remove it from the store, and the next run makes it again"));
-            };
-            *value = 1.0;
-        }
-        count += 1;
-    }
-    let labels =
-        if device == Device::Cpu { Tensor::from_slice(&values) } else { uploaded(&values, device) };
-    Ok(labels.view([count, classes as i64]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +126,7 @@ mod tests {
             .collect();
         let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
         let normalization = Normalization { mean: [0.4, 0.25, 0.1], std: [0.2, 0.3, 0.15] };
-        let expected = images(&pictures, [4, 5], &normalization, Device::Cpu);
+        let expected = of_pictures(&pictures, [4, 5], &normalization, Device::Cpu);
         let filled = || {
             let mut pixels = Pixels::room_for(3, [4, 5], Device::Cpu);
             pixels

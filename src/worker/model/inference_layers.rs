@@ -6,9 +6,9 @@ use surgcam_pipeline::settings::Architecture;
 use tch::{Kind, Tensor};
 
 use super::fused_convolution::{Then, channels_last};
+use super::network_shape::{BlockShape, ConvolutionShape, network_shape};
 use super::recorded_passes::RecordedPasses;
 use super::resnet::FeatureMaps;
-use super::weights::{BlockShape, ConvolutionShape, network_shape};
 
 /// A convolution with its batch normalisation.
 pub trait NormalisedConvolution {
@@ -46,14 +46,14 @@ impl<C: NormalisedConvolution> Block<C> {
     }
 }
 
-pub struct Backbone<C> {
+pub struct InferenceLayers<C> {
     stem: C,
     layers: Vec<Vec<Block<C>>>,
     kind: Kind,
     recorded: RecordedPasses,
 }
 
-impl<C: NormalisedConvolution> Backbone<C> {
+impl<C: NormalisedConvolution> InferenceLayers<C> {
     /// `convolution` makes each of its convolutions. Its maps are of `kind`.
     pub fn new(
         architecture: Architecture,
@@ -64,7 +64,7 @@ impl<C: NormalisedConvolution> Backbone<C> {
         let layer = |blocks: &Vec<BlockShape>| {
             blocks.iter().map(|block| Block::new(block, &convolution)).collect::<Result<_>>()
         };
-        Ok(Backbone {
+        Ok(InferenceLayers {
             stem: convolution(&shape.stem)?,
             layers: shape.layers.iter().map(layer).collect::<Result<_>>()?,
             kind,
