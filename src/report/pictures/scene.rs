@@ -18,7 +18,9 @@ use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::picture;
-use surgcam_pipeline::kinds::{HeatMapsStage, IndexStage, LocalizeStage, PackStage};
+use surgcam_pipeline::kinds::{
+    DetectionsStage, HeatMapsStage, IndexStage, LocalizeStage, PackStage,
+};
 use surgcam_pipeline::planned::PlannedCell;
 
 /// The frames of a cell.
@@ -150,6 +152,11 @@ pub fn class_of(space: &LabelSpace, wanted: &str) -> Result<usize> {
 /// The boxes of a cell at its T_ROI.
 pub fn boxes_of(cell: &PlannedCell, results: &Results) -> Result<Vec<BoxRow>> {
     boxes::read(&object(results, cell.stages.localize, LocalizeStage::BOXES)?)
+}
+
+/// The boxes that a detector found for a cell.
+pub fn detected_boxes(cell: &PlannedCell, results: &Results) -> Result<Vec<BoxRow>> {
+    boxes::read(&object(results, cell.stages.detections, DetectionsStage::DETECTED)?)
 }
 
 pub fn colour_of(class: usize) -> [u8; 3] {

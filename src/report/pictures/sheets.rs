@@ -4,7 +4,9 @@ use clap::ValueEnum;
 
 use super::overlay::{Overlay, overlaid};
 use super::panel::{HotCells, Legend, NamedBox, Panel, Sheet};
-use super::scene::{Frames, Scene, boxes_of, colour_of, predicted_boxes, true_boxes};
+use super::scene::{
+    Frames, Scene, boxes_of, colour_of, detected_boxes, predicted_boxes, true_boxes,
+};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::BoxRow;
 use surgcam_engine::error::{Error, Result};
@@ -140,8 +142,12 @@ impl View<'_> {
         };
         let threshold = threshold_of(cell);
         Ok(match extraction.value.mode {
-            Mode::LnFe | Mode::LFe => {
-                let found = boxes_of(cell, self.results)?;
+            Mode::LnFe | Mode::LFe | Mode::DetectorBoxes => {
+                let (found, threshold) = if extraction.value.mode.is_localised() {
+                    (boxes_of(cell, self.results)?, threshold)
+                } else {
+                    (detected_boxes(cell, self.results)?, " of a detector".into())
+                };
                 let boxes = predicted_boxes(&found, scene.heat.row, cell);
                 let what = format!("{} boxes{threshold}", boxes.len());
                 (boxes.into_iter().map(|(_, named)| named).collect(), Vec::new(), what)
