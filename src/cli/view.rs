@@ -64,9 +64,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         asked.overrides.set.push(format!("matrix.{threshold}=[{value}]"));
     }
     let planned = plan(&asked, arguments)?;
+    let extractions = planned.built.cells.iter().filter_map(|cell| cell.extraction.as_ref());
+    let thresholds: BTreeSet<String> =
+        extractions.map(|extraction| extraction.value.roi_threshold.to_string()).collect();
     if arguments.sheet == Some(SheetKind::Thresholds)
         && arguments.roi.is_none()
-        && planned.experiment.axes.iter().all(|axis| *axis != threshold)
+        && thresholds.len() < 2
     {
         asked.overrides.set.push(format!("matrix.{threshold}={THRESHOLDS}"));
     }

@@ -114,8 +114,8 @@ impl Sheet {
             for step in 0..steps {
                 let at = |step: i32| left + sample * f64::from(step) / f64::from(steps);
                 let half = sizes.text / 2.5;
-                let slice =
-                    Outline::rectangle([at(step), middle - half, at(step + 1), middle + half]);
+                // Up to the end, so that no seam is seen between two.
+                let slice = Outline::rectangle([at(step), middle - half, at(steps), middle + half]);
                 drawing.fill(slice, Paint::rgb(jet((step as f32 + 0.5) / steps as f32)));
             }
         }
@@ -138,6 +138,8 @@ impl Sheet {
 
 const DASH: f64 = 7.0;
 const CELL_OPACITY: f64 = 0.45;
+/// Around lines of colours that dark pictures would swallow.
+const HALO: Paint = Paint { colour: Colour::Rgb([255; 3]), opacity: 0.5 };
 
 fn height_of(panel: &Panel, width: f64) -> f64 {
     let (across, down) = panel.picture.dimensions();
@@ -185,6 +187,7 @@ fn draw_panel(
         let [left, top, right, bottom] = inside(&found.place);
         let half = width / 2.0;
         let line = [left + half, top + half, right - half, bottom - half];
+        drawing.stroke(Outline::rectangle(line), Stroke { paint: HALO, width: width + 2.0, dash });
         drawing.stroke(Outline::rectangle(line), stroke);
     }
     let mut labels = Labels::in_frame(frame, sizes.text * 0.85);
