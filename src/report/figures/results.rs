@@ -1,6 +1,6 @@
 //! Figures of what the tables show. Their numbers are the tables' own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::chart::{Chart, Look, Series};
 use super::grid::{self, Grid, MOST_COLUMNS, MOST_ROWS};
@@ -96,19 +96,18 @@ impl Axis {
 }
 
 /// A measured column over another one, as a line for each combination of what else tells rows
-/// apart. `None` where there is a single value to go over. Controls are left out.
+/// apart. `None` where there is a single value to go over. Controls are left out, and so are lines
+/// with a single value.
 fn over(table: &ResultTable, axis: Axis, quality: &str) -> Option<Chart> {
     let (along, measured) = (table.column(axis.column)?, table.column(quality)?);
     let truth = table.column(GROUND_TRUTH);
     let is_own = |row: &usize| truth.is_none_or(|truth| truth.shown(*row) == OWN_GROUND_TRUTH);
     let names = telling_columns(table, axis);
     let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    let mut values = BTreeSet::new();
     for row in (0..table.rows()).filter(is_own) {
         let (Ok(x), Some(y)) = (along.shown(row).parse::<f64>(), measured.number_at(row)) else {
             continue;
         };
-        values.insert(along.shown(row));
         let name = names.iter().map(|column| column.shown(row)).collect::<Vec<_>>().join(", ");
         lines.entry(name).or_default().push((x, y));
     }
@@ -116,7 +115,9 @@ fn over(table: &ResultTable, axis: Axis, quality: &str) -> Option<Chart> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Series { name, look: Look::Line, points }
     };
-    (values.len() > 1).then(|| Chart {
+    // A single value is no curve.
+    lines.retain(|_, points| points.iter().any(|point| point.0 != points[0].0));
+    (!lines.is_empty()).then(|| Chart {
         title: format!("{quality} over {}", axis.name),
         x_name: axis.name.into(),
         y_name: quality.into(),
@@ -147,6 +148,7 @@ fn class_precision(table: &ResultTable) -> Option<Grid> {
         .iter()
         .filter(|column| column.is_detail)
         .filter_map(|column| Some((column.name.strip_prefix(prefix)?, column)))
+        .filter(|(_, column)| (0..column.len()).any(|row| column.number_at(row).is_some()))
         .collect();
     let truth = table.column(GROUND_TRUTH);
     let has_number = |row: usize| classes.iter().any(|(_, column)| column.number_at(row).is_some());
