@@ -88,7 +88,38 @@ pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Res
     Ok(Execution { summary, run })
 }
 
-fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
+/// Makes chosen stages for a job of a submitted run. Its events and its workers' logs go to the run
+/// of this name, which has no file of its own.
+pub fn make_for_job(
+    context: &Context,
+    planned: &mut Planned,
+    only: &Choice,
+    id: &str,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    let known = std::mem::take(&mut planned.known);
+    let remembered = remembered(planned, &known);
+    let devices = context.workers()?;
+    let jobs = context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get);
+    let open_run = planned.store.open_run(id)?;
+    let chosen = planned.built.plan.ids().filter(|id| only.has(*id));
+    let slots = Slots { devices: devices.len(), jobs };
+    let mut progress = progress::for_stderr(time_left(planned, &known, chosen, &remembered, slots));
+    let estimates = filled(remembered);
+    let mut journal = Journal::new(&open_run.folder);
+    let reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
+    let options = Options {
+        jobs,
+        estimate: &|id| estimates[id.0],
+        only: Some(only),
+        ..Options::local(devices, LogFolder::Kept(&open_run.folder))
+    };
+    let (plan, store) = (&planned.built.plan, &planned.store);
+    runner::run(plan, known, store, &options, interrupt, &mut Together(reporters))
+}
+
+/// Keeps the plan in the store's history.
+pub fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
     let Planned { experiment, store, built, .. } = planned;
     let digest = run_record::plan_digest(experiment, built, known)?;
     store.write_plan(digest, || run_record::snapshot(experiment, built, known))
@@ -120,11 +151,9 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
         manner.scope,
         write_plan(planned, &known)?,
     ))?;
-    let is_open = |id: &StageId| !known.is_made(*id);
-    let open = manner.asked(&built.plan).into_iter().filter(is_open);
-    let open = open.map(|id| (id, remembered[id.0]));
+    let asked = manner.asked(&built.plan).into_iter();
     let slots = Slots { devices: devices.len(), jobs };
-    let mut progress = progress::for_stderr(TimeLeft::new(&built.plan, open, slots));
+    let mut progress = progress::for_stderr(time_left(planned, &known, asked, &remembered, slots));
     let estimates = filled(remembered);
     let mut journal = Journal::new(&open_run.folder);
     let mut tables = manner.live_tables.map(|folder| {
@@ -164,6 +193,18 @@ fn remembered(planned: &Planned, known: &Known) -> Vec<Option<f64>> {
             .map(|record| record.seconds)
     };
     plan.ids().map(last).collect()
+}
+
+/// What is left of these stages.
+fn time_left(
+    planned: &Planned,
+    known: &Known,
+    stages: impl Iterator<Item = StageId>,
+    remembered: &[Option<f64>],
+    slots: Slots,
+) -> TimeLeft {
+    let open = stages.filter(|id| !known.is_made(*id)).map(|id| (id, remembered[id.0]));
+    TimeLeft::new(&planned.built.plan, open, Some(slots))
 }
 
 /// A stage that never ran counts as the average of those that did.

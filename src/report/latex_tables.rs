@@ -3,8 +3,8 @@
 //! several ones below each other, each with some groups of columns.
 
 use super::column_groups::{ColumnGroup, best_rows, groups};
-use super::layout::{ResultTable, TableColumn};
 use super::paper_tables::Extent;
+use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::escape;
 
 /// The text of LaTeX's `article` at 10 points, the narrowest that is in use, is 345 points wide.
@@ -104,9 +104,16 @@ impl<'a> Column<'a> {
         if self.column.is_number() { 'r' } else { 'l' }
     }
 
+    /// Of a mean over seeds only the mean is bold.
     fn cell(&self, row: usize) -> String {
-        let text = escape::latex(&self.column.shown(row));
-        if self.best.contains(&row) { format!("\\textbf{{{text}}}") } else { text }
+        let value = escape::latex(&self.column.shown_value(row));
+        let is_best = self.best.contains(&row);
+        match self.column.shown_deviation(row) {
+            Some(deviation) if is_best => format!("$\\mathbf{{{value}}} \\pm {deviation}$"),
+            Some(deviation) => format!("${value} \\pm {deviation}$"),
+            None if is_best => format!("\\textbf{{{value}}}"),
+            None => value,
+        }
     }
 
     /// Whether most rows have no value in it.
@@ -326,6 +333,17 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
         let (captions, interactions) = (of("METEOR"), of("accuracy"));
         assert!(captions.contains("gc-a"), "{captions}");
         assert!(interactions.contains(long) && !interactions.contains("interaction accuracy"));
+    }
+
+    #[test]
+    fn means_over_seeds_have_their_deviations_behind_them() {
+        let mean = TableColumn::number("mAP", 2, vec![Some(0.871), Some(0.5)]);
+        let columns = vec![
+            TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-b".into())]),
+            mean.with_deviations(vec![Some(0.019), None]),
+        ];
+        let text = latex(&ResultTable { columns, notes: vec![], ..table() }, Extent::Main);
+        assert!(text.contains("gc-a & $\\mathbf{0.87} \\pm 0.02$ \\\\\ngc-b & 0.50 "), "{text}");
     }
 
     #[test]

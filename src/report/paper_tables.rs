@@ -1,10 +1,10 @@
-//! Tables for readmes, as Markdown: main columns unless all are asked for, columns in groups, the
-//! best value of each column bold.
+//! Tables for readmes, as Markdown. They have the main columns, or all if these are asked for.
+//! Columns are in groups, and the best value of each column is bold.
 
 use minijinja::{Environment, context};
 
 use super::column_groups::{ColumnGroup, best_rows, groups};
-use super::layout::{ResultTable, TableColumn};
+use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 
@@ -43,7 +43,11 @@ pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
         }
     }
     let notes = chosen.notes(table, escape::markdown);
-    let rows = chosen.rows(table.rows(), escape::markdown, |text| format!("**{text}**"));
+    let cell = |column: &TableColumn, row: usize, is_best: bool| {
+        let text = escape::markdown(&column.shown(row));
+        if is_best { format!("**{text}**") } else { text }
+    };
+    let rows = chosen.rows(table.rows(), cell);
     let title = escape::markdown(&table.title);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -80,17 +84,14 @@ impl<'a> Chosen<'a> {
     fn rows(
         &self,
         rows: usize,
-        escaped: impl Fn(&str) -> String,
-        bold: impl Fn(String) -> String,
+        cell: impl Fn(&TableColumn, usize, bool) -> String,
     ) -> Vec<Vec<String>> {
         let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
-        let cell = |row: usize, (column, best): (&&TableColumn, &Vec<usize>)| {
-            let text = escaped(&column.shown(row));
-            if best.contains(&row) { bold(text) } else { text }
+        let of_row = |row: usize| {
+            let cells = self.columns.iter().zip(&best);
+            cells.map(|(column, best)| cell(column, row, best.contains(&row))).collect()
         };
-        (0..rows)
-            .map(|row| self.columns.iter().zip(&best).map(|both| cell(row, both)).collect())
-            .collect()
+        (0..rows).map(of_row).collect()
     }
 
     fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
@@ -132,10 +133,22 @@ mod tests {
 | variant | pool | speed: FPS | speed: p95 ms | probe: probe mAP | interactions: AP grasping |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | gc_a | 512 | 7.0 | 200.0 | 0.750 | **0.500** |
-| 50% & \\<b>\\|x\\| | 32 | **12.2** | **90.0** | - | 0.250 |
+| 50% \\& \\<b>\\|x\\| | 32 | **12.2** | **90.0** | - | 0.250 |
 
 - a note";
         assert_eq!(markdown(&table(), Extent::All).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn means_over_seeds_have_their_deviations_behind_them() {
+        let mean = TableColumn::number("mAP", 2, vec![Some(0.871), Some(0.5)]);
+        let columns = vec![
+            TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-b".into())]),
+            mean.with_deviations(vec![Some(0.019), None]),
+        ];
+        let table = ResultTable { columns, notes: vec![], ..table() };
+        let in_markdown = markdown(&table, Extent::Main).unwrap();
+        assert!(in_markdown.contains("| gc-a | **0.87 ± 0.02** |\n| gc-b | 0.50 |"));
     }
 
     #[test]
@@ -148,7 +161,8 @@ mod tests {
             notes: vec!["of x\n\\input{x}".into()],
             ..table()
         };
-        let in_markdown = "## Of \\\\u001b[2J\\\\nx\n\n| variant |\n| --- |\n| =HYPERLINK(\"x\") |\n\
+        let in_markdown = "## Of \\\\u001b\\[2J\\\\nx\n\n| variant |\n| --- |\n\
+                           | =HYPERLINK(\"x\") |\n\
                            | a\\|b\\\\n\\\\input{x}\\<img> |\n| -0.5 |\n\n- of x\\\\n\\\\input{x}";
         assert_eq!(markdown(&table, Extent::Main).unwrap().trim_end(), in_markdown);
     }

@@ -7,11 +7,12 @@ use super::grid::{self, Grid, MOST_COLUMNS, MOST_ROWS};
 use super::{Figure, FigureKind, drawn};
 use crate::report::column_groups::key_columns;
 use crate::report::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH, row_name};
-use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::result_table::{ResultTable, TableColumn};
+use crate::report::tables::SEEDS;
 use surgcam_engine::error::Result;
 
 /// Columns that tell nothing that a legend should say.
-const SAID_ELSEWHERE: [&str; 3] = ["frames", "trained on", GROUND_TRUTH];
+const SAID_ELSEWHERE: [&str; 4] = ["frames", "trained on", GROUND_TRUTH, SEEDS];
 
 /// What the tables show.
 pub fn of_results(tables: &[ResultTable], comparison: Option<&Comparison>) -> Result<Vec<Figure>> {

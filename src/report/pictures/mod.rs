@@ -3,6 +3,8 @@
 pub mod overlay;
 pub mod panel;
 pub mod scene;
+pub mod sheet;
 pub mod sheets;
 
 mod labels;
+mod lettering;

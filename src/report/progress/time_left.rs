@@ -36,7 +36,8 @@ pub struct TimeLeft {
     open: BTreeMap<StageId, Option<f64>>,
     running: HashMap<StageId, Instant>,
     of_kind: HashMap<&'static str, Taken>,
-    slots: Slots,
+    /// Absent where nobody knows how many stages run at once; then the time left is unknown.
+    slots: Option<Slots>,
     to_run: usize,
 }
 
@@ -45,7 +46,7 @@ impl TimeLeft {
     pub fn new(
         plan: &Plan,
         stages: impl Iterator<Item = (StageId, Option<f64>)>,
-        slots: Slots,
+        slots: Option<Slots>,
     ) -> Self {
         let open: BTreeMap<StageId, Option<f64>> = stages.collect();
         let mut of_kind: HashMap<&'static str, Taken> = HashMap::new();
@@ -103,9 +104,7 @@ impl TimeLeft {
     }
 
     fn seconds(&self, plan: &Plan) -> Option<f64> {
-        if self.open.is_empty() {
-            return None;
-        }
+        let slots = self.slots.filter(|_| !self.open.is_empty())?;
         let (mut on_devices, mut in_jobs, mut alone) = (0.0, 0.0, 0.0);
         for (&id, taken) in &self.open {
             let stage = plan.stage(id);
@@ -119,7 +118,7 @@ impl TimeLeft {
             }
         }
         let shared = |seconds: f64, slots: usize| seconds / slots.max(1) as f64;
-        let together = shared(on_devices, self.slots.devices).max(shared(in_jobs, self.slots.jobs));
+        let together = shared(on_devices, slots.devices).max(shared(in_jobs, slots.jobs));
         Some(together + alone)
     }
 }
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn the_time_left_comes_from_what_such_stages_took_and_slots_share_it() {
         let plan = plan(4);
-        let mut left = TimeLeft::new(&plan, plan.ids().map(|id| (id, None)), SLOTS);
+        let mut left = TimeLeft::new(&plan, plan.ids().map(|id| (id, None)), Some(SLOTS));
         assert_eq!(left.in_words(&plan), "0 of 4 stages done, 4 to do", "nothing is known yet");
         left.event(&plan, &finished(StageId(0), 200.0));
         assert_eq!(left.in_words(&plan), "1 of 4 stages done, 3 to do, about 5 min left");
