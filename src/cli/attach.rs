@@ -13,6 +13,7 @@ use crate::cluster::absence::{Absent, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::states::{self, Statuses};
 use crate::cluster::submission::{self, folder, run_of_job};
+use crate::report::progress::TimeLeft;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
@@ -44,7 +45,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     tell_jobs(&opened);
     let mut watch = Watch::new(&opened, &planned.built.plan, known);
-    let mut progress = progress::for_stderr(watch.known.to_run());
+    let plan = &planned.built.plan;
+    let open = plan.ids().filter(|id| !watch.known.is_made(*id)).map(|id| (id, None));
+    // How many jobs Slurm runs at once, nobody knows.
+    let mut progress = progress::for_stderr(TimeLeft::new(plan, open, None));
     let ended = watch.until_the_end(&interrupt, &mut *progress);
     // The bars are removed before the end is told.
     drop(progress);
@@ -152,7 +156,8 @@ impl<'a> Watch<'a> {
                     let error = Error::failure("its job ended before it");
                     reporter.event(self.plan, &Event::Retrying { id, attempt: 2, error });
                 }
-                Event::Started { id, key }
+                // Each stage may be in a job of its own.
+                Event::Started { id, key, slot: id.0 }
             }
             ("waiting", _) => {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }

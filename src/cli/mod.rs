@@ -25,6 +25,7 @@ mod make;
 mod man;
 mod opened_run;
 mod plan;
+mod plot;
 mod report;
 mod run;
 mod runs;
@@ -81,6 +82,8 @@ enum Command {
     Table(table::Arguments),
     /// Write results/NAME/report.html (tables, figures, pictures) without running anything
     Report(report::Arguments),
+    /// Draw one figure of an experiment as SVG, PDF or PNG without running anything
+    Plot(plot::Arguments),
     /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
     /// Describe pictures: a caption, an interaction graph and the time for each
@@ -216,6 +219,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Job(arguments) => job::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Report(arguments) => report::execute(&arguments),
+        Command::Plot(arguments) => plot::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
         Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),

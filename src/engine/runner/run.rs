@@ -183,7 +183,7 @@ impl Runner<'_> {
                 paths: stage.paths.clone(),
             });
             self.states[id.0] = State::Running;
-            self.reporter.event(self.plan, &Event::Started { id, key });
+            self.reporter.event(self.plan, &Event::Started { id, key, slot });
         }
         let timeouts: Option<Vec<Duration>> =
             by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
