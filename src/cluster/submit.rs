@@ -16,6 +16,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
+use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_pipeline::kinds::{
@@ -228,16 +229,25 @@ pub fn usual_time(settings: &SlurmSettings) -> Option<u64> {
     answers::usual_time(&text, partition)
 }
 
-/// Submits all jobs. If one is refused, those that were submitted are cancelled.
+/// Submits all jobs. If one is refused, or the user interrupts it, those that were submitted are
+/// cancelled.
 pub fn submit(
     store: &Store,
     run: &RunOfJobs,
     schedule: &Schedule,
     elsewhere: &Elsewhere,
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let mut done = Vec::new();
     for call in &schedule.calls {
-        if let Err(error) = submit_call(store, run, schedule, call, elsewhere, &mut done) {
+        let submitted = submit_call(store, run, schedule, call, elsewhere, &mut done);
+        // Ctrl-C reaches sbatch, too, which then fails.
+        let outcome = if interrupt.is_requested() {
+            Err(Error::interrupted("interrupted; the jobs that were submitted are cancelled"))
+        } else {
+            submitted
+        };
+        if let Err(error) = outcome {
             // The jobs before it could only make a part of the run.
             let cancelled = cancel(run.run);
             return Err(match cancelled {
