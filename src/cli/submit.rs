@@ -6,11 +6,11 @@ use std::path::Path;
 use super::ExperimentArguments;
 use super::context::{Context, Planned};
 use super::{execution, run};
-use crate::cluster::cost::{Expected, cost};
+use crate::cluster::cost::{Expected, cost, jobs_in_words};
 use crate::cluster::identity::identities;
 use crate::cluster::script::RunOfJobs;
 use crate::cluster::submission::{self, Submission, last_speed_device};
-use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of};
+use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of, other_jobs};
 use crate::cluster::{answers::ClusterLimits, states};
 use crate::report::printer;
 use crate::report::table_files::FolderLock;
@@ -54,7 +54,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     let expected = Expected::of(plan, known, &planned.store, &planned.experiment.name);
     printer::message(&format!(
         "expected: {}",
-        cost(plan, &jobs_of(plan, known, &expected), &expected)
+        cost(plan, &jobs_of(plan, known, &expected), other_jobs(has_speed), &expected)
     ));
     let schedule = Schedule::of(&ToSchedule {
         plan,
@@ -179,8 +179,8 @@ fn hand_over(
         return Err(error);
     }
     printer::message(&format!(
-        "submitted {} jobs in {} calls; see the run with: surgcam attach {id}",
-        schedule.jobs.len(),
+        "submitted {} by {} calls of sbatch; see the run with: surgcam attach {id}",
+        jobs_in_words(schedule.jobs_in_the_queue()),
         schedule.calls()
     ));
     printer::line(id)

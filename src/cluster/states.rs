@@ -138,7 +138,7 @@ pub fn in_short(statuses: &Statuses) -> String {
     let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
     let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
     let ended = statuses.len() - running - waiting;
-    format!("{running} jobs run, {waiting} wait, {ended} have ended")
+    format!("jobs: {running} running, {waiting} waiting, {ended} ended")
 }
 
 /// What the cluster allows.
@@ -182,6 +182,10 @@ fn queued(run: &str) -> Result<Statuses> {
 
 /// What the accounts say; nothing where the cluster keeps none.
 fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
+    // Without accounts `sacct` may even be absent.
+    if !limits()?.has_accounts {
+        return Ok(Statuses::new());
+    }
     let jobs: Vec<&str> = jobs.iter().copied().collect();
     let arguments = [
         "--allocations".to_string(),
@@ -195,10 +199,6 @@ fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
     ];
     let answer = ask("sacct", &arguments)?;
     if !answer.succeeded {
-        // `Slurm accounting storage is disabled`
-        if answer.err.contains("disabled") {
-            return Ok(Statuses::new());
-        }
         return Err(refused("sacct", &answer));
     }
     let mut statuses = Statuses::new();

@@ -48,6 +48,12 @@ pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob
     packed(plan, known, rides)
 }
 
+/// The jobs that come after all others: one writes the tables, and one before it measures speed
+/// where that is asked for.
+pub fn other_jobs(measures_speed: bool) -> usize {
+    1 + usize::from(measures_speed)
+}
+
 /// Jobs for one call of sbatch, or for several if its training is cut.
 #[derive(Debug)]
 struct Call {
@@ -155,6 +161,11 @@ impl Schedule {
             parts: 1,
             after: (0..first).map(|number| (After::Any, number)).collect(),
         });
+    }
+
+    /// The cluster's jobs. A training that is cut has several.
+    pub fn jobs_in_the_queue(&self) -> usize {
+        self.calls.iter().map(|call| call.jobs * call.parts as usize).sum()
     }
 
     /// How often sbatch will be called.
