@@ -5,7 +5,7 @@ use std::fs;
 
 use super::batches::{After, batched, dependency, parts};
 use super::cost::Expected;
-use super::packing::{PackedJob, packed};
+use super::packing::{PackedJob, Placing, packed};
 use super::programs::expect;
 use super::script::{BatchOfJobs, RunOfJobs, options, script};
 use super::submission::{
@@ -27,7 +27,7 @@ use surgcam_recipe::slurm_settings::SlurmSettings;
 /// The kind by which the settings call the job that writes the tables.
 pub const TABLES: &str = "tables";
 
-/// A training that took no longer the last time rides with another job.
+/// A training that took no longer the last time shares a job with others.
 const SHORT_TRAINING_SECONDS: f64 = 10.0;
 
 fn trains(kind: &str) -> bool {
@@ -36,16 +36,20 @@ fn trains(kind: &str) -> bool {
 
 /// The jobs for what is missing of a plan.
 pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob> {
-    let rides = |id: StageId| {
+    let placing = |id: StageId| {
         let stage = plan.stage(id);
-        let takes = expected.seconds(id);
         if trains(stage.kind) {
-            takes.is_some_and(|seconds| seconds <= SHORT_TRAINING_SECONDS)
+            match expected.seconds(id) {
+                Some(seconds) if seconds <= SHORT_TRAINING_SECONDS => Placing::Shares { seconds },
+                _ => Placing::Own,
+            }
+        } else if stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME {
+            Placing::Rides
         } else {
-            stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME
+            Placing::Own
         }
     };
-    packed(plan, known, rides)
+    packed(plan, known, placing)
 }
 
 /// The jobs that come after all others: one writes the tables, and one before it measures speed
