@@ -162,7 +162,13 @@ impl<'a> Watch<'a> {
             ("waiting", _) => {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
             }
-            ("note" | "retrying", _) => Event::Note { id, text },
+            ("retrying", _) => {
+                // Its next start belongs to this, and its job has not ended.
+                self.started.remove(&id);
+                let (attempt, why) = retried(&text);
+                Event::Retrying { id, attempt, error: Error::failure(why) }
+            }
+            ("note", _) => Event::Note { id, text },
             ("failed", _) => Event::Failed { id, error: Error::failure(text) },
             _ => return,
         };
@@ -187,6 +193,13 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
+fn retried(text: &str) -> (u32, &str) {
+    let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
+    let read = parts.and_then(|(attempt, why)| Some((attempt.parse().ok()?, why)));
+    read.unwrap_or((2, text))
+}
+
 /// Where the run's jobs are; nothing where Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
@@ -207,13 +220,16 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
         let word = if failed.blocked { "skipped" } else { "FAILED " };
         printer::messages(&format!("{word} {}: {}", escape::line(&failed.stage), failed.problem));
     }
-    printer::message(&format!(
-        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
-         {results}",
-        run.executed.len(),
-        run.cached,
-        run.failures()
-    ));
+    // A run that was cancelled, or whose jobs were refused, has no job that writes tables.
+    if !run.executed.is_empty() || !run.failed.is_empty() || run.state == RunState::Done {
+        printer::message(&format!(
+            "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
+             {results}",
+            run.executed.len(),
+            run.cached,
+            run.failures()
+        ));
+    }
     match run.state {
         RunState::Done => Ok(()),
         state => Err(Error::failure(format!("the run {} is {}", run.id, state.name()))
@@ -257,4 +273,15 @@ fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<E
         blocked.len()
     ))
     .hint("submit the experiment again; finished stages are kept"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_read_back_from_a_journal() {
+        assert_eq!(retried("attempt 3, after: it failed"), (3, "it failed"));
+        assert_eq!(retried("something else"), (2, "something else"));
+    }
 }

@@ -176,10 +176,10 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
 
 /// By default there is a slot for each core, but at most this many, because each has a worker of
 /// some hundred megabytes.
-const MOST_USUAL_JOBS: usize = 8;
+pub const MOST_USUAL_JOBS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 fn usual_jobs() -> usize {
-    cores().min(MOST_USUAL_JOBS)
+    cores().min(MOST_USUAL_JOBS.get())
 }
 
 /// The seconds that each stage took the last time, if it is not made and ever ran.

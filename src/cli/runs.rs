@@ -40,6 +40,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         };
         let (made, jobs) = match run.state {
             RunState::Submitted => (made_so_far(&store, &run), jobs(&store, &run)),
+            // Nobody wrote down at its end what the jobs of a cancelled run had made.
+            RunState::Interrupted if run.executed.is_empty() => {
+                (made_so_far(&store, &run), String::new())
+            }
             _ => (run.executed.len(), String::new()),
         };
         printer::line(&format!(
