@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 # `make install` puts the programs into $(PREFIX)/bin.
 PREFIX ?= $(HOME)/.local
-.PHONY: help libtorch build install reproduce test fuzz bench bench-orchestrator gpu-check \
+.PHONY: help libtorch build install reproduce test fuzz bench bench-orchestrator gpu-check slurm-check \
 	lint format recipe-reference docs clean
 
 help: ## list the targets
@@ -39,6 +39,9 @@ bench-orchestrator: build ## measure plans, no-ops and sweeps beside DVC and Sna
 
 gpu-check: build ## prove surgcam on a GPU: self-test, speed beside the peers, training, tables (8 minutes)
 	@./scripts/gpu-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
+
+slurm-check: build ## run experiments through a Slurm of its own on this machine, faults and all (6 minutes)
+	@./scripts/slurm-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
 lint: libtorch ## formatting and clippy, as CI checks them
 	@cargo fmt --all --check

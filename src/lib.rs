@@ -14,10 +14,12 @@
 //! ```
 //!
 //! This package is what a person talks to: [`cli`] has a thin file for each command, [`report`] has
-//! what commands show, and [`measuring`] has what `surgcam bench` measures. docs/architecture.md
+//! what commands show, [`cluster`] hands runs to Slurm, and [`measuring`] has what `surgcam bench`
+//! measures. docs/architecture.md
 //! describes the packages below. None of them links libtorch, so that `surgcam` answers at once;
 //! `surgcam-worker` links it.
 
 pub mod cli;
+pub mod cluster;
 pub mod measuring;
 pub mod report;

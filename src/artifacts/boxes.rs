@@ -1,4 +1,5 @@
-//! Boxes of all frames at one T_ROI: a Parquet file, sorted by row, class, box.
+//! The boxes of all frames at one T_ROI: a Parquet file, sorted by the frame's row, by class, and
+//! by box. Coordinates are pixels of the resized picture (docs/method.md, section 5).
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use surgcam_engine::error::{AtPath, Result};
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::regions::ScoredBox;
 
+/// A box of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxRow {
     /// The frame's row in the index.
@@ -17,7 +19,8 @@ pub struct BoxRow {
     pub scored: ScoredBox,
 }
 
-/// Takes boxes in their order, a part at a time.
+/// Writes boxes part by part, so that a sweep of many frames needs little memory. They must come in
+/// the order of the file.
 pub struct BoxWriter {
     path: PathBuf,
     rows: parquet::RowWriter,
@@ -58,6 +61,7 @@ fn table_of(boxes: &[BoxRow]) -> Result<DataFrame> {
     ])
 }
 
+/// Reads all boxes of a file.
 pub fn read(path: &Path) -> Result<Vec<BoxRow>> {
     let frame = parquet::read(path)?;
     let column = |name: &str| parquet::integers(&frame, name, path);

@@ -1,5 +1,6 @@
-//! Features of all regions: one `.npy` a sequence with 512 numbers for each region, and a Parquet
-//! index of the regions. Both are written as the frames come, so memory does not grow with them.
+//! The features of all regions: a `.npy` file for each sequence with 512 numbers for each region,
+//! and a Parquet file that lists the regions. Both are written and read frame by frame, so the
+//! memory that is needed does not depend on the number of frames.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -13,43 +14,45 @@ use super::parquet;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_frames::vision::geometry::Box2;
 
-/// Numbers of a region.
+/// How many numbers the features of a region have (docs/method.md, section 6).
 pub const WIDTH: usize = 512;
 
 const INDEX_FILE: &str = "regions.parquet";
 
+/// A region of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RegionRow {
     /// The frame's row in the index of frames.
     pub row: usize,
     pub class: usize,
-    /// Among the regions of its class in the frame.
+    /// The place of the region among those of its class in the frame, from 0.
     pub index: usize,
     pub bounds: Box2,
-    /// Sigmoid of the class's logit in the frame.
+    /// The probability of the class in the frame: the sigmoid of its logit.
     pub probability: f32,
-    /// Mean heat inside the box; 1 where the mode takes no box from heat.
+    /// The mean heat inside the box. It is 1 in modes whose boxes do not come from a heat map.
     pub confidence: f32,
 }
 
-/// A frame's regions with their features, in the order of the classes and boxes.
+/// The regions of a frame with their features, sorted by class and box.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameFeatures<'a> {
     pub sequence: &'a str,
     /// The frame's row in the index of frames.
     pub row: usize,
     pub regions: &'a [RegionRow],
-    /// [regions, 512]
+    /// `[regions, 512]`, region after region.
     pub values: &'a [f32],
 }
 
 impl FrameFeatures<'_> {
+    /// The 512 features of one region.
     pub fn of_region(&self, region: usize) -> &[f32] {
         &self.values[region * WIDTH..][..WIDTH]
     }
 }
 
-/// Writes `.npy` with any shape: little-endian, C order.
+/// Writes an array of any shape as `.npy`, little-endian and in C order.
 pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
     writer: impl std::io::Write,
     shape: &[u64],
@@ -61,20 +64,20 @@ pub fn write_npy<T: npyz::AutoSerialize + npyz::Serialize + Copy>(
     file.finish()
 }
 
-/// Rows of the index that are gathered before they are written.
+/// How many rows of the list of regions are gathered before they are written.
 const INDEX_BATCH: usize = 8192;
 
-/// Takes the frames in their order, sequence by sequence.
+/// Writes the features of frames, which must come in the order of the index, sequence by sequence.
 pub struct FeatureWriter {
     folder: PathBuf,
     index_path: PathBuf,
     index: parquet::RowWriter,
-    /// Sequence and region, not written yet.
+    /// Regions that are not written yet, each with its sequence.
     rows: Vec<(Arc<str>, RegionRow)>,
     sequence: Option<OpenSequence>,
 }
 
-/// The sequence whose frames are coming.
+/// The file of the sequence whose frames are being written.
 struct OpenSequence {
     name: Arc<str>,
     path: PathBuf,
@@ -94,7 +97,7 @@ impl FeatureWriter {
         })
     }
 
-    /// A frame's regions, and [regions, 512] of them.
+    /// Adds the regions of a frame. `values` are their features, `[regions, 512]`.
     pub fn add(
         &mut self,
         sequence: &str,
@@ -169,8 +172,8 @@ fn index_of(rows: &[(Arc<str>, RegionRow)]) -> Result<DataFrame> {
     ])
 }
 
-/// Every frame that has regions, in the order of writing. Their values are read as they are used,
-/// so memory stays bounded.
+/// Calls `use_frame` with every frame that has regions, in the order in which they were written.
+/// The features of one frame at a time are in memory.
 pub fn for_each_frame(
     folder: &Path,
     mut use_frame: impl FnMut(&FrameFeatures) -> Result<()>,
@@ -194,7 +197,7 @@ pub fn for_each_frame(
 }
 
 struct RegionIndex {
-    /// Each sequence with the number of its regions.
+    /// The name of each sequence, with the number of its regions.
     sequences: Vec<(String, usize)>,
     regions: Vec<RegionRow>,
 }
@@ -230,7 +233,7 @@ fn read_index(path: &Path) -> Result<RegionIndex> {
     Ok(RegionIndex { sequences, regions })
 }
 
-/// The numbers of a sequence's regions, read from the front.
+/// The features of a sequence's regions, which are read one after the other.
 struct SequenceValues {
     path: PathBuf,
     reader: npyz::NpyReader<f32, BufReader<File>>,
@@ -247,7 +250,7 @@ impl SequenceValues {
             .at_path("understand", &path)?;
         if reader.total_len() != (regions * WIDTH) as u64 {
             return Err(Error::failure(format!(
-                "{} numbers for {regions} regions",
+                "the file has {} numbers for {regions} regions",
                 reader.total_len()
             ))
             .at_path(&path));
@@ -255,7 +258,7 @@ impl SequenceValues {
         Ok(SequenceValues { path, reader, current: Vec::new() })
     }
 
-    /// [regions, 512] of the next ones.
+    /// The features of the next regions, `[regions, 512]`.
     fn next(&mut self, regions: usize) -> Result<&[f32]> {
         self.current.clear();
         for value in self.reader.by_ref().take(regions * WIDTH) {

@@ -1,9 +1,10 @@
-//! Logits, present classes and heat maps of all frames: one safetensors file a sequence, written as
-//! the frames come.
+//! The logits, present classes and heat maps of all frames: a safetensors file for each sequence.
 //!
-//! Tensors: `rows` i64 [n] (of the index), `logits` f32 [n, classes], `offsets` i64 [n + 1],
-//! `present` i64 [P] and `heat_maps` f32 [P, h, w]; frame `i` has the entries from `offsets[i]` to
-//! `offsets[i + 1]`.
+//! A file of n frames with P present classes in all has the tensors `rows` i64 `[n]` (the frames'
+//! rows in the index), `logits` f32 `[n, classes]`, `offsets` i64 `[n + 1]`, `present` i64 `[P]`
+//! and `heat_maps` f32 `[P, h, w]`. Frame `i` has the entries of `present` and `heat_maps` from
+//! `offsets[i]` to before `offsets[i + 1]`. Heat maps have the size of the layer that they come
+//! from (docs/method.md, section 4).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,15 +16,18 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_frames::vision::heat_map::HeatMap;
 
+/// What a classifier says of one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameHeat {
     /// The frame's row in the index.
     pub row: usize,
+    /// One for each class of the label space.
     pub logits: Vec<f32>,
+    /// The indices of the present classes.
     pub present: Vec<usize>,
-    /// `[height, width]` of the layer that maps come from.
+    /// `[height, width]` of the layer that the maps come from.
     pub map_size: [usize; 2],
-    /// Of each present class.
+    /// One for each present class, in the order of `present`.
     pub maps: Vec<HeatMap>,
 }
 
@@ -35,7 +39,8 @@ fn bytes<T: Copy, const N: usize>(values: &[T], to_bytes: fn(T) -> [u8; N]) -> V
     values.iter().flat_map(|&value| to_bytes(value)).collect()
 }
 
-/// Writes one sequence; its frames must have the same number of logits and maps of one size.
+/// Writes the file of a sequence. All frames must have the same number of logits, and maps of one
+/// size.
 pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Result<()> {
     let classes = frames.first().map_or(0, |frame| frame.logits.len());
     let [height, width] = frames.first().map_or([0, 0], |frame| frame.map_size);
@@ -72,7 +77,7 @@ pub fn write_sequence(folder: &Path, sequence: &str, frames: &[FrameHeat]) -> Re
     safetensors::serialize_to_file(views, None, &path).at_path("write", &path)
 }
 
-/// The sequences that a folder of heat maps has, in the order of the index.
+/// The names of the sequences in a folder of heat maps, in the order of the index.
 pub fn sequences(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).at_path("list", folder)? {
@@ -86,7 +91,7 @@ pub fn sequences(folder: &Path) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Of its frames, without reading more.
+/// The row of the first frame in a file, of which nothing else is read. `None`: it has no frame.
 fn first_row(path: &Path) -> Result<Option<i64>> {
     let file = File::open(path).at_path("open", path)?;
     // SAFETY: objects of the store are read-only and never rewritten in place.
@@ -96,6 +101,7 @@ fn first_row(path: &Path) -> Result<Option<i64>> {
     Ok(rows.data().first_chunk().map(|bytes| i64::from_le_bytes(*bytes)))
 }
 
+/// Reads the file of a sequence. A file whose tensors do not fit together is an error.
 pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
     let path = file_of(folder, sequence);
     let content = std::fs::read(&path).at_path("read", &path)?;
@@ -160,7 +166,7 @@ pub fn read_sequence(folder: &Path, sequence: &str) -> Result<Vec<FrameHeat>> {
         .collect())
 }
 
-/// Every frame of every sequence, by its row in the index.
+/// Reads every frame of every sequence, by its row in the index.
 pub fn read_all(folder: &Path) -> Result<HashMap<usize, FrameHeat>> {
     let mut frames = HashMap::new();
     for sequence in sequences(folder)? {
@@ -201,7 +207,7 @@ mod tests {
         assert_eq!(
             sequences(folder.path()).unwrap(),
             ["seq_2", "seq_10"],
-            "as in the index, not by the alphabet"
+            "the order is that of the index, not of the alphabet"
         );
         assert_eq!(read_sequence(folder.path(), "seq_2").unwrap(), frames);
     }

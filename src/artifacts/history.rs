@@ -1,6 +1,7 @@
-//! The history of a training: one row an epoch, as Parquet and as CSV.
+//! The history of a training: a row for each epoch, as Parquet for programs and as CSV for people.
 //!
-//! What is trained decides the columns; all histories are written by [`write`].
+//! A classifier and a head have different columns ([`HistoryRow`]). All histories are written by
+//! [`write`].
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,22 +12,22 @@ use serde::{Deserialize, Serialize};
 use super::parquet;
 use surgcam_engine::error::{AtPath, Result};
 
-/// An epoch's row.
+/// The row of an epoch.
 pub trait HistoryRow: Sized {
-    /// The columns of so many epochs, in the order of the file.
+    /// The columns of some epochs, in the order of the file.
     fn columns(rows: &[Self]) -> Vec<Column>;
 }
 
-/// An epoch of a classifier.
+/// An epoch of training a classifier (docs/method.md, section 3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassifierEpoch {
     pub epoch: u32,
-    /// Means of the batch losses.
+    /// The mean of the losses of the batches, as is the validation loss.
     pub train_loss: f64,
     pub validation_loss: f64,
     pub accuracy: f64,
     pub mean_average_precision: Option<f64>,
-    /// In force during the epoch.
+    /// The learning rate during the epoch.
     pub learning_rate: f64,
     pub seconds: f64,
 }
@@ -48,15 +49,15 @@ impl HistoryRow for ClassifierEpoch {
     }
 }
 
-/// An epoch of a head.
+/// An epoch of training a head (docs/method.md, section 8).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadEpoch {
     pub epoch: u32,
-    /// What was trained with: cross-entropy, self-critical, jointly with the backbone.
+    /// The kind of training: with cross-entropy, self-critical, or jointly with the backbone.
     pub phase: String,
-    /// The mean of the batch losses.
+    /// The mean of the losses of the batches.
     pub train_loss: f64,
-    /// On the validation frames: CIDEr of captions, mAP of interactions.
+    /// The score on the validation frames: CIDEr of captions, or mAP of interactions.
     pub score: f64,
     pub seconds: f64,
 }
@@ -84,13 +85,14 @@ fn numbers<R>(name: &str, rows: &[R], value: fn(&R) -> f64) -> Column {
     Column::new(name.into(), rows.iter().map(value).collect::<Vec<f64>>())
 }
 
-/// Where a history is written, in both forms.
+/// The two files that a history is written to.
 #[derive(Debug, Clone)]
 pub struct HistoryFiles {
     pub parquet: PathBuf,
     pub csv: PathBuf,
 }
 
+/// Writes the rows of a history to both of its files.
 pub fn write<R: HistoryRow>(rows: &[R], files: &HistoryFiles) -> Result<()> {
     let mut frame = parquet::frame(R::columns(rows))?;
     parquet::write(&mut frame, &files.parquet)?;
@@ -126,7 +128,8 @@ mod tests {
         };
         assert_eq!(
             written(classifier),
-            "epoch,train_loss,validation_loss,accuracy,map,learning_rate,seconds\n1,0.5,0.25,0.75,,0.125,2.5\n"
+            "epoch,train_loss,validation_loss,accuracy,map,learning_rate,seconds\n\
+             1,0.5,0.25,0.75,,0.125,2.5\n"
         );
         let head = HeadEpoch {
             epoch: 1,

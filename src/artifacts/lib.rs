@@ -1,9 +1,11 @@
-//! The files that stages leave in the store, and that other stages, tables and exports read.
+//! The files that stages leave in the store for other stages, tables and exports.
 //!
-//! Each has one writer and one reader, side by side, so that they cannot drift apart.
+//! The writer and the reader of a file are in one module, so that a change of one is a change of
+//! both. Files are read back exactly as they were written.
 
 pub mod boxes;
 pub mod features;
+pub mod frame_predictions;
 pub mod heat_maps;
 pub mod history;
 mod parquet;

@@ -1,4 +1,4 @@
-//! Parquet files through polars.
+//! Writes and reads Parquet files with polars. Every error names the file.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,11 +14,11 @@ pub fn write(frame: &mut DataFrame, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file that grows by rows.
+/// A file that is written part by part.
 pub struct RowWriter(BatchedWriter<File>);
 
 impl RowWriter {
-    /// `like`: a frame with the columns to come.
+    /// Creates the file. `like` is a frame with the columns of the parts to come.
     pub fn create(path: &Path, like: &DataFrame) -> Result<Self> {
         let file = File::create(path).at_path("create", path)?;
         ParquetWriter::new(file).batched(like.schema()).map(RowWriter).at_path("write", path)
@@ -38,13 +38,13 @@ pub fn read(path: &Path) -> Result<DataFrame> {
     ParquetReader::new(file).finish().at_path("read", path)
 }
 
-/// A frame of columns of equal length.
+/// A frame of these columns, which must have equal lengths.
 pub fn frame(columns: Vec<Column>) -> Result<DataFrame> {
     DataFrame::new_infer_height(columns)
         .map_err(|error| Error::failure(format!("cannot make a table: {error}")))
 }
 
-/// One column of whole numbers.
+/// A column of whole numbers. `path` is the file that the frame was read from.
 pub fn integers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<i64>> {
     let column = frame
         .column(name)
@@ -54,7 +54,7 @@ pub fn integers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<i64>> 
     Ok(values.iter().map(|value| value.unwrap_or_default()).collect())
 }
 
-/// One column of numbers.
+/// A column of numbers. `path` is the file that the frame was read from.
 pub fn numbers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<f32>> {
     let column = frame
         .column(name)

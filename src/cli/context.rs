@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use super::execution::Execution;
 use super::{Overrides, WorkerOptions};
+use crate::cluster::submission::speed_device_of_last_run;
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::Plan;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::protocol::Hello;
-use surgcam_engine::runner::identity;
 use surgcam_engine::runner::worker_command::{
     LibtorchChoice, WorkerCommand, WorkerSettings, check_devices,
 };
+use surgcam_engine::runner::{Summary, identity};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::file::walked;
 use surgcam_pipeline::build;
@@ -94,9 +95,10 @@ impl Context {
         let folder = self.settings.store.clone().unwrap_or_else(|| PathBuf::from(".surgcam/store"));
         let shared = self.settings.shared_store.as_ref().map(|shared| self.project.join(shared));
         Store::open(&self.project.join(folder), shared.as_deref()).map_err(|error| {
-            error
-                .as_usage()
-                .hint("the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, name the folders of the stores")
+            error.as_usage().hint(
+                "the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, \
+                 name the folders of the stores",
+            )
         })
     }
 
@@ -162,6 +164,35 @@ impl Context {
                 hello = Some(identity::of(command, &store).map_err(Error::as_usage)?);
             }
         }
+        self.plan_in(store, experiment, goals, hello)
+    }
+
+    /// The plan for showing results. Where the experiment's last run was handed to a cluster, its
+    /// speed is what was measured there.
+    pub fn plan_of_results(&self, name: &str) -> Result<Planned> {
+        let experiment = self.experiment(name)?;
+        match speed_device_of_last_run(&self.store()?, &experiment.name) {
+            Some(hello) => self.plan_on(experiment, Some(hello)),
+            None => {
+                let goals = Goal::of(&experiment);
+                self.plan_for(experiment, &goals)
+            }
+        }
+    }
+
+    /// The plan with the speed of this device, or of none.
+    pub fn plan_on(&self, experiment: Experiment, hello: Option<Hello>) -> Result<Planned> {
+        let goals = Goal::of(&experiment);
+        self.plan_in(self.store()?, experiment, &goals, hello)
+    }
+
+    fn plan_in(
+        &self,
+        store: Store,
+        experiment: Experiment,
+        goals: &BTreeSet<Goal>,
+        hello: Option<Hello>,
+    ) -> Result<Planned> {
         let machine = hello.as_ref().map(measured_machine);
         let built = build::build(&experiment, &self.project, &store, goals, machine.as_ref())?;
         let known = Known::of(&built.plan, &store)?;
@@ -191,25 +222,21 @@ pub fn outcome(execution: &Execution, plan: &Plan) -> Result<()> {
         printer::message(&format!("interrupted; go on with: {}", execution.run.command_line()));
         return Err(Error::interrupted("interrupted"));
     }
-    match summary.failed.first() {
-        None => Ok(()),
-        Some((id, error)) => {
-            let others = summary.failed.len() - 1;
-            let others =
-                if others > 0 { format!(" ({others} more failed)") } else { String::new() };
-            let mut failure = Error::failure(format!(
-                "{} failed: {}{others}",
-                plan.stage(*id).name,
-                error.what()
-            ));
-            if let Some(place) = error.place() {
-                failure = failure.at(place);
-            }
-            Err(match error.hint_text() {
-                Some(hint) => failure.hint(hint),
-                None => failure
-                    .hint("correct it and run the same command again; finished stages are kept"),
-            })
-        }
+    failure_of(summary, plan).map_or(Ok(()), Err)
+}
+
+/// The first failure of a run, and how many more there are.
+pub fn failure_of(summary: &Summary, plan: &Plan) -> Option<Error> {
+    let (id, error) = summary.failed.first()?;
+    let others = summary.failed.len() - 1;
+    let others = if others > 0 { format!(" ({others} more failed)") } else { String::new() };
+    let mut failure =
+        Error::failure(format!("{} failed: {}{others}", plan.stage(*id).name, error.what()));
+    if let Some(place) = error.place() {
+        failure = failure.at(place);
     }
+    Some(match error.hint_text() {
+        Some(hint) => failure.hint(hint),
+        None => failure.hint("correct it and run the same command again; finished stages are kept"),
+    })
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::context::Context;
 use super::transient;
 use super::{Overrides, WorkerOptions};
-use crate::report::layout::{ResultTable, TableColumn};
 use crate::report::progress::OnlyWaiting;
+use crate::report::result_table::{ResultTable, TableColumn};
 use crate::report::{printer, terminal_table};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::inputs::NoInputs;
@@ -115,12 +115,15 @@ fn self_test(arguments: &Arguments) -> Result<()> {
     if failed == 0 {
         return Ok(());
     }
-    Err(Error::failure(format!("the self-test failed: {failed} of {} checks differ by more than their tolerance", checks.len())).hint(
-        format!(
-            "results of {} cannot be trusted; try another driver or libtorch, or use `--device cpu`, which is the reference",
-            hello.device
-        ),
-    ))
+    let what = format!(
+        "the self-test failed: {failed} of {} checks differ by more than their tolerance",
+        checks.len()
+    );
+    Err(Error::failure(what).hint(format!(
+        "results of {} cannot be trusted; try another driver or libtorch, \
+         or use `--device cpu`, which is the reference",
+        hello.device
+    )))
 }
 
 fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {

@@ -87,7 +87,33 @@ pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Res
     Ok(Execution { summary, run })
 }
 
-fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
+/// Makes chosen stages for a job of a submitted run. Its events and its workers' logs go to the run
+/// of this name, which has no file of its own.
+pub fn make_for_job(
+    context: &Context,
+    planned: &mut Planned,
+    only: &Choice,
+    id: &str,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    let known = std::mem::take(&mut planned.known);
+    let estimates = estimates(planned, &known);
+    let open_run = planned.store.open_run(id)?;
+    let mut progress = progress::for_stderr(only.to_run(&known));
+    let mut journal = Journal::new(&open_run.folder);
+    let reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
+    let options = Options {
+        jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
+        estimate: &|id| estimates[id.0],
+        only: Some(only),
+        ..Options::local(context.workers()?, LogFolder::Kept(&open_run.folder))
+    };
+    let (plan, store) = (&planned.built.plan, &planned.store);
+    runner::run(plan, known, store, &options, interrupt, &mut Together(reporters))
+}
+
+/// Keeps the plan in the store's history.
+pub fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
     let Planned { experiment, store, built, .. } = planned;
     let digest = run_record::plan_digest(experiment, built, known)?;
     store.write_plan(digest, || run_record::snapshot(experiment, built, known))

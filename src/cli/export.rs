@@ -9,8 +9,8 @@ use super::ExperimentArguments;
 use super::context::outcome;
 use super::execution::{self, Manner};
 use crate::report::results::Results;
-use crate::report::{captioners, exports, printer};
-use surgcam_engine::error::Result;
+use crate::report::{captioners, coco_boxes, exports, printer};
+use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::goal::Goal;
 use surgcam_pipeline::planned::Built;
 
@@ -18,6 +18,8 @@ use surgcam_pipeline::planned::Built;
 enum What {
     /// Logits, present classes, heat maps and boxes: one .npz for each frame
     Localization,
+    /// Boxes in COCO's form, predicted and true, for pycocotools and CVAT
+    Boxes,
     /// The regions of the frames as PNG files
     Crops,
     /// Features: one .npz for each region and one .npy for each frame
@@ -26,10 +28,19 @@ enum What {
     Captioners,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum BoxFormat {
+    /// JSON files with images, categories and boxes in the pixels of the original pictures
+    Coco,
+}
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// What to write
     what: What,
+    /// The form of exported boxes, of which there is one
+    #[arg(long)]
+    format: Option<BoxFormat>,
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -38,9 +49,13 @@ pub struct Arguments {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
+    if arguments.format.is_some() && !matches!(arguments.what, What::Boxes) {
+        return Err(Error::usage("only boxes are exported in a format that can be chosen")
+            .hint("leave --format out, or write `surgcam export boxes --format coco`"));
+    }
     let context = arguments.asked.context()?;
     let goal = match arguments.what {
-        What::Localization | What::Crops => Goal::Boxes,
+        What::Localization | What::Boxes | What::Crops => Goal::Boxes,
         What::Features => Goal::Features,
         What::Captioners => Goal::Heads,
     };
@@ -51,6 +66,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let results = Results::new(&planned.store, &execution.summary.known);
     let write: fn(&Built, &Results, &Path) -> Result<exports::Exported> = match arguments.what {
         What::Localization => exports::localization,
+        What::Boxes => coco_boxes::boxes,
         What::Crops => exports::crops,
         What::Features => exports::features,
         What::Captioners => captioners::captioners,

@@ -64,8 +64,15 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
         0 => {
             let suggestion =
                 did_you_mean(text, plan.stages.iter().map(|stage| stage.name.as_str()));
-            Err(Error::usage(format!("{} has no stage `{}`{suggestion}", planned.experiment.name, shortened(text)))
-                .hint("`surgcam plan` lists the stages; the key of a stage is known once its inputs are in the store"))
+            let what = format!(
+                "{} has no stage `{}`{suggestion}",
+                planned.experiment.name,
+                shortened(text)
+            );
+            Err(Error::usage(what).hint(
+                "`surgcam plan` lists the stages; \
+                 the key of a stage is known once its inputs are in the store",
+            ))
         }
         several => Err(Error::usage(format!("the keys of {several} stages begin with `{text}`"))
             .hint("give more digits of the key")),
@@ -75,8 +82,8 @@ fn meant(planned: &Planned, text: &str) -> Result<Vec<StageId>> {
 /// Fewer digits could be those of another stage by chance.
 const FEWEST_DIGITS: usize = 8;
 
-/// The digits that a key may begin with. The events and `surgcam plan --json` write `sha256:` before
-/// them.
+/// The digits that a key may begin with. The events and `surgcam plan --json` write `sha256:`
+/// before them.
 fn digits_of_a_key(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -1,20 +1,27 @@
 //! The command line: a thin file for each command, and a folder with one for each subcommand where
-//! a command has several. `context`, `execution` and `transient` are what commands share.
+//! a command has several. `context`, `execution`, `opened_run` and `transient` are what commands
+//! share, and `ending` is what the last job of a cluster does.
 
+mod attach;
 mod bench;
+mod cancel;
 mod caption;
 mod check;
 mod completions;
 mod context;
+mod data;
 mod diff;
 mod doctor;
+mod ending;
 mod execution;
 mod export;
 mod graph;
 mod init;
+mod job;
 mod logs;
 mod make;
 mod man;
+mod opened_run;
 mod plan;
 mod report;
 mod run;
@@ -22,6 +29,7 @@ mod runs;
 mod schema;
 mod show;
 mod store;
+mod submit;
 mod table;
 mod transient;
 mod view;
@@ -46,7 +54,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line is wrong and nothing ran; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 a stage failed; 2 a recipe or the command line \
+                          is wrong and nothing ran; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -56,6 +65,13 @@ enum Command {
     Plan(plan::Arguments),
     /// Make some stages of an experiment and no others; what they need must be in the store
     Make(make::Arguments),
+    /// Show the progress of a run that was handed to a cluster, until it ends
+    Attach(attach::Arguments),
+    /// End a run that was handed to a cluster
+    Cancel(cancel::Arguments),
+    /// Do the work of one job of a cluster
+    #[command(hide = true)]
+    Job(job::Arguments),
     /// Draw an experiment's stages as Mermaid, DOT or SVG
     Graph(graph::Arguments),
     /// Print an experiment's tables from the store without running anything
@@ -82,6 +98,8 @@ enum Command {
     Init(init::Arguments),
     /// Check every recipe and experiment without running anything
     Check(check::Arguments),
+    /// Check a data set's folder before anything is trained on it
+    Data(data::Arguments),
     /// Show what this machine has: libtorch, devices, store
     Doctor(doctor::Arguments),
     /// Measure what extraction and the orchestrator cost on this machine
@@ -170,6 +188,9 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(arguments) => run::execute(&arguments),
         Command::Plan(arguments) => plan::execute(&arguments),
         Command::Make(arguments) => make::execute(&arguments),
+        Command::Attach(arguments) => attach::execute(&arguments),
+        Command::Cancel(arguments) => cancel::execute(&arguments),
+        Command::Job(arguments) => job::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Report(arguments) => report::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
@@ -178,6 +199,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Show(arguments) => show::execute(&arguments),
         Command::Init(arguments) => init::execute(&arguments),
         Command::Check(arguments) => check::execute(&arguments),
+        Command::Data(arguments) => data::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Runs(arguments) => runs::execute(&arguments),
@@ -224,6 +246,9 @@ mod tests {
     fn options_of_an_experiment_may_stand_on_both_sides_of_it() {
         assert!(is_accepted("run --set a.b=1 paper --devices cpu --jobs 2"));
         assert!(is_accepted("export features --threads 1 paper --out x"));
+        assert!(
+            is_accepted("run --executor slurm paper") && !is_accepted("run --executor pbs paper")
+        );
         assert!(is_accepted("make --json paper one two --jobs 2") && !is_accepted("make paper"));
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::ExperimentArguments;
+use crate::cluster::cost::{Expected, cost};
+use crate::cluster::submit::jobs_of;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{StageId, status};
@@ -31,8 +33,15 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             .map(|id| {
                 let stage = plan.stage(id);
                 let needs: BTreeSet<StageId> = plan.dependencies(id).collect();
-                let needs: Vec<&str> = needs.into_iter().map(|id| plan.stage(id).name.as_str()).collect();
-                json!({"stage": stage.name, "kind": stage.kind, "needs": needs, "pass": stage.pass, "state": statuses[id.0]})
+                let needs: Vec<&str> =
+                    needs.into_iter().map(|id| plan.stage(id).name.as_str()).collect();
+                json!({
+                    "stage": stage.name,
+                    "kind": stage.kind,
+                    "needs": needs,
+                    "pass": stage.pass,
+                    "state": statuses[id.0],
+                })
             })
             .collect();
         let text = serde_json::to_string_pretty(&stages)
@@ -50,5 +59,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         planned.built.cells.len(),
         planned.known.cached(),
         planned.known.to_run()
-    ))
+    ))?;
+    if planned.known.to_run() == 0 {
+        return Ok(());
+    }
+    let expected = Expected::of(plan, &planned.known, &planned.store, &planned.experiment.name);
+    let jobs = jobs_of(plan, &planned.known, &expected);
+    printer::line(&format!("expected: {}", cost(plan, &jobs, &expected)))
 }

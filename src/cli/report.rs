@@ -19,7 +19,7 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let Planned { experiment, store, built, known, hello } =
-        &context.plan(&arguments.asked.experiment)?;
+        &context.plan_of_results(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     FolderLock::check(folder).map_err(Error::as_usage)?;
     let _lock = FolderLock::wait(folder)?;

@@ -3,19 +3,30 @@
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use super::ExperimentArguments;
-use super::context::{Planned, measured_machine, outcome};
+use clap::ValueEnum;
+
+use super::context::{Context, Planned, measured_machine, outcome};
 use super::execution::{self, Execution, Manner};
-use crate::report::layout::ResultTable;
+use super::{ExperimentArguments, submit};
 use crate::report::page::PageSource;
+use crate::report::result_table::ResultTable;
 use crate::report::results::Results;
 use crate::report::table_files::{FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::runs::Scope;
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Executor {
+    Local,
+    Slurm,
+}
+
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Where stages run: on this machine, or as jobs of a cluster, which go on without surgcam
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    executor: Executor,
     /// After a failure, continue with stages that do not need the failed one (the default for
     /// several cells)
     #[arg(long, conflicts_with = "fail_fast")]
@@ -29,17 +40,31 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
+    if arguments.executor == Executor::Slurm {
+        if arguments.fail_fast {
+            return Err(Error::usage(
+                "jobs of a cluster cannot stop each other: --fail-fast is for `--executor local`",
+            )
+            .hint("jobs that need a failed one are not started anyway"));
+        }
+        return submit::execute(&context, &arguments.asked);
+    }
     // The memory of a plan of ten thousand stages is freed at once when the program ends, not piece
     // by piece.
     let mut planned = ManuallyDrop::new(context.plan(&arguments.asked.experiment)?);
-    let folder = context.results_folder(&planned.experiment.name);
-    FolderLock::check(&folder).map_err(Error::as_usage)?;
     let is_sweep = planned.built.cells.len() > 1;
     let keep_going = arguments.keep_going || (is_sweep && !arguments.fail_fast);
+    run_here(&context, &mut planned, keep_going)
+}
+
+/// Runs what is missing on this machine, and writes the results.
+pub fn run_here(context: &Context, planned: &mut Planned, keep_going: bool) -> Result<()> {
+    let folder = context.results_folder(&planned.experiment.name);
+    FolderLock::check(&folder).map_err(Error::as_usage)?;
     let manner =
         Manner { scope: Scope::Whole, keep_going, live_tables: Some(&folder), ..Manner::PART };
-    let execution = ManuallyDrop::new(execution::execute(&context, &mut planned, &manner)?);
-    let tables = match write_results(&planned, &execution, &folder) {
+    let execution = ManuallyDrop::new(execution::execute(context, planned, &manner)?);
+    let tables = match write_results(planned, &execution, &folder) {
         Ok(tables) => tables,
         Err(error) => return Err(unwritten(error, outcome(&execution, &planned.built.plan))),
     };
@@ -76,7 +101,7 @@ fn unwritten(error: Error, outcome: Result<()>) -> Error {
 
 /// Writes the tables, run.json and the report. Only one process at a time writes an experiment's
 /// folder. Gives the tables to print: none after an interruption.
-fn write_results(
+pub fn write_results(
     planned: &Planned,
     execution: &Execution,
     folder: &Path,

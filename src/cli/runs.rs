@@ -1,9 +1,13 @@
 //! `surgcam runs`.
 
 use super::context::Context;
+use crate::cluster::absence::journals;
+use crate::cluster::states;
+use crate::cluster::submission;
 use crate::report::printer;
 use surgcam_engine::error::Result;
-use surgcam_engine::store::runs::Run;
+use surgcam_engine::store::Store;
+use surgcam_engine::store::runs::{Run, RunState};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -30,12 +34,15 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
                 continue;
             }
         };
+        let (made, jobs) = match run.state {
+            RunState::Submitted => (made_so_far(&store, &run), jobs(&store, &run)),
+            _ => (run.executed.len(), String::new()),
+        };
         printer::line(&format!(
-            "{}  {:<11} {:>9.1} s  {:>5} run {:>5} cached {:>4} failed  {}",
+            "{}  {:<11} {:>9.1} s  {made:>5} run {:>5} cached {:>4} failed  {}{jobs}",
             run.id,
             run.state.name(),
             run.seconds,
-            run.executed.len(),
             run.cached,
             run.failures(),
             run.experiment
@@ -47,4 +54,19 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         printer::message(&format!("no run{of} in {}", store.root().display()));
     }
     Ok(())
+}
+
+/// The stages that the jobs of a submitted run have made.
+fn made_so_far(store: &Store, run: &Run) -> usize {
+    let journals = submission::read(store, &run.id)
+        .and_then(|submission| journals(store, &run.id, &submission))
+        .unwrap_or_default();
+    journals.iter().flatten().filter(|entry| entry.event == "finished").count()
+}
+
+/// How many jobs of a submitted run the cluster has; nothing where it does not answer.
+fn jobs(store: &Store, run: &Run) -> String {
+    let statuses =
+        submission::batches(store, &run.id).and_then(|batches| states::of_run(&run.id, &batches));
+    statuses.map_or_else(|_| String::new(), |found| format!("  ({})", states::in_short(&found)))
 }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
-use crate::report::layout::{Cells, ResultTable, TableColumn};
 use crate::report::paper_tables::{self, Extent};
+use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::table_files::TableSource;
-use crate::report::{printer, render, selection, terminal_table};
+use crate::report::{printer, selection, table_formats, terminal_table};
 use surgcam_engine::error::{Error, Result};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -26,7 +26,11 @@ enum Format {
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only this table
-    #[arg(long, value_name = "NAME", value_parser = ["classification", "localization", "extraction"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = ["classification", "localization", "extraction"],
+    )]
     table: Option<String>,
     /// Only these columns, in this order, as in variant,mode,FPS
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -40,6 +44,9 @@ pub struct Arguments {
     /// Show detail columns too, such as those of single classes
     #[arg(long)]
     all_columns: bool,
+    /// Print the tables beside these instead: differences, single sequences, single seeds
+    #[arg(long)]
+    details: bool,
     #[command(flatten)]
     asked: ExperimentArguments,
 }
@@ -47,14 +54,20 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
     let Planned { experiment, store, built, known, hello } =
-        &context.plan(&arguments.asked.experiment)?;
+        &context.plan_of_results(&arguments.asked.experiment)?;
     let folder = &context.results_folder(&experiment.name);
     let machine = hello.as_ref().map(measured_machine);
-    let tables = TableSource { experiment, built, store, machine, folder }.tables(known)?;
+    let source = TableSource { experiment, built, store, machine, folder };
+    let tables = if arguments.details {
+        source.with_details(known)?.1.tables
+    } else {
+        source.tables(known)?
+    };
     print(arguments, &chosen(arguments, tables)?)?;
     if known.to_run() > 0 {
         printer::message(&format!(
-            "{} of {} stages are not in the store yet; their values are shown as `-` (surgcam run {})",
+            "{} of {} stages are not in the store yet; their values are shown as `-` \
+             (surgcam run {})",
             known.to_run(),
             built.plan.stages.len(),
             arguments.asked.experiment
@@ -65,8 +78,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 fn chosen(arguments: &Arguments, mut tables: Vec<ResultTable>) -> Result<Vec<ResultTable>> {
     if let Some(name) = &arguments.table {
-        tables.retain(|table| table.name == *name);
-        if tables.is_empty() {
+        let beside = format!("{name}-");
+        tables.retain(|table| table.name == *name || table.name.starts_with(&beside));
+        if tables.is_empty() && !arguments.details {
             return Err(Error::usage(format!(
                 "the experiment does not ask for the table `{name}`"
             ))
@@ -111,7 +125,7 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
 }
 
 fn csv(table: &ResultTable) -> Result<String> {
-    Ok(String::from_utf8_lossy(&render::csv(table)?).into_owned())
+    Ok(String::from_utf8_lossy(&table_formats::csv(table)?).into_owned())
 }
 
 fn as_json(tables: &[ResultTable]) -> Result<String> {
@@ -122,6 +136,7 @@ fn as_json(tables: &[ResultTable]) -> Result<String> {
 }
 
 fn table_as_json(table: &ResultTable) -> Value {
+    let table = table.with_deviation_columns();
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let rows: Vec<Vec<Value>> = (0..table.rows())
         .map(|row| table.columns.iter().map(|column| cell_as_json(column, row)).collect())

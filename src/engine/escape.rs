@@ -16,15 +16,23 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     visible(text, |letter| acts(letter) && letter != '\n' && letter != '\t')
 }
 
-/// A cell, a title or a note of Markdown. The text cannot end its line or its cell, or begin a tag
-/// or a picture.
+/// A cell, a title or a note of Markdown. The text comes out as it is: it cannot end its line or its
+/// cell, and it cannot begin a tag, a picture, a link, emphasis, code, a formula or an entity.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in line(text).chars() {
-        if matches!(letter, '\\' | '|' | '<' | '!') {
+    let (text, mut before) = (line(text), None);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_in_a_word = before.is_some_and(char::is_alphanumeric)
+            && letters.peek().is_some_and(|next| next.is_alphanumeric());
+        // An underscore inside of a word does not begin emphasis.
+        if matches!(letter, '\\' | '|' | '<' | '!' | '$' | '&' | '*' | '[' | '`' | '~')
+            || (letter == '_' && !is_in_a_word)
+        {
             escaped.push('\\');
         }
         escaped.push(letter);
+        before = Some(letter);
     }
     escaped
 }
@@ -108,6 +116,13 @@ mod tests {
         );
         assert_eq!(line("a\r\nb\tc"), "a\\r\\nb\\tc");
         assert_eq!(lines("a\r\nb\tc"), "a\\r\nb\tc");
+    }
+
+    #[test]
+    fn nothing_in_a_text_acts_on_markdown() {
+        assert_eq!(markdown("*a* [b](c) $d$ &lt;"), "\\*a\\* \\[b](c) \\$d\\$ \\&lt;");
+        assert_eq!(markdown("_a_ `b` ~~c~~"), "\\_a\\_ \\`b\\` \\~\\~c\\~\\~");
+        assert_eq!(markdown("gc_a, 50%, T_ROI 0.3"), "gc_a, 50%, T_ROI 0.3");
     }
 
     #[test]

@@ -1,30 +1,32 @@
-//! What is said of a picture: a caption and its interaction graph.
+//! What a classifier and its heads say of a single picture: a caption, and what each instrument
+//! does.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// Absent without a captioner.
+    /// `None`: there is no captioner.
     pub caption: Option<String>,
-    /// From the tissue to each instrument that was seen.
+    /// What each instrument that was found does to the tissue.
     pub interactions: Vec<SeenInteraction>,
 }
 
+/// What an instrument most probably does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeenInteraction {
-    /// Of the label space.
+    /// The index of the instrument in the label space.
     pub class: usize,
     pub interaction: String,
     pub probability: f32,
 }
 
-/// A picture with what is said of it, one line of a description's file.
+/// A picture and its description: one line of a file of descriptions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DescribedPicture {
     pub picture: String,
-    /// From the decoded file to the description.
+    /// The time from the decoded picture to the description.
     pub milliseconds: f64,
-    /// Why it could not be described.
+    /// Why the picture could not be described. `None`: it was.
     pub problem: Option<String>,
     #[serde(flatten)]
     pub description: Description,

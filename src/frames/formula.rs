@@ -1,9 +1,9 @@
-//! Weights that are computed from their names, so that golden values need no weights file
-//! (tests/golden/README.md).
+//! Weights that are computed from their names and a seed, so that tests against golden values need
+//! no file of weights (tests/golden/README.md). `tests/golden/formula.py` computes the same.
 
 use sha2::{Digest, Sha256};
 
-/// Numbers in [0, 1) that depend on the name, the seed and their place alone.
+/// Numbers in [0, 1) by their place. They depend on the name and the seed and on nothing else.
 pub fn uniform(name: &str, seed: u64) -> impl Fn(u64) -> f64 + use<> {
     let digest = Sha256::digest(name.as_bytes());
     let start = digest.iter().take(8).rev().fold(0u64, |state, &byte| state << 8 | u64::from(byte));
@@ -17,7 +17,7 @@ pub fn uniform(name: &str, seed: u64) -> impl Fn(u64) -> f64 + use<> {
     }
 }
 
-/// A weight from its name, as the golden values were made.
+/// The values of a weight of this size, in C order, as the golden values were made.
 pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
     let (scale, offset) = match size.len() {
         4 => {
@@ -32,7 +32,7 @@ pub fn formula_weight(name: &str, size: &[usize], seed: u64) -> Vec<f32> {
         _ => (0.4, 0.8),
     };
     let uniform = uniform(name, seed);
-    // (2u - 1) b as scale u + offset: the same but for the last bit of an f64.
+    // For a convolution this is (2u - 1) * bound, except for the last bit of an f64.
     (0..size.iter().product::<usize>() as u64)
         .map(|place| (scale * uniform(place) + offset) as f32)
         .collect()

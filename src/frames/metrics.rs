@@ -1,4 +1,5 @@
-//! The numbers that tables are made of, one JSON file a stage.
+//! The metrics of each kind of stage: the numbers that tables are made of. A stage writes them as
+//! one JSON file. The name of the stage is the first word of each description.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,31 +11,32 @@ use surgcam_values::Precision;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub skipped: Vec<SkippedFrame>,
-    /// Captions and interactions, whose frames stay.
+    /// Captions and interactions that could not be used. Their frames are used.
     #[serde(default)]
     pub skipped_annotations: Vec<SkippedFrame>,
-    /// Boxes that were cut at the edge of their picture, or that are listed twice; their frames
-    /// stay, too.
+    /// Boxes that were cut at the edge of their picture, or that are listed twice. Their frames are
+    /// used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mended_boxes: Vec<SkippedFrame>,
 }
 
-/// `evaluate`.
+/// `evaluate`: how well a classifier finds the classes in validation frames (METHOD 3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Classification {
     pub frames: usize,
-    /// Share of frames whose every label is right.
+    /// The share of frames in which every label is right.
     pub accuracy: f64,
     pub mean_average_precision: Option<f64>,
-    /// By class index; none where no frame has the class.
+    /// By class index. `None`: no frame has the class.
     pub average_precision: Vec<Option<f64>>,
 }
 
-/// `score`: the boxes, and the control with another frame's ground truth.
+/// `score`: how well boxes meet the ground truth, and a control with the ground truth of other
+/// frames (METHOD 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LocalizationMetrics {
-    /// Validation frames, and those of them that have ground truth.
     pub validation_frames: usize,
+    /// The validation frames that have ground truth.
     pub scored_frames: usize,
     pub boxes: Localization,
     pub control: Localization,
@@ -44,11 +46,11 @@ pub struct LocalizationMetrics {
 pub struct Localization {
     pub mean_iou: Option<f64>,
     pub mean_iou_without_tissue: Option<f64>,
-    /// By class index.
+    /// By class index, as is `ap_per_class`. `None`: the class was not scored.
     pub iou_per_class: Vec<Option<f64>>,
     pub detection_map: Option<f64>,
     pub ap_per_class: Vec<Option<f64>>,
-    /// Empty in the metrics of version 1 of the stage.
+    /// Version 1 of the stage did not write this.
     #[serde(default)]
     pub detection: DetectionMetrics,
 }
@@ -56,15 +58,16 @@ pub struct Localization {
 /// How well boxes are detected, as pycocotools judges it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DetectionMetrics {
-    /// Over the classes that have true boxes.
+    /// The mean over the classes that have true boxes.
     pub mean: Option<Detection>,
-    /// By class index; none where the class has no true box.
+    /// By class index. `None`: the class has no true box.
     pub per_class: Vec<Option<Detection>>,
 }
 
+/// How well the boxes of a class are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
-    /// At IoU 0.5, as are recall and F1.
+    /// At an IoU of 0.5, as are recall and F1.
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
@@ -73,50 +76,54 @@ pub struct Detection {
     pub average_precision_50_to_95: f64,
 }
 
-/// `heat-score`: the heat maps, and the control with another frame's ground truth.
+/// `heat-score`: how well heat maps meet the ground truth, and a control with the ground truth of
+/// other frames (METHOD 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeatScoreMetrics {
-    /// As in [`LocalizationMetrics`].
     pub validation_frames: usize,
+    /// The validation frames that have ground truth.
     pub scored_frames: usize,
     pub heat: HeatLocalization,
     pub control: HeatLocalization,
 }
 
-/// Where the heat of present classes lies; means over the classes that have frames.
+/// Where the heat of present classes lies. `None`: the class has no such frame. The first two
+/// numbers are means over the classes that have frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeatLocalization {
     pub energy_in_box: Option<f64>,
     pub pointing_game: Option<f64>,
-    /// By class index, as all below.
+    /// By class index, as are the lists below.
     pub energy_in_box_per_class: Vec<Option<f64>>,
     pub pointing_game_per_class: Vec<Option<f64>>,
-    /// Frames where the class is present and has a true box.
+    /// In how many frames the class is present and has a true box.
     pub frames_per_class: Vec<usize>,
 }
 
-/// `deletion-insertion`: the heat maps, and the control with another frame's heat map of the class.
+/// `deletion-insertion`: how the probability of a class changes when pixels are deleted or inserted
+/// in the order of its heat map, and a control with the heat maps of other frames (METHOD 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeletionInsertionMetrics {
-    /// Validation frames that were looked at.
+    /// How many validation frames were used.
     pub frames: usize,
     pub heat: CurveAreas,
     pub control: CurveAreas,
 }
 
-/// Areas under the curves of a class's probability; means over the classes that have frames.
+/// The areas under the curves of a class's probability. `None`: the class has no such frame. The
+/// first two numbers are means over the classes that have frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurveAreas {
     pub deletion: Option<f64>,
     pub insertion: Option<f64>,
-    /// By class index, as all below.
+    /// By class index, as are the lists below.
     pub deletion_per_class: Vec<Option<f64>>,
     pub insertion_per_class: Vec<Option<f64>>,
-    /// Frames where the class is present, and for the control those with another such frame.
+    /// In how many frames the class is present. The control needs another such frame.
     pub frames_per_class: Vec<usize>,
 }
 
-/// `probe`.
+/// `probe`: how well a linear classifier on the features of regions finds the classes (METHOD 8).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub train_frames: usize,
@@ -125,23 +132,25 @@ pub struct Probe {
     pub average_precision: Vec<Option<f64>>,
 }
 
-/// `caption`. `null` where the train or the validation frames have no caption.
+/// `caption`: how good the captions are (METHOD 8). The file has `null` if the train or the
+/// validation frames have no caption.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaptionMetrics {
     pub train_captions: usize,
     pub captions: usize,
-    /// Words that the captioner knows.
+    /// How many words the captioner knows.
     pub words: usize,
     pub scores: CaptionScores,
 }
 
-/// `interact`. `null` where the train or the validation frames have no interaction.
+/// `interact`: how well interactions are found (METHOD 8). The file has `null` if the train or the
+/// validation frames have no interaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InteractionMetrics {
-    /// Annotated instruments.
+    /// How many annotated instruments there are.
     pub train_edges: usize,
     pub edges: usize,
-    /// Those that no region of their class shows.
+    /// How many of `edges` have no region of their class.
     pub without_region: usize,
     pub accuracy: f64,
     pub mean_average_precision: f64,
@@ -157,8 +166,8 @@ pub struct OneInteraction {
     pub recall: Option<f64>,
 }
 
-/// `measure`: at batch 1, decoding not included. `null` where no frame has what the mode needs
-/// (boxes that nobody annotated).
+/// `measure`: the speed of extraction, frame by frame and without decoding. The file has `null` if
+/// no frame has what the mode needs, such as annotated boxes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     pub frames: usize,
@@ -167,16 +176,16 @@ pub struct Speed {
     pub p95_milliseconds: f64,
     pub forward_passes_per_frame: f64,
     pub regions_per_frame: f64,
-    /// Whether others used the machine meanwhile, for it could not be had alone.
+    /// Whether other stages may have used the machine during the measurement.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_alone: bool,
 }
 
-/// `benchmark`: one step, measured.
+/// `benchmark`: the speed of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSpeed {
     pub step: String,
-    /// Frames, or pictures, that are worked on together.
+    /// How many frames are computed together.
     pub batch: usize,
     pub p50_milliseconds_per_frame: f64,
     pub p95_milliseconds_per_frame: f64,
@@ -194,17 +203,17 @@ pub struct SelfTestCheck {
     /// How many values, vectors or boxes were compared.
     pub compared: usize,
     pub largest_difference: f64,
-    /// In words, for there are several forms.
+    /// In words, because tolerances have several forms.
     pub tolerance: String,
     pub passed: bool,
 }
 
-/// `extract`, beside its features.
+/// `extract`: what was extracted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExtractionSummary {
     pub frames: usize,
     pub regions: usize,
     pub forward_passes: usize,
-    /// (frame, class) pairs where a present class has no region.
+    /// How often a class is present in a frame but has no region there.
     pub classes_without_region: usize,
 }

@@ -1,8 +1,8 @@
-//! Random draws that depend on what they are for, never on how many came before.
+//! Random numbers that depend on what they are for and not on how many were drawn before.
 //!
-//! A stream is named by text ("train/42/epoch 3/sample 17"): resuming a run, or computing samples
-//! on several threads in any order, draws the same numbers. ChaCha's numbers are the same on every
-//! machine and in every version.
+//! A stream has a text as its name, such as "train/42/epoch 3/sample 17". A run that is resumed, or
+//! that computes samples on several threads in any order, therefore draws the same numbers. They
+//! are ChaCha's, which are the same on every machine and in every version.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::empty_stages::{self, Shape};
 use super::program::MeasuredProgram;
 use super::projects;
-use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::runner::worker_command::{WorkerCommand, cores};
 use surgcam_engine::store::Store;

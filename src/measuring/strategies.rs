@@ -6,7 +6,7 @@ use image::RgbImage;
 use rand::Rng;
 use serde::Serialize;
 
-use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::protocol::Hello;
 use surgcam_frames::dataset::index::Layout;

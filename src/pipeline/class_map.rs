@@ -1,4 +1,5 @@
-//! The classes of a data recipe's labels: which class of the label space each name means.
+//! The names in a data set's files: which class of the label space a name means, and which
+//! interaction a verb means.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +7,7 @@ use super::naming::{Keys, read};
 use super::planner::Planner;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
+use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::dataset::labels::{ClassMap, LabelSpace, normalized};
 use surgcam_recipe::experiment::Cell;
 use surgcam_recipe::library::Resolved;
@@ -78,4 +80,29 @@ pub(super) fn classes_of(space: &LabelSpaceRecipe, keys: &mut Keys) -> LabelSpac
             .map(|class| class.as_str().to_string())
             .collect(),
     }
+}
+
+/// The interaction that each verb stands for: the verbs of the adapter, extended and overridden by
+/// those of the recipe `name`.
+pub(super) fn interactions_of_verbs(
+    name: &str,
+    recipe: &DataRecipe,
+    adapter: &AdapterRecipe,
+    keys: &mut Keys,
+) -> Result<BTreeMap<String, String>> {
+    let mut verbs = BTreeMap::new();
+    for (verb, interaction) in read!(keys, adapter.verbs).iter().chain(read!(keys, recipe.verbs)) {
+        let wanted = normalized(interaction);
+        if !INTERACTIONS.iter().any(|known| normalized(known) == wanted) {
+            let suggestion = surgcam_recipe::file::did_you_mean(interaction, INTERACTIONS);
+            return Err(Error::usage(format!(
+                "data.{name} maps the verb `{}` to `{}`, which is not an interaction{suggestion}",
+                shortened(verb),
+                shortened(interaction)
+            ))
+            .hint(format!("the interactions are {}", INTERACTIONS.join(", "))));
+        }
+        verbs.insert(normalized(verb), interaction.clone());
+    }
+    Ok(verbs)
 }

@@ -23,6 +23,12 @@ impl Planner<'_> {
         if matches!(self.outside, Outside::Assumed) {
             return Ok(self.project.join(root.as_deref().unwrap_or(Path::new(""))));
         }
+        self.existing_root(data)
+    }
+
+    /// The folder of a data set, which must exist.
+    pub(super) fn existing_root(&self, data: &Resolved<DataRecipe>) -> Result<PathBuf> {
+        let root = &data.value.root;
         let hint = format!(
             "set the folder with --set data.{}.root=..., or under [set] in surgcam.toml",
             data.name

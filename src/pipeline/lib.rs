@@ -22,13 +22,15 @@
 //! and `heads` each plan a part of the graph, and add their stages to `planner`. `data_folder` and
 //! `class_map` find out what `sources` needs to know about a data set. `clips` checks whether anything
 //! can hold the clips of a temporal model. `limits` sets how long stages may take. [`naming`] names
-//! the stages. [`mistakes`] plans without data, to find all mistakes in recipes at once.
+//! the stages. [`described_folder`] has what a data recipe says about a folder, for programs that look
+//! into it without a plan. [`mistakes`] plans without data, to find all mistakes in recipes at once.
 
 pub mod build;
 pub mod checked;
 mod class_map;
 mod clips;
 mod data_folder;
+pub mod described_folder;
 mod detections;
 mod extraction;
 pub mod goal;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::class_map::classes_of;
+use super::class_map::{classes_of, interactions_of_verbs};
 use super::kinds::*;
 use super::naming::{Keys, read};
 use super::planner::Planner;
@@ -41,7 +41,7 @@ pub struct DataStages {
 }
 
 /// The adapter names that a recipe gives for drawn scenes and for a mix of other recipes.
-const SAMPLE: &str = "sample";
+pub(super) const SAMPLE: &str = "sample";
 pub(super) const MIX: &str = "mix";
 
 /// Where a data set is.
@@ -222,7 +222,7 @@ impl Planner<'_> {
 }
 
 /// The adapter that a data recipe is read with, or whose layout its drawn scenes are written in.
-fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> {
+pub(super) fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> {
     let recipe = &data.value;
     if read!(keys, recipe.adapter).is_empty() {
         return Err(Error::usage(format!("data.{} names no adapter", data.name))
@@ -240,7 +240,7 @@ fn adapter_name(data: &Resolved<DataRecipe>, keys: &mut Keys) -> Result<String> 
     }
 }
 
-fn source_layout(
+pub(super) fn source_layout(
     name: &str,
     recipe: &DataRecipe,
     adapter: &AdapterRecipe,
@@ -279,6 +279,7 @@ fn source_layout(
         frame_step: read!(keys, recipe.frame_step)
             .unwrap_or_else(|| *read!(keys, adapter.frame_step))
             .get() as u32,
+        verbs: interactions_of_verbs(name, recipe, adapter, keys)?,
     })
 }
 

@@ -12,6 +12,7 @@ use super::library::Library;
 use super::matrix::Matrix;
 use super::memory::ResolvedRecipes;
 use super::overrides::{self, Override, Rank};
+use super::replicates::with_seeds;
 use super::schema::ExperimentRecipe;
 use super::target::{AimedOverride, Target, target};
 use surgcam_engine::error::{Error, Result};
@@ -72,7 +73,12 @@ impl Experiment {
                     .hint("add `name = \"...\"` under [experiment]"));
             }
         };
-        let matrix = Matrix::new(&table("matrix"), &outer).map_err(|error| error.at_path(path))?;
+        let matrix = Matrix::new(&table("matrix"), &outer)
+            .and_then(|matrix| match &recipe.seeds {
+                Some(seeds) => with_seeds(matrix, seeds, &outer),
+                None => Ok(matrix),
+            })
+            .map_err(|error| error.at_path(path))?;
         matrix
             .check_filter(&recipe.heads_for, "experiment.heads_for wants")
             .map_err(|error| error.at_path(path))?;
@@ -112,6 +118,13 @@ impl Experiment {
             outer: Vec::new(),
             resolved: ResolvedRecipes::default(),
         }
+    }
+
+    /// With overrides from surgcam.toml, from variables and from `--set`, in rising order of their
+    /// ranks.
+    pub fn with_overrides(mut self, outer: &[Override]) -> Result<Self> {
+        self.outer = self.library.aim(outer)?;
+        Ok(self)
     }
 
     /// The project's recipes and the experiment's own.

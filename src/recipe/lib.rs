@@ -9,10 +9,12 @@
 //! * [`file`]: reads one file and checks it by itself, so that a mistake is found with its line.
 //! * [`overrides`]: `a.b = value` from `[set]`, from `SURGCAM_SET__` variables and from `--set`.
 //!   [`target`] finds out what an override is about.
-//! * [`settings`]: what belongs to the machine, such as the store, the results and the device.
+//! * [`slurm_settings`]: what jobs of a cluster ask for. [`settings`]: what belongs to the machine,
+//!   such as the store, the results and the device.
 //! * `layer`, [`library`]: all recipes of a project, and how the layers of one of them are merged.
 //! * `axis`, [`matrix`], `matrix_checks`: the axes of an experiment, checked and expanded into all
 //!   combinations of their values.
+//! * [`replicates`]: the axis of the seeds, with which an experiment repeats each of its cells.
 //! * [`memory`]: keeps resolved recipes, so that each distinct one is resolved only once.
 //! * [`experiment_file`], [`experiment`], `cell_recipes`: the file of an experiment, its cells, and
 //!   the recipes of each cell.
@@ -38,7 +40,9 @@ pub mod memory;
 pub mod overrides;
 mod range;
 pub mod reference;
+pub mod replicates;
 pub mod schema;
 pub mod settings;
+pub mod slurm_settings;
 mod spelling;
 pub mod target;

@@ -68,6 +68,13 @@ impl Matrix {
         Ok(matrix)
     }
 
+    /// Adds an axis that changes fastest.
+    pub(super) fn with_axis(mut self, axis: Axis) -> Result<Self> {
+        self.axes.push(axis);
+        self.check_size()?;
+        Ok(self)
+    }
+
     fn apply(&mut self, found: &AimedOverride, room: &mut Room) -> Result<()> {
         match &found.target {
             Target::Axis { name }

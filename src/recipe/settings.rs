@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file;
 use super::overrides::{self, Override, Rank};
+use super::slurm_settings::ExecutorSettings;
 use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct Settings {
     /// alone, and any other stage waits until no speed is measured. After this time it goes on, and
     /// a speed that is then measured is marked "not alone".
     pub machine_wait_seconds: u64,
+    /// What runs stages besides this machine.
+    pub executor: ExecutorSettings,
 }
 
 /// Workers say every 5 seconds that they are alive.
@@ -61,6 +64,7 @@ impl Default for Settings {
             libtorch: None,
             silence_seconds: SILENCE_SECONDS,
             machine_wait_seconds: USUAL_MACHINE_WAIT_SECONDS,
+            executor: ExecutorSettings::default(),
         }
     }
 }
@@ -80,6 +84,7 @@ struct SettingsFile {
     silence_seconds: Option<NonZeroU32>,
     shared_store: Option<PathBuf>,
     machine_wait_seconds: Option<u64>,
+    executor: Option<ExecutorSettings>,
     set: Option<toml::Table>,
 }
 

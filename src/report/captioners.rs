@@ -14,10 +14,10 @@ use surgcam_pipeline::kinds::{CaptionStage, ImportStage, InteractStage, TrainSta
 use surgcam_pipeline::planned::{Built, Checkpoint, PlannedCell};
 use surgcam_values::Mode;
 
-/// For each cell with a head `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `captioner.json`,
-/// `backbone.safetensors`, and the folders `caption` and `interact` (the latter not beside a
-/// captioner that learnt with its backbone). Ground-truth boxes, a detector's boxes and the control
-/// have none: new pictures come without boxes.
+/// Writes a folder `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/` for each cell with a head. It has
+/// `captioner.json`, `backbone.safetensors`, and the folders `caption` and `interact`. A captioner
+/// that learnt with its backbone has no `interact`. Ground-truth boxes, a detector's boxes and the
+/// control are left out, because new pictures come without boxes.
 pub fn captioners(built: &Built, results: &Results, folder: &Path) -> Result<Exported> {
     let mut files = 0;
     let mut cells = 0;
@@ -108,8 +108,8 @@ impl Copies {
         Ok(())
     }
 
-    /// Copies a head's files into the folder `part`; gives the backbone that learnt with it, where
-    /// one did.
+    /// Copies the files of a head into the folder `part`. Returns the head's own backbone, if one
+    /// learnt together with it.
     fn head(&mut self, head: &Path, part: &str) -> Result<Option<PathBuf>> {
         for file in HEAD_FILES {
             self.add(&head.join(file), &format!("{part}/{file}"))?;
@@ -117,7 +117,7 @@ impl Copies {
         Ok(Some(head.join(head_file::BACKBONE)).filter(|own| own.is_file()))
     }
 
-    /// Where there is such a file.
+    /// Copies a file, if it exists.
     fn add(&mut self, from: &Path, name: &str) -> Result<()> {
         if !from.is_file() {
             return Ok(());

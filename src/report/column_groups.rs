@@ -1,9 +1,9 @@
 //! Which columns of a table belong together, what tells its rows apart, and in which columns a high
 //! or a low value is the better one.
 
-use super::layout::{Cells, ResultTable, TableColumn};
+use super::result_table::{Cells, ResultTable, TableColumn};
 
-/// In the order of their columns.
+/// The groups, in the order in which tables have their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ColumnGroup {
     /// What tells rows apart: variant, mode, swept values.
@@ -72,7 +72,7 @@ fn of_measured(table: &ResultTable, column: &TableColumn) -> ColumnGroup {
     }
 }
 
-/// What the names of columns begin with that tell of one class or one interaction.
+/// How the names of columns begin that tell of one class or one interaction.
 const OF_CLASSES: [&str; 13] = [
     "AP ",
     "AP50 ",
@@ -95,7 +95,12 @@ enum Better {
     Lower,
 }
 
-/// `None`: neither is better, or nobody can tell.
+/// Columns of numbers of which neither a high nor a low one is better. The last five are those of
+/// the table of differences.
+const NEITHER_BETTER: [&str; 7] =
+    ["regions/frame", "seconds", "of best", "of other", "difference", "low", "high"];
+
+/// Which values of a column are the better ones. `None` if neither high nor low values are.
 fn better(column: &TableColumn) -> Option<Better> {
     if !matches!(column.cells, Cells::Number(..)) {
         return None;
@@ -103,7 +108,7 @@ fn better(column: &TableColumn) -> Option<Better> {
     let name = column.name.as_str();
     if name.ends_with(" published")
         || name.ends_with(" difference")
-        || ["regions/frame", "seconds"].contains(&name)
+        || NEITHER_BETTER.contains(&name)
     {
         return None;
     }
@@ -113,8 +118,9 @@ fn better(column: &TableColumn) -> Option<Better> {
     Some(if is_cost { Better::Lower } else { Better::Higher })
 }
 
-/// The rows with the best value of a column, as it is shown: equal ones share the place. None where
-/// there is nothing to choose.
+/// The rows with the best value of a column. Rows with equal values, as they are shown, share the
+/// place. Means over seeds are compared without their deviations. No row is the best if all values
+/// are equal.
 pub fn best_rows(column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
     let values: Vec<(usize, f64)> =
@@ -124,9 +130,9 @@ pub fn best_rows(column: &TableColumn) -> Vec<usize> {
         if is_better { other } else { best }
     });
     let Some((best, _)) = best else { return Vec::new() };
-    let shown = column.shown(best);
-    let rows: Vec<usize> =
-        values.iter().map(|(row, _)| *row).filter(|&row| column.shown(row) == shown).collect();
+    let shown = column.shown_value(best);
+    let rows = values.iter().map(|(row, _)| *row);
+    let rows: Vec<usize> = rows.filter(|&row| column.shown_value(row) == shown).collect();
     if rows.len() == values.len() { Vec::new() } else { rows }
 }
 

@@ -16,15 +16,15 @@ use surgcam_pipeline::recipe_key;
 use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::ExtractionRecipe;
 
-/// In bytes. File systems end at 255, and something may be put behind a part.
+/// The most bytes of a part. File systems allow 255, and something may be put behind a part.
 const LONGEST: usize = 200;
-/// In bytes, of a text that has digits of its digest behind it: with them it is no longer than
-/// another.
+/// The most bytes of a text that digits of its digest are put behind. Together they are not longer
+/// than [`LONGEST`].
 const LONGEST_START: usize = LONGEST - 14;
 
-/// A text as one part of a path. A name that is safe stays as it is; of another the unsafe letters
-/// are replaced and what is too long is cut off, and the first digits of its digest are put behind
-/// it, so that two texts stay two.
+/// A text as one part of a path. A safe name stays as it is. In any other text, unsafe letters are
+/// replaced, and what is too long is cut off. The first digits of its digest are then put behind
+/// it, so that two texts never become one part.
 pub(super) fn part(text: impl fmt::Display) -> String {
     let text = text.to_string();
     let is_unsafe = |letter: char| letter.is_control() || "/\\:*?\"<>|".contains(letter);
@@ -65,8 +65,8 @@ pub(super) fn model(cell: &PlannedCell) -> String {
     })
 }
 
-/// A text as it stands, so that two texts stay two; of other values the form that they are written
-/// in, without its spaces.
+/// A swept value in the name of a folder. A text stays as it is, so that two texts stay different.
+/// Any other value is written as in TOML, without spaces.
 fn swept_value(value: &toml::Value) -> String {
     match value.as_str() {
         Some(text) => text.to_string(),

@@ -29,9 +29,9 @@ pub struct Exported {
     pub files: usize,
 }
 
-/// Cells by the folder they go to, each T_ROI once, in the order of the matrix. Extractions that
-/// find other boxes at one T_ROI have folders of their own.
-fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
+/// Cells by the folder that they are exported to, in the order of the matrix. Each T_ROI is there
+/// once. Extractions that find different boxes at one T_ROI have folders of their own.
+pub(super) fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     let mut models: BTreeMap<String, Vec<&PlannedCell>> = BTreeMap::new();
     for cell in built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
         models.entry(export_paths::model(cell)).or_default().push(cell);
@@ -59,7 +59,7 @@ fn localized_cells(built: &Built) -> BTreeMap<String, Vec<&PlannedCell>> {
     folders
 }
 
-fn missing(what: &str) -> Error {
+pub(super) fn missing(what: &str) -> Error {
     Error::failure(format!("{what} is not in the store"))
         .hint("run the experiment first; its stages that failed are named there")
 }
@@ -75,20 +75,20 @@ pub fn object<K>(
 }
 
 /// The frames that are exported: all of train and validation whose picture could be read.
-struct Frames {
-    frames: Vec<Frame>,
+pub(super) struct Frames {
+    pub frames: Vec<Frame>,
     pack: Pack,
 }
 
 impl Frames {
-    fn of(results: &Results, cell: &PlannedCell) -> Result<Self> {
+    pub fn of(results: &Results, cell: &PlannedCell) -> Result<Self> {
         Ok(Frames {
             frames: read_frames(&object(results, Some(cell.index), IndexStage::INDEX)?)?,
             pack: Pack::open(&object(results, Some(cell.pack), PackStage::PACK)?)?,
         })
     }
 
-    fn rows(&self) -> Vec<usize> {
+    pub fn rows(&self) -> Vec<usize> {
         (0..self.frames.len()).filter(|&row| !self.pack.is_skipped(row)).collect()
     }
 }
@@ -141,7 +141,10 @@ pub fn localization(built: &Built, results: &Results, folder: &Path) -> Result<E
     Ok(Exported { files })
 }
 
-fn boxes_by_row(results: &Results, cell: &PlannedCell) -> Result<HashMap<usize, Vec<BoxRow>>> {
+pub(super) fn boxes_by_row(
+    results: &Results,
+    cell: &PlannedCell,
+) -> Result<HashMap<usize, Vec<BoxRow>>> {
     let mut by_row: HashMap<usize, Vec<BoxRow>> = HashMap::new();
     for found in boxes::read(&object(results, cell.stages.localize, LocalizeStage::BOXES)?)? {
         by_row.entry(found.row).or_default().push(found);
@@ -253,8 +256,9 @@ fn write_frame(folder: &Path, frame: &Frame, regions: usize, values: &[f32]) -> 
     write_atomically_quick(&path, &bytes)
 }
 
-/// Exports are many small files that can be made again: whole or absent, but not synced one by one.
-fn write_atomically_quick(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Exports are many small files that can be made again. So each is written completely or not at
+/// all, but they are not synced one by one.
+pub(super) fn write_atomically_quick(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).at_path("create the folder", folder)?;
     let part = path.with_extension("part");

@@ -1,4 +1,4 @@
-//! Tables that fill while an experiment runs: results so far, written now and then.
+//! Writes the tables now and then while an experiment runs, with the results so far.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ pub struct LiveTables<'a> {
 }
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Tables may take so small a share of the time.
+/// Writing tables may take one part in so many of the time.
 const SHARE: u32 = 20;
 
 impl<'a> LiveTables<'a> {
@@ -25,7 +25,8 @@ impl<'a> LiveTables<'a> {
         LiveTables { source, last: Instant::now(), cost: Duration::ZERO, has_news: false }
     }
 
-    /// Whether they were written: not while another process writes to the folder.
+    /// Writes the tables, unless another process is writing to the folder. Returns whether they
+    /// were written.
     fn write(&mut self) -> Result<bool> {
         let begun = Instant::now();
         let Some(_lock) = FolderLock::at_once(self.source.folder)? else { return Ok(false) };

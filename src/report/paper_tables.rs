@@ -1,10 +1,11 @@
-//! Tables for papers and readmes: LaTeX with booktabs, and Markdown. Main columns unless all are
-//! asked for, columns in groups, the best value of each column bold.
+//! Tables for papers and readmes, as LaTeX with booktabs and as Markdown. They have the main
+//! columns, or all if these are asked for. Columns are in groups, and the best value of each column
+//! is bold.
 
 use minijinja::{Environment, context};
 
 use super::column_groups::{ColumnGroup, best_rows, groups};
-use super::layout::{ResultTable, TableColumn};
+use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 
@@ -57,7 +58,11 @@ pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
         }
     }
     let notes = chosen.notes(table, escape::markdown);
-    let rows = chosen.rows(table.rows(), escape::markdown, |text| format!("**{text}**"));
+    let cell = |column: &TableColumn, row: usize, is_best: bool| {
+        let text = escape::markdown(&column.shown(row));
+        if is_best { format!("**{text}**") } else { text }
+    };
+    let rows = chosen.rows(table.rows(), cell);
     fill(MARKDOWN, &escape::markdown(&table.title), &names, "", &chosen, &rows, &notes)
 }
 
@@ -67,10 +72,21 @@ pub fn latex(table: &ResultTable, extent: Extent) -> Result<String> {
     // Title and notes are comments there.
     let comment = |text: &str| escape::line(text).into_owned();
     let notes = chosen.notes(table, comment);
-    let rows = chosen.rows(table.rows(), escape::latex, |text| format!("\\textbf{{{text}}}"));
+    let rows = chosen.rows(table.rows(), latex_cell);
     let groups =
         if chosen.has_several_groups() { group_lines(&chosen.groups) } else { String::new() };
     fill(LATEX, &comment(&table.title), &names, &groups, &chosen, &rows, &notes)
+}
+
+/// A cell of LaTeX. Of a mean over seeds only the mean is bold.
+fn latex_cell(column: &TableColumn, row: usize, is_best: bool) -> String {
+    let value = escape::latex(&column.shown_value(row));
+    match column.shown_deviation(row) {
+        Some(deviation) if is_best => format!("$\\mathbf{{{value}}} \\pm {deviation}$"),
+        Some(deviation) => format!("${value} \\pm {deviation}$"),
+        None if is_best => format!("\\textbf{{{value}}}"),
+        None => value,
+    }
 }
 
 /// The columns that are put out, each with its group.
@@ -100,17 +116,14 @@ impl<'a> Chosen<'a> {
     fn rows(
         &self,
         rows: usize,
-        escaped: impl Fn(&str) -> String,
-        bold: impl Fn(String) -> String,
+        cell: impl Fn(&TableColumn, usize, bool) -> String,
     ) -> Vec<Vec<String>> {
         let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
-        let cell = |row: usize, (column, best): (&&TableColumn, &Vec<usize>)| {
-            let text = escaped(&column.shown(row));
-            if best.contains(&row) { bold(text) } else { text }
+        let of_row = |row: usize| {
+            let cells = self.columns.iter().zip(&best);
+            cells.map(|(column, best)| cell(column, row, best.contains(&row))).collect()
         };
-        (0..rows)
-            .map(|row| self.columns.iter().zip(&best).map(|both| cell(row, both)).collect())
-            .collect()
+        (0..rows).map(of_row).collect()
     }
 
     fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
@@ -136,7 +149,7 @@ fn group_lines(groups: &[ColumnGroup]) -> String {
     format!("{} \\\\\n{}", names.join(" & "), rules.join(" "))
 }
 
-/// The template with these texts as they are.
+/// Fills the template. The texts are put in as they are, so they must be escaped before.
 fn fill(
     template: &str,
     title: &str,
@@ -206,10 +219,27 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
 | variant | pool | speed: FPS | speed: p95 ms | probe: probe mAP | interactions: AP grasping |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | gc_a | 512 | 7.0 | 200.0 | 0.750 | **0.500** |
-| 50% & \\<b>\\|x\\| | 32 | **12.2** | **90.0** | - | 0.250 |
+| 50% \\& \\<b>\\|x\\| | 32 | **12.2** | **90.0** | - | 0.250 |
 
 - a note";
         assert_eq!(markdown(&table(), Extent::All).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn means_over_seeds_have_their_deviations_behind_them() {
+        let mean = TableColumn::number("mAP", 2, vec![Some(0.871), Some(0.5)]);
+        let columns = vec![
+            TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-b".into())]),
+            mean.with_deviations(vec![Some(0.019), None]),
+        ];
+        let table = ResultTable { columns, notes: vec![], ..table() };
+        let in_latex = latex(&table, Extent::Main).unwrap();
+        assert!(
+            in_latex.contains("gc-a & $\\mathbf{0.87} \\pm 0.02$ \\\\\ngc-b & 0.50 "),
+            "{in_latex}"
+        );
+        let in_markdown = markdown(&table, Extent::Main).unwrap();
+        assert!(in_markdown.contains("| gc-a | **0.87 ± 0.02** |\n| gc-b | 0.50 |"));
     }
 
     #[test]
@@ -222,15 +252,15 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
             notes: vec!["of x\n\\input{x}".into()],
             ..table()
         };
-        let in_markdown = "## Of \\\\u001b[2J\\\\nx\n\n| variant |\n| --- |\n| =HYPERLINK(\"x\") |\n\
+        let in_markdown = "## Of \\\\u001b\\[2J\\\\nx\n\n| variant |\n| --- |\n\
+                           | =HYPERLINK(\"x\") |\n\
                            | a\\|b\\\\n\\\\input{x}\\<img> |\n| -0.5 |\n\n- of x\\\\n\\\\input{x}";
         assert_eq!(markdown(&table, Extent::Main).unwrap().trim_end(), in_markdown);
         let in_latex = latex(&table, Extent::Main).unwrap();
         assert!(in_latex.starts_with("% Of \\u001b[2J\\nx\n% It needs"), "{in_latex}");
-        assert!(
-            in_latex.contains("a\\textbar{}b\\textbackslash{}n\\textbackslash{}input\\{x\\}\\textless{}img\\textgreater{} \\\\\n"),
-            "{in_latex}"
-        );
+        let name = "a\\textbar{}b\\textbackslash{}n\\textbackslash{}input\\{x\\}\
+                    \\textless{}img\\textgreater{} \\\\\n";
+        assert!(in_latex.contains(name), "{in_latex}");
         assert!(in_latex.trim_end().ends_with("\n% of x\\n\\input{x}"), "{in_latex}");
     }
 }

@@ -1,5 +1,5 @@
-//! The one place that prints: data to stdout, everything else to stderr. Whatever is printed goes
-//! through [`escape`], so that names, labels and paths of others cannot act on the terminal.
+//! All printing: data goes to stdout and everything else to stderr. Everything goes through
+//! [`escape`], so that names, labels and paths of others cannot act on the terminal.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -11,7 +11,7 @@ pub fn line(text: &str) -> Result<()> {
     to_stdout(&escape::line(text))
 }
 
-/// Data of several lines that were composed here: their line breaks and tabs stay.
+/// Prints data of several lines that this program composed. Their line breaks and tabs stay.
 pub fn lines(text: &str) -> Result<()> {
     to_stdout(&escape::lines(text))
 }
@@ -20,12 +20,16 @@ fn to_stdout(text: &str) -> Result<()> {
     written(writeln!(io::stdout(), "{text}"))
 }
 
-/// How writing to stdout went. A reader that has gone away (`| head`) has what it wanted, so that
-/// is no error.
+/// The result of writing to stdout. It is not an error if the reader has gone away (`| head`),
+/// because the reader has what it wanted.
 pub fn written(outcome: io::Result<()>) -> Result<()> {
     match outcome.and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::failure(format!("cannot write to stdout: {error}"))
-            .hint("what was printed is not complete; run the same command again with its output where there is room")),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::failure(format!("cannot write to stdout: {error}")).hint(
+                "what was printed is not complete; \
+                 run the same command again with its output where there is room",
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -35,7 +39,8 @@ pub fn message(text: &str) {
     to_stderr(&escape::line(text));
 }
 
-/// Several lines for the person at the terminal, composed here: their line breaks and tabs stay.
+/// Prints several lines for the person at the terminal that this program composed. Their line
+/// breaks and tabs stay.
 pub fn messages(text: &str) {
     to_stderr(&escape::lines(text));
 }
@@ -79,7 +84,7 @@ pub fn is_coloured() -> bool {
     is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Columns of the terminal that stdout goes to; `None` where it is no terminal.
+/// The number of columns of the terminal that stdout goes to. `None` if stdout goes elsewhere.
 pub fn data_width() -> Option<usize> {
     io::stdout().is_terminal().then(|| usize::from(console_width()))
 }

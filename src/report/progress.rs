@@ -1,4 +1,4 @@
-//! What is seen while stages run: bars on a terminal, plain lines elsewhere.
+//! Shows how far a run is while stages run: bars on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,28 +10,38 @@ use surgcam_engine::escape;
 use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::runner::events::{Event, Reporter};
 
-/// The reporter that fits where stderr goes. `to_run`: at most so many stages will run.
+/// Bars if stderr is a terminal, otherwise lines. At most `to_run` stages will run.
 pub fn for_stderr(to_run: usize) -> Box<dyn Reporter> {
     if printer::is_watched() { Box::new(Bars::new(to_run)) } else { Box::new(Lines::default()) }
 }
 
-/// The outcome of an event in words; `None` for what only moves a bar. Only an error's hint has a
-/// line of its own.
+/// The outcome of an event in words. `None` for an event that only moves a bar. The text is one
+/// line, and the hint of an error is a second one.
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {
     let name = |id: &StageId| escape::line(&plan.stage(*id).name);
-    match event {
-        Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => None,
-        Event::Waiting { id, holder } => Some(format!("{}: waits for {}", name(id), escape::line(holder))),
-        Event::Note { id, text } => Some(format!("{}: {}", name(id), escape::line(text))),
-        Event::Finished { id, seconds, executed: true, .. } => Some(format!("done    {} ({seconds:.1} s)", name(id))),
-        Event::Finished { id, .. } => Some(format!("found   {} (made by another process)", name(id))),
-        Event::Retrying { id, attempt, error } => {
-            Some(format!("again   {} (attempt {attempt}) after: {}", name(id), printer::described(error)))
+    let words = match event {
+        Event::Started { .. } | Event::Cached { .. } | Event::Progress { .. } => return None,
+        Event::Waiting { id, holder } => {
+            format!("{}: waits for {}", name(id), escape::line(holder))
         }
-        Event::Failed { id, error } => Some(format!("FAILED  {}: {}", name(id), printer::described(error))),
-        Event::Blocked { id, by } => Some(format!("skipped {} (needs {})", name(id), name(by))),
-        Event::Stopping => Some("stopping: finished stages are kept, the same command goes on from here (Ctrl-C again: at once)".into()),
-    }
+        Event::Note { id, text } => format!("{}: {}", name(id), escape::line(text)),
+        Event::Finished { id, seconds, executed: true, .. } => {
+            format!("done    {} ({seconds:.1} s)", name(id))
+        }
+        Event::Finished { id, .. } => format!("found   {} (made by another process)", name(id)),
+        Event::Retrying { id, attempt, error } => {
+            let error = printer::described(error);
+            format!("again   {} (attempt {attempt}) after: {error}", name(id))
+        }
+        Event::Failed { id, error } => {
+            format!("FAILED  {}: {}", name(id), printer::described(error))
+        }
+        Event::Blocked { id, by } => format!("skipped {} (needs {})", name(id), name(by)),
+        Event::Stopping => "stopping: finished stages are kept, \
+                            the same command goes on from here (Ctrl-C again: at once)"
+            .into(),
+    };
+    Some(words)
 }
 
 struct Bars {
@@ -107,7 +117,7 @@ impl Drop for Bars {
     }
 }
 
-/// For logs and pipes: a line at each end of a stage, and now and then one in between.
+/// For logs and pipes: prints a line when a stage ends, and sometimes one while it runs.
 #[derive(Default)]
 struct Lines {
     last: HashMap<StageId, Instant>,
@@ -140,8 +150,8 @@ impl Reporter for Lines {
     }
 }
 
-/// For commands whose answer is all that is asked for: says only that a stage waits, for that may
-/// take long.
+/// For commands that only print an answer. It says nothing except that a stage waits, because that
+/// may take long.
 pub struct OnlyWaiting;
 
 impl Reporter for OnlyWaiting {

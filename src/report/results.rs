@@ -1,4 +1,5 @@
-//! What the store holds of a planned experiment: the metrics that tables are made of.
+//! Reads what the store has of a planned experiment: outputs of stages, and the metrics that tables
+//! are made of.
 
 use std::path::PathBuf;
 
@@ -23,10 +24,18 @@ impl<'a> Results<'a> {
         Results { store, known }
     }
 
-    /// The object of a finished stage, its bytes checked; `None` if the stage is not finished.
+    /// The path of a finished stage's object, whose bytes are checked. `None` if the stage is not
+    /// finished.
     pub fn output<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Result<Option<PathBuf>> {
         let found = self.known.outputs(stage.id()).and_then(|outputs| outputs.get(output.name()));
         found.map(|output| self.store.use_object(&output.digest)).transpose()
+    }
+
+    /// As [`Results::output`], without checking the bytes. This is for large objects of which only
+    /// a part is read.
+    pub fn unread<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Option<PathBuf> {
+        let output = self.known.outputs(stage.id())?.get(output.name())?;
+        Some(self.store.object_path(&output.digest)).filter(|path| path.exists())
     }
 
     /// The metrics of a finished stage; `None` if it is not finished or was not asked for.
@@ -40,7 +49,7 @@ impl<'a> Results<'a> {
         found.map(read).transpose()
     }
 
-    /// Frames left out of an experiment's data, by what is wrong with them.
+    /// The frames that were left out of an experiment's data, and what is wrong with each.
     pub fn skipped_frames(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
         self.left_out(built, |left_out| left_out.skipped)
     }

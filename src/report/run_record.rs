@@ -1,4 +1,4 @@
-//! What a run leaves: its entry in the store's history, and results/NAME/run.json.
+//! Records of a run: its entry in the store's history, and results/NAME/run.json.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,6 +37,21 @@ impl RunStart {
             id: format!("{}-{}", now.format("%Y%m%dT%H%M%S%3f"), std::process::id()),
             started: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             begun: std::time::Instant::now(),
+        }
+    }
+
+    /// Of a run that began earlier, maybe on another machine.
+    pub fn of(run: &Run) -> Self {
+        let ago = chrono::DateTime::parse_from_rfc3339(&run.started)
+            .ok()
+            .and_then(|started| (chrono::Utc::now() - started.to_utc()).to_std().ok())
+            .unwrap_or_default();
+        let now = std::time::Instant::now();
+        RunStart {
+            id: run.id.clone(),
+            started: run.started.clone(),
+            // A run may have begun before this machine was started.
+            begun: now.checked_sub(ago).unwrap_or(now),
         }
     }
 
@@ -106,7 +121,7 @@ impl RunStart {
     }
 }
 
-/// Recipes of all cells, each distinct one once.
+/// The recipes of all cells. Cells share recipes, and each recipe is listed once.
 #[derive(Default)]
 struct Recipes {
     values: Vec<Value>,
@@ -117,13 +132,18 @@ impl Recipes {
     /// The place of a recipe in the list. Cells share recipes by pointer.
     fn place<T: Serialize>(&mut self, section: &str, recipe: &Arc<Resolved<T>>) -> usize {
         *self.places.entry(Arc::as_ptr(recipe).cast::<()>() as usize).or_insert_with(|| {
-            self.values.push(json!({"section": section, "name": recipe.name, "values": recipe.value, "origins": recipe.origins}));
+            self.values.push(json!({
+                "section": section,
+                "name": recipe.name,
+                "values": recipe.value,
+                "origins": recipe.origins,
+            }));
             self.values.len() - 1
         })
     }
 
-    /// The places of the data recipes that a cell's model learns from and is validated on, of a mix
-    /// its parts among them.
+    /// The places of the data recipes that a cell's model learns from and is validated on. The
+    /// parts of a mix are among them.
     fn data_places(&mut self, experiment: &Experiment, cell: &PlannedCell) -> Result<Vec<usize>> {
         let model = &cell.model.value;
         let mut places = Vec::new();
@@ -138,11 +158,12 @@ impl Recipes {
     }
 }
 
-/// Raise it when snapshots tell more than before, so that older ones do not stand for newer ones.
+/// A number that is raised when snapshots have more in them than before, so that an older snapshot
+/// does not count as a newer one.
 const SNAPSHOT_TELLS: u8 = 3;
 
-/// The digest that a plan with its results goes by: of everything that [`snapshot`] depends on,
-/// without making it.
+/// The digest of a plan with its results. It covers everything that [`snapshot`] depends on, but
+/// the snapshot need not be made for it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
     let mut text =
         serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
@@ -159,7 +180,7 @@ pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Res
     Ok(Digest::of_bytes(&text))
 }
 
-/// What was planned, as the history keeps it.
+/// The plan in the form in which the history keeps it.
 pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result<Vec<u8>> {
     let plan = &built.plan;
     let mut recipes = Recipes::default();
@@ -167,15 +188,23 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
         .cells
         .iter()
         .map(|cell| {
-            let mut stages: serde_json::Map<String, Value> =
-                cell.stages.by_kind().map(|(kind, id)| (kind.to_string(), json!(id.map(|id| id.0)))).collect();
+            let mut stages: serde_json::Map<String, Value> = cell
+                .stages
+                .by_kind()
+                .map(|(kind, id)| (kind.to_string(), json!(id.map(|id| id.0))))
+                .collect();
+            let heads = experiment.heads(&cell.cell)?;
+            let extraction = cell.extraction.as_ref();
             stages.insert("checkpoint".into(), json!(cell.checkpoint.id().0));
             Ok(json!({
                 "assignment": cell.cell.assignment,
                 "model": recipes.place("model", &cell.model),
-                "extraction": cell.extraction.as_ref().map(|extraction| recipes.place("extraction", extraction)),
+                "extraction": extraction.map(|found| recipes.place("extraction", found)),
                 "data": recipes.data_places(experiment, cell)?,
-                "heads": experiment.heads(&cell.cell)?.values().map(|head| recipes.place("head", head)).collect::<Vec<_>>(),
+                "heads": heads
+                    .values()
+                    .map(|head| recipes.place("head", head))
+                    .collect::<Vec<_>>(),
                 "label_space": cell.label_space,
                 "stages": stages,
             }))

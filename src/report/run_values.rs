@@ -1,4 +1,4 @@
-//! What a run was asked to do and what came out, as values by name: two runs are compared by them.
+//! What a run was asked to do and what came out, as named values by which two runs are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 

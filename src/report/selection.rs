@@ -1,8 +1,8 @@
-//! What a person asks to see of tables: some columns, in some order of rows.
+//! Chooses the columns of tables and the order of their rows, as a person asks for them.
 
 use std::cmp::Ordering;
 
-use super::layout::{Cells, ResultTable, TableColumn};
+use super::result_table::{Cells, ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_recipe::file::did_you_mean;
 
@@ -19,8 +19,9 @@ pub fn with_columns(tables: Vec<ResultTable>, names: &[String]) -> Result<Vec<Re
     Ok(tables.into_iter().map(chosen).filter(|table| !table.columns.is_empty()).collect())
 }
 
-/// Rows by a column, absent values last; the highest first where a `-` stands before its name. A
-/// table without it stays as it is.
+/// The tables with their rows sorted by a column, lowest value first. If `-` stands before the
+/// column's name, the highest value comes first. Absent values come last. A table without this
+/// column stays as it is.
 pub fn sorted(tables: Vec<ResultTable>, by: &str) -> Result<Vec<ResultTable>> {
     let is_a_name = tables.iter().any(|table| table.column(by).is_some());
     let (name, is_falling) = match by.strip_prefix('-') {
@@ -61,7 +62,7 @@ fn sorted_table(table: ResultTable, name: &str, is_falling: bool) -> ResultTable
     ResultTable { columns, ..table }
 }
 
-/// Texts that are numbers, such as thresholds, come in the order of numbers.
+/// The order of two rows. Texts that are numbers, such as thresholds, are compared as numbers.
 fn by_value(column: &TableColumn, a: usize, b: usize) -> Ordering {
     let number = |row: usize| match &column.cells {
         Cells::Text(values) => values[row].as_deref().and_then(|text| text.parse::<f64>().ok()),

@@ -1,14 +1,17 @@
-//! An experiment's tables as files in its results folder, written again only when what they come
-//! from has changed.
+//! The files of an experiment's tables in its results folder. They are written again only if what
+//! they are made from has changed.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::ResultTable;
+use super::comparison::yardsticks;
+use super::details::{self, DIFFERENCES, Details};
+use super::result_table::ResultTable;
 use super::results::Results;
-use super::{render, tables};
+use super::table_formats;
+use super::tables::{self, Made};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
@@ -16,6 +19,7 @@ use surgcam_engine::store::{Store, read_json, write_json};
 use surgcam_pipeline::planned::Built;
 use surgcam_pipeline::settings::MeasuredMachine;
 use surgcam_recipe::experiment::Experiment;
+use surgcam_values::Table;
 
 /// What tables are made from and where they go.
 pub struct TableSource<'a> {
@@ -27,7 +31,7 @@ pub struct TableSource<'a> {
     pub folder: &'a Path,
 }
 
-/// What the tables in a folder were written from: as long as that is the same, so are they.
+/// What the tables in a folder were written from. While it stays the same, the tables do, too.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct WrittenFrom {
     plan: Digest,
@@ -41,10 +45,12 @@ struct Note {
     from: WrittenFrom,
     /// What a person is shown of them.
     heads: Vec<ResultTable>,
+    /// The names of the tables beside them.
+    details: Vec<String>,
 }
 
-/// The right to write into an experiment's results folder, which one process at a time has. Whoever
-/// writes tables computes them under it, so that none are written over later ones.
+/// The right to write into an experiment's results folder, which one process at a time has. Tables
+/// are computed while it is held, so that older tables are never written over newer ones.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
@@ -57,7 +63,7 @@ impl FolderLock {
         Ok((File::create(&path).at_path("create the lock", &path)?, path))
     }
 
-    /// Whether the folder can be written to at all: asked before hours of work.
+    /// Fails if the folder cannot be written to. This is checked before hours of work.
     pub fn check(folder: &Path) -> Result<()> {
         let hint = |error: Error| {
             error.hint(
@@ -73,7 +79,7 @@ impl FolderLock {
         Ok(FolderLock { _file: file })
     }
 
-    /// `None`: another process writes there just now.
+    /// `None` if another process is writing there.
     pub fn at_once(folder: &Path) -> Result<Option<Self>> {
         let (file, path) = Self::open(folder)?;
         match file.try_lock() {
@@ -84,18 +90,26 @@ impl FolderLock {
     }
 }
 
-/// Longer tables are shown in part: the files have all rows.
+/// The most rows of a table that are printed. The files have all rows.
 const SHOWN_ROWS: usize = 60;
 
 impl TableSource<'_> {
     /// Makes all tables of what is known.
     pub fn tables(&self, known: &Known) -> Result<Vec<ResultTable>> {
-        tables::all(
-            self.experiment,
-            self.built,
-            &Results::new(self.store, known),
-            self.machine.as_ref(),
-        )
+        let made = self.made(&Results::new(self.store, known))?;
+        Ok(made.into_iter().map(|made| made.table).collect())
+    }
+
+    /// As [`TableSource::tables`], with the tables beside them.
+    pub fn with_details(&self, known: &Known) -> Result<(Vec<ResultTable>, Details)> {
+        let results = Results::new(self.store, known);
+        let made = self.made(&results)?;
+        let details = details::of(&made, &results, &yardsticks(self.built))?;
+        Ok((made.into_iter().map(|made| made.table).collect(), details))
+    }
+
+    fn made(&self, results: &Results) -> Result<Vec<Made<'_>>> {
+        tables::all(self.experiment, self.built, results, self.machine.as_ref())
     }
 
     fn tables_folder(&self) -> PathBuf {
@@ -106,26 +120,49 @@ impl TableSource<'_> {
         self.tables_folder().join(".written-from.json")
     }
 
-    /// Writes the tables of a plan with its results, unless they are there; gives what a person is
-    /// shown of them.
+    /// Writes the tables of a plan with its results, unless they are already there. Returns the
+    /// part of them that is printed.
     pub fn write_final(&self, known: &Known, plan: Digest) -> Result<Vec<ResultTable>> {
         let from = WrittenFrom {
             plan,
             surgcam: env!("CARGO_PKG_VERSION").into(),
             machine: self.machine.clone(),
         };
+        let has_files = |name: &String| table_formats::has_files(name, &self.tables_folder());
         if let Ok(note) = read_json::<Note>(&self.note())
             && note.from == from
-            && note.heads.iter().all(|table| render::has_files(table, &self.tables_folder()))
+            && note.heads.iter().map(|table| &table.name).chain(&note.details).all(has_files)
         {
             return Ok(note.heads);
         }
-        let tables = self.tables(known)?;
+        let results = Results::new(self.store, known);
+        let made = self.made(&results)?;
+        let tables: Vec<ResultTable> = made.iter().map(|made| made.table.clone()).collect();
+        // The main tables are there even if the others cannot be made.
         self.write_unfinished(&tables)?;
-        let note =
-            Note { from, heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect() };
+        let details = details::of(&made, &results, &yardsticks(self.built))?;
+        self.write_details(&details.tables)?;
+        let note = Note {
+            from,
+            heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect(),
+            details: details.tables.into_iter().map(|table| table.name).collect(),
+        };
         write_json(&self.note(), &note)?;
         Ok(note.heads)
+    }
+
+    /// Writes the tables beside the main ones, and removes what an earlier run wrote and this one
+    /// does not.
+    fn write_details(&self, details: &[ResultTable]) -> Result<()> {
+        let folder = self.tables_folder();
+        let known = Table::ALL.into_iter().flat_map(|table| details::names(table.name()));
+        for name in known.chain([DIFFERENCES.to_string()]) {
+            match details.iter().find(|table| table.name == name) {
+                Some(table) => table_formats::write_files(table, &folder)?,
+                None => table_formats::remove_files(&name, &folder)?,
+            }
+        }
+        Ok(())
     }
 
     /// Writes tables that will change again.
@@ -136,7 +173,7 @@ impl TableSource<'_> {
             }
             _ => {}
         }
-        tables.iter().try_for_each(|table| render::write_files(table, &self.tables_folder()))
+        tables.iter().try_for_each(|table| table_formats::write_files(table, &self.tables_folder()))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Columns of the extraction table that tell how well captions and interactions come out of the
-//! features, and how fast.
+//! The columns of the extraction table about captions and interactions: how good they are, and how
+//! fast they are made.
 
 use rayon::prelude::*;
 
-use super::layout::TableColumn;
+use super::result_table::TableColumn;
 use super::results::Results;
+use super::tables::speed_columns::timing;
 use surgcam_engine::error::Result;
 use surgcam_engine::plan::Handle;
 use surgcam_engine::plan::kind::HasMetrics;
@@ -12,14 +13,15 @@ use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::metrics::{CaptionMetrics, InteractionMetrics, OneInteraction, Speed};
 use surgcam_pipeline::planned::{CellStages, PlannedCell};
 
-/// Columns, and what is to be said of them.
+/// Columns, and notes about them.
 #[derive(Default)]
 pub struct TaskColumns {
     pub columns: Vec<TableColumn>,
     pub notes: Vec<String>,
 }
 
-/// Captions, interactions, and the speed from frame to both; none where no cell has such a head.
+/// The columns of captions, of interactions, and of the speed from a frame to both. Columns of a
+/// head are there if any cell has this head.
 pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
     let mut tasks = TaskColumns::default();
     if cells.iter().any(|cell| cell.stages.caption.is_some()) {
@@ -47,25 +49,8 @@ pub fn of(cells: &[&PlannedCell], results: &Results) -> Result<TaskColumns> {
     Ok(tasks)
 }
 
-/// A column that says which speeds were measured while others used the machine, and a note about
-/// it; none where none was.
-pub fn timing(name: &str, speeds: &[Option<Speed>]) -> Option<(TableColumn, String)> {
-    if !speeds.iter().flatten().any(|speed| speed.not_alone) {
-        return None;
-    }
-    let in_words = |speed: &Speed| if speed.not_alone { "not alone" } else { "alone" };
-    let column = TableColumn::text(
-        name,
-        speeds.iter().map(|speed| speed.as_ref().map(in_words).map(String::from)).collect(),
-    );
-    let note = format!(
-        "{name}: not alone where others used the machine meanwhile (see machine_wait_seconds); such a speed may be too low"
-    );
-    Some((column, note))
-}
-
 impl TaskColumns {
-    /// Each cell's metrics; a note where stages are through and the data have no such annotations.
+    /// Each cell's metrics. Adds a note if a finished stage found no such annotations in the data.
     fn of_annotated<K: HasMetrics<Metrics = Option<M>>, M: Send>(
         &mut self,
         what: &str,
@@ -110,7 +95,8 @@ impl TaskColumns {
         self.columns.push(TableColumn::number("CIDEr", 3, number(&|metrics| metrics.scores.cider)));
         if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.captions).max() {
             self.notes.push(format!(
-                "captions: of {most} validation frames, from that of their last kind of epochs with the best CIDEr; METEOR by exact and stem matches"
+                "captions: of {most} validation frames, from that of their last kind of epochs \
+                 with the best CIDEr; METEOR by exact and stem matches"
             ));
         }
         Ok(())
@@ -145,7 +131,9 @@ impl TaskColumns {
         self.columns.push(TableColumn::number("missed instruments", 3, number(missed)).detail());
         if let Some(most) = metrics.iter().flatten().map(|metrics| metrics.edges).max() {
             self.notes.push(format!(
-                "interactions: of {most} annotated instruments in the validation frames, from the epoch with the best mAP on them; one that no region shows counts, too; mAP over 13 interactions (absent ones 0), recall over those that occur"
+                "interactions: of {most} annotated instruments in the validation frames, \
+                 from the epoch with the best mAP on them; one that no region shows counts, too; \
+                 mAP over 13 interactions (absent ones 0), recall over those that occur"
             ));
         }
         Ok(())

@@ -1,15 +1,15 @@
-//! A table on a terminal. Numbers are never broken. What is too wide for one table is drawn in
-//! blocks one below the other, group by group, each beginning with the columns that tell the rows
-//! apart and with only the rows that have something there.
+//! Tables on a terminal. Numbers are never broken. A table that is too wide is drawn in blocks one
+//! below the other, group by group. Each block begins with the columns that tell rows apart, and
+//! has only the rows with a value in it.
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
 };
 
 use super::column_groups::{groups, key_columns};
-use super::layout::{ResultTable, TableColumn};
 use super::paper_tables::Extent;
-use super::render::grid;
+use super::result_table::{ResultTable, TableColumn};
+use super::table_formats::grid;
 use surgcam_engine::escape;
 
 /// Blank to the left and right of a cell.
@@ -19,7 +19,8 @@ const BORDER: usize = 1;
 /// No text is broken into less.
 const NARROWEST_TEXT: usize = 8;
 
-/// Its main columns, for a terminal of so many columns; `None`: as wide as it gets.
+/// Draws the main columns for a terminal with `width` columns. Without a width, the table is as
+/// wide as its texts.
 pub fn draw(table: &ResultTable, width: Option<usize>) -> String {
     draw_columns(table, width, Extent::Main)
 }
@@ -89,8 +90,8 @@ struct Block<'a> {
     measured: Vec<&'a TableColumn>,
 }
 
-/// The columns in as few blocks as fit, no two groups in one block, one measured column a block at
-/// the least. `chosen`: places of columns.
+/// The columns in as few blocks as possible. A block has columns of one group only, and at least
+/// one measured column. `chosen` are the places of the columns that are drawn.
 fn blocks<'a>(table: &'a ResultTable, chosen: &[usize], width: usize) -> Vec<Block<'a>> {
     let groups = groups(table);
     let keys: Vec<&TableColumn> = key_columns(table).iter().collect();
@@ -119,8 +120,8 @@ fn room_for_keys(width: usize) -> usize {
     width * 2 / 3
 }
 
-/// Widths of the columns that tell rows apart: together no more than `room`, where texts can be
-/// broken so far.
+/// The widths of the columns that tell rows apart. Together they are not wider than `room`, as far
+/// as their texts can be broken.
 fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = keys.iter().map(|column| narrow(column)).collect();
     let can_shrink = |place: usize, widths: &[usize]| {

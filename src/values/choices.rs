@@ -206,6 +206,9 @@ pub enum Table {
 }
 
 impl Table {
+    /// All tables, in the order in which they are shown.
+    pub const ALL: [Table; 3] = [Table::Classification, Table::Localization, Table::Extraction];
+
     pub fn name(self) -> &'static str {
         match self {
             Table::Classification => "classification",

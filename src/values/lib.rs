@@ -7,6 +7,7 @@ mod channels;
 mod choices;
 mod names;
 mod numbers;
+mod seeds;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use channels::*;
 pub use choices::*;
 pub use names::*;
 pub use numbers::*;
+pub use seeds::*;
 
 /// Which classes of a frame count as present.
 #[derive(Debug, Clone, PartialEq)]

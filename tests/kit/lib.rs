@@ -231,6 +231,29 @@ pub fn write_endovis18(root: &Path, frames: &[(u32, u32, image::RgbImage, &str)]
     }
 }
 
+/// PASCAL VOC files of three videos with four frames each: a grasper in all of them, and a hook in
+/// the first two videos.
+pub fn write_voc(root: &Path) {
+    for name in ["Annotations", "JPEGImages"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+    }
+    for (video, frame) in (1..=3).flat_map(|video| (0..4).map(move |frame| (video, frame))) {
+        let object = |name: &str, corner: u32| {
+            format!(
+                "<object><name>{name}</name><bndbox><xmin>{corner}</xmin><ymin>{corner}</ymin>\
+                 <xmax>60</xmax><ymax>50</ymax></bndbox></object>\n"
+            )
+        };
+        let hook = if video < 3 { object("Hook", 12) } else { String::new() };
+        let objects = object("Grasper", 3 + frame) + &hook;
+        let name = format!("clip{video:02}_{frame:04}");
+        let xml = format!("<annotation>\n{objects}</annotation>\n");
+        std::fs::write(root.join(format!("Annotations/{name}.xml")), xml).unwrap();
+        let seed = 4 * (video - 1) + frame;
+        picture(seed).save(root.join(format!("JPEGImages/{name}.png"))).unwrap();
+    }
+}
+
 /// A picture with some structure in it.
 pub fn picture(seed: u32) -> image::RgbImage {
     image::RgbImage::from_fn(80, 64, |x, y| {

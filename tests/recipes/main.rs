@@ -63,6 +63,16 @@ fn classes_have_names_that_a_file_could_have() {
 }
 
 #[test]
+fn a_verb_that_is_mapped_to_something_else_than_an_interaction_is_found_by_check() {
+    let place = Place::new();
+    let file = small_and(&place, "[data.drawn.verbs]\naspirate = \"Sution\"");
+    let said = place.run(&["check", &file], 2);
+    let expected = "data.drawn maps the verb `aspirate` to `Sution`, which is not an interaction; \
+                    did you mean `Suction`?";
+    assert!(said.err.contains(expected), "{}", said.err);
+}
+
+#[test]
 fn a_class_that_is_named_twice_and_a_published_value_that_is_no_number_are_found_by_check() {
     let place = Place::new();
     let file = small_and(&place, "[label_space.twice]\nclasses = [\"hook\", \"Hook\", \"tissue\"]");

@@ -1,12 +1,15 @@
-//! `surgcam init`: a new project with the recipes and experiments of this program.
+//! `surgcam init`: a new project with the recipes and experiments of this program, and perhaps a
+//! recipe for a folder of one's own.
 
-mod shipped;
+mod own_data;
+pub mod shipped;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::report::printer;
+use own_data::OwnData;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::store::file::{sync_folder, write_atomically};
 use surgcam_recipe::settings;
@@ -16,6 +19,10 @@ pub struct Arguments {
     /// The folder to make; if it exists, it must be empty
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// A folder of pictures and labels: the project gets a data recipe for it, as `surgcam data
+    /// check` proposes it, and a first experiment on it
+    #[arg(long, value_name = "ROOT")]
+    from: Option<PathBuf>,
 }
 
 /// Every setting, as a comment.
@@ -27,17 +34,24 @@ const OTHER_FILES: [(&str, &str); 2] = [(settings::FILE_NAME, SETTINGS), (".giti
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let folder = &arguments.folder;
     check_is_free(folder)?;
-    write_project(folder)?;
+    let own = arguments.from.as_deref().map(OwnData::found_in).transpose()?;
+    let own_files = own.as_ref().map(|own| own.files.as_slice()).unwrap_or_default();
+    write_project(folder, own_files)?;
     printer::message(&format!(
         "a new project is in {}: recipes, experiments, {} and .gitignore",
         folder.display(),
         settings::FILE_NAME
     ));
     printer::message("its settings are comments in surgcam.toml; now run its first experiment:");
-    printer::message(&format!(
-        "  cd {} && surgcam run quickstart",
-        for_a_shell(&folder.to_string_lossy())
-    ));
+    let go_there = format!("  cd {}", for_a_shell(&folder.to_string_lossy()));
+    match own {
+        None => printer::message(&format!("{go_there} && surgcam run quickstart")),
+        Some(OwnData { name, notes, .. }) => {
+            printer::message(&format!("{go_there} && surgcam data check {name}"));
+            printer::message(&format!("  surgcam run {name}"));
+            notes.iter().for_each(|note| printer::message(&format!("note: {note}")));
+        }
+    }
     Ok(())
 }
 
@@ -67,8 +81,9 @@ fn check_is_free(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the project beside its place and renames it, so that it is complete or absent.
-fn write_project(folder: &Path) -> Result<()> {
+/// Writes the project beside its place and renames it, so that it is complete or absent. `own` has
+/// more files, each with its path below the folder.
+fn write_project(folder: &Path, own: &[(String, String)]) -> Result<()> {
     let folder = std::path::absolute(folder).at_path("find", folder)?;
     let parent = folder.parent().unwrap_or(&folder);
     fs::create_dir_all(parent).at_path("create the folder", parent)?;
@@ -77,6 +92,9 @@ fn write_project(folder: &Path) -> Result<()> {
         .tempdir_in(parent)
         .at_path("write into", parent)?;
     for (path, text) in shipped::FILES.iter().chain(&OTHER_FILES) {
+        write_atomically(&aside.path().join(path), text.as_bytes())?;
+    }
+    for (path, text) in own {
         write_atomically(&aside.path().join(path), text.as_bytes())?;
     }
     // This replaces an empty folder, and fails if somebody has put something there meanwhile.
@@ -146,7 +164,7 @@ mod tests {
         let folder = place.path().join("deep/project");
         fs::create_dir_all(&folder).unwrap();
         check_is_free(&folder).unwrap();
-        write_project(&folder).unwrap();
+        write_project(&folder, &[]).unwrap();
         assert!(
             folder.join("experiments/quickstart.toml").is_file()
                 && folder.join(".gitignore").is_file()
@@ -159,7 +177,7 @@ mod tests {
         let error = check_is_free(&folder).unwrap_err().to_string();
         assert!(error.contains("not empty") && error.contains("hint: "), "{error}");
         fs::remove_file(folder.join(".gitignore")).unwrap();
-        write_project(&folder).unwrap_err();
+        write_project(&folder, &[]).unwrap_err();
         assert!(!folder.join(".gitignore").exists(), "nothing was written");
         assert_eq!(
             fs::read_dir(place.path().join("deep")).unwrap().count(),

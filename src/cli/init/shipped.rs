@@ -10,6 +10,7 @@ macro_rules! with_texts {
 pub const FILES: &[(&str, &str)] = with_texts![
     "recipes/data/cholec80-first-40.toml",
     "recipes/data/cholec80.toml",
+    "recipes/data/cholect50.toml",
     "recipes/data/coco.toml",
     "recipes/data/endovis18.toml",
     "recipes/data/label-spaces.toml",
@@ -45,6 +46,12 @@ pub const FILES: &[(&str, &str)] = with_texts![
     "experiments/temporal.toml",
     "experiments/threshold-sweep.toml",
 ];
+
+/// A shipped file as TOML; empty if there is none at this path.
+pub fn table(path: &str) -> toml::Table {
+    let found = FILES.iter().find(|(known, _)| *known == path);
+    found.and_then(|(_, text)| text.parse().ok()).unwrap_or_default()
+}
 
 #[cfg(test)]
 mod tests {

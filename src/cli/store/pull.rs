@@ -65,7 +65,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     print_total("pulled", pulled.total, &transfer.address)?;
     if pulled.total.differing > 0 {
         printer::message(&format!(
-            "{} stages have other outputs there than here. Yours were kept, because the first record of a stage wins",
+            "{} stages have other outputs there than here. \
+             Yours were kept, because the first record of a stage wins",
             pulled.total.differing
         ));
     }
@@ -74,7 +75,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     Err(Error::failure(format!("{} stages there were refused", pulled.refused))
         .at(&transfer.address)
-        .hint("nothing of them was taken over, all other stages were; ask whoever keeps that store to verify it"))
+        .hint(
+            "nothing of them was taken over, all other stages were; \
+             ask whoever keeps that store to verify it",
+        ))
 }
 
 /// Fetches a stage by the name of its record there, if it is one of those that this program makes.

@@ -44,8 +44,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     print_total("pushed", total, &transfer.address)?;
     if total.differing > 0 {
         printer::message(&format!(
-            "{} stages have other outputs there than here. They were not replaced, because the first record of a stage \
-             wins; --again replaces them",
+            "{} stages have other outputs there than here. They were not replaced, \
+             because the first record of a stage wins; --again replaces them",
             total.differing
         ));
     }

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::lock_file::{
-    ATTEMPTS, MARK, is_named, leave_word, open, read, this_process, users, write,
-};
+use super::lock_file::{ATTEMPTS, MARK, is_named, leave_word, open, read, users, write};
+use super::this_process;
 use crate::error::{Error, Result};
 
 const NAME: &str = "surgcam-machine.lock";

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::lock_holders::holders;
+use super::this_process;
 
 /// The start of everything that surgcam writes into the file.
 pub(super) const MARK: &str = "surgcam: ";
@@ -116,10 +117,6 @@ pub(super) fn leave_word(path: &Path) {
         // Where the file may not be written, no note can be left.
         let _ = write(&file, &format!("{MARK}gone on without the lock: {}", this_process()));
     }
-}
-
-pub(super) fn this_process() -> String {
-    format!("process {}", std::process::id())
 }
 
 /// Who holds the lock: by the system's list, or else by the text in the file.

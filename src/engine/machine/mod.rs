@@ -12,6 +12,16 @@ pub fn host() -> String {
         .map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
 }
 
+/// This process, as processes of this machine and of others are told who holds a lock.
+pub fn this_process() -> String {
+    let job = std::env::var("SLURM_JOB_ID").ok();
+    let is_number = |job: &String| {
+        (1..=20).contains(&job.len()) && job.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let job = job.filter(is_number).map(|job| format!(", job {job}")).unwrap_or_default();
+    format!("process {} on {}{job}", std::process::id(), host())
+}
+
 /// Makes writing beyond a file size limit an error with a cause; by default the system would end
 /// the process. Child processes inherit this.
 pub fn fail_writes_beyond_a_limit() {

@@ -113,19 +113,30 @@ type PlanKeys = (Vec<StageKey>, bool);
 fn runs(store: &Store) -> Result<Vec<RunEntry>> {
     let mut plans: HashMap<Digest, PlanKeys> = HashMap::new();
     let mut entries = Vec::new();
-    for id in store.try_run_ids()? {
-        let Some(run) = store.try_run(&id).map_err(|error| unknown_need(store, &id, error))? else {
+    let ids = store.try_run_ids()?;
+    let mut jobs: HashMap<&str, Vec<&String>> = HashMap::new();
+    for id in &ids {
+        if let Some((run, _)) = id.split_once('.') {
+            jobs.entry(run).or_default().push(id);
+        }
+    }
+    for id in &ids {
+        let Some(run) = store.try_run(id).map_err(|error| unknown_need(store, id, error))? else {
             continue;
         };
         let (mut keys, is_complete) = match plans.entry(run.plan) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(place) => place
-                .insert(plan_keys(store, &run).map_err(|error| unknown_need(store, &id, error))?)
+                .insert(plan_keys(store, &run).map_err(|error| unknown_need(store, id, error))?)
                 .clone(),
         };
         keys.extend(run.executed.iter().map(|executed| executed.key));
         if run.state == RunState::Killed {
-            keys.extend(store.noted_keys(&id)?);
+            keys.extend(store.noted_keys(id)?);
+        }
+        // Until its last job has written its plan again, only the jobs know what they made.
+        for job in jobs.get(id.as_str()).into_iter().flatten() {
+            keys.extend(store.noted_keys(job)?);
         }
         entries.push(RunEntry {
             scope: run.scope(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::Store;
 use super::key::StageKey;
 use crate::error::{AtPath, Error, Result};
+use crate::machine::this_process;
 
 /// Held while a stage is made. It is released when dropped, or by the system when the process dies.
 #[derive(Debug)]
@@ -52,9 +53,7 @@ impl Store {
             }
             // Tells waiting processes who holds the lock.
             file.set_len(0).at_path("write the lock", &path)?;
-            (&file)
-                .write_all(format!("process {}", std::process::id()).as_bytes())
-                .at_path("write the lock", &path)?;
+            (&file).write_all(this_process().as_bytes()).at_path("write the lock", &path)?;
             return Ok(StageLock { _file: file, path });
         }
     }

@@ -1,13 +1,16 @@
-//! What people wrote down for the downstream tasks: a frame's caption, and what each of its
-//! instruments does (METHOD 8).
+//! What people wrote down for the downstream tasks: the caption of a frame, and what each of its
+//! instruments does (docs/method.md, section 8). Where the files say it, the phase of the surgery
+//! is kept as well; nothing learns from it yet.
 //!
-//! There is one [`FrameAnnotation`] for each row of the index, in a file of its own, so that other
-//! captions train no classifier again. Data sets have them in three forms: [`caption_file`] (JSON),
-//! [`interaction_file`] (CSV) and [`xml`] (both). What cannot be used is a problem with its file
-//! and line and takes no frame out of the index. What is said of frames without a row is passed
-//! over: files may cover other frames and splits.
+//! There is one [`FrameAnnotation`] for each row of the index. They have a file of their own, so
+//! that a change of captions does not train a classifier again. Data sets have them in four forms:
+//! [`caption_file`] (JSON), [`interaction_file`] (CSV), [`xml`] (both), and [`cholect50`] (JSON
+//! with interactions and phases). Something that cannot be used is a problem with its file and
+//! line. It does not take its frame out of the index. Entries about frames without a row are passed
+//! over, because files may cover other frames and splits.
 
 pub mod caption_file;
+mod cholect50;
 mod interaction_file;
 mod xml;
 
@@ -26,7 +29,8 @@ use caption_file::PlacedCaption;
 use interaction_file::InteractionFile;
 use surgcam_engine::error::{Error, Result};
 
-/// What an instrument may do to the tissue, in the order of the interaction graph's classes.
+/// What an instrument may do to the tissue, in the order of the classes of the interaction head
+/// (docs/method.md, section 8).
 pub const INTERACTIONS: [&str; 13] = [
     "Idle",
     "Grasping",
@@ -51,16 +55,20 @@ pub struct LabelledInteraction {
     pub interaction: usize,
 }
 
-/// `None`: nobody annotated it.
+/// What is known of a frame. `None`: nobody annotated it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FrameAnnotation {
     pub caption: Option<String>,
-    /// Rising by class, then interaction, each pair once. Two instruments of one class may do
+    /// Sorted by class, then by interaction, each pair once. Two instruments of one class may do
     /// different things.
     pub interactions: Option<Vec<LabelledInteraction>>,
+    /// The phase of the surgery, in the data set's own words.
+    // Left out where there is none, so that the files of other data sets stay as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
 }
 
-/// A frame by its numbers, whatever a layout calls it.
+/// The numbers of a frame, whatever the layout calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameNumber {
     pub sequence: u32,
@@ -73,12 +81,12 @@ pub fn read(path: &Path) -> Result<Vec<FrameAnnotation>> {
 }
 
 pub(super) struct Gathered {
-    /// One for each row.
+    /// One for each row of the index.
     pub annotations: Vec<FrameAnnotation>,
     pub problems: Vec<Error>,
 }
 
-/// Reads whatever of a data set's captions and interactions is about `rows`.
+/// Reads the captions and interactions of a data set that are about `rows`.
 pub(super) fn gather(
     source: &SourceLayout,
     root: &Path,
@@ -90,6 +98,7 @@ pub(super) fn gather(
         root,
         classes,
         wanted: rows.iter().copied().collect(),
+        phases: BTreeMap::new(),
         problems: Vec::new(),
     };
     let mut captions = gatherer.captions()?;
@@ -97,9 +106,10 @@ pub(super) fn gather(
     let of_row = |row| FrameAnnotation {
         caption: captions.remove(row),
         interactions: interactions.remove(row).map(sorted),
+        phase: gatherer.phases.remove(row),
     };
     let annotations = rows.iter().map(of_row).collect();
-    // An XML file that is broken is broken for both.
+    // A broken XML file is found twice: for its caption and for its interactions.
     let mut told = BTreeSet::new();
     gatherer.problems.retain(|problem| told.insert(problem.to_string()));
     Ok(Gathered { annotations, problems: gatherer.problems })
@@ -116,6 +126,7 @@ struct Gatherer<'a> {
     root: &'a Path,
     classes: &'a ClassMap,
     wanted: BTreeSet<FrameNumber>,
+    phases: BTreeMap<FrameNumber, String>,
     problems: Vec<Error>,
 }
 
@@ -194,6 +205,10 @@ impl Gatherer<'_> {
                 }
                 continue;
             }
+            if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
+                interactions.extend(self.interactions_of_video(pattern, sequence, &path)?);
+                continue;
+            }
             let file = match files.entry(path) {
                 Entry::Occupied(read) => read.into_mut(),
                 Entry::Vacant(new) => {
@@ -208,6 +223,28 @@ impl Gatherer<'_> {
             interactions.extend(self.interactions_of_rows(sequence, file));
         }
         Ok(interactions)
+    }
+
+    /// The interactions of a file of CholecT50. Its phases are kept, too.
+    fn interactions_of_video(
+        &mut self,
+        pattern: &Pattern,
+        sequence: u32,
+        path: &Path,
+    ) -> Result<BTreeMap<FrameNumber, Vec<LabelledInteraction>>> {
+        if !pattern.has_sequence() {
+            return Err(Error::failure(format!(
+                "a JSON file of interactions is one video's, but `{pattern}` names none"
+            ))
+            .at_path(path)
+            .hint("write the pattern with {sequence}, as in `labels/VID{sequence:02}.json`"));
+        }
+        let translation =
+            cholect50::Translation { classes: self.classes, verbs: &self.source.verbs };
+        let found =
+            cholect50::read(path, sequence, &translation, &self.wanted, &mut self.problems)?;
+        self.phases.extend(found.phases);
+        Ok(found.interactions)
     }
 
     fn interactions_of_rows(
@@ -230,7 +267,7 @@ impl Gatherer<'_> {
         interactions
     }
 
-    /// The XML files of a sequence's rows, as far as they exist.
+    /// The XML files of a sequence's rows that exist.
     fn xml_files(
         &self,
         pattern: &Pattern,
@@ -260,7 +297,8 @@ impl Gatherer<'_> {
     }
 }
 
-/// `None`: the tissue's own, or of a class that the label space lacks.
+/// The interaction of a tool. `None`: the tool is the tissue, or of a class that the label space
+/// does not have.
 fn labelled(
     tool: &str,
     interaction: &str,
@@ -273,7 +311,7 @@ fn labelled(
     let known = INTERACTIONS.iter().position(|name| normalized(name) == wanted);
     let interaction = known.ok_or_else(|| {
         Error::failure(format!(
-            "`{}` is no interaction (they are {})",
+            "`{}` is not an interaction (they are {})",
             interaction.trim(),
             INTERACTIONS.join(", ")
         ))

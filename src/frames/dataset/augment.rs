@@ -1,9 +1,9 @@
-//! The training transform (METHOD 3): colour jitter, flip, a small rotation.
+//! The random changes of training frames: colour jitter, a flip and a small rotation (METHOD 3).
 //!
-//! Draws are independent and come from (seed, epoch, sample), so that a resumed run sees what an
-//! undisturbed one would have seen. The authors reseed their three transforms with one shared
-//! counter, which ties a flip to a lower brightness and repeats the draws every epoch; that slip is
-//! not repeated here (docs/method.md, deviations).
+//! The draws are independent of each other and depend on seed, epoch and sample alone, so that a
+//! resumed run sees the same frames as an undisturbed one. The authors reseed their three
+//! transforms with one shared counter. This connects flips with a lower brightness and repeats the
+//! draws in every epoch. It is a mistake and is not repeated here (docs/method.md, deviations).
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
-    /// METHOD 3's.
+    /// The values of the paper (METHOD 3).
     pub const PAPER: Augmentation = Augmentation {
         brightness: Reach::new(0.1),
         contrast: Reach::new(0.1),
@@ -38,7 +38,7 @@ impl Augmentation {
     };
 }
 
-/// One sample's draws.
+/// The draws for one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Draw {
     brightness: f32,
@@ -71,7 +71,7 @@ impl Augmentation {
 }
 
 impl Draw {
-    /// `[3, H, W]` u8 to the same, changed.
+    /// The changed picture. Both are `[3, H, W]` u8.
     pub fn apply(&self, planes: &[u8], height: usize, width: usize) -> Vec<u8> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
@@ -81,7 +81,8 @@ impl Draw {
         self.apply_anywhere(planes, height, width)
     }
 
-    /// Compiled for wider registers; the same operations, so the same numbers.
+    /// The same, compiled for wider registers. The operations are the same, so the numbers are,
+    /// too.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     fn apply_with_avx2(&self, planes: &[u8], height: usize, width: usize) -> Vec<u8> {
@@ -127,7 +128,7 @@ impl Draw {
     }
 }
 
-/// From `other` towards `value`, and beyond for factors above 1.
+/// The number on the way from `other` to `value`, or beyond `value` if the factor is above 1.
 #[inline(always)]
 fn blend(other: f32, value: f32, factor: f32) -> u8 {
     byte(other + factor * (value - other))
@@ -138,12 +139,12 @@ fn byte(value: f32) -> u8 {
     whole(value, 255.0) as u8
 }
 
-/// Cut off at 0 and `highest` (below 2^31), truncated. Rust's own conversion minds what is no
-/// number and what is too large, and `f32::max` what is no number, which keeps a compiler from
-/// converting several at once.
+/// The value limited to 0 and `highest` (below 2^31) and truncated. Rust's own conversion checks
+/// for NaN and for large numbers, and `f32::max` checks for NaN, and with these checks a compiler
+/// cannot convert several values at once.
 #[inline(always)]
 fn whole(value: f32, highest: f32) -> i32 {
-    // SAFETY: between 0 and `highest`; what is no number became 0.
+    // SAFETY: the value lies between 0 and `highest`, and NaN became 0.
     unsafe { lower(higher(value, 0.0), highest).to_int_unchecked() }
 }
 
@@ -157,22 +158,21 @@ fn lower(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
-/// ITU-R 601-2 luma, as Pillow's.
+/// The luma of ITU-R 601-2, as Pillow computes it.
 #[inline(always)]
 fn grey(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16)
         as u8
 }
 
-/// Turns the hue by sixths of the colour circle, in [0, 6); value and saturation stay. Without
-/// branches, so that several pixels are turned at once.
+/// Turns the hue by some sixths of the colour circle, in [0, 6). Value and saturation stay. There
+/// are no branches, so that several pixels can be turned at once.
 #[inline(always)]
 fn turn_hue(pixel: [u8; 3], sixths: f32) -> [u8; 3] {
     let [red, green, blue] = pixel.map(f32::from);
     let high = higher(higher(red, green), blue);
     let chroma = high - lower(lower(red, green), blue);
-    // A grey pixel has no hue: whatever comes out of its division by 1 is multiplied by its chroma,
-    // 0.
+    // A grey pixel has no hue. It is divided by 1, and the result is multiplied by its chroma, 0.
     let divisor = higher(chroma, 1.0);
     let between_others =
         if high == green { 2.0 + (blue - red) / divisor } else { 4.0 + (red - green) / divisor };
@@ -186,14 +186,15 @@ fn turn_hue(pixel: [u8; 3], sixths: f32) -> [u8; 3] {
     [channel(5.0), channel(3.0), channel(1.0)]
 }
 
-/// From [-6, 12) to [0, 6).
+/// Brings a hue in [-6, 12) to [0, 6).
 #[inline(always)]
 fn within_circle(sixths: f32) -> f32 {
     let sixths = if sixths < 0.0 { sixths + 6.0 } else { sixths };
     if sixths >= 6.0 { sixths - 6.0 } else { sixths }
 }
 
-/// By degrees counter-clockwise about the middle; nearest neighbour, black where nothing was.
+/// Rotates counter-clockwise about the middle, by degrees, with the nearest neighbour. Pixels that
+/// come from outside the picture are black.
 #[inline(always)]
 fn rotate(picture: &[u8], height: usize, width: usize, degrees: f32) -> Vec<u8> {
     let (sine, cosine) = degrees.to_radians().sin_cos();
@@ -224,7 +225,7 @@ fn rotate(picture: &[u8], height: usize, width: usize, degrees: f32) -> Vec<u8> 
     rotated
 }
 
-/// Beyond any plane.
+/// An index beyond the end of any plane.
 const NOWHERE: u32 = u32::MAX;
 
 #[cfg(test)]

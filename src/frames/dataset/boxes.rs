@@ -1,9 +1,9 @@
-//! Boxes as people wrote them down: what a file says of each frame, and each box checked against
-//! its picture.
+//! Boxes as people wrote them down: the boxes of each frame in a file, and the check of each box
+//! against its picture.
 //!
-//! A box that cannot be meant (inverted, outside the picture, far over its edge) makes its frame
-//! one that cannot be used: with a box less, the frame would claim that an instrument is not there.
-//! A box that runs off its picture by a little is cut.
+//! If a box cannot be meant, because it is inverted, outside the picture or far over its edge, its
+//! frame cannot be used: without the box, the frame would claim that the instrument is not there. A
+//! box that runs off its picture by a little is cut.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,35 @@ use super::labels::ClassMap;
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 
-/// A box may run off its picture by one in so many parts of that side; then it is cut. It happens
-/// to people who drag a corner: in real files (m2cai16, CholecT50, EndoVis18) by up to 1.2 % of the
-/// side. Boxes that run off further rather count in the pixels of another size: the nearest of the
-/// usual ones, 1080 rows in place of 1024, is already 5.5 % larger.
+/// A box may run off its picture by a twentieth of that side and is then cut. This happens when
+/// people drag a corner: in real files (m2cai16, CholecT50, EndoVis18) by up to 1.2 % of the side.
+/// Boxes that run off further are more likely in pixels of another picture size. The nearest usual
+/// size, 1080 rows instead of 1024, is already 5.5 % larger.
 const PARTS_OF_SIDE: i64 = 20;
 
+/// A box as a file has it.
 #[derive(Debug, Clone)]
 pub struct RawBox {
+    /// The data set's name of the class.
     pub name: String,
+    /// In pixels of the picture, or of the layout's `box_space`.
     pub bounds: Box2,
     /// `file:line` of the box.
     pub place: String,
 }
 
-/// What a box file says, by frame number: boxes, or why those of a frame cannot be used. A frame
-/// that it does not name has no annotation.
+/// The boxes of each frame by its number, or why they cannot be used. A frame that is not in here
+/// is not annotated, which is not the same as a frame without boxes.
 #[derive(Debug, Default)]
 pub struct BoxesByFrame(BTreeMap<u32, Result<Vec<RawBox>>>);
 
 impl BoxesByFrame {
-    /// The frame is annotated, whether it has a box or not.
+    /// Says that a frame is annotated, whether it has a box or not.
     pub fn annotate(&mut self, frame: u32) {
         self.0.entry(frame).or_insert_with(|| Ok(Vec::new()));
     }
 
-    /// Adds boxes to those of a frame. Of several problems of a frame the first stays.
+    /// Adds boxes to a frame. If a frame has several problems, the first one is kept.
     pub fn add(&mut self, frame: u32, found: Result<Vec<RawBox>>) {
         let of_frame = self.0.entry(frame).or_insert_with(|| Ok(Vec::new()));
         match found {
@@ -54,24 +57,24 @@ impl BoxesByFrame {
         }
     }
 
-    /// `None`: the frame has no annotation, or was taken before.
+    /// Takes the boxes of a frame out. `None`: the frame is not annotated, or was taken before.
     pub fn take(&mut self, frame: u32) -> Option<Result<Vec<RawBox>>> {
         self.0.remove(&frame)
     }
 
-    /// The problems of frames that nobody took, for no label names them.
+    /// The problems of the frames that were not taken, because no label names them.
     pub fn into_problems(self) -> impl Iterator<Item = Error> {
         self.0.into_values().filter_map(Result::err)
     }
 }
 
-/// Where a box that reaches the right or the lower edge of its picture ends at most.
+/// The largest coordinate of a box that reaches the right or the lower edge of its picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BoxEnds {
-    /// At the picture's width or height.
+    /// The picture's width or height.
     #[default]
     Edge,
-    /// At the number of the last pixel, for a corner is a pixel of the box.
+    /// The number of the last pixel, because a corner is a pixel of the box.
     LastPixel,
 }
 
@@ -79,12 +82,12 @@ pub enum BoxEnds {
 #[derive(Debug, Default)]
 pub struct CheckedBoxes {
     pub boxes: Vec<LabelledBox>,
-    /// What was changed on them, each with its place.
+    /// What was changed, each with its place.
     pub mended: Vec<Error>,
 }
 
-/// Checks all boxes of a frame; those of classes that the label space lacks are dropped. `picture`
-/// is the `[width, height]` that the boxes count in.
+/// Checks all boxes of a frame. Boxes of classes that the label space does not have are checked and
+/// then dropped. `picture` is the `[width, height]` of the pixels that the boxes are in.
 pub fn checked(
     raw: Vec<RawBox>,
     classes: &ClassMap,
@@ -121,9 +124,9 @@ pub fn checked(
     Ok(checked)
 }
 
-/// The part of a box inside its picture, or what is wrong with the box. A side of one pixel may be
-/// written with two equal numbers, and a box may end at the picture's width or height: both forms
-/// of counting are in use.
+/// The part of a box inside its picture, or what is wrong with the box. A side of one pixel may
+/// have two equal numbers, and a box may end at the picture's width or height: some data sets count
+/// the last pixel of a box and others the first one outside.
 pub(super) fn in_picture(bounds: Box2, picture: [u32; 2]) -> std::result::Result<Box2, String> {
     let Box2 { x1, y1, x2, y2 } = bounds;
     let [width, height] = picture.map(i64::from);
@@ -189,7 +192,8 @@ mod tests {
     fn a_box_a_little_over_the_edge_is_cut_and_told() {
         let found = of_one([-4, -3, 84, 67]).unwrap();
         assert_eq!(<[i64; 4]>::from(found.boxes[0].bounds), [0, 0, 80, 64]);
-        let told = "f:1: the box -4,-3,84,67 of `hook` runs off the picture of 80x64 pixels and was cut to 0,0,80,64";
+        let told = "f:1: the box -4,-3,84,67 of `hook` runs off the picture of 80x64 pixels and \
+                    was cut to 0,0,80,64";
         assert_eq!(found.mended[0].to_string(), told);
     }
 
@@ -262,7 +266,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_passes_lies_in_the_picture(corners in [-100i64..200, -100i64..200, -100i64..200, -100i64..200]) {
+        fn what_passes_lies_in_the_picture(
+            corners in [-100i64..200, -100i64..200, -100i64..200, -100i64..200],
+        ) {
             for labelled in of_one(corners).into_iter().flat_map(|checked| checked.boxes) {
                 let Box2 { x1, y1, x2, y2 } = labelled.bounds;
                 prop_assert!(0 <= x1 && x1 <= x2 && x2 <= 80 && 0 <= y1 && y1 <= y2 && y2 <= 64);

@@ -1,5 +1,5 @@
-//! Text files of columns, comma or tab between them: rows with their place, so that every problem
-//! can name its line.
+//! Text files of columns with commas or tabs between them. Each row knows its line, so that every
+//! problem can name it.
 
 use std::path::Path;
 
@@ -8,23 +8,24 @@ use super::labels::normalized;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
 
-/// Fields without the blanks around them.
+/// A row. Blanks around its fields are taken off.
 #[derive(Debug)]
 pub struct Row {
     fields: csv::StringRecord,
-    /// `file:line`, where it begins.
+    /// `file:line` of its first line.
     pub place: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delimiter {
-    /// Fields may be quoted.
+    /// Fields may be in quotes.
     Comma,
+    /// Quotes are characters like others.
     Tab,
 }
 
 impl Row {
-    /// "" beyond the last one.
+    /// The field of a column, counted from 0. It is empty beyond the last column.
     pub fn field(&self, column: usize) -> &str {
         self.fields.get(column).unwrap_or_default()
     }
@@ -33,6 +34,7 @@ impl Row {
         self.fields.iter()
     }
 
+    /// An error unless the row has this number of fields.
     pub fn expect_columns(&self, count: usize) -> Result<()> {
         let found = self.fields.len();
         if found == count {
@@ -42,11 +44,12 @@ impl Row {
     }
 }
 
+/// The rows of a file, except empty ones.
 pub fn read(path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
     rows(&regular_file::read_to_string(path, LABEL_FILE_BYTES)?, path, delimiter)
 }
 
-/// All rows that are not empty, of whatever number of fields.
+/// The rows of a text, except empty ones. They may have different numbers of fields.
 pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
     let text = text.trim_start_matches('\u{feff}');
     let reader = csv::ReaderBuilder::new()
@@ -68,7 +71,8 @@ pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The reader counts empty lines before a record to it.
+/// The line that a record begins on. The position that the reader gives is before the empty lines
+/// that precede the record.
 fn line_of(record: &csv::StringRecord, text: &str) -> u64 {
     let Some(position) = record.position() else { return 1 };
     let before = text
@@ -79,14 +83,14 @@ fn line_of(record: &csv::StringRecord, text: &str) -> u64 {
     position.line() + before.filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// A first row that names the columns.
+/// The first row of a file, which names the columns.
 pub struct Header {
     names: Vec<String>,
     place: String,
 }
 
 impl Header {
-    /// Takes it off the rows. Without a row, no column has a name.
+    /// Takes the header off the rows. If there is no row, the header has no columns.
     pub fn take(rows: &mut Vec<Row>, path: &Path) -> Self {
         let place = format!("{}:1", path.display());
         if rows.is_empty() {
@@ -96,7 +100,7 @@ impl Header {
         Header { names: row.fields().map(str::to_string).collect(), place: row.place }
     }
 
-    /// `file:line`.
+    /// `file:line` of the header.
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -105,11 +109,13 @@ impl Header {
         &self.names
     }
 
-    /// Capitals, `_` and blanks make no difference.
+    /// The number of a column, counted from 0. Capitals do not matter, and neither does whether
+    /// words are joined with `_`, `-` or a blank.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|found| normalized(found) == normalized(name))
     }
 
+    /// The number of a column that must be there.
     pub fn column(&self, name: &str) -> Result<usize> {
         self.find(name).ok_or_else(|| {
             Error::failure(format!(
@@ -171,10 +177,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_are_those_that_an_editor_shows(lines in proptest::collection::vec("[ab]{0,3}", 0..20)) {
+        fn lines_are_those_that_an_editor_shows(
+            lines in proptest::collection::vec("[ab]{0,3}", 0..20),
+        ) {
             let found = read_back(&lines.join("\n"), Delimiter::Comma);
             let written = lines.iter().enumerate().filter(|(_, line)| !line.is_empty());
-            let expected: Vec<_> = written.map(|(index, line)| (format!("f:{}", index + 1), vec![line.clone()])).collect();
+            let place = |index: usize| format!("f:{}", index + 1);
+            let expected: Vec<_> =
+                written.map(|(index, line)| (place(index), vec![line.clone()])).collect();
             prop_assert_eq!(found, expected);
         }
     }

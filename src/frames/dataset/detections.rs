@@ -1,9 +1,9 @@
-//! Boxes that a detector found in the frames of a data set, as another program wrote them: a table
-//! (`table_file`) or a COCO file (`coco_file`).
+//! Boxes that a detector found in the frames of a data set, in a file that another program wrote: a
+//! table (`table_file`) or a COCO file (`coco_file`).
 //!
-//! Boxes count in the pixels of the pictures, as annotated boxes do. Every problem is an error with
-//! its place: a box of an unknown frame or class would otherwise be missing without a word. A box
-//! that runs off its picture by a little is cut, as annotated boxes are.
+//! Boxes are in pixels of the pictures, as annotated boxes are. Every problem is an error with its
+//! place, because a box of an unknown frame or class would otherwise be missing without a message.
+//! A box that runs off its picture by a little is cut, as annotated boxes are.
 
 mod coco_file;
 mod frame_finder;
@@ -26,7 +26,7 @@ use surgcam_engine::quote::shortened;
 
 pub use frame_finder::KnownFrames;
 
-/// In which form a file of detections is written.
+/// The form of a file of detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DetectionFormat {
@@ -36,7 +36,7 @@ pub enum DetectionFormat {
 }
 
 impl DetectionFormat {
-    /// By the ending of the file's name.
+    /// The form by the ending of the file's name. `None`: the ending is another one.
     pub fn of(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         match ending.as_str() {
@@ -48,7 +48,7 @@ impl DetectionFormat {
     }
 }
 
-/// Where a detector's boxes are, and which of them are wanted.
+/// Where the boxes of a detector are, and which of them are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct DetectionFiles<'a> {
     pub boxes: &'a Path,
@@ -61,7 +61,7 @@ pub struct DetectionFiles<'a> {
 
 /// A box as the file has it.
 struct FoundBox {
-    /// Of its frame, in the index.
+    /// The row of its frame in the index.
     row: usize,
     class_name: String,
     bounds: Box2,
@@ -70,8 +70,9 @@ struct FoundBox {
     place: String,
 }
 
-/// The boxes, each with the row of its frame, sorted by row, class and box; in pixels of frames of
-/// `[height, width]`. Those of classes that the label space lacks are dropped.
+/// Reads the boxes, each with the row of its frame, sorted by row, class and box. They are scaled
+/// to the pixels of frames of `image_size`, which is `[height, width]`. Boxes of classes that the
+/// label space does not have are dropped.
 pub fn read(
     files: &DetectionFiles,
     known: &KnownFrames,
@@ -109,7 +110,7 @@ pub fn read(
     Ok(detected)
 }
 
-/// A detector's score; a file without scores is sure of all its boxes.
+/// The score of a box, which must be from 0 to 1. Without scores in the file, all boxes have 1.
 fn checked_score(score: Option<f64>) -> Result<f64> {
     let score = score.unwrap_or(1.0);
     if (0.0..=1.0).contains(&score) {

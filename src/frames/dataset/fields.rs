@@ -1,57 +1,59 @@
-//! What single fields of label, box, caption and interaction files say, whatever layout they belong
-//! to.
+//! Reads single fields of label, box, caption and interaction files of any layout. A field that
+//! cannot be understood is an error that quotes it.
 
 use std::path::{Component, Path, PathBuf};
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// The largest number of pixels that is taken for a coordinate, so that no sum or product of some
-/// overflows.
+/// The largest coordinate that is accepted, in pixels. Sums and products of a few coordinates then
+/// cannot overflow.
 pub const LARGEST_COORDINATE: f64 = i32::MAX as f64;
 
-/// `1` or `0`, in any file of labels.
+/// A label: `1` or `0`.
 pub fn label(text: &str) -> Result<bool> {
     match text.trim() {
         "0" => Ok(false),
         "1" => Ok(true),
-        other => Err(Error::failure(format!("`{other}` is no label; 0 or 1 is expected"))),
+        other => Err(Error::failure(format!("`{other}` is not a label; 0 or 1 is expected"))),
     }
 }
 
-/// `010` or `frame010`.
+/// The number of a frame, as in `010` or `frame010`.
 pub fn frame_number(text: &str) -> Result<u32> {
     let digits = text.trim().trim_start_matches("frame");
-    digits.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
+    digits.parse().map_err(|_| Error::failure(format!("`{text}` is not a frame number")))
 }
 
-/// `2`, `seq_2` or `video02`.
+/// The number of a sequence, as in `2`, `seq_2` or `video02`.
 pub fn sequence_number(text: &str) -> Result<u32> {
     let trimmed = text.trim();
     let digits =
         trimmed.strip_prefix("seq_").or_else(|| trimmed.strip_prefix("video")).unwrap_or(trimmed);
     digits.parse().map_err(|_| {
-        Error::failure(format!("`{text}` is no sequence"))
+        Error::failure(format!("`{text}` is not a sequence"))
             .hint("2, seq_2 and video02 are understood")
     })
 }
 
-/// A whole or decimal number of pixels, truncated.
+/// A coordinate in pixels: a whole or decimal number, truncated towards 0.
 pub fn coordinate(text: &str) -> Result<i64> {
     text.trim()
         .parse::<f64>()
         .ok()
-        // Nor is `nan` below it.
+        // This comparison is false for `nan`, too.
         .filter(|value| value.abs() <= LARGEST_COORDINATE)
         .map(|value| value as i64)
-        .ok_or_else(|| Error::failure(format!("`{text}` is no coordinate")))
+        .ok_or_else(|| Error::failure(format!("`{text}` is not a coordinate")))
 }
 
-/// A path that cannot lead out of the folder that it counts from.
+/// A relative path that does not leave the folder that it counts from.
 pub fn path_below_root(text: &str) -> Result<PathBuf> {
     let refused = |what: &str| {
-        Error::failure(format!("the path `{}` {what}", shortened(text)))
-            .hint("a path counts from the data set's root and stays below it, as in frames/video03/000030.png")
+        Error::failure(format!("the path `{}` {what}", shortened(text))).hint(
+            "a path counts from the data set's root and stays below it, as in \
+             frames/video03/000030.png",
+        )
     };
     let mut path = PathBuf::new();
     for component in Path::new(text).components() {
@@ -72,7 +74,8 @@ pub fn path_below_root(text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The number that a text's last digits are.
+/// The number at the end of a text, as 3 in `video03`. `None`: the text does not end in digits, or
+/// the number is larger than a u32.
 pub fn number_at_end(text: &str) -> Option<u32> {
     let before = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
     text[before.len()..].parse().ok()
@@ -88,7 +91,7 @@ mod tests {
         assert_eq!((coordinate(" 12.9 ").unwrap(), coordinate("-0.5").unwrap()), (12, 0));
         for text in ["", "x", "nan", "inf", "-inf", "1e300", "-1e300", "4294967296"] {
             assert!(
-                coordinate(text).unwrap_err().to_string().contains("is no coordinate"),
+                coordinate(text).unwrap_err().to_string().contains("is not a coordinate"),
                 "{text}"
             );
         }
@@ -129,7 +132,8 @@ mod tests {
         #[test]
         fn no_path_leads_out(text in "(\\.\\.|/|\\.|a|\\PC){0,12}") {
             if let Ok(path) = path_below_root(&text) {
-                prop_assert!(path.components().all(|component| matches!(component, Component::Normal(_))));
+                let mut components = path.components();
+                prop_assert!(components.all(|part| matches!(part, Component::Normal(_))));
             }
             let _ = number_at_end(&text);
         }

@@ -1,5 +1,5 @@
-//! What an index is made of: frames with their labels and boxes, their pictures, and what is told
-//! of those left out.
+//! The entries of an index: frames with their labels and boxes, pictures, and the frames that were
+//! left out.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,16 @@ use crate::vision::regions::ScoredBox;
 use surgcam_engine::error::Error;
 use surgcam_engine::store::digest::Digest;
 
+/// A box of a frame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelledBox {
+    /// The index of the class in the label space.
     pub class: usize,
     /// In pixels of `Frame::box_space`.
     pub bounds: Box2,
 }
 
+/// A frame with what is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
     /// `seq_2` or `video03`.
@@ -28,19 +31,19 @@ pub struct Frame {
     pub name: String,
     pub train: bool,
     pub validation: bool,
-    /// Indices of the classes that are there, rising; the tissue always is.
+    /// The indices of the classes that are present, rising. The tissue is always among them.
     pub labels: Vec<usize>,
     /// `None`: nobody annotated boxes in this frame.
     pub boxes: Option<Vec<LabelledBox>>,
-    /// `[width, height]` of the pixels that the boxes count in.
+    /// `[width, height]` of the picture in whose pixels the boxes are.
     pub box_space: [u32; 2],
-    /// What a detector found, where an extraction uses it. Not in an index: who reads an index
-    /// attaches it.
+    /// The boxes of a detector, if an extraction uses them. They are not in the files of an index
+    /// and are added after reading one.
     #[serde(skip)]
     pub detected: Vec<DetectedBox>,
 }
 
-/// A box of a detector, in pixels of the frame as the network sees it, with the detector's score.
+/// A box of a detector in pixels of the resized frame, with the detector's score as its confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectedBox {
     pub class: usize,
@@ -49,18 +52,20 @@ pub struct DetectedBox {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Picture {
-    /// Below the data set's root.
+    /// Below the root of the data set.
     pub path: PathBuf,
     pub digest: Digest,
 }
 
-/// A frame that could not be used, and why; or what else is to be told of a place in a file.
+/// A frame that could not be used, and why. It may also be something else to report about a place
+/// in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SkippedFrame {
     pub place: String,
     pub problem: String,
 }
 
+/// The place and the problem of an error.
 pub fn skipped_frame(error: &Error) -> SkippedFrame {
     SkippedFrame {
         place: error.place().unwrap_or_default().to_string(),

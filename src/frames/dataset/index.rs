@@ -1,8 +1,8 @@
 //! The index: every frame of a data set with its labels and boxes, whatever layout it came in.
 //!
-//! Row `i` of the frames is row `i` of the pictures and of the pack made from them. The pictures
-//! are listed apart from the labels, so that a change of labels (or of the label space) packs
-//! nothing again.
+//! Row `i` of the frames is row `i` of the pictures, of the annotations, and of the pack made from
+//! the pictures. The pictures are listed apart from the labels, so that a change of labels or of
+//! the label space does not pack the pictures again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use super::boxes::{self, BoxEnds, BoxesByFrame, RawBox};
 pub use super::frame::{DetectedBox, Frame, LabelledBox, Picture, SkippedFrame, skipped_frame};
 pub use super::json_lines::{read_lines, write_lines};
 use super::labels::ClassMap;
+use super::pattern::Pattern;
 use super::raw::{RawFrame, RawSequence, Split};
 use super::source::SourceLayout;
 use crate::vision::picture;
@@ -40,41 +41,28 @@ pub struct IndexSummary {
     pub skipped: Vec<SkippedFrame>,
 }
 
+/// All lists but the last two have an entry for each row.
 pub struct Index {
     pub frames: Vec<Frame>,
     pub pictures: Vec<PathBuf>,
     pub annotations: Vec<FrameAnnotation>,
     pub summary: IndexSummary,
-    /// Captions and interactions that could not be used. Not in the summary: their frames are in
-    /// the index all the same.
+    /// Captions and interactions that could not be used. They are not in the summary, because their
+    /// frames are in the index.
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
     pub mended_boxes: Vec<SkippedFrame>,
 }
 
-/// Reads labels, boxes and annotations and checks that each frame has a picture. Decodes nothing.
+/// Reads labels, boxes and annotations, and checks that each frame has a picture, which is not
+/// decoded. With [`OnBadFrame::Fail`] the first problem is the error.
 pub fn build(
     source: &SourceLayout,
     root: &Path,
     classes: &ClassMap,
     on_bad_frame: OnBadFrame,
 ) -> Result<Index> {
-    let mut builder = Builder {
-        source,
-        root,
-        classes,
-        problems: Vec::new(),
-        annotated: BTreeSet::new(),
-        frame_numbers: Vec::new(),
-        index: Index {
-            frames: Vec::new(),
-            pictures: Vec::new(),
-            annotations: Vec::new(),
-            summary: IndexSummary::default(),
-            skipped_annotations: Vec::new(),
-            mended_boxes: Vec::new(),
-        },
-    };
+    let mut builder = Builder::new(source, root, classes);
     let folder = source.folder(root);
     for sequence in source.layout.adapter().sequences(&folder)? {
         builder.add_sequence(sequence?)?;
@@ -83,18 +71,101 @@ pub fn build(
     builder.finish(on_bad_frame)
 }
 
+/// So many sequences are read one by one where they cannot be read together.
+const MOST_READ_ALONE: usize = 500;
+
+/// What can be used of a data set, and everything that is wrong with the rest.
+pub struct Survey {
+    pub index: Index,
+    /// Of frames, labels and boxes, each with its place.
+    pub problems: Vec<Error>,
+    /// Of captions and interactions.
+    pub annotation_problems: Vec<Error>,
+}
+
+/// As [`build`], but goes on after a file that cannot be read, so that every sequence tells its own
+/// problems.
+pub fn survey(source: &SourceLayout, root: &Path, classes: &ClassMap) -> Survey {
+    let mut builder = Builder::new(source, root, classes);
+    builder.add_all_readable();
+    let annotation_problems =
+        match annotations::gather(source, root, classes, &builder.frame_numbers) {
+            Ok(gathered) => {
+                builder.index.annotations = gathered.annotations;
+                gathered.problems
+            }
+            Err(error) => {
+                let frames = builder.index.frames.len();
+                builder.index.annotations.resize(frames, FrameAnnotation::default());
+                vec![error]
+            }
+        };
+    builder.index.summary = builder.summary();
+    Survey { index: builder.index, problems: builder.problems, annotation_problems }
+}
+
 struct Builder<'a> {
     source: &'a SourceLayout,
     root: &'a Path,
     classes: &'a ClassMap,
     problems: Vec<Error>,
     annotated: BTreeSet<usize>,
-    /// Of each row of the index.
+    /// The numbers of the frame in each row of the index.
     frame_numbers: Vec<FrameNumber>,
     index: Index,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(source: &'a SourceLayout, root: &'a Path, classes: &'a ClassMap) -> Self {
+        Builder {
+            source,
+            root,
+            classes,
+            problems: Vec::new(),
+            annotated: BTreeSet::new(),
+            frame_numbers: Vec::new(),
+            index: Index {
+                frames: Vec::new(),
+                pictures: Vec::new(),
+                annotations: Vec::new(),
+                summary: IndexSummary::default(),
+                skipped_annotations: Vec::new(),
+                mended_boxes: Vec::new(),
+            },
+        }
+    }
+
+    fn add_all_readable(&mut self) {
+        let source = self.source;
+        let Err(error) = self.add_readable(source) else { return };
+        // Where a file belongs to a sequence, the others can be read without it.
+        let sequences = source.sequences();
+        let is_by_sequence = source.labels.iter().any(Pattern::has_sequence);
+        if !(2..=MOST_READ_ALONE).contains(&sequences.len()) || !is_by_sequence {
+            self.problems.push(error);
+            return;
+        }
+        let mut told = BTreeSet::new();
+        for sequence in sequences {
+            if let Err(error) = self.add_readable(&source.of_sequence(sequence))
+                && told.insert(error.to_string())
+            {
+                self.problems.push(error);
+            }
+        }
+    }
+
+    /// The sequences of a part of the source. Fails if none of them can be read.
+    fn add_readable(&mut self, part: &SourceLayout) -> Result<()> {
+        let folder = part.folder(self.root);
+        for sequence in part.layout.adapter().sequences(&folder)? {
+            if let Err(error) = sequence.and_then(|sequence| self.add_sequence(sequence)) {
+                self.problems.push(error);
+            }
+        }
+        Ok(())
+    }
+
     fn add_sequence(&mut self, mut raw: RawSequence) -> Result<()> {
         let sequence = raw.number;
         let (before, problems_before) = (self.index.frames.len(), self.problems.len());
@@ -132,7 +203,7 @@ impl Builder<'_> {
             let error = Error::failure(format!("{name} has no frames"))
                 .at(raw.place)
                 .hint("take the sequence out of the data recipe's `train` or `validation`");
-            // Where frames are skipped, it is one more thing to tell.
+            // If frames are skipped, this is one more problem to report.
             if self.problems.is_empty() {
                 return Err(error);
             }
@@ -161,7 +232,7 @@ impl Builder<'_> {
                 Error::failure(format!("the label at {} has {what}", raw.place)).at_path(&path)
             );
         }
-        // Boxes first: of a class that nobody knows, they have the very line.
+        // Boxes come first, because a box of an unknown class names the exact line.
         let boxes = boxes.transpose()?;
         let box_space = match (box_space, &boxes) {
             (Some(space), _) => space,
@@ -192,9 +263,9 @@ impl Builder<'_> {
         Ok((frame, relative))
     }
 
-    /// Whether a frame is for training and for validation. Labels that have a split of their own
-    /// must not contradict the recipe: nobody trains on a sequence that the recipe keeps for
-    /// validation.
+    /// Whether a frame is for training, and whether it is for validation. Labels that have a split
+    /// of their own must not contradict the recipe: a sequence that the recipe keeps for validation
+    /// is never trained on.
     fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
         let (train, validation) =
             (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
@@ -206,13 +277,18 @@ impl Builder<'_> {
             Some(Split::Validation) => ("validation", "train"),
         };
         let name = self.source.sequence_name(sequence);
-        Err(Error::failure(format!("the frame's split is `{split}`, but the recipe has {name} in `{other}` alone")).at(&raw.place).hint(
-            format!("add {sequence} to the data recipe's `{split}`, or take the column `split` out of the file to follow the recipe"),
+        Err(Error::failure(format!(
+            "the frame's split is `{split}`, but the recipe has {name} in `{other}` alone"
         ))
+        .at(&raw.place)
+        .hint(format!(
+            "add {sequence} to the data recipe's `{split}`, or take the column `split` out of the \
+             file to follow the recipe"
+        )))
     }
 
-    /// Annotations that cannot be used take no frame out of the index. Where labels have problems
-    /// too, those are told first.
+    /// Annotations that cannot be used do not take their frames out of the index. If labels have
+    /// problems, too, these are reported first.
     fn add_annotations(&mut self, on_bad_frame: OnBadFrame) -> Result<()> {
         let gathered =
             annotations::gather(self.source, self.root, self.classes, &self.frame_numbers)?;
@@ -228,18 +304,22 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn summary(&self) -> IndexSummary {
+        let frames = &self.index.frames;
+        IndexSummary {
+            train_frames: frames.iter().filter(|frame| frame.train).count(),
+            validation_frames: frames.iter().filter(|frame| frame.validation).count(),
+            frames_with_boxes: frames.iter().filter(|frame| frame.boxes.is_some()).count(),
+            annotated_classes: self.annotated.iter().copied().collect(),
+            skipped: self.problems.iter().map(skipped_frame).collect(),
+        }
+    }
+
     fn finish(mut self, on_bad_frame: OnBadFrame) -> Result<Index> {
         if on_bad_frame == OnBadFrame::Fail {
             fail_at_first(&self.problems, "frames", "leave such frames out")?;
         }
-        let frames = &self.index.frames;
-        self.index.summary = IndexSummary {
-            train_frames: frames.iter().filter(|frame| frame.train).count(),
-            validation_frames: frames.iter().filter(|frame| frame.validation).count(),
-            frames_with_boxes: frames.iter().filter(|frame| frame.boxes.is_some()).count(),
-            annotated_classes: self.annotated.into_iter().collect(),
-            skipped: self.problems.iter().map(skipped_frame).collect(),
-        };
+        self.index.summary = self.summary();
         for (wanted, found, name) in [
             (!self.source.train.is_empty(), self.index.summary.train_frames, "train"),
             (
@@ -257,14 +337,16 @@ impl Builder<'_> {
     }
 }
 
-/// A picture that was resized after it was labelled would have its boxes elsewhere.
+/// The `[width, height]` of a picture, which must be that of its label: in a picture that was
+/// resized after it was labelled, the boxes would be in other places.
 fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
     let size = picture::dimensions(path)?;
     match raw.picture_size {
         Some(labelled) if labelled != size => {
             let ([width, height], [labelled_width, labelled_height]) = (size, labelled);
             let what = format!(
-                "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but {} has {width}x{height}",
+                "the label counts in a picture of {labelled_width}x{labelled_height} pixels, but \
+                 {} has {width}x{height}",
                 path.display()
             );
             Err(Error::failure(what)
@@ -275,7 +357,8 @@ fn size_of_picture(path: &Path, raw: &RawFrame) -> Result<[u32; 2]> {
     }
 }
 
-/// `things` have the problems; with `on_bad_frame = "skip"` the program would `do_instead`.
+/// The first problem as the error, if there is one. `things` are what has the problems, and
+/// `do_instead` is what `on_bad_frame = "skip"` would do.
 fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<()> {
     let Some(first) = problems.first() else { return Ok(()) };
     let others = match problems.len() - 1 {
@@ -285,14 +368,14 @@ fn fail_at_first(problems: &[Error], things: &str, do_instead: &str) -> Result<(
     let instead = format!("or set `on_bad_frame = \"skip\"` in the data recipe to {do_instead}");
     let hint = match first.hint_text() {
         Some(hint) => format!("{hint}; {instead}"),
-        None => format!("mend it, {instead}"),
+        None => format!("correct it, {instead}"),
     };
     Err(Error::failure(format!("{}{others}", first.what()))
         .at(first.place().unwrap_or_default())
         .hint(hint))
 }
 
-/// The files of an index object.
+/// The names of the files in an index object of the store.
 pub const FRAMES_FILE: &str = "frames.jsonl";
 pub const SUMMARY_FILE: &str = "summary.json";
 
@@ -301,6 +384,7 @@ pub fn read_frames(index: &Path) -> Result<Vec<Frame>> {
     read_lines(&index.join(FRAMES_FILE))
 }
 
+/// Reads the summary of an index object in the store.
 pub fn read_summary(index: &Path) -> Result<IndexSummary> {
     surgcam_engine::store::read_json(&index.join(SUMMARY_FILE))
 }

@@ -1,4 +1,5 @@
-//! Files with one JSON value a line: what an index object holds.
+//! Files with one JSON value on each line. The frames, pictures and annotations of an index are
+//! such files.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -9,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::regular_file;
 
+/// Writes one row on each line.
 pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
     let mut writer = BufWriter::new(File::create(path).at_path("create", path)?);
     for row in rows {
@@ -18,6 +20,7 @@ pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
     writer.flush().at_path("write", path)
 }
 
+/// Reads all rows. A line that cannot be understood is an error that names the file.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let reader = BufReader::new(regular_file::open(path)?);
     reader

@@ -1,16 +1,15 @@
-//! Files of labels: how large one may be, and on which line something stands.
+//! How large label files may be, and the line of a place in one.
 
-/// What a file of labels, boxes, captions or interactions may have: the largest known ones have a
-/// few MB.
+/// The largest file of labels, boxes, captions or interactions. The largest known ones have a few
+/// MB.
 pub const LABEL_FILE_BYTES: u64 = 64 << 20;
-/// What the XML file of a single frame may have: real ones have some kB.
+/// The largest XML file of a single frame. Real ones have some kB.
 pub const XML_FILE_BYTES: u64 = 1 << 20;
-
-/// What the text file of a single frame may have: a box takes some tens of bytes.
+/// The largest text file of a single frame. A box takes some tens of bytes.
 pub const FRAME_TEXT_BYTES: u64 = 1 << 20;
 
-/// Tells the lines of places in a text that come one after the other, and counts through the text
-/// once for all of them.
+/// Finds the lines of places in a text. The places must come in the order of the text, which is
+/// counted through once for all of them.
 pub struct Lines<'a> {
     text: &'a str,
     counted: usize,
@@ -22,7 +21,7 @@ impl<'a> Lines<'a> {
         Lines { text, counted: 0, line: 1 }
     }
 
-    /// The line of the byte at `place`, counted from 1; `place` is not before that of the last
+    /// The line of the byte at `place`, counted from 1. `place` must not be before that of the last
     /// call.
     pub fn at(&mut self, place: usize) -> usize {
         let passed = self.text.as_bytes().get(self.counted..place).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Label spaces: which classes there are, in which order (METHOD 1).
+//! Label spaces: which classes a model tells apart, and in which order (METHOD 1). Recipes declare
+//! them and map the names of each data set to them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::suggestion::nearest;
 
-/// Box colours by class index, RGB (METHOD 1).
+/// The RGB colours of boxes, by class index (METHOD 1).
 pub const CLASS_COLOURS: [[u8; 3]; 11] = [
     [255, 0, 0],
     [0, 0, 255],
@@ -22,7 +23,8 @@ pub const CLASS_COLOURS: [[u8; 3]; 11] = [
     [255, 97, 3],
 ];
 
-/// The ordered classes of a model's head. The tissue is always the last, and always present.
+/// The classes of a model in the order of its logits. The tissue is always the last one and always
+/// present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelSpace {
     pub classes: Vec<String>,
@@ -37,7 +39,7 @@ impl LabelSpace {
         self.classes.is_empty()
     }
 
-    /// The index of the tissue class.
+    /// The index of the tissue: the last one.
     pub fn tissue(&self) -> usize {
         self.classes.len() - 1
     }
@@ -47,33 +49,40 @@ impl LabelSpace {
     }
 }
 
-/// From the names that a data set uses to class indices.
+/// Translates the names that a data set uses to class indices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassMap {
     pub space: LabelSpace,
-    /// The data set's name -> class name. Checked when the recipe is read: each class name is in
-    /// some label space.
+    /// The name of a class by the data set's name for it. When a recipe is read, it is checked that
+    /// each class is in some label space.
     pub names: BTreeMap<String, String>,
 }
 
 impl ClassMap {
-    /// `Ok(None)`: a known class that this label space does not have. `Err`: a name that the recipe
-    /// does not map.
+    /// The index of the class that the data set calls `name`. `Ok(None)`: this label space does not
+    /// have the class. `Err`: the recipe does not map the name.
     pub fn class(&self, name: &str) -> Result<Option<usize>> {
         let class = self.names.get(&normalized(name)).ok_or_else(|| {
             let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
             let hint = match nearest(&normalized(name), known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? Otherwise add it to the `classes` table of the data recipe"),
+                Some(near) => format!(
+                    "did you mean `{near}`? Otherwise add it to the `classes` table of the data \
+                     recipe"
+                ),
                 None => "add it to the `classes` table of the data recipe".to_string(),
             };
-            Error::failure(format!("`{name}` is no class that the recipe maps (it maps {})", known.join(", "))).hint(hint)
+            Error::failure(format!(
+                "`{name}` is not a class that the recipe maps (it maps {})",
+                known.join(", ")
+            ))
+            .hint(hint)
         })?;
         Ok(self.space.index_of(class))
     }
 }
 
-/// Data sets write `bipolar_forceps`, `Bipolar Forceps`, `SpecimenBag`: all compared in lower case
-/// with underscores.
+/// The form in which names are compared: lower case with underscores. Data sets write
+/// `bipolar_forceps` as well as `Bipolar Forceps`.
 pub fn normalized(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
@@ -93,7 +102,7 @@ mod tests {
         };
         assert_eq!(map.class("Irrigator").unwrap(), Some(0));
         assert_eq!(map.class("hook").unwrap(), None);
-        assert!(map.class("laser").unwrap_err().to_string().contains("`laser` is no class"));
+        assert!(map.class("laser").unwrap_err().to_string().contains("`laser` is not a class"));
         assert!(
             map.class("Irigator").unwrap_err().to_string().contains("did you mean `irrigator`?")
         );

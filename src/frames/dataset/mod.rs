@@ -1,33 +1,39 @@
-//! Surgical data sets: from the folders that users have to one list of frames, and to one packed
-//! file of pixels.
+//! Surgical data sets: from the folders that users have to one list of frames, and to one file with
+//! the pixels of all frames.
 //!
-//! Each of these knows only those above it:
+//! Each of these modules uses only those above it:
 //!
-//! * [`labels`] holds the label spaces: class names are declared in recipes, not in code.
-//! * [`label_file`] says how large a file of labels may be; [`delimited`] reads text files of
-//!   columns, [`fields`] what stands in them.
-//! * `names` checks the names of sequences and frames, of which exports make folders.
-//! * [`frame`] is what an index is made of, in files of [`json_lines`].
-//! * [`boxes`] checks what people drew against the pictures.
-//! * [`folder`] is a data set's folder and what of it is wanted, by the [`pattern`]s of a recipe.
-//! * [`raw`] is what an adapter yields, and the trait [`raw::Adapter`]; [`adapters`] has one reader
-//!   for each layout.
-//! * [`source`] is a recipe's layout and patterns, and which files the data's digest covers.
-//! * [`annotations`] is what is known of the same frames for the downstream tasks: captions and
+//! * [`labels`] has the label spaces, whose class names are declared in recipes and not in code.
+//! * [`label_file`] limits the size of label files. [`delimited`] reads text files of columns,
+//!   [`fields`] reads their single fields, `json_values` reads the values of JSON files, and
+//!   `cholect50_file` reads the JSON of CholecT50.
+//! * `names` checks the names of sequences and frames, because exports make folders of them.
+//! * [`frame`] has the entries of an index, which are written as [`json_lines`].
+//! * [`boxes`] checks the boxes that people drew against the pictures.
+//! * [`folder`] is the folder of a data set, in which the [`pattern`]s of a recipe find files.
+//! * [`raw`] has the trait [`raw::Adapter`] and what adapters read. [`adapters`] has a reader for
+//!   each layout.
+//! * [`source`] has the layout and the patterns of a recipe, and the list of the files that the
+//!   digest of the data covers.
+//! * [`annotations`] reads what is known of the frames for the downstream tasks: captions and
 //!   interactions.
-//! * [`index`] puts it together: frames with labels and boxes, and the list of their pictures.
+//! * [`index`] puts it all together: frames with labels and boxes, and the list of their pictures.
 //!
-//! And beside them:
+//! These modules are beside them:
 //!
 //! * [`detections`] reads the boxes that a detector found in the frames of an index.
 //! * [`sample`] draws scenes and writes them in the layouts of EndoVis18 and Cholec80.
-//! * [`pack`] decodes and resizes each picture once into a mapped file.
-//! * [`augment`] is the training transform.
+//! * [`pack`] decodes and resizes each picture once and writes the pixels to one mapped file.
+//! * [`augment`] changes training frames at random.
+//! * [`check`] looks at a folder before anything is trained: it proposes a recipe and tells what is
+//!   wrong.
 
 pub mod adapters;
 pub mod annotations;
 pub mod augment;
 pub mod boxes;
+pub mod check;
+mod cholect50_file;
 pub mod delimited;
 pub mod detections;
 pub mod fields;
@@ -35,6 +41,7 @@ pub mod folder;
 pub mod frame;
 pub mod index;
 pub mod json_lines;
+mod json_values;
 pub mod label_file;
 pub mod labels;
 mod names;

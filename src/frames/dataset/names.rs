@@ -1,17 +1,17 @@
-//! Names of sequences and frames. Exports make folders and files of them, so a name must not lead
-//! elsewhere.
+//! Checks the names of sequences and frames. Exports make folders and files of these names, so a
+//! name must not lead to another place.
 //!
-//! Adapters make them of numbers alone: whatever folders, label files and XML files say, a sequence
-//! or a frame is a number first. Here they are checked where an index is read, for it may have been
-//! pulled from somebody else's store.
+//! Adapters make names of numbers alone: whatever folders and label files say, a sequence or a
+//! frame is a number first. The names are checked again when an index is read, because it may have
+//! been pulled from somebody else's store.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// In bytes: far more than any layout's names have.
+/// The longest name in bytes. The names of all layouts are far shorter.
 const MAXIMUM_LENGTH: usize = 64;
 
-/// For serde's `deserialize_with`: refuses every name that could be more than a plain file name.
+/// For serde's `deserialize_with`: refuses every name that is not a plain file name.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     if is_plain(&name) {
@@ -19,7 +19,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
     let shown: String = name.chars().take(MAXIMUM_LENGTH).flat_map(char::escape_debug).collect();
     Err(D::Error::custom(format!(
-        "`{shown}` is no name of a sequence or frame: only letters, digits and `_` are expected"
+        "`{shown}` is not a name of a sequence or frame: only letters, digits and `_` are expected"
     )))
 }
 

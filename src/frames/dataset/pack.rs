@@ -1,8 +1,8 @@
 //! The pack: every picture of a data set decoded and resized once, in one mapped file.
 //!
-//! `frames.u8` holds row after row of `[3, H, W]` u8; row `i` is row `i` of the index. A picture
-//! that could not be read (with `on_bad_frame = "skip"`) leaves a row of zeros and is listed in
-//! `pack.json`.
+//! `frames.u8` has the pixels of one row after the other, each `[3, H, W]` u8. Row `i` is row `i`
+//! of the index. If a picture cannot be read and `on_bad_frame` is `"skip"`, its row is all zeros
+//! and is listed in `pack.json`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -44,7 +44,7 @@ impl Manifest {
         3 * self.height as usize * self.width as usize
     }
 
-    /// Of all rows; `None` where no computer could hold them.
+    /// The size of all rows in bytes. `None`: the number is larger than any address.
     fn bytes(&self) -> Option<usize> {
         [self.height as usize, self.width as usize, self.count]
             .into_iter()
@@ -54,33 +54,35 @@ impl Manifest {
 
 /// What to pack.
 pub struct Packing<'a> {
-    /// Folder that the pictures' paths start from.
+    /// The folder that the paths of the pictures count from.
     pub root: &'a Path,
     pub pictures: &'a [PathBuf],
-    /// `[height, width]`.
+    /// `[height, width]` of the rows, in pixels.
     pub image_size: [u32; 2],
     pub on_bad_frame: OnBadFrame,
 }
 
-/// How far an interrupted packing came.
+/// How far a packing had come when it was interrupted.
 #[derive(Debug, Serialize, Deserialize)]
 struct Progress {
     manifest: Manifest,
-    /// Rows that are in the file, on the disk.
+    /// How many rows are safely on the disk.
     done: usize,
 }
 
 const PROGRESS_FILE: &str = "progress.json";
-/// Work worth keeping: progress is noted once in so much time.
+/// How often progress is noted. An interruption loses at most the work since then.
 const WORTH_KEEPING: Duration = Duration::from_secs(10);
-/// Pictures that a thread takes before all meet again: few enough to answer Ctrl-C soon.
+/// How many pictures each thread packs between two checks for Ctrl-C.
 const PICTURES_A_THREAD: usize = 32;
 
 impl Packing<'_> {
-    /// Decodes and resizes on all cores, each row straight to its place in the file: memory does
-    /// not grow with the pictures. In `partial` it keeps how far it came, and goes on from there;
-    /// the finished pack goes into `folder`, which must be on the same disk. `on_progress` is told
-    /// how many pictures are done, and ends the packing by an error.
+    /// Decodes and resizes the pictures on all cores and writes each row to its place in the file,
+    /// so the memory that is needed does not depend on the number of pictures. The unfinished pack
+    /// and a note of its progress are in the folder `partial`, from which an interrupted packing
+    /// goes on. The finished pack is moved to `folder`, which must be on the same disk.
+    /// `on_progress` is called with the number of pictures that are done, and an error of it ends
+    /// the packing.
     pub fn write(
         &self,
         partial: &Path,
@@ -124,7 +126,7 @@ impl Packing<'_> {
         if manifest.count > 0 && manifest.skipped.len() == manifest.count {
             return Err(Error::failure("not one picture could be read").at_path(self.root));
         }
-        // What was noted was of rows that are about to leave.
+        // The note is about rows that are moved away now.
         forget_progress(partial)?;
         let finished = folder.join(PIXELS_FILE);
         std::fs::rename(&path, &finished).at_path("move the finished pack to", &finished)?;
@@ -151,18 +153,27 @@ impl Packing<'_> {
             .unwrap_or(Progress { manifest: empty, done: 0 })
     }
 
-    /// A row that is skipped, or none.
+    /// Packs one picture. The result is the row if it was skipped.
     fn write_row(&self, row: usize, file: &File, path: &Path) -> Result<Option<SkippedRow>> {
         let [height, width] = self.image_size;
         match decode(&self.root.join(&self.pictures[row]), height, width) {
-            Ok(planes) => file.write_all_at(&planes, (row * planes.len()) as u64).at_path("write", path).map(|()| None),
-            Err(error) if self.on_bad_frame == OnBadFrame::Skip => Ok(Some(SkippedRow { row, frame: skipped_frame(&error) })),
-            Err(error) => Err(error.hint("mend it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such frames out")),
+            Ok(planes) => {
+                let place = (row * planes.len()) as u64;
+                file.write_all_at(&planes, place).at_path("write", path).map(|()| None)
+            }
+            Err(error) if self.on_bad_frame == OnBadFrame::Skip => {
+                Ok(Some(SkippedRow { row, frame: skipped_frame(&error) }))
+            }
+            Err(error) => Err(error.hint(
+                "correct it, or set `on_bad_frame = \"skip\"` in the data recipe to leave such \
+                 frames out",
+            )),
         }
     }
 }
 
-/// A note of other rows would make those to come look finished, once there is a file of their size.
+/// Removes the note of progress. If it stayed, it would be taken for a note about the next packing
+/// in this folder, whose rows would then look finished.
 fn forget_progress(partial: &Path) -> Result<()> {
     let noted = partial.join(PROGRESS_FILE);
     match std::fs::remove_file(&noted) {
@@ -173,7 +184,7 @@ fn forget_progress(partial: &Path) -> Result<()> {
     }
 }
 
-/// A picture file to `[3, H, W]`.
+/// Decodes and resizes a picture to `[3, height, width]` u8 (METHOD 2).
 pub fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
     let resized = resize(&picture::read(path)?, height, width);
     let mut planes = vec![0; 3 * height as usize * width as usize];
@@ -181,7 +192,7 @@ pub fn decode(path: &Path, height: u32, width: u32) -> Result<Vec<u8>> {
     Ok(planes)
 }
 
-/// A pack opened for reading.
+/// A pack that is open for reading.
 pub struct Pack {
     pub manifest: Manifest,
     path: PathBuf,
@@ -189,7 +200,7 @@ pub struct Pack {
     pixels: Mmap,
 }
 
-/// Rows of a pack whose picture could not be read.
+/// The rows of a pack whose pictures could not be read.
 pub fn skipped_rows(folder: &Path) -> Result<HashSet<usize>> {
     Ok(read_manifest(folder)?.skipped.into_iter().map(|skipped| skipped.row).collect())
 }
@@ -214,8 +225,8 @@ impl Pack {
         Ok(Pack { manifest, path, file, pixels })
     }
 
-    /// `[3, H, W]` u8, read into memory of its own: for whom passes over the whole pack, whose
-    /// mapped pages would all stay.
+    /// The pixels of a row, `[3, H, W]` u8, read into memory of their own. This is for passes over
+    /// the whole pack: with [`Pack::row`], all of its pages would stay in memory.
     pub fn read_row(&self, row: usize) -> Result<Vec<u8>> {
         let mut planes = vec![0; self.manifest.row_bytes()];
         let place = (row * planes.len()) as u64;
@@ -223,7 +234,7 @@ impl Pack {
         Ok(planes)
     }
 
-    /// `[3, H, W]` u8, mapped.
+    /// The pixels of a row, `[3, H, W]` u8, in the mapped file.
     pub fn row(&self, row: usize) -> &[u8] {
         let bytes = self.manifest.row_bytes();
         &self.pixels[row * bytes..][..bytes]
@@ -306,7 +317,7 @@ mod tests {
         let partial = folder.path().join("partial");
         let pictures = pictures(folder.path());
         let packing = packing(folder.path(), &pictures, OnBadFrame::Fail);
-        // As if the first picture had been packed, with pixels that no picture has.
+        // The first picture seems to be packed, with pixels that no picture has.
         std::fs::create_dir(&partial).unwrap();
         std::fs::write(partial.join(PIXELS_FILE), vec![77; 2 * 36]).unwrap();
         let manifest = Manifest { format: FORMAT, count: 2, height: 3, width: 4, skipped: vec![] };
@@ -326,8 +337,8 @@ mod tests {
         assert_eq!(Pack::open(folder.path()).unwrap().row(0)[0], 10);
     }
 
-    /// A packing that was interrupted after its rows had left, and another one before it noted
-    /// anything: the old note counts for neither.
+    /// One packing was interrupted after its rows had been moved away, another one before it noted
+    /// anything. The old note must not be used for either.
     #[test]
     fn a_note_without_its_rows_is_forgotten_before_there_are_new_ones() {
         let folder = tempfile::tempdir().unwrap();

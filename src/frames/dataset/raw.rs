@@ -1,5 +1,5 @@
-//! What an adapter reads: frames, labels and boxes in the data set's own terms, before classes and
-//! pictures are looked up.
+//! The trait of adapters, and what they read: frames, labels and boxes in the data set's own terms,
+//! before classes and pictures are looked up.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,20 +8,21 @@ use super::boxes::{BoxEnds, BoxesByFrame};
 use super::folder::{DataFolder, list_files};
 use surgcam_engine::error::{Error, Result};
 
-/// Reads one layout. A line that cannot be used is a problem of its sequence; a file that cannot be
+/// Reads one layout. A line that cannot be used is a problem of its sequence. A file that cannot be
 /// read is an error.
 pub trait Adapter: Sync {
-    /// `seq_2` or `video03`: letters, digits and `_` alone, for exports make folders of it.
+    /// The name of a sequence, such as `seq_2` or `video03`. It has only letters, digits and `_`,
+    /// because exports make folders of it.
     fn sequence_name(&self, sequence: u32) -> String;
 
-    /// `frame010` or `000030`: letters, digits and `_` alone.
+    /// The name of a frame, such as `frame010` or `000030`. It has only letters, digits and `_`.
     fn frame_name(&self, frame: u32) -> String;
 
-    /// The sequences in use, rising, each read when the one before it was taken.
+    /// The sequences in use in rising order. Each is read when it is asked for.
     fn sequences<'a>(&'a self, folder: &'a DataFolder<'a>) -> Result<RawSequences<'a>>;
 
-    /// Below the root, every file of labels and boxes of the sequences in use, for the digest of
-    /// the data.
+    /// Every file of labels and boxes of the sequences in use, below the root. The digest of the
+    /// data covers them.
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for &sequence in &folder.sequences {
@@ -33,8 +34,8 @@ pub trait Adapter: Sync {
         Ok(files)
     }
 
-    /// Below the root, every picture that can be a frame of the sequences in use, for the digest of
-    /// the data. Other files may be among them, but none that is there may be missing.
+    /// Every picture that can be a frame of the sequences in use, below the root. The digest of the
+    /// data covers them. Other files may be among them, but no picture may be missing.
     fn pictures(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
         folder.files_beside_frames()
     }
@@ -42,36 +43,39 @@ pub trait Adapter: Sync {
 
 pub type RawSequences<'a> = Box<dyn Iterator<Item = Result<RawSequence>> + 'a>;
 
-/// A line that cannot be used is an error in `problems`, not the end.
+/// A sequence as its files have it.
 #[derive(Debug, Default)]
 pub struct RawSequence {
     pub number: u32,
-    /// The file that says which tools are annotated, with its line where it has a header.
+    /// The file that says which tools are annotated, with the line of its header if it has one.
     pub place: String,
     pub frames: Vec<RawFrame>,
     /// `None`: there is no box file.
     pub boxes: Option<BoxesByFrame>,
-    /// Names of tools (and perhaps the tissue) that boxes can annotate, whether there is one or
-    /// not.
+    /// The names of the tools, and perhaps of the tissue, that boxes can annotate, whether there is
+    /// such a box or not.
     pub annotated: BTreeSet<String>,
-    /// `[width, height]` of the pixels that boxes count in; `None`: those of the picture.
+    /// `[width, height]` of the picture in whose pixels boxes are. `None`: that of the frame's
+    /// picture.
     pub box_space: Option<[u32; 2]>,
     pub box_ends: BoxEnds,
+    /// The lines and frames that cannot be used, each with its place.
     pub problems: Vec<Error>,
 }
 
+/// A frame as its label file has it.
 #[derive(Debug, Clone, Default)]
 pub struct RawFrame {
     pub number: u32,
-    /// Names of the tools that the label file marks.
+    /// The names of the tools that the label file marks as present.
     pub tools: Vec<String>,
-    /// `file:line` of its label.
+    /// `file:line` of the label.
     pub place: String,
-    /// Below the root; `None`: where the recipe's pattern says.
+    /// The picture below the root. `None`: it lies where the recipe's pattern says.
     pub picture: Option<PathBuf>,
-    /// `None`: the recipe's, of the whole sequence.
+    /// `None`: the recipe decides for the whole sequence.
     pub split: Option<Split>,
-    /// `[width, height]` of the picture as its label file has it; `None`: the file does not say.
+    /// `[width, height]` of the picture, as the label file says it. `None`: it does not.
     pub picture_size: Option<[u32; 2]>,
 }
 

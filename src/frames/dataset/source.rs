@@ -1,7 +1,7 @@
-//! Where the files of a data set lie below its root: by patterns of a recipe, so that other names
-//! need no other code.
+//! Where the files of a data set lie below its root. Patterns of a recipe say it, so that a data
+//! set with other file names does not need other code.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,34 +12,52 @@ use super::label_file::LABEL_FILE_BYTES;
 use super::pattern::Pattern;
 use surgcam_engine::error::{Error, Result};
 
-/// Where things lie below a data set's root, and which of it is wanted.
+/// Where things lie below the root of a data set, and which sequences are wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceLayout {
     pub layout: Layout,
-    /// EndoVis18's sequences or Cholec80's videos.
+    /// The numbers of the sequences to train on.
     pub train: Vec<u32>,
+    /// The numbers of the sequences to validate on.
     pub validation: Vec<u32>,
+    /// The picture of a frame.
     pub frames: Pattern,
-    /// Tool files; of several patterns the first that exists.
+    /// Label files. Most layouts read the first one that exists.
     pub labels: Vec<Pattern>,
-    /// Box files; of several patterns the first that exists, none where none does.
+    /// Box files. The first one that exists is read.
     pub boxes: Vec<Pattern>,
-    /// Caption files; all that exist, of several captions of a frame the earlier pattern's.
+    /// Caption files. All that exist are read, and the first caption of a frame counts.
     pub captions: Vec<Pattern>,
-    /// Interaction files; of several patterns the first that exists, none where none does.
+    /// Interaction files. The first one that exists is read.
     pub interactions: Vec<Pattern>,
-    /// One frame in the folder is so many in the tool file (25 for frames at 1 fps of a 25 fps
-    /// video).
+    /// By how much the frame number in label files grows from one picture to the next. It is 25 if
+    /// labels count at 25 fps and pictures lie at 1 fps.
     pub frame_step: u32,
+    /// The interaction that each verb of CholecT50's files stands for.
+    // Left out where it is empty, so that the keys of other data sets stay as they were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verbs: BTreeMap<String, String>,
 }
 
 impl SourceLayout {
-    /// The sequences in use, rising, each once.
+    /// The sequences in use.
     pub fn sequences(&self) -> BTreeSet<u32> {
         self.train.iter().chain(&self.validation).copied().collect()
     }
 
-    /// What an adapter is given of it.
+    /// The same for one of its sequences alone.
+    pub(super) fn of_sequence(&self, sequence: u32) -> Self {
+        let only = |sequences: &[u32]| {
+            sequences.iter().copied().filter(|number| *number == sequence).collect()
+        };
+        SourceLayout {
+            train: only(&self.train),
+            validation: only(&self.validation),
+            ..self.clone()
+        }
+    }
+
+    /// What an adapter is given to read.
     pub(super) fn folder<'a>(&'a self, root: &'a Path) -> DataFolder<'a> {
         DataFolder {
             root,
@@ -65,8 +83,8 @@ impl SourceLayout {
         self.layout.adapter().frame_name(frame)
     }
 
-    /// Every file below `root` that can change the index, the annotations or the pictures, sorted:
-    /// what the data's digest covers.
+    /// Every file below `root` that can change the index, the annotations or the pictures, sorted.
+    /// The digest of the data covers these files.
     pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.folder(root);
         let mut files = self.layout.adapter().label_files(&folder)?;
@@ -81,22 +99,21 @@ impl SourceLayout {
         }
         files.iter().try_for_each(|file| check_size(&root.join(file)))?;
         files.append(&mut self.layout.adapter().pictures(&folder)?);
-        // The pictures of one folder after the other are sorted already, which this sort makes use
-        // of.
+        // The pictures of each folder are sorted already, and this sort is fast on sorted runs.
         files.sort();
         files.dedup();
         Ok(files)
     }
 }
 
-/// A file that is too large is refused before it is hashed, which would take minutes.
+/// Refuses a file that is too large before it is hashed, which would take minutes.
 fn check_size(file: &Path) -> Result<()> {
     match file.metadata() {
         Ok(metadata) if metadata.len() > LABEL_FILE_BYTES => Err(Error::failure(format!(
             "is larger than {LABEL_FILE_BYTES} bytes, more than a label file may have"
         ))
         .at_path(file)),
-        // Whoever reads it tells what is wrong with it.
+        // If something else is wrong with the file, the error comes when it is read.
         _ => Ok(()),
     }
 }

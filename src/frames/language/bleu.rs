@@ -5,7 +5,7 @@
 use super::ngrams::{LONGEST, counts};
 use super::scores::Judged;
 
-/// Keep empty counts from making a precision 0 or undefined.
+/// Smoothing constants, with which a count of 0 does not make a precision 0 or undefined.
 const TINY: f64 = 1e-15;
 const SMALL: f64 = 1e-9;
 
@@ -33,13 +33,15 @@ pub fn bleu(judged: &[Judged]) -> [f64; LONGEST] {
     })
 }
 
-/// Of the reference whose length is closest, of equals the shorter one.
+/// The length of the reference whose length is closest. Of two that are as close, it is the
+/// shorter.
 fn closest_length(one: &Judged) -> usize {
     let lengths = one.references.iter().map(Vec::len);
     lengths.min_by_key(|length| (length.abs_diff(one.candidate.len()), *length)).unwrap_or(0)
 }
 
-/// Runs that some reference has as often.
+/// How many runs of the candidate match a reference: each counts at most as often as in the
+/// reference that has it most often.
 fn clipped(one: &Judged, order: usize) -> usize {
     let references: Vec<_> =
         one.references.iter().map(|reference| counts(reference, order)).collect();
@@ -54,8 +56,8 @@ mod tests {
     use super::super::tokens::tokenize;
     use super::*;
 
-    /// By hand: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, no run of four; one word shorter than
-    /// the reference.
+    /// Computed by hand: 3 of 4 words, 2 of 3 pairs, 1 of 2 triples and no run of four match, and
+    /// the candidate is one word shorter than the reference.
     #[test]
     fn precisions_are_clipped_and_short_candidates_pay() {
         let judged = Judged {

@@ -1,35 +1,35 @@
 //! CIDEr-D (Vedantam, Zitnick, Parikh: "CIDEr: Consensus-based Image Description Evaluation", CVPR
-//! 2015), as the COCO caption tools compute what they call CIDEr: clipped counts, a Gaussian
-//! penalty for another length, times 10.
+//! 2015), as the COCO caption tools compute it under the name of CIDEr: with clipped counts, a
+//! Gaussian penalty for a different length, and a factor of 10.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ngrams::{LONGEST, counts};
 use super::scores::Judged;
 
-/// Of the penalty, in words.
+/// The standard deviation of the penalty for a different length, in words.
 const SIGMA: f64 = 6.0;
 const SCALE: f64 = 10.0;
 
 /// How often runs of words occur, over the references of a set of frames.
 pub struct Cider {
-    /// In the references of how many frames.
+    /// In the references of how many frames each run occurs.
     frames_with: HashMap<Vec<String>, usize>,
     /// The logarithm of the number of frames.
     log_frames: f64,
 }
 
-/// A caption's runs by their order, weighted by rareness.
+/// The runs of a caption by their order, weighted by how rare they are.
 struct Weighted<'a> {
-    /// In an order: sums come out the same to the last bit each time.
+    /// Sorted, so that sums are the same to the last bit each time.
     runs: [BTreeMap<&'a [String], f64>; LONGEST],
     norms: [f64; LONGEST],
-    /// Pairs of words, as the tools count a length.
+    /// The number of pairs of words, which is what the COCO tools take as the length.
     length: f64,
 }
 
 impl Cider {
-    /// `references` of each frame.
+    /// Counts the runs in the references of each frame.
     pub fn new(references: &[Vec<Vec<String>>]) -> Self {
         let mut frames_with: HashMap<Vec<String>, usize> = HashMap::new();
         for of_frame in references {
@@ -42,7 +42,7 @@ impl Cider {
         Cider { frames_with, log_frames: (references.len().max(1) as f64).ln() }
     }
 
-    /// The mean over the references of the candidate's similarity to each.
+    /// The mean of the candidate's similarities to the references.
     pub fn score(&self, candidate: &[String], references: &[Vec<String>]) -> f64 {
         let candidate = self.weighted(candidate);
         let total: f64 = references
@@ -75,7 +75,7 @@ impl Cider {
     }
 }
 
-/// The mean over the orders of the clipped cosine, times the penalty.
+/// The mean of the clipped cosines of the orders, times the penalty for a different length.
 fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
     let difference = candidate.length - reference.length;
     let penalty = (-difference * difference / (2.0 * SIGMA * SIGMA)).exp();
@@ -84,7 +84,7 @@ fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
             let other = reference.runs[order].get(run).copied().unwrap_or(0.0);
             weight.min(other) * other
         };
-        // From 0, for the sum of nothing is -0.
+        // The sum starts with 0, because the sum of no numbers is -0.
         let product: f64 =
             candidate.runs[order].iter().map(clipped).fold(0.0, |sum, part| sum + part);
         let norms = candidate.norms[order] * reference.norms[order];
@@ -93,7 +93,7 @@ fn similarity(candidate: &Weighted, reference: &Weighted) -> f64 {
     (0..LONGEST).map(of_order).sum::<f64>() / LONGEST as f64
 }
 
-/// The mean over captions, runs weighted by the references that are scored against.
+/// The mean score of some captions. Runs are weighted by how rare they are in their references.
 pub fn cider(judged: &[Judged]) -> f64 {
     let references: Vec<Vec<Vec<String>>> =
         judged.iter().map(|one| one.references.clone()).collect();
@@ -107,9 +107,9 @@ mod tests {
     use super::super::tokens::tokenize;
     use super::*;
 
-    /// By hand: two frames, so a run of one frame weighs ln 2 and one of both nothing. "hook"
-    /// agrees, "cuts" does not: for single words the cosine is 1/2 and for pairs ("a hook" of two)
-    /// 1/2; longer runs differ.
+    /// Computed by hand: there are two frames, so a run in one of them weighs ln 2 and a run in
+    /// both weighs 0. "hook" agrees and "cuts" does not. The cosine is 1/2 for single words, and
+    /// 1/2 for pairs, of which "a hook" agrees. Longer runs do not agree.
     #[test]
     fn rare_words_count_and_common_ones_do_not() {
         let own = vec![tokenize("a hook rests")];

@@ -1,9 +1,8 @@
 //! METEOR 1.5, English (Denkowski, Lavie: "Meteor Universal: Language Specific Translation
 //! Evaluation for Any Target Language", WMT 2014), with its exact and stem matches.
 //!
-//! The full program also matches synonyms of WordNet and paraphrases of a table, which are no part
-//! of this one: on captions of a small vocabulary, as those of instruments and tissue, both give
-//! the same.
+//! The full program also matches synonyms of WordNet and paraphrases from a table. This one does
+//! not: on captions with a small vocabulary of instruments and tissue, both give the same scores.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,23 +10,27 @@ use std::sync::LazyLock;
 use super::meteor_alignment::{Match, align, chunks};
 use super::scores::Judged;
 
-/// The tuned parameters of version 1.5: precision against recall, the shape and weight of the
-/// penalty for chunks, content words against function words.
+/// The tuned parameters of version 1.5 for English: the weight of recall against precision (alpha),
+/// the shape (beta) and the weight (gamma) of the penalty for chunks, and the weight of content
+/// words against function words (delta).
 const ALPHA: f64 = 0.85;
 const BETA: f64 = 0.2;
 const GAMMA: f64 = 0.6;
 const DELTA: f64 = 0.75;
-/// What a match of words that only share their stem is worth.
+/// The weight of a match between words that only have the same stem.
 const STEM_WEIGHT: f64 = 0.6;
 
-/// Frequent English words, which say little. The program's own list holds the words of a relative
-/// frequency above one in a thousand in a large corpus; this is such a list, put together anew, so
-/// that a word at its edge may stand on the other side.
-const FUNCTION_WORDS: &str = "a about after all also an and any are as at back be because been before being but by can could day did do \
-    does down even first for from get go good had has have he her here him his how i if in into is it its just know last like made make \
-    many may me more most much my new no not now of on one only or other our out over own people said same say see she should so some \
-    still such take than that the their them then there these they this those through time to two under up us very was way we well \
-    were what when where which while who will with work would year years you your 's n't";
+/// Function words: frequent English words that say little. The list of the full program has the
+/// words that are more frequent than one in a thousand in a large corpus. This list was made for
+/// this project, so a word near that frequency may be in one list and not in the other.
+const FUNCTION_WORDS: &str = "\
+    a about after all also an and any are as at back be because been before being but by can \
+    could day did do does down even first for from get go good had has have he her here him his \
+    how i if in into is it its just know last like made make many may me more most much my new no \
+    not now of on one only or other our out over own people said same say see she should so some \
+    still such take than that the their them then there these they this those through time to two \
+    under up us very was way we well were what when where which while who will with work would \
+    year years you your 's n't";
 
 static IS_FUNCTION_WORD: LazyLock<HashSet<&str>> =
     LazyLock::new(|| FUNCTION_WORDS.split_whitespace().collect());
@@ -36,13 +39,13 @@ fn weight(word: &str) -> f64 {
     if IS_FUNCTION_WORD.contains(word) { 1.0 - DELTA } else { DELTA }
 }
 
-/// What a candidate and a reference have in common; those of several captions add up.
+/// What a candidate and a reference have in common. The statistics of several captions are added.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Statistics {
-    /// Of all words, by content and function.
+    /// The sum of the weights of all words, which differ for content and function words.
     candidate_weight: f64,
     reference_weight: f64,
-    /// Of the matched words, weighted by their match, too.
+    /// The same for the matched words, each also weighted by its kind of match.
     candidate_matched: f64,
     reference_matched: f64,
     matches: usize,
@@ -69,7 +72,7 @@ impl Statistics {
         let is_whole = statistics.matches == candidate.len()
             && statistics.matches == reference.len()
             && statistics.chunks == 1;
-        // Said whole and in order: nothing is in pieces.
+        // The captions are the same, so there is no penalty.
         if is_whole {
             statistics.chunks = 0;
         }
@@ -99,14 +102,14 @@ impl Statistics {
     }
 }
 
-/// Against the reference with the highest score.
+/// The statistics with the reference that gives the highest score.
 fn best(judged: &Judged) -> Statistics {
     let all =
         judged.references.iter().map(|reference| Statistics::of(&judged.candidate, reference));
     all.max_by(|a, b| a.score().total_cmp(&b.score())).unwrap_or_default()
 }
 
-/// Of a corpus: the score of the captions' statistics added up.
+/// The score of a corpus, from the sum of the statistics of its captions.
 pub fn meteor(judged: &[Judged]) -> f64 {
     judged.iter().map(best).fold(Statistics::default(), Statistics::plus).score()
 }
@@ -123,8 +126,8 @@ mod tests {
         }
     }
 
-    /// By hand: "a" and "is" weigh 1/4, "hook", "cuts", "cutting" and "tissue" 3/4; "cuts" matches
-    /// "cutting" by its stem.
+    /// Computed by hand: "a" and "is" weigh 1/4, and "hook", "cuts", "cutting" and "tissue" 3/4.
+    /// "cuts" matches "cutting" by its stem.
     #[test]
     fn content_weighs_more_than_function_and_stems_less_than_words() {
         let found = meteor(&[judged("a hook cuts tissue", &["a hook is cutting tissue"])]);

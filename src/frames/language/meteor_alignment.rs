@@ -1,23 +1,23 @@
-//! The alignment that METEOR scores: which word of the candidate is matched to which of the
+//! The alignment that METEOR scores: which word of the candidate is matched to which word of the
 //! reference.
 //!
-//! Each word is matched at most once; of all alignments the one with the most matches, then the
-//! fewest chunks (runs of matches that are next to each other in both), then the shortest
-//! distances. Found by a beam that is wide enough to be exact for captions.
+//! Each word is matched at most once. The best alignment has the most matches, then the fewest
+//! chunks (runs of matches that are next to each other in both captions), then the shortest
+//! distances. It is found by a beam search, which is exact for captions with this width.
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-/// How two words are the same.
+/// In which way two words match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
     Exact,
     Stem,
 }
 
-/// Of each word of the candidate its partner in the reference.
+/// For each word of the candidate its partner in the reference, if it has one.
 pub type Alignment = Vec<Option<(usize, Match)>>;
 
-/// Alignments that are followed at once.
+/// The width of the beam: how many unfinished alignments are kept.
 const BEAM: usize = 60;
 
 #[derive(Debug, Clone)]
@@ -31,12 +31,12 @@ struct Partial {
 }
 
 impl Partial {
-    /// The best is the lowest.
+    /// How good the alignment is. The lowest rank is the best.
     fn rank(&self) -> impl Ord + use<> {
         (std::cmp::Reverse(self.matches), self.chunks, self.distance, std::cmp::Reverse(self.exact))
     }
 
-    /// With the next word matched, or left alone.
+    /// The alignment with one more word, which is matched or left alone.
     fn with(&self, partner: Option<(usize, Match)>) -> Partial {
         let mut longer = self.clone();
         let place = self.partners.len();
@@ -95,7 +95,7 @@ pub fn align(candidate: &[String], reference: &[String]) -> Alignment {
     beam.into_iter().next().map_or_else(Vec::new, |best| best.partners)
 }
 
-/// Runs of matches that are next to each other in both.
+/// How many runs there are of matches that are next to each other in both captions.
 pub fn chunks(alignment: &Alignment) -> usize {
     let mut chunks = 0;
     let mut before: Option<usize> = None;

@@ -1,7 +1,8 @@
-//! Captions as words, and how well they are told: the scores of the COCO caption tools.
+//! Captions as words, and the scores of the COCO caption tools (docs/method.md, section 8).
 //!
-//! * [`tokens`]: a caption's words. [`vocabulary`]: words as numbers.
-//! * [`scores`]: all scores at once. [`bleu`], [`rouge`], [`cider`], [`meteor`]: each by itself.
+//! * [`tokens`] splits a caption into words, and [`vocabulary`] turns words into numbers.
+//! * [`scores`] computes all scores at once, and [`bleu`], [`rouge`], [`cider`] and [`meteor`]
+//!   compute one each.
 
 pub mod bleu;
 pub mod cider;

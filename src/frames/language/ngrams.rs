@@ -1,13 +1,13 @@
-//! Runs of words and how often they occur.
+//! Runs of words (n-grams), and how often they occur.
 
 use std::collections::BTreeMap;
 
-/// Runs of 1 to `LONGEST` words are compared.
+/// The longest runs that scores compare, in words.
 pub const LONGEST: usize = 4;
 
 pub type Counts<'a> = BTreeMap<&'a [String], usize>;
 
-/// The runs of `order` words.
+/// How often each run of `order` words occurs.
 pub fn counts(words: &[String], order: usize) -> Counts<'_> {
     let mut counts = Counts::new();
     for run in words.windows(order) {

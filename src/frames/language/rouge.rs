@@ -3,15 +3,15 @@
 
 use super::scores::Judged;
 
-/// How much recall weighs against precision.
+/// The weight of recall against precision.
 const BETA: f64 = 1.2;
 
-/// The mean over captions.
+/// The mean score of some captions.
 pub fn rouge_l(judged: &[Judged]) -> f64 {
     judged.iter().map(one).sum::<f64>() / judged.len().max(1) as f64
 }
 
-/// From the highest precision and the highest recall over the references.
+/// The score of one caption, from the highest precision and the highest recall over its references.
 fn one(judged: &Judged) -> f64 {
     let (mut precision, mut recall) = (0f64, 0f64);
     for reference in &judged.references {
@@ -43,7 +43,7 @@ mod tests {
     use super::super::tokens::tokenize;
     use super::*;
 
-    /// By hand: "a hook tissue" is common to both: precision 3/4, recall 3/5.
+    /// Computed by hand: "a hook tissue" is common to both, so precision is 3/4 and recall is 3/5.
     #[test]
     fn words_count_in_their_order() {
         let judged = Judged {

@@ -1,11 +1,11 @@
-//! A caption's words, as the COCO caption tools get them: the Penn Treebank's tokens, lower case,
-//! without punctuation.
+//! Splits a caption into words as the COCO caption tools do: into the tokens of the Penn Treebank,
+//! in lower case and without punctuation.
 
-/// What the Treebank parts from the word before it.
+/// Endings that the Treebank separates from their word.
 const CLITICS: [&str; 7] = ["n't", "'s", "'re", "'ve", "'ll", "'d", "'m"];
 
-/// Lower-case words. A hyphen or a point inside a word stays (`3.5`, `non-surgical`); all other
-/// punctuation parts words and is gone.
+/// The words of a caption in lower case. A hyphen or a point inside a word stays (`3.5`,
+/// `non-surgical`). All other punctuation separates words and is dropped.
 pub fn tokenize(caption: &str) -> Vec<String> {
     let lower = caption.to_lowercase().replace(['\u{2019}', '`'], "'");
     let parted = |letter: char| {
@@ -14,7 +14,7 @@ pub fn tokenize(caption: &str) -> Vec<String> {
     lower.split(parted).map(bare).filter(|word| !word.is_empty()).flat_map(without_clitic).collect()
 }
 
-/// Without quotes, points and hyphens at its ends.
+/// The word without quotes, points and hyphens at its ends.
 fn bare(word: &str) -> &str {
     word.trim_matches(|letter| "'-./_".contains(letter))
 }

@@ -1,16 +1,17 @@
-//! Words as numbers: four special tokens, then the words that the train captions have often enough.
+//! The numbers of words: four special tokens, and then the words that occur often enough in the
+//! captions for training.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Fills sentences up to the longest of a batch.
+/// Fills sentences up to the length of the longest one in a batch.
 pub const PADDING: usize = 0;
 /// A word that is not in the vocabulary.
 pub const UNKNOWN: usize = 1;
-/// Before the first word.
+/// Stands before the first word.
 pub const START: usize = 2;
-/// Behind the last one.
+/// Stands behind the last word.
 pub const END: usize = 3;
 
 const SPECIAL: [&str; 4] = ["<padding>", "<unknown>", "<start>", "<end>"];
@@ -25,7 +26,7 @@ pub struct Vocabulary {
 impl TryFrom<Vec<String>> for Vocabulary {
     type Error = String;
 
-    /// All words by number, the special tokens first.
+    /// `words` are all words by their number, with the special tokens first.
     fn try_from(words: Vec<String>) -> Result<Self, String> {
         let starts_right = words.len() >= SPECIAL.len()
             && words.iter().zip(SPECIAL).all(|(word, special)| word == special);
@@ -49,7 +50,8 @@ impl Vocabulary {
         Vocabulary { words, numbers }
     }
 
-    /// Words that occur at least so often, the most frequent first, of equals by the alphabet.
+    /// The vocabulary of some captions: the words that occur often enough. The most frequent one
+    /// comes first, and words that are as frequent are in alphabetical order.
     pub fn of<'a>(
         captions: impl IntoIterator<Item = &'a [String]>,
         minimum_frequency: usize,
@@ -66,7 +68,7 @@ impl Vocabulary {
         Vocabulary::numbered(SPECIAL.into_iter().chain(words).map(String::from).collect::<Vec<_>>())
     }
 
-    /// With the special tokens.
+    /// How many numbers there are, with the special tokens.
     pub fn len(&self) -> usize {
         self.words.len()
     }
@@ -75,13 +77,13 @@ impl Vocabulary {
         self.words.is_empty()
     }
 
-    /// START, the words, END.
+    /// The numbers of a caption: START, the words, END.
     pub fn encode(&self, words: &[String]) -> Vec<usize> {
         let number = |word: &String| self.numbers.get(word).copied().unwrap_or(UNKNOWN);
         std::iter::once(START).chain(words.iter().map(number)).chain([END]).collect()
     }
 
-    /// The words up to END; of the special tokens none.
+    /// The words of some numbers up to END, without the special tokens.
     pub fn decode(&self, numbers: &[usize]) -> Vec<String> {
         let words = numbers
             .iter()

@@ -9,7 +9,7 @@ use surgcam_frames::dataset::annotations::caption_file;
 use surgcam_frames::language::tokens::tokenize;
 use surgcam_frames::language::vocabulary::Vocabulary;
 
-/// METHOD 2.
+/// The sequences for training (METHOD 2).
 const TRAIN: [u32; 11] = [2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15];
 
 const VALIDATION: [u32; 3] = [1, 5, 16];
@@ -38,7 +38,7 @@ fn every_real_caption_belongs_to_a_frame_of_its_split() {
     }
 }
 
-/// Words of the captions of a file.
+/// The words of each caption of a file.
 fn sentences(real: &std::path::Path, name: &str) -> Vec<Vec<String>> {
     let captions =
         caption_file::read(&real.join("endovis18/captions").join(name), &mut Vec::new()).unwrap();

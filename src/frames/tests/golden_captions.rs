@@ -1,4 +1,4 @@
-//! Caption scores against the figures of the COCO caption tools and of METEOR's own program
+//! Compares caption scores with those of the COCO caption tools and of METEOR's own program
 //! (tests/golden/metrics.json).
 
 use surgcam_testkit as common;

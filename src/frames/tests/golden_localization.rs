@@ -1,4 +1,5 @@
-//! Localisation metrics against the figures of pycocotools, scikit-learn and numpy (tests/golden/localization.json).
+//! Localisation metrics against the figures of pycocotools, scikit-learn and numpy
+//! (tests/golden/localization.json).
 
 use serde::Deserialize;
 use surgcam_frames::metrics::Detection;
@@ -18,7 +19,7 @@ struct Golden {
     heat: Vec<GoldenHeat>,
 }
 
-/// Boxes with their classes.
+/// A box with its class, as the golden file has it.
 #[derive(Deserialize)]
 struct GoldenFrame {
     truth: Vec<(usize, Box2)>,

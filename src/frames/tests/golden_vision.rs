@@ -1,5 +1,5 @@
-//! Golden values of what is computed without tensors: resizing, boxes, crops, IoU, average
-//! precision.
+//! Compares what is computed without tensors with golden values: resizing, boxes, crops, IoU and
+//! average precision (tests/golden/README.md).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,8 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// Calls `check` with each frame of each golden set: (folder, expected, frame, tensors).
+/// Calls `check` with each frame of each golden set. Its arguments are the folder of the set, the
+/// expected values of the set and of the frame, and the tensors.
 fn for_each_frame(check: impl Fn(&Path, &Value, &Value, &SafeTensors)) {
     for folder in folders() {
         let expected = json(&folder.join("expected.json"));
@@ -75,8 +76,8 @@ fn resized_pictures_are_pillows() {
     });
 }
 
-/// JPEG leaves open how colours at half the size are enlarged and how sums are rounded, so decoders
-/// differ by a little.
+/// JPEG does not say how colours of half the size are enlarged or how sums are rounded, so decoders
+/// differ a little.
 #[test]
 fn a_jpeg_with_colours_at_half_the_size_is_nearly_pillows() {
     let folder = folders()[0].join("jpeg");
@@ -147,7 +148,8 @@ fn crops_of_the_stretched_picture() {
     assert!(compared > 20);
 }
 
-/// Boxes per class of one frame at one threshold; `instruments` come first, the tissue is last.
+/// The boxes of one frame at one threshold, by class. The instruments come first, and the tissue is
+/// last.
 fn frame_boxes(
     expected: &Value,
     frame: &Value,

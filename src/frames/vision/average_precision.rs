@@ -1,14 +1,14 @@
 //! Average precision, for labels (METHOD 3) and for boxes (METHOD 7).
 
-/// Indices by falling score; equal scores keep their order.
+/// The indices of the scores, the highest score first. Equal scores keep their order.
 pub(super) fn ranking(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     order
 }
 
-/// Step-wise average precision of one class, as scikit-learn's; `None` where no example is
-/// positive.
+/// The average precision of the labels of one class, as a sum of steps like scikit-learn's. `None`:
+/// no example is positive.
 pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let total = positive.iter().filter(|&&positive| positive).count();
     if total == 0 {
@@ -18,7 +18,7 @@ pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64>
     let (mut found, mut found_before, mut sum) = (0, 0, 0.0);
     for (position, &index) in order.iter().enumerate() {
         found += usize::from(positive[index]);
-        // Equal scores are one step of the curve: only their last has a threshold.
+        // Equal scores are one step of the curve, which ends at the last of them.
         let last_of_its_score =
             order.get(position + 1).is_none_or(|&next| scores[next] != scores[index]);
         if last_of_its_score {
@@ -30,7 +30,7 @@ pub fn label_average_precision(scores: &[f64], positive: &[bool]) -> Option<f64>
     Some(sum)
 }
 
-/// The mean of what is there; `None` where nothing is.
+/// The mean of some values. `None`: there is no value.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let (mut sum, mut count) = (0.0, 0);
     for value in values {
@@ -40,8 +40,9 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Detection AP of one class from its predictions' confidences and whether each met a target:
-/// precision envelope, 101-point interpolation (METHOD 7). `None` without targets.
+/// The average precision of the boxes of one class, from the confidence of each predicted box and
+/// whether it met a true box: the envelope of the precision, interpolated at 101 points (METHOD 7).
+/// `None`: there is no true box.
 pub fn detection_average_precision(
     confidence: &[f64],
     correct: &[bool],
@@ -67,14 +68,15 @@ pub fn detection_average_precision(
         precision[index] = f64::max(precision[index], precision[index + 1]);
     }
     let curve = |at: f64| interpolate(&recall, &precision, at);
-    // The trapezoid rule over 101 recalls.
+    // The integral by the trapezoid rule over 101 recalls.
     let area = (0..100)
         .map(|step| (curve(f64::from(step) / 100.0) + curve(f64::from(step + 1) / 100.0)) / 200.0)
         .sum();
     Some(area)
 }
 
-/// Linear interpolation in a curve whose `x` never falls; at equal `x` the last point counts.
+/// Linear interpolation in a curve whose `x` never falls. Of points with equal `x` the last one
+/// counts.
 fn interpolate(x: &[f64], y: &[f64], at: f64) -> f64 {
     let after = x.partition_point(|&value| value <= at);
     match (after.checked_sub(1), x.get(after)) {

@@ -1,7 +1,8 @@
-//! How well boxes are detected, as pycocotools judges it (METHOD 7): precision, recall, F1 and average precision.
+//! How well boxes are detected, as pycocotools judges it (METHOD 7): precision, recall, F1 and
+//! average precision.
 //!
-//! This is COCO's evaluation with all areas and at most 100 boxes. COCO's boxes have a corner, a width and a height; a side from
-//! `x1` to `x2` has `x2 - x1 + 1` pixels, as in [`Box2::iou`].
+//! This is COCO's evaluation with all areas and at most 100 boxes. COCO's boxes have a corner, a
+//! width and a height. A side from `x1` to `x2` has `x2 - x1 + 1` pixels, as in [`Box2::iou`].
 
 use super::average_precision::{mean, ranking};
 use super::geometry::Box2;
@@ -9,14 +10,15 @@ use super::localization_metrics::FrameBoxes;
 use super::regions::ScoredBox;
 use crate::metrics::{Detection, DetectionMetrics};
 
-/// At most so many boxes of a class are judged in a frame, the most confident ones.
+/// How many boxes of a class are judged in a frame. These are the most confident ones.
 const MOST_BOXES: usize = 100;
-/// Average precision is a mean over so many recalls, from 0 to 1.
+/// How many recalls from 0 to 1 average precision is a mean over.
 const RECALLS: usize = 101;
 /// How many IoUs there are from 0.5 to 0.95.
 const IOUS: usize = 10;
 
-/// The judgement of each class that the ground truth can annotate, and the mean over those that have a true box.
+/// The judgement of each class that the ground truth can annotate, and the mean over those that
+/// have a true box.
 pub fn detection(
     frames: &[FrameBoxes],
     annotated: &[usize],
@@ -39,7 +41,7 @@ fn mean_detection(per_class: &[Option<Detection>]) -> Option<Detection> {
     })
 }
 
-/// `None` where the class has no true box.
+/// The judgement of one class. `None`: the class has no true box.
 fn class_detection(frames: &[FrameBoxes], class: usize) -> Option<Detection> {
     let targets: usize = frames.iter().map(|frame| frame.truth[class].len()).sum();
     if targets == 0 {
@@ -50,7 +52,7 @@ fn class_detection(frames: &[FrameBoxes], class: usize) -> Option<Detection> {
         hits.each_ref().map(|hits| interpolated_average_precision(hits, targets));
     let (predicted, found) = (hits[0].len(), hits[0].iter().filter(|&&is_hit| is_hit).count());
     Some(Detection {
-        // Without a predicted box it is 0, as in scikit-learn.
+        // Without a predicted box the precision is 0, as in scikit-learn.
         precision: found as f64 / predicted.max(1) as f64,
         recall: found as f64 / targets as f64,
         f1: 2.0 * found as f64 / (predicted + targets) as f64,
@@ -59,13 +61,14 @@ fn class_detection(frames: &[FrameBoxes], class: usize) -> Option<Detection> {
     })
 }
 
-/// 0.5, 0.55, and so on to 0.95, computed as numpy does it: an IoU may be equal to one of them, so the last bit counts.
+/// 0.5, 0.55, and so on to 0.95, computed as numpy does it: an IoU may be equal to one of them, so
+/// the last bit counts.
 fn ious() -> [f64; IOUS] {
     let step = (0.95 - 0.5) / 9.0;
     std::array::from_fn(|place| if place + 1 == IOUS { 0.95 } else { place as f64 * step + 0.5 })
 }
 
-/// Of the boxes of all frames, the most confident first: whether each met a true box.
+/// Whether each predicted box of all frames meets a true box. The most confident boxes come first.
 fn ranked_hits(frames: &[FrameBoxes], class: usize, iou: f64) -> Vec<bool> {
     let (mut confidence, mut is_hit) = (Vec::new(), Vec::new());
     for frame in frames {
@@ -80,8 +83,8 @@ fn ranked_hits(frames: &[FrameBoxes], class: usize, iou: f64) -> Vec<bool> {
     ranking(&confidence).into_iter().map(|place| is_hit[place]).collect()
 }
 
-/// Boxes with the most confident first, and whether each meets a true box. Each takes the free true box that it meets best, the
-/// last of equal ones, if their IoU is at least `lowest_iou`.
+/// Boxes with the most confident first, and whether each meets a true box. Each takes the free true
+/// box that it meets best, the last of equal ones, if their IoU is at least `lowest_iou`.
 pub(super) fn match_detections<'a>(
     predicted: &'a [ScoredBox],
     truth: &[Box2],
@@ -105,7 +108,7 @@ pub(super) fn match_detections<'a>(
     matched
 }
 
-/// The mean over recalls of the highest precision that is reached at that recall or a higher one.
+/// The mean over the recalls of the highest precision at that recall or a higher one.
 fn interpolated_average_precision(hits: &[bool], targets: usize) -> f64 {
     let (mut recall, mut precision) =
         (Vec::with_capacity(hits.len()), Vec::with_capacity(hits.len()));
@@ -121,7 +124,7 @@ fn interpolated_average_precision(hits: &[bool], targets: usize) -> f64 {
     let at = |wanted: f64| {
         precision.get(recall.partition_point(|&reached| reached < wanted)).copied().unwrap_or(0.0)
     };
-    // The recalls are multiples of 0.01 in numpy, too.
+    // numpy has the same recalls, as multiples of 0.01.
     (0..RECALLS).map(|step| at(step as f64 * 0.01)).sum::<f64>() / RECALLS as f64
 }
 

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A box `[x1, y1, x2, y2]` in pixels; for a cut-out, `x2` and `y2` are the first column and row
-/// outside.
+/// A box `[x1, y1, x2, y2]` in pixels. When a picture is cut out, `x2` and `y2` are the first
+/// column and row outside.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(from = "[i64; 4]", into = "[i64; 4]")]
 pub struct Box2 {
-    // In this order boxes sort as the exports do: by y1, x1, y2, x2.
+    // The order of the fields sorts boxes as the exports have them: by y1, x1, y2, x2.
     pub y1: i64,
     pub x1: i64,
     pub y2: i64,
@@ -42,7 +42,7 @@ impl Box2 {
         self.width() * self.height()
     }
 
-    /// The smallest box around both.
+    /// The smallest box around two boxes.
     pub fn united(&self, other: &Box2) -> Box2 {
         Box2 {
             y1: self.y1.min(other.y1),
@@ -52,7 +52,8 @@ impl Box2 {
         }
     }
 
-    /// Intersection over union with inclusive pixels: a side has `x2 - x1 + 1` of them (METHOD 7).
+    /// Intersection over union. The pixels of both corners count, so a side has `x2 - x1 + 1`
+    /// pixels (METHOD 7).
     pub fn iou(&self, other: &Box2) -> f64 {
         let side = |low: i64, high: i64| (high - low + 1).max(0);
         let area = |b: &Box2| side(b.x1, b.x2) * side(b.y1, b.y2);
@@ -62,8 +63,8 @@ impl Box2 {
         intersection as f64 / union as f64
     }
 
-    /// The part inside a picture of `[width, height]`; of no width or height where they do not
-    /// meet.
+    /// The part of the box inside a picture of `[width, height]`. It has no width or no height if
+    /// the box lies outside.
     pub fn inside(&self, [width, height]: [u32; 2]) -> Box2 {
         let (width, height) = (i64::from(width), i64::from(height));
         Box2 {
@@ -74,8 +75,8 @@ impl Box2 {
         }
     }
 
-    /// From one picture size to another, truncated to whole pixels (METHOD 2). Sizes are `[width,
-    /// height]`.
+    /// The box scaled from one picture size to another and truncated to whole pixels (METHOD 2).
+    /// Sizes are `[width, height]`.
     pub fn scaled(&self, from: [u32; 2], to: [u32; 2]) -> Box2 {
         let scale = |value: i64, axis: usize| {
             (value as f64 * f64::from(to[axis]) / f64::from(from[axis])) as i64
@@ -88,7 +89,7 @@ impl Box2 {
         }
     }
 
-    /// `x1,y1,x2,y2`, as in the names of exported files.
+    /// The text `x1,y1,x2,y2`, which is part of the names of exported files.
     pub fn file_name_part(&self) -> String {
         format!("{},{},{},{}", self.x1, self.y1, self.x2, self.y2)
     }

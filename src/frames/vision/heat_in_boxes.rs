@@ -1,4 +1,5 @@
-//! How well heat maps meet the ground truth, without a threshold (METHOD 7): energy in box, and the pointing game.
+//! How well heat maps meet the ground truth, without a threshold (METHOD 7): energy in box, and the
+//! pointing game.
 
 use std::ops::Range;
 
@@ -7,17 +8,17 @@ use super::geometry::Box2;
 use super::heat_map::HeatMap;
 use crate::metrics::HeatLocalization;
 
-/// How the heat of a class lies to its true boxes in one frame.
+/// How the heat map of a class meets its true boxes in one frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeatInBoxes {
-    /// The share of the heat that is in the boxes.
+    /// The share of the heat that lies in the boxes, from 0 to 1.
     pub energy: f64,
-    /// Whether the hottest pixel, the first of equal ones, is in one of the boxes.
+    /// Whether the hottest pixel lies in one of the boxes. Of equal pixels the first one counts.
     pub is_hit: bool,
 }
 
-/// `None` where the class has no true box. A map without any heat has no energy in the boxes and hits none. `heat` has the size
-/// of the picture that the boxes count in.
+/// `None` where the class has no true box. A map without any heat has no energy in the boxes and
+/// hits none. `heat` has the size of the picture that the boxes count in.
 pub fn heat_in_boxes(heat: &HeatMap, truth: &[Box2]) -> Option<HeatInBoxes> {
     if truth.is_empty() {
         return None;
@@ -49,14 +50,15 @@ fn pixels_inside(boxes: &[Box2], height: usize, width: usize) -> Vec<bool> {
     inside
 }
 
-/// The pixels of a picture's side from the first to the last of a box, both included.
+/// The pixels of a side of a box that lie in the picture. Both `first` and `last` belong to the
+/// box.
 fn side(first: i64, last: i64, length: usize) -> Range<usize> {
     let within = |pixel: i64| pixel.clamp(0, length as i64) as usize;
     let start = within(first);
     start..within(last.saturating_add(1)).max(start)
 }
 
-/// Means of each class's frames, and over the classes that have frames.
+/// The means over the frames of each class, and over the classes that have frames.
 pub fn heat_localization(per_class: &[Vec<HeatInBoxes>]) -> HeatLocalization {
     let of_classes = |value: fn(&HeatInBoxes) -> f64| -> Vec<Option<f64>> {
         per_class.iter().map(|frames| mean(frames.iter().map(value))).collect()

@@ -1,6 +1,6 @@
-//! Heat maps: normalising and enlarging them (METHOD 4).
+//! Heat maps, and how they are normalised and enlarged (METHOD 4).
 
-/// A map of one class, row by row, in [0, 1].
+/// The heat map of one class. Its values lie in [0, 1], row after row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
     pub height: usize,
@@ -8,10 +8,10 @@ pub struct HeatMap {
     pub values: Vec<f32>,
 }
 
-/// Keeps a map of one single value from being divided by 0.
+/// Avoids a division by 0 in a map whose values are all equal.
 const EPSILON: f32 = 1e-7;
 
-/// `n(z) = (z - min z) / (1e-7 + max(z - min z))`, in place.
+/// Normalises in place: `n(z) = (z - min z) / (1e-7 + max(z - min z))`.
 pub fn normalize(values: &mut [f32]) {
     let (low, high) = extremes(values);
     let range = EPSILON + (high - low);
@@ -20,7 +20,7 @@ pub fn normalize(values: &mut [f32]) {
     }
 }
 
-/// The lowest and the highest value, found in several lanes side by side.
+/// The lowest and the highest value. Several lanes are searched side by side, which is faster.
 fn extremes(values: &[f32]) -> (f32, f32) {
     const LANES: usize = 16;
     let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
@@ -37,14 +37,14 @@ fn extremes(values: &[f32]) -> (f32, f32) {
 }
 
 impl HeatMap {
-    /// Whether each cell is hotter than T_ROI (strictly). Boxes, hot cells and joint training all
-    /// ask here.
+    /// Whether each cell is strictly hotter than T_ROI. Boxes, hot cells and joint training all use
+    /// this comparison.
     pub fn is_hot(&self, roi_threshold: f64) -> impl ExactSizeIterator<Item = bool> {
         let threshold = roi_threshold as f32;
         self.values.iter().map(move |&value| value > threshold)
     }
 
-    /// The places of the cells that are hotter than T_ROI, in order.
+    /// The indices of the cells that are hotter than T_ROI, rising.
     pub fn hot_cells(&self, roi_threshold: f64) -> Vec<usize> {
         self.is_hot(roi_threshold)
             .enumerate()
@@ -52,7 +52,8 @@ impl HeatMap {
             .collect()
     }
 
-    /// Bilinear (half-pixel centres, no antialias), clamped at 0 and normalised again.
+    /// Enlarges the map bilinearly (with half-pixel centres and without antialiasing), sets what is
+    /// below 0 to 0, and normalises again.
     pub fn resized(&self, height: usize, width: usize) -> HeatMap {
         let columns = axis_weights(self.width, width);
         let widened: Vec<f32> = self
@@ -82,7 +83,7 @@ impl HeatMap {
 struct AxisWeight {
     low: usize,
     high: usize,
-    /// Of `high`; `low` has the rest.
+    /// The weight of `high`. The weight of `low` is the rest to 1.
     weight: f32,
 }
 

@@ -1,4 +1,5 @@
-//! How well boxes meet the ground truth (METHOD 7).
+//! How well boxes meet the ground truth: IoU, detection AP, and the control with the ground truth
+//! of another frame (METHOD 7).
 
 use super::average_precision::{detection_average_precision, mean};
 use super::detection::{detection, match_detections};
@@ -6,10 +7,10 @@ use super::geometry::Box2;
 use super::regions::{ScoredBox, used_regions};
 use crate::metrics::DetectionMetrics;
 
-/// A detection counts as correct from this IoU on.
+/// The lowest IoU at which a predicted box counts as correct.
 const DETECTION_IOU: f64 = 0.5;
 
-/// Predicted and true boxes of one frame: `predicted[class]`, `truth[class]`.
+/// The predicted and the true boxes of one frame, each by class index.
 #[derive(Debug, Clone, Default)]
 pub struct FrameBoxes {
     pub predicted: Vec<Vec<ScoredBox>>,
@@ -19,27 +20,27 @@ pub struct FrameBoxes {
 /// Which classes are scored, and which of them is the tissue.
 #[derive(Debug, Clone)]
 pub struct ScoredClasses {
-    /// Those that the ground truth can annotate, by index.
+    /// The indices of the classes that the ground truth can annotate.
     pub annotated: Vec<usize>,
     pub tissue: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocalizationScore {
-    /// Frames with ground truth.
+    /// How many frames have ground truth.
     pub frames: usize,
-    /// Over all counted (frame, class) pairs.
+    /// The mean over all pairs of a frame and a class that are counted.
     pub mean_iou: Option<f64>,
     pub mean_iou_without_tissue: Option<f64>,
-    /// By class index; `None` where the class was never counted.
+    /// By class index. `None`: the class was never counted.
     pub iou_per_class: Vec<Option<f64>>,
-    /// Mean over the classes that have ground truth.
+    /// The mean average precision over the classes that have ground truth.
     pub detection_map: Option<f64>,
     pub ap_per_class: Vec<Option<f64>>,
     pub detection: DetectionMetrics,
 }
 
-/// The IoU of each class in one frame, by class index; `None` where it is not counted.
+/// The IoU of each class in one frame, by class index. `None`: the class is not counted.
 pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64>> {
     let mut ious = vec![None; frame.truth.len()];
     for &class in &classes.annotated {
@@ -57,7 +58,8 @@ pub fn frame_ious(frame: &FrameBoxes, classes: &ScoredClasses) -> Vec<Option<f64
     ious
 }
 
-/// Against the best of several true boxes; an absent box counts as (0, 0, 0, 0).
+/// The IoU with the true box that gives the highest one. Without a true box it is that with (0, 0,
+/// 0, 0).
 fn best_iou(bounds: &Box2, truth: &[Box2]) -> f64 {
     truth
         .iter()
@@ -111,7 +113,8 @@ fn class_detection_ap(frames: &[FrameBoxes], class: usize) -> Option<f64> {
     detection_average_precision(&confidence, &correct, targets)
 }
 
-/// The control: every frame's boxes against another frame's ground truth, half the frames away.
+/// The control: the boxes of each frame with the ground truth of the frame that is half of all
+/// frames away.
 pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
     let with_other_truth = |(place, frame): (usize, &FrameBoxes)| FrameBoxes {
         predicted: frame.predicted.clone(),
@@ -120,7 +123,8 @@ pub fn against_other_frames(frames: &[FrameBoxes]) -> Vec<FrameBoxes> {
     frames.iter().enumerate().map(with_other_truth).collect()
 }
 
-/// The place of the frame whose ground truth the control takes for the frame at `place`, of `count` frames.
+/// The place of the frame whose ground truth the control takes for the frame at `place`, of `count`
+/// frames.
 pub fn other_frame(place: usize, count: usize) -> usize {
     (place + count / 2) % count.max(1)
 }

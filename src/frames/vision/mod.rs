@@ -1,8 +1,8 @@
-//! What is computed on pictures and heat maps without a tensor library: boxes, regions, resizing,
-//! metrics.
+//! What is computed on pictures and heat maps without a tensor library: boxes, regions, resizing
+//! and metrics.
 //!
-//! Everything here is a pure function, so that the worker, `surgcam view` and the tests share it.
-//! Sections named in the comments are those of docs/method.md.
+//! Everything here is a pure function, apart from reading pictures, so that the worker, `surgcam
+//! view` and the tests share it. "METHOD 5" in a comment is section 5 of docs/method.md.
 
 pub mod average_precision;
 pub mod detection;

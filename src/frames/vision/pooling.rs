@@ -1,6 +1,7 @@
-//! From a frame's feature map to the 512 numbers of a region (METHOD 6), without a tensor library:
-//! a sweep pools the same map for hundreds of regions, each of a few cells, where calls into such a
-//! library cost more than the sums.
+//! Pools the feature map of a frame to the 512 features of a region (METHOD 6).
+//!
+//! This is done without a tensor library: a sweep pools the same map for hundreds of regions of a
+//! few cells each, and calls into such a library cost more time than the sums themselves.
 
 use std::ops::Range;
 
@@ -8,16 +9,16 @@ use super::geometry::Box2;
 use super::heat_map::HeatMap;
 use surgcam_values::Pool;
 
-/// Numbers in the features of a region.
+/// How many numbers the features of a region have.
 pub const FEATURES: usize = 512;
 
-/// A feature map with its channels last: cell by cell, row by row.
+/// A feature map with its channels last: row by row, cell by cell.
 #[derive(Debug, Clone, Copy)]
 pub struct CellMap<'a> {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
-    /// [height, width, channels]
+    /// `[height, width, channels]`.
     pub values: &'a [f32],
 }
 
@@ -27,7 +28,7 @@ impl CellMap<'_> {
     }
 }
 
-/// The `index`-th of `bins` parts of a row of so many values, as adaptive pooling cuts it: parts
+/// The part `index` of a row of `length` values that adaptive pooling cuts into `bins` parts. Parts
 /// may overlap.
 fn bin(index: usize, bins: usize, length: usize) -> Range<usize> {
     index * length / bins..((index + 1) * length).div_ceil(bins)
@@ -37,8 +38,8 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len() as f32
 }
 
-/// L-FE: adaptive average pool of a part of the map to p1 x p2, then of its channels to p0. Appends
-/// 512 numbers.
+/// L-FE: appends the 512 features of a part of the map. Adaptive average pooling makes p1 x p2
+/// cells of it, and then p0 numbers of the channels of each cell.
 pub fn pool_part(
     map: &CellMap,
     rows: Range<usize>,
@@ -72,8 +73,9 @@ fn add(sums: &mut [f32], values: &[f32]) {
     }
 }
 
-/// A box's cells in a map: each side rounded with ties to even; a side of no cell grows by one,
-/// backwards at the far edge. The box counts in the picture's `[height, width]`.
+/// The cells of a box in a map: each side is scaled and rounded, ties to even. A side without a
+/// cell gets one more, which is the one before it at the far edge. The box is in pixels of a
+/// picture of `[height, width]`.
 pub fn cells_of_box(
     bounds: &Box2,
     [height, width]: [u32; 2],
@@ -93,16 +95,16 @@ fn side(low: i64, high: i64, picture: u32, map: usize) -> Range<usize> {
     }
 }
 
-/// SL-FE: the hot cells of a map.
+/// The hot cells of a map, of which SL-FE makes features.
 #[derive(Debug, Clone)]
 pub struct HotCells {
     cells: Vec<usize>,
-    /// Over the hot cells, for each channel.
+    /// The sum over the hot cells, for each channel.
     sums: Vec<f32>,
 }
 
 impl HotCells {
-    /// `None` where no cell is hot. `heat` has the map's size.
+    /// The cells that are hotter than T_ROI. `None`: there is none. `heat` has the size of the map.
     pub fn find(map: &CellMap, heat: &HeatMap, roi_threshold: f64) -> Option<Self> {
         let cells = heat.hot_cells(roi_threshold);
         let mut sums = vec![0.0; map.channels];
@@ -110,27 +112,28 @@ impl HotCells {
         Self::with_sums(cells, sums)
     }
 
-    /// For cells whose values were summed elsewhere, channel by channel. `None` where there is no
-    /// cell.
+    /// The same for cells whose values were summed elsewhere, channel by channel. `None`: there is
+    /// no cell.
     pub fn with_sums(cells: Vec<usize>, sums: Vec<f32>) -> Option<Self> {
         (!cells.is_empty()).then_some(HotCells { cells, sums })
     }
 
-    /// Whether the sums are enough for pooling a map of so many channels: each number is the mean
-    /// of whole channels.
+    /// Whether pooling a map of so many channels needs the sums alone, because each of its numbers
+    /// is the mean of whole channels.
     pub fn pools_whole_channels(channels: usize, pool: Pool) -> bool {
         channels.is_multiple_of(pool.shape().0 as usize)
     }
 
-    /// All hot values as one row, channel by channel, pooled to p0 numbers, each repeated. Appends
-    /// 512 numbers. `map` is asked for only where numbers are means of parts of channels.
+    /// SL-FE: appends 512 features. All hot values form one row, channel by channel, which is
+    /// pooled to p0 numbers, and each is repeated. `map` is called only if numbers are means of
+    /// parts of channels.
     pub fn pool<'m>(&self, map: impl Fn() -> CellMap<'m>, pool: Pool, features: &mut Vec<f32>) {
         let (p0, p1, p2) = pool.shape();
         let (bins, repeats) = (p0 as usize, (p1 * p2) as usize);
         for index in 0..bins {
             let channels = self.sums.len();
             let pooled = if Self::pools_whole_channels(channels, pool) {
-                // A part of the row is that of whole channels.
+                // This part of the row has whole channels.
                 mean(&self.sums[bin(index, bins, channels)]) / self.cells.len() as f32
             } else {
                 self.mean_of_row(&map(), bin(index, bins, channels * self.cells.len()))
@@ -174,10 +177,14 @@ mod tests {
     }
 
     proptest! {
-        /// Means of means: a map that is the same everywhere stays so, whatever the part and the
-        /// pool.
+        /// The mean of equal values is that value, whatever the part and the pool.
         #[test]
-        fn a_constant_map_gives_its_constant(height in 1..9_usize, width in 1..9_usize, channels in prop::sample::select(vec![256_usize, 512, 1024, 40]), value in -5.0..5.0_f32) {
+        fn a_constant_map_gives_its_constant(
+            height in 1..9_usize,
+            width in 1..9_usize,
+            channels in prop::sample::select(vec![256_usize, 512, 1024, 40]),
+            value in -5.0..5.0_f32,
+        ) {
             let values = vec![value; height * width * channels];
             let map = CellMap { height, width, channels, values: &values };
             for size in [512, 128, 32] {

@@ -1,16 +1,16 @@
 //! Boxes from a heat map (METHOD 5).
 //!
-//! The method takes the bounding rectangle of *every* contour of the mask `heat > T_ROI`: outer and
-//! hole borders alike, with 8-connected borders (Suzuki and Abe 1985; OpenCV's RETR_LIST).
-//! Following the borders is not needed for their rectangles:
+//! The method takes the bounding rectangle of *every* contour of the mask `heat > T_ROI`: of outer
+//! borders and of the borders of holes, which are 8-connected (Suzuki and Abe 1985; OpenCV's
+//! RETR_LIST). The rectangles are found without following the borders:
 //!
-//! * an outer border spans exactly its 8-connected component of the mask;
-//! * a hole is a 4-connected component of the background that does not reach the picture's edge.
-//!   Its border is the mask's pixels next to it, and since there is one above its topmost pixel,
-//!   below its lowest, and so on, that border's rectangle is the hole's, grown by one pixel on each
-//!   side.
+//! * The rectangle of an outer border is that of its 8-connected component of the mask.
+//! * A hole is a 4-connected component of the background that does not reach the picture's edge.
+//!   Its border has the pixels of the mask next to it. There is one above its topmost pixel, one
+//!   below its lowest, and so on, so the rectangle of the border is that of the hole, larger by one
+//!   pixel on each side.
 //!
-//! So one labelling of runs gives all boxes, in time linear in the pixels.
+//! The components are found by joining runs of equal pixels, in time linear in the pixels.
 
 use super::geometry::Box2;
 use super::heat_map::HeatMap;
@@ -18,9 +18,9 @@ use super::heat_map::HeatMap;
 /// Settings that decide which boxes a heat map has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxRule {
-    /// T_ROI: a cell belongs to the mask where it is strictly above.
+    /// T_ROI: the mask has the cells that are strictly above this value.
     pub roi_threshold: f64,
-    /// In square pixels; a box is kept where its area is strictly larger.
+    /// In square pixels. Boxes of this area or less are dropped.
     pub minimum_area: i64,
 }
 
@@ -40,7 +40,7 @@ pub fn boxes(heat: &HeatMap, rule: BoxRule) -> Vec<ScoredBox> {
         .collect()
 }
 
-/// As [`boxes`], for whom asks for no confidence.
+/// The same boxes as [`boxes`] gives, in the same order, without their confidences.
 pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
     let mask: Vec<bool> = heat.is_hot(rule.roi_threshold).collect();
     let mut boxes: Vec<Box2> = contour_rectangles(&mask, heat.width);
@@ -49,8 +49,8 @@ pub fn bounds_of_boxes(heat: &HeatMap, rule: BoxRule) -> Vec<Box2> {
     boxes
 }
 
-/// The boxes of a class as a region is used (crop, features, IoU): those of the tissue are one
-/// (METHOD 5).
+/// The regions of a class that crops, features and IoU use. The boxes of the tissue are united to
+/// one region (METHOD 5).
 pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
     if is_tissue {
         boxes.iter().copied().reduce(|all, next| all.united(&next)).into_iter().collect()
@@ -59,7 +59,7 @@ pub fn used_regions(boxes: &[Box2], is_tissue: bool) -> Vec<Box2> {
     }
 }
 
-/// A box's confidence: the mean heat inside it.
+/// The confidence of a box: the mean heat inside it.
 pub fn mean_inside(heat: &HeatMap, bounds: &Box2) -> f32 {
     let columns = bounds.x1 as usize..bounds.x2 as usize;
     let sum: f64 = (bounds.y1 as usize..bounds.y2 as usize)
@@ -74,7 +74,7 @@ struct Run {
     is_mask: bool,
     y: usize,
     start: usize,
-    /// First column after it.
+    /// The first column after the run.
     end: usize,
 }
 
@@ -127,8 +127,8 @@ fn find_runs(mask: &[bool], width: usize) -> (Vec<Run>, Vec<usize>) {
     (runs, row_starts)
 }
 
-/// Joins the runs of two neighbouring rows: the mask's across corners too, the background's across
-/// edges only.
+/// Joins the runs of two neighbouring rows. Runs of the mask are joined across corners as well,
+/// runs of the background across edges only.
 fn join_rows(
     runs: &[Run],
     above: std::ops::Range<usize>,
@@ -138,7 +138,7 @@ fn join_rows(
     let mut first = above.start;
     for index in current {
         let run = &runs[index];
-        // A run above that ends before this one starts is done for, but it may still touch at a
+        // A run above that ends before this one starts is passed over, unless they touch at a
         // corner.
         while first < above.end && runs[first].end < run.start {
             first += 1;
@@ -158,7 +158,7 @@ fn join_rows(
     }
 }
 
-/// Union-find over runs, with the rectangle of each component at its root.
+/// Joins runs to components (union-find). The root of a component has its rectangle.
 struct Components {
     parent: Vec<usize>,
     bounds: Vec<Box2>,
@@ -212,8 +212,7 @@ mod tests {
     fn a_ring_has_an_outer_and_a_hole_border() {
         let (mask, width) =
             mask_of(&[".......", ".#####.", ".#...#.", ".#.#.#.", ".#...#.", ".#####.", "......."]);
-        // The outer border, the hole's border (the mask around the hole), and the dot inside the
-        // hole.
+        // The outer border, the border of the hole, and the dot inside the hole.
         assert_eq!(sorted_rectangles(&mask, width), [[1, 1, 6, 6], [1, 1, 6, 6], [3, 3, 4, 4]]);
     }
 
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(contour_rectangles(&[], 0), []);
     }
 
-    /// The same by flooding pixel by pixel: slow and plain.
+    /// The same rectangles, found by flooding pixel by pixel, which is slow and simple.
     fn by_flooding(mask: &[bool], width: usize) -> Vec<[i64; 4]> {
         let height = mask.len() / width;
         let mut seen = vec![false; mask.len()];
@@ -283,7 +282,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_and_flooding_agree(width in 1usize..24, cells in proptest::collection::vec(any::<bool>(), 1..400)) {
+        fn runs_and_flooding_agree(
+            width in 1usize..24,
+            cells in proptest::collection::vec(any::<bool>(), 1..400),
+        ) {
             let height = cells.len() / width;
             prop_assume!(height > 0);
             let mask = &cells[..width * height];

@@ -1,24 +1,26 @@
-//! Pillow's `resize((width, height), BILINEAR)`, to the last bit.
+//! Resizes pictures as Pillow's `resize((width, height), BILINEAR)` does, to the last bit.
 //!
-//! A convolution with a triangle whose support grows when shrinking (antialias), first along rows,
-//! then along columns, each with weights in 22-bit fixed point and a result rounded to u8. The
-//! libraries that come close use 16-bit weights or do not round between the passes, and differ in
-//! too many values for features to agree (docs/method.md, section 2).
+//! This is a convolution with a triangle, which gets wider when a picture is made smaller
+//! (antialiasing). It goes along rows first and then along columns. Weights are fixed-point numbers
+//! of 22 bits, and the result of each pass is rounded to u8. Other libraries have weights of 16
+//! bits or do not round between the passes. They differ in so many values that features do not
+//! agree (docs/method.md, section 2).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
 use image::RgbImage;
 
-/// Pillow's: 8 bits for the result and 2 to spare in an i32.
+/// The bits of a weight behind the point, as in Pillow: an i32 has 8 more for the result and 2 to
+/// spare.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// What each output pixel takes of the input pixels.
+/// The weights with which the input pixels make each output pixel.
 struct Taps {
-    /// Of each output pixel the first input pixel that it takes from.
+    /// The first input pixel of each output pixel.
     starts: Vec<usize>,
-    /// Weights of an output pixel; where it takes from fewer, the rest are 0.
+    /// How many weights each output pixel has. Those that it does not need are 0.
     count: usize,
     weights: Vec<i32>,
 }
@@ -53,7 +55,7 @@ fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// To `height` x `width` pixels, both above 0.
+/// Resizes to `height` x `width` pixels, which must both be above 0.
 pub fn resize(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
     let (from_height, from_width) = (picture.height(), picture.width());
     let mut resized = std::borrow::Cow::Borrowed(picture.as_raw().as_slice());
@@ -90,7 +92,7 @@ fn resize_columns_fast(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> 
     resize_columns(pixels, row_bytes, taps)
 }
 
-/// `from`: pixels of a row, of three bytes each.
+/// The pass along rows. `from` is the number of pixels in a row of the input, each of three bytes.
 fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = Vec::with_capacity(pixels.len() / from * taps.starts.len());
     for row in pixels.chunks_exact(3 * from) {
@@ -107,7 +109,7 @@ fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
     resized
 }
 
-/// `row_bytes`: of every row, before and after.
+/// The pass along columns. `row_bytes` is the length of a row, which stays the same.
 fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = vec![0; taps.starts.len() * row_bytes];
     let mut sums = vec![0i32; row_bytes];
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn halving_a_row_as_pillow_does() {
-        // PIL.Image: [0, 80, 160, 240] of one row to two pixels, BILINEAR.
+        // This is what Pillow makes of the row [0, 80, 160, 240] when it is resized to two pixels.
         let row = RgbImage::from_fn(4, 1, |x, _| Rgb([x as u8 * 80; 3]));
         let halved = resize(&row, 1, 2);
         assert_eq!(halved.pixels().map(|pixel| pixel.0[0]).collect::<Vec<_>>(), [57, 183]);
@@ -143,18 +145,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_fast_and_the_plain_passes_agree(seed: u64, from in (1u32..90, 1u32..30), to in (1u32..90, 1u32..30)) {
-            let noise = |x: u32, y: u32| (seed.wrapping_mul(u64::from(x * 131 + y * 7919 + 1)) >> 40).to_le_bytes();
-            let picture = RgbImage::from_fn(from.0, from.1, |x, y| { let [r, g, b, ..] = noise(x, y); Rgb([r, g, b]) });
+        fn the_fast_and_the_plain_passes_agree(
+            seed: u64,
+            from in (1u32..90, 1u32..30),
+            to in (1u32..90, 1u32..30),
+        ) {
+            let noise = |x: u32, y: u32| {
+                (seed.wrapping_mul(u64::from(x * 131 + y * 7919 + 1)) >> 40).to_le_bytes()
+            };
+            let picture = RgbImage::from_fn(from.0, from.1, |x, y| {
+                let [r, g, b, ..] = noise(x, y);
+                Rgb([r, g, b])
+            });
             let (rows, columns) = (Taps::new(from.0, to.0), Taps::new(from.1, to.1));
             let plain = resize_rows(picture.as_raw(), from.0 as usize, &rows);
             prop_assert_eq!(&resize_rows_fast(picture.as_raw(), from.0 as usize, &rows), &plain);
             let row_bytes = 3 * to.0 as usize;
-            prop_assert_eq!(resize_columns_fast(&plain, row_bytes, &columns), resize_columns(&plain, row_bytes, &columns));
+            let fast = resize_columns_fast(&plain, row_bytes, &columns);
+            prop_assert_eq!(fast, resize_columns(&plain, row_bytes, &columns));
         }
 
         #[test]
-        fn one_colour_stays_that_colour(value: u8, from in (1u32..40, 1u32..40), to in (1u32..40, 1u32..40)) {
+        fn one_colour_stays_that_colour(
+            value: u8,
+            from in (1u32..40, 1u32..40),
+            to in (1u32..40, 1u32..40),
+        ) {
             let picture = RgbImage::from_pixel(from.0, from.1, Rgb([value, 0, 255]));
             let resized = resize(&picture, to.1, to.0);
             prop_assert!(resized.pixels().all(|pixel| pixel.0 == [value, 0, 255]));

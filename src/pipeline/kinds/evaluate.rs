@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame_inputs::FrameInputs;
 use crate::settings::{Architecture, Normalization};
-use surgcam_engine::plan::kind::{HasMetrics, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf, StageKind};
 use surgcam_frames::metrics::Classification;
 
 /// Classifies the validation frames.
@@ -16,11 +16,17 @@ pub struct EvaluateStage {
 
 impl StageKind for EvaluateStage {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 
     type Inputs<S> = FrameInputs<S>;
 }
 
 impl HasMetrics for EvaluateStage {
     type Metrics = Classification;
+}
+
+impl EvaluateStage {
+    /// The probability of each class in every validation frame, for scores of single sequences and
+    /// for the comparison of two models on the same frames.
+    pub const PREDICTIONS: OutputOf<Self> = OutputOf::new("predictions.parquet");
 }

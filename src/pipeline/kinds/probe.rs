@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use surgcam_engine::inputs;
-use surgcam_engine::plan::kind::{HasMetrics, StageKind};
+use surgcam_engine::plan::kind::{HasMetrics, OutputOf, StageKind};
 use surgcam_frames::metrics::Probe;
 
 /// Fits a ridge regression from features to labels, and scores its predictions.
@@ -26,11 +26,16 @@ inputs! {
 
 impl StageKind for ProbeStage {
     const NAME: &'static str = "probe";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 
     type Inputs<S> = ProbeInputs<S>;
 }
 
 impl HasMetrics for ProbeStage {
     type Metrics = Probe;
+}
+
+impl ProbeStage {
+    /// The score of each class in every validation frame. It is absent if no frame has a region.
+    pub const PREDICTIONS: OutputOf<Self> = OutputOf::new("predictions.parquet");
 }

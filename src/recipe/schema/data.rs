@@ -28,8 +28,8 @@ section! {
         /// Where captions lie: JSON files or folders of XML files. All of them that exist are read.
         /// If several have a caption for a frame, the earliest one in the list counts.
         captions: Vec<Pattern> = Vec::new(),
-        /// Where interactions lie: a CSV file of one sequence or of all sequences, or a folder of
-        /// XML files. The first of them that exists is read.
+        /// Where interactions lie: a CSV file of one sequence or of all sequences, a folder of XML
+        /// files, or a JSON file of CholecT50. The first of them that exists is read.
         interactions: Vec<Pattern> = Vec::new(),
         /// By how much the frame number in the label files grows from one picture to the next: 25
         /// if labels count at 25 fps and pictures lie at 1 fps.
@@ -37,6 +37,9 @@ section! {
         /// The class names of the label spaces, by the names that the data set has for these
         /// classes.
         classes: BTreeMap<String, String> = BTreeMap::new(),
+        /// For JSON files of CholecT50 among `interactions`: the interaction that each verb stands
+        /// for.
+        verbs: BTreeMap<String, String> = BTreeMap::new(),
     }
 }
 
@@ -93,6 +96,8 @@ section! {
         frame_step: Option<Whole<1, 1_000_000>> = None,
         /// Added to the adapter's `classes`.
         classes: BTreeMap<String, String> = BTreeMap::new(),
+        /// Added to the adapter's `verbs`.
+        verbs: BTreeMap<String, String> = BTreeMap::new(),
         /// For `sample`: the adapter in whose layout the drawn scenes are written.
         layout: Option<String> = None,
         /// For `sample`: how many scenes are drawn for each sequence.

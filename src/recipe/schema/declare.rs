@@ -12,14 +12,18 @@ macro_rules! section {
     (
         $(#[doc = $about:literal])*
         $recipe:ident, $patch:ident {
-            $( $(#[doc = $doc:literal])* $field:ident : $type:ty = $default:expr, )*
+            $(
+                $(#[doc = $doc:literal])*
+                $(#[serde $serde:tt])?
+                $field:ident : $type:ty = $default:expr,
+            )*
         }
     ) => {
         $(#[doc = $about])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $recipe {
-            $( $(#[doc = $doc])* pub $field: $type, )*
+            $( $(#[doc = $doc])* $(#[serde $serde])? pub $field: $type, )*
         }
 
         impl Default for $recipe {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declare::section;
 use crate::cell_filter::CellFilter;
-use surgcam_values::{Name, Positive, Printed, Table, Whole};
+use surgcam_values::{Name, Positive, Printed, Seeds, Table, Whole};
 
 section! {
     /// `[experiment]`: what an experiment asks for.
@@ -25,6 +25,11 @@ section! {
         /// `[[matrix.exclude]]`. From a list, a cell needs one value. The probe is made for all
         /// cells.
         heads_for: CellFilter = CellFilter::default(),
+        /// How many times everything that has a seed is made, each time with another seed of all
+        /// models and heads: `5`, or a list of seeds. Tables then show the mean and the sample
+        /// standard deviation over the seeds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seeds: Option<Seeds> = None,
         /// How many frames each speed stage times, one at a time.
         speed_frames: Whole<1, 100_000> = Whole::new(50),
         /// A speed stage stops early after this many seconds if it has timed at least five frames.

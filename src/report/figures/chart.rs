@@ -185,7 +185,8 @@ fn paint_bars(bars: &Bars, svg: &mut String) -> Painted {
         .draw()?;
     let top = |bar: &Bar| (lanes - bar.lane) as f64 - 0.1;
     context.draw_series(drawable().map(|bar| {
-        Rectangle::new([(bar.from, top(bar)), (bar.to, top(bar) - 0.8)], colour(bar.kind).filled())
+        let corners = [(bar.from, top(bar)), (bar.to, top(bar) - 0.8)];
+        Rectangle::new(corners, colour_of_kind(bar.kind).filled())
     }))?;
     let style = ("sans-serif", 12).into_font().color(&ON_COLOURS);
     // Text is about half as wide as it is high.
@@ -199,7 +200,8 @@ fn paint_bars(bars: &Bars, svg: &mut String) -> Painted {
     }))?;
     for (place, kind) in bars.kinds.iter().take(MOST_SERIES).enumerate() {
         let y = legend_line(place);
-        legend.draw(&Rectangle::new([(6, y - 6), (18, y + 6)], colour(place).filled()))?;
+        let corners = [(6, y - 6), (18, y + 6)];
+        legend.draw(&Rectangle::new(corners, colour_of_kind(place).filled()))?;
         legend.draw(&Text::new(shown(kind, 30), (24, y - 8), ("sans-serif", 14).into_font()))?;
     }
     root.present()?;
@@ -220,6 +222,16 @@ fn mark(place: usize) -> Mark {
 
 fn colour(place: usize) -> RGBColor {
     COLOURS[place % COLOURS.len()]
+}
+
+/// The colour of a kind of bars. Bars have no marks, so the kinds after the first six have the same
+/// colours mixed with white. All kinds that are in the legend have different colours.
+fn colour_of_kind(place: usize) -> RGBColor {
+    const WHITE_SHARES: [f64; 3] = [0.0, 0.45, 0.72];
+    let white = WHITE_SHARES[place / COLOURS.len() % WHITE_SHARES.len()];
+    let mixed = |part: u8| (f64::from(part) * (1.0 - white) + 255.0 * white).round() as u8;
+    let RGBColor(red, green, blue) = colour(place);
+    RGBColor(mixed(red), mixed(green), mixed(blue))
 }
 
 /// The middle of a line of the legend, from the top; there are at most [`MOST_SERIES`].
@@ -306,6 +318,17 @@ mod tests {
         ] {
             draw(&chart(points)).unwrap();
         }
+    }
+
+    #[test]
+    fn no_two_kinds_of_bars_in_the_legend_have_one_colour() {
+        let mut colours: Vec<(u8, u8, u8)> = (0..MOST_SERIES)
+            .map(colour_of_kind)
+            .map(|RGBColor(red, green, blue)| (red, green, blue))
+            .collect();
+        colours.sort_unstable();
+        colours.dedup();
+        assert_eq!(colours.len(), MOST_SERIES);
     }
 
     #[test]

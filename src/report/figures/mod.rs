@@ -10,7 +10,8 @@ use std::path::Path;
 
 use super::column_groups::key_columns;
 use super::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH};
-use super::layout::ResultTable;
+use super::result_table::ResultTable;
+use super::tables::SEEDS;
 use chart::{Chart, Look, MOST_SERIES, Series};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::file::{Durability, write_with};
@@ -58,7 +59,9 @@ pub fn of_results(tables: &[ResultTable], comparison: Option<&Comparison>) -> Re
 }
 
 fn speed_caption() -> String {
-    "The line joins the rows that no other beats in both; yardsticks and controls are shown and do not take part in it.".into()
+    "The line joins the rows that no other beats in both; \
+     yardsticks and controls are shown and do not take part in it."
+        .into()
 }
 
 /// Draws a chart; its caption says how many series are left out.
@@ -103,7 +106,7 @@ fn speed_against_quality(comparison: &Comparison) -> Option<Chart> {
 fn over_thresholds(table: &ResultTable) -> Option<Chart> {
     let (threshold, quality, truth) =
         (table.column("T_ROI")?, table.column("mIoU")?, table.column(GROUND_TRUTH)?);
-    let left_out = ["T_ROI", "frames", "classes", GROUND_TRUTH];
+    let left_out = ["T_ROI", "frames", "classes", GROUND_TRUTH, SEEDS];
     let names: Vec<_> = key_columns(table)
         .iter()
         .filter(|column| !left_out.contains(&column.name.as_str()))
@@ -132,7 +135,7 @@ fn over_thresholds(table: &ResultTable) -> Option<Chart> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::TableColumn;
+    use super::super::result_table::TableColumn;
     use super::*;
 
     #[test]

@@ -134,9 +134,10 @@ mod tests {
             [("pack", 0.0, 3.0, false), ("train a", 1.0, 5.0, true), ("train b", 4.0, 6.0, false)]
         );
         let run: Run = serde_json::from_value(serde_json::json!({
-            "format": 1, "id": "one", "experiment": "a", "command": [], "started": "", "seconds": 0.0, "state": "done",
-            "plan": surgcam_engine::store::digest::Digest::of_bytes(b""), "executed": [], "cached": 0, "failed": [], "surgcam": "",
-            "host": "",
+            "format": 1, "id": "one", "experiment": "a", "command": [], "started": "",
+            "seconds": 0.0, "state": "done",
+            "plan": surgcam_engine::store::digest::Digest::of_bytes(b""),
+            "executed": [], "cached": 0, "failed": [], "surgcam": "", "host": "",
         }))
         .unwrap();
         let (bars, left_out) = bars(&run, &journal);

@@ -1,19 +1,16 @@
 //! Pictures of chosen frames: the heat map over the picture, and the boxes beside the truth, for
 //! each model and T_ROI.
 
-use std::path::PathBuf;
-
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
-use super::background::line;
+use super::origins::line;
 use crate::report::pictures::{draw, map_of_class, predicted_boxes, true_boxes};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::kind::OutputOf;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Handle, StageId};
 use surgcam_engine::store::Store;
@@ -73,8 +70,8 @@ impl GallerySource<'_> {
         let found = (
             results.output(cell.index, IndexStage::INDEX)?,
             results.output(localize, LocalizeStage::BOXES)?,
-            self.unread(cell.pack, PackStage::PACK),
-            cell.stages.heat_maps.and_then(|stage| self.unread(stage, HeatMapsStage::HEAT_MAPS)),
+            results.unread(cell.pack, PackStage::PACK),
+            cell.stages.heat_maps.and_then(|stage| results.unread(stage, HeatMapsStage::HEAT_MAPS)),
         );
         let (Some(index), Some(boxes), Some(pack), Some(heat_maps)) = found else {
             return Ok(Vec::new());
@@ -92,12 +89,6 @@ impl GallerySource<'_> {
             pictures.push(picture_of(cell, &frames[row], &heat, &boxes, pack.row(row))?);
         }
         Ok(pictures)
-    }
-
-    /// An object without reading all of it first, of which a few rows are shown: packs are large.
-    fn unread<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Option<PathBuf> {
-        let output = self.known.outputs(stage.id())?.get(output.name())?;
-        Some(self.store.object_path(&output.digest)).filter(|path| path.exists())
     }
 }
 

@@ -1,26 +1,29 @@
-//! `report.html`: one file with everything that an experiment found. It needs no network and
-//! nothing beside it; what it shows of results are the tables' own numbers.
+//! `report.html`: one file with everything that an experiment found. It needs no network and no
+//! other file. All results in it are the numbers of the tables.
 
-mod background;
-mod data;
+mod browser;
 mod gallery;
+mod origins;
+mod summary;
+mod table_json;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, yardsticks};
 use super::figures::{self, Figure};
-use super::layout::ResultTable;
+use super::result_table::ResultTable;
 use super::results::Results;
 use super::run_record;
 use super::table_files::TableSource;
-use background::{LeftOut, line};
+pub use browser::open;
 use gallery::{GalleryPicture, GallerySource};
+use origins::{LeftOut, line};
+use summary::{answer, asked, warnings};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::drawing;
 use surgcam_engine::plan::status::{self, Known};
@@ -39,9 +42,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const FILE: &str = "report.html";
 
-/// A larger graph is for other programs.
+/// The most stages of a graph that the page draws.
 const MOST_STAGES_DRAWN: usize = 200;
-/// Runs that are looked through for the last one of this experiment that made stages.
+/// The most runs that are read to find the last run of this experiment that made stages.
 const MOST_RUNS_READ: usize = 100;
 /// The beginning of the page, in which it says what it was written from.
 const HEAD: u64 = 1024;
@@ -60,7 +63,8 @@ impl PageSource<'_> {
         self.tables.folder.join(FILE)
     }
 
-    /// As long as this is the same, so is the page, but for runs that found nothing to do.
+    /// A digest of what the page is made from. While it stays the same, the page does, too, apart
+    /// from what it tells of the last run.
     fn written_from(&self) -> String {
         let page = Digest::of_bytes([TEMPLATE, STYLE, SCRIPT].concat().as_bytes());
         let version = env!("CARGO_PKG_VERSION");
@@ -68,17 +72,17 @@ impl PageSource<'_> {
         Digest::of_bytes(text.as_bytes()).to_string()
     }
 
-    /// Whether the page is there and tells of this very plan and its results.
+    /// Whether the page exists and was written from this plan and its results.
     pub fn is_written(&self) -> bool {
         let mut head = Vec::new();
         let read = File::open(self.path()).and_then(|file| file.take(HEAD).read_to_end(&mut head));
         read.is_ok() && String::from_utf8_lossy(&head).contains(&self.written_from())
     }
 
-    /// Writes the page, and its figures as files beside it; gives the page's path.
+    /// Writes the page, and its figures as files beside it. Returns the path of the page.
     pub fn write(&self) -> Result<PathBuf> {
         let TableSource { experiment, built, store, .. } = self.tables;
-        let tables = self.tables.tables(self.known)?;
+        let (tables, details) = self.tables.with_details(self.known)?;
         let results = Results::new(store, self.known);
         let (last, working) = last_runs(store, &experiment.name);
         let yardsticks = yardsticks(built);
@@ -100,7 +104,7 @@ impl PageSource<'_> {
         let snapshot: PlanSnapshot =
             serde_json::from_slice(&run_record::snapshot(experiment, built, self.known)?)
                 .at_path("understand the plan of", &experiment.path)?;
-        let (recipes, more_recipes) = background::recipes(&snapshot);
+        let (recipes, more_recipes) = origins::recipes(&snapshot);
         // Without pictures the page still tells the rest.
         let (gallery, gallery_note) = match (GallerySource { built, store, known: self.known })
             .pictures()
@@ -108,15 +112,18 @@ impl PageSource<'_> {
             Ok(pictures) => (pictures, gallery_note()),
             Err(error) => (Vec::new(), line(&format!("The pictures could not be read: {error}"))),
         };
+        let stages = [origins::stages(&snapshot)];
+        let in_page = [tables.as_slice(), details.tables.as_slice(), &stages].concat();
         let page = Page {
             written_from: self.written_from(),
             title: line(&experiment.name),
             description: line(&experiment.recipe.description),
             asked: asked(experiment, built),
-            answer: answer(&tables, comparison.as_ref()),
+            answer: answer(&tables, comparison.as_ref(), details.differences.as_ref()),
             warnings: warnings(built, self.known, last.as_ref()),
             tables: tables.iter().map(TableHead::of).collect(),
-            data: data::as_json(&[tables.as_slice(), &[background::stages(&snapshot)]].concat())?,
+            details: details.tables.iter().map(TableHead::of).collect(),
+            data: table_json::as_json(&in_page)?,
             figures: figures.iter().map(Drawn::of).collect(),
             training: training.iter().map(Drawn::of).collect(),
             timeline: timeline.iter().map(Drawn::of).collect(),
@@ -124,7 +131,7 @@ impl PageSource<'_> {
             gallery_note,
             stages: built.plan.stages.len(),
             graph: graph(experiment, built, store, self.known),
-            facts: background::facts(last.as_ref(), self.hello),
+            facts: origins::facts(last.as_ref(), self.hello),
             left_out: left_out(built, &results, last.as_ref())?,
             recipes,
             more_recipes,
@@ -135,8 +142,8 @@ impl PageSource<'_> {
     }
 }
 
-/// All that the template asks for. Texts are escaped there; SVG and JSON are as safe as their
-/// makers leave them.
+/// The values of the template. The template escapes texts. SVG and JSON are put in as they are, so
+/// they must be safe before.
 #[derive(Serialize)]
 struct Page<'a> {
     written_from: String,
@@ -146,6 +153,7 @@ struct Page<'a> {
     answer: Vec<String>,
     warnings: Vec<String>,
     tables: Vec<TableHead>,
+    details: Vec<TableHead>,
     data: String,
     figures: Vec<Drawn<'a>>,
     training: Vec<Drawn<'a>>,
@@ -154,9 +162,9 @@ struct Page<'a> {
     gallery_note: String,
     stages: usize,
     graph: String,
-    facts: Vec<background::Fact>,
+    facts: Vec<origins::Fact>,
     left_out: Vec<LeftOut>,
-    recipes: Vec<background::Recipe>,
+    recipes: Vec<origins::Recipe>,
     more_recipes: usize,
 }
 
@@ -218,69 +226,11 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
     figures::timeline(run, &journal::read(&store.root().join("runs").join(&run.id))?)
 }
 
-/// Ways of extraction that do not compete: they look at the truth, at the whole frame, or at what
-/// belongs to another frame.
-fn yardsticks(built: &Built) -> BTreeSet<String> {
-    let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
-    for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
-        let is_yardstick = extraction.value.mode.is_yardstick() || extraction.value.shuffled;
-        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
-        names.insert(extraction.name.clone());
-    }
-    // A recipe whose mode is swept may be both, and then competes.
-    yardsticks.difference(&competing).cloned().collect()
-}
-
-fn asked(experiment: &Experiment, built: &Built) -> String {
-    let models: BTreeSet<&String> = built.cells.iter().map(|cell| &cell.cell.model).collect();
-    let extractions: BTreeSet<&String> =
-        built.cells.iter().filter_map(|cell| cell.cell.extraction.as_ref()).collect();
-    let tables: Vec<&str> = experiment.recipe.tables.iter().map(|table| table.name()).collect();
-    let listed = |names: BTreeSet<&String>| {
-        line(&names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", "))
-    };
-    let extractions = if extractions.is_empty() {
-        String::new()
-    } else {
-        format!("; extraction: {}", listed(extractions))
-    };
-    format!(
-        "Asked for: {} of {} cells. Models: {}{extractions}.",
-        tables.join(", "),
-        built.cells.len(),
-        listed(models)
-    )
-}
-
-fn answer(tables: &[ResultTable], comparison: Option<&Comparison>) -> Vec<String> {
-    let Some(comparison) = comparison else { return vec!["Nothing is measured yet.".into()] };
-    let frames = |table: &ResultTable| {
-        let column = table.column("frames")?;
-        (0..column.len()).filter_map(|row| column.number_at(row)).reduce(f64::max)
-    };
-    let validation_frames = frames(comparison.table)
-        .or_else(|| tables.iter().filter_map(frames).reduce(f64::max))
-        .map(|frames| frames as usize);
-    comparison.sentences(validation_frames).iter().map(|sentence| line(sentence)).collect()
-}
-
-fn warnings(built: &Built, known: &Known, last: Option<&Run>) -> Vec<String> {
-    let to_run = known.to_run();
-    let absent = (to_run > 0).then(|| {
-        format!(
-            "{to_run} of {} stages are not in the store; what they would give is absent.",
-            built.plan.stages.len()
-        )
-    });
-    let failures = last.map_or(0, Run::failures);
-    let failed = (failures > 0)
-        .then(|| format!("{failures} stages failed in the last run; they are listed below."));
-    absent.into_iter().chain(failed).collect()
-}
-
 fn gallery_note() -> String {
-    "Left: the heat map of the present instrument with the highest logit. Right: predicted boxes in full lines, true ones dashed. \
-     L-FE and LN-FE share the boxes of a model and T_ROI; SL-FE takes the hot cells of the heat map itself."
+    "Left: the heat map of the present instrument with the highest logit. \
+     Right: predicted boxes in full lines, true ones dashed. \
+     L-FE and LN-FE share the boxes of a model and T_ROI; \
+     SL-FE takes the hot cells of the heat map itself."
         .into()
 }
 
@@ -295,129 +245,16 @@ fn graph(experiment: &Experiment, built: &Built, store: &Store, known: &Known) -
 
 fn left_out(built: &Built, results: &Results, last: Option<&Run>) -> Result<Vec<LeftOut>> {
     let found = [
-        last.and_then(background::failed_stages),
-        background::left_out("Frames that were skipped", &results.skipped_frames(built)?),
-        background::left_out(
+        last.and_then(origins::failed_stages),
+        origins::left_out("Frames that were skipped", &results.skipped_frames(built)?),
+        origins::left_out(
             "Captions and interactions that were skipped",
             &results.skipped_annotations(built)?,
         ),
-        background::left_out("Boxes that were cut or taken once", &results.mended_boxes(built)?),
+        origins::left_out("Boxes that were cut or taken once", &results.mended_boxes(built)?),
     ];
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Opens a page in the browser that the desktop names.
-pub fn open(path: &Path) -> Result<()> {
-    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let mut command = std::process::Command::new(program);
-    command.arg(path).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-    let hint = |error: Error| error.hint(format!("open {} in a browser yourself", path.display()));
-    let status = command
-        .status()
-        .map_err(|error| hint(Error::failure(format!("cannot start {program}: {error}"))))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(hint(Error::failure(format!("{program} could not open the report: {status}"))))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::layout::TableColumn;
-    use super::*;
-
-    fn page(tables: &[ResultTable], title: &str) -> String {
-        let page = Page {
-            written_from: "sha256:0".into(),
-            title: line(title),
-            description: String::new(),
-            asked: String::new(),
-            answer: answer(tables, Comparison::of(tables, &BTreeSet::new()).as_ref()),
-            warnings: Vec::new(),
-            tables: tables.iter().map(TableHead::of).collect(),
-            data: data::as_json(tables).unwrap(),
-            figures: Vec::new(),
-            training: Vec::new(),
-            timeline: Vec::new(),
-            gallery: Vec::new(),
-            gallery_note: gallery_note(),
-            stages: 3,
-            graph: String::new(),
-            facts: background::facts(None, None),
-            left_out: Vec::new(),
-            recipes: Vec::new(),
-            more_recipes: 0,
-        };
-        render(&page).unwrap()
-    }
-
-    fn table(rows: usize) -> ResultTable {
-        ResultTable {
-            name: "extraction".into(),
-            title: "Extraction <&|$\\>\n\u{1b}[2J".into(),
-            columns: vec![
-                TableColumn::text(
-                    "variant",
-                    (0..rows)
-                        .map(|row| Some(format!("<img src=x onerror=alert({row})>")))
-                        .collect(),
-                ),
-                TableColumn::number(
-                    "probe mAP",
-                    3,
-                    (0..rows).map(|row| Some(row as f64 / 7.0)).collect(),
-                ),
-            ],
-            notes: vec!["<script>alert(1)</script>".into()],
-            more_rows: 0,
-        }
-    }
-
-    #[test]
-    fn names_are_text_in_the_page_and_it_asks_for_nothing_from_elsewhere() {
-        let html = page(&[table(3)], "<b>& $x$</b>\u{1b}[2J");
-        for foreign in ["<img src=x", "<script>alert", "<b>", "\u{1b}"] {
-            assert!(!html.contains(foreign), "{foreign:?}");
-        }
-        assert!(
-            html.contains("&lt;b&gt;&amp; $x$&lt;&#x2f;b&gt;\\u001b[2J"),
-            "the title is shown as text"
-        );
-        assert!(
-            html.contains("function sortBy")
-                && html.contains("prefers-color-scheme: dark")
-                && html.contains("@media print")
-        );
-        assert!(!html.contains("http:") && !html.contains("https:"), "nothing is loaded");
-    }
-
-    #[test]
-    fn numbers_in_the_page_are_those_of_the_csv() {
-        let table = table(3);
-        let html = page(std::slice::from_ref(&table), "a");
-        let begin = html.find("id=\"tables\">").unwrap() + "id=\"tables\">".len();
-        let json = &html[begin..begin + html[begin..].find("</script>").unwrap()];
-        let data: serde_json::Value = serde_json::from_str(json).unwrap();
-        let in_page: Vec<f64> = data[0]["columns"][1]["values"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|value| value.as_f64().unwrap())
-            .collect();
-        let csv = String::from_utf8(super::super::render::csv(&table).unwrap()).unwrap();
-        let in_csv: Vec<f64> = csv
-            .lines()
-            .skip(1)
-            .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
-            .collect();
-        assert_eq!(in_page, in_csv);
-        assert_eq!(in_page, [0.0, 1.0 / 7.0, 2.0 / 7.0]);
-    }
-
-    #[test]
-    fn ten_thousand_rows_are_data_and_not_elements() {
-        let html = page(&[table(10_000)], "a");
-        assert!(html.matches("<tr").count() < 10 && html.len() < 3_000_000, "{} bytes", html.len());
-    }
-}
+mod tests;

@@ -57,7 +57,8 @@ pub fn frame_view(
         _ => "no heat map: no class is present".into(),
     };
     let description = format!(
-        "{}/{} by {}, {of_class}; present: {}; labelled: {}; {} predicted boxes (full lines), {} true ones (dashed)",
+        "{}/{} by {}, {of_class}; present: {}; labelled: {}; \
+         {} predicted boxes (full lines), {} true ones (dashed)",
         frame.sequence,
         frame.name,
         cell.model.name,

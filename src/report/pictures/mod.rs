@@ -2,6 +2,8 @@
 //! and true.
 
 pub mod frame_view;
+mod lettering;
+pub mod sheet;
 
 use image::{Rgb, RgbImage};
 
@@ -96,8 +98,14 @@ fn jet(value: f32) -> [u8; 3] {
 
 fn outline(picture: &mut RgbImage, bounds: &Box2, colour: [u8; 3], dashed: bool) {
     let scale = i64::from(ENLARGED);
-    let (x1, y1, x2, y2) =
-        (bounds.x1 * scale, bounds.y1 * scale, bounds.x2 * scale - 1, bounds.y2 * scale - 1);
+    let corners =
+        [bounds.x1 * scale, bounds.y1 * scale, bounds.x2 * scale - 1, bounds.y2 * scale - 1];
+    rectangle(picture, corners, colour, dashed);
+}
+
+/// In the pixels of the picture, which both corners belong to.
+fn rectangle(picture: &mut RgbImage, corners: [i64; 4], colour: [u8; 3], dashed: bool) {
+    let [x1, y1, x2, y2] = corners;
     let mut dot = |x: i64, y: i64| {
         let inside =
             x >= 0 && y >= 0 && x < i64::from(picture.width()) && y < i64::from(picture.height());

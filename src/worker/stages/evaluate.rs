@@ -1,5 +1,6 @@
 //! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
 
+use surgcam_artifacts::frame_predictions::{self, FramePredictions};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::metrics::Classification;
 use surgcam_frames::vision::average_precision::{label_average_precision, mean};
@@ -46,8 +47,14 @@ impl Make for EvaluateStage {
         let labels: Vec<&[usize]> =
             rows.iter().map(|&row| frames.frames[row].labels.as_slice()).collect();
         let score = score(&logits, &labels);
+        let predictions = FramePredictions {
+            classes: logits.size()[1] as usize,
+            scores: probabilities(&logits),
+            rows,
+        };
+        frame_predictions::write(&predictions, &stage.output(Self::PREDICTIONS))?;
         stage.write_metrics(&Classification {
-            frames: rows.len(),
+            frames: predictions.rows.len(),
             accuracy: score.accuracy,
             mean_average_precision: score.mean_average_precision,
             average_precision: score.average_precision,
@@ -63,11 +70,15 @@ pub struct LabelScore {
     pub average_precision: Vec<Option<f64>>,
 }
 
+/// The probability of each class: [N, classes], row by row.
+fn probabilities(logits: &Tensor) -> Vec<f64> {
+    Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default()
+}
+
 /// Logits [N, classes] against each frame's labels.
 pub fn score(logits: &Tensor, labels: &[&[usize]]) -> LabelScore {
     let classes = logits.size()[1] as usize;
-    let scores: Vec<f64> =
-        Vec::try_from(logits.sigmoid().to_kind(Kind::Double).flatten(0, 1)).unwrap_or_default();
+    let scores = probabilities(logits);
     let right = labels.iter().zip(scores.chunks(classes)).filter(|(labels, scores)| {
         scores.iter().enumerate().all(|(class, &score)| (score > 0.5) == labels.contains(&class))
     });

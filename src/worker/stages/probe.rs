@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use surgcam_artifacts::features::{self, FrameFeatures, WIDTH};
+use surgcam_artifacts::frame_predictions::{self, FramePredictions};
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::metrics::Probe;
@@ -52,7 +53,7 @@ impl Make for ProbeStage {
             Ok(())
         })?;
         let rule = sums.solve(parameters.ridge)?;
-        let (mut scores, mut labels) = (Vec::new(), Vec::new());
+        let (mut scores, mut labels, mut scored) = (Vec::new(), Vec::new(), Vec::new());
         let validated_with_regions = validation.for_each_block(|rows, x| {
             let of_rows: Vec<f64> =
                 Vec::try_from(rule.scores(x).contiguous().view([-1])).map_err(|error| {
@@ -60,11 +61,16 @@ impl Make for ProbeStage {
                 })?;
             scores.extend(of_rows);
             labels.extend(rows.iter().map(|&row| frames[row].labels.as_slice()));
+            scored.extend_from_slice(rows);
             Ok(())
         })?;
         // Without a region anywhere the scores say nothing of the features.
         let average_precision = if with_regions > 0 && validated_with_regions > 0 {
-            label_precisions(&scores, &labels, parameters.classes)
+            let average_precision = label_precisions(&scores, &labels, parameters.classes);
+            let predictions =
+                FramePredictions { rows: scored, classes: parameters.classes, scores };
+            frame_predictions::write(&predictions, &stage.output(Self::PREDICTIONS))?;
+            average_precision
         } else {
             vec![None; parameters.classes]
         };

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, Said, picture, write_endovis18};
+use common::{Place, Said, picture, write_endovis18, write_voc};
+use serde_json::Value;
 
 /// A line of a `gt_bbox` file with a first box and no other.
 fn box_line(frame: u32, first: &str) -> String {
@@ -17,9 +18,9 @@ fn box_line(frame: u32, first: &str) -> String {
 const BAD_BOXES: [(&str, &str); 5] = [
     ("40, 50, 20, 60", "is inverted"),
     ("3000, 3000, 3100, 3100", "lies outside the picture"),
-    ("10, 10, 1e300, 40", "`1e300` is no coordinate"),
+    ("10, 10, 1e300, 40", "`1e300` is not a coordinate"),
     ("-900, 10, 40, 40", "runs off the picture"),
-    ("nan, 1, 2, 3", "`nan` is no coordinate"),
+    ("nan, 1, 2, 3", "`nan` is not a coordinate"),
 ];
 
 /// An experiment on EndoVis18 folders below `data`; boxes of the training sequence are `train`, of
@@ -182,6 +183,71 @@ fn a_link_that_leads_nowhere_is_named_and_a_vast_file_is_not_read() {
     let said = Said::from(place.surgcam(&["run", &file]).output().unwrap());
     assert_ne!(said.code, Some(0));
     assert!(said.err.contains("seq_1.txt: is larger than 67108864 bytes"), "{}", said.err);
+}
+
+/// The only file of this name below a folder, as JSON.
+fn json_below(folder: &Path, name: &str) -> Value {
+    let files = walkdir::WalkDir::new(folder).into_iter().flatten();
+    let found: Vec<_> = files.filter(|entry| entry.file_name() == name).collect();
+    assert!(!found.is_empty(), "{name} is below {}", folder.display());
+    serde_json::from_slice(&std::fs::read(found[0].path()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_folder_that_nobody_described_is_run_on_in_three_commands_and_its_boxes_are_exported() {
+    let place = Place::new();
+    let (root, project, out) = (place.path("clinic"), place.path("project"), place.path("out"));
+    write_voc(&root);
+    let from = ["init", project.to_str().unwrap(), "--from", root.to_str().unwrap()];
+    place.run(&from, 0);
+    let inside = |arguments: &[&str]| {
+        let said: Said = place.surgcam(arguments).current_dir(&project).output().unwrap().into();
+        assert_eq!(said.code, Some(0), "{arguments:?}: {}{}", said.out, said.err);
+    };
+    let quick = [
+        "--set",
+        "model.epochs=1",
+        "--set",
+        "data.image_size=[64, 80]",
+        "--set",
+        "experiment.speed=false",
+    ];
+    inside(&["data", "check", "clinic"]);
+    inside(&[&["run", "clinic"], &quick[..]].concat());
+    assert!(place.table("clinic", "extraction").lines().count() > 4);
+    assert!(place.table("clinic", "localization").lines().count() > 1);
+
+    let export = ["export", "boxes", "clinic", "--format", "coco", "--out", out.to_str().unwrap()];
+    inside(&[&export[..], &quick[..]].concat());
+    let truth = json_below(&out, "ground-truth.json");
+    let images = truth["images"].as_array().unwrap();
+    assert_eq!(images.len(), 12);
+    assert!(images.iter().all(|image| image["width"] == 80 && image["height"] == 64));
+    assert_eq!(images[0]["id"], 1);
+    assert_eq!(images[0]["file_name"], "JPEGImages/clip01_0000.png");
+    assert_eq!(truth["annotations"].as_array().unwrap().len(), 20);
+    let first = serde_json::json!([3.0, 3.0, 57.0, 47.0]);
+    assert_eq!(truth["annotations"][0]["bbox"], first, "a grasper's box, as it is in the file");
+    let names: Vec<&str> = truth["categories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|category| category["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["grasper", "hook", "tissue"]);
+    let predictions = json_below(&out, "predictions.json");
+    let instances = json_below(&out, "instances.json");
+    let (predictions, instances) =
+        (predictions.as_array().unwrap(), instances["annotations"].as_array().unwrap());
+    assert_eq!(predictions.len(), instances.len());
+    for (prediction, instance) in predictions.iter().zip(instances) {
+        for key in ["image_id", "category_id", "bbox", "score"] {
+            assert_eq!(prediction[key], instance[key], "{key}");
+        }
+        let [x, y, width, height] =
+            [0, 1, 2, 3].map(|place| prediction["bbox"][place].as_f64().unwrap());
+        assert!(x >= 0.0 && y >= 0.0 && x + width <= 80.01 && y + height <= 64.01, "{prediction}");
+    }
 }
 
 /// An experiment on three frames of each of two videos. What a detector found is `boxes`, or the

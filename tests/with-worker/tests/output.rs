@@ -204,7 +204,7 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
     let (on_terminal, md, tex) =
         (printed(&[]), printed(&["--format", "md"]), printed(&["--format", "tex"]));
     assert!(on_terminal.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{on_terminal}");
-    assert!(md.contains(" AP odd 5% & $x_1$ {~^} \\![p](u) |"), "{md}");
+    assert!(md.contains(" AP odd 5% \\& \\$x_1\\$ {\\~^} \\!\\[p](u) |"), "{md}");
     assert!(
         tex.contains(
             "& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} \

@@ -59,6 +59,56 @@ fn warnings_that_go_to_a_file_have_no_colours() {
     assert!(!said.err.contains('\u{1b}'), "{:?}", said.err);
 }
 
+/// The values of a column of a table's CSV.
+fn column(csv: &str, name: &str) -> Vec<String> {
+    let mut lines = csv.lines().map(|line| line.split(','));
+    let place = lines.next().unwrap().position(|found| found == name);
+    let place = place.unwrap_or_else(|| panic!("no column `{name}`: {csv}"));
+    lines.map(|mut line| line.nth(place).unwrap().to_string()).collect()
+}
+
+#[test]
+fn three_seeds_are_one_row_of_means_and_each_has_a_row_in_a_table_beside() {
+    let place = Place::new();
+    let settings = "tables = [\"classification\", \"extraction\"]\nseeds = 3";
+    let matrix = "[matrix]\nmodel = [\"tiny\"]\nextraction = [\"l-fe\", \"sl-fe\"]\n\
+                  [set]\nextraction.present = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+    let file = sweep(&place, "seeded", settings, matrix);
+    let said = place.run(&["run", &file], 0);
+    assert!(said.out.contains(" ± ") && said.out.contains("ddof = 1"), "{}", said.out);
+    let trained = place.executed_kinds("seeded").iter().filter(|kind| *kind == "train").count();
+    assert_eq!(trained, 3);
+
+    let (means, seeds) =
+        (place.table("seeded", "classification"), place.table("seeded", "classification-seeds"));
+    assert_eq!(column(&means, "seeds"), ["3"]);
+    assert_eq!(column(&seeds, "seed"), ["42", "43", "44"]);
+    let numbers = |csv: &str, name: &str| -> Vec<f64> {
+        column(csv, name).iter().map(|text| text.parse().unwrap()).collect()
+    };
+    let each = numbers(&seeds, "mAP");
+    let mean = each.iter().sum::<f64>() / 3.0;
+    let deviation = (each.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!((numbers(&means, "mAP")[0] - mean).abs() < 1e-12);
+    assert!((numbers(&means, "mAP sd")[0] - deviation).abs() < 1e-12);
+    assert_eq!(column(&place.table("seeded", "extraction"), "seeds"), ["3", "3"]);
+
+    let sequences = place.table("seeded", "classification-sequences");
+    assert_eq!(column(&sequences, "sequence"), ["seq_1"]);
+    assert!((numbers(&sequences, "mAP")[0] - mean).abs() < 1e-9, "all frames are of one sequence");
+    let differences = place.table("seeded", "differences");
+    assert!(differences.contains(",too few,"), "{differences}");
+
+    let error = place.run(&["check", &file, "--set", "experiment.seeds=0"], 2).err;
+    assert!(error.contains("0 is out of bounds: a number of seeds from 1 to 100"), "{error}");
+    let error = place.run(&["check", &file, "--set", "matrix.model.seed=[1, 2]"], 2).err;
+    assert!(error.contains("has `seeds`, and its matrix sweeps `model.seed`"), "{error}");
+    // One seed has no deviation, and its stages are in the store.
+    place.run(&["run", &file, "--set", "experiment.seeds=1"], 0);
+    assert!(!place.table("seeded", "classification").contains(" sd"));
+    assert!(!place.path("results/seeded/tables/classification-seeds.csv").exists());
+}
+
 #[test]
 fn a_model_that_sees_clips_has_all_that_one_of_single_frames_has() {
     let place = Place::new();

@@ -105,7 +105,11 @@ impl Store {
                 .find(|id| self.run_folder(id).join(RUN_FILE).exists())
                 .into_iter()
                 .collect(),
-            _ => ids.iter().filter(|id| id.as_str() == wanted || id.contains(wanted)).collect(),
+            // The folder of a run's job has no run of its own.
+            _ => ids
+                .iter()
+                .filter(|id| id.as_str() == wanted || (id.contains(wanted) && !id.contains('.')))
+                .collect(),
         };
         let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
         match (exact, found.len()) {

@@ -6,6 +6,7 @@
 //! runs/<id>/events.jsonl   what happened, a line each
 //! runs/<id>/worker-N.log   what a worker wrote to stderr
 //! runs/<id>/lock           held while it runs, which tells a running run from a killed one
+//! runs/<id>.<number>/      events and logs of one job of a run that was handed to a cluster
 //! plans/<digest>.json      its plan and the stages that were made at its end; equal runs share one
 //! ```
 

@@ -79,6 +79,8 @@ pub enum RunState {
     Interrupted,
     /// Its file says that it is running, but nobody holds its lock.
     Killed,
+    /// Its jobs were handed to a cluster, and the last of them has not ended it yet.
+    Submitted,
 }
 
 impl RunState {
@@ -89,6 +91,7 @@ impl RunState {
             RunState::Failed => "failed",
             RunState::Interrupted => "interrupted",
             RunState::Killed => "killed",
+            RunState::Submitted => "submitted",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Cholec80 folders: frames at 1 fps, tool files read by their header's names, an optional CSV of
-//! boxes (METHOD 2).
+//! The layout of Cholec80: frames at 1 fps, a tool file for each video whose columns are found by
+//! the names in its header, and an optional CSV file of boxes (docs/method.md, section 2).
 
 use std::path::Path;
 
@@ -37,7 +37,8 @@ impl Adapter for Cholec80 {
     }
 }
 
-/// Paths are relative to `root`. `frame_step` rows of the video are one frame in the folder.
+/// Reads a video. Paths are below `root`. `frame_step` is by how much the number in the tool file
+/// grows from one picture to the next.
 fn read_sequence(
     root: &Path,
     tool_file: &Path,
@@ -72,7 +73,7 @@ fn read_tools(path: &Path, frame_step: u32, sequence: &mut RawSequence) -> Resul
     Ok(())
 }
 
-/// `None`: a row of the video between two frames of the folder.
+/// `None`: the row is about a frame of the video that lies between two pictures.
 fn tool_row(
     row: &Row,
     header: &[String],
@@ -97,10 +98,10 @@ fn tool_row(
 }
 
 fn video_frame(text: &str) -> Result<u32> {
-    text.parse().map_err(|_| Error::failure(format!("`{text}` is no frame number")))
+    text.parse().map_err(|_| Error::failure(format!("`{text}` is not a frame number")))
 }
 
-/// `frame,tool,x1,y1,x2,y2`, several rows a frame, in pixels of the picture.
+/// Reads rows `frame,tool,x1,y1,x2,y2`, in pixels of the picture. A frame may have several rows.
 fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut rows = delimited::read(path, Delimiter::Comma)?;
     let header = Header::take(&mut rows, path);
@@ -108,7 +109,7 @@ fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let corners =
         [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
     let mut boxes = BoxesByFrame::default();
-    // A frame without a row shows no instrument: it is annotated all the same.
+    // A frame without a row shows no instrument, but it is annotated.
     sequence.frames.iter().for_each(|frame| boxes.annotate(frame.number));
     for row in rows {
         match video_frame(row.field(frame)) {

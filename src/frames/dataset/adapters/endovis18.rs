@@ -1,4 +1,5 @@
-//! EndoVis18 folders: tool files, `gt_bbox` text files, and the XML form (METHOD 2).
+//! The layout of EndoVis18: a tool file for each sequence, and boxes in `gt_bbox` text files or in
+//! a folder of XML files (docs/method.md, section 2).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,8 +17,8 @@ use crate::vision::geometry::Box2;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
 
-/// The columns of a tool file and the boxes of a `gt_bbox` line, in order; the box line has the
-/// tissue behind them.
+/// The instruments in the order of the columns of a tool file. A line of a `gt_bbox` file has its
+/// boxes in the same order, and that of the tissue behind them.
 const TOOLS: [&str; 8] = [
     "bipolar_forceps",
     "prograsp_forceps",
@@ -30,7 +31,7 @@ const TOOLS: [&str; 8] = [
 ];
 const TISSUE: &str = "tissue";
 
-/// Box files count in these pixels, whatever the size of the pictures.
+/// `[width, height]` of the pixels that box files count in, whatever the size of the pictures.
 const BOX_SPACE: [u32; 2] = [1280, 1024];
 
 pub struct EndoVis18;
@@ -53,7 +54,7 @@ impl Adapter for EndoVis18 {
     }
 }
 
-/// Paths are relative to `root`. `box_file` is a text file, or a folder of XML files.
+/// Reads a sequence. Paths are below `root`. `box_file` is a text file or a folder of XML files.
 fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Result<RawSequence> {
     let path = root.join(tool_file);
     let place = path.display().to_string();
@@ -72,7 +73,8 @@ fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Resu
     Ok(sequence)
 }
 
-/// A header, then `NNN t1..t8`.
+/// Reads a tool file: a header, then lines `NNN t1..t8` with the frame's number and 0 or 1 for each
+/// instrument.
 fn read_tools(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
     for (index, line) in text.lines().enumerate().skip(1) {
@@ -107,8 +109,9 @@ fn tool_line(line: &str, place: &str) -> Result<RawFrame> {
     Ok(RawFrame { number, tools, place: place.to_string(), ..RawFrame::default() })
 }
 
-/// `frameNNN, x1, y1, x2, y2, ...`: nine boxes, all zero where absent. Of two lines of a frame
-/// nobody knows which is right.
+/// Reads lines `frameNNN, x1, y1, x2, y2, ...` with nine boxes. A box that is absent has four
+/// zeros. If a frame has two lines, it is not clear which one is right, so the frame cannot be
+/// used.
 fn read_box_lines(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut boxes = BoxesByFrame::default();
     let mut lines: BTreeMap<u32, String> = BTreeMap::new();
@@ -154,8 +157,8 @@ fn boxes_of(row: &Row) -> Result<Vec<RawBox>> {
     Ok(boxes)
 }
 
-/// `frameNNN.xml` files with repeated `<objects>`. A frame without a file has no annotation, so no
-/// boxes are claimed for it.
+/// Reads the `frameNNN.xml` files, each with repeated `<objects>`. A frame without a file is not
+/// annotated: this is not the same as a frame without an instrument.
 fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut boxes = BoxesByFrame::default();
     let frames: BTreeSet<u32> = sequence.frames.iter().map(|frame| frame.number).collect();
@@ -229,7 +232,7 @@ mod tests {
             tool_line("010 1 1 0 0 0 0 1 x", "")
                 .unwrap_err()
                 .to_string()
-                .contains("`x` is no label")
+                .contains("`x` is not a label")
         );
     }
 
@@ -256,8 +259,9 @@ mod tests {
         let path = folder.path().join("frame000.xml");
         std::fs::write(
             &path,
-            "<annotation><objects><name>kidney</name><interaction>Idle</interaction><bndbox><xmin>1</xmin><ymin>2</ymin>\
-             <xmax>3</xmax><ymax>4</ymax></bndbox></objects></annotation>",
+            "<annotation><objects><name>kidney</name><interaction>Idle</interaction>\
+             <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></objects>\
+             </annotation>",
         )
         .unwrap();
         let boxes = read_xml(&path).unwrap();

@@ -1,5 +1,9 @@
-//! Label files that each belong to one picture: finds those of the sequences in use by a pattern of
-//! the recipe such as `Annotations/v{sequence:02}_{frame:06}.xml`.
+//! Finds label files that each belong to one picture, by a pattern of the recipe such as
+//! `Annotations/v{sequence:02}_{frame:06}.xml`.
+//!
+//! The name of a file, and the folder it lies in, say which sequence and which frame it belongs to.
+//! A file whose name does not have the pattern, or whose name and folder say different sequences,
+//! is a problem with its path.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +21,7 @@ pub struct FrameFile {
     pub path: PathBuf,
     /// The file's name without its ending.
     pub name: String,
-    /// As the pictures are numbered.
+    /// The number of the picture.
     pub frame: u32,
 }
 
@@ -25,16 +29,17 @@ pub struct FrameFile {
 pub struct FrameFiles {
     /// The files of each sequence in use, by frame number.
     pub by_sequence: BTreeMap<u32, BTreeMap<u32, FrameFile>>,
-    /// Below the root, each folder that was listed.
+    /// Each folder that was listed, below the root.
     pub folders: BTreeSet<PathBuf>,
-    /// Names without their ending, those of sequences that are not in use too.
+    /// The names of all files without their ending, also of sequences that are not in use.
     pub names: BTreeSet<String>,
-    /// Files whose names do not fit.
+    /// Files that cannot be assigned to a frame.
     pub problems: Vec<Error>,
 }
 
 impl FrameFiles {
-    /// `passed_over` is the name of a file that does not belong to a frame.
+    /// Lists the folders of the sequences in use. `passed_over` is the name of a file that does not
+    /// belong to a frame.
     pub fn of(folder: &DataFolder, passed_over: &str) -> Result<Self> {
         let mut found = FrameFiles::default();
         // All sequences first, for one folder may have the files of several.
@@ -50,7 +55,7 @@ impl FrameFiles {
         Ok(found)
     }
 
-    /// Those of the sequences in use, and nothing else, below the root.
+    /// The files of the sequences in use, below the root.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.by_sequence.values().flat_map(BTreeMap::values).map(|file| file.path.as_path())
     }
@@ -72,10 +77,7 @@ impl FrameFiles {
 
     fn add(&mut self, folder: &DataFolder, place: &LabelFolder, path: &Path) -> Result<()> {
         let file_name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let (sequence, number) = place.numbers(folder, file_name).ok_or_else(|| {
-            Error::failure(format!("the file's name `{}` does not fit `{}` of the recipe", shortened(file_name), place.pattern))
-                .hint("correct the data recipe's `labels`, where {sequence} and {frame} stand for the numbers in the name")
-        })?;
+        let (sequence, number) = place.numbers(folder, file_name)?;
         let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_string();
         self.names.insert(name.clone());
         let Some(files) = self.by_sequence.get_mut(&sequence) else { return Ok(()) };
@@ -96,15 +98,15 @@ impl FrameFiles {
     }
 }
 
-/// The folder in which the files of a sequence lie, and what they are called in it.
+/// The folder in which the files of a sequence lie, and how they are named.
 struct LabelFolder {
     /// Below the root.
     path: PathBuf,
     /// The pattern of a file's name, without its folder.
     pattern: Pattern,
-    /// A name that fits.
+    /// A name that has the pattern.
     example: String,
-    /// The folder's sequence, where the pattern has `{sequence}` in the folder alone.
+    /// The sequence that the folder belongs to. `None`: the path of the folder does not say one.
     sequence: Option<u32>,
 }
 
@@ -120,31 +122,71 @@ impl LabelFolder {
         }
         let tried: Vec<String> =
             folder.labels.iter().map(|pattern| pattern.fill(sequence, 0)).collect();
-        Err(Error::failure(format!("there is no folder of label files for sequence {sequence} (looked for {})", tried.join(", ")))
-            .at_path(folder.root)
-            .hint("check `root`, `train` and `validation` of the data recipe, or give its `labels` pattern"))
+        Err(Error::failure(format!(
+            "there is no folder of label files for sequence {sequence} (looked for {})",
+            tried.join(", ")
+        ))
+        .at_path(folder.root)
+        .hint(
+            "check `root`, `train` and `validation` of the data recipe, or give its `labels` \
+             pattern; {frame} may stand in the name of a label file, but not in that of its folder",
+        ))
     }
 
     fn from_pattern(pattern: &Pattern, path: PathBuf, sequence: u32) -> Result<Self> {
         let of_name = pattern.ending(1)?;
-        let example = of_name.fill(sequence, 0);
-        if of_name.numbers_in(&example).is_none_or(|numbers| numbers.frame.is_none()) {
-            return Err(Error::failure(format!("the pattern `{pattern}` of the data recipe's `labels` names no file by its frame"))
-                .hint("a label file is one picture's: write its name with {frame}, as in Annotations/v{sequence:02}_{frame:06}.xml"));
+        if !of_name.has_frame() {
+            return Err(Error::failure(format!(
+                "the pattern `{pattern}` of the data recipe's `labels` names no file by its frame"
+            ))
+            .hint(
+                "each label file belongs to one picture, so its name needs {frame}, as in \
+                 Annotations/v{sequence:02}_{frame:06}.xml",
+            ));
         }
-        let is_in_folder = pattern.has_sequence() && !of_name.has_sequence();
+        let folders = pattern.folders()?;
+        if folders.iter().any(Pattern::has_frame) {
+            return Err(Error::failure(format!(
+                "the pattern `{pattern}` of the data recipe's `labels` has {{frame}} in the name \
+                 of a folder"
+            ))
+            .hint(
+                "the label files of a sequence lie in one folder, which may be named by {sequence}",
+            ));
+        }
         Ok(LabelFolder {
             path,
+            example: of_name.fill(sequence, 0),
             pattern: of_name,
-            example,
-            sequence: is_in_folder.then_some(sequence),
+            sequence: folders.iter().any(Pattern::has_sequence).then_some(sequence),
         })
     }
 
-    /// Sequence and number of a file.
-    fn numbers(&self, folder: &DataFolder, file_name: &str) -> Option<(u32, u32)> {
-        let numbers = self.pattern.numbers_in(file_name)?;
-        Some((numbers.sequence.or(self.sequence).or(folder.only_sequence())?, numbers.frame?))
+    /// Sequence and number of a file. A file that says another sequence than its folder could
+    /// belong to either.
+    fn numbers(&self, folder: &DataFolder, file_name: &str) -> Result<(u32, u32)> {
+        let numbers = self.pattern.numbers_in(file_name).unwrap_or_default();
+        if let (Some(of_folder), Some(of_name)) = (self.sequence, numbers.sequence)
+            && of_folder != of_name
+        {
+            return Err(Error::failure(format!(
+                "the file's name says sequence {of_name}, but its folder is that of sequence \
+                 {of_folder}"
+            ))
+            .hint("move the file to the folder of its sequence, or rename it"));
+        }
+        let sequence = numbers.sequence.or(self.sequence).or(folder.only_sequence());
+        sequence.zip(numbers.frame).ok_or_else(|| {
+            Error::failure(format!(
+                "the file's name `{}` does not fit `{}` of the recipe",
+                shortened(file_name),
+                self.pattern
+            ))
+            .hint(
+                "correct the data recipe's `labels`, where {sequence} and {frame} stand for the \
+                 numbers in the name",
+            )
+        })
     }
 }
 
@@ -213,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_the_folder_of_another_sequence_belongs_to_neither() {
+        let files = ["v1/1_7.txt", "v1/2_8.txt", "v2/2_9.txt"];
+        let found = found("v{sequence}/{sequence}_{frame}.txt", &[1, 2], 1, &files).unwrap();
+        assert_eq!(frames(&found), [(1, 7), (2, 9)]);
+        let problem = found.problems[0].to_string();
+        assert!(problem.contains("v1/2_8.txt: the file's name says sequence 2, but"), "{problem}");
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         let files = ["a/v1_7.txt", "a/v01_07.txt", "a/7.txt"];
         let problems: Vec<String> = found("a/v{sequence}_{frame}.txt", &[1], 1, &files)
@@ -236,6 +287,12 @@ mod tests {
                 .unwrap_err()
                 .what()
                 .contains("names no file by its frame")
+        );
+        assert!(
+            found("a/{frame}/{frame}.txt", &[1], 1, &["a/0/0.txt"])
+                .unwrap_err()
+                .what()
+                .contains("has {frame} in the name of a folder")
         );
         assert!(
             found("b/{frame}.txt", &[1], 1, &files)

@@ -1,11 +1,13 @@
-//! Readers of the layouts that users have, each behind [`Adapter`].
+//! The readers of the layouts that users have, each behind the trait [`Adapter`].
 //!
-//! A new layout is a reader here, a value of [`Layout`] with its line in [`Layout::adapter`], and
-//! an `[adapter.NAME]` recipe. It need not be drawn: [`super::sample`] has layouts of its own.
-//! `endovis18` and `cholec80` read a file for each sequence, `table` and `coco` read one for all,
-//! `voc` and `yolo` one for each frame (`frame_files`).
+//! A new layout needs a reader here, a value of [`Layout`] with its line in [`Layout::adapter`],
+//! and an `[adapter.NAME]` recipe. The layouts in which sample data is drawn are apart from these,
+//! in [`super::sample`]. `endovis18`, `cholec80` and `cholect50` read a file for each sequence,
+//! `table` and `coco` read one file for all sequences, and `voc` and `yolo` read one for each frame
+//! (`frame_files`).
 
 mod cholec80;
+mod cholect50;
 pub(super) mod coco;
 mod endovis18;
 mod frame_files;
@@ -26,6 +28,7 @@ pub enum Layout {
     Voc,
     Coco,
     Yolo,
+    CholecT50,
 }
 
 impl Layout {
@@ -37,6 +40,7 @@ impl Layout {
             Layout::Voc => &voc::Voc,
             Layout::Coco => &coco::Coco,
             Layout::Yolo => &yolo::Yolo,
+            Layout::CholecT50 => &cholect50::CholecT50,
         }
     }
 }
@@ -55,6 +59,7 @@ mod tests {
             Layout::Voc,
             Layout::Coco,
             Layout::Yolo,
+            Layout::CholecT50,
         ] {
             let adapter = layout.adapter();
             for number in [0, 1, 12, 1234567, u32::MAX] {

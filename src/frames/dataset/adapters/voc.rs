@@ -1,22 +1,23 @@
-//! PASCAL VOC: a folder of XML files, one a picture, with an `<object>` for each instrument.
+//! PASCAL VOC: a folder with one XML file for each picture, and in it an `<object>` for each
+//! instrument.
 //!
 //! * The recipe's `labels` is the pattern of the files, such as
-//!   `Annotations/v{sequence:02}_{frame:06}.xml`: it tells which sequence and frame a file is of.
-//!   `frames` is where its picture lies; what `<filename>` and `<folder>` say is often the path of
-//!   the machine where people labelled, and is not read. `frame_step` numbers of the files are one
-//!   of the pictures.
+//!   `Annotations/v{sequence:02}_{frame:06}.xml`. A file's name says which sequence and frame it
+//!   belongs to. `frames` says where the picture lies. `<filename>` and `<folder>` are not read,
+//!   because they often have a path of the machine where people labelled. If `frame_step` is 25,
+//!   the file with the number 75 belongs to picture 3.
 //! * A box is `<bndbox>` with `<xmin>`, `<ymin>`, `<xmax>` and `<ymax>`. These numbers are taken as
 //!   they are. The first VOC sets counted pixels from 1, but many tools count from 0, and the boxes
 //!   of real files (m2cai16) are the same as in Cholec80's form only if nothing is subtracted. A
-//!   box ends at the last pixel of its picture, whose number is the side less 1; this, too, is as
+//!   box ends at the last pixel of its picture, whose number is the side less 1. This, too, is as
 //!   in Cholec80's form of those files.
-//! * Where `<size>` says another size than the picture has, the frame cannot be used.
-//! * A sequence that the recipe has both in `train` and in `validation` is split by
-//!   `ImageSets/Main/train.txt` and `val.txt` beside the folder, where one of them is there. A
-//!   frame that is in neither is left out. For other sequences the recipe decides, and the image
-//!   sets, which often split neighbouring frames, are not read. `trainval.txt` is never read.
+//! * If `<size>` says another size than the picture has, the frame cannot be used.
+//! * If a sequence is both in `train` and in `validation` of the recipe, its frames are split by
+//!   `ImageSets/Main/train.txt` and `val.txt` beside the folder, if at least one of them is there.
+//!   A frame in neither file is left out. For other sequences the recipe decides and the image sets
+//!   are not read, because they often split neighbouring frames. `trainval.txt` is never read.
 //!
-//! With these files each frame is annotated: one without an object shows no instrument.
+//! With these files every frame is annotated: one without an object shows no instrument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-/// The files that say which frames are in which split; they lie beside the folder of XML files.
+/// The files that split the frames. They lie beside the folder of XML files.
 const IMAGE_SETS: [(&str, Split); 2] =
     [("ImageSets/Main/train.txt", Split::Train), ("ImageSets/Main/val.txt", Split::Validation)];
 
@@ -163,7 +164,7 @@ fn box_of_object(object: Node, place: &str) -> Result<RawBox> {
     Ok(RawBox { name, bounds: Box2::from(corners), place: place.to_string() })
 }
 
-/// `None`: some tools write 0, or nothing.
+/// `[width, height]` in pixels. `None`: it is not given, or it is 0, as some tools write.
 fn picture_size(size: Node) -> Result<Option<[u32; 2]>> {
     let mut sides = [0u32; 2];
     for (side, tag) in sides.iter_mut().zip(["width", "height"]) {
@@ -183,12 +184,13 @@ fn child_text<'a>(parent: Node<'a, '_>, tag: &str) -> Result<&'a str> {
     })
 }
 
-/// Which split each name is in, as the data set's own files say.
+/// The split of each frame, as the data set's own files say.
 #[derive(Debug, Default)]
 struct ImageSets {
-    /// The folders that have such files. Beside others the recipe decides.
+    /// The folders in which there are such files. In other folders the recipe decides.
     places: BTreeSet<PathBuf>,
-    /// By the folder beside which the XML files lie, and their name.
+    /// The split of a frame and the place that says so, by the folder above that of its XML file
+    /// and by its name.
     splits: HashMap<(PathBuf, String), (Split, String)>,
     problems: Vec<Error>,
 }
@@ -219,7 +221,8 @@ impl ImageSets {
         Ok(sets)
     }
 
-    /// Below the root, those that are there and matter. Folders side by side have the same ones.
+    /// The files that are there and are read, below the root. Neighbouring folders of XML files
+    /// share them.
     fn paths(folder: &DataFolder, files: &FrameFiles) -> BTreeMap<PathBuf, Split> {
         let undecided = folder.undecided.iter().filter_map(|number| files.by_sequence.get(number));
         let folders: BTreeSet<&Path> =
@@ -270,7 +273,7 @@ impl ImageSets {
     }
 }
 
-/// The folder beside whose `ImageSets` a file's folder lies.
+/// The folder that has both the folder of an XML file and `ImageSets`.
 fn beside(file: &Path) -> &Path {
     file.ancestors().nth(2).unwrap_or(Path::new(""))
 }
@@ -280,8 +283,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const OBJECT: &str = "<object><name>Specimen Bag</name><part><name>tip</name></part>\n<bndbox><xmin>1</xmin><ymin>2</ymin>\
-                          <xmax>3.9</xmax><ymax>4</ymax></bndbox></object>";
+    const OBJECT: &str = "<object><name>Specimen Bag</name><part><name>tip</name></part>\n\
+                          <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3.9</xmax><ymax>4</ymax>\
+                          </bndbox></object>";
 
     fn labels(inside: &str) -> Result<Labels> {
         labels_in(&format!("<annotation>\n{inside}\n</annotation>"), Path::new("f.xml"))
@@ -313,7 +317,7 @@ mod tests {
                 "f.xml:2: the object `hook` has no <bndbox>",
             ),
             (OBJECT.replace("<ymax>4</ymax>", ""), "f.xml:2: <bndbox> has no <ymax>"),
-            (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is no coordinate"),
+            (OBJECT.replace("3.9", "x"), "f.xml:2: `x` is not a coordinate"),
             (
                 "<size><width>-1</width><height>2</height></size>".to_string(),
                 "f.xml:2: `-1` cannot be the width of a picture",
@@ -334,7 +338,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic(text in "(\\PC|\n|<object>|</object>|<name>|<bndbox>|<size>){0,40}") {
+        fn no_text_makes_the_reader_panic(
+            text in "(\\PC|\n|<object>|</object>|<name>|<bndbox>|<size>){0,40}",
+        ) {
             let _ = labels(&text);
             let _ = labels_in(&text, Path::new("x"));
         }

@@ -1,14 +1,15 @@
-//! YOLO: a folder of text files, one a picture, with a line `class cx cy width height` for each
-//! instrument.
+//! YOLO: a folder with one text file for each picture, and in it a line `class cx cy width height`
+//! for each instrument.
 //!
 //! * The recipe's `labels` is the pattern of the files, such as
-//!   `labels/v{sequence:02}_{frame:06}.txt`, and `frames` is where the picture of each lies.
-//! * `class` is a number that counts from 0: the line of `classes.txt`, which lies in the folder of
-//!   the files, beside it, or in the data set's root. Without that file the number itself is the
-//!   name that the recipe's `classes` maps, as in `"0" = "hook"`: `data.yaml` is not read, so its
-//!   names are written there.
-//! * The centre and the sides of a box are parts of the picture's width and height. Its corners are
-//!   rounded to the nearest whole pixels, which gives back those that it was made from.
+//!   `labels/v{sequence:02}_{frame:06}.txt`, and `frames` says where their pictures lie.
+//! * `class` is a number, counted from 0. Its name is on that line of `classes.txt`, which lies in
+//!   the folder of the files, in the folder above it, or in the data set's root. Without that file
+//!   the number itself is the name that the recipe's `classes` maps, as in `"0" = "hook"`.
+//!   `data.yaml` is not read.
+//! * The centre and the sides of a box are parts of the picture's width and height, from 0 to 1.
+//!   Its corners are rounded to the nearest whole pixels, which gives back the corners that it was
+//!   made from.
 //!
 //! A frame with an empty file shows no instrument. A picture without a file is not a frame of the
 //! data set.
@@ -30,8 +31,8 @@ use surgcam_engine::regular_file;
 
 const CLASSES_FILE: &str = "classes.txt";
 
-/// Parts of a side that a number may have: those of boxes that run off the picture by a little lie
-/// beside 0 and 1. A number of pixels is far larger.
+/// The parts of a side that a number may be. Numbers of a box that runs off the picture by a little
+/// lie just below 0 or above 1. Whoever writes pixels has far larger numbers.
 const PARTS: std::ops::RangeInclusive<f64> = -0.5..=1.5;
 
 pub struct Yolo;
@@ -72,16 +73,17 @@ impl Adapter for Yolo {
     }
 }
 
-/// The names that hold in each folder of label files.
+/// The names of the classes, by the folder of label files in which they are valid.
 type ClassesByFolder = BTreeMap<PathBuf, Classes>;
 
-/// That of a folder of label files, below the root: in it, in the one above it, or in the root.
+/// The file with the names of classes, below the root: in the folder of label files, in the folder
+/// above it, or in the root.
 fn classes_file(folder: &DataFolder, listed: &Path) -> Option<PathBuf> {
     let folders = listed.ancestors().take(2).chain([Path::new("")]);
     folders.map(|place| place.join(CLASSES_FILE)).find(|file| is_there(&folder.root.join(file)))
 }
 
-/// Names of classes by their number.
+/// The names of the classes by their number.
 struct Classes {
     names: Vec<String>,
     path: String,
@@ -92,7 +94,7 @@ impl Classes {
         let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
         let lines = text.trim_start_matches('\u{feff}').lines();
         let mut names: Vec<String> = lines.map(|line| line.trim().to_string()).collect();
-        // An empty line has a number too; those at the end are dropped.
+        // An empty line takes a number, too. Empty lines at the end are dropped.
         names.truncate(names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
         Ok(Classes { names, path: path.display().to_string() })
     }
@@ -166,8 +168,11 @@ fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(Stri
         return Err(Error::failure("the line is empty"));
     };
     if centre_and_sides.len() != 4 {
-        return Err(Error::failure(format!("the line has {} columns, 5 are expected", columns.len()))
-            .hint("a line is `class cx cy width height`; outlines of masks and confidences cannot be read"));
+        let what = format!("the line has {} columns, 5 are expected", columns.len());
+        return Err(Error::failure(what).hint(
+            "a line is `class cx cy width height`; outlines of masks and confidences cannot be \
+             read",
+        ));
     }
     let number: u32 = class.parse().map_err(|_| {
         Error::failure(format!("`{}` is not the number of a class", shortened(class)))
@@ -183,11 +188,13 @@ fn box_of(line: &str, size: [u32; 2], classes: Option<&Classes>) -> Result<(Stri
     bounds(parts, size).map(|bounds| (name, bounds))
 }
 
-/// A part of the picture's side.
+/// A number as a part of the picture's side.
 fn part(text: &str) -> Result<f64> {
     text.parse::<f64>().ok().filter(|value| PARTS.contains(value)).ok_or_else(|| {
-        Error::failure(format!("`{}` is not a part of a picture's side", shortened(text)))
-            .hint("centre and sides of a box are written as parts of the picture's width and height, from 0 to 1, and not in pixels")
+        Error::failure(format!("`{}` is not a part of a picture's side", shortened(text))).hint(
+            "centre and sides of a box are written as parts of the picture's width and height, \
+             from 0 to 1, and not in pixels",
+        )
     })
 }
 
@@ -245,10 +252,12 @@ mod tests {
     proptest! {
         #[test]
         fn corners_come_back(first in (0i64..1920, 0i64..1080), sides in (1i64..400, 1i64..400)) {
-            let (size, corners) = ([1920u32, 1080], [first.0, first.1, first.0 + sides.0, first.1 + sides.1]);
+            let size = [1920u32, 1080];
+            let corners = [first.0, first.1, first.0 + sides.0, first.1 + sides.1];
             let [across, down] = size.map(f64::from);
             let [x1, y1, x2, y2] = corners.map(|corner| corner as f64);
-            let parts = [(x1 + x2) / 2.0 / across, (y1 + y2) / 2.0 / down, (x2 - x1) / across, (y2 - y1) / down];
+            let centre = [(x1 + x2) / 2.0 / across, (y1 + y2) / 2.0 / down];
+            let parts = [centre[0], centre[1], (x2 - x1) / across, (y2 - y1) / down];
             let written = parts.map(|part| format!("{part:.6}").parse::<f64>().unwrap());
             prop_assert_eq!(bounds(written, size).unwrap(), Box2::from(corners));
         }

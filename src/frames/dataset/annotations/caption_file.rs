@@ -1,9 +1,10 @@
-//! Captions as JSON: `[{"id_path": "seq_2/features/frame045_features.npy", "caption": "..."}]`,
-//! other keys passed over.
+//! Captions as JSON: `[{"id_path": "seq_2/features/frame045_features.npy", "caption": "..."}]`.
+//! Other keys are passed over.
 //!
-//! The path names no file that must exist: its first part is the sequence (`seq_2`, `video03`), and
-//! the digits at the start of its last part are the frame (`frame045...`, `000030...`). White space
-//! within a caption is evened out; an empty one is none.
+//! The path only names a frame, and such a file need not exist. Its first part is the sequence
+//! (`seq_2`, `video03`), and the digits at the start of its last part are the frame (`frame045...`,
+//! `000030...`). White space in a caption becomes one space. An empty caption counts as none
+//! (docs/method.md, section 2).
 
 use std::path::Path;
 
@@ -11,25 +12,31 @@ use serde::Deserialize;
 
 use super::FrameNumber;
 use crate::dataset::fields::{frame_number, sequence_number};
+use crate::dataset::json_values::{JsonValue, bounded_list};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedCaption {
     pub frame: FrameNumber,
     pub caption: String,
-    /// File and number of the entry: the whole file may be one line.
+    /// The file and the number of the entry, because the whole file may be one line.
     pub place: String,
 }
 
+/// The values are checked later, so that a bad one is a problem of its entry.
 #[derive(Deserialize)]
 struct Entry {
-    id_path: String,
-    caption: String,
+    #[serde(default)]
+    id_path: JsonValue,
+    #[serde(default)]
+    caption: JsonValue,
 }
 
-/// An entry that cannot be used is added to `problems`; a file that is no list is an error.
+/// Reads a file. An entry that cannot be used is added to `problems`. A file that is not a list of
+/// objects is an error.
 pub fn read(path: &Path, problems: &mut Vec<Error>) -> Result<Vec<PlacedCaption>> {
     let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
     captions_in(&text, path, problems)
@@ -40,12 +47,13 @@ pub(super) fn captions_in(
     path: &Path,
     problems: &mut Vec<Error>,
 ) -> Result<Vec<PlacedCaption>> {
-    let text = text.trim_start_matches('\u{feff}');
-    let entries: Vec<serde_json::Value> = serde_json::from_str(text)
+    let entries = entries_in(text.trim_start_matches('\u{feff}'))
         .at_path("understand the captions", path)
-        .map_err(|error| error.hint(r#"a list is expected: [{"id_path": "seq_1/.../frame000...", "caption": "..."}, ...]"#))?;
+        .map_err(|error| {
+            error.hint("a list of objects is expected, each with an `id_path` and a `caption`")
+        })?;
     let mut captions = Vec::new();
-    for (index, entry) in entries.into_iter().enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
         let place = format!("{}: entry {}", path.display(), index + 1);
         match caption(entry) {
             Ok((_, caption)) if caption.is_empty() => {}
@@ -56,21 +64,34 @@ pub(super) fn captions_in(
     Ok(captions)
 }
 
-fn caption(entry: serde_json::Value) -> Result<(FrameNumber, String)> {
-    let entry: Entry = serde_json::from_value(entry)
-        .map_err(|error| Error::failure(format!("this is no caption: {error}")))?;
-    Ok((frame_of(&entry.id_path)?, evened(&entry.caption)))
+fn entries_in(text: &str) -> serde_json::Result<Vec<Entry>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let entries = bounded_list(&mut json)?;
+    json.end()?;
+    Ok(entries)
 }
 
-/// One space between words, none around them.
+fn caption(entry: &Entry) -> Result<(FrameNumber, String)> {
+    let text_of = |value: &JsonValue, key: &str| {
+        value.text().map(str::to_string).ok_or_else(|| {
+            Error::failure(format!("this is not a caption: `{key}` is {}", shortened(value)))
+        })
+    };
+    let frame = frame_of(&text_of(&entry.id_path, "id_path")?)?;
+    Ok((frame, evened(&text_of(&entry.caption, "caption")?)))
+}
+
+/// The text with one space between words and none around them.
 pub(super) fn evened(caption: &str) -> String {
     caption.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn frame_of(id_path: &str) -> Result<FrameNumber> {
     let unclear = |_| {
-        Error::failure(format!("`{id_path}` names no frame"))
-            .hint("an id_path has the sequence first and the frame last, as in seq_2/features/frame045_features.npy")
+        Error::failure(format!("`{id_path}` names no frame")).hint(
+            "an id_path has the sequence first and the frame last, as in \
+             seq_2/features/frame045_features.npy",
+        )
     };
     let (first, rest) = id_path.split_once('/').unwrap_or((id_path, ""));
     let last = rest.rsplit('/').next().unwrap_or(rest);
@@ -108,8 +129,11 @@ mod tests {
 
     #[test]
     fn a_bad_entry_is_a_problem_with_its_number_and_the_rest_is_read() {
-        let text = r#"[{"id_path": "seq_2/frame001.npy", "caption": " A suction  suctioning\u3000blood ", "ad_path": "x"},
-            {"id_path": "here", "caption": "A"}, {"id_path": "seq_2/frame003.npy"}, {"id_path": "seq_2/frame004", "caption": " "}]"#;
+        let text = r#"[
+            {"id_path": "seq_2/frame001.npy", "caption": " A suction  suctioning\u3000blood "},
+            {"id_path": "here", "caption": "A", "another": 1},
+            {"id_path": "seq_2/frame003.npy"},
+            {"id_path": "seq_2/frame004", "caption": " "}]"#;
         let mut problems = Vec::new();
         let captions = captions_in(text, Path::new("captions.json"), &mut problems).unwrap();
         let found: Vec<(u32, &str)> =
@@ -123,7 +147,7 @@ mod tests {
         );
         assert!(
             texts[1]
-                .starts_with("captions.json: entry 3: this is no caption: missing field `caption`"),
+                .starts_with("captions.json: entry 3: this is not a caption: `caption` is missing"),
             "{}",
             texts[1]
         );

@@ -1,7 +1,8 @@
-//! Interactions as CSV: `frame,tool,interaction` for one sequence,
-//! `sequence,frame,tool,interaction` for all.
+//! Interactions as CSV: `frame,tool,interaction` for one sequence, or
+//! `sequence,frame,tool,interaction` for all (docs/method.md, section 2).
 //!
-//! Columns go by the header's names. One row an instrument; a frame without a row is not annotated.
+//! Columns are found by the names in the header. There is a row for each instrument. A frame
+//! without a row is not annotated.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub struct InteractionFile {
 
 #[derive(Debug, PartialEq)]
 pub struct InteractionRow {
-    /// `None`: the file's own.
+    /// `None`: the file is about one sequence and does not name it.
     sequence: Option<u32>,
     pub frame: u32,
     pub tool: String,
@@ -26,12 +27,14 @@ pub struct InteractionRow {
 }
 
 impl InteractionFile {
+    /// The rows about a sequence.
     pub fn rows_of(&self, sequence: u32) -> impl Iterator<Item = &InteractionRow> {
         self.rows.iter().filter(move |row| row.sequence.is_none_or(|of| of == sequence))
     }
 }
 
-/// `is_of_one_sequence`: the file's path says which, so that the rows need not.
+/// Reads a file. `is_of_one_sequence` says that the path names the sequence, so that a column for
+/// it is optional. A row that cannot be used is added to `problems`.
 pub fn read(
     path: &Path,
     is_of_one_sequence: bool,
@@ -47,8 +50,12 @@ fn interactions_in(
     problems: &mut Vec<Error>,
 ) -> Result<InteractionFile> {
     let header = Header::take(&mut rows, path);
-    let columns = Columns::of(&header, is_of_one_sequence)
-        .map_err(|error| error.hint("the columns are frame,tool,interaction, and sequence where one file is for all sequences"))?;
+    let columns = Columns::of(&header, is_of_one_sequence).map_err(|error| {
+        error.hint(
+            "the columns are frame,tool,interaction, and also sequence if one file is for all \
+             sequences",
+        )
+    })?;
     let mut read = Vec::new();
     for row in rows {
         match columns.row(&row) {
@@ -59,7 +66,7 @@ fn interactions_in(
     Ok(InteractionFile { rows: read })
 }
 
-/// Where in a row things stand.
+/// The numbers of the columns, counted from 0.
 struct Columns {
     count: usize,
     sequence: Option<usize>,
@@ -131,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_file_of_all_gives_each_sequence_its_rows() {
-        let text = "Sequence,Interaction,Tool,Frame\n2,Idle,suction,1\nseq_3,Staple,stapler,4\nvideo02,Cutting,hook,5\n";
+        let text = "Sequence,Interaction,Tool,Frame\n2,Idle,suction,1\nseq_3,Staple,stapler,4\n\
+                    video02,Cutting,hook,5\n";
         assert_eq!(
             rows_of(text, false, 2).unwrap(),
             [(1, "suction".into(), "Idle".into()), (5, "hook".into(), "Cutting".into())]
@@ -153,11 +161,11 @@ mod tests {
         );
         assert!(
             said("frame,tool,interaction\n\nx,hook,Idle\n", true)
-                .starts_with("i.csv:3: `x` is no frame number")
+                .starts_with("i.csv:3: `x` is not a frame number")
         );
         assert!(
             said("sequence,frame,tool,interaction\nb,1,hook,Idle\n", true)
-                .starts_with("i.csv:2: `b` is no sequence")
+                .starts_with("i.csv:2: `b` is not a sequence")
         );
     }
 

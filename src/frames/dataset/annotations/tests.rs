@@ -46,6 +46,7 @@ impl Folder {
                 "seq_{sequence}/xml",
             ]),
             frame_step: 1,
+            verbs: BTreeMap::new(),
         }
     }
 
@@ -111,7 +112,8 @@ fn captions_json(entries: &[(&str, &str)]) -> String {
 }
 
 const XML: &str = "<annotation><caption>of the XML</caption>
-<objects><name>kidney</name><interaction>Idle</interaction><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></objects>
+<objects><name>kidney</name><interaction>Idle</interaction>
+<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></objects>
 <objects><name>bipolar_forceps</name><interaction>Looping</interaction></objects></annotation>";
 
 #[test]
@@ -162,11 +164,15 @@ fn two_captions_for_one_frame_name_both_places() {
 #[test]
 fn each_sequence_takes_the_first_interactions_that_exist() {
     let folder = Folder::new();
-    folder
-        .write("interactions/seq_2.csv", "frame,tool,interaction\n000,Suction,Suction\n000,bipolar_forceps,Retraction\n001,hook,Cutting\n");
+    folder.write(
+        "interactions/seq_2.csv",
+        "frame,tool,interaction\n000,Suction,Suction\n000,bipolar_forceps,Retraction\n\
+         001,hook,Cutting\n",
+    );
     folder.write(
         "interactions.csv",
-        "sequence,frame,tool,interaction\n2,1,suction,Idle\nseq_3,1,suction,idle\nseq_3,1,suction,Idle\n9,1,?,?\n",
+        "sequence,frame,tool,interaction\n2,1,suction,Idle\nseq_3,1,suction,idle\n\
+         seq_3,1,suction,Idle\n9,1,?,?\n",
     );
     folder.write("seq_3/xml/frame000.xml", XML);
     assert_eq!(
@@ -186,6 +192,7 @@ fn xml_gives_interactions_and_captions_beside_another_box_file() {
     let expected = FrameAnnotation {
         caption: Some("of the XML".into()),
         interactions: Some(vec![LabelledInteraction { class: 0, interaction: 8 }]),
+        phase: None,
     };
     assert_eq!(index.annotations[3], expected);
 }
@@ -212,12 +219,12 @@ fn a_bad_annotation_fails_or_is_skipped_and_the_index_stays_the_same() {
         panic!("{:?}", with.skipped_annotations)
     };
     assert!(
-        laser.place.ends_with("seq_2.csv:2") && laser.problem.contains("`laser` is no class"),
+        laser.place.ends_with("seq_2.csv:2") && laser.problem.contains("`laser` is not a class"),
         "{laser:?}"
     );
     assert!(
         juggling.place.ends_with("seq_2.csv:3")
-            && juggling.problem.contains("`Juggling` is no interaction"),
+            && juggling.problem.contains("`Juggling` is not an interaction"),
         "{juggling:?}"
     );
     assert_eq!(

@@ -1,8 +1,8 @@
 //! Captions and interactions of EndoVis18's XML form: `frameNNN.xml` with repeated `<objects>`
-//! (METHOD 2).
+//! (docs/method.md, section 2).
 //!
-//! `<caption>` may stand in an object or beside them. The tissue's own `<interaction>` is no
-//! instrument's and only says that the frame was annotated.
+//! `<caption>` may stand in an object or beside the objects. The `<interaction>` of the tissue does
+//! not belong to an instrument and only says that the frame was annotated.
 
 use std::path::Path;
 
@@ -15,11 +15,13 @@ use crate::dataset::labels::ClassMap;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
 
+/// The caption of a file. `None`: it has none. Two different captions are an error.
 pub fn caption(path: &Path) -> Result<Option<String>> {
     caption_in(&read(path)?, path)
 }
 
-/// `None`: no object has an `<interaction>`. What cannot be used is added to `problems`.
+/// The interactions of a file. `None`: no object has an `<interaction>`. Whatever cannot be used is
+/// added to `problems`.
 pub fn interactions(
     path: &Path,
     classes: &ClassMap,
@@ -154,11 +156,12 @@ mod tests {
         interactions_in(&text, Path::new("f.xml"), &classes(), &mut problems).unwrap();
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(
-            texts[0].starts_with("f.xml:2: `Juggling` is no interaction (they are Idle, Grasping"),
+            texts[0]
+                .starts_with("f.xml:2: `Juggling` is not an interaction (they are Idle, Grasping"),
             "{}",
             texts[0]
         );
-        assert!(texts[1].starts_with("f.xml:4: `laser` is no class"), "{}", texts[1]);
+        assert!(texts[1].starts_with("f.xml:4: `laser` is not a class"), "{}", texts[1]);
     }
 
     #[test]
@@ -185,7 +188,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_readers_panic(text in "(\\PC|\n|<objects>|</objects>|<name>|<interaction>|<caption>){0,40}") {
+        fn no_text_makes_the_readers_panic(
+            text in "(\\PC|\n|<objects>|</objects>|<name>|<interaction>|<caption>){0,40}",
+        ) {
             let _ = caption_in(&text, Path::new("x"));
             let _ = interactions_in(&text, Path::new("x"), &classes(), &mut Vec::new());
         }

@@ -1,56 +1,56 @@
-//! Boxes in COCO's forms: a results file, which is a list of `{"image_id", "category_id", "bbox",
-//! "score"}` about the images and categories of an annotation file, or one file that has `images`,
-//! `categories` and `annotations` with scores.
+//! Boxes of a detector in one of COCO's two forms. A results file is a list of objects with
+//! `image_id`, `category_id`, `bbox` and `score`, about the images and categories of an annotation
+//! file. A complete file has `images`, `categories`, and `annotations` with scores.
 //!
-//! An image's `file_name` says which frame it is.
+//! The `file_name` of an image says which frame it is.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 use super::{DetectionFiles, FoundBox, FrameFinder, checked_score};
-use crate::dataset::adapters::coco::{Category, Image, bounded, bounds_of, id_of};
+use crate::dataset::adapters::coco::{Category, Image, bounds_of, id_of};
+use crate::dataset::json_values::{JsonValue, bounded_list};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use crate::dataset::labels::normalized;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
-/// What stands in an entry is looked at entry by entry, so that a bad one is told with its place.
+/// The values of entries are checked one by one later, so that a bad one is named by its place.
 #[derive(Deserialize)]
 struct Detection {
     #[serde(default)]
-    image_id: Value,
+    image_id: JsonValue,
     #[serde(default)]
-    category_id: Value,
+    category_id: JsonValue,
     #[serde(default)]
-    bbox: Value,
+    bbox: JsonValue,
     #[serde(default)]
-    score: Value,
+    score: JsonValue,
 }
 
 struct Results(Vec<Detection>);
 
 impl<'de> Deserialize<'de> for Results {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        bounded(deserializer).map(Results)
+        bounded_list(deserializer).map(Results)
     }
 }
 
-/// What an annotation file says of its images and categories; its annotations are passed over.
+/// The images and categories of an annotation file. Its annotations are passed over.
 #[derive(Deserialize)]
 struct Annotated {
-    #[serde(deserialize_with = "bounded")]
+    #[serde(deserialize_with = "bounded_list")]
     images: Vec<Image>,
-    #[serde(deserialize_with = "bounded")]
+    #[serde(deserialize_with = "bounded_list")]
     categories: Vec<Category>,
 }
 
 #[derive(Deserialize)]
 struct Complete {
-    #[serde(deserialize_with = "bounded")]
+    #[serde(deserialize_with = "bounded_list")]
     annotations: Vec<Detection>,
 }
 
@@ -94,7 +94,7 @@ fn parsed<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T> {
     })
 }
 
-/// What a file calls its images and categories, by their ids.
+/// The names of the images and categories of a file, by their ids.
 struct Names<'a> {
     /// The `file_name` of each image.
     images: HashMap<String, &'a str>,
@@ -119,10 +119,8 @@ impl<'a> Names<'a> {
 
     fn add_image(&mut self, image: &'a Image) -> Result<()> {
         let id = id_of(&image.id, "id")?;
-        let name = image
-            .file_name
-            .as_str()
-            .ok_or_else(|| Error::failure("the image has no `file_name`"))?;
+        let name =
+            image.file_name.text().ok_or_else(|| Error::failure("the image has no `file_name`"))?;
         match self.images.insert(id.clone(), name) {
             None => Ok(()),
             Some(_) => Err(twice("image", &id)),
@@ -132,7 +130,7 @@ impl<'a> Names<'a> {
     fn add_category(&mut self, category: &Category) -> Result<()> {
         let id = id_of(&category.id, "id")?;
         let name =
-            category.name.as_str().ok_or_else(|| Error::failure("the category has no `name`"))?;
+            category.name.text().ok_or_else(|| Error::failure("the category has no `name`"))?;
         match self.categories.insert(id.clone(), normalized(name)) {
             None => Ok(()),
             Some(_) => Err(twice("category", &id)),
@@ -176,11 +174,11 @@ impl<'a> Names<'a> {
     }
 }
 
-fn score_of(score: &Value) -> Result<Option<f64>> {
+fn score_of(score: &JsonValue) -> Result<Option<f64>> {
     match score {
-        Value::Null => Ok(None),
-        score => score.as_f64().map(Some).ok_or_else(|| {
-            Error::failure(format!("`score` is {}, which is no number", shortened(score)))
+        JsonValue::Absent => Ok(None),
+        score => score.number().map(Some).ok_or_else(|| {
+            Error::failure(format!("`score` is {}, which is not a number", shortened(score)))
         }),
     }
 }

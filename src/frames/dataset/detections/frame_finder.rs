@@ -1,5 +1,5 @@
-//! Which frame of an index a detector's file means: by the path of its picture, or by the numbers
-//! of its sequence and of itself.
+//! Finds the frame of an index that an entry of a detector's file is about: by the path of its
+//! picture, or by the numbers of its sequence and of the frame.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use crate::dataset::frame::Frame;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// The frames that boxes can be of.
+/// The frames of an index.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownFrames<'a> {
     pub frames: &'a [Frame],
@@ -21,10 +21,10 @@ pub struct KnownFrames<'a> {
 
 pub(super) struct FrameFinder<'a> {
     known: KnownFrames<'a>,
-    /// Rows by the last part of the picture's path.
+    /// The rows of the frames by the file names of their pictures.
     by_name: HashMap<&'a OsStr, Vec<usize>>,
     by_numbers: HashMap<(u32, u32), usize>,
-    /// Paths that were asked for before: a file has many boxes of a picture.
+    /// The rows of paths that were asked for before, because a file has many boxes of a picture.
     asked: HashMap<String, usize>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> FrameFinder<'a> {
         finder
     }
 
-    /// The row of the frame whose picture has this path, or a path that ends so.
+    /// The row of the frame whose picture has this path, or whose path ends with it.
     pub(super) fn by_path(&mut self, text: &str) -> Result<usize> {
         if let Some(&row) = self.asked.get(text) {
             return Ok(row);
@@ -65,7 +65,7 @@ impl<'a> FrameFinder<'a> {
             (Some(row), _) | (None, &[row]) => row,
             (None, []) => {
                 return Err(Error::failure(format!(
-                    "there is a box of `{}`, which is the picture of no frame in use",
+                    "there is a box of `{}`, which is not the picture of a frame in use",
                     shortened(text)
                 ))
                 .hint(
@@ -88,10 +88,11 @@ impl<'a> FrameFinder<'a> {
         Ok(row)
     }
 
+    /// The row of a frame by its numbers.
     pub(super) fn by_numbers(&self, sequence: u32, frame: u32) -> Result<usize> {
         self.by_numbers.get(&(sequence, frame)).copied().ok_or_else(|| {
             Error::failure(format!(
-                "there is a box of frame {frame} of sequence {sequence}, which is no frame in use"
+                "there is a box of frame {frame} of sequence {sequence}, which is not in use"
             ))
             .hint("take the boxes of frames out that the data recipe does not use")
         })

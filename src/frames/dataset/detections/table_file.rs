@@ -1,5 +1,6 @@
-//! A table of boxes with a row for each: `path,class,x1,y1,x2,y2,score`, where `sequence,frame` may
-//! stand in place of `path`. Without the column `score`, each box has the score 1.
+//! A table of boxes with the columns `path,class,x1,y1,x2,y2,score` and a row for each box. The
+//! columns `sequence,frame` may stand in place of `path`. Without the column `score`, each box has
+//! the score 1.
 
 use super::{DetectionFiles, DetectionFormat, FoundBox, FrameFinder, checked_score};
 use crate::dataset::adapters::table::read_columns;
@@ -27,7 +28,7 @@ pub(super) fn read(files: &DetectionFiles, finder: &mut FrameFinder) -> Result<V
         .collect()
 }
 
-/// Where in a row things stand.
+/// The numbers of the columns, counted from 0.
 struct Columns {
     count: usize,
     frame: FrameColumns,
@@ -94,5 +95,5 @@ impl Columns {
 }
 
 fn score_of(text: &str) -> Result<f64> {
-    text.parse().map_err(|_| Error::failure(format!("`{}` is no score", shortened(text))))
+    text.parse().map_err(|_| Error::failure(format!("`{}` is not a score", shortened(text))))
 }

@@ -125,13 +125,13 @@ fn every_problem_is_told_with_its_line() {
         ),
         ("000002.png,hook,1,2,3,4,1", "is the end of several pictures' paths"),
         ("../000001.png,hook,1,2,3,4,1", "leaves the data set's folder"),
-        ("000001.png,laser,1,2,3,4,1", "boxes.csv:2: `laser` is no class that the recipe maps"),
+        ("000001.png,laser,1,2,3,4,1", "boxes.csv:2: `laser` is not a class that the recipe maps"),
         ("000001.png,hook,50,2,60,4,1", "boxes.csv:2: the box 50,2,60,4 of `hook` lies outside"),
         ("000001.png,hook,3,2,1,4,1", "is inverted"),
-        ("000001.png,hook,1,2,nan,4,1", "`nan` is no coordinate"),
+        ("000001.png,hook,1,2,nan,4,1", "`nan` is not a coordinate"),
         ("000001.png,hook,1,2,3,4,1.5", "boxes.csv:2: the score 1.5 is not from 0 to 1"),
         ("000001.png,hook,1,2,3,4,nan", "the score NaN is not from 0 to 1"),
-        ("000001.png,hook,1,2,3,4,x", "`x` is no score"),
+        ("000001.png,hook,1,2,3,4,x", "`x` is not a score"),
         ("000001.png,hook,1,2,3,4", "the line has 6 columns, 7 are expected"),
     ] {
         let error = data.read(&[("boxes.csv", &format!("{head}{row}\n"))], 0.5).unwrap_err();

@@ -1,4 +1,4 @@
-//! What the drawn instruments do, and the sentence that says it.
+//! What the drawn instruments do, and the captions that describe it.
 
 use rand::RngExt;
 
@@ -6,7 +6,7 @@ use super::instruments::Instrument;
 use crate::dataset::annotations::INTERACTIONS;
 use crate::random::stream;
 
-/// In the order of [`INTERACTIONS`].
+/// What an instrument does, in the order of [`INTERACTIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Idle,
@@ -24,11 +24,12 @@ pub enum Action {
     UltrasoundSensing,
 }
 
-/// How often an instrument does what it is mainly for.
+/// How often an instrument does what it is mainly used for, as a share.
 const CHARACTERISTIC_SHARE: f32 = 0.65;
 
 impl Action {
-    /// `name` names the draw: another draw of the scene changes nothing of it.
+    /// Draws an action for an instrument. `name` is the name of the random stream, so that other
+    /// draws for the scene do not change it.
     pub fn choose(name: &str, instrument: Instrument) -> Action {
         let [characteristic, other] = Action::of(instrument);
         if stream(name).random_range(0.0..1.0) < CHARACTERISTIC_SHARE {
@@ -38,7 +39,7 @@ impl Action {
         }
     }
 
-    /// What an instrument is mainly for, and what else it does.
+    /// What an instrument is mainly used for, and what else it does.
     fn of(instrument: Instrument) -> [Action; 2] {
         match instrument {
             Instrument::BipolarForceps => [Action::Retraction, Action::Looping],
@@ -54,12 +55,12 @@ impl Action {
         }
     }
 
-    /// As annotation files have it.
+    /// The name in annotation files.
     pub fn name(self) -> &'static str {
         INTERACTIONS[self as usize]
     }
 
-    /// What stands behind the instruments in a caption.
+    /// The words that follow the instruments in a caption.
     fn phrase(self) -> &'static str {
         match self {
             Action::Idle => "idle",
@@ -79,9 +80,10 @@ impl Action {
     }
 }
 
-/// "A bipolar forceps and a large needle driver are looping tissue with the suture": instruments in
-/// the order of the classes, those with the same action together. Three clauses do without "is", so
-/// that hardly a caption has more than twenty words.
+/// The caption of a scene, such as "A bipolar forceps and a large needle driver are looping tissue
+/// with the suture". Instruments are in the order of the classes, and those with the same action
+/// are named together. With three clauses the word "is" is left out, so that few captions have more
+/// than twenty words.
 pub fn caption(acting: &[(Instrument, Action)]) -> String {
     let mut acting = acting.to_vec();
     acting.sort_by_key(|(instrument, _)| *instrument);
@@ -118,7 +120,7 @@ fn with_article(name: &str) -> String {
     format!("{article} {name}")
 }
 
-/// "x", "x and y", "x, y and z".
+/// The items as in "x", "x and y" or "x, y and z".
 fn enumerated(items: &[String]) -> String {
     match items.split_last() {
         None => String::new(),

@@ -1,5 +1,5 @@
-//! The drawn instruments: a shaft from the picture's edge and a tip that tells the class by shape
-//! and colour.
+//! The drawn instruments: a shaft from the edge of the picture, and a tip with the shape and colour
+//! of its class.
 
 use tiny_skia::{Color, PathBuilder, Pixmap, Transform};
 
@@ -23,17 +23,18 @@ pub enum Instrument {
 #[derive(Debug, Clone, Copy)]
 pub struct Pose {
     pub tip: (f32, f32),
-    /// Radians; the shaft lies behind the tip.
+    /// The direction in radians. The shaft lies behind the tip.
     pub angle: f32,
-    /// Length of the tip in pixels; everything else follows from it.
+    /// The length of the tip in pixels. All other lengths are in proportion to it.
     pub size: f32,
-    /// Of jaws, 0 closed to 1 open.
+    /// How far jaws are open, from 0 to 1.
     pub opening: f32,
 }
 
 impl Pose {
-    /// From the frame of the instrument to the picture: one unit is the tip's length; the tip ends
-    /// at 0 and the shaft goes back from -1.
+    /// The transform from the coordinates of the instrument to those of the picture. One unit is
+    /// the length of the tip. The tip ends at 0, and the shaft begins at -1 and goes back from
+    /// there.
     pub fn to_picture(self) -> Transform {
         Transform::from_translate(self.tip.0, self.tip.1)
             .pre_concat(Transform::from_rotate(self.angle.to_degrees()))
@@ -42,7 +43,8 @@ impl Pose {
 }
 
 impl Instrument {
-    /// Where it works on the tissue: at its tip, but a bag lies over that.
+    /// Where the instrument works on the tissue. This is at its tip, except for a bag, which covers
+    /// it.
     pub fn at_work(self, pose: Pose) -> Pose {
         let ahead = if self == Instrument::SpecimenBag { 0.75 * pose.size } else { 0.0 };
         Pose {
@@ -51,7 +53,7 @@ impl Instrument {
         }
     }
 
-    /// Its name in the label spaces.
+    /// The name of its class in the label spaces.
     pub fn class(self) -> &'static str {
         match self {
             Instrument::BipolarForceps => "bipolar forceps",
@@ -83,7 +85,7 @@ impl Instrument {
         Color::from_rgba8(r, g, b, 255)
     }
 
-    /// Draws it on an empty canvas, in the frame of its pose.
+    /// Draws the instrument on an empty canvas.
     pub fn draw(self, canvas: &mut Pixmap, pose: Pose) {
         let to_picture = pose.to_picture();
         let metal = Color::from_rgba8(120, 124, 130, 255);

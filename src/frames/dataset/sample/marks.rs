@@ -1,5 +1,5 @@
-//! What an action leaves on the tissue around an instrument's tip, so that a picture shows what is
-//! done.
+//! The marks that actions leave on the tissue around the tip of an instrument, so that a picture
+//! shows what is done.
 
 use tiny_skia::{Color, PathBuilder, Pixmap, Transform};
 
@@ -8,8 +8,8 @@ use super::instruments::Pose;
 use super::shapes::{circle, fill, polygon, polyline, rectangle, stroke};
 
 impl Action {
-    /// Draws its mark on an empty canvas, in the frame of the instrument's pose (x points ahead of
-    /// the tip).
+    /// Draws the mark of the action on an empty canvas. The coordinates are those of the
+    /// instrument, whose x axis points ahead of the tip.
     pub fn draw_mark(self, canvas: &mut Pixmap, pose: Pose) {
         let to_picture = pose.to_picture();
         match self {
@@ -50,7 +50,7 @@ fn dark_edge() -> Color {
     Color::from_rgba8(45, 15, 15, 220)
 }
 
-/// A pale patch whose folds run together where it is held.
+/// A pale patch with folds that meet where the tissue is held.
 fn grasping(canvas: &mut Pixmap, to_picture: Transform) {
     fill(canvas, circle(0.25, 0.0, 0.75), pale(120), to_picture);
     fill(canvas, circle(0.25, 0.0, 0.5), pale(200), to_picture);

@@ -1,8 +1,8 @@
-//! Drawn surgical scenes, written in the two layouts that users have.
+//! Drawn surgical scenes, written in the layouts of EndoVis18 and Cholec80.
 //!
-//! So that a first run needs no data and yet goes through the real adapters: labels, boxes,
-//! captions, interactions and file names come out exactly as in EndoVis18 and Cholec80 folders.
-//! Same parameters, same bytes.
+//! With them a first run needs no data set and still goes through the real adapters: labels, boxes,
+//! captions, interactions and file names are exactly as in folders of these data sets. The same
+//! parameters give the same bytes.
 
 mod actions;
 mod instruments;
@@ -35,7 +35,7 @@ pub struct SampleData {
     pub seed: u64,
 }
 
-/// The layouts that scenes are written in: not every layout that can be read.
+/// The layouts that scenes can be written in. Other layouts can only be read.
 #[derive(Debug, Clone, Copy)]
 enum DrawnLayout {
     EndoVis18,
@@ -54,7 +54,7 @@ impl DrawnLayout {
     }
 }
 
-/// EndoVis18's tools in the order of its columns.
+/// The tools of EndoVis18 in the order of its columns.
 const ENDOVIS18_TOOLS: [Instrument; 8] = [
     Instrument::BipolarForceps,
     Instrument::PrograspForceps,
@@ -66,7 +66,7 @@ const ENDOVIS18_TOOLS: [Instrument; 8] = [
     Instrument::Stapler,
 ];
 
-/// Cholec80's tools with the names of its header.
+/// The tools of Cholec80 with their names in its header.
 const CHOLEC80_TOOLS: [(&str, Instrument); 7] = [
     ("Grasper", Instrument::PrograspForceps),
     ("Bipolar", Instrument::BipolarForceps),
@@ -77,7 +77,7 @@ const CHOLEC80_TOOLS: [(&str, Instrument); 7] = [
     ("SpecimenBag", Instrument::SpecimenBag),
 ];
 
-/// Writes the whole data set below `root`, calling `on_frame` after each picture.
+/// Writes the whole data set below `root` and calls `on_frame` after each picture.
 pub fn write(sample: &SampleData, root: &Path, on_frame: impl Fn() + Sync) -> Result<()> {
     let layout = DrawnLayout::of(sample.layout)?;
     let mut captions = Vec::new();
@@ -134,7 +134,8 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).at_path("write", path)
 }
 
-/// Tool file and `gt_bbox` file; boxes count in 1280x1024 pixels.
+/// Writes the tool file and the `gt_bbox` file of a sequence. Boxes are in pixels of a picture of
+/// 1280x1024.
 fn write_endovis18(
     sample: &SampleData,
     root: &Path,
@@ -143,7 +144,8 @@ fn write_endovis18(
 ) -> Result<()> {
     let [height, width] = sample.picture_size;
     let mut tools = String::from(
-        "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors ultrasound_probe suction \
+        "Frame bipolar_forceps prograsp_forceps large_needle_driver monopolar_curved_scissors \
+         ultrasound_probe suction \
          clip_applier stapler\n",
     );
     let mut boxes = String::new();
@@ -153,7 +155,8 @@ fn write_endovis18(
         for tool in ENDOVIS18_TOOLS {
             let bounds = scene.box_of(tool);
             let _ = write!(tools, " {}", u8::from(bounds.is_some()));
-            // Rounded up, so that truncating it back to the picture's pixels gives the same box.
+            // Rounded up, so that the index gets the same box when it scales and truncates this
+            // one.
             let up = |value: i64, from: u32, to: u32| {
                 (value * i64::from(to) + i64::from(from) - 1) / i64::from(from)
             };
@@ -175,7 +178,8 @@ fn write_endovis18(
     write_text(&root.join(format!("gt_bbox/seq_{sequence}.txt")), &boxes)
 }
 
-/// Tool file at 25 rows a second, pictures at one, boxes in the picture's own pixels.
+/// Writes the tool file of a video, which counts at 25 frames a second while there is one picture a
+/// second, and the boxes, which are in the picture's own pixels.
 fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<()> {
     let names: Vec<&str> = CHOLEC80_TOOLS.iter().map(|(name, _)| *name).collect();
     let mut tools = format!("Frame\t{}\n", names.join("\t"));
@@ -203,7 +207,7 @@ fn write_cholec80(root: &Path, sequence: u32, scenes: &[DrawnScene]) -> Result<(
     write_text(&root.join(format!("boxes/video{sequence:02}.csv")), &boxes)
 }
 
-/// `frame,tool,interaction` with the layout's own names of tools.
+/// Writes rows `frame,tool,interaction` with the layout's own names of tools.
 fn write_interactions(
     layout: DrawnLayout,
     root: &Path,
@@ -256,7 +260,7 @@ mod tests {
     use crate::dataset::pattern::Pattern;
     use crate::dataset::source::SourceLayout;
 
-    /// What the adapters' recipes say of the files that are written here.
+    /// Where the adapters' recipes look for the files that are written here.
     fn source(layout: Layout) -> SourceLayout {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
         let (frames, labels, boxes, interactions) = match DrawnLayout::of(layout).unwrap() {
@@ -283,6 +287,7 @@ mod tests {
             captions: vec![pattern("captions/captions.json")],
             interactions: vec![pattern(interactions)],
             frame_step: if layout == Layout::Cholec80 { 25 } else { 1 },
+            verbs: Default::default(),
         }
     }
 

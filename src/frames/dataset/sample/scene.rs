@@ -1,5 +1,5 @@
-//! One drawn scene: textured tissue, one to three instruments, what they do to it, and their exact
-//! boxes.
+//! A drawn scene: textured tissue, one to three instruments, the marks of what they do, and their
+//! exact boxes.
 
 use std::f32::consts::{PI, TAU};
 
@@ -12,14 +12,14 @@ use super::instruments::{Instrument, Pose};
 use crate::random::{Stream, stream};
 use crate::vision::geometry::Box2;
 
-/// Instruments stay and move for so many frames before the next ones come.
+/// For how many frames the same instruments are in the picture and move, before others come.
 const SHOT_FRAMES: u32 = 3;
-/// A pixel belongs to an instrument's box from this opacity on.
+/// The lowest opacity of a pixel that counts for the box of an instrument.
 const SOLID: u8 = 128;
-/// An instrument of which less is seen counts as absent, in square pixels.
+/// The smallest visible area of an instrument, in pixels. With less it counts as absent.
 const LEAST_VISIBLE: usize = 60;
 
-/// The look of the two data sets: colour of the tissue, and Cholec80's round view.
+/// The look of one of the two data sets: the colour of the tissue, and the round view of Cholec80.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surroundings {
     Robotic,
@@ -30,7 +30,7 @@ pub enum Surroundings {
 pub struct DrawnInstrument {
     pub instrument: Instrument,
     pub action: Action,
-    /// Of its visible pixels; what the action leaves on the tissue is not in it.
+    /// The box of its visible pixels, without the mark of the action.
     pub bounds: Box2,
 }
 
@@ -49,7 +49,8 @@ impl DrawnScene {
     }
 }
 
-/// `sequence_name` seeds everything; `picture_size` is `[height, width]`.
+/// Draws a frame of a sequence. `sequence_name` is the seed of all draws. `picture_size` is
+/// `[height, width]`.
 pub fn draw(
     sequence_name: &str,
     frame: u32,
@@ -65,7 +66,7 @@ pub fn draw(
     let mut picture = draw_tissue(&mut frame_stream, surroundings, picture_size);
     let mut placed = Vec::new();
     for (index, &instrument) in cast.iter().enumerate() {
-        // Spread around the view, so that instruments seldom cover each other.
+        // Instruments come from different sides, so that they seldom cover each other.
         let side = start_side
             + TAU * index as f32 / cast.len() as f32
             + frame_stream.random_range(-0.35..0.35);
@@ -101,7 +102,7 @@ fn choose_pose(stream: &mut Stream, side: f32, [height, width]: [u32; 2]) -> Pos
     let reach = stream.random_range(0.12..0.5);
     Pose {
         tip: (width * (0.5 + reach * side.cos() * 0.8), height * (0.5 + reach * side.sin() * 0.8)),
-        // From the edge on that side towards the middle.
+        // It points from the edge on that side towards the middle.
         angle: side + PI + stream.random_range(-0.4..0.4),
         size: height * stream.random_range(0.18..0.26),
         opening: stream.random_range(0.0..1.0),
@@ -113,7 +114,7 @@ fn draw_over(picture: &mut RgbImage, draw: impl FnOnce(&mut Pixmap)) -> Option<P
     let mut canvas = Pixmap::new(picture.width(), picture.height())?;
     draw(&mut canvas);
     for (pixel, drawn) in picture.pixels_mut().zip(canvas.pixels()) {
-        // Premultiplied: the drawn colour lies over what is left of the picture's.
+        // The drawn colour is already multiplied by its opacity.
         let rest = 255 - u16::from(drawn.alpha());
         for (channel, over) in [drawn.red(), drawn.green(), drawn.blue()].into_iter().enumerate() {
             pixel.0[channel] = over + (u16::from(pixel.0[channel]) * rest / 255) as u8;
@@ -122,7 +123,7 @@ fn draw_over(picture: &mut RgbImage, draw: impl FnOnce(&mut Pixmap)) -> Option<P
     Some(canvas)
 }
 
-/// The exact box of the solid pixels; `None` where there are hardly any.
+/// The exact box of the solid pixels. `None`: there are too few.
 fn visible_bounds(canvas: &Pixmap) -> Option<Box2> {
     let mut bounds: Option<Box2> = None;
     let mut solid_pixels = 0;
@@ -161,7 +162,7 @@ fn draw_tissue(
     })
 }
 
-/// Darker towards the edges, Cholec80's round view, and a little sensor noise.
+/// Makes the picture darker towards its edges, adds the round view of Cholec80, and a little noise.
 fn finish_light(stream: &mut Stream, picture: &mut RgbImage, surroundings: Surroundings) {
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
@@ -178,7 +179,7 @@ fn finish_light(stream: &mut Stream, picture: &mut RgbImage, surroundings: Surro
     }
 }
 
-/// Smooth noise in [0, 1]: random values on a lattice, blended between.
+/// Smooth noise in [0, 1]: random values on a lattice, with blended values between them.
 struct Noise {
     cell: f32,
     values: Vec<f32>,

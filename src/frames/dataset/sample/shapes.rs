@@ -1,5 +1,5 @@
-//! What the scenes are drawn of: filled and stroked paths in the frame of a pose. A path that
-//! encloses nothing draws nothing.
+//! The shapes that scenes consist of: filled and stroked paths in the coordinates of an instrument.
+//! A path without an area draws nothing.
 
 use tiny_skia::{Color, FillRule, LineCap, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
 

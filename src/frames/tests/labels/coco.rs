@@ -4,20 +4,31 @@ use serde_json::{Value, json};
 
 use super::table::videos;
 use super::*;
+use crate::common::{golden_folder, real_frames};
+use surgcam_frames::vision::geometry::Box2;
 
 /// The file of the three frames.
 pub(super) fn instances() -> String {
-    let images = (0..3).map(|frame| json!({"id": frame + 7, "file_name": format!("v02_{frame:06}.png"), "width": 80, "height": 64}));
+    let images = (0..3).map(|frame| {
+        let name = format!("v02_{frame:06}.png");
+        json!({"id": frame + 7, "file_name": name, "width": 80, "height": 64})
+    });
     let objects = OBJECTS
         .iter()
         .enumerate()
         .flat_map(|(frame, objects)| objects.iter().map(move |object| (frame, object)));
     let annotations = objects.map(|(frame, (name, [x1, y1, x2, y2]))| {
         let category = if *name == "hook" { 1 } else { 2 };
-        json!({"image_id": frame + 7, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": [[1, 2, 3]]})
+        json!({
+            "image_id": frame + 7,
+            "category_id": category,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "segmentation": [[1, 2, 3]],
+        })
     });
     let categories = json!([{"id": 1, "name": "Hook"}, {"id": 2, "name": "grasper"}]);
-    json!({"images": images.collect::<Value>(), "annotations": annotations.collect::<Value>(), "categories": categories}).to_string()
+    let (images, annotations): (Value, Value) = (images.collect(), annotations.collect());
+    json!({"images": images, "annotations": annotations, "categories": categories}).to_string()
 }
 
 /// What is said where a part of the file is another.
@@ -39,7 +50,7 @@ fn what_is_wrong_is_named_by_its_entry() {
             "[5,5,94,4]",
             "instances.json: annotations[1]: the box 5,5,99,9 of `hook` runs off the picture",
         ),
-        ("\"Hook\"", "\"hok\"", "instances.json: annotations[1]: `hok` is no class"),
+        ("\"Hook\"", "\"hok\"", "instances.json: annotations[1]: `hok` is not a class"),
         ("\"Hook\"", "\"hok\"", "did you mean `hook`?"),
         ("\"Hook\"", "3", "instances.json: categories[0]: the category has no `name`"),
         (
@@ -55,7 +66,8 @@ fn what_is_wrong_is_named_by_its_entry() {
         (
             "v02_000001.png",
             "one.png",
-            "instances.json: images[1]: the file_name `one.png` does not fit `v{sequence:02}_{frame:06}.png`",
+            "instances.json: images[1]: the file_name `one.png` does not fit \
+             `v{sequence:02}_{frame:06}.png`",
         ),
         (
             "v02_000001.png",
@@ -96,6 +108,22 @@ fn an_image_may_have_its_numbers_apart_from_its_name_and_files_add_up() {
 }
 
 #[test]
+fn a_file_that_pycocotools_wrote_says_the_same_as_cholec80s_form() {
+    let Some(real) = real_frames() else { return };
+    let videos = videos("jpg", &[7], &[]);
+    let root = real.join("m2cai16");
+    let expected = index::build(&videos, &root, &classes(), OnBadFrame::Fail).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root.join("frames"), folder.path().join("frames")).unwrap();
+    let written = golden_folder().join("coco_labels.json");
+    std::fs::copy(written, folder.path().join("instances.json")).unwrap();
+    let coco =
+        SourceLayout { layout: Layout::Coco, labels: patterns(&["instances.json"]), ..videos };
+    let found = index::build(&coco, folder.path(), &classes(), OnBadFrame::Fail).unwrap();
+    assert_eq!((found.frames, found.pictures), (expected.frames, expected.pictures));
+}
+
+#[test]
 fn real_frames_written_as_coco_give_the_same_index() {
     let Some(real) = real_frames() else { return };
     let videos = videos("jpg", &[1, 2, 3, 4, 5, 6], &[7]);
@@ -104,10 +132,12 @@ fn real_frames_written_as_coco_give_the_same_index() {
     let (mut images, mut annotations) = (Vec::new(), Vec::new());
     for (id, (frame, picture)) in expected.frames.iter().zip(&expected.pictures).enumerate() {
         let [width, height] = frame.box_space;
-        images.push(json!({"id": id, "file_name": picture.strip_prefix("frames").unwrap(), "width": width, "height": height}));
+        let name = picture.strip_prefix("frames").unwrap();
+        images.push(json!({"id": id, "file_name": name, "width": width, "height": height}));
         for labelled in frame.boxes.iter().flatten() {
             let Box2 { x1, y1, x2, y2 } = labelled.bounds;
-            annotations.push(json!({"image_id": id, "category_id": labelled.class, "bbox": [x1, y1, x2 - x1, y2 - y1]}));
+            let bbox = [x1, y1, x2 - x1, y2 - y1];
+            annotations.push(json!({"image_id": id, "category_id": labelled.class, "bbox": bbox}));
         }
     }
     let names = classes().space.classes;

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
+use crate::common::real_frames;
 
 /// Where Cholec80's adapter looks, and pictures of another format.
 pub(super) fn videos(ending: &str, train: &[u32], validation: &[u32]) -> SourceLayout {
@@ -144,10 +145,13 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ),
         ("path,group\nv/0.png,video02\n", "frames.csv:1: the header has neither a column `labels`"),
         ("path,group,labels,Labels\n", "frames.csv:1: the header has the column `Labels` twice"),
-        ("path,group,graspr\nv/0.png,video02,1\n", "frames.csv:1: `graspr` is no class"),
-        ("path,group,labels\nv/0.png,video02,hook;graspr\n", "frames.csv:2: `graspr` is no class"),
+        ("path,group,graspr\nv/0.png,video02,1\n", "frames.csv:1: `graspr` is not a class"),
+        (
+            "path,group,labels\nv/0.png,video02,hook;graspr\n",
+            "frames.csv:2: `graspr` is not a class",
+        ),
         ("path,group,labels\nv/0.png,video02,graspr\n", "did you mean `grasper`?"),
-        ("path,group,hook\nv/0.png,video02,yes\n", "frames.csv:2: `yes` is no label"),
+        ("path,group,hook\nv/0.png,video02,yes\n", "frames.csv:2: `yes` is not a label"),
         (
             "path,group,labels\nv/0.png,video02\n",
             "frames.csv:2: the line has 2 columns, 3 are expected",
@@ -176,7 +180,7 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ("path,group,labels\nv/0.png,video03,hook\n", "frames.csv:1: video02 has no frames"),
         (
             "path,group,frame,labels\nv/0.png,video02,x,hook\n",
-            "frames.csv:2: `x` is no frame number",
+            "frames.csv:2: `x` is not a frame number",
         ),
         (
             "path,group,frame,labels\nv/0.png,2,1,\nv/1.png,2,1,\n",
@@ -184,7 +188,7 @@ fn what_is_wrong_in_a_table_of_frames_is_named_by_its_line() {
         ),
         (
             "path,group,split,labels\nv/0.png,video02,trian,hook\n",
-            "frames.csv:2: `trian` is no split; did you mean `train`?",
+            "frames.csv:2: `trian` is not a split; did you mean `train`?",
         ),
     ] {
         let failure = failure_of("frames.csv", text);
@@ -200,8 +204,8 @@ fn what_is_wrong_in_a_table_of_boxes_is_named_by_its_line() {
             "path,class,x1,y1,x2,y2\nv/9.png,hook,1,2,3,4\n",
             "boxes.csv:2: there is a box of v/9.png, which the table of frames does not list",
         ),
-        ("path,class,x1,y1,x2,y2\nv/0.png,laser,1,2,3,4\n", "boxes.csv:2: `laser` is no class"),
-        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,x,4\n", "boxes.csv:2: `x` is no coordinate"),
+        ("path,class,x1,y1,x2,y2\nv/0.png,laser,1,2,3,4\n", "boxes.csv:2: `laser` is not a class"),
+        ("path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,x,4\n", "boxes.csv:2: `x` is not a coordinate"),
         (
             "path,class,x1,y1,x2,y2\nv/0.png,hook,1,2,90,9\n",
             "boxes.csv:2: the box 1,2,90,9 of `hook` runs off the picture",
@@ -233,7 +237,9 @@ fn a_split_in_the_table_decides_within_the_recipes_lists_and_never_against_them(
         .err()
         .unwrap()
         .to_string();
-    assert!(error.contains("frames.csv:3: the frame's split is `validation`, but the recipe has video02 in `train` alone"), "{error}");
+    let said = "frames.csv:3: the frame's split is `validation`, but the recipe has video02 in \
+                `train` alone";
+    assert!(error.contains(said), "{error}");
 }
 
 #[test]
@@ -263,6 +269,44 @@ fn a_table_may_have_other_columns_and_its_paths_may_count_from_a_folder() {
 }
 
 #[test]
+fn groups_with_folders_of_their_own_may_have_pictures_of_the_same_name() {
+    let data = Data::new(Layout::Table);
+    for group in ["video02", "video03"] {
+        symlink(data.folder.path().join("v"), data.folder.path().join(group)).unwrap();
+    }
+    data.write("frames.csv", "path,group,labels\n0.png,video02,hook\n0.png,video03,grasper\n");
+    let mut source = source(Layout::Table, &[2], &[3]);
+    source.frames = Pattern::parse("video{sequence:02}").unwrap();
+    let build = || index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail);
+    assert_eq!(build().unwrap().pictures, ["video02/0.png", "video03/0.png"].map(PathBuf::from));
+
+    data.write("boxes.csv", "path,group,class,x1,y1,x2,y2\n0.png,video03,grasper,1,2,3,4\n");
+    let boxes: Vec<usize> =
+        build().unwrap().frames.iter().map(|frame| frame.boxes.as_ref().unwrap().len()).collect();
+    assert_eq!(boxes, [0, 1]);
+    data.write("boxes.csv", "path,class,x1,y1,x2,y2\n0.png,grasper,1,2,3,4\n");
+    let error = build().err().unwrap().to_string();
+    assert!(
+        error.contains("boxes.csv:2: the path 0.png is listed for 2 groups")
+            && error.contains("the column `group`"),
+        "{error}"
+    );
+    data.write("boxes.csv", "path,group,class,x1,y1,x2,y2\n0.png,video07,grasper,1,2,3,4\n");
+    let error = build().err().unwrap().to_string();
+    assert!(
+        error.contains("boxes.csv:2: there is a box of 0.png in the group `video07`"),
+        "{error}"
+    );
+
+    source.frames = Pattern::parse("v").unwrap();
+    let error = index::build(&source, data.folder.path(), &classes(), OnBadFrame::Fail)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("frames.csv:3: the picture v/0.png is listed twice"), "{error}");
+}
+
+#[test]
 fn the_digest_of_the_data_covers_the_tables_and_the_pictures_that_they_list() {
     let data = Data::new(Layout::Table);
     data.write("boxes.csv", "path,class,x1,y1,x2,y2\n");
@@ -285,8 +329,7 @@ fn a_parquet_table_is_refused_with_what_to_do() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("frames.parquet: Parquet tables cannot be read yet")
-            && error.contains("CSV"),
+        error.contains("frames.parquet: Parquet tables cannot be read") && error.contains("CSV"),
         "{error}"
     );
 }

@@ -3,6 +3,7 @@
 
 use super::table::videos;
 use super::*;
+use crate::common::real_frames;
 
 /// An XML file with these objects, each on a line of its own.
 pub(super) fn annotation(objects: &[(&str, [i64; 4])]) -> String {
@@ -48,7 +49,7 @@ fn what_is_wrong_is_named_by_its_line() {
     let laser = format!("<annotation>\n\n{}</annotation>", object("graspr", ["1", "2", "3", "4"]));
     let size = "<annotation>\n<size><width>800</width><height>640</height></size></annotation>";
     for (file, text, said) in [
-        ("Annotations/v02_000001.xml", laser.as_str(), "v02_000001.xml:3: `graspr` is no class"),
+        ("Annotations/v02_000001.xml", laser.as_str(), "v02_000001.xml:3: `graspr` is not a class"),
         ("Annotations/v02_000001.xml", laser.as_str(), "did you mean `grasper`?"),
         (
             "Annotations/v02_000001.xml",

@@ -2,6 +2,7 @@
 
 use super::table::videos;
 use super::*;
+use crate::common::real_frames;
 
 /// The file of a picture of 80x64 pixels; hooks are class 0 and graspers class 1.
 pub(super) fn lines(objects: &[(&str, [i64; 4])]) -> String {
@@ -46,7 +47,7 @@ fn what_is_wrong_is_named_by_its_line() {
         ),
         ("labels/v02_000009.txt", "", "v02_000009.txt has no picture"),
         ("labels/one.txt", "", "one.txt: the file's name `one.txt` does not fit"),
-        ("classes.txt", "hok\ngrasper\n", "v02_000001.txt:1: `hok` is no class"),
+        ("classes.txt", "hok\ngrasper\n", "v02_000001.txt:1: `hok` is not a class"),
         ("classes.txt", "hok\ngrasper\n", "did you mean `hook`?"),
     ] {
         let data = Data::new(Layout::Yolo);
@@ -61,7 +62,7 @@ fn without_names_the_recipe_maps_the_numbers_and_an_empty_file_is_a_frame() {
     let data = Data::new(Layout::Yolo);
     std::fs::remove_file(data.folder.path().join("classes.txt")).unwrap();
     data.write("labels/v02_000001.txt", "");
-    assert!(data.failure().contains("v02_000000.txt:1: `1` is no class"), "{}", data.failure());
+    assert!(data.failure().contains("v02_000000.txt:1: `1` is not a class"), "{}", data.failure());
     let mut classes = classes();
     classes
         .names

@@ -1,7 +1,8 @@
-//! The two passes of [`super`] for processors with AVX2: the same numbers, a third of the time.
+//! The two passes of [`super`] for processors with AVX2. They give the same numbers in a third of
+//! the time.
 //!
-//! A weight of 22 bits is taken apart into its upper and lower 11, so that 16-bit multiplications
-//! of four pixels at once are exact: their sums are put together again at the end.
+//! A weight of 22 bits is split into its upper and its lower 11 bits, so that multiplications of 16
+//! bits, which do four pixels at once, are exact. The two sums are put together at the end.
 
 use std::arch::x86_64::*;
 
@@ -9,13 +10,13 @@ use super::{HALF, PRECISION_BITS, Taps};
 
 const LOW_BITS: i32 = 11;
 
-/// Weights of two neighbouring pixels, for each channel.
+/// The weights of two neighbouring pixels, repeated for each channel.
 type Pair = [i16; 8];
 
-/// Weights of four pixels, two by two: the upper parts, then the lower ones.
+/// The weights of four pixels in pairs: the upper parts of both pairs, then the lower parts.
 type Quad = [Pair; 4];
 
-/// Of one output pixel, filled up with zeros.
+/// The weights of one output pixel, filled up with zeros.
 fn quads<const QUADS: usize>(weights: &[i32]) -> [Quad; QUADS] {
     std::array::from_fn(|number| quad(weights.get(4 * number..).unwrap_or_default()))
 }
@@ -31,20 +32,20 @@ fn quad(weights: &[i32]) -> Quad {
     [pair(0, upper), pair(2, upper), pair(0, lower), pair(2, lower)]
 }
 
-/// Rows that are worked on together: two in the halves of a register, twice.
+/// How many rows are computed together: two registers with a row in each half.
 const ROWS: usize = 4;
 
-/// Of each output pixel at most so many fours of input pixels: shrinking by more than 8 is left to
-/// the plain pass.
+/// How many groups of four input pixels an output pixel may have. Where a picture gets smaller by
+/// more than a factor of 8, the plain pass is used.
 const MOST_QUADS: usize = 4;
 
-/// As [`super::resize_rows`], four rows at a time; `None` where an output pixel takes from too
-/// many.
+/// The same as [`super::resize_rows`], four rows at a time. `None`: an output pixel has too many
+/// input pixels.
 #[target_feature(enable = "avx2")]
 pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Option<Vec<u8>> {
     let quads_of_pixel = taps.count.div_ceil(4);
-    // With their number known when compiled, the loop over them costs nothing: two thirds of the
-    // time.
+    // When the number is known at compile time, the loop over the groups is unrolled, which saves a
+    // third of the time.
     match quads_of_pixel {
         1 => Some(resize_rows_by::<1>(pixels, from, taps)),
         2 => Some(resize_rows_by::<2>(pixels, from, taps)),
@@ -58,12 +59,13 @@ pub fn resize_rows(pixels: &[u8], from: usize, taps: &Taps) -> Option<Vec<u8>> {
 fn resize_rows_by<const QUADS: usize>(pixels: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
     let (row_bytes, resized_bytes) = (3 * from, 3 * taps.starts.len());
     let quads: Vec<[Quad; QUADS]> = taps.weights.chunks(taps.count).map(quads).collect();
-    // Taps are filled up to fours: what lies beyond a row weighs nothing, but must be there.
+    // Weights are filled up to groups of four. Pixels beyond the end of a row have the weight 0,
+    // but they are read.
     let reach = row_bytes + reach::<QUADS>();
     let rows = pixels.len() / row_bytes;
     let mut resized = vec![0; rows.next_multiple_of(ROWS) * resized_bytes];
     for (number, resized) in resized.chunks_exact_mut(ROWS * resized_bytes).enumerate() {
-        // Where fewer are left, the last of them stands for what is missing.
+        // If fewer rows are left, the last one is taken several times.
         let starts: [usize; ROWS] =
             std::array::from_fn(|row| (ROWS * number + row).min(rows - 1) * row_bytes);
         if starts[ROWS - 1] + reach <= pixels.len() {
@@ -78,13 +80,13 @@ fn resize_rows_by<const QUADS: usize>(pixels: &[u8], from: usize, taps: &Taps) -
     resized
 }
 
-/// Bytes that are read from where an output pixel's taps begin: 16 where the last four pixels are
-/// meant.
+/// How many bytes are read from the first input pixel of an output pixel on. For the last four
+/// pixels 16 bytes are read.
 const fn reach<const QUADS: usize>() -> usize {
     12 * QUADS + 4
 }
 
-/// `resized`: the four rows, one behind the other.
+/// Computes four rows. `resized` has them one after the other.
 #[target_feature(enable = "avx2")]
 fn four_rows<const QUADS: usize>(
     rows: [&[u8]; ROWS],
@@ -92,18 +94,18 @@ fn four_rows<const QUADS: usize>(
     quads: &[[Quad; QUADS]],
     resized: &mut [u8],
 ) {
-    // Bytes of two pixels in a row, each widened by a zero, in the order of a Pair.
+    // The bytes of two neighbouring pixels in the order of a Pair, each widened with a zero.
     let order = |a: i8, b: i8| {
         let of_row =
             _mm_setr_epi8(a, -1, b, -1, a + 1, -1, b + 1, -1, a + 2, -1, b + 2, -1, -1, -1, -1, -1);
         _mm256_broadcastsi128_si256(of_row)
     };
     let (first_pair, second_pair) = (order(0, 3), order(6, 9));
-    // SAFETY: an unaligned read of 16 bytes from what has so many.
+    // SAFETY: this is an unaligned read of 16 bytes, and a Pair has 16 bytes.
     let weights =
         |pair: &Pair| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(pair.as_ptr().cast()) });
     let resized_bytes = 3 * starts.len();
-    // Checked once for all that the loop reads and writes.
+    // Checked once for everything that the loop reads and writes.
     let furthest = starts.iter().max().map_or(0, |start| 3 * start + reach::<QUADS>());
     assert!(rows.iter().all(|row| row.len() >= furthest) && resized.len() == ROWS * resized_bytes);
     let rows = rows.map(<[u8]>::as_ptr);
@@ -111,7 +113,7 @@ fn four_rows<const QUADS: usize>(
     for (pixel, (&start, quads)) in starts.iter().zip(quads).enumerate() {
         let (mut high, mut low) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
         for (number, quad) in quads.iter().enumerate() {
-            // SAFETY: 16 bytes that end within the furthest that each row has.
+            // SAFETY: the 16 bytes end at or before `furthest`, and every row has as many.
             let load = |row: usize| unsafe {
                 _mm_loadu_si128(rows[row].add(3 * start + 12 * number).cast())
             };
@@ -139,11 +141,11 @@ fn four_rows<const QUADS: usize>(
         };
         let words = _mm256_packs_epi32(rounded(0), rounded(1));
         let bytes = _mm256_packus_epi16(words, words);
-        // The pixels of the first two rows, then of the others.
+        // The pixels of the first two rows, and of the other two.
         let (upper, lower) = (_mm256_extract_epi64::<0>(bytes), _mm256_extract_epi64::<2>(bytes));
         for (row, value) in [upper, upper >> 32, lower, lower >> 32].into_iter().enumerate() {
             let [red, green, blue, ..] = value.to_le_bytes();
-            // SAFETY: `resized` has four rows of so many pixels.
+            // SAFETY: `resized` has four rows with this number of pixels.
             unsafe {
                 resized
                     .add(row * resized_bytes + 3 * pixel)
@@ -154,10 +156,10 @@ fn four_rows<const QUADS: usize>(
     }
 }
 
-/// Bytes of a row that are worked on together.
+/// How many bytes of a row are computed together.
 const BLOCK: usize = 16;
 
-/// As [`super::resize_columns`], two rows at a time, sums kept in registers.
+/// The same as [`super::resize_columns`], two rows at a time, with the sums in registers.
 #[target_feature(enable = "avx2")]
 pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     let mut resized = vec![0; taps.starts.len() * row_bytes];
@@ -168,7 +170,7 @@ pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
         .zip(taps.weights.chunks_exact(taps.count));
     for ((resized, &start), weights) in targets {
         let rows = &pixels[start * row_bytes..];
-        // Filled up by zeros, weights may reach beyond the last row.
+        // Weights that were filled up with zeros may reach beyond the last row.
         let weights = &weights[..weights.len().min(rows.len() / row_bytes)];
         let (blocks, rest) = resized.split_at_mut(whole);
         for (number, block) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
@@ -184,19 +186,20 @@ pub fn resize_columns(pixels: &[u8], row_bytes: usize, taps: &Taps) -> Vec<u8> {
     resized
 }
 
-/// One weight for each of the rows, whose blocks begin `row_bytes` apart.
+/// Computes one block of an output row. There is a weight for each input row, and the blocks of
+/// these rows begin `row_bytes` apart.
 #[target_feature(enable = "avx2")]
 fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
-    // SAFETY: an unaligned read of 16 bytes from what has so many.
+    // SAFETY: this is an unaligned read of 16 bytes, and a block has 16 bytes.
     let load = |bytes: &[u8; BLOCK]| unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
     let row = |number: usize| {
         rows[number * row_bytes..].first_chunk::<BLOCK>().map_or(_mm_setzero_si128(), load)
     };
-    // Two 16-bit numbers side by side, as often as there is room.
+    // A pair of 16-bit numbers, repeated through the register.
     let both = |[a, b]: [i32; 2]| _mm256_set1_epi32((b << 16) | (a & 0xffff));
     let nothing = _mm256_setzero_si256();
-    // Of the first and the last eight bytes: sums with the upper parts of the weights, and with the
-    // lower ones.
+    // The sums with the upper and with the lower parts of the weights, each for the first and the
+    // last eight bytes.
     let (mut high, mut low) = ([nothing; 2], [nothing; 2]);
     for (pair, weights) in weights.chunks(2).enumerate() {
         let (first, second) = (
@@ -222,12 +225,13 @@ fn one_block(rows: &[u8], row_bytes: usize, weights: &[i32]) -> [u8; BLOCK] {
             _mm256_set1_epi32(HALF),
         ))
     };
-    // Packing works on each half of a register by itself; the permutation puts the words in order.
+    // Packing works on each half of a register by itself, so the words must be put in order after
+    // it.
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(sum(0), sum(1)));
     let bytes =
         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
     let mut block = [0; BLOCK];
-    // SAFETY: an unaligned write of 16 bytes to what has so many.
+    // SAFETY: this is an unaligned write of 16 bytes, and the block has 16 bytes.
     unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), bytes) };
     block
 }

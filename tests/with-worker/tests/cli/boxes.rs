@@ -39,7 +39,7 @@ fn scored_frames(place: &Place) -> String {
 #[test]
 fn a_box_that_cannot_be_used_is_named_by_its_line_and_can_be_skipped() {
     for (bad, problem) in
-        [("1,laser,5,5,40,40\n", "laser"), ("1,hook,5,x,40,40\n", "`x` is no coordinate")]
+        [("1,laser,5,5,40,40\n", "laser"), ("1,hook,5,x,40,40\n", "`x` is not a coordinate")]
     {
         let place = Place::new();
         let file = with_boxes(&place, &format!("0,grasper,5,5,40,40\n{bad}2,hook,8,8,30,30\n"));

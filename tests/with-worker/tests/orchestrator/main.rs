@@ -1,6 +1,7 @@
 //! What the program does with a plan: explains it, runs it on several workers, and survives
 //! failures and interruptions.
 
+mod cluster;
 mod failures;
 mod history;
 mod interruptions;

@@ -1,9 +1,9 @@
-//! Tables as the page's script reads them: JSON that is also safe inside an HTML element.
+//! Tables in the form that the page's script reads: JSON that is also safe inside an HTML element.
 
 use serde::Serialize;
 
 use crate::report::column_groups::{best_rows, groups};
-use crate::report::layout::{Cells, ResultTable, TableColumn};
+use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 
@@ -17,7 +17,7 @@ struct PageTable<'a> {
 struct PageColumn {
     name: String,
     group: &'static str,
-    /// Folded away at first.
+    /// Whether the column is hidden at first.
     detail: bool,
     number: bool,
     values: Values,
@@ -72,7 +72,8 @@ fn page_column(column: &TableColumn, group: &'static str) -> PageColumn {
     }
 }
 
-/// In JSON these stand in strings alone, where they may be written as escapes.
+/// Escapes the characters that act in HTML. In JSON they occur only in strings, where an escape
+/// means the same.
 fn within_html(json: &str) -> String {
     json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }

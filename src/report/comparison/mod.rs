@@ -1,10 +1,15 @@
-//! Which rows of an experiment's tables compete, and how the best, the fastest and the noise are
-//! told in words. Every number is one of the tables'.
+//! Compares the rows of an experiment's tables, and tells in words which is the best, which is the
+//! fastest and how large the noise is. Every number is taken from the tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod noise;
+
+use std::collections::BTreeSet;
 
 use super::column_groups::key_columns;
-use super::layout::{ABSENT, ResultTable, TableColumn};
+use super::details::Differences;
+use super::result_table::{ABSENT, ResultTable, TableColumn};
+use super::tables::SEEDS;
+use surgcam_pipeline::planned::Built;
 
 /// The rows of one table that are judged by one column of quality.
 pub struct Comparison<'a> {
@@ -18,21 +23,21 @@ pub struct Comparison<'a> {
     pub yardsticks: Vec<usize>,
 }
 
-/// The tables from the most telling to the least, each with its columns of quality; of those that
-/// as many rows have, the first.
+/// The tables that can be compared, the most important one first, each with its columns of quality.
+/// The column that most rows have a value in is taken, and of several such columns the first.
 const QUALITIES: [(&str, &[&str]); 3] = [
     ("extraction", &["probe mAP", "CIDEr", "interaction mAP"]),
     ("localization", &["mIoU", "AP50"]),
     ("classification", &["mAP", "accuracy"]),
 ];
 
-/// The column that tells whose boxes the localization table scores against, and what it says of
-/// rows that are no control.
+/// The column that tells whose boxes the localization table scores against, and its text in rows
+/// that are not a control.
 pub const GROUND_TRUTH: &str = "ground truth";
 pub const OWN_GROUND_TRUTH: &str = "its own";
 
 impl<'a> Comparison<'a> {
-    /// `None`: nothing is measured yet. `yardsticks`: modes that do not compete.
+    /// `None` if nothing is measured yet. `yardsticks` are the modes that do not compete.
     pub fn of(tables: &'a [ResultTable], yardsticks: &BTreeSet<String>) -> Option<Self> {
         QUALITIES.iter().find_map(|(name, qualities)| {
             let table = tables.iter().find(|table| table.name == *name)?;
@@ -43,19 +48,9 @@ impl<'a> Comparison<'a> {
             let quality = columns
                 .max_by_key(|column| measured(column))
                 .filter(|column| measured(column) > 0)?;
-            let is = |row: usize, name: &str, value: &dyn Fn(&str) -> bool| {
-                table.column(name).is_some_and(|column| value(&column.shown(row)))
-            };
-            let is_yardstick = |row: &usize| {
-                is(*row, "mode", &|mode| yardsticks.contains(mode))
-                    || ["shuffled", "extraction.shuffled"]
-                        .iter()
-                        .any(|name| is(*row, name, &|shuffled| shuffled == "true"))
-                    || is(*row, GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
-            };
-            let (yardsticks, rows): (Vec<usize>, Vec<usize>) = (0..table.rows())
+            let (rows, yardsticks): (Vec<usize>, Vec<usize>) = (0..table.rows())
                 .filter(|&row| quality.number_at(row).is_some())
-                .partition(is_yardstick);
+                .partition(|&row| competes(table, row, yardsticks));
             let speed = table.column("FPS").filter(|column| measured(column) > 0);
             (!rows.is_empty()).then_some(Comparison { table, quality, speed, rows, yardsticks })
         })
@@ -70,7 +65,7 @@ impl<'a> Comparison<'a> {
         self.quality.number_at(row).unwrap_or(f64::NAN)
     }
 
-    /// Of the rows that compete; there is at least one.
+    /// The best of the rows that compete. There is at least one such row.
     fn best(&self) -> Option<usize> {
         self.rows.iter().copied().reduce(|best, other| {
             if self.quality_of(other) > self.quality_of(best) { other } else { best }
@@ -89,13 +84,18 @@ impl<'a> Comparison<'a> {
         pareto_front(&points).into_iter().map(|place| rows[place]).collect()
     }
 
-    /// Three sentences: the best, speed against quality, what is within noise.
-    pub fn sentences(&self, validation_frames: Option<usize>) -> Vec<String> {
+    /// Three sentences: the best, speed against quality, what is within noise. Without differences,
+    /// the number of frames bounds the noise.
+    pub fn sentences(
+        &self,
+        validation_frames: Option<usize>,
+        differences: Option<&Differences>,
+    ) -> Vec<String> {
         let Some(best) = self.best() else { return Vec::new() };
         vec![
             self.about_the_best(best),
             self.about_speed(best),
-            self.about_noise(best, validation_frames),
+            self.about_noise(best, validation_frames, differences),
         ]
     }
 
@@ -136,76 +136,45 @@ impl<'a> Comparison<'a> {
             "the best was not timed".into()
         };
         format!(
-            "The fastest is {} with {} frames a second and the {} {}; {of_best}, and {on_front} of {timed_rows} rows are beaten by no other \
-             in both speed and quality.",
+            "The fastest is {} with {} frames a second and the {} {}; {of_best}, \
+             and {on_front} of {timed_rows} rows are beaten by no other in both speed and quality.",
             self.row_name(fastest),
             speed.shown(fastest),
             self.quality.name,
             self.quality.shown(fastest),
         )
     }
+}
 
-    fn about_noise(&self, best: usize, validation_frames: Option<usize>) -> String {
-        let name = &self.quality.name;
-        let within = |distance: f64| {
-            let others = self.rows.iter().filter(|&&row| {
-                row != best && self.quality_of(best) - self.quality_of(row) <= distance
-            });
-            match others.count() {
-                0 => "no other row is within that of the best".to_string(),
-                1 => "1 other row is within that of the best".to_string(),
-                several => format!("{several} other rows are within that of the best"),
-            }
-        };
-        if let Some(deviation) = self.deviation_of_seeds() {
-            let twice = 2.0 * deviation;
-            return format!(
-                "Seeds alone make the {name} vary by {twice:.3} (two standard deviations): {}.",
-                within(twice)
-            );
-        }
-        match validation_frames.filter(|frames| *frames > 0 && name != "CIDEr") {
-            Some(frames) => {
-                let error = 0.5 / (frames as f64).sqrt();
-                format!(
-                    "Noise was not measured, for no seed was repeated; {frames} validation frames alone leave a standard error of up to \
-                     {error:.3}, and {}.",
-                    within(error)
-                )
-            }
-            None => "Noise was not measured, for no seed was repeated.".into(),
-        }
+/// The names of the extractions that do not compete, because they use the true boxes, the whole
+/// frame, or the features of another frame.
+pub fn yardsticks(built: &Built) -> BTreeSet<String> {
+    let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
+    for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
+        let is_yardstick = extraction.value.mode.is_yardstick() || extraction.value.shuffled;
+        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
+        names.insert(extraction.name.clone());
     }
+    // A recipe whose mode is swept may be both, and then competes.
+    yardsticks.difference(&competing).cloned().collect()
+}
 
-    /// The pooled standard deviation of the quality of rows that differ in their seed alone.
-    fn deviation_of_seeds(&self) -> Option<f64> {
-        let keys = key_columns(self.table);
-        let is_seed =
-            |column: &TableColumn| column.name == "seed" || column.name.ends_with(".seed");
-        keys.iter().find(|column| is_seed(column))?;
-        let mut groups: BTreeMap<Vec<String>, Vec<f64>> = BTreeMap::new();
-        for &row in &self.rows {
-            let others = keys
-                .iter()
-                .filter(|column| !is_seed(column))
-                .map(|column| column.shown(row))
-                .collect();
-            groups.entry(others).or_default().push(self.quality_of(row));
-        }
-        let (mut squares, mut degrees) = (0.0, 0);
-        for values in groups.values() {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            squares += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-            degrees += values.len() - 1;
-        }
-        (degrees > 0).then(|| (squares / degrees as f64).sqrt())
-    }
+/// Whether a row competes with others: it is neither a yardstick nor a control.
+pub fn competes(table: &ResultTable, row: usize, yardsticks: &BTreeSet<String>) -> bool {
+    let is = |name: &str, value: &dyn Fn(&str) -> bool| {
+        table.column(name).is_some_and(|column| value(&column.shown(row)))
+    };
+    let is_shuffled = |name: &&str| is(name, &|shuffled| shuffled == "true");
+    !is("mode", &|mode| yardsticks.contains(mode))
+        && !["shuffled", "extraction.shuffled"].iter().any(is_shuffled)
+        && !is(GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
 }
 
 /// What tells a row from the others of its table, in words.
 pub fn row_name(table: &ResultTable, row: usize) -> String {
     let is_told = |column: &&TableColumn| {
-        let says_nothing = ["frames", "classes", "trained on"].contains(&column.name.as_str())
+        let says_nothing = ["frames", "classes", "trained on", SEEDS]
+            .contains(&column.name.as_str())
             || column.shown(row) == ABSENT;
         let differs = || (0..column.len()).any(|other| column.shown(other) != column.shown(row));
         !says_nothing && (column.name == "variant" || differs())
@@ -285,20 +254,39 @@ mod tests {
         let made = tables([0.5, 0.52, 0.8, 0.9], Some(["1", "2", "1", "1"]));
         let comparison = Comparison::of(&made, &yardsticks).unwrap();
         assert_eq!(comparison.front(), [0, 1, 2]);
-        let [best, speed, noise]: [String; 3] = comparison.sentences(None).try_into().unwrap();
+        let [best, speed, noise]: [String; 3] =
+            comparison.sentences(None, None).try_into().unwrap();
         assert_eq!(
             best,
-            "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 (yardsticks and controls, which do not compete: 1)."
+            "gc-c, ln-fe, seed 1 has the probe mAP 0.800, the best of 3 \
+             (yardsticks and controls, which do not compete: 1)."
         );
-        assert!(speed.starts_with("The fastest is gc-c, sl-fe, seed 1 with 60.0 frames a second and the probe mAP 0.500;"), "{speed}");
+        let fastest = "The fastest is gc-c, sl-fe, seed 1 with 60.0 frames a second \
+                       and the probe mAP 0.500;";
+        assert!(speed.starts_with(fastest), "{speed}");
         assert!(noise.contains("vary by 0.028 (two standard deviations): no other row"), "{noise}");
+    }
+
+    #[test]
+    fn means_over_seeds_tell_how_much_seeds_vary() {
+        let mut made = tables([0.5, 0.78, 0.8, 0.1], None);
+        let quality = made[0].columns.pop().unwrap();
+        let deviations = vec![Some(0.02), None, Some(0.01), Some(0.5)];
+        made[0].columns.push(quality.with_deviations(deviations));
+        let seeds = vec![Some(3), Some(1), Some(3), Some(3)];
+        made[0].columns.insert(2, TableColumn::count(SEEDS, seeds));
+        let yardsticks = BTreeSet::from(["shuffled".to_string()]);
+        let comparison = Comparison::of(&made, &yardsticks).unwrap();
+        let noise = comparison.sentences(None, None).remove(2);
+        assert!(noise.contains("vary by 0.032 (two standard deviations): 1 other row"), "{noise}");
+        assert_eq!(comparison.row_name(2), "gc-c, ln-fe");
     }
 
     #[test]
     fn without_repeated_seeds_the_number_of_frames_bounds_the_noise() {
         let made = tables([0.5, 0.78, 0.8, 0.1], None);
         let comparison = Comparison::of(&made, &BTreeSet::new()).unwrap();
-        let noise = comparison.sentences(Some(400)).remove(2);
+        let noise = comparison.sentences(Some(400), None).remove(2);
         assert!(
             noise.contains("400 validation frames") && noise.contains("0.025, and 1 other row is"),
             "{noise}"

@@ -1,18 +1,18 @@
-//! What the page tells beside results: recipes with the origin of each value, stages with their
-//! digests, machine and versions, what was left out.
+//! Where results come from: recipes with the origin of each value, stages with their digests, the
+//! machine and the versions, and what was left out.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report::layout::{ResultTable, TableColumn};
+use crate::report::result_table::{ResultTable, TableColumn};
 use surgcam_engine::escape;
 use surgcam_engine::protocol::{Hello, Part as CudaPart};
 use surgcam_engine::store::runs::{PlanSnapshot, Run, SnapshotStage};
 use surgcam_frames::dataset::index::SkippedFrame;
 
-/// More recipes than this are a sweep's; all of them are in run.json.
+/// The most recipes that the page shows. A sweep may have more, which are in run.json.
 const MOST_RECIPES: usize = 200;
-/// Lines of a list of what was left out.
+/// The most lines of a list of what was left out.
 const MOST_LINES: usize = 50;
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct RecipeLine {
     origin: String,
 }
 
-/// Resolved recipes, and how many have no room.
+/// The resolved recipes that the page shows, and how many more there are.
 pub fn recipes(snapshot: &PlanSnapshot) -> (Vec<Recipe>, usize) {
     let left_out = snapshot.recipes.len().saturating_sub(MOST_RECIPES);
     (snapshot.recipes.iter().take(MOST_RECIPES).map(recipe).collect(), left_out)
@@ -149,8 +149,8 @@ fn listed(
     (count > 0).then_some(LeftOut { what, count, lines })
 }
 
-/// Foreign text, on one line and without what acts on a terminal into which somebody prints the
-/// page.
+/// A text of others on one line, without characters that act on a terminal, in case somebody prints
+/// the page there.
 pub fn line(text: &str) -> String {
     escape::line(text).into_owned()
 }

@@ -17,8 +17,11 @@ pub enum Cells {
 pub struct TableColumn {
     pub name: String,
     pub cells: Cells,
-    /// Left out on a terminal that is too narrow.
+    /// Details are shown only if they are asked for. The files have them.
     pub is_detail: bool,
+    /// The sample standard deviations over seeds, if the numbers are means over seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviations: Option<Vec<Option<f64>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,22 +35,39 @@ pub struct ResultTable {
     pub more_rows: usize,
 }
 
+/// What stands behind the name of a column in the name of its standard deviations.
+const DEVIATION: &str = " sd";
 /// What an absent value looks like.
 pub const ABSENT: &str = "-";
 
 impl TableColumn {
     pub fn text(name: impl Into<String>, values: Vec<Option<String>>) -> Self {
-        TableColumn { name: name.into(), cells: Cells::Text(values), is_detail: false }
+        TableColumn::of(name.into(), Cells::Text(values))
     }
 
     pub fn count(name: impl Into<String>, values: Vec<Option<i64>>) -> Self {
-        TableColumn { name: name.into(), cells: Cells::Count(values), is_detail: false }
+        TableColumn::of(name.into(), Cells::Count(values))
     }
 
     pub fn number(name: impl Into<String>, digits: usize, values: Vec<Option<f64>>) -> Self {
         // Nobody means the -0 that the sum of nothing is.
         let values = values.into_iter().map(|value| value.map(|value| value + 0.0)).collect();
-        TableColumn { name: name.into(), cells: Cells::Number(values, digits), is_detail: false }
+        TableColumn::of(name.into(), Cells::Number(values, digits))
+    }
+
+    fn of(name: String, cells: Cells) -> Self {
+        TableColumn { name, cells, is_detail: false, deviations: None }
+    }
+
+    /// The same column of means over seeds, with their standard deviations.
+    pub fn with_deviations(mut self, deviations: Vec<Option<f64>>) -> Self {
+        self.deviations = Some(deviations);
+        self
+    }
+
+    /// The standard deviation over seeds, for a mean over several seeds.
+    pub fn deviation_at(&self, row: usize) -> Option<f64> {
+        *self.deviations.as_ref()?.get(row)?
     }
 
     pub fn detail(mut self) -> Self {
@@ -67,14 +87,28 @@ impl TableColumn {
         self.len() == 0
     }
 
-    /// As a person reads it.
+    /// As a person reads it. A mean over seeds has its standard deviation behind it.
     pub fn shown(&self, row: usize) -> String {
+        match self.shown_deviation(row) {
+            Some(deviation) => format!("{} ± {deviation}", self.shown_value(row)),
+            None => self.shown_value(row),
+        }
+    }
+
+    /// As [`TableColumn::shown`], without the standard deviation.
+    pub fn shown_value(&self, row: usize) -> String {
         let shown = match &self.cells {
             Cells::Text(values) => values[row].clone(),
             Cells::Count(values) => values[row].map(|value| value.to_string()),
             Cells::Number(values, digits) => values[row].map(|value| format!("{value:.digits$}")),
         };
         shown.unwrap_or_else(|| ABSENT.into())
+    }
+
+    /// The standard deviation over seeds with the digits of the value.
+    pub fn shown_deviation(&self, row: usize) -> Option<String> {
+        let digits = if let Cells::Number(_, digits) = &self.cells { *digits } else { 0 };
+        self.deviation_at(row).map(|deviation| format!("{deviation:.digits$}"))
     }
 
     /// The number in a cell; `None` where there is none, and in a text.
@@ -104,10 +138,14 @@ impl TableColumn {
             Cells::Count(values) => Cells::Count(chosen(values, rows)),
             Cells::Number(values, digits) => Cells::Number(chosen(values, rows), *digits),
         };
-        TableColumn { name: self.name.clone(), cells, is_detail: self.is_detail }
+        let deviations = self.deviations.as_ref().map(|values| chosen(values, rows));
+        TableColumn { name: self.name.clone(), cells, is_detail: self.is_detail, deviations }
     }
 
     fn truncate(&mut self, rows: usize) {
+        if let Some(deviations) = &mut self.deviations {
+            deviations.truncate(rows);
+        }
         match &mut self.cells {
             Cells::Text(values) => values.truncate(rows),
             Cells::Count(values) => values.truncate(rows),
@@ -144,6 +182,7 @@ impl ResultTable {
                 numbers => numbers.clone(),
             },
             is_detail: column.is_detail,
+            deviations: column.deviations.clone(),
         };
         ResultTable {
             name: self.name.clone(),
@@ -158,8 +197,29 @@ impl ResultTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The table as programs read it: a column `NAME sd` with the standard deviations over seeds
+    /// follows each column of means.
+    pub fn with_deviation_columns(&self) -> Self {
+        let split = |column: &TableColumn| {
+            let deviations = column.deviations.clone().map(|values| {
+                let digits = if let Cells::Number(_, digits) = &column.cells { *digits } else { 0 };
+                let name = format!("{}{DEVIATION}", column.name);
+                TableColumn {
+                    is_detail: column.is_detail,
+                    ..TableColumn::number(name, digits, values)
+                }
+            });
+            [Some(TableColumn { deviations: None, ..column.clone() }), deviations]
+        };
+        ResultTable {
+            columns: self.columns.iter().flat_map(split).flatten().collect(),
+            ..self.clone()
+        }
+    }
+
     pub fn to_frame(&self) -> Result<DataFrame> {
-        let columns = self.columns.iter().map(|column| {
+        let table = self.with_deviation_columns();
+        let columns = table.columns.iter().map(|column| {
             let name = column.name.as_str().into();
             match &column.cells {
                 Cells::Text(values) => Column::new(name, values),

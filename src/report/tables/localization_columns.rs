@@ -1,16 +1,16 @@
-//! The columns of the localization table that tell where boxes come from, how they are detected,
-//! how the heat lies to the true boxes, and what a class's probability says of the heat.
+//! The columns of the localization table that tell where boxes come from, how well they are
+//! detected, how much heat lies in the true boxes, and what a class's probability says of the heat.
 
-use super::layout::TableColumn;
-use super::tables::class_columns;
+use super::shared_columns::class_columns;
+use crate::report::result_table::TableColumn;
 use surgcam_frames::metrics::{CurveAreas, Detection, HeatLocalization, Localization};
 use surgcam_pipeline::planned::PlannedCell;
 
 #[derive(Default)]
 pub struct LocalizationColumns {
-    /// Over the classes.
+    /// Columns of means over the classes.
     pub means: Vec<TableColumn>,
-    /// Details: for each class one.
+    /// Detail columns, one for each class and value.
     pub per_class: Vec<TableColumn>,
 }
 
@@ -26,7 +26,8 @@ const DETECTION: [DetectionColumn; 5] = [
     ("AP50:95", |detection| detection.average_precision_50_to_95),
 ];
 
-/// It is a detail, because it hardly differs from `AP50`, which interpolates the precision between recalls.
+/// It is a detail, because it hardly differs from `AP50`, which interpolates the precision between
+/// recalls.
 const COCO_AP50: &str = "COCO AP50";
 
 /// `rows`: what is known of each row of the table, whose cells are `cells`.
@@ -96,10 +97,11 @@ pub fn boxes_column(cells: &[&PlannedCell]) -> Option<TableColumn> {
 }
 
 /// What the table says below the columns of [`curve_columns`].
-pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's probability while its hottest \
-                               pixels are removed (lower is better) and inserted into a blurred \
-                               picture (higher is better), as means over classes; the control takes \
-                               the order from another frame's heat of the class";
+pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's probability \
+                               while its hottest pixels are removed (lower is better) and \
+                               inserted into a blurred picture (higher is better), as means over \
+                               classes; the control takes the order from another frame's heat of \
+                               the class";
 
 /// As [`detection_columns`], of deletion and insertion curves.
 pub fn curve_columns(cells: &[&PlannedCell], rows: &[Option<CurveAreas>]) -> LocalizationColumns {

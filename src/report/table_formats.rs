@@ -4,22 +4,37 @@ use std::path::Path;
 
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
-use super::layout::{ResultTable, TableColumn};
 use super::paper_tables::{Extent, latex, markdown};
+use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::escape;
 use surgcam_engine::store::file::{Durability, write_with};
 
-/// Whether all of a table's files are there.
-pub fn has_files(table: &ResultTable, folder: &Path) -> bool {
-    ["csv", "parquet", "md", "tex"]
-        .iter()
-        .all(|extension| folder.join(format!("{}.{extension}", table.name)).exists())
+/// The forms of a table.
+const EXTENSIONS: [&str; 4] = ["csv", "parquet", "md", "tex"];
+
+/// Whether all files of the table with this name are there.
+pub fn has_files(name: &str, folder: &Path) -> bool {
+    EXTENSIONS.iter().all(|extension| folder.join(format!("{name}.{extension}")).exists())
 }
 
-/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each whole or not at all. Markdown and
-/// LaTeX have the main columns, for people; the others have all of them. Parquet has every text as
-/// it is, the others as [`escape`] makes it fit for them.
+/// Removes the files of a table that is not made any more.
+pub fn remove_files(name: &str, folder: &Path) -> Result<()> {
+    for extension in EXTENSIONS {
+        let path = folder.join(format!("{name}.{extension}"));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).at_path("remove", &path);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each completely or not at all. CSV and
+/// Parquet have all columns. Markdown and LaTeX are for people and have the main columns. Texts are
+/// written to Parquet as they are; for the other forms they go through [`escape`].
 pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     let path = |extension: &str| folder.join(format!("{}.{extension}", table.name));
     let write = |path: &Path, bytes: &[u8]| write_with(path, bytes, Durability::Remade);
@@ -33,7 +48,7 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
     write(&path("tex"), latex(table, Extent::Main)?.as_bytes())
 }
 
-/// As CSV, every number with all its digits.
+/// The table as CSV. Numbers have all their digits.
 pub fn csv(table: &ResultTable) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let name = format!("{}.csv", table.name);
@@ -76,6 +91,17 @@ mod tests {
             csv,
             "variant,mAP,AP of a very long class name\ngc_a,0.12345,3\n50% & more,,12\n"
         );
+    }
+
+    #[test]
+    fn a_mean_over_seeds_has_a_column_with_its_deviations_beside_it() {
+        let mean = TableColumn::number("mAP", 3, vec![Some(0.5), Some(0.25)]);
+        let columns = vec![
+            mean.with_deviations(vec![Some(0.125), None]),
+            TableColumn::number("FPS", 1, vec![Some(7.0), None]),
+        ];
+        let text = csv(&ResultTable { columns, ..table() }).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "mAP,mAP sd,FPS\n0.5,0.125,7.0\n0.25,,\n");
     }
 
     #[test]

@@ -1,0 +1,251 @@
+//! `surgcam attach`: shows the progress of a submitted run until it ends.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::context::Planned;
+use super::opened_run::OpenedRun;
+use crate::cluster::absence::{Absent, Submitted, journals};
+use crate::cluster::identity::identities;
+use crate::cluster::states::{self, Statuses};
+use crate::cluster::submission::{self, folder, run_of_job};
+use crate::report::{printer, progress};
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::escape;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, StageId};
+use surgcam_engine::runner::events::{Event, Reporter};
+use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::runner::journal::{self, Entry};
+use surgcam_engine::store::Store;
+use surgcam_engine::store::runs::{EVENTS_FILE, Run, RunState};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A run's id, a part of it, or `latest`
+    run: String,
+}
+
+/// How often the store is looked at.
+const TURN: Duration = Duration::from_secs(1);
+/// How often Slurm is asked whether any job is left.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(15);
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let opened = OpenedRun::open(&arguments.run)?;
+    let mut planned = opened.plan(opened.speed_device())?;
+    let known = std::mem::take(&mut planned.known);
+    let folder = opened.context.results_folder(&opened.run.experiment);
+    let interrupt = Interrupt::listen()?;
+    tell_jobs(&opened);
+    let mut watch = Watch::new(&opened, &planned.built.plan, known);
+    let mut progress = progress::for_stderr(watch.known.to_run());
+    let ended = watch.until_the_end(&interrupt, &mut *progress);
+    // The bars are removed before the end is told.
+    drop(progress);
+    match ended? {
+        End::Left => {
+            printer::message(&format!(
+                "the run goes on without this command; see it again with: surgcam attach {}",
+                opened.run.id
+            ));
+            Err(Error::interrupted("interrupted"))
+        }
+        End::OfRun(run) => tell_end(&run, &folder.display().to_string()),
+        End::OfJobs => Err(tell_absent(&opened, &planned, &watch.known)?),
+    }
+}
+
+/// Why nothing more is to be seen.
+enum End {
+    /// The user wants to see no more.
+    Left,
+    OfRun(Box<Run>),
+    /// The cluster has no job of the run any more, and the run has not ended.
+    OfJobs,
+}
+
+struct Watch<'a> {
+    opened: &'a OpenedRun,
+    plan: &'a Plan,
+    known: Known,
+    by_name: HashMap<&'a str, StageId>,
+    /// For each job the length of its events' file and the number of events that were shown.
+    seen: Vec<(u64, usize)>,
+    started: BTreeSet<StageId>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(opened: &'a OpenedRun, plan: &'a Plan, known: Known) -> Self {
+        let by_name = plan.ids().map(|id| (plan.stage(id).name.as_str(), id)).collect();
+        let seen = vec![(0, 0); opened.submission.jobs.len()];
+        Watch { opened, plan, known, by_name, seen, started: BTreeSet::new() }
+    }
+
+    fn until_the_end(&mut self, interrupt: &Interrupt, reporter: &mut dyn Reporter) -> Result<End> {
+        let opened = self.opened;
+        let (store, id) = (&opened.store, &opened.run.id);
+        let mut last_question = Instant::now();
+        let mut was_empty = false;
+        loop {
+            self.show_events(reporter)?;
+            self.look_into_store(reporter)?;
+            let run = store.run(id)?;
+            if run.state != RunState::Submitted {
+                return Ok(End::OfRun(Box::new(run)));
+            }
+            if interrupt.is_requested() {
+                return Ok(End::Left);
+            }
+            if last_question.elapsed() > QUESTION_INTERVAL {
+                last_question = Instant::now();
+                let is_empty = match any_is_open(store, id) {
+                    Ok(is_open) => !is_open,
+                    Err(error) => {
+                        tracing::warn!("Slurm does not answer: {error}");
+                        false
+                    }
+                };
+                // The last job may have ended the run between the two looks.
+                if is_empty && was_empty {
+                    return Ok(End::OfJobs);
+                }
+                was_empty = is_empty;
+            }
+            std::thread::sleep(TURN);
+        }
+    }
+
+    /// Events of the jobs since the last look.
+    fn show_events(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
+        for number in 0..self.seen.len() {
+            let of_job = folder(&self.opened.store, &run_of_job(&self.opened.run.id, number));
+            let length = fs::metadata(of_job.join(EVENTS_FILE)).map_or(0, |file| file.len());
+            let (seen_length, shown) = self.seen[number];
+            if length == seen_length {
+                continue;
+            }
+            let entries = journal::read(&of_job)?;
+            for entry in entries.iter().skip(shown) {
+                self.show(entry, reporter);
+            }
+            self.seen[number] = (length, entries.len());
+        }
+        Ok(())
+    }
+
+    /// That a stage is made is told by its record alone.
+    fn show(&mut self, entry: &Entry, reporter: &mut dyn Reporter) {
+        let Some(&id) = self.by_name.get(entry.stage.as_str()) else { return };
+        if self.known.is_made(id) {
+            return;
+        }
+        let text = entry.text.clone().unwrap_or_default();
+        let event = match (entry.event.as_str(), entry.key) {
+            ("started", Some(key)) => {
+                if !self.started.insert(id) {
+                    let error = Error::failure("its job ended before it");
+                    reporter.event(self.plan, &Event::Retrying { id, attempt: 2, error });
+                }
+                Event::Started { id, key }
+            }
+            ("waiting", _) => {
+                Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
+            }
+            ("note" | "retrying", _) => Event::Note { id, text },
+            ("failed", _) => Event::Failed { id, error: Error::failure(text) },
+            _ => return,
+        };
+        reporter.event(self.plan, &event);
+    }
+
+    /// Asks the store for stages that could be made by now.
+    fn look_into_store(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
+        for id in self.plan.ids() {
+            let is_due = !self.known.is_made(id)
+                && self.plan.dependencies(id).all(|needed| self.known.is_made(needed));
+            if !is_due || !self.known.ask_again(self.plan, &self.opened.store, id)? {
+                continue;
+            }
+            if let (Some(key), Some(record)) = (self.known.key(id), self.known.record(id)) {
+                let seconds = record.seconds;
+                let event = Event::Finished { id, key, seconds, executed: true };
+                reporter.event(self.plan, &event);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the run's jobs are; nothing where Slurm does not answer.
+fn tell_jobs(opened: &OpenedRun) {
+    let id = &opened.run.id;
+    let statuses =
+        submission::batches(&opened.store, id).and_then(|batches| states::of_run(id, &batches));
+    if let Ok(statuses) = statuses {
+        printer::message(&format!("run {id}: {}", states::in_short(&statuses)));
+    }
+}
+
+fn any_is_open(store: &Store, run: &str) -> Result<bool> {
+    let statuses = states::of_run(run, &submission::batches(store, run)?)?;
+    Ok(statuses.values().any(|status| status.standing.is_open()))
+}
+
+fn tell_end(run: &Run, results: &str) -> Result<()> {
+    for failed in &run.failed {
+        let word = if failed.blocked { "skipped" } else { "FAILED " };
+        printer::messages(&format!("{word} {}: {}", escape::line(&failed.stage), failed.problem));
+    }
+    printer::message(&format!(
+        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
+         {results}",
+        run.executed.len(),
+        run.cached,
+        run.failures()
+    ));
+    match run.state {
+        RunState::Done => Ok(()),
+        state => Err(Error::failure(format!("the run {} is {}", run.id, state.name()))
+            .hint("submit the experiment again; finished stages are kept")),
+    }
+}
+
+/// Says of each stage that is not made why, and gives the error for all of them.
+fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<Error> {
+    let OpenedRun { store, run, submission, .. } = opened;
+    let batches = submission::batches(store, &run.id)?;
+    let statuses: Statuses = states::of_run(&run.id, &batches)?;
+    let journals = journals(store, &run.id, submission)?;
+    let plan = &planned.built.plan;
+    let submitted = Submitted {
+        store,
+        run: &run.id,
+        submission,
+        batches: &batches,
+        journals: &journals,
+        statuses: &statuses,
+    };
+    let Absent { failed, blocked } = submitted.absent(plan, known, &identities(plan));
+    for (id, error) in &failed {
+        let name = escape::line(&plan.stage(*id).name);
+        printer::messages(&format!("FAILED  {name}: {}", printer::described(error)));
+    }
+    if failed.is_empty() {
+        let log = submission.jobs.last().map(|job| folder(store, &run.id).join(&job.log));
+        let log = log.unwrap_or_default();
+        return Ok(Error::failure(format!(
+            "all stages of the run {} are made, but its last job has written no tables",
+            run.id
+        ))
+        .hint(format!("its output is in {}; submit the experiment again", log.display())));
+    }
+    Ok(Error::failure(format!(
+        "the cluster has no job of the run {} any more: {} stages failed, {} more need them",
+        run.id,
+        failed.len(),
+        blocked.len()
+    ))
+    .hint("submit the experiment again; finished stages are kept"))
+}

@@ -1,0 +1,33 @@
+//! `surgcam cancel`: ends a submitted run.
+
+use super::context::Context;
+use crate::cluster::{submission, submit};
+use crate::report::printer;
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::store::runs::{Run, RunState};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A run's id, a part of it, or `latest`
+    run: String,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let store = Context::plain()?.store()?;
+    let run = store.run(&arguments.run)?;
+    submission::read(&store, &run.id)?;
+    if run.state != RunState::Submitted {
+        return Err(Error::usage(format!(
+            "the run {} has ended: it is {}",
+            run.id,
+            run.state.name()
+        )));
+    }
+    submit::cancel(&run.id)?;
+    printer::message(&format!(
+        "cancelled all jobs of the run {}; finished stages are kept, and trainings go on from \
+         their last epoch",
+        run.id
+    ));
+    store.write_run(&Run { state: RunState::Interrupted, ..run })
+}

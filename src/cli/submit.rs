@@ -1,0 +1,209 @@
+//! `surgcam run --executor slurm`: hands what is missing of an experiment to a cluster.
+
+use std::fs;
+use std::path::Path;
+
+use super::ExperimentArguments;
+use super::context::{Context, Planned};
+use super::{execution, run};
+use crate::cluster::cost::{Expected, cost};
+use crate::cluster::identity::identities;
+use crate::cluster::script::RunOfJobs;
+use crate::cluster::submission::{self, Submission, last_speed_device};
+use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of};
+use crate::cluster::{answers::ClusterLimits, states};
+use crate::report::printer;
+use crate::report::table_files::FolderLock;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::plan::Resource;
+use surgcam_engine::quote::shortened;
+use surgcam_engine::store::runs::{Run, RunState, Scope};
+use surgcam_engine::suggestion::did_you_mean;
+use surgcam_pipeline::goal::Goal;
+use surgcam_pipeline::kinds::kind_names;
+use surgcam_recipe::experiment_file;
+use surgcam_recipe::slurm_settings::SlurmSettings;
+
+pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
+    let settings = &context.settings.executor.slurm;
+    check_kinds(settings)?;
+    let experiment = context.experiment(&asked.experiment)?;
+    FolderLock::check(&context.results_folder(&experiment.name)).map_err(Error::as_usage)?;
+    // Asked before planning: what other runs' jobs have made since is in the store then.
+    let elsewhere = Elsewhere::of(&context.store()?).map_err(Error::as_usage)?;
+    // Speed is planned by the job that measures it, because only that one knows its machine.
+    let planned = context.plan_on(experiment, None)?;
+    let has_speed = planned.experiment.recipe.speed
+        && Goal::of(&planned.experiment).contains(&Goal::Extraction)
+        && !is_speed_measured(context, &planned, asked)?;
+    if planned.known.to_run() == 0 && !has_speed {
+        let hello = last_speed_device(&planned.store, &planned.experiment.name);
+        return run::run_here(context, &mut context.plan_on(planned.experiment, hello)?, true);
+    }
+    let limits = states::limits().map_err(Error::as_usage)?;
+    warn_of_short_memory(&limits);
+    let identities = identities(&planned.built.plan);
+    let (plan, known) = (&planned.built.plan, &planned.known);
+    let expected = Expected::of(plan, known, &planned.store, &planned.experiment.name);
+    printer::message(&format!(
+        "expected: {}",
+        cost(plan, &jobs_of(plan, known, &expected), &expected)
+    ));
+    let schedule = Schedule::of(&ToSchedule {
+        plan,
+        known,
+        identities: &identities,
+        expected: &expected,
+        settings,
+        array: limits.array,
+        usual_time: submit::usual_time(settings),
+        has_speed,
+    });
+    if let Some(run) = same_run(&planned, &schedule, &elsewhere) {
+        printer::message(&format!(
+            "the run {run} is making all of this already; see it with: surgcam attach {run}"
+        ));
+        return printer::line(&run);
+    }
+    hand_over(context, asked, &planned, schedule, &elsewhere)
+}
+
+/// The kinds of the settings must be kinds of stages, or the job with the tables.
+fn check_kinds(settings: &SlurmSettings) -> Result<()> {
+    let known = || kind_names().chain([TABLES]);
+    match settings.kinds.keys().find(|kind| !known().any(|known| known == kind.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(Error::usage(format!(
+            "the setting executor.slurm.kinds names the stage kind `{}`{}",
+            shortened(unknown),
+            did_you_mean(unknown, known())
+        ))
+        .hint(format!("the kinds are {}", known().collect::<Vec<_>>().join(", ")))),
+    }
+}
+
+/// Whether the last submitted run of the experiment measured all speed that is asked for.
+fn is_speed_measured(
+    context: &Context,
+    planned: &Planned,
+    asked: &ExperimentArguments,
+) -> Result<bool> {
+    let Some(hello) = last_speed_device(&planned.store, &planned.experiment.name) else {
+        return Ok(false);
+    };
+    let Planned { built, known, .. } =
+        context.plan_on(context.experiment(&asked.experiment)?, Some(hello))?;
+    let plan = &built.plan;
+    let mut speed = plan.ids().filter(|id| plan.stage(*id).resource == Resource::Alone);
+    Ok(speed.all(|id| known.is_made(id)))
+}
+
+/// How long the queue should remember jobs that have ended, for their ends to be told apart.
+const ENOUGH_MEMORY_SECONDS: u64 = 120;
+
+fn warn_of_short_memory(limits: &ClusterLimits) {
+    if limits.has_accounts {
+        return;
+    }
+    if let Some(seconds) = limits.memory_seconds.filter(|age| *age < ENOUGH_MEMORY_SECONDS) {
+        printer::message(&format!(
+            "warning: this cluster keeps no accounts and forgets a job {seconds} seconds after its \
+             end (MinJobAge), so the cause of a failure may not be known later"
+        ));
+    }
+}
+
+/// A run of this experiment that is under way and makes everything that is missing.
+fn same_run(planned: &Planned, schedule: &Schedule, elsewhere: &Elsewhere) -> Option<String> {
+    let mut runs = elsewhere.runs.iter();
+    let (run, _) = runs.find(|(_, experiment)| *experiment == planned.experiment.name)?;
+    let stages = schedule.jobs.iter().flat_map(|job| &job.stages);
+    elsewhere.makes_all(stages).then(|| run.clone())
+}
+
+/// Notes the run in the store and submits its jobs.
+fn hand_over(
+    context: &Context,
+    asked: &ExperimentArguments,
+    planned: &Planned,
+    schedule: Schedule,
+    elsewhere: &Elsewhere,
+) -> Result<()> {
+    let (store, id) = (&planned.store, context.start.id.as_str());
+    let program = std::env::current_exe()
+        .map_err(|error| Error::failure(format!("cannot find this program: {error}")))?;
+    let here = std::env::current_dir()
+        .map_err(|error| Error::failure(format!("cannot find the working folder: {error}")))?;
+    let file = experiment_file::find(&context.project, &asked.experiment)?;
+    let file = file.canonicalize().at_path("find the experiment", &file)?;
+    let variables = variables_of_surgcam()?;
+    let jobs = RunOfJobs {
+        run: id,
+        program: utf_8(&program)?,
+        folder: utf_8(&here)?,
+        variables: &variables,
+        settings: &context.settings.executor.slurm,
+    };
+    let submission = Submission {
+        format: submission::FORMAT,
+        experiment: utf_8(&file)?.to_string(),
+        folder: here.clone(),
+        set: asked.overrides.set.clone(),
+        device: asked.workers.device.clone(),
+        slots: asked.workers.jobs,
+        threads: asked.workers.threads,
+        jobs: schedule.jobs.clone(),
+    };
+    let folder = submission::folder(store, id);
+    fs::create_dir_all(&folder).at_path("create the folder", &folder)?;
+    submission::write(store, id, &submission)?;
+    let plan = execution::write_plan(planned, &planned.known)?;
+    let run = Run {
+        state: RunState::Submitted,
+        cached: planned.known.cached(),
+        ..context.start.running(&planned.experiment.name, Scope::Whole, plan)
+    };
+    store.write_run(&run)?;
+    if let Err(error) = submit::submit(store, &jobs, &schedule, elsewhere) {
+        store.write_run(&Run { state: RunState::Failed, ..run })?;
+        return Err(error);
+    }
+    printer::message(&format!(
+        "submitted {} jobs in {} calls; see the run with: surgcam attach {id}",
+        schedule.jobs.len(),
+        schedule.calls()
+    ));
+    printer::line(id)
+}
+
+/// A path that the store keeps and a script contains.
+fn utf_8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::usage("this path is not valid UTF-8, and a job's script cannot contain it")
+            .at_path(path)
+    })
+}
+
+/// The variables of this process that surgcam reads, which its jobs shall have, too.
+fn variables_of_surgcam() -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("SURGCAM_")) else {
+            continue;
+        };
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        match value.to_str().filter(|_| is_name) {
+            Some(value) => found.push((name.to_string(), value.to_string())),
+            None => {
+                return Err(Error::usage(format!(
+                    "the variable {} cannot be handed to jobs: its name has characters that a \
+                     shell refuses, or its value is not UTF-8",
+                    shortened(name)
+                ))
+                .hint("use --set or surgcam.toml instead"));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,123 @@
+//! Jobs as Slurm gets them: equal ones together as an array, each after those that it needs.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::packing::PackedJob;
+use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Plan, StageId};
+
+/// Jobs that are submitted with one call: one job, or an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Places in the list of packed jobs.
+    pub jobs: Vec<usize>,
+    /// Into how many jobs, one after the other, its training is cut. Only a batch of one is cut.
+    pub parts: u32,
+}
+
+impl Batch {
+    pub fn is_array(&self) -> bool {
+        self.jobs.len() > 1
+    }
+}
+
+/// Puts jobs of one kind with equal needs together. An array has at most `most` tasks. Each batch
+/// comes after those that it needs.
+pub fn batched(
+    plan: &Plan,
+    jobs: &[PackedJob],
+    parts: impl Fn(&PackedJob) -> u32,
+    most: usize,
+) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut open: BTreeMap<(&str, bool, &BTreeSet<usize>), usize> = BTreeMap::new();
+    for (place, job) in jobs.iter().enumerate() {
+        let parts = parts(job);
+        if parts > 1 {
+            batches.push(Batch { jobs: vec![place], parts });
+            continue;
+        }
+        let likeness = (job.kind(plan), job.needs_device, &job.after);
+        match open.get(&likeness).copied() {
+            Some(batch) if batches[batch].jobs.len() < most => batches[batch].jobs.push(place),
+            _ => {
+                open.insert(likeness, batches.len());
+                batches.push(Batch { jobs: vec![place], parts });
+            }
+        }
+    }
+    batches
+}
+
+/// When a job may start, by how the job that it waits for ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum After {
+    /// However it ended. What can be made of the waiting job's stages is made.
+    Any,
+    /// If all its stages are in the store. Otherwise the waiting job could make nothing.
+    Ok,
+}
+
+impl After {
+    /// As Slurm calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            After::Any => "afterany",
+            After::Ok => "afterok",
+        }
+    }
+}
+
+/// What a job waits for: whether each of its stages needs all stages of the earlier job.
+pub fn dependency(plan: &Plan, known: &Known, job: &PackedJob, earlier: &PackedJob) -> After {
+    let each_needs_all = job.stages.iter().all(|id| {
+        let needed = all_needed(plan, known, *id);
+        earlier.stages.iter().all(|other| needed.contains(other))
+    });
+    if each_needs_all { After::Ok } else { After::Any }
+}
+
+/// The stages that must be made before this one.
+fn all_needed(plan: &Plan, known: &Known, id: StageId) -> HashSet<StageId> {
+    let mut needed = HashSet::new();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        for dependency in plan.dependencies(id).filter(|id| !known.is_made(*id)) {
+            if needed.insert(dependency) {
+                open.push(dependency);
+            }
+        }
+    }
+    needed
+}
+
+/// The seconds of a job that starting and ending take, and the epoch that is lost at its end.
+const OVERHEAD_SECONDS: f64 = 300.0;
+
+/// The most jobs that a training is cut into.
+const MOST_PARTS: u32 = 100;
+
+/// Into how many jobs a training is cut that takes `seconds`, where the longest job takes `limit`.
+pub fn parts(seconds: Option<f64>, limit: Option<u64>) -> u32 {
+    let (Some(seconds), Some(limit)) = (seconds, limit) else { return 1 };
+    // A limit of minutes leaves room for little, but for something.
+    let usable = (limit as f64 - OVERHEAD_SECONDS).max(limit as f64 / 2.0).max(1.0);
+    // A float becomes the nearest integer that there is.
+    ((seconds / usable).ceil() as u32).clamp(1, MOST_PARTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_is_cut_where_it_is_longer_than_a_job_may_be() {
+        let day = Some(86_400);
+        assert_eq!(parts(Some(80_000.0), day), 1);
+        assert_eq!(parts(Some(90_000.0), day), 2);
+        assert_eq!(parts(Some(864_000.0), day), 11);
+        assert_eq!(parts(None, day), 1);
+        assert_eq!(parts(Some(1e9), None), 1);
+        assert_eq!(parts(Some(f64::MAX), Some(60)), MOST_PARTS);
+    }
+}

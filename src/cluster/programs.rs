@@ -1,0 +1,121 @@
+//! Calls the programs of Slurm. They are looked for on the PATH, each call has a time limit, and an
+//! error says what the program said.
+
+use std::io::{ErrorKind, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
+
+/// A controller that is busy or being started again answers after minutes.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A longer answer is cut. The queue of a large cluster is shorter.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// What a program printed and how it ended.
+#[derive(Debug)]
+pub struct Answer {
+    pub succeeded: bool,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs a program to its end, whatever its exit code.
+pub fn ask(program: &str, arguments: &[String]) -> Result<Answer> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot_start(program, &error))?;
+    let out = child.stdout.take().map(read_aside);
+    let err = child.stderr.take().map(read_aside);
+    let succeeded = wait(program, &mut child)?;
+    Ok(Answer { succeeded, out: text(out), err: text(err) })
+}
+
+/// Runs a program that must succeed, and gives what it printed.
+pub fn expect(program: &str, arguments: &[String]) -> Result<String> {
+    let answer = ask(program, arguments)?;
+    if answer.succeeded { Ok(answer.out) } else { Err(refused(program, &answer)) }
+}
+
+/// The error for an answer that was not the expected one.
+pub fn refused(program: &str, answer: &Answer) -> Error {
+    let said = if answer.err.trim().is_empty() { &answer.out } else { &answer.err };
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Error::failure(format!("{program} failed: {}", shortened(said.join("; "))))
+}
+
+fn cannot_start(program: &str, error: &std::io::Error) -> Error {
+    let failure = Error::failure(format!("cannot start {program}: {error}"));
+    match error.kind() {
+        ErrorKind::NotFound => failure.hint(
+            "Slurm's programs are looked for on the PATH; on many clusters only login nodes have \
+             them",
+        ),
+        _ => failure,
+    }
+}
+
+/// Whether it ended with exit code 0.
+fn wait(program: &str, child: &mut Child) -> Result<bool> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status.success()),
+            Ok(None) if begun.elapsed() < PATIENCE => sleep(pause),
+            Ok(None) => {
+                // It may have ended just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Error::failure(format!(
+                    "{program} did not answer within {} seconds",
+                    PATIENCE.as_secs()
+                ))
+                .hint("the controller of the cluster may be down; `scontrol ping` tells"));
+            }
+            Err(error) => {
+                return Err(Error::failure(format!("cannot wait for {program}: {error}")));
+            }
+        }
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// Reads a pipe to its end on a thread of its own, so that the program never waits for a reader.
+fn read_aside(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is the answer.
+        let _ = pipe.take(LONGEST_ANSWER).read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+fn text(reader: Option<JoinHandle<Vec<u8>>>) -> String {
+    let bytes = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Vec<String> {
+        vec!["-c".into(), script.into()]
+    }
+
+    #[test]
+    fn an_error_says_what_the_program_said() {
+        assert_eq!(expect("sh", &shell("echo 12; echo noise >&2")).unwrap(), "12\n");
+        let error = expect("sh", &shell("echo out; echo 'no such partition' >&2; exit 3"));
+        assert!(error.unwrap_err().to_string().contains("sh failed: no such partition"));
+        let error = expect("surgcam-has-no-such-program", &[]).unwrap_err().to_string();
+        assert!(error.contains("cannot start") && error.contains("PATH"), "{error}");
+    }
+}

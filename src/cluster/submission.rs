@@ -1,0 +1,230 @@
+//! What the store knows of a run that was handed to a cluster.
+//!
+//! ```text
+//! runs/<run>/submission.json  what its jobs make; written before the first job is submitted
+//! runs/<run>/slurm.jsonl      the cluster's numbers of its jobs, a line for each call of sbatch
+//! runs/<run>/speed.json       the device on which its speed was measured
+//! runs/<run>/<n>.sh           the script of a batch of jobs, and its jobs' own output: <n>.log, or
+//!                             <n>-<task>.log for tasks of an array
+//! runs/<run>.<number>/        events and workers' logs of one job
+//! ```
+
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::answers::is_job;
+use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::protocol::Hello;
+use surgcam_engine::regular_file;
+use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::format::{Formatted, understand};
+use surgcam_engine::store::name::PlainName;
+use surgcam_engine::store::runs::{Run, RunState, Scope};
+use surgcam_engine::store::{Store, read_json, write_json};
+
+pub const FORMAT: u32 = 1;
+/// The most bytes of a submission, which names every stage of its run.
+const LONGEST: u64 = 1 << 28;
+/// No cluster takes more jobs of one run.
+const MOST_JOBS: usize = 10_000_000;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    pub format: u32,
+    /// The experiment's file.
+    pub experiment: String,
+    /// Where surgcam was called.
+    pub folder: PathBuf,
+    /// The values of `--set`.
+    pub set: Vec<String>,
+    pub device: Option<String>,
+    /// Of `--jobs`.
+    pub slots: Option<NonZeroUsize>,
+    pub threads: Option<NonZeroUsize>,
+    /// By their numbers.
+    pub jobs: Vec<SubmittedJob>,
+}
+
+impl Formatted for Submission {
+    const WHAT: &'static str = "submitted run";
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedJob {
+    pub role: Role,
+    /// The kind of its most important stage, or that of its role.
+    pub kind: String,
+    /// The identities of the stages that it makes.
+    pub stages: Vec<Digest>,
+    /// How often it puts itself back into the queue when its time is over.
+    pub requeues: u32,
+    /// The file in the run's folder that its output goes to.
+    pub log: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Makes its stages.
+    Stages,
+    /// Makes all stages that measure speed.
+    Speed,
+    /// Writes the tables and ends the run.
+    Tables,
+}
+
+/// One call of sbatch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmittedBatch {
+    /// The number of its first job, and how many there are.
+    pub first: usize,
+    pub jobs: usize,
+    /// The cluster's number of the job or of the array.
+    pub id: String,
+}
+
+impl SubmittedBatch {
+    /// The cluster's name of one of its jobs: `12`, or `12_3` where it is a task of an array.
+    pub fn name_of(&self, number: usize) -> Option<String> {
+        let task = number.checked_sub(self.first).filter(|task| *task < self.jobs)?;
+        Some(if self.jobs > 1 { format!("{}_{task}", self.id) } else { self.id.clone() })
+    }
+}
+
+/// The folder of a run.
+pub fn folder(store: &Store, run: &str) -> PathBuf {
+    store.root().join("runs").join(run)
+}
+
+/// The run that the events of one of its jobs are kept as.
+pub fn run_of_job(run: &str, number: usize) -> String {
+    format!("{run}.{number}")
+}
+
+/// What the cluster calls all jobs of a run.
+pub fn job_name(run: &str) -> String {
+    format!("surgcam-{run}")
+}
+
+pub fn write(store: &Store, run: &str, submission: &Submission) -> Result<()> {
+    write_json(&folder(store, run).join("submission.json"), submission)
+}
+
+pub fn read(store: &Store, run: &str) -> Result<Submission> {
+    let path = folder(store, run).join("submission.json");
+    if !path.exists() {
+        return Err(Error::usage(format!("the run {run} was not handed to a cluster")).hint(
+            "`surgcam runs` lists the runs; those that were are submitted with `--executor slurm`",
+        ));
+    }
+    let text = regular_file::read(&path, LONGEST)?;
+    let submission = understand::<Submission>(&text)
+        .map_err(|misread| misread.into_error::<Submission>(path.display()))?;
+    for job in &submission.jobs {
+        // Paths are made of it.
+        PlainName::try_from(job.log.clone()).map_err(|error| error.at_path(&path))?;
+    }
+    Ok(submission)
+}
+
+/// Notes a call of sbatch that succeeded.
+pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()> {
+    let path = folder(store, run).join("slurm.jsonl");
+    let mut line = serde_json::to_string(batch).at_path("write", &path)?;
+    line.push('\n');
+    let mut file = File::options().create(true).append(true).open(&path).at_path("open", &path)?;
+    file.write_all(line.as_bytes()).at_path("write", &path)
+}
+
+/// The calls of sbatch so far. A line that is incomplete, or that has something else where the
+/// number of a job should be, is passed over.
+pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
+    let path = folder(store, run).join("slurm.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = regular_file::read(&path, LONGEST)?;
+    let batches = text
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<SubmittedBatch>(line).ok());
+    let is_sound = |batch: &SubmittedBatch| {
+        is_job(&batch.id) && (1..=MOST_JOBS).contains(&batch.jobs) && batch.first <= MOST_JOBS
+    };
+    Ok(batches.filter(is_sound).collect())
+}
+
+/// The cluster's names of a job, of which there are several if its training was cut. The last one
+/// ends it.
+pub fn names_of(batches: &[SubmittedBatch], number: usize) -> Vec<String> {
+    batches.iter().filter_map(|batch| batch.name_of(number)).collect()
+}
+
+pub fn write_speed_device(store: &Store, run: &str, hello: &Hello) -> Result<()> {
+    write_json(&folder(store, run).join("speed.json"), hello)
+}
+
+/// The device on which a run measured speed, if it did.
+pub fn speed_device(store: &Store, run: &str) -> Option<Hello> {
+    read_json(&folder(store, run).join("speed.json")).ok()
+}
+
+/// The device on which the last submitted run of an experiment measured speed.
+pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
+    let of_experiment =
+        |run: &Result<Run>| run.as_ref().is_ok_and(|run| run.experiment == experiment);
+    store.runs().filter(of_experiment).flatten().find_map(|run| speed_device(store, &run.id))
+}
+
+/// The device on which the last run of a whole experiment measured speed, if it was handed to a
+/// cluster and has come so far.
+pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
+    let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
+    let last = store.runs().flatten().find(is_meant)?;
+    speed_device(store, &last.id)
+}
+
+/// Submitted runs that have not ended, the newest first. Runs that cannot be read are passed over.
+pub fn open_runs(store: &Store) -> Vec<(Run, Submission)> {
+    let is_open = |run: &Run| run.state == RunState::Submitted;
+    store
+        .runs()
+        .flatten()
+        .filter(is_open)
+        .filter_map(|run| read(store, &run.id).ok().map(|submission| (run, submission)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_found_by_the_numbers_that_the_cluster_gave_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        let run = "20260101T000000000-1";
+        std::fs::create_dir(super::folder(&store, run)).unwrap();
+        assert_eq!(batches(&store, run).unwrap(), []);
+        let batch = |first, jobs, id: &str| SubmittedBatch { first, jobs, id: id.into() };
+        for batch in [batch(0, 1, "10"), batch(1, 3, "11"), batch(4, 1, "12"), batch(4, 1, "13")] {
+            note_batch(&store, run, &batch).unwrap();
+        }
+        note_batch(&store, run, &batch(5, 1, "-u root")).unwrap();
+        let noted = batches(&store, run).unwrap();
+        assert_eq!(names_of(&noted, 0), ["10"]);
+        assert_eq!(names_of(&noted, 3), ["11_2"]);
+        assert_eq!(names_of(&noted, 4), ["12", "13"]);
+        assert_eq!(names_of(&noted, 5), [""; 0], "what is not a number of a job is passed over");
+        let error = read(&store, run).unwrap_err().to_string();
+        assert!(error.contains("was not handed to a cluster"), "{error}");
+    }
+}
