@@ -8,12 +8,8 @@ use std::env;
 use std::path::Path;
 
 /// Call what of libtorch tch does not wrap.
-const SOURCES: [&str; 4] = [
-    "model/libtorch_operators.cpp",
-    "cuda/graph.cpp",
-    "cuda/memory.cpp",
-    "cuda/streams.cpp",
-];
+const SOURCES: [&str; 4] =
+    ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/memory.cpp", "cuda/streams.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
