@@ -1,5 +1,5 @@
-//! Why stages of a submitted run are not in the store: what their jobs noted, and where they could
-//! note nothing, what Slurm says.
+//! Why stages of a submitted run are not in the store. Their jobs note the cause; where they could
+//! not, Slurm is asked.
 
 use std::collections::HashMap;
 

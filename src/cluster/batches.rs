@@ -1,4 +1,5 @@
-//! Jobs as Slurm gets them: equal ones together as an array, each after those that it needs.
+//! Jobs in the form that Slurm gets them: equal ones form an array, and each array waits for the
+//! jobs that it needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

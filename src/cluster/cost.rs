@@ -72,7 +72,7 @@ fn usual_seconds(store: &Store, kind: &str) -> Option<f64> {
 #[derive(Debug, PartialEq)]
 pub struct Cost {
     pub jobs: usize,
-    /// Of jobs that need a device.
+    /// The time of all jobs that need a device.
     pub device_hours: f64,
     pub wall_hours: f64,
     /// Kinds of stages of which nothing is known. They count as no time.

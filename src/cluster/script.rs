@@ -1,7 +1,7 @@
 //! The script of a job, and the options with which it is handed to sbatch.
 //!
-//! Options are arguments of sbatch and not lines of the script, because a shell quotes arguments
-//! and nothing quotes those lines.
+//! Options are given as arguments of sbatch and not as `#SBATCH` lines of the script, because such
+//! lines cannot be quoted.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! Why a stage that a run was to make is not in the store: what became of its job.
+//! What became of a job, which tells why a stage of a run is not in the store.
 //!
-//! The queue knows jobs that wait, run, or ended a short time ago; the accounts know all, where a
-//! cluster keeps them.
+//! The queue knows jobs that wait, run, or ended a short time ago. The accounts know all jobs, if
+//! the cluster keeps accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -42,7 +42,7 @@ pub struct Submission {
     /// The values of `--set`.
     pub set: Vec<String>,
     pub device: Option<String>,
-    /// Of `--jobs`.
+    /// The value of `--jobs`.
     pub slots: Option<NonZeroUsize>,
     pub threads: Option<NonZeroUsize>,
     /// By their numbers.

@@ -78,7 +78,7 @@ pub fn latex(table: &ResultTable, extent: Extent) -> Result<String> {
     fill(LATEX, &comment(&table.title), &names, &groups, &chosen, &rows, &notes)
 }
 
-/// A cell of LaTeX. Of a mean over seeds only the mean is bold.
+/// A cell of LaTeX. Where it has a mean over seeds and a deviation, only the mean is bold.
 fn latex_cell(column: &TableColumn, row: usize, is_best: bool) -> String {
     let value = escape::latex(&column.shown_value(row));
     match column.shown_deviation(row) {

@@ -64,8 +64,8 @@ impl CurveMaker<'_> {
         })
     }
 
-    /// Of pictures on the way from `start` to `finish`, which get its pixels in the order of
-    /// `ranks`.
+    /// The probabilities of the class in pictures on the way from `start` to `finish`. In each step
+    /// more pixels come from `finish`, in the order of `ranks`.
     fn probabilities(
         &self,
         start: &Tensor,

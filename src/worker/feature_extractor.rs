@@ -49,7 +49,8 @@ pub struct ForwardPass {
     maps_by_frame_statistics: Option<FeatureMaps>,
     /// [N, classes]
     logits: Tensor,
-    /// Of a temporal classifier: the pooled features of each frame's clip [N, clip length, C4].
+    /// Only for a temporal classifier: the pooled features of each frame's clip [N, clip length,
+    /// C4].
     clips: Option<Tensor>,
     /// Behind them, on a GPU.
     mark: Option<Mark>,

@@ -38,7 +38,7 @@ pub struct Cells {
     pub roi_threshold: f64,
 }
 
-/// Of each present class; `None` where no cell is hot.
+/// The hot cells of each present class; `None` where no cell is hot.
 pub type FoundHotCells = Vec<Option<HotCells>>;
 
 impl FrameHeatMaps {

@@ -51,8 +51,9 @@ impl RunnerLink {
         let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 
-    /// Jobs as they come; an error for a line that is no job, after which nothing comes. When stdin
-    /// closes, a running stage is asked to stop and then no longer waited for.
+    /// Jobs as they come. For a line that is not a job there is an error, and nothing comes after
+    /// it. When stdin closes, a running stage is asked to stop. A short time later the process ends,
+    /// whether the stage has stopped or not.
     pub fn listen(&self) -> Receiver<Result<Job>> {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {

@@ -60,7 +60,7 @@ struct Looked {
     root: PathBuf,
     source: SourceLayout,
     classes: ClassMap,
-    /// Of a folder without a recipe: the text of one.
+    /// The text of a recipe for a folder that has none.
     proposed: Option<String>,
     notes: Vec<String>,
 }

@@ -77,9 +77,9 @@ const MOST_READ_ALONE: usize = 500;
 /// What can be used of a data set, and everything that is wrong with the rest.
 pub struct Survey {
     pub index: Index,
-    /// Of frames, labels and boxes, each with its place.
+    /// The problems of frames, labels and boxes, each with its place.
     pub problems: Vec<Error>,
-    /// Of captions and interactions.
+    /// The problems of captions and interactions.
     pub annotation_problems: Vec<Error>,
 }
 
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
         }
         let boxes = checked.map(|checked| {
-            self.index.mended_boxes.extend(checked.mended.iter().map(skipped_frame));
+            self.index.mended_boxes.extend(checked.corrected.iter().map(skipped_frame));
             checked.boxes
         });
         let frame = Frame {

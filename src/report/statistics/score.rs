@@ -8,7 +8,7 @@
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     pub value: f64,
-    /// Of each frame, in the order of the frames. The sum is 0.
+    /// The influence of each frame, in the order of the frames. The sum is 0.
     pub influence: Vec<f64>,
 }
 

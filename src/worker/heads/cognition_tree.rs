@@ -22,7 +22,7 @@ use super::interaction_loss::rarity_weights;
 struct Fork {
     /// The leaves of each branch.
     branches: Vec<Vec<usize>>,
-    /// Of each branch; their mean over the train examples that come by is 1.
+    /// The weight of each branch. The mean over the train examples that pass the fork is 1.
     weights: Vec<f64>,
 }
 
@@ -112,11 +112,12 @@ impl CognitionTree {
     }
 }
 
-/// Of each interaction the one that its concept is named after.
+/// For each interaction, the one that its concept is named after.
 fn concepts(confusions: &[Vec<usize>], counts: &[usize]) -> Vec<usize> {
     let favourite = |right: usize| {
         let answered = &confusions[right];
-        // Of equals the right one, then the first; without an example its own.
+        // If answers are equally frequent, the right one counts, or else the first. An interaction
+        // without an example counts as answered rightly.
         (0..answered.len())
             .max_by_key(|&answer| (answered[answer], answer == right, std::cmp::Reverse(answer)))
             .unwrap_or(right)

@@ -59,7 +59,8 @@ impl Heads {
         })
     }
 
-    /// Of one frame. `activations`: those of the classifier, where regions come from it.
+    /// The description of one frame. `activations` are those of the classifier, if regions come
+    /// from it.
     pub fn describe(
         &self,
         activations: Option<&FrameActivations>,

@@ -15,8 +15,8 @@ pub const TISSUE: usize = 0;
 pub const UNSEEN: usize = 1;
 pub const FIRST_REGION: usize = 2;
 
-/// Frames as graphs: nodes are the tissue, the unseen one, and the regions that are no tissue,
-/// padded.
+/// Frames as graphs. The nodes are the tissue, one for instruments that no region shows, and the
+/// regions of instruments, padded.
 pub struct GraphBatch {
     /// [N, nodes, 512]
     pub features: Tensor,
@@ -26,7 +26,7 @@ pub struct GraphBatch {
     pub places: Tensor,
     /// [N, nodes], true where there is none.
     pub absent: Tensor,
-    /// Of each frame its instrument nodes' classes, from [`FIRST_REGION`] on.
+    /// The classes of each frame's instrument nodes, from [`FIRST_REGION`] on.
     instruments: Vec<Vec<usize>>,
 }
 

@@ -148,7 +148,7 @@ impl InteractionGraph {
         InteractionGraph::new(&mut source, *settings).map_err(|error| error.at_path(folder))
     }
 
-    /// Of its regions.
+    /// How many classes its regions can have.
     pub fn classes(&self) -> usize {
         self.settings.classes
     }
@@ -177,7 +177,7 @@ impl InteractionGraph {
         let tissue = nodes.narrow(1, TISSUE as i64, 1).expand_as(&nodes);
         let places = batch.places.select(1, TISSUE as i64);
         let edges = self.edge_input.forward(&Tensor::cat(&[&tissue, &nodes, &places], -1)).relu();
-        // The tissue is no edge to itself.
+        // There is no edge from the tissue to itself.
         let nodes_of_frame = batch.absent.size()[1];
         let own =
             Tensor::arange(nodes_of_frame, (Kind::Int64, batch.absent.device())).eq(TISSUE as i64);

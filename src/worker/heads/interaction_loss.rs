@@ -6,8 +6,8 @@ use tch::{Kind, Tensor};
 use super::cognition_tree::CognitionTree;
 use crate::training::multi_label_soft_margin;
 
-/// Of class-balanced weights: one example stands for its neighbourhood (Cui, Jia, Lin, Song,
-/// Belongie: "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019).
+/// The beta of class-balanced weights (Cui, Jia, Lin, Song, Belongie: "Class-Balanced Loss Based on
+/// Effective Number of Samples", CVPR 2019).
 const BETA: f64 = 0.999;
 
 /// A loss, with all that it takes from the train frames.

@@ -1,5 +1,4 @@
-//! The layers that heads are made of, and where their tensors come from: drawn anew, or read from a
-//! checkpoint.
+//! The layers that heads are made of. Their tensors are drawn at random or read from a checkpoint.
 
 use std::collections::BTreeMap;
 

@@ -33,12 +33,13 @@ pub struct RegionBatch {
     pub features: Tensor,
     /// [N, maximum], true where absent.
     pub absent: Tensor,
-    /// Of each frame.
+    /// The regions of each frame, without padding.
     pub regions: Vec<Vec<(usize, Box2)>>,
 }
 
 impl FrameRegions {
-    /// Of the rows that are wanted; features of all others are read and forgotten.
+    /// Reads the regions of the wanted rows. The file has the features of all rows, so those of the
+    /// others are read, too, and dropped.
     pub fn read(folder: &Path, wanted: &[usize], maximum: usize) -> Result<Self> {
         let wanted: HashSet<usize> = wanted.iter().copied().collect();
         let mut of_row = HashMap::new();
@@ -67,7 +68,7 @@ impl FrameRegions {
         self.of_row.extend(taken);
     }
 
-    /// Of all regions of `rows`.
+    /// The spread of the features of all regions of `rows`.
     pub fn spread(&self, rows: &[usize]) -> Spread {
         let features = || {
             rows.iter().flat_map(|&row| self.of_row(row)).map(|region| region.features.as_slice())
@@ -109,7 +110,7 @@ impl Spread {
         }
         let deviation = |(variance, mean): (&f64, &f64)| {
             let deviation = variance.sqrt();
-            // What rounding leaves of a constant is no spread.
+            // A constant feature has a tiny deviation from rounding, which does not count.
             if deviation > 1e-6 * mean.abs().max(1e-6) { deviation as f32 } else { 1.0 }
         };
         Spread {

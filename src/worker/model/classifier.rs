@@ -40,7 +40,7 @@ pub trait Classifier {
     /// [N, classes].
     fn logits_of_clips(&self, clips: &Tensor) -> Tensor;
 
-    /// Of normalised pictures [N, 3, H, W] of which no earlier frames are known.
+    /// The answer for normalised pictures [N, 3, H, W] of which no earlier frames are known.
     ///
     /// # Errors
     /// Where the device refuses the pass.

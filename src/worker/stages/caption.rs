@@ -111,7 +111,8 @@ struct CaptionHead<'a> {
     weights: Weights,
     regions: FrameRegions,
     backbone: Option<JointBackbone>,
-    /// Of the train captions: what self-critical training rewards by.
+    /// The CIDEr of sentences against the train captions, by which self-critical training rewards
+    /// them.
     cider: Cider,
     device: Device,
 }

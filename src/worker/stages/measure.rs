@@ -54,8 +54,8 @@ pub struct Timing {
     pub warm_up: usize,
 }
 
-/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs. Rows come
-/// in their order, as the frames of a video do.
+/// The speed of `once`, which takes the row of a frame. It is `None` if no frame has what the mode
+/// needs. Rows come in their order, as the frames of a video do.
 pub fn speed(
     stage: &StageRun,
     frames: &FrameSet,

@@ -24,7 +24,7 @@ use crate::frame_set::label_tensor;
 use crate::heads::regions::exchanged;
 use crate::ridge::RidgeSums;
 
-/// Of the control.
+/// The seed by which the control exchanges the features of frames.
 const SHUFFLING_SEED: u64 = 42;
 /// Frames that are handed on at a time.
 const BLOCK: usize = 256;

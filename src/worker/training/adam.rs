@@ -26,8 +26,8 @@ pub struct Adam {
     trained: Vec<(String, Tensor)>,
     /// Running means of the gradient and of its square.
     means: BTreeMap<String, (Tensor, Tensor)>,
-    /// The parameters that some loss has depended on. From then on they go on with their means where
-    /// a loss does not depend on them, as those with a gradient of 0.
+    /// The parameters that some loss has depended on. If a later loss does not depend on one of
+    /// them, it is still updated by its means, as with a gradient of 0.
     reached: BTreeSet<String>,
     steps: i64,
     settings: AdamSettings,

@@ -47,11 +47,11 @@ pub struct Batching {
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// Of each frame, augmented; of clips, clip after clip. They lie where a GPU fetches them from:
-    /// whoever uses the batch has nothing to copy, and would wait for the threads that augment the
-    /// next one.
+    /// The pixels of each frame, augmented; those of clips, clip after clip. They lie in memory that
+    /// a GPU can fetch them from, so that nobody has to copy them. A copy would have to wait for
+    /// the threads that augment the next batch.
     pub pixels: Pixels,
-    /// Of each sample the classes in its last frame.
+    /// The classes in the last frame of each sample.
     pub labels: Vec<&'a [usize]>,
 }
 

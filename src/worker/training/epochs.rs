@@ -162,7 +162,7 @@ mod tests {
 
     const EPOCHS: usize = 6;
     const STEPS: usize = 2;
-    /// Of each epoch; the first three are one phase.
+    /// The score of each epoch; the first three are one phase.
     const SCORES: [f64; EPOCHS] = [0.1, 0.9, 0.5, 0.2, 0.4, 0.4];
 
     /// Everything in it depends on every epoch before.

@@ -27,27 +27,28 @@ pub trait Head {
 
     fn settings(&self) -> &HeadTraining;
 
-    /// What is trained; of a joint training the backbone, too.
+    /// The weights that are trained. In a joint training they include the backbone's.
     fn weights(&self) -> &Weights;
 
     /// A phase's name for people, by epoch from 1.
     fn phase(&self, epoch: usize) -> &'static str;
 
-    /// What an epoch takes in an order of its own, batch by batch.
+    /// The samples of an epoch. Each epoch takes them in another order, batch by batch.
     fn samples(&self) -> Vec<usize>;
 
-    /// Of some of [`Head::samples`].
+    /// The loss of some of [`Head::samples`].
     fn loss(&self, samples: &[usize], epoch: usize) -> Result<Tensor>;
 
-    /// Of a weight by its name, at this step, which counts from 1 through all phases.
+    /// The learning rate of a weight, by its name, at this step. Steps count from 1 through all
+    /// phases.
     fn learning_rates(&self, epoch: usize, step: i64) -> impl Fn(&str) -> f64;
 
     /// How good it is on the validation frames, the higher the better.
     fn judge(&self, epoch: usize) -> Result<f64>;
 }
 
-/// Trains a head so many epochs, all phases together. It has the weights of the last phase's best
-/// one afterwards.
+/// Trains a head for this number of epochs, all phases together. Afterwards it has the weights of
+/// the best epoch of the last phase.
 pub fn train<H: Head>(
     host: &dyn Host,
     head: &H,

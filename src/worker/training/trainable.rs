@@ -66,7 +66,7 @@ pub trait Training {
     /// How good an epoch is.
     fn score(row: &Self::Row) -> f64;
 
-    /// Of two equal epochs the first is the best.
+    /// If two epochs are equally good, the first one is the best.
     fn is_better(score: f64, best: f64) -> bool {
         score > best
     }

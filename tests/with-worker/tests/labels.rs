@@ -272,9 +272,11 @@ fn with_detector(place: &Place, boxes: Option<&str>) -> String {
     place.write("data/boxes.csv", &true_boxes);
     let detected = place.write("detected.csv", boxes.unwrap_or(&true_boxes));
     let text = format!(
-        "[experiment]\nname = \"detector\"\nspeed = false\ntables = [\"localization\", \"extraction\"]\n\
+        "[experiment]\nname = \"detector\"\nspeed = false\n\
+         tables = [\"localization\", \"extraction\"]\n\
          deletion_insertion_frames = 2\ndeletion_insertion_steps = 4\n\
-         [data.mine]\nadapter = \"table\"\nroot = {root:?}\ntrain = [1]\nvalidation = [2]\nimage_size = [96, 120]\n\
+         [data.mine]\nadapter = \"table\"\nroot = {root:?}\ntrain = [1]\nvalidation = [2]\n\
+         image_size = [96, 120]\n\
          [model.tiny]\nbackbone = \"resnet10\"\ndata = \"mine\"\nepochs = 1\nbatch_size = 2\n\
          [extraction.mine]\nextends = \"detector\"\nboxes = {detected:?}\n\
          [matrix]\nmodel = [\"tiny\"]\nextraction = [\"mine\", \"ground-truth-boxes\", \"sl-fe\"]\n\

@@ -82,7 +82,7 @@ pub fn has_ending(file: &str, endings: &[&str]) -> bool {
     endings.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Version control and thumbnails are no data.
+/// Files of version control and thumbnails do not belong to the data.
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
 }

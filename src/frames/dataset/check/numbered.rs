@@ -39,7 +39,7 @@ struct Digits {
 pub struct Group {
     /// The shared name, with [`NUMBER`] in the place of each number.
     shared: String,
-    /// Of each file, its numbers.
+    /// The numbers of each file.
     rows: Vec<Vec<Digits>>,
     /// The first of its files.
     pub examples: Vec<String>,

@@ -15,7 +15,8 @@ const STEPS: [u32; 7] = [25, 30, 24, 50, 60, 5, 10];
 /// How many groups of pictures are compared with the labels, the largest ones.
 const MOST_GROUPS: usize = 50;
 
-/// Folders of what is no frame: masks of a segmentation, the other eye of a stereo camera.
+/// Words in the names of folders whose pictures are not frames: masks of a segmentation, the other
+/// eye of a stereo camera.
 const UNLIKELY: [&str; 6] = ["mask", "label", "segment", "annot", "right", "depth"];
 
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use surgcam_engine::error::{Error, Result};
 
 /// What the paper calls the background, and the last class of every label space.
 const TISSUE: &str = "tissue";
-/// More names than this are no classes, and a label space cannot have them.
+/// A file with more names than this does not list classes. A label space cannot have more.
 const MOST_CLASSES: usize = 500;
 /// What a set has beside VOC's folder of XML files where it has a split of its own.
 const IMAGE_SET: &str = "ImageSets/Main/val.txt";
