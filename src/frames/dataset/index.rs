@@ -51,7 +51,7 @@ pub struct Index {
     /// frames are in the index.
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
-    pub mended_boxes: Vec<SkippedFrame>,
+    pub corrected_boxes: Vec<SkippedFrame>,
 }
 
 /// Reads labels, boxes and annotations, and checks that each frame has a picture, which is not
@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
                 annotations: Vec::new(),
                 summary: IndexSummary::default(),
                 skipped_annotations: Vec::new(),
-                mended_boxes: Vec::new(),
+                corrected_boxes: Vec::new(),
             },
         }
     }
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
         }
         let boxes = checked.map(|checked| {
-            self.index.mended_boxes.extend(checked.corrected.iter().map(skipped_frame));
+            self.index.corrected_boxes.extend(checked.corrected.iter().map(skipped_frame));
             checked.boxes
         });
         let frame = Frame {

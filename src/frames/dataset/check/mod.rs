@@ -80,7 +80,7 @@ pub fn check(source: &SourceLayout, root: &Path, classes: &ClassMap) -> Checked 
         classes: class_counts(&index.frames, classes),
         picture_sizes,
         same_pictures: same.iter().map(|places| places.len() - 1).sum(),
-        changed_boxes: index.mended_boxes.clone(),
+        changed_boxes: index.corrected_boxes.clone(),
         is_sound: found.is_empty(),
         problems: found,
         notes: Vec::new(),
