@@ -42,7 +42,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut watch = Watch::new(&opened, &planned.built.plan, known);
     let mut progress = progress::for_stderr(watch.known.to_run());
     let ended = watch.until_the_end(&interrupt, &mut *progress);
-    // The bars are removed before the end is told.
+    // The progress bars are removed before the end is reported.
     drop(progress);
     match ended? {
         End::Left => {
@@ -57,7 +57,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Why nothing more is to be seen.
+/// Why no more progress is shown.
 enum End {
     /// The user wants to see no more.
     Left,
@@ -135,7 +135,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// That a stage is made is told by its record alone.
+    /// Only a record in the store says that a stage is made.
     fn show(&mut self, entry: &Entry, reporter: &mut dyn Reporter) {
         let Some(&id) = self.by_name.get(entry.stage.as_str()) else { return };
         if self.known.is_made(id) {
@@ -178,7 +178,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Where the run's jobs are; nothing where Slurm does not answer.
+/// The state of the run's jobs. Empty if Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
     let statuses =
@@ -212,7 +212,7 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
     }
 }
 
-/// Says of each stage that is not made why, and gives the error for all of them.
+/// Says why each absent stage was not made, and gives one error for all of them.
 fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<Error> {
     let OpenedRun { store, run, submission, .. } = opened;
     let batches = submission::batches(store, &run.id)?;

@@ -98,7 +98,8 @@ fn is_speed_measured(
     Ok(speed.all(|id| known.is_made(id)))
 }
 
-/// How long the queue should remember jobs that have ended, for their ends to be told apart.
+/// How long the queue should remember jobs that have ended, so that the causes of their ends can
+/// still be found.
 const ENOUGH_MEMORY_SECONDS: u64 = 120;
 
 fn warn_of_short_memory(limits: &ClusterLimits) {

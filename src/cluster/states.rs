@@ -11,7 +11,7 @@ use super::programs::{ask, expect, refused};
 use super::submission::{SubmittedBatch, job_name};
 use surgcam_engine::error::Result;
 
-/// How it stands with a job, as far as it matters here.
+/// The state of a job, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Waiting,
@@ -105,7 +105,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// What to do about it; nothing where that depends on the stage.
+/// What to do about it. Empty if that depends on the stage.
 pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
     let setting = |name: &str| {
         format!(
@@ -175,7 +175,7 @@ fn queued(run: &str) -> Result<Statuses> {
     Ok(listed.into_iter().map(|listed| (listed.job.clone(), JobStatus::of(listed, 0))).collect())
 }
 
-/// What the accounts say; nothing where the cluster keeps none.
+/// What the accounts say. Empty if the cluster keeps none.
 fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
     let jobs: Vec<&str> = jobs.iter().copied().collect();
     let arguments = [

@@ -105,7 +105,7 @@ pub fn folder(store: &Store, run: &str) -> PathBuf {
     store.root().join("runs").join(run)
 }
 
-/// The run that the events of one of its jobs are kept as.
+/// The name of the run under which the events of one of its jobs are kept.
 pub fn run_of_job(run: &str, number: usize) -> String {
     format!("{run}.{number}")
 }
@@ -162,8 +162,8 @@ pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
     Ok(batches.filter(is_sound).collect())
 }
 
-/// The cluster's names of a job, of which there are several if its training was cut. The last one
-/// ends it.
+/// The cluster's names of a job. There are several if its training was split; the last one of these
+/// finishes it.
 pub fn names_of(batches: &[SubmittedBatch], number: usize) -> Vec<String> {
     batches.iter().filter_map(|batch| batch.name_of(number)).collect()
 }
@@ -185,7 +185,7 @@ pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
 }
 
 /// The device on which the last run of a whole experiment measured speed, if it was handed to a
-/// cluster and has come so far.
+/// cluster and has already measured.
 pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
     let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
     let last = store.runs().flatten().find(is_meant)?;

@@ -23,10 +23,10 @@ use surgcam_pipeline::kinds::{
 };
 use surgcam_recipe::slurm_settings::SlurmSettings;
 
-/// The kind by which the settings call the job that writes the tables.
+/// The name that the job which writes the tables has in the settings.
 pub const TABLES: &str = "tables";
 
-/// A training that took no longer the last time rides with another job.
+/// A training that took at most this long the last time rides with another job.
 const SHORT_TRAINING_SECONDS: f64 = 10.0;
 
 fn trains(kind: &str) -> bool {
@@ -47,7 +47,7 @@ pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob
     packed(plan, known, rides)
 }
 
-/// Jobs for one call of sbatch, or for several if its training is cut.
+/// Jobs for one call of sbatch, or for several if its training is split.
 #[derive(Debug)]
 struct Call {
     first: usize,
@@ -100,7 +100,7 @@ impl Schedule {
                 .after
                 .iter()
                 .map(|earlier| {
-                    // An array waits as its most patient task does.
+                    // An array waits as long as its task that waits longest.
                     let after = batch
                         .jobs
                         .iter()
@@ -218,8 +218,8 @@ impl Elsewhere {
     }
 }
 
-/// The seconds that a job may take which asks for no time; `None` where there is no limit or the
-/// cluster does not tell.
+/// The seconds that a job may take if it does not ask for a time. `None` if there is no limit or
+/// the cluster does not tell it.
 pub fn usual_time(settings: &SlurmSettings) -> Option<u64> {
     let arguments = ["--oneliner".to_string(), "show".into(), "partition".into()];
     let text = expect("scontrol", &arguments).ok()?;

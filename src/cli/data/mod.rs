@@ -1,5 +1,5 @@
-//! `surgcam data`: one file for each subcommand. `recipe_text` writes what is proposed for a folder
-//! in these commands and in a new project.
+//! `surgcam data`: one file for each subcommand. `recipe_text` writes the recipe that these
+//! commands propose for a folder, and that a new project gets.
 
 mod check;
 pub mod recipe_text;

@@ -9,7 +9,7 @@
 //! concept branches into its favourite, the coarse answer, and all finer ones; these branch into
 //! the interactions themselves. At each fork on the way to the right answer, cross-entropy asks for
 //! the right branch among its siblings. A branch scores the mean of its leaves' logits and weighs
-//! the mean of its leaves' weights by rarity, scaled so that the train examples that come by a fork
+//! the mean of its leaves' weights by rarity, scaled so that the train examples that pass a fork
 //! weigh one each: neither a frequent interaction nor one that was never annotated takes from what
 //! the others weigh.
 

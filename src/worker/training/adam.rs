@@ -1,7 +1,7 @@
 //! Adam (Kingma, Ba: "Adam: A Method for Stochastic Optimization", ICLR 2015), as PyTorch's without
 //! weight decay.
 //!
-//! Our own for the reason that [`super::sgd`] is: a resumed training needs its state.
+//! It is written here for the same reason as [`super::sgd`]: a resumed training needs its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ impl Adam {
         self.steps
     }
 
-    /// All that the next step depends on beside the parameters.
+    /// Everything that the next step depends on besides the parameters.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let of = |(name, (mean, square)): (&String, &(Tensor, Tensor))| {
             [
@@ -75,15 +75,15 @@ impl Adam {
                     own.copy_(kept);
                 }
             }
-            // One whose gradients were all 0 stays where it is in any case.
+            // A parameter whose gradients were all 0 does not move anyway.
             if [&*mean, &*square].iter().any(|tensor| tensor.any().int64_value(&[]) == 1) {
                 self.reached.insert(name.clone());
             }
         }
     }
 
-    /// One step down the gradient of `loss`; the learning rate of each parameter by its name. A
-    /// parameter that no loss has depended on so far stays as it is.
+    /// Makes one step down the gradient of `loss`. Each parameter has a learning rate, by its name.
+    /// A parameter that no loss has depended on so far is not changed.
     pub fn step(&mut self, loss: &Tensor, learning_rate: impl Fn(&str) -> f64) {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         for parameter in &parameters {
