@@ -8,9 +8,10 @@ use tch::{Kind, Tensor};
 
 use super::regions::{FEATURES, RegionBatch};
 
-/// Numbers that tell where two boxes lie to each other.
+/// How many numbers describe how two boxes lie relative to each other.
 pub const PLACES: usize = 8;
-/// Before the regions: the tissue, and the node that stands for an instrument that no region shows.
+/// The nodes before the regions: the tissue, and the node that stands for an instrument that no
+/// region shows.
 pub const TISSUE: usize = 0;
 pub const UNSEEN: usize = 1;
 pub const FIRST_REGION: usize = 2;

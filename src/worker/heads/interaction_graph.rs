@@ -2,11 +2,13 @@
 //! instrument, an edge from the tissue to each instrument, and on each edge the scores of the 13
 //! interactions.
 //!
-//! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In
-//! each round the nodes send each other messages, weighted by attention that sees the edge; at last
-//! an attention over the edges tells the tissue what its instruments do, and each edge is read from
-//! its two nodes and its own place. An annotated instrument that no region shows is an edge to a
-//! node without features of its own: its interaction is guessed from what else the frame shows.
+//! A node has the features and the class of its region. An edge knows how its two boxes lie
+//! relative to each other. In each round the nodes send each other messages, weighted by an
+//! attention that sees the edges. After the last round, an attention over the edges summarises what
+//! the instruments do to the tissue. The answer for an edge is computed from its two nodes, how
+//! their boxes lie, and this summary. For an annotated instrument that no region shows, there is an
+//! edge to a node without features of its own: its interaction is guessed from everything else in
+//! the frame.
 
 use std::path::Path;
 
@@ -28,7 +30,7 @@ struct Round {
     queries: Linear,
     keys: Linear,
     values: Linear,
-    /// What an edge's place adds to its score, by attention head.
+    /// What the position of an edge's boxes adds to its score, for each attention head.
     edges: Linear,
     output: Linear,
     norm: LayerNorm,

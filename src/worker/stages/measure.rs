@@ -15,7 +15,8 @@ use crate::modes;
 use crate::regions::Extracted;
 use crate::timing::{Effort, Times};
 
-/// A median of fewer means nothing, however slow they are.
+/// At least this many frames are timed, however slow they are, because a median of fewer means
+/// nothing.
 const LEAST_FRAMES: usize = 5;
 
 impl Make for MeasureStage {

@@ -1,4 +1,4 @@
-//! `sample`, `index` and `pack`: from folders, or from nothing, to packed frames with labels.
+//! `sample`, `index` and `pack`: make packed frames with labels, from folders or from drawn scenes.
 
 use surgcam_engine::error::Result;
 use surgcam_engine::store::{stat, write_json};
