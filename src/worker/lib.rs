@@ -199,7 +199,7 @@ fn choose_device(name: &str, cuda: Option<&Cuda>) -> Result<Device> {
                 Some(number) if number < count => Ok(Device::Cuda(number)),
                 Some(_) => Err(no_such_device(other, count, cuda)),
                 None => Err(Error::failure(format!(
-                    "`{other}` is no device: auto, cpu or cuda:N is expected"
+                    "`{other}` is not a device: auto, cpu or cuda:N is expected"
                 ))),
             }
         }

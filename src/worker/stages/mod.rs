@@ -132,8 +132,8 @@ impl<'a> StageRun<'a> {
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
-                "made again, for outputs of it were lost; not as they were on {}: {}. \
-                 What is made now counts from here on",
+                "made again, because outputs of it were lost; these differ from those of {}: {}. \
+                 The new ones count from now on",
                 first.started,
                 differing.join(", ")
             ));
