@@ -56,8 +56,8 @@ pub struct FrameActivations {
     maps_by_frame_statistics: Option<FrameMaps>,
     /// By the running statistics.
     pub logits: Vec<f32>,
-    /// Only for a temporal classifier: the pooled features of the frame's clip [clip length, C4], on
-    /// the device, the frame's own at the end.
+    /// Only for a temporal classifier: the pooled features of the frame's clip [clip length, C4],
+    /// on the device, the frame's own at the end.
     pub clip: Option<Tensor>,
     /// All of layer 4 as a region, which the settings of a sweep share.
     pooled_layer4: Remembered<Pool, Vec<f32>>,

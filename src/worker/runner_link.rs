@@ -52,8 +52,8 @@ impl RunnerLink {
     }
 
     /// Jobs as they come. For a line that is not a job there is an error, and nothing comes after
-    /// it. When stdin closes, a running stage is asked to stop. A short time later the process ends,
-    /// whether the stage has stopped or not.
+    /// it. When stdin closes, a running stage is asked to stop. A short time later the process
+    /// ends, whether the stage has stopped or not.
     pub fn listen(&self) -> Receiver<Result<Job>> {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {

@@ -47,9 +47,9 @@ pub struct Batching {
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// The pixels of each frame, augmented; those of clips, clip after clip. They lie in memory that
-    /// a GPU can fetch them from, so that nobody has to copy them. A copy would have to wait for
-    /// the threads that augment the next batch.
+    /// The pixels of each frame, augmented; those of clips, clip after clip. They lie in memory
+    /// that a GPU can fetch them from, so that nobody has to copy them. A copy would have to wait
+    /// for the threads that augment the next batch.
     pub pixels: Pixels,
     /// The classes in the last frame of each sample.
     pub labels: Vec<&'a [usize]>,
