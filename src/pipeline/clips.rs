@@ -6,7 +6,7 @@ use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::ModelRecipe;
 use surgcam_values::Whole;
 
-/// The frames of a clip; `None` for a classifier of single frames.
+/// How many frames a clip has. `None` for a classifier of single frames.
 pub(super) fn clip_length(recipe: Whole<1, 64>) -> Option<usize> {
     Some(recipe.get()).filter(|&length| length > 1)
 }

@@ -30,7 +30,7 @@ pub struct Found {
     pub values: [f64; 2],
     pub frames: usize,
     pub units: Units,
-    /// The best minus the other. `None` if there are too few sequences and too few blocks.
+    /// The best minus the other. `None` if there are too few sequences and blocks.
     pub difference: Option<Difference>,
 }
 

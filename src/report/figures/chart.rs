@@ -1,5 +1,5 @@
-//! Charts as SVG that reads on light and on dark ground: what is drawn in black takes the colour of
-//! the text around it.
+//! Charts as SVG that can be read on a light and on a dark background. Everything that is drawn in
+//! black takes the colour of the text around it.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ pub struct Bars {
     pub bars: Vec<Bar>,
 }
 
-/// As many as the legend has room for.
+/// The most series that the legend has room for.
 pub const MOST_SERIES: usize = 16;
 const WIDTH: u32 = 820;
 const HEIGHT: u32 = 430;
@@ -58,8 +58,8 @@ const LANE: usize = 24;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.
 const LARGEST: f64 = 1e9;
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, which one
-/// of the two grounds swallows.
+/// The colours of Okabe and Ito, which colour-blind people can tell apart. Black and yellow are
+/// left out, because each is invisible on one of the two backgrounds.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -68,7 +68,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(204, 121, 167),
     RGBColor(86, 180, 233),
 ];
-/// On a bar of any of the colours, on both grounds.
+/// The colour of text on a bar of any of the colours, on both backgrounds.
 const ON_COLOURS: RGBColor = RGBColor(1, 1, 1);
 
 type Painted = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
@@ -264,7 +264,8 @@ fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// With black as the colour of the text around it, and with a name for those who cannot see it.
+/// Replaces black by the colour of the text around it, and adds a name for people who cannot see
+/// the chart.
 fn finished(svg: &str, title: &str) -> String {
     let title =
         escape::line(title).replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");

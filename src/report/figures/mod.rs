@@ -1,5 +1,5 @@
 //! Figures of an experiment: quality against speed, overlap over T_ROI, training curves, stages
-//! over time. What they show of results are the tables' own numbers.
+//! over time. The results in them are the numbers of the tables.
 
 mod chart;
 mod timeline;

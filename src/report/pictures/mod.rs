@@ -14,7 +14,7 @@ use surgcam_frames::dataset::labels::CLASS_COLOURS;
 use surgcam_frames::vision::geometry::Box2;
 use surgcam_frames::vision::heat_map::HeatMap;
 
-/// Pictures are enlarged so many times, so that lines and dashes can be told apart.
+/// How many times pictures are enlarged, so that lines and dashes can be told apart.
 const ENLARGED: u32 = 2;
 const GAP: u32 = 8;
 /// The opacity of the heat map over the picture.
