@@ -173,7 +173,10 @@ mod tests {
                 "\"model.epochs\" = { from = -1e308, to = 1e308, count = 3 }",
                 "ends that are too far apart",
             ),
-            ("\"model.epochs\" = { from = 0, to = 1, count = 1 }", "not a whole number of at least 2"),
+            (
+                "\"model.epochs\" = { from = 0, to = 1, count = 1 }",
+                "not a whole number of at least 2",
+            ),
             ("\"model.epochs\" = { from = 1, to = 1, count = 3 }", "the same value twice"),
             ("\"model.epochs\" = { from = 0, to = inf, step = 1 }", "a `to` that is not a number"),
             ("\"model.epochs\" = { from = 0, to = nan, count = 3 }", "a `to` that is not a number"),
