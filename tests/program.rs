@@ -191,3 +191,24 @@ fn the_schema_for_editors_is_the_one_that_is_shipped() {
     }
     assert!(place.run(&["man"], 0).out.contains(".SH SUBCOMMANDS"));
 }
+
+#[test]
+fn a_shell_completes_commands_experiments_and_recipes_that_are_there() {
+    let place = Place::new();
+    let completed = |words: &[&str]| -> Vec<String> {
+        let mut command = place.surgcam(&[&["--", "surgcam"], words].concat());
+        command
+            .env("SURGCAM_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+            .env("_CLAP_IFS", "\n");
+        let said: common::Said = command.output().unwrap().into();
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.out.lines().map(String::from).collect()
+    };
+    assert_eq!(completed(&["sto"]), ["store"]);
+    assert_eq!(completed(&["run", "quick"]), ["quickstart"]);
+    assert_eq!(completed(&["show", "recipe", "gc-b"]), ["gc-b"]);
+    assert_eq!(completed(&["show", "recipe", "model.gc-b"]), ["model.gc-b"]);
+    assert_eq!(completed(&["show", "run", "la"]), ["latest"]);
+    assert!(!place.path("store").exists(), "completing makes no store");
+}

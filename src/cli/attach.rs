@@ -4,12 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Planned;
 use super::opened_run::OpenedRun;
 use crate::cluster::absence::{Absent, Submitted, journals};
 use crate::cluster::identity::identities;
 use crate::cluster::states::{self, Statuses};
 use crate::cluster::submission::{self, folder, run_of_job};
+use crate::report::progress::TimeLeft;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
@@ -24,6 +28,7 @@ use surgcam_engine::store::runs::{EVENTS_FILE, Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A run's id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     run: String,
 }
 
@@ -40,7 +45,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     tell_jobs(&opened);
     let mut watch = Watch::new(&opened, &planned.built.plan, known);
-    let mut progress = progress::for_stderr(watch.known.to_run());
+    let plan = &planned.built.plan;
+    let open = plan.ids().filter(|id| !watch.known.is_made(*id)).map(|id| (id, None));
+    // Nobody knows how many jobs Slurm will run at once.
+    let mut progress = progress::for_stderr(TimeLeft::new(plan, open, None));
     let ended = watch.until_the_end(&interrupt, &mut *progress);
     // The progress bars are removed before the end is reported.
     drop(progress);
@@ -148,12 +156,19 @@ impl<'a> Watch<'a> {
                     let error = Error::failure("its job ended before it");
                     reporter.event(self.plan, &Event::Retrying { id, attempt: 2, error });
                 }
-                Event::Started { id, key }
+                // Each stage may be in a job of its own.
+                Event::Started { id, key, slot: id.0 }
             }
             ("waiting", _) => {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
             }
-            ("note" | "retrying", _) => Event::Note { id, text },
+            ("retrying", _) => {
+                // Its next start belongs to this, and its job has not ended.
+                self.started.remove(&id);
+                let (attempt, why) = retried(&text);
+                Event::Retrying { id, attempt, error: Error::failure(why) }
+            }
+            ("note", _) => Event::Note { id, text },
             ("failed", _) => Event::Failed { id, error: Error::failure(text) },
             _ => return,
         };
@@ -178,7 +193,14 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The state of the run's jobs. Empty if Slurm does not answer.
+/// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
+fn retried(text: &str) -> (u32, &str) {
+    let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
+    let read = parts.and_then(|(attempt, why)| Some((attempt.parse().ok()?, why)));
+    read.unwrap_or((2, text))
+}
+
+/// Tells the state of the run's jobs, or nothing if Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
     let statuses =
@@ -198,13 +220,16 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
         let word = if failed.blocked { "skipped" } else { "FAILED " };
         printer::messages(&format!("{word} {}: {}", escape::line(&failed.stage), failed.problem));
     }
-    printer::message(&format!(
-        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
-         {results}",
-        run.executed.len(),
-        run.cached,
-        run.failures()
-    ));
+    // A run that was cancelled, or whose jobs were refused, has no job that writes tables.
+    if !run.executed.is_empty() || !run.failed.is_empty() || run.state == RunState::Done {
+        printer::message(&format!(
+            "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
+             {results}",
+            run.executed.len(),
+            run.cached,
+            run.failures()
+        ));
+    }
     match run.state {
         RunState::Done => Ok(()),
         state => Err(Error::failure(format!("the run {} is {}", run.id, state.name()))
@@ -248,4 +273,15 @@ fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<E
         blocked.len()
     ))
     .hint("submit the experiment again; finished stages are kept"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_read_back_from_a_journal() {
+        assert_eq!(retried("attempt 3, after: it failed"), (3, "it failed"));
+        assert_eq!(retried("something else"), (2, "something else"));
+    }
 }

@@ -1,5 +1,8 @@
 //! `surgcam cancel`: ends a submitted run.
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Context;
 use crate::cluster::{submission, submit};
 use crate::report::printer;
@@ -9,6 +12,7 @@ use surgcam_engine::store::runs::{Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A run's id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     run: String,
 }
 

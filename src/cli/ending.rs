@@ -20,6 +20,7 @@ use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::runner::{Executed, Summary};
 use surgcam_engine::store::Store;
+use surgcam_engine::store::record::PeakMemory;
 use surgcam_engine::store::runs::{FailedStage, Run, RunState, Scope};
 use surgcam_pipeline::kinds::MeasureStage;
 
@@ -115,7 +116,9 @@ fn executed_and_cached(
     let (mut executed, mut cached) = (Vec::new(), Vec::new());
     for id in plan.ids().filter(|id| known.is_made(*id)) {
         match (finished.get(plan.stage(id).name.as_str()), known.key(id)) {
-            (Some(&seconds), Some(key)) => executed.push(Executed { id, key, seconds }),
+            (Some(&seconds), Some(key)) => {
+                executed.push(Executed { id, key, seconds, peak_memory: PeakMemory::default() })
+            }
             _ => cached.push(id),
         }
     }

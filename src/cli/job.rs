@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Planned, failure_of};
+use super::execution::MOST_USUAL_JOBS;
 use super::opened_run::OpenedRun;
 use super::{ending, execution};
 use crate::cluster::answers;
@@ -61,13 +62,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// A job uses as many cores as it asked for, even if it can see all cores of its machine.
+/// A job uses as many cores as it asked for, even if it can see all cores of its machine. Slurm
+/// gives the first number only to jobs that asked for one.
 fn use_what_slurm_gave(context: &mut Context) {
-    let cores = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|cores| cores.parse().ok());
-    let cores: Option<NonZeroUsize> = cores;
+    let number = |name: &str| std::env::var(name).ok()?.parse::<NonZeroUsize>().ok();
+    let cores = number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"));
     let settings = &mut context.settings;
     settings.threads = settings.threads.or(cores);
-    settings.jobs = settings.jobs.or(cores);
+    settings.jobs = settings.jobs.or(cores.map(|cores| cores.min(MOST_USUAL_JOBS)));
 }
 
 /// The stages of the plan that the job is to make.

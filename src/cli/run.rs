@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long)]
     fail_fast: bool,
     #[command(flatten)]
-    asked: ExperimentArguments,
+    pub(super) asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {

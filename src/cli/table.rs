@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
+use crate::report::latex_tables::latex;
 use crate::report::paper_tables::{self, Extent};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::table_files::TableSource;
@@ -111,9 +112,7 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
             .iter()
             .map(|table| paper_tables::markdown(table, extent))
             .collect::<Result<_>>()?,
-        Some(Format::Tex) => {
-            tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?
-        }
+        Some(Format::Tex) => tables.iter().map(|table| latex(table, extent)).collect(),
     };
     let is_for_people = arguments.format.is_none();
     texts.iter().enumerate().try_for_each(|(index, text)| {

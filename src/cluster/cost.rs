@@ -79,7 +79,8 @@ pub struct Cost {
     pub unknown: BTreeSet<&'static str>,
 }
 
-pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
+/// `others` are jobs beside those of the list: the one for speed and the one for the tables.
+pub fn cost(plan: &Plan, jobs: &[PackedJob], others: usize, expected: &Expected) -> Cost {
     let mut ends: Vec<f64> = Vec::with_capacity(jobs.len());
     let mut device_seconds = 0.0;
     for job in jobs {
@@ -97,7 +98,7 @@ pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
         .map(|id| plan.stage(*id).kind)
         .collect();
     Cost {
-        jobs: jobs.len(),
+        jobs: jobs.len() + others,
         device_hours: device_seconds / 3600.0,
         wall_hours: ends.into_iter().fold(0.0, f64::max) / 3600.0,
         unknown,
@@ -106,7 +107,7 @@ pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let jobs = if self.jobs == 1 { "1 job".into() } else { format!("{} jobs", self.jobs) };
+        let jobs = jobs_in_words(self.jobs);
         let is_known = self.device_hours > 0.0 || self.wall_hours > 0.0;
         if !is_known && !self.unknown.is_empty() {
             return write!(
@@ -127,6 +128,11 @@ impl fmt::Display for Cost {
         }
         Ok(())
     }
+}
+
+/// `1 job`, `2 jobs`.
+pub fn jobs_in_words(jobs: usize) -> String {
+    if jobs == 1 { "1 job".into() } else { format!("{jobs} jobs") }
 }
 
 /// Hours, or minutes or seconds where that is shorter.

@@ -67,7 +67,10 @@ fn standing(state: &str, reason: &str) -> Standing {
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
         | "STAGE_OUT" => Standing::Running,
         "COMPLETED" => Standing::Succeeded,
-        "FAILED" if reason.starts_with("JobLaunchFailure") => Standing::NotStarted,
+        // The accounts have an exit code for a reason, which is this one then.
+        "FAILED" if reason.starts_with("JobLaunchFailure") || reason == "0:53" => {
+            Standing::NotStarted
+        }
         "FAILED" => Standing::Failed,
         "TIMEOUT" | "DEADLINE" => Standing::TimedOut,
         "CANCELLED" | "REVOKED" => Standing::Cancelled,
@@ -135,7 +138,7 @@ pub fn in_short(statuses: &Statuses) -> String {
     let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
     let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
     let ended = statuses.len() - running - waiting;
-    format!("{running} jobs run, {waiting} wait, {ended} have ended")
+    format!("jobs: {running} running, {waiting} waiting, {ended} ended")
 }
 
 /// What the cluster allows.
@@ -165,6 +168,8 @@ pub fn of_run(run: &str, batches: &[SubmittedBatch]) -> Result<Statuses> {
 fn queued(run: &str) -> Result<Statuses> {
     let arguments = [
         "--states=all".to_string(),
+        // Also those in partitions that are hidden from other users.
+        "--all".into(),
         "--array".into(),
         "--noheader".into(),
         format!("--name={}", job_name(run)),
@@ -177,9 +182,15 @@ fn queued(run: &str) -> Result<Statuses> {
 
 /// What the accounts say. Empty if the cluster keeps none.
 fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
+    // Without accounts `sacct` may even be absent.
+    if !limits()?.has_accounts {
+        return Ok(Statuses::new());
+    }
     let jobs: Vec<&str> = jobs.iter().copied().collect();
     let arguments = [
         "--allocations".to_string(),
+        // Somebody else may have submitted the run.
+        "--allusers".into(),
         "--duplicates".into(),
         "--noheader".into(),
         "--parsable2".into(),
@@ -188,10 +199,6 @@ fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
     ];
     let answer = ask("sacct", &arguments)?;
     if !answer.succeeded {
-        // `Slurm accounting storage is disabled`
-        if answer.err.contains("disabled") {
-            return Ok(Statuses::new());
-        }
         return Err(refused("sacct", &answer));
     }
     let mut statuses = Statuses::new();
@@ -257,6 +264,8 @@ mod tests {
         assert!(told[2].contains("ran out of memory") && told[5].contains("a job that it needs"));
         assert!(told[11].contains("A_NEW_ONE"));
         assert_eq!(standing("OUT_OF_ME", ""), Standing::OutOfMemory);
+        assert_eq!(standing("FAILED", "0:53"), Standing::NotStarted);
+        assert_eq!(standing("FAILED", "1:0"), Standing::Failed);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! runs/<run>/<n>.sh           the script of a batch of jobs, and its jobs' own output: <n>.log, or
 //!                             <n>-<task>.log for tasks of an array
 //! runs/<run>.<number>/        events and workers' logs of one job
+//! runs/submit.lock            held while a run is submitted
 //! ```
 
 use std::fs::File;
@@ -134,6 +135,29 @@ pub fn read(store: &Store, run: &str) -> Result<Submission> {
         PlainName::try_from(job.log.clone()).map_err(|error| error.at_path(&path))?;
     }
     Ok(submission)
+}
+
+/// The right to submit a run to the store's cluster, which one process at a time has. Who holds it
+/// sees all jobs of the submissions before it.
+#[derive(Debug)]
+pub struct SubmissionLock {
+    _file: File,
+}
+
+/// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
+pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
+    let path = store.root().join("runs").join("submit.lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .at_path("open the lock", &path)?;
+    if file.try_lock().is_err() {
+        on_wait();
+        file.lock().at_path("wait for the lock", &path)?;
+    }
+    Ok(SubmissionLock { _file: file })
 }
 
 /// Notes a call of sbatch that succeeded.

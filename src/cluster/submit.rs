@@ -5,7 +5,7 @@ use std::fs;
 
 use super::batches::{After, batched, dependency, parts};
 use super::cost::Expected;
-use super::packing::{PackedJob, packed};
+use super::packing::{PackedJob, Placing, packed};
 use super::programs::expect;
 use super::script::{BatchOfJobs, RunOfJobs, options, script};
 use super::submission::{
@@ -16,6 +16,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
+use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_pipeline::kinds::{
@@ -26,7 +27,7 @@ use surgcam_recipe::slurm_settings::SlurmSettings;
 /// The name that the job which writes the tables has in the settings.
 pub const TABLES: &str = "tables";
 
-/// A training that took at most this long the last time rides with another job.
+/// A training that took at most this long the last time shares a job with others.
 const SHORT_TRAINING_SECONDS: f64 = 10.0;
 
 fn trains(kind: &str) -> bool {
@@ -35,16 +36,26 @@ fn trains(kind: &str) -> bool {
 
 /// The jobs for what is missing of a plan.
 pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob> {
-    let rides = |id: StageId| {
+    let placing = |id: StageId| {
         let stage = plan.stage(id);
-        let takes = expected.seconds(id);
         if trains(stage.kind) {
-            takes.is_some_and(|seconds| seconds <= SHORT_TRAINING_SECONDS)
+            match expected.seconds(id) {
+                Some(seconds) if seconds <= SHORT_TRAINING_SECONDS => Placing::Shares { seconds },
+                _ => Placing::Own,
+            }
+        } else if stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME {
+            Placing::Rides
         } else {
-            stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME
+            Placing::Own
         }
     };
-    packed(plan, known, rides)
+    packed(plan, known, placing)
+}
+
+/// The jobs that come after all others: one writes the tables, and one before it measures speed
+/// where that is asked for.
+pub fn other_jobs(measures_speed: bool) -> usize {
+    1 + usize::from(measures_speed)
 }
 
 /// Jobs for one call of sbatch, or for several if its training is split.
@@ -156,6 +167,11 @@ impl Schedule {
         });
     }
 
+    /// The cluster's jobs. A training that is cut has several.
+    pub fn jobs_in_the_queue(&self) -> usize {
+        self.calls.iter().map(|call| call.jobs * call.parts as usize).sum()
+    }
+
     /// How often sbatch will be called.
     pub fn calls(&self) -> usize {
         self.calls.iter().map(|call| call.parts as usize).sum()
@@ -228,16 +244,25 @@ pub fn usual_time(settings: &SlurmSettings) -> Option<u64> {
     answers::usual_time(&text, partition)
 }
 
-/// Submits all jobs. If one is refused, those that were submitted are cancelled.
+/// Submits all jobs. If one is refused, or the user interrupts it, those that were submitted are
+/// cancelled.
 pub fn submit(
     store: &Store,
     run: &RunOfJobs,
     schedule: &Schedule,
     elsewhere: &Elsewhere,
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let mut done = Vec::new();
     for call in &schedule.calls {
-        if let Err(error) = submit_call(store, run, schedule, call, elsewhere, &mut done) {
+        let submitted = submit_call(store, run, schedule, call, elsewhere, &mut done);
+        // Ctrl-C reaches sbatch, too, which then fails.
+        let outcome = if interrupt.is_requested() {
+            Err(Error::interrupted("interrupted; the jobs that were submitted are cancelled"))
+        } else {
+            submitted
+        };
+        if let Err(error) = outcome {
             // The jobs before it could only make a part of the run.
             let cancelled = cancel(run.run);
             return Err(match cancelled {

@@ -112,6 +112,7 @@ impl RunStart {
                     kind: stage(done.id).kind.to_string(),
                     key: done.key,
                     seconds: done.seconds,
+                    peak_memory: done.peak_memory,
                 })
                 .collect(),
             cached: summary.cached.len(),

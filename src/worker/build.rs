@@ -7,8 +7,9 @@
 use std::env;
 use std::path::Path;
 
-/// They call operators of libtorch that tch does not wrap.
-const SOURCES: [&str; 3] = ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/streams.cpp"];
+/// Call what of libtorch tch does not wrap.
+const SOURCES: [&str; 4] =
+    ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/memory.cpp", "cuda/streams.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

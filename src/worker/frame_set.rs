@@ -79,8 +79,26 @@ impl FrameSet {
         clips.filter(|clip| clip.iter().all(|&row| self.frames[row].train)).collect()
     }
 
-    /// Fails if a classifier depends on the order of frames and the frames of a sequence are not in
-    /// the order of their numbers.
+    /// The `count` frames before this one in its clip, in their order. Where there are too few in
+    /// its sequence, the first frame of the sequence is repeated.
+    pub fn rows_before(&self, row: usize, count: usize) -> Vec<usize> {
+        let place = self.usable.partition_point(|&usable| usable < row);
+        let sequence = &self.frames[row].sequence;
+        let mut before: Vec<usize> = self.usable[..place]
+            .iter()
+            .rev()
+            .copied()
+            .take_while(|&before| self.frames[before].sequence == *sequence)
+            .take(count)
+            .collect();
+        let first = before.last().copied().unwrap_or(row);
+        before.resize(count, first);
+        before.reverse();
+        before
+    }
+
+    /// Fails where the frames of a sequence are not in the order of their numbers and a classifier
+    /// depends on it.
     pub fn check_order_for(&self, architecture: Architecture) -> Result<()> {
         if architecture.clip_length.is_none() {
             return Ok(());

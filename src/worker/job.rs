@@ -12,6 +12,7 @@ use surgcam_engine::store::lock::StageLock;
 use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
 use surgcam_pipeline::kinds::Kind;
 
+use crate::memory::Watch;
 use crate::stages::{self, StageRun, Worker};
 
 /// A stage that is to be made, and the lock that gives the right to make it. The lock is released
@@ -91,6 +92,7 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     (worker.say)(&FromWorker::Begun { keys: stages.iter().map(|stage| stage.key).collect() });
     let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let begun = Instant::now();
+    let memory = Watch::begin(worker.device);
     let workspaces = stages
         .iter()
         .map(|stage| worker.store.workspace(&stage.key))
@@ -104,6 +106,8 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     let stored: Vec<Result<_>> =
         runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
     let seconds = begun.elapsed().as_secs_f64() / stages.len() as f64;
+    // That of a pass is the peak of each of its stages.
+    let peak_memory = memory.peak();
     let (mut records, mut all_recorded) = (Vec::new(), Ok(()));
     for (run, outputs) in runs.iter().zip(stored) {
         let recorded = outputs.and_then(|outputs| {
@@ -116,6 +120,7 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
                 started: started.clone(),
                 seconds,
                 machine: machine_of(hello),
+                peak_memory,
             };
             run.tell_difference(&record);
             worker.store.write_record(&record).map(|()| record)

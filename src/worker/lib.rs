@@ -21,6 +21,7 @@ mod heads;
 mod heat_maps;
 mod images;
 mod job;
+mod memory;
 mod model;
 mod modes;
 mod one_thread;

@@ -52,6 +52,13 @@ pub fn of_single_frames(pooled: &Tensor, clip_length: i64) -> Tensor {
     pooled.unsqueeze(1).expand([-1, clip_length, -1], false)
 }
 
+/// [N, C4] -> [N, clip length, C4]: clips that each end with one of these frames and begin with the
+/// same earlier ones [clip length - 1, C4].
+pub fn behind(earlier: &Tensor, pooled: &Tensor) -> Tensor {
+    let earlier = earlier.unsqueeze(0).expand([pooled.size()[0], -1, -1], false);
+    Tensor::cat(&[earlier, pooled.unsqueeze(1)], 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

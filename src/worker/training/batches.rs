@@ -214,6 +214,16 @@ mod tests {
         assert_eq!(TrainFrames::new(vec![set], 3).len(), 0);
     }
 
+    /// As [`crate::model::clips::ClipMemory`] has them.
+    #[test]
+    fn before_a_frame_come_those_of_its_sequence_or_the_first_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = frames(folder.path(), |_| true);
+        let before = [(4, 2), (1, 2), (0, 2), (6, 3), (3, 0)];
+        let found = before.map(|(row, count)| set.rows_before(row, count));
+        assert_eq!(found, [vec![2, 3], vec![0, 0], vec![0, 0], vec![5, 5, 5], vec![]]);
+    }
+
     #[test]
     fn the_frames_of_a_clip_are_changed_alike_and_clips_differently() {
         let folder = tempfile::tempdir().unwrap();
