@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Look at a folder of pictures and labels: what is recognised, what it has, what is broken
+    /// Check a folder of pictures and labels: its layout, its contents, and what is broken
     ///
     /// For a folder without a recipe, one is proposed: layout, patterns of names, classes, and a
     /// split by sequence. Nothing is trained and nothing is written unless an option names a file.
