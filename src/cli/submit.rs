@@ -63,7 +63,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
         expected: &expected,
         settings,
         array: limits.array,
-        usual_time: submit::usual_time(settings),
+        partitions: &submit::partitions(),
         has_speed,
     });
     if let Some(run) = same_run(&planned, &schedule, &elsewhere) {

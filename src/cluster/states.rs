@@ -133,12 +133,19 @@ pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
 /// All that Slurm knows of a run's jobs, by their names in the cluster: `12` or `12_3`.
 pub type Statuses = BTreeMap<String, JobStatus>;
 
-/// How many jobs run, wait and have ended.
+/// How many jobs run, wait and have ended, and for what those that wait do so.
 pub fn in_short(statuses: &Statuses) -> String {
-    let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
-    let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
+    let running = statuses.values().filter(|job| job.standing == Standing::Running).count();
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for job in statuses.values().filter(|job| job.standing == Standing::Waiting) {
+        *reasons.entry(job.reason.as_str()).or_default() += 1;
+    }
+    let waiting: usize = reasons.values().sum();
     let ended = statuses.len() - running - waiting;
-    format!("jobs: {running} running, {waiting} waiting, {ended} ended")
+    let reasons: Vec<&str> =
+        reasons.into_keys().filter(|reason| !matches!(*reason, "" | "None")).collect();
+    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("jobs: {running} running, {waiting} waiting{why}, {ended} ended")
 }
 
 /// What the cluster allows.
@@ -266,6 +273,26 @@ mod tests {
         assert_eq!(standing("OUT_OF_ME", ""), Standing::OutOfMemory);
         assert_eq!(standing("FAILED", "0:53"), Standing::NotStarted);
         assert_eq!(standing("FAILED", "1:0"), Standing::Failed);
+    }
+
+    #[test]
+    fn it_is_said_for_what_jobs_wait() {
+        let job = |state: &str, reason: &str| {
+            let (state, reason, node) = (state.to_string(), reason.to_string(), String::new());
+            JobStatus::of(Listed { job: "1".into(), state, reason, node }, 0)
+        };
+        let jobs = [
+            job("RUNNING", "None"),
+            job("PENDING", "Dependency"),
+            job("PENDING", "PartitionTimeLimit"),
+            job("PENDING", "Dependency"),
+            job("COMPLETED", "None"),
+        ];
+        let statuses = jobs.into_iter().enumerate().map(|(number, job)| (number.to_string(), job));
+        assert_eq!(
+            in_short(&statuses.collect()),
+            "jobs: 1 running, 3 waiting (Dependency, PartitionTimeLimit), 1 ended"
+        );
     }
 
     #[test]
