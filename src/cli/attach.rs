@@ -4,11 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::context::Planned;
+use super::ending;
 use super::opened_run::OpenedRun;
-use crate::cluster::absence::{Absent, Submitted, journals};
-use crate::cluster::identity::identities;
-use crate::cluster::states::{self, Statuses};
+use crate::cluster::states;
 use crate::cluster::submission::{self, folder, run_of_job};
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
@@ -53,7 +51,19 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             Err(Error::interrupted("interrupted"))
         }
         End::OfRun(run) => tell_end(&run, &folder.display().to_string()),
-        End::OfJobs => Err(tell_absent(&opened, &planned, &watch.known)?),
+        End::OfJobs => {
+            let id = &opened.run.id;
+            printer::message(&format!(
+                "the cluster has no job of the run {id} any more; its tables are written here"
+            ));
+            // Stages that failed are told with the run, and that it could not be ended is told now.
+            let ended = ending::end_run(&opened);
+            let run = opened.store.run(id)?;
+            if run.state == RunState::Submitted {
+                ended?;
+            }
+            tell_end(&run, &folder.display().to_string())
+        }
     }
 }
 
@@ -201,7 +211,11 @@ fn tell_jobs(opened: &OpenedRun) {
     }
 }
 
+/// Whether the run has a job that may still make something, or may get one.
 fn any_is_open(store: &Store, run: &str) -> Result<bool> {
+    if submission::is_under_way(store) {
+        return Ok(true);
+    }
     let statuses = states::of_run(run, &submission::batches(store, run)?)?;
     Ok(statuses.values().any(|status| status.standing.is_open()))
 }
@@ -226,44 +240,6 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
         state => Err(Error::failure(format!("the run {} is {}", run.id, state.name()))
             .hint("submit the experiment again; finished stages are kept")),
     }
-}
-
-/// Says of each stage that is not made why, and gives the error for all of them.
-fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<Error> {
-    let OpenedRun { store, run, submission, .. } = opened;
-    let batches = submission::batches(store, &run.id)?;
-    let statuses: Statuses = states::of_run(&run.id, &batches)?;
-    let journals = journals(store, &run.id, submission)?;
-    let plan = &planned.built.plan;
-    let submitted = Submitted {
-        store,
-        run: &run.id,
-        submission,
-        batches: &batches,
-        journals: &journals,
-        statuses: &statuses,
-    };
-    let Absent { failed, blocked } = submitted.absent(plan, known, &identities(plan));
-    for (id, error) in &failed {
-        let name = escape::line(&plan.stage(*id).name);
-        printer::messages(&format!("FAILED  {name}: {}", printer::described(error)));
-    }
-    if failed.is_empty() {
-        let log = submission.jobs.last().map(|job| folder(store, &run.id).join(&job.log));
-        let log = log.unwrap_or_default();
-        return Ok(Error::failure(format!(
-            "all stages of the run {} are made, but its last job has written no tables",
-            run.id
-        ))
-        .hint(format!("its output is in {}; submit the experiment again", log.display())));
-    }
-    Ok(Error::failure(format!(
-        "the cluster has no job of the run {} any more: {} stages failed, {} more need them",
-        run.id,
-        failed.len(),
-        blocked.len()
-    ))
-    .hint("submit the experiment again; finished stages are kept"))
 }
 
 #[cfg(test)]
