@@ -197,7 +197,7 @@ impl<'a> Watch<'a> {
 /// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
 fn retried(text: &str) -> (u32, &str) {
     let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
-    let read = parts.and_then(|(attempt, why)| Some((attempt.parse().ok()?, why)));
+    let read = parts.and_then(|(attempt, why)| Some((attempt.parse::<u32>().ok()?, why)));
     read.unwrap_or((2, text))
 }
 

@@ -61,8 +61,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// A job has as many cores as it asked for, even where it could see all of its machine's. Slurm
-/// names the first number only to jobs that asked for one.
+/// A job has as many cores as it asked for, even where it could see all of its machine's. One that
+/// asked for none has those that Slurm gave it.
 fn use_what_slurm_gave(context: &mut Context) {
     let number = |name: &str| std::env::var(name).ok()?.parse::<NonZeroUsize>().ok();
     let cores = number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"));
