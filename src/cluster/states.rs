@@ -165,7 +165,7 @@ pub fn of_run(run: &str, batches: &[SubmittedBatch]) -> Result<Statuses> {
     let forgotten: BTreeSet<&str> =
         batches.iter().filter(is_forgotten).map(|batch| batch.id.as_str()).collect();
     if !forgotten.is_empty() {
-        for (name, status) in accounted(&forgotten)? {
+        for (name, status) in accounted(run, &forgotten)? {
             statuses.entry(name).or_insert(status);
         }
     }
@@ -188,7 +188,7 @@ fn queued(run: &str) -> Result<Statuses> {
 }
 
 /// What the accounts say. Empty if the cluster keeps none.
-fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
+fn accounted(run: &str, jobs: &BTreeSet<&str>) -> Result<Statuses> {
     // Without accounts `sacct` may even be absent.
     if !limits()?.has_accounts {
         return Ok(Statuses::new());
@@ -202,6 +202,8 @@ fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
         "--noheader".into(),
         "--parsable2".into(),
         format!("--format={ACCOUNTS_FORMAT}"),
+        // Numbers are used again, and a store may have come from another cluster.
+        format!("--name={}", job_name(run)),
         format!("--jobs={}", jobs.join(",")),
     ];
     let answer = ask("sacct", &arguments)?;

@@ -10,7 +10,7 @@
 //! runs/submit.lock            held while a run is submitted
 //! ```
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -144,9 +144,19 @@ pub struct SubmissionLock {
     _file: File,
 }
 
+fn lock_path(store: &Store) -> PathBuf {
+    store.root().join("runs").join("submit.lock")
+}
+
+/// Whether somebody submits to the store's cluster just now.
+pub fn is_under_way(store: &Store) -> bool {
+    File::open(lock_path(store))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
 pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
-    let path = store.root().join("runs").join("submit.lock");
+    let path = lock_path(store);
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -230,6 +240,17 @@ pub fn open_runs(store: &Store) -> Vec<(Run, Submission)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_known_whether_somebody_submits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        assert!(!is_under_way(&store));
+        let alone = lock(&store, || panic!("nobody else submits")).unwrap();
+        assert!(is_under_way(&store));
+        drop(alone);
+        assert!(!is_under_way(&store));
+    }
 
     #[test]
     fn jobs_are_found_by_the_numbers_that_the_cluster_gave_them() {
