@@ -53,7 +53,7 @@ bench-orchestrator: build ## measure plans, no-ops and sweeps beside DVC and Sna
 gpu-check: build ## prove surgcam on a GPU: self-test, speed beside the peers, training, tables (8 minutes)
 	@./scripts/gpu-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
-slurm-check: build ## run experiments through a Slurm of its own on this machine, faults and all (6 minutes)
+slurm-check: build ## run experiments through a Slurm of its own on this machine, faults and all (12 minutes)
 	@./scripts/slurm-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
 lint: libtorch ## formatting and clippy, as CI checks them

@@ -52,7 +52,8 @@ fn every_shipped_experiment_is_free_of_mistakes() {
 #[test]
 fn a_split_that_was_never_published_is_asked_for() {
     let place = Place::new();
-    let text = "[experiment]\nname = 'first'\ntables = ['classification']\n[matrix]\nmodel = ['cholec80-first-40']\n";
+    let text = "[experiment]\nname = 'first'\ntables = ['classification']\n\
+                [matrix]\nmodel = ['cholec80-first-40']\n";
     let file = place.write("first.toml", text);
     let said = place.run(&["plan", file.to_str().unwrap()], 2);
     assert!(said.err.contains("data.cholec80-first-40 names no sequence"), "{}", said.err);

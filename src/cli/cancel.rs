@@ -29,8 +29,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     submit::cancel(&run.id)?;
     printer::message(&format!(
-        "cancelled all jobs of the run {}; finished stages are kept, and trainings go on from \
-         their last epoch",
+        "cancelled all jobs of the run {}; finished stages are kept, and the next run goes on with \
+         trainings after their last epoch",
         run.id
     ));
     store.write_run(&Run { state: RunState::Interrupted, ..run })

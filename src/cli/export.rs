@@ -38,7 +38,7 @@ enum BoxFormat {
 pub struct Arguments {
     /// What to write
     what: What,
-    /// The form of exported boxes, of which there is one
+    /// The form of exported boxes; at present there is only one
     #[arg(long)]
     format: Option<BoxFormat>,
     /// The folder to write into

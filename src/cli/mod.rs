@@ -67,7 +67,7 @@ enum Command {
     Run(run::Arguments),
     /// List an experiment's stages: cached, or to be run and why
     Plan(plan::Arguments),
-    /// Make some stages of an experiment and no others; what they need must be in the store
+    /// Make the named stages of an experiment only; their inputs must be in the store
     Make(make::Arguments),
     /// Show the progress of a run that was handed to a cluster, until it ends
     Attach(attach::Arguments),
@@ -132,7 +132,7 @@ struct WorkerOptions {
     /// Devices: auto, cpu, cuda:N, several (cuda:0,cuda:1) or all; each runs one stage at a time
     #[arg(long, visible_alias = "devices")]
     device: Option<String>,
-    /// How many stages without a device run at once; by default as many as cores, at most 8
+    /// How many stages that need no device run at once; by default one for each core, at most 8
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Threads of a stage on the CPU; by default all cores

@@ -63,7 +63,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
         expected: &expected,
         settings,
         array: limits.array,
-        usual_time: submit::usual_time(settings),
+        partitions: &submit::partitions(),
         has_speed,
     });
     if let Some(run) = same_run(&planned, &schedule, &elsewhere) {
@@ -105,7 +105,8 @@ fn is_speed_measured(
     Ok(speed.all(|id| known.is_made(id)))
 }
 
-/// How long the queue should remember jobs that have ended, for their ends to be told apart.
+/// How long the queue should remember jobs that have ended, so that the causes of their ends can
+/// still be found.
 const ENOUGH_MEMORY_SECONDS: u64 = 120;
 
 fn warn_of_short_memory(limits: &ClusterLimits) {

@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Show detail columns too, such as those of single classes
     #[arg(long)]
     all_columns: bool,
-    /// Print the tables beside these instead: differences, single sequences, single seeds
+    /// Print the tables beside the main ones instead: differences, single sequences, single seeds
     #[arg(long)]
     details: bool,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// instrument with the highest logit
     #[arg(long)]
     class: Option<String>,
-    /// T_ROI, a value of the matrix; its first if left out
+    /// T_ROI, one of the values in the matrix; the first one if left out
     #[arg(long, value_name = "T")]
     roi: Option<f64>,
     /// Several pictures on one sheet

@@ -17,8 +17,8 @@ use surgcam_engine::store::{LONGEST_RECORD, Store};
 pub struct Expected(Vec<Option<f64>>);
 
 impl Expected {
-    /// The best match is what a stage of this name took the last time, or else what is usual for
-    /// stages of its kind in this store. Stages that are made take no time.
+    /// For each stage this is the time that a stage of the same name took the last time, or else
+    /// the usual time of its kind in this store. Stages that are in the store take no time.
     pub fn of(plan: &Plan, known: &Known, store: &Store, experiment: &str) -> Self {
         let earlier = EarlierRuns::of(store, experiment);
         let mut usual: BTreeMap<&str, Option<f64>> = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Expected {
     }
 }
 
-/// At most so many records of a kind are read.
+/// The most records of a kind that are read.
 const MOST_RECORDS: usize = 64;
 
 /// The median of some records of this kind.
@@ -72,10 +72,10 @@ fn usual_seconds(store: &Store, kind: &str) -> Option<f64> {
 #[derive(Debug, PartialEq)]
 pub struct Cost {
     pub jobs: usize,
-    /// Of jobs that need a device.
+    /// The time of all jobs that need a device.
     pub device_hours: f64,
     pub wall_hours: f64,
-    /// Kinds of stages of which nothing is known. They count as no time.
+    /// Kinds of stages whose time is not known. They count as taking no time.
     pub unknown: BTreeSet<&'static str>,
 }
 

@@ -1,9 +1,10 @@
 //! Puts the stages of a plan into jobs.
 //!
-//! A training is a job, and so is a pass over the frames. Short stages ride with the job whose
-//! results they need, because waiting for a place in the queue would take longer than they do.
-//! Short trainings share jobs among themselves, so that they have what trainings ask for. Stages
-//! that measure speed are left out: they get a job of their own.
+//! A training is a job, and so is a pass over the frames. Short stages are made by the job whose
+//! results they need, because waiting in the queue would take longer than the stages themselves.
+//! Such a stage "rides with" the job. Short trainings share jobs among themselves, so that they get
+//! the resources that trainings ask for. Stages that measure speed are left out: they get a job of
+//! their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -31,10 +32,9 @@ pub enum Placing {
 /// Stages that one job makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedJob {
-    /// In the order of the plan. The first is the one that the others ride with.
+    /// The stages in the order of the plan. The others ride with the first one.
     pub stages: Vec<StageId>,
-    /// Jobs, by their place in the list, that make something which this one needs. They come before
-    /// it.
+    /// The jobs whose results this one needs, by their place in the list. They come before it.
     pub after: BTreeSet<usize>,
     pub needs_device: bool,
 }
@@ -52,16 +52,16 @@ struct Packing<'a> {
     /// The jobs that come before each job, and those before them.
     before: Vec<BTreeSet<usize>>,
     job_of: HashMap<StageId, usize>,
-    /// The job that stages of a pass join, with the number of those that it has.
+    /// For each pass, the job that its next stage joins, and how many stages this job has.
     passes: HashMap<&'a str, (usize, usize)>,
-    /// The job of short stages that need nothing that must be made.
+    /// The job of short stages that need no result of another job.
     roots: Option<usize>,
     /// The job that short trainings with the same needs join, with the seconds of those that it
     /// has.
     shared: BTreeMap<BTreeSet<usize>, (usize, f64)>,
 }
 
-/// The jobs for all stages that are neither made nor measure speed.
+/// The jobs for all stages that are not in the store and do not measure speed.
 pub fn packed(plan: &Plan, known: &Known, placing: impl Fn(StageId) -> Placing) -> Vec<PackedJob> {
     let mut packing = Packing {
         plan,
@@ -96,7 +96,7 @@ impl<'a> Packing<'a> {
         self.job_of.insert(id, job);
     }
 
-    /// Stages of a pass have equal inputs, so the job's needs are those of each of them.
+    /// All stages of a pass have equal inputs, so each of them needs the same jobs.
     fn job_of_pass(&mut self, pass: &'a str, after: BTreeSet<usize>) -> usize {
         if let Some((job, members)) = self.passes.get_mut(pass)
             && *members < MOST_SIBLINGS
@@ -109,8 +109,9 @@ impl<'a> Packing<'a> {
         job
     }
 
-    /// The last of the jobs that it needs, if the others come before that one anyway. A job never
-    /// gets more needs by what rides with it, so jobs cannot come to wait for each other.
+    /// The last of the jobs that it needs, if that job waits for all the others anyway. A stage
+    /// that rides with a job never makes the job wait for more jobs, so two jobs can never wait for
+    /// each other.
     fn job_to_ride_with(&mut self, after: BTreeSet<usize>) -> usize {
         if after.is_empty() {
             if let Some(job) = self.roots {

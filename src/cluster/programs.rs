@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// A controller that is busy or being started again answers after minutes.
+/// A controller that is busy, or that is just starting, may take minutes to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A longer answer is cut. The queue of a large cluster is shorter.
+/// A longer answer is cut off. The queue of a large cluster is shorter than this.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
 /// What a program printed and how it ended.

@@ -9,7 +9,7 @@ use surgcam_engine::error::{Error, Result};
 pub enum Cells {
     Text(Vec<Option<String>>),
     Count(Vec<Option<i64>>),
-    /// Shown with so many digits behind the point; files keep all.
+    /// Shown with this many digits after the decimal point. Files have all digits.
     Number(Vec<Option<f64>>, usize),
 }
 

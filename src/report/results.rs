@@ -68,8 +68,8 @@ impl<'a> Results<'a> {
     }
 
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
-    pub fn mended_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.left_out(built, |left_out| left_out.mended_boxes)
+    pub fn corrected_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
+        self.left_out(built, |left_out| left_out.corrected_boxes)
     }
 
     fn left_out(

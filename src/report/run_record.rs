@@ -40,7 +40,7 @@ impl RunStart {
         }
     }
 
-    /// Of a run that began earlier, maybe on another machine.
+    /// The start of a run that began earlier, maybe on another machine.
     pub fn of(run: &Run) -> Self {
         let ago = chrono::DateTime::parse_from_rfc3339(&run.started)
             .ok()

@@ -17,7 +17,7 @@ use crate::model::fused_convolution::channels_last;
 const BLUR_LENGTH: usize = 11;
 const BLUR_SIGMA: f64 = 5.0;
 
-/// What one map of heat says of a class: its probability after 0, 1, 2, ... steps.
+/// The result for one heat map of a class: the probability of the class after 0, 1, 2, ... steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curves {
     pub deletion: Vec<f64>,
@@ -26,7 +26,7 @@ pub struct Curves {
 
 /// A picture, and what is left of it when all pixels are removed or none is inserted yet.
 pub struct ChangedPicture {
-    /// [1, 3, H, W], normalised, as all of them.
+    /// [1, 3, H, W] and normalised, like the others.
     whole: Tensor,
     empty: Tensor,
     blurred: Tensor,
@@ -56,8 +56,8 @@ pub struct CurveMaker<'a> {
     pub classifier: &'a dyn Classifier,
     pub device: Device,
     pub pictures_in_a_pass: usize,
-    /// In how many steps all pixels are changed; each changes the same number of them, but for the
-    /// last one, which changes the rest.
+    /// In how many steps all pixels are changed. Each step changes the same number of pixels,
+    /// except the last one, which changes the rest.
     pub steps: usize,
 }
 
@@ -77,8 +77,8 @@ impl CurveMaker<'_> {
         })
     }
 
-    /// Of pictures on the way from `start` to `finish`, which get its pixels in the order of
-    /// `ranks`.
+    /// The probabilities of the class in pictures on the way from `start` to `finish`. In each step
+    /// more pixels come from `finish`, in the order of `ranks`.
     fn probabilities(
         &self,
         [start, finish]: [&Tensor; 2],
@@ -149,8 +149,9 @@ fn blurred(image: &Tensor) -> Tensor {
     })
 }
 
-/// What `scipy.ndimage.gaussian_filter` makes of a line that is 1 in the middle and 0 elsewhere. It
-/// reflects the line at its ends, so the kernel is flatter than a Gaussian and its sum is 1.
+/// The result of `scipy.ndimage.gaussian_filter` for a line that is 1 in the middle and 0
+/// elsewhere. It reflects the line at its ends, so the kernel is flatter than a Gaussian and its
+/// sum is 1.
 fn blur_line() -> [f64; BLUR_LENGTH] {
     let length = BLUR_LENGTH as i64;
     // Four standard deviations, as scipy's.

@@ -58,7 +58,7 @@ impl FrameSet {
         self.usable.iter().copied().filter(|&row| self.frames[row].validation).collect()
     }
 
-    /// The rows of the sequences that have one of `rows`, sequence after sequence.
+    /// All rows of those sequences that have one of `rows`, sequence after sequence.
     pub fn sequences_of(&self, rows: &[usize]) -> Vec<&[usize]> {
         let wanted: HashSet<&str> =
             rows.iter().map(|&row| self.frames[row].sequence.as_str()).collect();
@@ -73,7 +73,7 @@ impl FrameSet {
     }
 
     /// The clips of train frames: `length` consecutive frames of one sequence, all of them train
-    /// frames. One whose picture could not be read is passed over.
+    /// frames. A frame whose picture could not be read is skipped.
     pub fn train_clips(&self, length: usize) -> Vec<&[usize]> {
         let clips = self.sequences().flat_map(|rows| rows.windows(length.max(1)));
         clips.filter(|clip| clip.iter().all(|&row| self.frames[row].train)).collect()
@@ -134,7 +134,7 @@ impl FrameSet {
 /// [N, classes] of 0 and 1.
 ///
 /// # Errors
-/// Where a label is none of the classes, as an index can have it that somebody else made.
+/// If a label is not one of the classes, which can happen with an index that somebody else made.
 pub fn label_tensor<'a>(
     labels: impl IntoIterator<Item = &'a [usize]>,
     classes: usize,

@@ -36,9 +36,9 @@ pub struct JudgedRow {
 pub struct JudgedScore {
     /// The name of its column.
     pub name: &'static str,
-    /// Of all frames, for each replicate.
+    /// The score over all frames, for each replicate.
     pub replicates: Vec<Score>,
-    /// Of each sequence, for each replicate in which it is defined.
+    /// The score of each sequence, for each replicate in which it is defined.
     pub by_sequence: Vec<Vec<f64>>,
 }
 

@@ -1,5 +1,5 @@
-//! Charts of series over two axes. The axes are plotters'; marks tell the exact numbers to the
-//! pointer.
+//! Charts of series over two axes. The crate plotters draws the axes. The marks show their exact
+//! numbers under the pointer.
 
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub struct Chart {
     pub series: Vec<Series>,
 }
 
-/// More cannot be told apart.
+/// More series than this cannot be told apart.
 pub const MOST_SERIES: usize = 16;
 const PLOT_HEIGHT: u32 = 330;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.

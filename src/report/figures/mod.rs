@@ -1,6 +1,6 @@
 //! Figures of an experiment: quality against speed, curves over T_ROI and over class counts, grids
-//! of classes, training curves, stages over time. What they show of results are the tables' own
-//! numbers.
+//! of classes, training curves, stages over time. The results in them are the numbers of the
+//! tables.
 
 mod bars;
 mod chart;

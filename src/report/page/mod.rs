@@ -285,7 +285,7 @@ fn left_out(built: &Built, results: &Results, last: Option<&Run>) -> Result<Vec<
             "Captions and interactions that were skipped",
             &results.skipped_annotations(built)?,
         ),
-        origins::left_out("Boxes that were cut or taken once", &results.mended_boxes(built)?),
+        origins::left_out("Boxes that were cut or taken once", &results.corrected_boxes(built)?),
     ];
     Ok(found.into_iter().flatten().collect())
 }

@@ -175,7 +175,7 @@ mod tests {
             annotations: Vec::new(),
             summary: Default::default(),
             skipped_annotations: Vec::new(),
-            mended_boxes: Vec::new(),
+            corrected_boxes: Vec::new(),
         };
         let classes =
             LabelSpace { classes: ["hook", "grasper", "tissue"].map(String::from).into() };

@@ -1,7 +1,7 @@
-//! Clips: the frames that a temporal classifier sees together, as their pooled features.
+//! Clips: the pooled features of the frames that a temporal classifier sees together.
 //!
-//! Each frame goes through the ResNet once. What a clip needs of the frames before it is
-//! remembered.
+//! Each frame goes through the ResNet once, and its pooled features are remembered for the next
+//! clips.
 
 use tch::Tensor;
 
@@ -18,8 +18,8 @@ impl ClipMemory {
         ClipMemory { clip_length, sequence: String::new(), earlier: None }
     }
 
-    /// Says which sequence the next frames belong to. Where it is another one than before, what is
-    /// remembered is forgotten.
+    /// Says which sequence the next frames belong to. If it is a new sequence, the features of the
+    /// old one are forgotten.
     pub fn enter(&mut self, sequence: &str) {
         if self.sequence != sequence {
             self.sequence = sequence.to_string();

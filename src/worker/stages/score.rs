@@ -1,4 +1,5 @@
-//! `score`: boxes against the ground truth of the validation frames (METHOD 7), and the control.
+//! `score`: compares boxes with the ground truth of the validation frames (METHOD 7), and with that
+//! of another frame as the control.
 
 use std::collections::HashMap;
 
