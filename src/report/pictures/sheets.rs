@@ -90,13 +90,14 @@ impl View<'_> {
                 shown.push(cell);
             }
         }
+        shown.sort_by(|a, b| threshold_value(a).total_cmp(&threshold_value(b)));
         let panel = |cell: &&PlannedCell| -> Result<Panel> {
             let all = predicted_boxes(&boxes_of(cell, self.results)?, scene.heat.row, cell);
             let all =
                 all.into_iter().filter(|(found, _)| class.is_none_or(|class| class == *found));
             let mut panel = heat_panel(scene, class, self.overlay);
             panel.boxes = all.map(|(_, named)| named).collect();
-            panel.caption = format!("{} boxes{}", panel.boxes.len(), threshold_of(cell));
+            panel.caption = format!("boxes: {}{}", panel.boxes.len(), threshold_of(cell));
             Ok(panel)
         };
         let panels = shown.iter().take(MOST_PANELS).map(panel).collect::<Result<Vec<_>>>()?;
@@ -149,7 +150,7 @@ impl View<'_> {
                     (detected_boxes(cell, self.results)?, " of a detector".into())
                 };
                 let boxes = predicted_boxes(&found, scene.heat.row, cell);
-                let what = format!("{} boxes{threshold}", boxes.len());
+                let what = format!("boxes: {}{threshold}", boxes.len());
                 (boxes.into_iter().map(|(_, named)| named).collect(), Vec::new(), what)
             }
             Mode::SlFe => {
@@ -159,7 +160,7 @@ impl View<'_> {
             }
             Mode::GroundTruthBoxes => {
                 let truth = true_boxes(&scene.frame, scene.space);
-                let what = format!("{} true boxes", truth.len());
+                let what = format!("true boxes: {}", truth.len());
                 (truth.into_iter().map(|(_, named)| named).collect(), Vec::new(), what)
             }
             Mode::WholeFrame => {
@@ -207,12 +208,9 @@ pub fn of_frame(
 ) -> Sheet {
     let found = predicted_boxes(found, scene.heat.row, cell);
     let truth = true_boxes(&scene.frame, scene.space);
-    let caption = format!(
-        "{} predicted boxes (full lines), {} true ones (dashed){}",
-        found.len(),
-        truth.len(),
-        threshold_of(cell)
-    );
+    // The legend tells which lines are which; a longer caption would have no room.
+    let caption =
+        format!("boxes: {} predicted, {} true{}", found.len(), truth.len(), threshold_of(cell));
     let name = |class: &usize| scene.class_name(*class);
     let listed = |classes: &[usize]| classes.iter().map(name).collect::<Vec<_>>().join(", ");
     let title = format!(
@@ -255,6 +253,10 @@ fn sheet(title: String, panels: Vec<Panel>, legend: Legend) -> Sheet {
 
 fn of_class(boxes: Vec<(usize, NamedBox)>, class: usize) -> impl Iterator<Item = NamedBox> {
     boxes.into_iter().filter(move |(found, _)| *found == class).map(|(_, named)| named)
+}
+
+fn threshold_value(cell: &PlannedCell) -> f64 {
+    cell.extraction.as_ref().map_or(0.0, |extraction| extraction.value.roi_threshold.value())
 }
 
 fn threshold_of(cell: &PlannedCell) -> String {

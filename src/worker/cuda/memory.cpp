@@ -16,7 +16,7 @@ c10::DeviceAllocator *allocator() {
 
 } // namespace
 
-// From now on the peak is counted anew.
+// The peak is counted from now on, without what was taken before.
 extern "C" void surgcam_memory_reset(int device) {
   try {
     if (auto *known = allocator())
