@@ -174,5 +174,6 @@ fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {
             "the expected values are those of an independent implementation (tests/golden)".into(),
         ],
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }

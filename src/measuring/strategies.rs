@@ -142,5 +142,6 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
         ],
         notes,
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }

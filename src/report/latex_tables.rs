@@ -64,14 +64,14 @@ impl<'a> Column<'a> {
         let grouped = table.columns.iter().zip(groups(table));
         let mut columns: Vec<Column> = grouped
             .filter(|(column, _)| extent.includes(column))
-            .map(|(column, group)| Column::new(column, group))
+            .map(|(column, group)| Column::new(table, column, group))
             .collect();
         columns.sort_by_key(|column| column.group);
         columns
     }
 
-    fn new(column: &'a TableColumn, group: ColumnGroup) -> Self {
-        let (best, short_name) = (best_rows(column), short_name(&column.name, group));
+    fn new(table: &ResultTable, column: &'a TableColumn, group: ColumnGroup) -> Self {
+        let (best, short_name) = (best_rows(table, column), short_name(&column.name, group));
         let of_cell = |row: usize| {
             let bold = if best.contains(&row) { 1.15 } else { 1.0 };
             width(&column.shown(row)) * bold
@@ -287,6 +287,7 @@ mod tests {
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
     }
 

@@ -47,7 +47,7 @@ pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
         let text = escape::markdown(&column.shown(row));
         if is_best { format!("**{text}**") } else { text }
     };
-    let rows = chosen.rows(table.rows(), cell);
+    let rows = chosen.rows(table, cell);
     let title = escape::markdown(&table.title);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -83,15 +83,16 @@ impl<'a> Chosen<'a> {
 
     fn rows(
         &self,
-        rows: usize,
+        table: &ResultTable,
         cell: impl Fn(&TableColumn, usize, bool) -> String,
     ) -> Vec<Vec<String>> {
-        let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
+        let best: Vec<Vec<usize>> =
+            self.columns.iter().map(|column| best_rows(table, column)).collect();
         let of_row = |row: usize| {
             let cells = self.columns.iter().zip(&best);
             cells.map(|(column, best)| cell(column, row, best.contains(&row))).collect()
         };
-        (0..rows).map(of_row).collect()
+        (0..table.rows()).map(of_row).collect()
     }
 
     fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
@@ -122,6 +123,7 @@ mod tests {
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
     }
 

@@ -179,6 +179,7 @@ fn table_of(found: &[Found], tables: &[&ResultTable]) -> ResultTable {
                 .into(),
         ],
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }
 
@@ -224,6 +225,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let rows = [judged(0, 8), judged(0, 3), judged(0, 8), judged(1, 9), judged(0, 4)].map(Some);
         let yardsticks = BTreeSet::from(["shuffled".to_string()]);

@@ -180,6 +180,7 @@ mod tests {
             columns,
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
     }
 

@@ -107,7 +107,12 @@ fn means(
     columns.insert(key_columns(table).len(), TableColumn::count(SEEDS, counts));
     let mut notes = table.notes.clone();
     notes.push(note(seeds));
-    ResultTable { columns, notes, ..table.clone() }
+    let is_reference = |(_, places): &(usize, &Vec<usize>)| {
+        places.iter().any(|place| table.reference_rows.contains(place))
+    };
+    let reference_rows =
+        places.iter().enumerate().filter(is_reference).map(|(row, _)| row).collect();
+    ResultTable { columns, notes, reference_rows, ..table.clone() }
 }
 
 fn note(seeds: &Seeds) -> String {
@@ -173,6 +178,7 @@ fn by_seed(table: &ResultTable, rows: &[Row], places: &[Vec<usize>]) -> ResultTa
         columns,
         notes: vec!["a row with the seed `any` depends on no seed".into()],
         more_rows: table.more_rows,
+        reference_rows: table.reference_rows.clone(),
     }
 }
 
@@ -198,6 +204,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let seeds: Seeds = serde_json::from_str("[1, 2, 3]").unwrap();
         let found = means(&table, &[vec![0, 1, 2], vec![3]], &seeds, |_, _, _| None);
@@ -227,6 +234,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let seeds: Seeds = serde_json::from_str("[1, 2]").unwrap();
         // Speed and probe are measured once, and each seed has a captioner.
