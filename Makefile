@@ -6,7 +6,7 @@
 # `make install` puts the programs into $(PREFIX)/bin.
 PREFIX ?= $(HOME)/.local
 .PHONY: help libtorch build install reproduce test fuzz bench bench-orchestrator gpu-check slurm-check \
-	lint format recipe-reference docs clean
+	lint format recipe-reference docs code-docs wheel python-check readme-check licences clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,6 +25,19 @@ reproduce: build ## draw sample data, run experiments/quickstart.toml and print 
 
 test: build ## build and run every test
 	@cargo test --workspace
+	@./scripts/python-check
+
+python-check: build ## test the Python side (a part of `make test`)
+	@./scripts/python-check
+
+readme-check: build ## run the commands of README and book in order (QUICK=--quick: one epoch each)
+	@./scripts/readme-check $(QUICK)
+
+wheel: build ## pack both programs and the Python side into a wheel, in target/wheels
+	@./scripts/wheel
+
+licences: ## check the licences of all crates that are in the programs
+	@./scripts/licences
 
 fuzz: libtorch ## try 20,000 mutated inputs of each kind (SURGCAM_FUZZ_CASES, SURGCAM_FUZZ_SEED)
 	@SURGCAM_FUZZ_CASES=$${SURGCAM_FUZZ_CASES:-20000} cargo test --workspace fuzz
@@ -40,7 +53,7 @@ bench-orchestrator: build ## measure plans, no-ops and sweeps beside DVC and Sna
 gpu-check: build ## prove surgcam on a GPU: self-test, speed beside the peers, training, tables (8 minutes)
 	@./scripts/gpu-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
-slurm-check: build ## run experiments through a Slurm of its own on this machine, faults and all (6 minutes)
+slurm-check: build ## run experiments through a Slurm of its own on this machine, faults and all (12 minutes)
 	@./scripts/slurm-check --programs "$${CARGO_TARGET_DIR:-target}/debug"
 
 lint: libtorch ## formatting and clippy, as CI checks them
@@ -55,7 +68,10 @@ recipe-reference: build ## write docs/recipe.schema.json and the tables of keys 
 		&& mv docs/recipe.schema.json.new docs/recipe.schema.json
 	@./scripts/run-built surgcam schema --markdown docs/recipes.md
 
-docs: libtorch ## the code's own documentation, in target/doc
+docs: ## the documentation as a book with search, in target/book
+	@./scripts/book
+
+code-docs: libtorch ## the code's own documentation, in target/doc
 	@cargo doc --workspace --no-deps --document-private-items
 
 clean: ## remove what the build made (not results, store or libtorch)

@@ -1,5 +1,10 @@
 //! The documentation keeps up with the program.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use surgcam::cluster::submission;
+use surgcam_engine::store;
 use surgcam_recipe::reference;
 
 #[test]
@@ -22,11 +27,63 @@ fn the_tables_of_keys_are_those_of_the_recipes_types() {
     );
 }
 
+/// The Markdown files that people read: those in the root, and the pages of the book.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in [root.to_path_buf(), root.join("docs")] {
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        found.extend(paths.filter(|path| path.extension().is_some_and(|name| name == "md")));
+    }
+    found.sort();
+    found
+}
+
+/// Where the links of a Markdown text lead. Blocks of code have none.
+fn links(text: &str) -> Vec<String> {
+    let prose: String = text.split("```").step_by(2).collect();
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).map(String::from).collect()
+}
+
 #[test]
 fn links_between_the_documents_lead_somewhere() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    for link in readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        assert!(root.join(link).exists(), "README.md links to {link}");
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in links(&text) {
+            let path = link.split('#').next().unwrap();
+            let target = document.parent().unwrap().join(path);
+            assert!(target.exists(), "{} links to {link}", document.display());
+        }
     }
+}
+
+#[test]
+fn the_book_has_every_page_and_no_other() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let listed: BTreeSet<String> =
+        links(&std::fs::read_to_string(folder.join("SUMMARY.md")).unwrap()).into_iter().collect();
+    let there: BTreeSet<String> = documents()
+        .iter()
+        .filter(|path| path.parent() == Some(folder.as_path()) && !path.ends_with("SUMMARY.md"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_string())
+        .collect();
+    assert_eq!(listed, there, "docs/SUMMARY.md lists the pages of the book");
+}
+
+#[test]
+fn the_table_of_formats_has_their_numbers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/formats.md")).unwrap();
+    let format = |what: &str| {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {what} |"))).unwrap();
+        row.split('|').nth(3).unwrap().trim().trim_matches('`').to_string()
+    };
+    assert_eq!(format("layout of a store"), store::LAYOUT);
+    assert_eq!(format("record of a stage"), store::record::RECORD_FORMAT.to_string());
+    assert_eq!(format("run"), store::runs::FORMAT.to_string());
+    assert_eq!(format("plan of a run"), store::runs::FORMAT.to_string());
+    assert_eq!(format("submission of a run to a cluster"), submission::FORMAT.to_string());
+    assert_eq!(format("form of a key"), store::key::KEY_FORMAT.to_string());
+    assert_eq!(format("packed pictures"), surgcam_frames::dataset::pack::FORMAT.to_string());
 }

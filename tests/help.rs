@@ -15,21 +15,21 @@ fn run(place: &Place, arguments: &[&str]) -> Said {
     command.output().unwrap().into()
 }
 
-/// The commands that a help text lists, without `help` itself.
+/// The commands that a help text lists, without `help` itself. What stands below other headings
+/// than those of options and arguments are commands.
 fn listed_commands(help: &str) -> Vec<String> {
-    let lines = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty());
-    // Deeper lines are continued descriptions.
-    let names =
-        lines.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
-    names
-        .filter_map(|rest| rest.split_whitespace().next())
-        .filter(|name| *name != "help")
-        .map(String::from)
-        .collect()
+    let mut names = Vec::new();
+    let mut is_below_commands = false;
+    // Above its usage, a help text describes its command.
+    for line in help.lines().skip_while(|line| !line.starts_with("Usage:")) {
+        if let Some(heading) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
+            is_below_commands = !["Options", "Arguments"].contains(&heading);
+        }
+        // Deeper lines are continued descriptions.
+        let name = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '));
+        names.extend(name.filter(|_| is_below_commands).and_then(|rest| rest.split(' ').next()));
+    }
+    names.into_iter().filter(|name| *name != "help").map(String::from).collect()
 }
 
 /// Appends the help of a command and of all commands below it.

@@ -52,7 +52,8 @@ fn every_shipped_experiment_is_free_of_mistakes() {
 #[test]
 fn a_split_that_was_never_published_is_asked_for() {
     let place = Place::new();
-    let text = "[experiment]\nname = 'first'\ntables = ['classification']\n[matrix]\nmodel = ['cholec80-first-40']\n";
+    let text = "[experiment]\nname = 'first'\ntables = ['classification']\n\
+                [matrix]\nmodel = ['cholec80-first-40']\n";
     let file = place.write("first.toml", text);
     let said = place.run(&["plan", file.to_str().unwrap()], 2);
     assert!(said.err.contains("data.cholec80-first-40 names no sequence"), "{}", said.err);
@@ -189,4 +190,25 @@ fn the_schema_for_editors_is_the_one_that_is_shipped() {
         assert!(place.run(&["completions", shell], 0).out.contains("surgcam"));
     }
     assert!(place.run(&["man"], 0).out.contains(".SH SUBCOMMANDS"));
+}
+
+#[test]
+fn a_shell_completes_commands_experiments_and_recipes_that_are_there() {
+    let place = Place::new();
+    let completed = |words: &[&str]| -> Vec<String> {
+        let mut command = place.surgcam(&[&["--", "surgcam"], words].concat());
+        command
+            .env("SURGCAM_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+            .env("_CLAP_IFS", "\n");
+        let said: common::Said = command.output().unwrap().into();
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.out.lines().map(String::from).collect()
+    };
+    assert_eq!(completed(&["sto"]), ["store"]);
+    assert_eq!(completed(&["run", "quick"]), ["quickstart"]);
+    assert_eq!(completed(&["show", "recipe", "gc-b"]), ["gc-b"]);
+    assert_eq!(completed(&["show", "recipe", "model.gc-b"]), ["model.gc-b"]);
+    assert_eq!(completed(&["show", "run", "la"]), ["latest"]);
+    assert!(!place.path("store").exists(), "completing makes no store");
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::context::Planned;
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
+use super::ending;
 use super::opened_run::OpenedRun;
-use crate::cluster::absence::{Absent, Submitted, journals};
-use crate::cluster::identity::identities;
-use crate::cluster::states::{self, Statuses};
+use crate::cluster::states;
 use crate::cluster::submission::{self, folder, run_of_job};
+use crate::report::progress::TimeLeft;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
@@ -24,6 +26,7 @@ use surgcam_engine::store::runs::{EVENTS_FILE, Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A run's id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     run: String,
 }
 
@@ -40,9 +43,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     tell_jobs(&opened);
     let mut watch = Watch::new(&opened, &planned.built.plan, known);
-    let mut progress = progress::for_stderr(watch.known.to_run());
+    let plan = &planned.built.plan;
+    let open = plan.ids().filter(|id| !watch.known.is_made(*id)).map(|id| (id, None));
+    // Nobody knows how many jobs Slurm will run at once.
+    let mut progress = progress::for_stderr(TimeLeft::new(plan, open, None));
     let ended = watch.until_the_end(&interrupt, &mut *progress);
-    // The bars are removed before the end is told.
+    // The progress bars are removed before the end is reported.
     drop(progress);
     match ended? {
         End::Left => {
@@ -53,11 +59,23 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             Err(Error::interrupted("interrupted"))
         }
         End::OfRun(run) => tell_end(&run, &folder.display().to_string()),
-        End::OfJobs => Err(tell_absent(&opened, &planned, &watch.known)?),
+        End::OfJobs => {
+            let id = &opened.run.id;
+            printer::message(&format!(
+                "the cluster has no job of the run {id} any more; its tables are written here"
+            ));
+            // Stages that failed are told with the run, and that it could not be ended is told now.
+            let ended = ending::end_run(&opened);
+            let run = opened.store.run(id)?;
+            if run.state == RunState::Submitted {
+                ended?;
+            }
+            tell_end(&run, &folder.display().to_string())
+        }
     }
 }
 
-/// Why nothing more is to be seen.
+/// Why no more progress is shown.
 enum End {
     /// The user wants to see no more.
     Left,
@@ -135,7 +153,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// That a stage is made is told by its record alone.
+    /// Only a record in the store says that a stage is made.
     fn show(&mut self, entry: &Entry, reporter: &mut dyn Reporter) {
         let Some(&id) = self.by_name.get(entry.stage.as_str()) else { return };
         if self.known.is_made(id) {
@@ -148,12 +166,19 @@ impl<'a> Watch<'a> {
                     let error = Error::failure("its job ended before it");
                     reporter.event(self.plan, &Event::Retrying { id, attempt: 2, error });
                 }
-                Event::Started { id, key }
+                // Each stage may be in a job of its own.
+                Event::Started { id, key, slot: id.0 }
             }
             ("waiting", _) => {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
             }
-            ("note" | "retrying", _) => Event::Note { id, text },
+            ("retrying", _) => {
+                // Its next start belongs to this, and its job has not ended.
+                self.started.remove(&id);
+                let (attempt, why) = retried(&text);
+                Event::Retrying { id, attempt, error: Error::failure(why) }
+            }
+            ("note", _) => Event::Note { id, text },
             ("failed", _) => Event::Failed { id, error: Error::failure(text) },
             _ => return,
         };
@@ -178,7 +203,14 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Where the run's jobs are; nothing where Slurm does not answer.
+/// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
+fn retried(text: &str) -> (u32, &str) {
+    let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
+    let read = parts.and_then(|(attempt, why)| Some((attempt.parse::<u32>().ok()?, why)));
+    read.unwrap_or((2, text))
+}
+
+/// Tells the state of the run's jobs, or nothing if Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
     let statuses =
@@ -188,7 +220,11 @@ fn tell_jobs(opened: &OpenedRun) {
     }
 }
 
+/// Whether the run has a job that may still make something, or may get one.
 fn any_is_open(store: &Store, run: &str) -> Result<bool> {
+    if submission::is_under_way(store) {
+        return Ok(true);
+    }
     let statuses = states::of_run(run, &submission::batches(store, run)?)?;
     Ok(statuses.values().any(|status| status.standing.is_open()))
 }
@@ -198,13 +234,16 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
         let word = if failed.blocked { "skipped" } else { "FAILED " };
         printer::messages(&format!("{word} {}: {}", escape::line(&failed.stage), failed.problem));
     }
-    printer::message(&format!(
-        "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
-         {results}",
-        run.executed.len(),
-        run.cached,
-        run.failures()
-    ));
+    // A run that was cancelled, or whose jobs were refused, has no job that writes tables.
+    if !run.executed.is_empty() || !run.failed.is_empty() || run.state == RunState::Done {
+        printer::message(&format!(
+            "{} stages run, {} from the store, {} failed; tables, report.html and run.json are in \
+             {results}",
+            run.executed.len(),
+            run.cached,
+            run.failures()
+        ));
+    }
     match run.state {
         RunState::Done => Ok(()),
         state => Err(Error::failure(format!("the run {} is {}", run.id, state.name()))
@@ -212,40 +251,13 @@ fn tell_end(run: &Run, results: &str) -> Result<()> {
     }
 }
 
-/// Says of each stage that is not made why, and gives the error for all of them.
-fn tell_absent(opened: &OpenedRun, planned: &Planned, known: &Known) -> Result<Error> {
-    let OpenedRun { store, run, submission, .. } = opened;
-    let batches = submission::batches(store, &run.id)?;
-    let statuses: Statuses = states::of_run(&run.id, &batches)?;
-    let journals = journals(store, &run.id, submission)?;
-    let plan = &planned.built.plan;
-    let submitted = Submitted {
-        store,
-        run: &run.id,
-        submission,
-        batches: &batches,
-        journals: &journals,
-        statuses: &statuses,
-    };
-    let Absent { failed, blocked } = submitted.absent(plan, known, &identities(plan));
-    for (id, error) in &failed {
-        let name = escape::line(&plan.stage(*id).name);
-        printer::messages(&format!("FAILED  {name}: {}", printer::described(error)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_read_back_from_a_journal() {
+        assert_eq!(retried("attempt 3, after: it failed"), (3, "it failed"));
+        assert_eq!(retried("something else"), (2, "something else"));
     }
-    if failed.is_empty() {
-        let log = submission.jobs.last().map(|job| folder(store, &run.id).join(&job.log));
-        let log = log.unwrap_or_default();
-        return Ok(Error::failure(format!(
-            "all stages of the run {} are made, but its last job has written no tables",
-            run.id
-        ))
-        .hint(format!("its output is in {}; submit the experiment again", log.display())));
-    }
-    Ok(Error::failure(format!(
-        "the cluster has no job of the run {} any more: {} stages failed, {} more need them",
-        run.id,
-        failed.len(),
-        blocked.len()
-    ))
-    .hint("submit the experiment again; finished stages are kept"))
 }

@@ -1,5 +1,8 @@
 //! `surgcam cancel`: ends a submitted run.
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Context;
 use crate::cluster::{submission, submit};
 use crate::report::printer;
@@ -9,6 +12,7 @@ use surgcam_engine::store::runs::{Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A run's id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     run: String,
 }
 
@@ -25,8 +29,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     submit::cancel(&run.id)?;
     printer::message(&format!(
-        "cancelled all jobs of the run {}; finished stages are kept, and trainings go on from \
-         their last epoch",
+        "cancelled all jobs of the run {}; finished stages are kept, and the next run goes on with \
+         trainings after their last epoch",
         run.id
     ));
     store.write_run(&Run { state: RunState::Interrupted, ..run })

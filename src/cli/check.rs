@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use clap_complete::ArgValueCompleter;
+
 use super::context::Context;
-use super::{Overrides, WorkerOptions};
+use super::{Overrides, WorkerOptions, candidates};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::mistakes;
@@ -15,6 +17,7 @@ use surgcam_recipe::library::Library;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The experiments to check; all in experiments/ if left out
+    #[arg(add = ArgValueCompleter::new(candidates::experiments))]
     experiments: Vec<String>,
     #[command(flatten)]
     overrides: Overrides,

@@ -11,6 +11,7 @@ use crate::cluster::submission::speed_device_of_last_run;
 use crate::report::printer;
 use crate::report::run_record::RunStart;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::machine;
 use surgcam_engine::plan::Plan;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::protocol::Hello;
@@ -18,8 +19,8 @@ use surgcam_engine::runner::worker_command::{
     LibtorchChoice, WorkerCommand, WorkerSettings, check_devices,
 };
 use surgcam_engine::runner::{Summary, identity};
-use surgcam_engine::store::Store;
 use surgcam_engine::store::file::walked;
+use surgcam_engine::store::{FORMAT_FILE, Store};
 use surgcam_pipeline::build;
 use surgcam_pipeline::goal::Goal;
 use surgcam_pipeline::planned::Built;
@@ -53,8 +54,11 @@ impl Context {
         given: &Overrides,
         workers: &WorkerOptions,
     ) -> Result<Self> {
+        Context::in_project(settings::find_project(experiment.map(Path::new))?, given, workers)
+    }
+
+    fn in_project(project: PathBuf, given: &Overrides, workers: &WorkerOptions) -> Result<Self> {
         let start = RunStart::now();
-        let project = settings::find_project(experiment.map(Path::new))?;
         let (mut settings, mut all) = settings::load(&project)?;
         for argument in &given.set {
             all.push(overrides::from_argument(argument)?);
@@ -74,8 +78,10 @@ impl Context {
     }
 
     /// With a store in a temporary folder, for commands that leave nothing in the project's store.
+    /// They need no project: outside of one, the settings are those of the working folder.
     pub fn with_temporary_store(folder: &Path, workers: &WorkerOptions) -> Result<Self> {
-        let mut context = Context::new(None, &Overrides::default(), workers)?;
+        let project = settings::find_project(None).unwrap_or_else(|_| PathBuf::from("."));
+        let mut context = Context::in_project(project, &Overrides::default(), workers)?;
         context.settings.store = Some(folder.join("store"));
         context.settings.shared_store = None;
         Ok(context)
@@ -91,10 +97,19 @@ impl Context {
         &self.overrides
     }
 
-    pub fn store(&self) -> Result<Store> {
+    fn store_folder(&self) -> PathBuf {
         let folder = self.settings.store.clone().unwrap_or_else(|| PathBuf::from(".surgcam/store"));
+        self.project.join(folder)
+    }
+
+    /// Whether the store is there already. [`Context::store`] makes it if it is not.
+    pub fn has_store(&self) -> bool {
+        self.store_folder().join(FORMAT_FILE).is_file()
+    }
+
+    pub fn store(&self) -> Result<Store> {
         let shared = self.settings.shared_store.as_ref().map(|shared| self.project.join(shared));
-        Store::open(&self.project.join(folder), shared.as_deref()).map_err(|error| {
+        Store::open(&self.store_folder(), shared.as_deref()).map_err(|error| {
             error.as_usage().hint(
                 "the settings `store` and `shared_store` in surgcam.toml, or SURGCAM_STORE, \
                  name the folders of the stores",
@@ -200,8 +215,12 @@ impl Context {
     }
 }
 
-/// The libtorch that this program and the worker were built with (`.cargo/config.toml`).
+/// The libtorch that this program and the worker were built with (`.cargo/config.toml`). A wheel
+/// brings no libtorch.
 fn built_with_libtorch() -> Option<PathBuf> {
+    if machine::is_installed_by_a_wheel() {
+        return None;
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(option_env!("LIBTORCH")?);
     Some(folder.canonicalize().unwrap_or(folder))
 }

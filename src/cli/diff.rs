@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Context;
 use crate::report::printer;
 use crate::report::run_values::{Values, digests, flat, metrics, recipe_values};
@@ -10,8 +13,10 @@ use surgcam_engine::error::Result;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The old run: its id, a part of it, or `latest`
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     old: String,
     /// The new run, likewise
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     new: String,
 }
 

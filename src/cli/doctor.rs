@@ -17,6 +17,7 @@ use surgcam_engine::runner::identity;
 use surgcam_engine::store::read_json;
 use surgcam_frames::metrics::SelfTestCheck;
 use surgcam_pipeline::kinds::SelfTestStage;
+use surgcam_recipe::settings;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -34,12 +35,16 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     if arguments.self_test {
         return self_test(arguments);
     }
-    let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
-    let store = context.store()?;
     line("surgcam", env!("CARGO_PKG_VERSION"))?;
-    line("project", context.project.display())?;
-    line("store", store.root().display())?;
-    line("results", context.results_folder("").display())?;
+    // Whether surgcam works on this machine is asked before there is a project, too.
+    let folder = temporary_folder()?;
+    let context = if settings::find_project(None).is_ok() {
+        tell_project(arguments)?
+    } else {
+        line("project", "none here or above; `surgcam init DIR` makes one")?;
+        Context::with_temporary_store(folder.path(), &arguments.workers)?
+    };
+    let store = context.store()?;
     let command = context.workers()?.remove(0);
     line("worker", command.program.display())?;
     if let Some(libtorch) = &command.libtorch {
@@ -55,6 +60,19 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         Some(cuda) => tell_cuda(cuda),
         None => line("CUDA", "not checked: the device is cpu"),
     }
+}
+
+fn tell_project(arguments: &Arguments) -> Result<Context> {
+    let context = Context::new(None, &Overrides::default(), &arguments.workers)?;
+    line("project", context.project.display())?;
+    line("store", context.store()?.root().display())?;
+    line("results", context.results_folder("").display())?;
+    Ok(context)
+}
+
+fn temporary_folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir()
+        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))
 }
 
 fn line(name: &str, value: impl std::fmt::Display) -> Result<()> {
@@ -89,8 +107,7 @@ struct SelfTest<'a> {
 
 /// The self-test has a temporary store, so that an installed program can be tested anywhere.
 fn self_test(arguments: &Arguments) -> Result<()> {
-    let folder = tempfile::tempdir()
-        .map_err(|error| Error::failure(format!("cannot make a working folder: {error}")))?;
+    let folder = temporary_folder()?;
     let context = Context::with_temporary_store(folder.path(), &arguments.workers)?;
     let stage = NewStage::new("self-test".into(), &SelfTestStage {}, NoInputs, Resource::Device);
     let (hello, found) =
@@ -157,5 +174,6 @@ fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {
             "the expected values are those of an independent implementation (tests/golden)".into(),
         ],
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }

@@ -20,6 +20,7 @@ use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::runner::{Executed, Summary};
 use surgcam_engine::store::Store;
+use surgcam_engine::store::record::PeakMemory;
 use surgcam_engine::store::runs::{FailedStage, Run, RunState, Scope};
 use surgcam_pipeline::kinds::MeasureStage;
 
@@ -30,7 +31,7 @@ pub fn end_run(opened: &OpenedRun) -> Result<()> {
     let batches = submission::batches(store, &run.id)?;
     let journals = journals(store, &run.id, submission)?;
     let known = known_with_all_noted(&mut planned, store, &journals)?;
-    // Where Slurm does not answer, what the jobs noted has to be enough.
+    // If Slurm does not answer, only what the jobs noted is used.
     let statuses = states::of_run(&run.id, &batches).unwrap_or_default();
     let plan = &planned.built.plan;
     let submitted = Submitted {
@@ -73,7 +74,8 @@ pub fn end_run(opened: &OpenedRun) -> Result<()> {
     failure_of(&execution.summary, &planned.built.plan).map_or(Ok(()), Err)
 }
 
-/// What is made. Looks again for a while where a stage is absent that a job noted as finished.
+/// Which stages are in the store. If a stage is absent that a job noted as finished, it looks again
+/// for a while.
 fn known_with_all_noted(
     planned: &mut Planned,
     store: &Store,
@@ -114,7 +116,9 @@ fn executed_and_cached(
     let (mut executed, mut cached) = (Vec::new(), Vec::new());
     for id in plan.ids().filter(|id| known.is_made(*id)) {
         match (finished.get(plan.stage(id).name.as_str()), known.key(id)) {
-            (Some(&seconds), Some(key)) => executed.push(Executed { id, key, seconds }),
+            (Some(&seconds), Some(key)) => {
+                executed.push(Executed { id, key, seconds, peak_memory: PeakMemory::default() })
+            }
             _ => cached.push(id),
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::context::{Context, Planned, measured_machine};
 use crate::report::event_lines::EventLines;
 use crate::report::live_tables::LiveTables;
+use crate::report::progress::{Slots, TimeLeft};
 use crate::report::run_record;
 use crate::report::table_files::TableSource;
 use crate::report::{printer, progress};
@@ -97,16 +98,21 @@ pub fn make_for_job(
     interrupt: &Interrupt,
 ) -> Result<Summary> {
     let known = std::mem::take(&mut planned.known);
-    let estimates = estimates(planned, &known);
+    let remembered = remembered(planned, &known);
+    let devices = context.workers()?;
+    let jobs = context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get);
     let open_run = planned.store.open_run(id)?;
-    let mut progress = progress::for_stderr(only.to_run(&known));
+    let chosen = planned.built.plan.ids().filter(|id| only.has(*id));
+    let slots = Slots { devices: devices.len(), jobs };
+    let mut progress = progress::for_stderr(time_left(planned, &known, chosen, &remembered, slots));
+    let estimates = filled(remembered);
     let mut journal = Journal::new(&open_run.folder);
     let reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
     let options = Options {
-        jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
+        jobs,
         estimate: &|id| estimates[id.0],
         only: Some(only),
-        ..Options::local(context.workers()?, LogFolder::Kept(&open_run.folder))
+        ..Options::local(devices, LogFolder::Kept(&open_run.folder))
     };
     let (plan, store) = (&planned.built.plan, &planned.store);
     runner::run(plan, known, store, &options, interrupt, &mut Together(reporters))
@@ -136,7 +142,8 @@ fn announce(planned: &Planned, asked: usize, to_run: usize) {
 fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> Result<Summary> {
     let Planned { experiment, store, built, hello, .. } = planned;
     let devices = context.workers()?;
-    let estimates = estimates(planned, &known);
+    let remembered = remembered(planned, &known);
+    let jobs = context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get);
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;
     store.write_run(&context.start.running(
@@ -144,7 +151,10 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
         manner.scope,
         write_plan(planned, &known)?,
     ))?;
-    let mut progress = progress::for_stderr(manner.to_run(&known));
+    let asked = manner.asked(&built.plan).into_iter();
+    let slots = Slots { devices: devices.len(), jobs };
+    let mut progress = progress::for_stderr(time_left(planned, &known, asked, &remembered, slots));
+    let estimates = filled(remembered);
     let mut journal = Journal::new(&open_run.folder);
     let mut tables = manner.live_tables.map(|folder| {
         let machine = hello.as_ref().map(measured_machine);
@@ -155,7 +165,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     reporters.extend(tables.as_mut().map(|tables| tables as &mut dyn Reporter));
     reporters.extend(event_lines.as_mut().map(|lines| lines as &mut dyn Reporter));
     let options = Options {
-        jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
+        jobs,
         keep_going: manner.keep_going,
         estimate: &|id| estimates[id.0],
         only: manner.only,
@@ -166,29 +176,41 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
 
 /// By default there is a slot for each core, but at most this many, because each has a worker of
 /// some hundred megabytes.
-const MOST_USUAL_JOBS: usize = 8;
+pub const MOST_USUAL_JOBS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 fn usual_jobs() -> usize {
-    cores().min(MOST_USUAL_JOBS)
+    cores().min(MOST_USUAL_JOBS.get())
 }
 
-/// The seconds that each stage took the last time. A stage that never ran counts as the average of
-/// those that did.
-fn estimates(planned: &Planned, known: &Known) -> Vec<f64> {
+/// The seconds that each stage took the last time, if it is not made and ever ran.
+fn remembered(planned: &Planned, known: &Known) -> Vec<Option<f64>> {
     let plan = &planned.built.plan;
     let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
-    let remembered = |id: StageId| {
+    let last = |id: StageId| {
         (!known.is_made(id))
             .then(|| earlier.last_made(&plan.stage(id).name))
             .flatten()
             .map(|record| record.seconds)
     };
-    let found: Vec<Option<f64>> = plan.ids().map(remembered).collect();
-    let known_seconds: Vec<f64> = found.iter().flatten().copied().collect();
-    let average = if known_seconds.is_empty() {
-        1.0
-    } else {
-        known_seconds.iter().sum::<f64>() / known_seconds.len() as f64
-    };
-    found.into_iter().map(|seconds| seconds.unwrap_or(average)).collect()
+    plan.ids().map(last).collect()
+}
+
+/// What is left of these stages.
+fn time_left(
+    planned: &Planned,
+    known: &Known,
+    stages: impl Iterator<Item = StageId>,
+    remembered: &[Option<f64>],
+    slots: Slots,
+) -> TimeLeft {
+    let open = stages.filter(|id| !known.is_made(*id)).map(|id| (id, remembered[id.0]));
+    TimeLeft::new(&planned.built.plan, open, Some(slots))
+}
+
+/// A stage that never ran counts as the average of those that did.
+fn filled(remembered: Vec<Option<f64>>) -> Vec<f64> {
+    let known: Vec<f64> = remembered.iter().flatten().copied().collect();
+    let average =
+        if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
+    remembered.into_iter().map(|seconds| seconds.unwrap_or(average)).collect()
 }

@@ -38,14 +38,14 @@ enum BoxFormat {
 pub struct Arguments {
     /// What to write
     what: What,
-    /// The form of exported boxes, of which there is one
+    /// The form of exported boxes; at present there is only one
     #[arg(long)]
     format: Option<BoxFormat>,
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    asked: ExperimentArguments,
+    pub(super) asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {

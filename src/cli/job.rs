@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Planned, failure_of};
+use super::execution::MOST_USUAL_JOBS;
 use super::opened_run::OpenedRun;
 use super::{ending, execution};
 use crate::cluster::answers;
@@ -38,7 +39,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut opened = OpenedRun::open(&arguments.run)?;
     use_what_slurm_gave(&mut opened.context);
     let job = opened.job(arguments.number)?;
-    // From here on a signal only stops what runs; a job that plans notices it afterwards.
+    // From here on, a signal only stops stages that run. A job that is still planning notices it
+    // afterwards.
     let interrupt = Interrupt::listen()?;
     match job.role {
         Role::Stages => {
@@ -60,13 +62,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// A job has as many cores as it asked for, even where it could see all of its machine's.
+/// A job uses as many cores as it asked for, even if it can see all cores of its machine. Slurm
+/// gives the first number only to jobs that asked for one.
 fn use_what_slurm_gave(context: &mut Context) {
-    let cores = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|cores| cores.parse().ok());
-    let cores: Option<NonZeroUsize> = cores;
+    let number = |name: &str| std::env::var(name).ok()?.parse::<NonZeroUsize>().ok();
+    let cores = number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"));
     let settings = &mut context.settings;
     settings.threads = settings.threads.or(cores);
-    settings.jobs = settings.jobs.or(cores);
+    settings.jobs = settings.jobs.or(cores.map(|cores| cores.min(MOST_USUAL_JOBS)));
 }
 
 /// The stages of the plan that the job is to make.
@@ -126,7 +129,7 @@ fn make(
 /// How long a node may take to see what another one has written. Network file systems remember for
 /// seconds that a file was not there.
 pub const SIGHT: Duration = Duration::from_secs(30);
-/// How often it looks meanwhile.
+/// How often it looks again in this time.
 pub const LOOK: Duration = Duration::from_secs(5);
 
 /// Stages that can be made, and those that cannot.
@@ -201,8 +204,8 @@ fn put_back(most: u32) -> bool {
     }
 }
 
-/// What Slurm calls this job. One task of an array has the array's number for its own, and naming
-/// it by that would mean all tasks.
+/// Slurm's name of this job. In an array, one of the tasks has the number of the whole array, and
+/// this number alone would mean all tasks.
 fn name_of_job(variable: impl Fn(&str) -> String) -> String {
     let (array, task) = (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID"));
     if array.is_empty() || task.is_empty() {
@@ -212,7 +215,7 @@ fn name_of_job(variable: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// Notes of the stages that were not made why they were not. Slurm would only know an exit code.
+/// Notes why stages were not made, because Slurm would only know an exit code.
 fn note_end_of_time(
     opened: &OpenedRun,
     planned: &Planned,

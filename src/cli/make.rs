@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::ExperimentArguments;
+use clap_complete::ArgValueCompleter;
+
 use super::context::{Planned, outcome};
 use super::execution::{self, Manner};
+use super::{ExperimentArguments, candidates};
 use crate::report::event_lines::EventLines;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
@@ -22,9 +24,9 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    asked: ExperimentArguments,
+    pub(super) asked: ExperimentArguments,
     /// The names of stages, as `surgcam plan` lists them, or at least 8 digits of their keys
-    #[arg(required = true, value_name = "STAGE")]
+    #[arg(required = true, value_name = "STAGE", add = ArgValueCompleter::new(candidates::stages))]
     stages: Vec<String>,
 }
 

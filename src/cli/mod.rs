@@ -5,6 +5,7 @@
 mod attach;
 mod bench;
 mod cancel;
+mod candidates;
 mod caption;
 mod check;
 mod completions;
@@ -16,6 +17,7 @@ mod ending;
 mod execution;
 mod export;
 mod graph;
+mod help;
 mod init;
 mod job;
 mod logs;
@@ -23,6 +25,7 @@ mod make;
 mod man;
 mod opened_run;
 mod plan;
+mod plot;
 mod report;
 mod run;
 mod runs;
@@ -37,7 +40,8 @@ mod view;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::{ArgValueCompleter, CompleteEnv};
 
 use crate::report::printer;
 use context::Context;
@@ -63,7 +67,7 @@ enum Command {
     Run(run::Arguments),
     /// List an experiment's stages: cached, or to be run and why
     Plan(plan::Arguments),
-    /// Make some stages of an experiment and no others; what they need must be in the store
+    /// Make the named stages of an experiment only; their inputs must be in the store
     Make(make::Arguments),
     /// Show the progress of a run that was handed to a cluster, until it ends
     Attach(attach::Arguments),
@@ -78,6 +82,8 @@ enum Command {
     Table(table::Arguments),
     /// Write results/NAME/report.html (tables, figures, pictures) without running anything
     Report(report::Arguments),
+    /// Draw one figure of an experiment as SVG, PDF or PNG without running anything
+    Plot(plot::Arguments),
     /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
     /// Describe pictures: a caption, an interaction graph and the time for each
@@ -126,7 +132,7 @@ struct WorkerOptions {
     /// Devices: auto, cpu, cuda:N, several (cuda:0,cuda:1) or all; each runs one stage at a time
     #[arg(long, visible_alias = "devices")]
     device: Option<String>,
-    /// How many stages without a device run at once; by default as many as cores, at most 8
+    /// How many stages that need no device run at once; by default one for each core, at most 8
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Threads of a stage on the CPU; by default all cores
@@ -138,6 +144,7 @@ struct WorkerOptions {
 #[derive(Args, Clone)]
 struct ExperimentArguments {
     /// The experiment: a file, or the name of one in experiments/
+    #[arg(add = ArgValueCompleter::new(candidates::experiments))]
     experiment: String,
     #[command(flatten)]
     overrides: Overrides,
@@ -153,6 +160,8 @@ impl ExperimentArguments {
 
 /// Runs the command line and gives the exit code.
 pub fn main() -> ExitCode {
+    // Where a shell asks for completions, the process ends here.
+    CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
     machine::fail_writes_beyond_a_limit();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -162,7 +171,7 @@ pub fn main() -> ExitCode {
         .with_ansi(false)
         .with_writer(|| printer::Diagnostics)
         .init();
-    let outcome = match Cli::try_parse() {
+    let outcome = match parse() {
         Ok(cli) => execute(cli.command),
         // The message quotes the command line, which may contain any file name.
         Err(mistake) if mistake.use_stderr() => {
@@ -183,6 +192,23 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn parse() -> clap::error::Result<Cli> {
+    let matches = help::with_groups(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// What an earlier command line asked for: its experiment and its overrides. `None` where it was
+/// not about one experiment, or where another version of the program had other options.
+fn asked_for(command_line: &[String]) -> Option<ExperimentArguments> {
+    match Cli::try_parse_from(command_line).ok()?.command {
+        Command::Run(arguments) => Some(arguments.asked),
+        Command::Make(arguments) => Some(arguments.asked),
+        Command::Export(arguments) => Some(arguments.asked),
+        Command::View(arguments) => Some(arguments.asked),
+        _ => None,
+    }
+}
+
 fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run(arguments) => run::execute(&arguments),
@@ -193,6 +219,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Job(arguments) => job::execute(&arguments),
         Command::Table(arguments) => table::execute(&arguments),
         Command::Report(arguments) => report::execute(&arguments),
+        Command::Plot(arguments) => plot::execute(&arguments),
         Command::Export(arguments) => export::execute(&arguments),
         Command::Caption(arguments) => caption::execute(&arguments),
         Command::View(arguments) => view::execute(&arguments),
@@ -208,7 +235,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Store(arguments) => store::execute(&arguments),
         Command::Bench(arguments) => bench::execute(&arguments),
         Command::Schema(arguments) => schema::execute(&arguments),
-        Command::Completions(arguments) => completions::execute(&arguments, &mut Cli::command()),
+        Command::Completions(arguments) => completions::execute(&arguments),
         Command::Man(arguments) => man::execute(&arguments, Cli::command()),
     }
 }
@@ -240,6 +267,21 @@ mod tests {
         for line in ["show", "show latest latest", "show latest recipe gc-d", "show recipe"] {
             assert!(!is_accepted(line), "{line}");
         }
+    }
+
+    #[test]
+    fn an_earlier_command_line_tells_its_experiment_and_overrides() {
+        let asked = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(String::from).collect();
+            asked_for(&words).map(|asked| (asked.experiment, asked.overrides.set))
+        };
+        let expected = |experiment: &str, set: &[&str]| -> Option<(String, Vec<String>)> {
+            Some((experiment.to_string(), set.iter().map(ToString::to_string).collect()))
+        };
+        assert_eq!(asked("surgcam run paper --set a.b=1"), expected("paper", &["a.b=1"]));
+        assert_eq!(asked("/bin/surgcam make paper one --jobs 2"), expected("paper", &[]));
+        assert_eq!(asked("surgcam runs"), None);
+        assert_eq!(asked("surgcam run paper --an-option-of-the-past"), None);
     }
 
     #[test]

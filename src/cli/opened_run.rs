@@ -1,4 +1,4 @@
-//! A run that was handed to a cluster, opened by its jobs and by who looks at it.
+//! A run that was handed to a cluster, as its jobs and the commands that follow it open it.
 
 use super::context::{Context, Planned};
 use super::{Overrides, WorkerOptions};

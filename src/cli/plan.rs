@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::ExperimentArguments;
 use crate::cluster::cost::{Expected, cost};
-use crate::cluster::submit::jobs_of;
+use crate::cluster::submit::{jobs_of, other_jobs};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
-use surgcam_engine::plan::{StageId, status};
+use surgcam_engine::plan::{Resource, StageId, status};
 use surgcam_engine::store::earlier_runs::EarlierRuns;
 
 #[derive(clap::Args)]
@@ -65,5 +65,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
     let expected = Expected::of(plan, &planned.known, &planned.store, &planned.experiment.name);
     let jobs = jobs_of(plan, &planned.known, &expected);
-    printer::line(&format!("expected: {}", cost(plan, &jobs, &expected)))
+    let measures_speed = plan
+        .ids()
+        .any(|id| plan.stage(id).resource == Resource::Alone && !planned.known.is_made(id));
+    let others = other_jobs(measures_speed);
+    printer::line(&format!("expected: {}", cost(plan, &jobs, others, &expected)))
 }

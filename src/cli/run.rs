@@ -24,7 +24,8 @@ enum Executor {
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where stages run: on this machine, or as jobs of a cluster, which go on without surgcam
+    /// Where stages run: `local` on this machine, or `slurm` as jobs of a cluster; with `slurm`,
+    /// surgcam ends when the jobs are submitted
     #[arg(long, value_name = "NAME", default_value = "local")]
     executor: Executor,
     /// After a failure, continue with stages that do not need the failed one (the default for
@@ -35,7 +36,7 @@ pub struct Arguments {
     #[arg(long)]
     fail_fast: bool,
     #[command(flatten)]
-    asked: ExperimentArguments,
+    pub(super) asked: ExperimentArguments,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {

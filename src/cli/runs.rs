@@ -1,5 +1,8 @@
 //! `surgcam runs`.
 
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 use super::context::Context;
 use crate::cluster::absence::journals;
 use crate::cluster::states;
@@ -12,6 +15,7 @@ use surgcam_engine::store::runs::{Run, RunState};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only runs of this experiment
+    #[arg(add = ArgValueCompleter::new(candidates::experiments))]
     experiment: Option<String>,
     /// At most this many, the newest first
     #[arg(long, short = 'n', default_value_t = 20)]
@@ -36,6 +40,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         };
         let (made, jobs) = match run.state {
             RunState::Submitted => (made_so_far(&store, &run), jobs(&store, &run)),
+            // Nobody wrote down at its end what the jobs of a cancelled run had made.
+            RunState::Interrupted if run.executed.is_empty() => {
+                (made_so_far(&store, &run), String::new())
+            }
             _ => (run.executed.len(), String::new()),
         };
         printer::line(&format!(

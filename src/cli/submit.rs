@@ -6,17 +6,18 @@ use std::path::Path;
 use super::ExperimentArguments;
 use super::context::{Context, Planned};
 use super::{execution, run};
-use crate::cluster::cost::{Expected, cost};
+use crate::cluster::cost::{Expected, cost, jobs_in_words};
 use crate::cluster::identity::identities;
 use crate::cluster::script::RunOfJobs;
 use crate::cluster::submission::{self, Submission, last_speed_device};
-use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of};
+use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of, other_jobs};
 use crate::cluster::{answers::ClusterLimits, states};
 use crate::report::printer;
 use crate::report::table_files::FolderLock;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::Resource;
 use surgcam_engine::quote::shortened;
+use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::suggestion::did_you_mean;
 use surgcam_pipeline::goal::Goal;
@@ -29,14 +30,20 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     check_kinds(settings)?;
     let experiment = context.experiment(&asked.experiment)?;
     FolderLock::check(&context.results_folder(&experiment.name)).map_err(Error::as_usage)?;
+    let store = context.store()?;
+    // Two submissions at the same time would not see each other's jobs.
+    let alone = submission::lock(&store, || {
+        printer::message("waiting until another submission to this store is done");
+    })?;
     // Asked before planning: what other runs' jobs have made since is in the store then.
-    let elsewhere = Elsewhere::of(&context.store()?).map_err(Error::as_usage)?;
+    let elsewhere = Elsewhere::of(&store).map_err(Error::as_usage)?;
     // Speed is planned by the job that measures it, because only that one knows its machine.
     let planned = context.plan_on(experiment, None)?;
     let has_speed = planned.experiment.recipe.speed
         && Goal::of(&planned.experiment).contains(&Goal::Extraction)
         && !is_speed_measured(context, &planned, asked)?;
     if planned.known.to_run() == 0 && !has_speed {
+        drop(alone);
         let hello = last_speed_device(&planned.store, &planned.experiment.name);
         return run::run_here(context, &mut context.plan_on(planned.experiment, hello)?, true);
     }
@@ -47,7 +54,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     let expected = Expected::of(plan, known, &planned.store, &planned.experiment.name);
     printer::message(&format!(
         "expected: {}",
-        cost(plan, &jobs_of(plan, known, &expected), &expected)
+        cost(plan, &jobs_of(plan, known, &expected), other_jobs(has_speed), &expected)
     ));
     let schedule = Schedule::of(&ToSchedule {
         plan,
@@ -56,7 +63,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
         expected: &expected,
         settings,
         array: limits.array,
-        usual_time: submit::usual_time(settings),
+        partitions: &submit::partitions(),
         has_speed,
     });
     if let Some(run) = same_run(&planned, &schedule, &elsewhere) {
@@ -98,7 +105,8 @@ fn is_speed_measured(
     Ok(speed.all(|id| known.is_made(id)))
 }
 
-/// How long the queue should remember jobs that have ended, for their ends to be told apart.
+/// How long the queue should remember jobs that have ended, so that the causes of their ends can
+/// still be found.
 const ENOUGH_MEMORY_SECONDS: u64 = 120;
 
 fn warn_of_short_memory(limits: &ClusterLimits) {
@@ -163,14 +171,17 @@ fn hand_over(
         cached: planned.known.cached(),
         ..context.start.running(&planned.experiment.name, Scope::Whole, plan)
     };
+    // From here on an interruption must not leave a part of the run's jobs behind.
+    let interrupt = Interrupt::listen()?;
     store.write_run(&run)?;
-    if let Err(error) = submit::submit(store, &jobs, &schedule, elsewhere) {
-        store.write_run(&Run { state: RunState::Failed, ..run })?;
+    if let Err(error) = submit::submit(store, &jobs, &schedule, elsewhere, &interrupt) {
+        let state = if interrupt.is_requested() { RunState::Interrupted } else { RunState::Failed };
+        store.write_run(&Run { state, ..run })?;
         return Err(error);
     }
     printer::message(&format!(
-        "submitted {} jobs in {} calls; see the run with: surgcam attach {id}",
-        schedule.jobs.len(),
+        "submitted {} by {} calls of sbatch; see the run with: surgcam attach {id}",
+        jobs_in_words(schedule.jobs_in_the_queue()),
         schedule.calls()
     ));
     printer::line(id)

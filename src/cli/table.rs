@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::ExperimentArguments;
 use super::context::{Planned, measured_machine};
+use crate::report::latex_tables::latex;
 use crate::report::paper_tables::{self, Extent};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::table_files::TableSource;
@@ -44,7 +45,7 @@ pub struct Arguments {
     /// Show detail columns too, such as those of single classes
     #[arg(long)]
     all_columns: bool,
-    /// Print the tables beside these instead: differences, single sequences, single seeds
+    /// Print the tables beside the main ones instead: differences, single sequences, single seeds
     #[arg(long)]
     details: bool,
     #[command(flatten)]
@@ -111,9 +112,7 @@ fn print(arguments: &Arguments, tables: &[ResultTable]) -> Result<()> {
             .iter()
             .map(|table| paper_tables::markdown(table, extent))
             .collect::<Result<_>>()?,
-        Some(Format::Tex) => {
-            tables.iter().map(|table| paper_tables::latex(table, extent)).collect::<Result<_>>()?
-        }
+        Some(Format::Tex) => tables.iter().map(|table| latex(table, extent)).collect(),
     };
     let is_for_people = arguments.format.is_none();
     texts.iter().enumerate().try_for_each(|(index, text)| {

@@ -1,5 +1,5 @@
-//! Why stages of a submitted run are not in the store: what their jobs noted, and where they could
-//! note nothing, what Slurm says.
+//! Why stages of a submitted run are not in the store. Their jobs note the cause; where they could
+//! not, Slurm is asked.
 
 use std::collections::HashMap;
 
@@ -33,12 +33,12 @@ pub struct Submitted<'a> {
     pub statuses: &'a Statuses,
 }
 
-/// The stages that are not made.
+/// The stages of the run that are not in the store.
 #[derive(Debug, Default)]
 pub struct Absent {
-    /// With the reason.
+    /// Their inputs are there. Each has the reason why it was not made.
     pub failed: Vec<(StageId, Error)>,
-    /// They need a stage that is not made.
+    /// They need a stage that is not in the store.
     pub blocked: Vec<StageId>,
 }
 
@@ -66,8 +66,7 @@ impl Submitted<'_> {
         self.submission.jobs.iter().position(|job| job.role == Role::Speed)
     }
 
-    /// Why the job that measures speed did not even find out what it measures; nothing where speed
-    /// was not asked for.
+    /// Why the job that measures speed did not even begin. `None` if speed was not asked for.
     pub fn no_speed(&self) -> Option<Error> {
         self.speed_job().map(|number| self.reason(MeasureStage::NAME, Some(number)))
     }
@@ -102,7 +101,7 @@ impl Submitted<'_> {
         }
     }
 
-    /// What Slurm says of a job, and what to do about it.
+    /// What Slurm says about a job, and a hint what to do about it.
     fn status_of(&self, number: usize) -> Option<(String, Option<String>)> {
         let name = names_of(self.batches, number).pop()?;
         let mut status = self.statuses.get(&name)?.clone();

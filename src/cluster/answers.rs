@@ -1,5 +1,5 @@
-//! Reads what Slurm's programs print. Their texts are those of people's clusters, so a line that is
-//! not understood is passed over and never trusted.
+//! Reads what Slurm's programs print. The texts differ from cluster to cluster, so a line that is
+//! not understood is skipped.
 
 use std::collections::BTreeMap;
 
@@ -89,8 +89,8 @@ fn state_word(text: &str) -> String {
 }
 
 /// The fields of `scontrol --oneliner show job` or `show partition` that have the form `Name=Value`
-/// without spaces. A name that is there twice has its first value: later ones may come from texts
-/// of users, such as comments.
+/// without spaces. If a name occurs twice, its first value counts, because later ones may come from
+/// texts of users, such as comments.
 pub fn fields(text: &str) -> BTreeMap<&str, &str> {
     let mut fields = BTreeMap::new();
     for word in text.lines().next().unwrap_or_default().split_whitespace() {
@@ -135,9 +135,9 @@ pub fn limits(text: &str) -> ClusterLimits {
     }
 }
 
-/// The seconds that a job may take which asks for no time of its own, from `scontrol --oneliner
-/// show partition`; `None` where there is no limit. Without a name it is that of the usual
-/// partition.
+/// The seconds that a job may take if it does not ask for a time, from
+/// `scontrol --oneliner show partition`. It is `None` if there is no limit. Without a name it is
+/// that of the default partition.
 pub fn usual_time(text: &str, partition: Option<&str>) -> Option<u64> {
     let is_meant = |fields: &BTreeMap<&str, &str>| match partition {
         Some(name) => fields.get("PartitionName") == Some(&name),

@@ -1,4 +1,5 @@
-//! Jobs as Slurm gets them: equal ones together as an array, each after those that it needs.
+//! Jobs in the form that Slurm gets them: equal ones form an array, and each array waits for the
+//! jobs that it needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,7 +12,7 @@ use surgcam_engine::plan::{Plan, StageId};
 pub struct Batch {
     /// Places in the list of packed jobs.
     pub jobs: Vec<usize>,
-    /// Into how many jobs, one after the other, its training is cut. Only a batch of one is cut.
+    /// Into how many successive jobs its training is split. Only a batch of a single job is split.
     pub parts: u32,
 }
 
@@ -52,7 +53,7 @@ pub fn batched(
 /// When a job may start, by how the job that it waits for ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum After {
-    /// However it ended. What can be made of the waiting job's stages is made.
+    /// However it ended. The waiting job then makes those of its stages that can be made.
     Any,
     /// If all its stages are in the store. Otherwise the waiting job could make nothing.
     Ok,
@@ -68,7 +69,8 @@ impl After {
     }
 }
 
-/// What a job waits for: whether each of its stages needs all stages of the earlier job.
+/// When a job may start after an earlier one: it depends on whether each of its stages needs all
+/// stages of the earlier job.
 pub fn dependency(plan: &Plan, known: &Known, job: &PackedJob, earlier: &PackedJob) -> After {
     let each_needs_all = job.stages.iter().all(|id| {
         let needed = all_needed(plan, known, *id);
@@ -91,16 +93,18 @@ fn all_needed(plan: &Plan, known: &Known, id: StageId) -> HashSet<StageId> {
     needed
 }
 
-/// The seconds of a job that starting and ending take, and the epoch that is lost at its end.
+/// The seconds of a job that are not used for training: its start, its end, and the epoch that is
+/// lost at its end.
 const OVERHEAD_SECONDS: f64 = 300.0;
 
-/// The most jobs that a training is cut into.
+/// The most jobs that a training is split into.
 const MOST_PARTS: u32 = 100;
 
-/// Into how many jobs a training is cut that takes `seconds`, where the longest job takes `limit`.
+/// The number of jobs that a training of `seconds` is split into, if a job may take `limit`
+/// seconds.
 pub fn parts(seconds: Option<f64>, limit: Option<u64>) -> u32 {
     let (Some(seconds), Some(limit)) = (seconds, limit) else { return 1 };
-    // A limit of minutes leaves room for little, but for something.
+    // Even a limit of a few minutes leaves some time for training.
     let usable = (limit as f64 - OVERHEAD_SECONDS).max(limit as f64 / 2.0).max(1.0);
     // A float becomes the nearest integer that there is.
     ((seconds / usable).ceil() as u32).clamp(1, MOST_PARTS)

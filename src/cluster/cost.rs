@@ -17,8 +17,8 @@ use surgcam_engine::store::{LONGEST_RECORD, Store};
 pub struct Expected(Vec<Option<f64>>);
 
 impl Expected {
-    /// The best match is what a stage of this name took the last time, or else what is usual for
-    /// stages of its kind in this store. Stages that are made take no time.
+    /// For each stage this is the time that a stage of the same name took the last time, or else
+    /// the usual time of its kind in this store. Stages that are in the store take no time.
     pub fn of(plan: &Plan, known: &Known, store: &Store, experiment: &str) -> Self {
         let earlier = EarlierRuns::of(store, experiment);
         let mut usual: BTreeMap<&str, Option<f64>> = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Expected {
     }
 }
 
-/// At most so many records of a kind are read.
+/// The most records of a kind that are read.
 const MOST_RECORDS: usize = 64;
 
 /// The median of some records of this kind.
@@ -72,14 +72,15 @@ fn usual_seconds(store: &Store, kind: &str) -> Option<f64> {
 #[derive(Debug, PartialEq)]
 pub struct Cost {
     pub jobs: usize,
-    /// Of jobs that need a device.
+    /// The time of all jobs that need a device.
     pub device_hours: f64,
     pub wall_hours: f64,
-    /// Kinds of stages of which nothing is known. They count as no time.
+    /// Kinds of stages whose time is not known. They count as taking no time.
     pub unknown: BTreeSet<&'static str>,
 }
 
-pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
+/// `others` are jobs beside those of the list: the one for speed and the one for the tables.
+pub fn cost(plan: &Plan, jobs: &[PackedJob], others: usize, expected: &Expected) -> Cost {
     let mut ends: Vec<f64> = Vec::with_capacity(jobs.len());
     let mut device_seconds = 0.0;
     for job in jobs {
@@ -97,7 +98,7 @@ pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
         .map(|id| plan.stage(*id).kind)
         .collect();
     Cost {
-        jobs: jobs.len(),
+        jobs: jobs.len() + others,
         device_hours: device_seconds / 3600.0,
         wall_hours: ends.into_iter().fold(0.0, f64::max) / 3600.0,
         unknown,
@@ -106,7 +107,7 @@ pub fn cost(plan: &Plan, jobs: &[PackedJob], expected: &Expected) -> Cost {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let jobs = if self.jobs == 1 { "1 job".into() } else { format!("{} jobs", self.jobs) };
+        let jobs = jobs_in_words(self.jobs);
         let is_known = self.device_hours > 0.0 || self.wall_hours > 0.0;
         if !is_known && !self.unknown.is_empty() {
             return write!(
@@ -127,6 +128,11 @@ impl fmt::Display for Cost {
         }
         Ok(())
     }
+}
+
+/// `1 job`, `2 jobs`.
+pub fn jobs_in_words(jobs: usize) -> String {
+    if jobs == 1 { "1 job".into() } else { format!("{jobs} jobs") }
 }
 
 /// Hours, or minutes or seconds where that is shorter.

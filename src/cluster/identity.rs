@@ -1,5 +1,5 @@
-//! What a stage is before its key is known: its kind, its parameters, and what its inputs are in
-//! the same sense. Two plans agree on it, whoever plans and whatever is in the store.
+//! The identity of a stage, which is known before its key: its kind, its parameters, and the
+//! identities of its inputs. It does not depend on the store or on who makes the plan.
 
 use std::fmt::Write;
 

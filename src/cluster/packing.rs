@@ -1,10 +1,12 @@
 //! Puts the stages of a plan into jobs.
 //!
-//! A training is a job, and so is a pass over the frames. Short stages ride with the job whose
-//! results they need, because waiting for a place in the queue would take longer than they do.
-//! Stages that measure speed are left out: they get a job of their own.
+//! A training is a job, and so is a pass over the frames. Short stages are made by the job whose
+//! results they need, because waiting in the queue would take longer than the stages themselves.
+//! Such a stage "rides with" the job. Short trainings share jobs among themselves, so that they get
+//! the resources that trainings ask for. Stages that measure speed are left out: they get a job of
+//! their own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
@@ -12,13 +14,27 @@ use surgcam_engine::plan::{Plan, Resource, StageId};
 /// The most stages of a pass that one job makes, which is also what the runner makes at once.
 const MOST_SIBLINGS: usize = 256;
 
+/// The most seconds that the short trainings of one job are expected to take. More jobs are made
+/// beside each other, because one after the other they would take longer than a place in the queue.
+const MOST_SHARED_SECONDS: f64 = 300.0;
+
+/// Where a stage goes that is not part of a pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Placing {
+    /// Into a job of its own.
+    Own,
+    /// With the job whose results it needs.
+    Rides,
+    /// With others that need the same jobs. It is expected to take so many seconds.
+    Shares { seconds: f64 },
+}
+
 /// Stages that one job makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedJob {
-    /// In the order of the plan. The first is the one that the others ride with.
+    /// The stages in the order of the plan. The others ride with the first one.
     pub stages: Vec<StageId>,
-    /// Jobs, by their place in the list, that make something which this one needs. They come before
-    /// it.
+    /// The jobs whose results this one needs, by their place in the list. They come before it.
     pub after: BTreeSet<usize>,
     pub needs_device: bool,
 }
@@ -36,15 +52,17 @@ struct Packing<'a> {
     /// The jobs that come before each job, and those before them.
     before: Vec<BTreeSet<usize>>,
     job_of: HashMap<StageId, usize>,
-    /// The job that stages of a pass join, with the number of those that it has.
+    /// For each pass, the job that its next stage joins, and how many stages this job has.
     passes: HashMap<&'a str, (usize, usize)>,
-    /// The job of short stages that need nothing that must be made.
+    /// The job of short stages that need no result of another job.
     roots: Option<usize>,
+    /// The job that short trainings with the same needs join, with the seconds of those that it
+    /// has.
+    shared: BTreeMap<BTreeSet<usize>, (usize, f64)>,
 }
 
-/// The jobs for all stages that are neither made nor measure speed. `rides` tells of a stage
-/// whether it is short.
-pub fn packed(plan: &Plan, known: &Known, rides: impl Fn(StageId) -> bool) -> Vec<PackedJob> {
+/// The jobs for all stages that are not in the store and do not measure speed.
+pub fn packed(plan: &Plan, known: &Known, placing: impl Fn(StageId) -> Placing) -> Vec<PackedJob> {
     let mut packing = Packing {
         plan,
         jobs: Vec::new(),
@@ -52,31 +70,33 @@ pub fn packed(plan: &Plan, known: &Known, rides: impl Fn(StageId) -> bool) -> Ve
         job_of: HashMap::new(),
         passes: HashMap::new(),
         roots: None,
+        shared: BTreeMap::new(),
     };
     let to_pack =
         plan.ids().filter(|id| !known.is_made(*id) && plan.stage(*id).resource != Resource::Alone);
     for id in to_pack {
-        packing.add(id, rides(id));
+        packing.add(id, placing(id));
     }
     packing.jobs
 }
 
 impl<'a> Packing<'a> {
-    fn add(&mut self, id: StageId, rides: bool) {
+    fn add(&mut self, id: StageId, placing: Placing) {
         let after: BTreeSet<usize> =
             self.plan.dependencies(id).filter_map(|id| self.job_of.get(&id).copied()).collect();
         let plan: &'a Plan = self.plan;
-        let job = match plan.stage(id).pass.as_deref() {
-            Some(pass) => self.job_of_pass(pass, after),
-            None if rides => self.job_to_ride_with(after),
-            None => self.new_job(after),
+        let job = match (plan.stage(id).pass.as_deref(), placing) {
+            (Some(pass), _) => self.job_of_pass(pass, after),
+            (None, Placing::Rides) => self.job_to_ride_with(after),
+            (None, Placing::Shares { seconds }) => self.job_to_share(after, seconds),
+            (None, Placing::Own) => self.new_job(after),
         };
         self.jobs[job].needs_device |= plan.stage(id).resource == Resource::Device;
         self.jobs[job].stages.push(id);
         self.job_of.insert(id, job);
     }
 
-    /// Stages of a pass have equal inputs, so the job's needs are those of each of them.
+    /// All stages of a pass have equal inputs, so each of them needs the same jobs.
     fn job_of_pass(&mut self, pass: &'a str, after: BTreeSet<usize>) -> usize {
         if let Some((job, members)) = self.passes.get_mut(pass)
             && *members < MOST_SIBLINGS
@@ -89,8 +109,9 @@ impl<'a> Packing<'a> {
         job
     }
 
-    /// The last of the jobs that it needs, if the others come before that one anyway. A job never
-    /// gets more needs by what rides with it, so jobs cannot come to wait for each other.
+    /// The last of the jobs that it needs, if that job waits for all the others anyway. A stage
+    /// that rides with a job never makes the job wait for more jobs, so two jobs can never wait for
+    /// each other.
     fn job_to_ride_with(&mut self, after: BTreeSet<usize>) -> usize {
         if after.is_empty() {
             if let Some(job) = self.roots {
@@ -105,6 +126,18 @@ impl<'a> Packing<'a> {
         };
         let last = after.iter().rev().copied().find(comes_last);
         last.unwrap_or_else(|| self.new_job(after))
+    }
+
+    fn job_to_share(&mut self, after: BTreeSet<usize>, seconds: f64) -> usize {
+        if let Some((job, taken)) = self.shared.get_mut(&after)
+            && *taken + seconds <= MOST_SHARED_SECONDS
+        {
+            *taken += seconds;
+            return *job;
+        }
+        let job = self.new_job(after.clone());
+        self.shared.insert(after, (job, seconds));
+        job
     }
 
     fn new_job(&mut self, after: BTreeSet<usize>) -> usize {
@@ -185,10 +218,20 @@ mod tests {
     }
 
     fn packed_by_resource(plan: &Plan) -> Vec<(Vec<usize>, Vec<usize>)> {
+        packed_as(plan, |id| match plan.stage(id).resource {
+            Resource::Processor => Placing::Rides,
+            _ => Placing::Own,
+        })
+    }
+
+    fn packed_as(
+        plan: &Plan,
+        placing: impl Fn(StageId) -> Placing,
+    ) -> Vec<(Vec<usize>, Vec<usize>)> {
         let folder = tempfile::tempdir().unwrap();
         let store = surgcam_engine::store::Store::open(folder.path(), None).unwrap();
         let known = Known::of(plan, &store).unwrap();
-        packed(plan, &known, |id| plan.stage(id).resource == Resource::Processor)
+        packed(plan, &known, placing)
             .into_iter()
             .map(|job| {
                 (job.stages.iter().map(|id| id.0).collect(), job.after.into_iter().collect())
@@ -223,6 +266,20 @@ mod tests {
             packed_by_resource(&plan),
             [(vec![0], vec![]), (vec![1], vec![]), (vec![2, 3], vec![0, 1])]
         );
+    }
+
+    #[test]
+    fn short_trainings_share_jobs_up_to_a_time_and_not_that_of_the_data() {
+        let mut plan = Plan::default();
+        let data = toy(&mut plan, 0, [None, None], Resource::Processor);
+        for number in 1..=3 {
+            toy(&mut plan, number, [Some(data), None], Resource::Device);
+        }
+        let jobs = packed_as(&plan, |id| match plan.stage(id).resource {
+            Resource::Processor => Placing::Rides,
+            _ => Placing::Shares { seconds: MOST_SHARED_SECONDS / 2.0 },
+        });
+        assert_eq!(jobs, [(vec![0], vec![]), (vec![1, 2], vec![0]), (vec![3], vec![0])]);
     }
 
     #[test]

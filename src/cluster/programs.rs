@@ -1,5 +1,6 @@
 //! Calls the programs of Slurm. They are looked for on the PATH, each call has a time limit, and an
-//! error says what the program said.
+//! error says what the program said. Variables that would change what a call means are kept from
+//! them.
 
 use std::io::{ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
-/// A controller that is busy or being started again answers after minutes.
+/// A controller that is busy, or that is just starting, may take minutes to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A longer answer is cut. The queue of a large cluster is shorter.
+/// A longer answer is cut off. The queue of a large cluster is shorter than this.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
 /// What a program printed and how it ended.
@@ -24,7 +25,13 @@ pub struct Answer {
 
 /// Runs a program to its end, whatever its exit code.
 pub fn ask(program: &str, arguments: &[String]) -> Result<Answer> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(misleads) {
+            command.env_remove(&name);
+        }
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -35,6 +42,28 @@ pub fn ask(program: &str, arguments: &[String]) -> Result<Answer> {
     let err = child.stderr.take().map(read_aside);
     let succeeded = wait(program, &mut child)?;
     Ok(Answer { succeeded, out: text(out), err: text(err) })
+}
+
+/// Variables that describe the job in which this process runs, by the beginnings of their names.
+/// `sbatch` hands them on, and a new job would take them for its own: that it is a task of an array,
+/// or how often it was put back into the queue.
+const OF_THIS_JOB: [&str; 7] = [
+    "SLURM_ARRAY_",
+    "SLURM_CPUS_",
+    "SLURM_JOB",
+    "SLURM_MEM_",
+    "SLURM_RESTART_COUNT",
+    "SLURM_STEP_",
+    "SLURM_TASK",
+];
+
+/// Variables by which people filter and shape what the programs do when they call them themselves.
+/// Defaults for new jobs, such as `SBATCH_ACCOUNT`, are not among them.
+const OF_PEOPLE: [&str; 5] = ["SACCT_", "SBATCH_ARRAY_INX", "SBATCH_WAIT", "SCANCEL_", "SQUEUE_"];
+
+/// Whether a variable of this name would change what a call means.
+fn misleads(name: &str) -> bool {
+    OF_THIS_JOB.iter().chain(&OF_PEOPLE).any(|beginning| name.starts_with(beginning))
 }
 
 /// Runs a program that must succeed, and gives what it printed.
@@ -108,6 +137,16 @@ mod tests {
 
     fn shell(script: &str) -> Vec<String> {
         vec!["-c".into(), script.into()]
+    }
+
+    #[test]
+    fn what_describes_this_job_or_filters_an_answer_is_kept_from_the_programs() {
+        for name in ["SLURM_ARRAY_JOB_ID", "SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SQUEUE_USERS"] {
+            assert!(misleads(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_CLUSTERS", "SBATCH_ACCOUNT", "PATH"] {
+            assert!(!misleads(name), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The script of a job, and the options with which it is handed to sbatch.
 //!
-//! Options are arguments of sbatch and not lines of the script, because a shell quotes arguments
-//! and nothing quotes those lines.
+//! Options are given as arguments of sbatch and not as `#SBATCH` lines of the script, because such
+//! lines cannot be quoted.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub struct BatchOfJobs<'a> {
     pub needs_device: bool,
     /// Whether nothing else may run on its machine.
     pub is_alone: bool,
-    /// Whether another job goes on with what this one does not finish.
+    /// Whether another job continues what this one does not finish.
     pub is_followed: bool,
     /// `afterok:1:2,afterany:3`, if it waits for anything.
     pub dependency: Option<String>,
@@ -70,8 +70,8 @@ pub fn script(run: &RunOfJobs, batch: &BatchOfJobs) -> Result<String> {
     Ok(text)
 }
 
-/// As one word of a shell. A line break would be kept by the shell but not by everybody who looks
-/// at a job.
+/// A text as one word of a shell. A line break is refused: the shell would keep it, but other
+/// programs that show a job would not.
 fn quoted(text: &str) -> Result<String> {
     let cannot = |why: &str| {
         Error::usage(format!("`{}` cannot be written into a job's script: {why}", shortened(text)))
@@ -121,7 +121,7 @@ pub fn options(run: &RunOfJobs, batch: &BatchOfJobs) -> Result<Vec<String>> {
     Ok(options)
 }
 
-/// The output's path as a pattern: `%` stands for itself where it is doubled.
+/// The output's path as a pattern of Slurm, in which a `%` of the path is written twice.
 fn for_a_pattern(batch: &BatchOfJobs) -> Result<String> {
     let path = one_line(batch.log)?;
     if path.contains('\\') {
@@ -145,7 +145,7 @@ fn one_line(path: &Path) -> Result<String> {
     })
 }
 
-/// How long before the end of its time a job is told.
+/// How long before its time limit a job is warned.
 const USUAL_NOTICE_SECONDS: u64 = 60;
 
 /// A tenth of the time of a short job.

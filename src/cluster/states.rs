@@ -1,7 +1,7 @@
-//! Why a stage that a run was to make is not in the store: what became of its job.
+//! What became of a job, which tells why a stage of a run is not in the store.
 //!
-//! The queue knows jobs that wait, run, or ended a short time ago; the accounts know all, where a
-//! cluster keeps them.
+//! The queue knows jobs that wait, run, or ended a short time ago. The accounts know all jobs, if
+//! the cluster keeps accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use super::programs::{ask, expect, refused};
 use super::submission::{SubmittedBatch, job_name};
 use surgcam_engine::error::Result;
 
-/// How it stands with a job, as far as it matters here.
+/// The state of a job, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Waiting,
@@ -67,7 +67,10 @@ fn standing(state: &str, reason: &str) -> Standing {
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
         | "STAGE_OUT" => Standing::Running,
         "COMPLETED" => Standing::Succeeded,
-        "FAILED" if reason.starts_with("JobLaunchFailure") => Standing::NotStarted,
+        // The accounts have an exit code for a reason, which is this one then.
+        "FAILED" if reason.starts_with("JobLaunchFailure") || reason == "0:53" => {
+            Standing::NotStarted
+        }
         "FAILED" => Standing::Failed,
         "TIMEOUT" | "DEADLINE" => Standing::TimedOut,
         "CANCELLED" | "REVOKED" => Standing::Cancelled,
@@ -105,7 +108,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// What to do about it; nothing where that depends on the stage.
+/// What to do about it. Empty if that depends on the stage.
 pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
     let setting = |name: &str| {
         format!(
@@ -130,12 +133,19 @@ pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
 /// All that Slurm knows of a run's jobs, by their names in the cluster: `12` or `12_3`.
 pub type Statuses = BTreeMap<String, JobStatus>;
 
-/// How many jobs run, wait and have ended.
+/// How many jobs run, wait and have ended, and for what those that wait do so.
 pub fn in_short(statuses: &Statuses) -> String {
-    let count = |standing| statuses.values().filter(|status| status.standing == standing).count();
-    let (running, waiting) = (count(Standing::Running), count(Standing::Waiting));
+    let running = statuses.values().filter(|job| job.standing == Standing::Running).count();
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for job in statuses.values().filter(|job| job.standing == Standing::Waiting) {
+        *reasons.entry(job.reason.as_str()).or_default() += 1;
+    }
+    let waiting: usize = reasons.values().sum();
     let ended = statuses.len() - running - waiting;
-    format!("{running} jobs run, {waiting} wait, {ended} have ended")
+    let reasons: Vec<&str> =
+        reasons.into_keys().filter(|reason| !matches!(*reason, "" | "None")).collect();
+    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("jobs: {running} running, {waiting} waiting{why}, {ended} ended")
 }
 
 /// What the cluster allows.
@@ -155,7 +165,7 @@ pub fn of_run(run: &str, batches: &[SubmittedBatch]) -> Result<Statuses> {
     let forgotten: BTreeSet<&str> =
         batches.iter().filter(is_forgotten).map(|batch| batch.id.as_str()).collect();
     if !forgotten.is_empty() {
-        for (name, status) in accounted(&forgotten)? {
+        for (name, status) in accounted(run, &forgotten)? {
             statuses.entry(name).or_insert(status);
         }
     }
@@ -165,6 +175,8 @@ pub fn of_run(run: &str, batches: &[SubmittedBatch]) -> Result<Statuses> {
 fn queued(run: &str) -> Result<Statuses> {
     let arguments = [
         "--states=all".to_string(),
+        // Also those in partitions that are hidden from other users.
+        "--all".into(),
         "--array".into(),
         "--noheader".into(),
         format!("--name={}", job_name(run)),
@@ -175,23 +187,27 @@ fn queued(run: &str) -> Result<Statuses> {
     Ok(listed.into_iter().map(|listed| (listed.job.clone(), JobStatus::of(listed, 0))).collect())
 }
 
-/// What the accounts say; nothing where the cluster keeps none.
-fn accounted(jobs: &BTreeSet<&str>) -> Result<Statuses> {
+/// What the accounts say. Empty if the cluster keeps none.
+fn accounted(run: &str, jobs: &BTreeSet<&str>) -> Result<Statuses> {
+    // Without accounts `sacct` may even be absent.
+    if !limits()?.has_accounts {
+        return Ok(Statuses::new());
+    }
     let jobs: Vec<&str> = jobs.iter().copied().collect();
     let arguments = [
         "--allocations".to_string(),
+        // Somebody else may have submitted the run.
+        "--allusers".into(),
         "--duplicates".into(),
         "--noheader".into(),
         "--parsable2".into(),
         format!("--format={ACCOUNTS_FORMAT}"),
+        // Numbers are used again, and a store may have come from another cluster.
+        format!("--name={}", job_name(run)),
         format!("--jobs={}", jobs.join(",")),
     ];
     let answer = ask("sacct", &arguments)?;
     if !answer.succeeded {
-        // `Slurm accounting storage is disabled`
-        if answer.err.contains("disabled") {
-            return Ok(Statuses::new());
-        }
         return Err(refused("sacct", &answer));
     }
     let mut statuses = Statuses::new();
@@ -257,6 +273,28 @@ mod tests {
         assert!(told[2].contains("ran out of memory") && told[5].contains("a job that it needs"));
         assert!(told[11].contains("A_NEW_ONE"));
         assert_eq!(standing("OUT_OF_ME", ""), Standing::OutOfMemory);
+        assert_eq!(standing("FAILED", "0:53"), Standing::NotStarted);
+        assert_eq!(standing("FAILED", "1:0"), Standing::Failed);
+    }
+
+    #[test]
+    fn it_is_said_for_what_jobs_wait() {
+        let job = |state: &str, reason: &str| {
+            let (state, reason, node) = (state.to_string(), reason.to_string(), String::new());
+            JobStatus::of(Listed { job: "1".into(), state, reason, node }, 0)
+        };
+        let jobs = [
+            job("RUNNING", "None"),
+            job("PENDING", "Dependency"),
+            job("PENDING", "PartitionTimeLimit"),
+            job("PENDING", "Dependency"),
+            job("COMPLETED", "None"),
+        ];
+        let statuses = jobs.into_iter().enumerate().map(|(number, job)| (number.to_string(), job));
+        assert_eq!(
+            in_short(&statuses.collect()),
+            "jobs: 1 running, 3 waiting (Dependency, PartitionTimeLimit), 1 ended"
+        );
     }
 
     #[test]

@@ -7,9 +7,10 @@
 //! runs/<run>/<n>.sh           the script of a batch of jobs, and its jobs' own output: <n>.log, or
 //!                             <n>-<task>.log for tasks of an array
 //! runs/<run>.<number>/        events and workers' logs of one job
+//! runs/submit.lock            held while a run is submitted
 //! ```
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ pub struct Submission {
     /// The values of `--set`.
     pub set: Vec<String>,
     pub device: Option<String>,
-    /// Of `--jobs`.
+    /// The value of `--jobs`.
     pub slots: Option<NonZeroUsize>,
     pub threads: Option<NonZeroUsize>,
     /// By their numbers.
@@ -105,7 +106,7 @@ pub fn folder(store: &Store, run: &str) -> PathBuf {
     store.root().join("runs").join(run)
 }
 
-/// The run that the events of one of its jobs are kept as.
+/// The name of the run under which the events of one of its jobs are kept.
 pub fn run_of_job(run: &str, number: usize) -> String {
     format!("{run}.{number}")
 }
@@ -136,6 +137,39 @@ pub fn read(store: &Store, run: &str) -> Result<Submission> {
     Ok(submission)
 }
 
+/// The right to submit a run to the store's cluster, which one process at a time has. Who holds it
+/// sees all jobs of the submissions before it.
+#[derive(Debug)]
+pub struct SubmissionLock {
+    _file: File,
+}
+
+fn lock_path(store: &Store) -> PathBuf {
+    store.root().join("runs").join("submit.lock")
+}
+
+/// Whether somebody submits to the store's cluster just now.
+pub fn is_under_way(store: &Store) -> bool {
+    File::open(lock_path(store))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
+pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
+    let path = lock_path(store);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .at_path("open the lock", &path)?;
+    if file.try_lock().is_err() {
+        on_wait();
+        file.lock().at_path("wait for the lock", &path)?;
+    }
+    Ok(SubmissionLock { _file: file })
+}
+
 /// Notes a call of sbatch that succeeded.
 pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()> {
     let path = folder(store, run).join("slurm.jsonl");
@@ -162,8 +196,8 @@ pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
     Ok(batches.filter(is_sound).collect())
 }
 
-/// The cluster's names of a job, of which there are several if its training was cut. The last one
-/// ends it.
+/// The cluster's names of a job. There are several if its training was split; the last one of these
+/// finishes it.
 pub fn names_of(batches: &[SubmittedBatch], number: usize) -> Vec<String> {
     batches.iter().filter_map(|batch| batch.name_of(number)).collect()
 }
@@ -185,7 +219,7 @@ pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
 }
 
 /// The device on which the last run of a whole experiment measured speed, if it was handed to a
-/// cluster and has come so far.
+/// cluster and has already measured.
 pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
     let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
     let last = store.runs().flatten().find(is_meant)?;
@@ -206,6 +240,17 @@ pub fn open_runs(store: &Store) -> Vec<(Run, Submission)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_known_whether_somebody_submits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), None).unwrap();
+        assert!(!is_under_way(&store));
+        let alone = lock(&store, || panic!("nobody else submits")).unwrap();
+        assert!(is_under_way(&store));
+        drop(alone);
+        assert!(!is_under_way(&store));
+    }
 
     #[test]
     fn jobs_are_found_by_the_numbers_that_the_cluster_gave_them() {

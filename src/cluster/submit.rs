@@ -5,7 +5,7 @@ use std::fs;
 
 use super::batches::{After, batched, dependency, parts};
 use super::cost::Expected;
-use super::packing::{PackedJob, packed};
+use super::packing::{PackedJob, Placing, packed};
 use super::programs::expect;
 use super::script::{BatchOfJobs, RunOfJobs, options, script};
 use super::submission::{
@@ -16,17 +16,18 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
+use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_pipeline::kinds::{
     CaptionStage, EvaluateStage, InteractStage, MeasureStage, TrainStage,
 };
-use surgcam_recipe::slurm_settings::SlurmSettings;
+use surgcam_recipe::slurm_settings::{JobNeeds, SlurmSettings};
 
-/// The kind by which the settings call the job that writes the tables.
+/// The name that the job which writes the tables has in the settings.
 pub const TABLES: &str = "tables";
 
-/// A training that took no longer the last time rides with another job.
+/// A training that took at most this long the last time shares a job with others.
 const SHORT_TRAINING_SECONDS: f64 = 10.0;
 
 fn trains(kind: &str) -> bool {
@@ -35,19 +36,29 @@ fn trains(kind: &str) -> bool {
 
 /// The jobs for what is missing of a plan.
 pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob> {
-    let rides = |id: StageId| {
+    let placing = |id: StageId| {
         let stage = plan.stage(id);
-        let takes = expected.seconds(id);
         if trains(stage.kind) {
-            takes.is_some_and(|seconds| seconds <= SHORT_TRAINING_SECONDS)
+            match expected.seconds(id) {
+                Some(seconds) if seconds <= SHORT_TRAINING_SECONDS => Placing::Shares { seconds },
+                _ => Placing::Own,
+            }
+        } else if stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME {
+            Placing::Rides
         } else {
-            stage.resource == Resource::Processor || stage.kind == EvaluateStage::NAME
+            Placing::Own
         }
     };
-    packed(plan, known, rides)
+    packed(plan, known, placing)
 }
 
-/// Jobs for one call of sbatch, or for several if its training is cut.
+/// The jobs that come after all others: one writes the tables, and one before it measures speed
+/// where that is asked for.
+pub fn other_jobs(measures_speed: bool) -> usize {
+    1 + usize::from(measures_speed)
+}
+
+/// Jobs for one call of sbatch, or for several if its training is split.
 #[derive(Debug)]
 struct Call {
     first: usize,
@@ -76,8 +87,8 @@ pub struct ToSchedule<'a> {
     pub settings: &'a SlurmSettings,
     /// The most tasks of an array.
     pub array: usize,
-    /// The seconds of a job that asks for no time.
-    pub usual_time: Option<u64>,
+    /// What `scontrol` says of the cluster's partitions.
+    pub partitions: &'a str,
     /// Whether a job measures speed after all others.
     pub has_speed: bool,
 }
@@ -88,8 +99,11 @@ impl Schedule {
         let packed = jobs_of(plan, known, expected);
         let parts_of = |job: &PackedJob| {
             let kind = job.kind(plan);
-            let limit = settings.needs_of(kind).time.map(|limit| limit.seconds());
-            if trains(kind) { parts(expected.of_job(job), limit.or(given.usual_time)) } else { 1 }
+            if !trains(kind) {
+                return 1;
+            }
+            let limit = longest(&settings.needs_of(kind), given.partitions);
+            parts(expected.of_job(job), limit)
         };
         let mut schedule = Schedule::default();
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
@@ -100,7 +114,7 @@ impl Schedule {
                 .after
                 .iter()
                 .map(|earlier| {
-                    // An array waits as its most patient task does.
+                    // An array waits as long as its task that waits longest.
                     let after = batch
                         .jobs
                         .iter()
@@ -154,6 +168,11 @@ impl Schedule {
             parts: 1,
             after: (0..first).map(|number| (After::Any, number)).collect(),
         });
+    }
+
+    /// The cluster's jobs. A training that is cut has several.
+    pub fn jobs_in_the_queue(&self) -> usize {
+        self.calls.iter().map(|call| call.jobs * call.parts as usize).sum()
     }
 
     /// How often sbatch will be called.
@@ -218,26 +237,39 @@ impl Elsewhere {
     }
 }
 
-/// The seconds that a job may take which asks for no time; `None` where there is no limit or the
-/// cluster does not tell.
-pub fn usual_time(settings: &SlurmSettings) -> Option<u64> {
+/// What `scontrol` says of the cluster's partitions; nothing where it does not tell.
+pub fn partitions() -> String {
     let arguments = ["--oneliner".to_string(), "show".into(), "partition".into()];
-    let text = expect("scontrol", &arguments).ok()?;
-    // Slurm takes the first of several partitions that has room.
-    let partition = settings.partition.as_ref().and_then(|names| names.as_str().split(',').next());
-    answers::usual_time(&text, partition)
+    expect("scontrol", &arguments).unwrap_or_default()
 }
 
-/// Submits all jobs. If one is refused, those that were submitted are cancelled.
+/// The seconds that a job may take, if it has a limit: its own, or else that of its partition.
+fn longest(needs: &JobNeeds, partitions: &str) -> Option<u64> {
+    // Slurm takes the first of several partitions that has room.
+    let partition = needs.partition.as_ref().and_then(|names| names.as_str().split(',').next());
+    let own = needs.time.as_ref().map(|limit| limit.seconds());
+    own.or_else(|| answers::usual_time(partitions, partition))
+}
+
+/// Submits all jobs. If one is refused, or the user interrupts it, those that were submitted are
+/// cancelled.
 pub fn submit(
     store: &Store,
     run: &RunOfJobs,
     schedule: &Schedule,
     elsewhere: &Elsewhere,
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let mut done = Vec::new();
     for call in &schedule.calls {
-        if let Err(error) = submit_call(store, run, schedule, call, elsewhere, &mut done) {
+        let submitted = submit_call(store, run, schedule, call, elsewhere, &mut done);
+        // Ctrl-C reaches sbatch, too, which then fails.
+        let outcome = if interrupt.is_requested() {
+            Err(Error::interrupted("interrupted; the jobs that were submitted are cancelled"))
+        } else {
+            submitted
+        };
+        if let Err(error) = outcome {
             // The jobs before it could only make a part of the run.
             let cancelled = cancel(run.run);
             return Err(match cancelled {
@@ -346,6 +378,19 @@ pub fn cancel(run: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_may_take_as_long_as_it_asks_for_or_as_its_own_partition_allows() {
+        let text = "time = '10'\n[kinds.caption]\npartition = 'long,main'";
+        let mut settings: SlurmSettings = toml::from_str(text).unwrap();
+        let partitions = "PartitionName=main Default=YES DefaultTime=00:30:00\n\
+                          PartitionName=long Default=NO DefaultTime=NONE MaxTime=1-00:00:00\n";
+        assert_eq!(longest(&settings.needs_of("train"), partitions), Some(600));
+        settings.time = None;
+        assert_eq!(longest(&settings.needs_of("train"), partitions), Some(1800));
+        assert_eq!(longest(&settings.needs_of("caption"), partitions), Some(86_400));
+        assert_eq!(longest(&settings.needs_of("train"), ""), None);
+    }
 
     #[test]
     fn an_array_is_named_as_a_whole_where_all_of_it_is_waited_for() {

@@ -16,8 +16,9 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     visible(text, |letter| acts(letter) && letter != '\n' && letter != '\t')
 }
 
-/// A cell, a title or a note of Markdown. The text comes out as it is: it cannot end its line or its
-/// cell, and it cannot begin a tag, a picture, a link, emphasis, code, a formula or an entity.
+/// A cell, a title or a note of Markdown. A reader sees the text as it is: it cannot end its line
+/// or its cell, and it cannot begin a tag, a picture, a link, emphasis, code, a formula or an
+/// entity.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let (text, mut before) = (line(text), None);

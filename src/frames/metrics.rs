@@ -15,9 +15,9 @@ pub struct LeftOut {
     #[serde(default)]
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice. Their frames are
-    /// used.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mended_boxes: Vec<SkippedFrame>,
+    /// used. They are stored under the name that earlier versions gave them.
+    #[serde(default, rename = "mended_boxes", skip_serializing_if = "Vec::is_empty")]
+    pub corrected_boxes: Vec<SkippedFrame>,
 }
 
 /// `evaluate`: how well a classifier finds the classes in validation frames (METHOD 3).

@@ -40,6 +40,7 @@ pub fn table(figures: &[Figure]) -> ResultTable {
         ],
         notes: vec!["times are medians of whole processes unless said otherwise".into()],
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }
 

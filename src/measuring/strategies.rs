@@ -108,7 +108,9 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
         |value: fn(&StepSpeed) -> f64| steps.iter().map(|step| Some(value(step))).collect();
     let [height, width] = stage.image_size;
     let mut notes = vec![
-        "modes: from packed pixels to features on the CPU, decoding not included; the other steps by themselves".to_string(),
+        "modes: from packed pixels to features on the CPU, decoding not included; the other steps \
+         by themselves"
+            .to_string(),
         "random weights; all classes present".to_string(),
     ];
     if steps.iter().any(|step| step.not_alone) {
@@ -140,5 +142,6 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
         ],
         notes,
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }

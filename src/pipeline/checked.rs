@@ -1,5 +1,6 @@
 //! Settings that are read from files which anybody may have made or edited, such as those of
 //! exported captioners and heads.
+//!
 //! A recipe's values are checked one by one when they are read. A [`Checked`] value has also been
 //! checked as a whole for everything that the worker relies on.
 

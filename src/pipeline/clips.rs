@@ -1,4 +1,4 @@
-//! Clips of a temporal model, and whether there is anything that can hold them.
+//! The clips of a temporal model, and whether batches and sequences are long enough for them.
 
 use super::sources::DataStages;
 use surgcam_engine::error::{Error, Result};
@@ -6,13 +6,13 @@ use surgcam_recipe::library::Resolved;
 use surgcam_recipe::schema::ModelRecipe;
 use surgcam_values::Whole;
 
-/// The frames of a clip; `None` for a classifier of single frames.
+/// How many frames a clip has. `None` for a classifier of single frames.
 pub(super) fn clip_length(recipe: Whole<1, 64>) -> Option<usize> {
     Some(recipe.get()).filter(|&length| length > 1)
 }
 
-/// Fails for clips that no training step or no drawn sequence can hold. How long the sequences of
-/// other data are, only their index says.
+/// Fails if a clip is longer than a training step or than every drawn sequence. The lengths of the
+/// sequences of other data are not known before their index is made.
 pub(super) fn check_clips(recipe: &Resolved<ModelRecipe>, training: &[DataStages]) -> Result<()> {
     let Some(length) = clip_length(recipe.value.clip_length) else { return Ok(()) };
     let batch_size = recipe.value.batch_size.get();

@@ -42,7 +42,7 @@ impl Planner<'_> {
         };
         let root = self.project.join(root);
         if !root.is_dir() {
-            return Err(Error::usage(format!("the root of data.{} is no folder", data.name))
+            return Err(Error::usage(format!("the root of data.{} is not a folder", data.name))
                 .at_path(&root)
                 .hint(hint));
         }

@@ -31,7 +31,7 @@ impl Planner<'_> {
         check_present(&recipe.present, model, &extraction.name)?;
         check_batch_norm(extraction)?;
         let makes_features = self.wants(&[Goal::Extraction, Goal::Features, Goal::Heads]);
-        let detections = if makes_features || self.wants(&[Goal::Localization]) {
+        let detections = if makes_features || self.wants(&[Goal::Localization, Goal::Boxes]) {
             self.detections(cell, model, extraction)?
         } else {
             None

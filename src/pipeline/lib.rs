@@ -18,12 +18,13 @@
 //!
 //! [`build`] turns an experiment into a graph of stages. Its result is in [`planned`], which also
 //! tells which stages the rows of each cell come from. [`goal`] says what is wanted of the
-//! experiment, for instance a table. `sources`, `models`, `localization`, `detections`, `extraction`
-//! and `heads` each plan a part of the graph, and add their stages to `planner`. `data_folder` and
-//! `class_map` find out what `sources` needs to know about a data set. `clips` checks whether anything
-//! can hold the clips of a temporal model. `limits` sets how long stages may take. [`naming`] names
-//! the stages. [`described_folder`] has what a data recipe says about a folder, for programs that look
-//! into it without a plan. [`mistakes`] plans without data, to find all mistakes in recipes at once.
+//! experiment, for instance a table. `sources`, `models`, `localization`, `detections`,
+//! `extraction` and `heads` each plan a part of the graph, and add their stages to `planner`.
+//! `data_folder` and `class_map` find out what `sources` needs to know about a data set. `clips`
+//! checks whether batches and sequences can hold the clips of a temporal model. `limits` sets how
+//! long stages may take. [`naming`] names the stages. [`described_folder`] has what a data recipe
+//! says about a folder, for programs that look into it without a plan. [`mistakes`] plans without
+//! data, to find all mistakes in recipes at once.
 
 pub mod build;
 pub mod checked;

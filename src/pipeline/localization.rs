@@ -1,5 +1,5 @@
-//! Where a model sees the instruments: heat maps, the boxes that are cut from them, and the scores
-//! of both.
+//! Plans the stages that show where a model sees the instruments: heat maps, the boxes that come
+//! from them, and the scores of both.
 
 use super::goal::Goal;
 use super::kinds::*;

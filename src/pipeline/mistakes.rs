@@ -1,5 +1,6 @@
 //! Finds all mistakes in recipes that a plan would refuse. It plans without data folders, weights
 //! files and a store.
+//!
 //! A plan stops at the first mistake. Here, the mistakes of every recipe and of every part of a
 //! cell are collected, and each is reported once.
 

@@ -1,5 +1,6 @@
 //! The part of a stage's name that follows the names of its recipes: the swept values that the
 //! stage depends on.
+//!
 //! Code that makes a stage's parameters reads the recipe's values with `read!`, which notes their
 //! keys. So a stage is named by the values that it and the stages before it really use. A separate
 //! list of keys could differ from the parameters.

@@ -22,7 +22,7 @@ impl Architecture {
     /// As many frames as recipes allow.
     pub const LONGEST_CLIP: usize = 64;
 
-    /// Of a classifier of single frames.
+    /// The architecture of a classifier of single frames.
     pub const fn of_frames(backbone: Backbone, classes: usize) -> Self {
         Architecture { backbone, classes, clip_length: None }
     }

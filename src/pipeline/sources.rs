@@ -33,7 +33,7 @@ pub struct DataStages {
     pub normalization: Normalization,
     pub has_train: bool,
     pub has_validation: bool,
-    /// Of drawn scenes.
+    /// Only drawn scenes have it.
     pub drawn_frames_per_sequence: Option<usize>,
     /// The data set's names of classes.
     pub(super) classes: ClassMap,

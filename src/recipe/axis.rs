@@ -57,7 +57,7 @@ impl Axis {
     /// Reads `[matrix.cases]`: sets of values, each with a name.
     pub(super) fn named_cases(cases: &toml::Value) -> Result<Axis> {
         let wrong = || {
-            Error::usage("the matrix's `cases` are no tables")
+            Error::usage("the matrix's `cases` are not tables")
                 .hint("write [matrix.cases.NAME] and its values below")
         };
         let mut points = Vec::new();

@@ -176,7 +176,7 @@ fn swept_keys(
             let target = target(&path, &place, |section| library.names(section))?;
             if !matches!(target, Target::Every { .. } | Target::One { .. }) {
                 return Err(Error::usage(format!(
-                    "the matrix sweeps `{}`, which is no value of a recipe",
+                    "the matrix sweeps `{}`, which is not a value of a recipe",
                     shortened(axis)
                 ))
                 .at(place)

@@ -22,7 +22,7 @@ impl Layer {
     /// `what`".
     pub(super) fn of_defaults(defaults: &impl Serialize, what: &str) -> Result<Self> {
         let table = toml::Table::try_from(defaults).map_err(|error| {
-            Error::failure(format!("the defaults of {what} are no TOML: {error}"))
+            Error::failure(format!("the defaults of {what} are not TOML: {error}"))
         })?;
         Ok(Layer { origin: BUILT_IN.into(), table })
     }

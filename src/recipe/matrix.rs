@@ -156,7 +156,7 @@ fn filters(excludes: Option<&toml::Value>) -> Result<Vec<CellFilter>> {
 
 fn tables<'a>(what: &str, value: Option<&'a toml::Value>) -> Result<Vec<&'a toml::Table>> {
     let wrong = || {
-        Error::usage(format!("the matrix's `{what}` is no list of tables"))
+        Error::usage(format!("the matrix's `{what}` is not a list of tables"))
             .hint(format!("write [[matrix.{what}]] and its keys below"))
     };
     match value {

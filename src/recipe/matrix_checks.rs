@@ -173,10 +173,13 @@ mod tests {
                 "\"model.epochs\" = { from = -1e308, to = 1e308, count = 3 }",
                 "ends that are too far apart",
             ),
-            ("\"model.epochs\" = { from = 0, to = 1, count = 1 }", "no whole number of at least 2"),
+            (
+                "\"model.epochs\" = { from = 0, to = 1, count = 1 }",
+                "not a whole number of at least 2",
+            ),
             ("\"model.epochs\" = { from = 1, to = 1, count = 3 }", "the same value twice"),
-            ("\"model.epochs\" = { from = 0, to = inf, step = 1 }", "a `to` that is no number"),
-            ("\"model.epochs\" = { from = 0, to = nan, count = 3 }", "a `to` that is no number"),
+            ("\"model.epochs\" = { from = 0, to = inf, step = 1 }", "a `to` that is not a number"),
+            ("\"model.epochs\" = { from = 0, to = nan, count = 3 }", "a `to` that is not a number"),
             ("\"model.epochs\" = { from = 0, step = 1 }", "no `from` or no `to`"),
             (
                 "\"model.seed\" = { from = 9007199254740993, to = 9007199254740995, step = 1 }",

@@ -52,7 +52,7 @@ fn value_of(text: &str, origin: &str) -> Result<toml::Value> {
     match parsed {
         Some(value) => Ok(value),
         None if text.starts_with(['[', '"', '\'']) => Err(Error::usage(format!(
-            "`{}` is no value of TOML",
+            "`{}` is not a value of TOML",
             shortened(text)
         ))
         .at(origin)
@@ -169,9 +169,9 @@ mod tests {
             ("model.epochs", "has no value"),
             ("=3", "has no key"),
             ("model..epochs=3", "a part of it is empty"),
-            ("matrix.model=[gc-a]", "`[gc-a]` is no value of TOML"),
-            ("data.x.train=[1, 2", "`[1, 2` is no value of TOML"),
-            ("model.init='random", "is no value of TOML"),
+            ("matrix.model=[gc-a]", "`[gc-a]` is not a value of TOML"),
+            ("data.x.train=[1, 2", "`[1, 2` is not a value of TOML"),
+            ("model.init='random", "is not a value of TOML"),
         ] {
             let error = from_argument(argument).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("hint: "), "{argument}: {error}");

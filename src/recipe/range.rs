@@ -41,7 +41,7 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
             .map(|value| {
                 number(value)
                     .filter(|value| value.is_finite())
-                    .ok_or_else(|| wrong(&format!("has a `{key}` that is no number")))
+                    .ok_or_else(|| wrong(&format!("has a `{key}` that is not a number")))
             })
             .transpose()
     };
@@ -60,7 +60,7 @@ pub(super) fn range_values(name: &str, range: &toml::Table) -> Result<Vec<toml::
             ((to - from) / (count - 1.0), count)
         }
         (None, Some(_)) => {
-            return Err(wrong("has a `count` that is no whole number of at least 2"));
+            return Err(wrong("has a `count` that is not a whole number of at least 2"));
         }
         _ => return Err(wrong("needs one of `step` and `count`")),
     };

@@ -14,6 +14,7 @@ use super::file;
 use super::overrides::{self, Override, Rank};
 use super::slurm_settings::ExecutorSettings;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::machine;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,12 +129,13 @@ pub fn load(project: &Path) -> Result<(Settings, Vec<Override>)> {
 
 /// The project's folder, which is the nearest folder with `recipes/` in it. It is looked for from
 /// the working folder upwards, then from the experiment, from this program, and from the folder
-/// that this program was built in.
+/// that this program was built in, unless a wheel brought it.
 pub fn find_project(experiment: Option<&Path>) -> Result<PathBuf> {
     let here = std::env::current_dir().ok();
     let beside_experiment = experiment.and_then(|path| path.canonicalize().ok());
     let beside_program = std::env::current_exe().ok();
-    let built_in = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let built_in =
+        (!machine::is_installed_by_a_wheel()).then(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     [here, beside_experiment, beside_program, built_in]
         .into_iter()
         .flatten()

@@ -40,7 +40,8 @@ pub struct SlurmSettings {
     pub kinds: BTreeMap<String, JobNeeds>,
 }
 
-/// A training of a week goes on seven times on a partition whose longest job is a day.
+/// For comparison: a training of a week goes back into the queue seven times on a partition whose
+/// jobs may take a day.
 const USUAL_REQUEUES: u32 = 20;
 
 impl Default for SlurmSettings {
@@ -75,7 +76,7 @@ pub struct JobNeeds {
 }
 
 impl SlurmSettings {
-    /// What a job asks for whose most important stage is of this kind.
+    /// What a job asks for if its most important stage is of this kind.
     pub fn needs_of(&self, kind: &str) -> JobNeeds {
         let own = self.kinds.get(kind).cloned().unwrap_or_default();
         JobNeeds {

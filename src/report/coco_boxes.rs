@@ -114,10 +114,10 @@ pub fn boxes(built: &Built, results: &Results, folder: &Path) -> Result<Exported
 struct Set {
     frames: Frames,
     rows: Vec<usize>,
-    /// Of each of the rows.
+    /// The image of each of the rows.
     images: Vec<Image>,
     categories: Vec<Category>,
-    /// Of the pictures that a model sees.
+    /// The size of the pictures that a model sees.
     seen: Size,
 }
 

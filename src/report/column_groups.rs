@@ -120,11 +120,13 @@ fn better(column: &TableColumn) -> Option<Better> {
 
 /// The rows with the best value of a column. Rows with equal values, as they are shown, share the
 /// place. Means over seeds are compared without their deviations. No row is the best if all values
-/// are equal.
-pub fn best_rows(column: &TableColumn) -> Vec<usize> {
+/// are equal. Yardsticks and controls take no part.
+pub fn best_rows(table: &ResultTable, column: &TableColumn) -> Vec<usize> {
     let Some(better) = better(column) else { return Vec::new() };
-    let values: Vec<(usize, f64)> =
-        (0..column.len()).filter_map(|row| Some((row, column.number_at(row)?))).collect();
+    let values: Vec<(usize, f64)> = (0..column.len())
+        .filter(|row| !table.reference_rows.contains(row))
+        .filter_map(|row| Some((row, column.number_at(row)?)))
+        .collect();
     let best = values.iter().copied().reduce(|best, other| {
         let is_better = if better == Better::Higher { other.1 > best.1 } else { other.1 < best.1 };
         if is_better { other } else { best }
@@ -144,31 +146,47 @@ mod tests {
         TableColumn::number(name, 2, values.to_vec())
     }
 
+    fn table_of(name: &str, columns: Vec<TableColumn>) -> ResultTable {
+        ResultTable {
+            name: name.into(),
+            title: String::new(),
+            columns,
+            notes: vec![],
+            more_rows: 0,
+            reference_rows: Default::default(),
+        }
+    }
+
     #[test]
     fn equal_values_share_the_best_place_and_a_lone_value_is_not_the_best() {
-        assert_eq!(best_rows(&column("mAP", &[Some(0.501), None, Some(0.502), Some(0.2)])), [0, 2]);
-        assert_eq!(best_rows(&column("p95 ms", &[Some(3.0), Some(2.0)])), [1]);
-        assert!(best_rows(&column("mAP", &[Some(0.5), None])).is_empty());
-        assert!(best_rows(&column("mAP difference", &[Some(0.5), Some(0.1)])).is_empty());
+        let table = table_of("extraction", vec![]);
+        let best = |name: &str, values: &[Option<f64>]| best_rows(&table, &column(name, values));
+        assert_eq!(best("mAP", &[Some(0.501), None, Some(0.502), Some(0.2)]), [0, 2]);
+        assert_eq!(best("p95 ms", &[Some(3.0), Some(2.0)]), [1]);
+        assert!(best("mAP", &[Some(0.5), None]).is_empty());
+        assert!(best("mAP difference", &[Some(0.5), Some(0.1)]).is_empty());
+    }
+
+    #[test]
+    fn yardsticks_and_controls_are_never_the_best() {
+        let mut table = table_of("extraction", vec![]);
+        table.reference_rows.insert(0);
+        let values = column("mAP", &[Some(0.9), Some(0.5), Some(0.4)]);
+        assert_eq!(best_rows(&table, &values), [1]);
     }
 
     #[test]
     fn columns_are_grouped_by_what_they_tell() {
-        let table = ResultTable {
-            name: "extraction".into(),
-            title: String::new(),
-            columns: vec![
-                TableColumn::text("mode", vec![]),
-                TableColumn::count("pool", vec![]),
-                column("FPS", &[]),
-                TableColumn::text("timed", vec![]),
-                column("probe mAP", &[]),
-                column("CIDEr", &[]),
-                column("AP grasping", &[]).detail(),
-            ],
-            notes: vec![],
-            more_rows: 0,
-        };
+        let columns = vec![
+            TableColumn::text("mode", vec![]),
+            TableColumn::count("pool", vec![]),
+            column("FPS", &[]),
+            TableColumn::text("timed", vec![]),
+            column("probe mAP", &[]),
+            column("CIDEr", &[]),
+            column("AP grasping", &[]).detail(),
+        ];
+        let table = table_of("extraction", columns);
         use ColumnGroup::*;
         assert_eq!(groups(&table), [Row, Row, Speed, Speed, Probe, Captions, Interactions]);
     }
@@ -184,13 +202,7 @@ mod tests {
             "energy in box hook",
         ];
         let columns = names.iter().map(|name| column(name, &[]).detail()).collect();
-        let mut table = ResultTable {
-            name: "localization".into(),
-            title: String::new(),
-            columns,
-            notes: vec![],
-            more_rows: 0,
-        };
+        let mut table = table_of("localization", columns);
         table.columns.insert(0, TableColumn::text("variant", vec![]));
         use ColumnGroup::*;
         assert_eq!(groups(&table), [Row, Scores, Scores, Scores, Classes, Classes, Classes]);

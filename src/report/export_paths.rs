@@ -1,9 +1,9 @@
 //! Where exported files lie below the folder that a person names: the one place where names become
 //! paths of an export.
 //!
-//! Names of recipes are checked where they are read, and so are those of frames. Yet a swept value
-//! can be any text, and so every part of a path goes through [`part`]: whatever it is made of, it
-//! is one name of a file and leads nowhere else.
+//! Names of recipes are checked where they are read, and so are those of frames. But a swept value
+//! can be any text. So every part of a path goes through [`part`], which makes one safe file name
+//! from any text.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

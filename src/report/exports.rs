@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use zip::write::SimpleFileOptions;
 
-use super::export_paths;
 use super::results::Results;
+use super::{encoded, export_paths};
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::features::{self, WIDTH, write_npy};
 use surgcam_artifacts::heat_maps;
@@ -207,9 +207,7 @@ fn frame_crops(
 }
 
 pub fn write_png(picture: &image::RgbImage, path: &Path) -> Result<()> {
-    let mut png = Cursor::new(Vec::new());
-    picture.write_to(&mut png, image::ImageFormat::Png).at_path("encode the picture", path)?;
-    write_atomically_quick(path, png.get_ref())
+    write_atomically_quick(path, &encoded::png(picture)?)
 }
 
 /// For each cell `DIR/MODEL/EXTRACTION_roi{T}_pool{P}/`: `per_region/...npz` (key `feat`) and

@@ -17,7 +17,7 @@ pub struct LiveTables<'a> {
 }
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Writing tables may take one part in so many of the time.
+/// Writing tables may take at most one part in this many of the time.
 const SHARE: u32 = 20;
 
 impl<'a> LiveTables<'a> {

@@ -1,6 +1,5 @@
-//! Tables for papers and readmes, as LaTeX with booktabs and as Markdown. They have the main
-//! columns, or all if these are asked for. Columns are in groups, and the best value of each column
-//! is bold.
+//! Tables for readmes, as Markdown. They have the main columns, or all if these are asked for.
+//! Columns are in groups, and the best value of each column is bold.
 
 use minijinja::{Environment, context};
 
@@ -32,20 +31,6 @@ const MARKDOWN: &str = "\
 {% for note in notes %}- {{ note }}
 {% endfor %}";
 
-const LATEX: &str = "\
-% {{ title }}
-% It needs \\usepackage{booktabs}.
-\\begin{tabular}{ {%- for number in numbers %}{{ 'r' if number else 'l' }}{% endfor -%} }
-\\toprule
-{% if groups %}{{ groups }}
-{% endif %}{{ names | join(' & ') }} \\\\
-\\midrule
-{% for row in rows %}{{ row | join(' & ') }} \\\\
-{% endfor %}\\bottomrule
-\\end{tabular}
-{% for note in notes %}% {{ note }}
-{% endfor %}";
-
 pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
     let chosen = Chosen::of(table, extent);
     let mut names = chosen.texts(|column| escape::markdown(&column.name));
@@ -62,31 +47,14 @@ pub fn markdown(table: &ResultTable, extent: Extent) -> Result<String> {
         let text = escape::markdown(&column.shown(row));
         if is_best { format!("**{text}**") } else { text }
     };
-    let rows = chosen.rows(table.rows(), cell);
-    fill(MARKDOWN, &escape::markdown(&table.title), &names, "", &chosen, &rows, &notes)
-}
-
-pub fn latex(table: &ResultTable, extent: Extent) -> Result<String> {
-    let chosen = Chosen::of(table, extent);
-    let names = chosen.texts(|column| escape::latex(&column.name));
-    // Title and notes are comments there.
-    let comment = |text: &str| escape::line(text).into_owned();
-    let notes = chosen.notes(table, comment);
-    let rows = chosen.rows(table.rows(), latex_cell);
-    let groups =
-        if chosen.has_several_groups() { group_lines(&chosen.groups) } else { String::new() };
-    fill(LATEX, &comment(&table.title), &names, &groups, &chosen, &rows, &notes)
-}
-
-/// A cell of LaTeX. Of a mean over seeds only the mean is bold.
-fn latex_cell(column: &TableColumn, row: usize, is_best: bool) -> String {
-    let value = escape::latex(&column.shown_value(row));
-    match column.shown_deviation(row) {
-        Some(deviation) if is_best => format!("$\\mathbf{{{value}}} \\pm {deviation}$"),
-        Some(deviation) => format!("${value} \\pm {deviation}$"),
-        None if is_best => format!("\\textbf{{{value}}}"),
-        None => value,
-    }
+    let rows = chosen.rows(table, cell);
+    let title = escape::markdown(&table.title);
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    let numbers: Vec<bool> = chosen.columns.iter().map(|column| column.is_number()).collect();
+    environment
+        .render_str(MARKDOWN, context! { title, names, numbers, rows, notes })
+        .map_err(|error| Error::failure(format!("cannot render a table: {error}")))
 }
 
 /// The columns that are put out, each with its group.
@@ -115,15 +83,16 @@ impl<'a> Chosen<'a> {
 
     fn rows(
         &self,
-        rows: usize,
+        table: &ResultTable,
         cell: impl Fn(&TableColumn, usize, bool) -> String,
     ) -> Vec<Vec<String>> {
-        let best: Vec<Vec<usize>> = self.columns.iter().map(|column| best_rows(column)).collect();
+        let best: Vec<Vec<usize>> =
+            self.columns.iter().map(|column| best_rows(table, column)).collect();
         let of_row = |row: usize| {
             let cells = self.columns.iter().zip(&best);
             cells.map(|(column, best)| cell(column, row, best.contains(&row))).collect()
         };
-        (0..rows).map(of_row).collect()
+        (0..table.rows()).map(of_row).collect()
     }
 
     fn notes(&self, table: &ResultTable, escaped: impl Fn(&str) -> String) -> Vec<String> {
@@ -131,40 +100,6 @@ impl<'a> Chosen<'a> {
             .then(|| format!("{} more columns in {}.csv", self.hidden, table.name));
         table.notes.iter().chain(&hidden).map(|note| escaped(note)).collect()
     }
-}
-
-/// The names of groups over their columns, and a rule below each.
-fn group_lines(groups: &[ColumnGroup]) -> String {
-    let (mut names, mut rules, mut first) = (Vec::new(), Vec::new(), 1);
-    for run in groups.chunk_by(|a, b| a == b) {
-        let last = first + run.len() - 1;
-        if run[0] == ColumnGroup::Row {
-            names.push(vec![""; run.len()].join(" & "));
-        } else {
-            names.push(format!("\\multicolumn{{{}}}{{c}}{{{}}}", run.len(), run[0].name()));
-            rules.push(format!("\\cmidrule(lr){{{first}-{last}}}"));
-        }
-        first = last + 1;
-    }
-    format!("{} \\\\\n{}", names.join(" & "), rules.join(" "))
-}
-
-/// Fills the template. The texts are put in as they are, so they must be escaped before.
-fn fill(
-    template: &str,
-    title: &str,
-    names: &[String],
-    groups: &str,
-    chosen: &Chosen,
-    rows: &[Vec<String>],
-    notes: &[String],
-) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    let numbers: Vec<bool> = chosen.columns.iter().map(|column| column.is_number()).collect();
-    environment
-        .render_str(template, context! { title, names, groups, numbers, rows, notes })
-        .map_err(|error| Error::failure(format!("cannot render a table: {error}")))
 }
 
 #[cfg(test)]
@@ -188,27 +123,8 @@ mod tests {
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
-    }
-
-    #[test]
-    fn latex_has_groups_rules_and_the_best_values_bold() {
-        let expected = "\
-% An example
-% It needs \\usepackage{booktabs}.
-\\begin{tabular}{lrrrr}
-\\toprule
- &  & \\multicolumn{2}{c}{speed} & \\multicolumn{1}{c}{probe} \\\\
-\\cmidrule(lr){3-4} \\cmidrule(lr){5-5}
-variant & pool & FPS & p95 ms & probe mAP \\\\
-\\midrule
-gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
-50\\% \\& \\textless{}b\\textgreater{}\\textbar{}x\\textbar{} & 32 & \\textbf{12.2} & \\textbf{90.0} & - \\\\
-\\bottomrule
-\\end{tabular}
-% a note
-% 1 more columns in extraction.csv";
-        assert_eq!(latex(&table(), Extent::Main).unwrap().trim_end(), expected);
     }
 
     #[test]
@@ -233,11 +149,6 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
             mean.with_deviations(vec![Some(0.019), None]),
         ];
         let table = ResultTable { columns, notes: vec![], ..table() };
-        let in_latex = latex(&table, Extent::Main).unwrap();
-        assert!(
-            in_latex.contains("gc-a & $\\mathbf{0.87} \\pm 0.02$ \\\\\ngc-b & 0.50 "),
-            "{in_latex}"
-        );
         let in_markdown = markdown(&table, Extent::Main).unwrap();
         assert!(in_markdown.contains("| gc-a | **0.87 ± 0.02** |\n| gc-b | 0.50 |"));
     }
@@ -256,11 +167,5 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
                            | =HYPERLINK(\"x\") |\n\
                            | a\\|b\\\\n\\\\input{x}\\<img> |\n| -0.5 |\n\n- of x\\\\n\\\\input{x}";
         assert_eq!(markdown(&table, Extent::Main).unwrap().trim_end(), in_markdown);
-        let in_latex = latex(&table, Extent::Main).unwrap();
-        assert!(in_latex.starts_with("% Of \\u001b[2J\\nx\n% It needs"), "{in_latex}");
-        let name = "a\\textbar{}b\\textbackslash{}n\\textbackslash{}input\\{x\\}\
-                    \\textless{}img\\textgreater{} \\\\\n";
-        assert!(in_latex.contains(name), "{in_latex}");
-        assert!(in_latex.trim_end().ends_with("\n% of x\\n\\input{x}"), "{in_latex}");
     }
 }

@@ -1,5 +1,7 @@
 //! A table before it is rendered: typed columns, notes, and its polars form.
 
+use std::collections::BTreeSet;
+
 use polars::prelude::{Column, DataFrame};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use surgcam_engine::error::{Error, Result};
 pub enum Cells {
     Text(Vec<Option<String>>),
     Count(Vec<Option<i64>>),
-    /// Shown with so many digits behind the point; files keep all.
+    /// Shown with this many digits after the decimal point. Files have all digits.
     Number(Vec<Option<f64>>, usize),
 }
 
@@ -33,6 +35,9 @@ pub struct ResultTable {
     pub notes: Vec<String>,
     /// Rows that are in the files and not here.
     pub more_rows: usize,
+    /// Rows that others are compared with, yardsticks and controls. They are never the best ones.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reference_rows: BTreeSet<usize>,
 }
 
 /// What stands behind the name of a column in the name of its standard deviations.
@@ -167,6 +172,7 @@ impl ResultTable {
     pub fn head(mut self, rows: usize) -> Self {
         self.more_rows += self.rows().saturating_sub(rows);
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
+        self.reference_rows.split_off(&rows);
         self
     }
 
@@ -190,6 +196,7 @@ impl ResultTable {
             columns: self.columns.iter().map(changed).collect(),
             notes: self.notes.iter().map(|note| change(note)).collect(),
             more_rows: self.more_rows,
+            reference_rows: self.reference_rows.clone(),
         }
     }
 

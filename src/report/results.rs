@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use surgcam_engine::error::{AtPath, Result};
-use surgcam_engine::plan::Handle;
 use surgcam_engine::plan::kind::{HasMetrics, OutputOf};
 use surgcam_engine::plan::status::Known;
+use surgcam_engine::plan::{Handle, Source};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::record::Output;
 use surgcam_frames::dataset::index::SkippedFrame;
@@ -28,6 +28,14 @@ impl<'a> Results<'a> {
     /// finished.
     pub fn output<K>(&self, stage: Handle<K>, output: OutputOf<K>) -> Result<Option<PathBuf>> {
         let found = self.known.outputs(stage.id()).and_then(|outputs| outputs.get(output.name()));
+        found.map(|output| self.store.use_object(&output.digest)).transpose()
+    }
+
+    /// What an input of a stage comes from, if it is an output of a finished stage.
+    pub fn source(&self, source: &Source) -> Result<Option<PathBuf>> {
+        let Source::Stage { id, output } = source else { return Ok(None) };
+        let outputs = self.known.outputs(*id);
+        let found = outputs.and_then(|outputs| outputs.get(output.as_str()));
         found.map(|output| self.store.use_object(&output.digest)).transpose()
     }
 
@@ -60,8 +68,8 @@ impl<'a> Results<'a> {
     }
 
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
-    pub fn mended_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.left_out(built, |left_out| left_out.mended_boxes)
+    pub fn corrected_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
+        self.left_out(built, |left_out| left_out.corrected_boxes)
     }
 
     fn left_out(

@@ -40,7 +40,7 @@ impl RunStart {
         }
     }
 
-    /// Of a run that began earlier, maybe on another machine.
+    /// The start of a run that began earlier, maybe on another machine.
     pub fn of(run: &Run) -> Self {
         let ago = chrono::DateTime::parse_from_rfc3339(&run.started)
             .ok()
@@ -112,6 +112,7 @@ impl RunStart {
                     kind: stage(done.id).kind.to_string(),
                     key: done.key,
                     seconds: done.seconds,
+                    peak_memory: done.peak_memory,
                 })
                 .collect(),
             cached: summary.cached.len(),

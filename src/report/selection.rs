@@ -59,7 +59,9 @@ fn sorted_table(table: ResultTable, name: &str, is_falling: bool) -> ResultTable
         }
     });
     let columns = table.columns.iter().map(|column| column.with_rows(&rows)).collect();
-    ResultTable { columns, ..table }
+    let is_reference = |place: &usize| table.reference_rows.contains(&rows[*place]);
+    let reference_rows = (0..rows.len()).filter(is_reference).collect();
+    ResultTable { columns, reference_rows, ..table }
 }
 
 /// The order of two rows. Texts that are numbers, such as thresholds, are compared as numbers.
@@ -96,6 +98,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         }]
     }
 

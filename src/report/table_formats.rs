@@ -4,7 +4,8 @@ use std::path::Path;
 
 use polars::prelude::{CsvWriter, ParquetWriter, SerWriter};
 
-use super::paper_tables::{Extent, latex, markdown};
+use super::latex_tables::latex;
+use super::paper_tables::{Extent, markdown};
 use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::escape;
@@ -45,7 +46,7 @@ pub fn write_files(table: &ResultTable, folder: &Path) -> Result<()> {
         .at_path("write", &path("parquet"))?;
     write(&path("parquet"), &parquet)?;
     write(&path("md"), markdown(table, Extent::Main)?.as_bytes())?;
-    write(&path("tex"), latex(table, Extent::Main)?.as_bytes())
+    write(&path("tex"), latex(table, Extent::Main).as_bytes())
 }
 
 /// The table as CSV. Numbers have all their digits.
@@ -79,6 +80,7 @@ mod tests {
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
     }
 

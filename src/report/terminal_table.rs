@@ -198,6 +198,7 @@ mod tests {
             ],
             notes: vec!["a note".into()],
             more_rows: 0,
+            reference_rows: Default::default(),
         }
     }
 

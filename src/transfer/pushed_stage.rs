@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::key::KeyParts;
 use surgcam_engine::store::name::PlainName;
-use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
+use surgcam_engine::store::record::{Environment, PeakMemory, RECORD_FORMAT, Record};
 
 use super::remote::Remote;
 
@@ -39,6 +39,7 @@ pub fn record_of(store: &Store, content: &str) -> Record {
         started,
         seconds: 0.0,
         machine,
+        peak_memory: PeakMemory::default(),
     }
 }
 

@@ -76,7 +76,7 @@ impl Mode {
 }
 
 /// Whose mean and variance normalise the maps that L-FE and SL-FE take their cells from (METHOD 6,
-/// "Whose statistics").
+/// "Batch statistics").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchNormStatistics {

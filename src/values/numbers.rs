@@ -282,7 +282,7 @@ impl TryFrom<[u32; 2]> for ImageSize {
             Ok(ImageSize([height, width]))
         } else {
             Err(format!(
-                "[{height}, {width}] is no picture size: [height, width] with 32 to 8192 pixels \
+                "[{height}, {width}] is not a picture size: [height, width] with 32 to 8192 pixels \
                  each is expected"
             ))
         }
@@ -326,7 +326,7 @@ impl TryFrom<u64> for Pool {
     fn try_from(value: u64) -> Result<Self, String> {
         match value {
             512 | 128 | 32 => Ok(Pool(value as u32)),
-            _ => Err(format!("{value} is no pool size: 512, 128 or 32 is expected")),
+            _ => Err(format!("{value} is not a pool size: 512, 128 or 32 is expected")),
         }
     }
 }

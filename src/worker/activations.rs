@@ -1,4 +1,4 @@
-//! What the forward passes leave of a frame: its feature maps and its logits.
+//! The results of a frame's forward passes: its feature maps and its logits.
 
 use std::cell::OnceCell;
 
@@ -14,7 +14,7 @@ use crate::remembered::Remembered;
 pub struct FrameMaps {
     /// Each [1, C, h, w], on the device.
     maps: FeatureMaps,
-    /// The maps of layer 2, 3 and 4 on the CPU: made when a mode takes cells from them.
+    /// The maps of layers 2, 3 and 4 on the CPU. They are made when a mode takes cells from them.
     cells: [OnceCell<OwnedCellMap>; 3],
 }
 
@@ -41,7 +41,7 @@ impl FrameMaps {
         self.cells[layer - 2].get().is_some()
     }
 
-    /// A layer's map that was brought to the CPU with those of its whole batch.
+    /// Keeps a layer's map that was brought to the CPU with those of its whole batch.
     pub fn keep_cells(&self, layer: usize, cells: OwnedCellMap) {
         // One that is there already has the same values.
         let _ = self.cells[layer - 2].set(cells);
@@ -56,8 +56,8 @@ pub struct FrameActivations {
     maps_by_frame_statistics: Option<FrameMaps>,
     /// By the running statistics.
     pub logits: Vec<f32>,
-    /// Of a temporal classifier: the pooled features of the frame's clip [clip length, C4], on the
-    /// device, the frame's own at the end.
+    /// Only for a temporal classifier: the pooled features of the frame's clip [clip length, C4],
+    /// on the device, the frame's own at the end.
     pub clip: Option<Tensor>,
     /// All of layer 4 as a region, which the settings of a sweep share.
     pooled_layer4: Remembered<Pool, Vec<f32>>,
@@ -78,7 +78,8 @@ impl FrameActivations {
         }
     }
 
-    /// The maps that these statistics normalise; `None` where the extractor does not make them.
+    /// The maps that are normalised by these statistics. `None` if the extractor does not make
+    /// them.
     pub fn maps_by(&self, statistics: BatchNormStatistics) -> Option<&FrameMaps> {
         match statistics {
             BatchNormStatistics::Running => Some(&self.maps),
@@ -91,7 +92,8 @@ impl FrameActivations {
         1.0 / (1.0 + (-self.logits[class]).exp())
     }
 
-    /// [512]: layer 4 pooled as a whole. The device does it when it is asked for the first time.
+    /// [512]: layer 4 pooled as a whole. The device computes it the first time that it is asked
+    /// for.
     pub fn pooled_layer4(&self, pool: Pool) -> Vec<f32> {
         let pooled = self.pooled_layer4.answer(pool, || {
             let map = self.maps.feature_map(4).squeeze_dim(0).to_kind(Kind::Float);

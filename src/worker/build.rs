@@ -1,14 +1,15 @@
-//! Compiles what of the worker is in C++, and links it against libtorch.
+//! Compiles the parts of the worker that are in C++, and links the worker against libtorch.
 //!
-//! The worker is linked against libtorch's CPU half alone. CUDA's half is opened when a worker
-//! starts (`cuda.rs`), so one program serves both. Which libtorch a worker runs with is said by
-//! whoever starts it (`src/engine/machine/libtorch.rs`).
+//! The worker is linked only against the part of libtorch for the CPU. The part for CUDA is opened
+//! when a worker starts (`cuda.rs`), so one program serves both. The program that starts a worker
+//! chooses the libtorch (`src/engine/machine/libtorch.rs`).
 
 use std::env;
 use std::path::Path;
 
 /// Call what of libtorch tch does not wrap.
-const SOURCES: [&str; 3] = ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/streams.cpp"];
+const SOURCES: [&str; 4] =
+    ["model/libtorch_operators.cpp", "cuda/graph.cpp", "cuda/memory.cpp", "cuda/streams.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

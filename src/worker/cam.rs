@@ -16,7 +16,8 @@ use crate::features::values_of;
 /// Keeps Grad-CAM++'s quotient from being divided by 0.
 const PLUS_PLUS_EPSILON: f64 = 1e-6;
 
-/// The classes whose heat maps are wanted of a frame with these logits.
+/// The classes that count as present in a frame with these logits. They are the ones that get heat
+/// maps.
 pub fn present_classes(logits: &[f32], present: &Present) -> Vec<usize> {
     match present {
         Present::Classes(classes) => classes.clone(),
@@ -55,8 +56,8 @@ pub fn closed_form_maps(activation: &Tensor, head_weight: &Tensor, method: CamMe
     cells.matmul(&weights.transpose(-1, -2)).transpose(1, 2).reshape([frames, -1, height, width])
 }
 
-/// The same for any differentiable way from A [C, h, w] to logits [classes]; one backward pass for
-/// each of `classes`.
+/// The same for any differentiable function from A [C, h, w] to logits [classes], with one backward
+/// pass for each of `classes`.
 pub fn autograd_maps(
     activation: &Tensor,
     classes: &[usize],
@@ -101,7 +102,8 @@ pub fn autograd_maps(
     })
 }
 
-/// [classes, h, w], or so of several frames -> of each frame and class: negatives to 0, normalised.
+/// [classes, h, w], or [N, classes, h, w] -> a heat map for each class, frame after frame. Negative
+/// values become 0, and the map is normalised.
 pub fn to_heat_maps(maps: &Tensor) -> Vec<HeatMap> {
     let size = maps.size();
     let (height, width) = (size[size.len() - 2] as usize, size[size.len() - 1] as usize);

@@ -1,4 +1,4 @@
-//! The forward pass over what regions cut out of their pictures (METHOD 6, LN-FE).
+//! The forward pass over crops, which are cut out of pictures at regions (METHOD 6, LN-FE).
 
 use rayon::prelude::*;
 use surgcam_engine::error::Result;
@@ -28,9 +28,9 @@ pub struct CropForward<'a> {
 }
 
 impl CropForward<'_> {
-    /// Each region cut out of its stretched picture, resized, and sent through the network;
-    /// [regions, 512] of each frame. Pairs of a frame's [3, H, W] pixels and its regions. The crops
-    /// of all frames go through the network together.
+    /// Cuts each region out of its stretched picture, resizes it, and sends it through the network.
+    /// It takes pairs of a frame's [3, H, W] pixels and its regions, and gives [regions, 512] for
+    /// each frame. The crops of all frames go through the network together.
     pub fn features(
         &self,
         frames: &[(&[u8], &[Region])],
@@ -72,8 +72,8 @@ impl CropForward<'_> {
     }
 }
 
-/// [3, h, w] of each frame's box, in the order asked, which is that of the frames. `frames`: their
-/// [3, H, W] pixels; both sizes are `[height, width]`.
+/// The crop [3, h, w] of each box, in the order of the frames. `frames` has their [3, H, W] pixels.
+/// Both sizes are `[height, width]`.
 pub fn cut_out(
     frames: &[&[u8]],
     image_size: [u32; 2],

@@ -10,13 +10,14 @@ use tch::{Device, Kind, Tensor};
 
 use crate::features::values_of;
 use crate::model::classifier::Classifier;
+use crate::model::clips;
 use crate::model::fused_convolution::channels_last;
 
 /// The side of the blur's kernel, and the standard deviation that it is computed with.
 const BLUR_LENGTH: usize = 11;
 const BLUR_SIGMA: f64 = 5.0;
 
-/// What one map of heat says of a class: its probability after 0, 1, 2, ... steps.
+/// The result for one heat map of a class: the probability of the class after 0, 1, 2, ... steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curves {
     pub deletion: Vec<f64>,
@@ -25,10 +26,13 @@ pub struct Curves {
 
 /// A picture, and what is left of it when all pixels are removed or none is inserted yet.
 pub struct ChangedPicture {
-    /// [1, 3, H, W], normalised, as all of them.
+    /// [1, 3, H, W] and normalised, like the others.
     whole: Tensor,
     empty: Tensor,
     blurred: Tensor,
+    /// Of a temporal classifier: the pooled features of the frames before it in its clip
+    /// [clip length - 1, C4]. These frames are not changed.
+    earlier: Option<Tensor>,
 }
 
 impl ChangedPicture {
@@ -38,7 +42,13 @@ impl ChangedPicture {
             whole: image.shallow_clone(),
             empty: image.zeros_like(),
             blurred: blurred(image),
+            earlier: None,
         }
+    }
+
+    /// The same picture as the last frame of a clip.
+    pub fn behind(self, earlier: Tensor) -> Self {
+        ChangedPicture { earlier: Some(earlier), ..self }
     }
 }
 
@@ -46,8 +56,8 @@ pub struct CurveMaker<'a> {
     pub classifier: &'a dyn Classifier,
     pub device: Device,
     pub pictures_in_a_pass: usize,
-    /// In how many steps all pixels are changed; each changes the same number of them, but for the
-    /// last one, which changes the rest.
+    /// In how many steps all pixels are changed. Each step changes the same number of pixels,
+    /// except the last one, which changes the rest.
     pub steps: usize,
 }
 
@@ -57,19 +67,22 @@ impl CurveMaker<'_> {
         let ranks = Tensor::from_slice(&ranks(&heat.values))
             .view([1, 1, heat.height as i64, heat.width as i64])
             .to_device(self.device);
-        let ChangedPicture { whole, empty, blurred } = picture;
+        let ChangedPicture { whole, empty, blurred, earlier } = picture;
+        let probabilities = |start: &Tensor, finish: &Tensor| {
+            self.probabilities([start, finish], earlier.as_ref(), &ranks, class)
+        };
         Ok(Curves {
-            deletion: self.probabilities(whole, empty, &ranks, class)?,
-            insertion: self.probabilities(blurred, whole, &ranks, class)?,
+            deletion: probabilities(whole, empty)?,
+            insertion: probabilities(blurred, whole)?,
         })
     }
 
-    /// Of pictures on the way from `start` to `finish`, which get its pixels in the order of
-    /// `ranks`.
+    /// The probabilities of the class in pictures on the way from `start` to `finish`. In each step
+    /// more pixels come from `finish`, in the order of `ranks`.
     fn probabilities(
         &self,
-        start: &Tensor,
-        finish: &Tensor,
+        [start, finish]: [&Tensor; 2],
+        earlier: Option<&Tensor>,
         ranks: &Tensor,
         class: usize,
     ) -> Result<Vec<f64>> {
@@ -77,11 +90,18 @@ impl CurveMaker<'_> {
         for changed in changed_pixels(ranks.numel(), self.steps).chunks(self.pictures_in_a_pass) {
             let changed = Tensor::from_slice(changed).view([-1, 1, 1, 1]).to_device(self.device);
             let pictures = finish.where_self(&ranks.lt_tensor(&changed), start);
-            let logits = self.classifier.answer(&channels_last(&pictures))?.logits;
+            let logits = self.logits(&channels_last(&pictures), earlier)?;
             let of_class = values_of(&logits.select(1, class as i64).sigmoid());
             probabilities.extend(of_class.into_iter().map(f64::from));
         }
         Ok(probabilities)
+    }
+
+    fn logits(&self, pictures: &Tensor, earlier: Option<&Tensor>) -> Result<Tensor> {
+        let Some(earlier) = earlier else { return Ok(self.classifier.answer(pictures)?.logits) };
+        let maps = self.classifier.maps_of(pictures)?;
+        let clips = clips::behind(earlier, &self.classifier.pooled(&maps.layer4));
+        Ok(self.classifier.logits_of_clips(&clips))
     }
 }
 
@@ -129,8 +149,9 @@ fn blurred(image: &Tensor) -> Tensor {
     })
 }
 
-/// What `scipy.ndimage.gaussian_filter` makes of a line that is 1 in the middle and 0 elsewhere. It
-/// reflects the line at its ends, so the kernel is flatter than a Gaussian and its sum is 1.
+/// The result of `scipy.ndimage.gaussian_filter` for a line that is 1 in the middle and 0
+/// elsewhere. It reflects the line at its ends, so the kernel is flatter than a Gaussian and its
+/// sum is 1.
 fn blur_line() -> [f64; BLUR_LENGTH] {
     let length = BLUR_LENGTH as i64;
     // Four standard deviations, as scipy's.
@@ -156,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::model::classifier;
+    use crate::model::weights::Weights;
     use crate::self_test::golden_set::formula_weights;
 
     /// As tests/golden/rise.py makes it.
@@ -210,6 +232,36 @@ mod tests {
             near(&[area(&found.deletion).unwrap()], &as_list(&case["deletion_area"]), &what);
             near(&[area(&found.insertion).unwrap()], &as_list(&case["insertion_area"]), &what);
         }
+    }
+
+    /// An unchanged frame has the probability that its whole clip gives it.
+    #[test]
+    fn the_last_frame_of_a_clip_is_changed_and_the_frames_before_it_stay() {
+        let frames = Architecture::of_frames(Backbone::ResNet10, 2);
+        let architecture = Architecture { clip_length: Some(3), ..frames };
+        let weights = Weights::random(architecture, 4);
+        let classifier = classifier::for_evaluation(architecture, &weights, Device::Cpu).unwrap();
+        let _kept = crate::generator::seeded(7);
+        let brightness = Tensor::from_slice(&[4f32, 2.0, 1.0]).view([3, 1, 1, 1]);
+        let images = Tensor::rand([3, 3, 32, 48], (Kind::Float, Device::Cpu)) * brightness;
+        let images = channels_last(&images);
+        let pooled = classifier.pooled(&classifier.maps_of(&images).unwrap().layer4);
+        let logits = classifier.logits_of_clips(&pooled.unsqueeze(0));
+        let expected = logits.sigmoid().double_value(&[0, 1]);
+        let maker = CurveMaker {
+            classifier: &*classifier,
+            device: Device::Cpu,
+            pictures_in_a_pass: 5,
+            steps: 3,
+        };
+        let (picture, heat) = (ChangedPicture::of(&images.narrow(0, 2, 1)), heat(1, 32, 48));
+        let alone = maker.curves(&picture, &heat, 1).unwrap();
+        let of_clip = maker.curves(&picture.behind(pooled.narrow(0, 0, 2)), &heat, 1).unwrap();
+        assert_eq!((of_clip.deletion.len(), of_clip.insertion.len()), (4, 4));
+        for probability in [of_clip.deletion[0], of_clip.insertion[3]] {
+            assert!((probability - expected).abs() < 1e-5, "{probability} for {expected}");
+        }
+        assert!((alone.deletion[0] - expected).abs() > 1e-4, "{expected}");
     }
 
     fn as_list(value: &Value) -> Value {

@@ -1,5 +1,5 @@
-//! From pixels to features: forward passes over frames, their heat maps, and the modes that make
-//! features of both.
+//! From pixels to features: forward passes over frames, their heat maps, and the call of the modes,
+//! which make features of both.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::dataset::index::Frame;
@@ -25,7 +25,7 @@ use crate::model::weights::Weights;
 use crate::modes::{self, FrameInput, ReadRegions, RegionFeatures};
 use crate::regions::{Extracted, FrameSpace, Region};
 
-/// Frames in one forward pass: what fills the machine.
+/// Frames in one forward pass. This many keep the machine busy.
 pub fn frames_in_a_pass(device: Device) -> usize {
     if device.is_cuda() { 32 } else { 8 }
 }
@@ -41,23 +41,24 @@ fn map_size(map: &Tensor) -> [usize; 2] {
     [size[2] as usize, size[3] as usize]
 }
 
-/// What a forward pass over a batch left on the device. On a GPU nobody has waited for it yet.
+/// The results of a forward pass over a batch, on the device. A GPU may still be computing them.
 pub struct ForwardPass {
     /// Each [N, C, h, w].
     maps: FeatureMaps,
-    /// The same by each frame's own statistics, where the extractor makes them.
+    /// The same, normalised by each frame's own statistics, if the extractor makes them.
     maps_by_frame_statistics: Option<FeatureMaps>,
     /// [N, classes]
     logits: Tensor,
-    /// Of a temporal classifier: the pooled features of each frame's clip [N, clip length, C4].
+    /// Only for a temporal classifier: the pooled features of each frame's clip [N, clip length,
+    /// C4].
     clips: Option<Tensor>,
-    /// Behind them, on a GPU.
+    /// On a GPU, the mark that follows them in the stream.
     mark: Option<Mark>,
 }
 
 impl ForwardPass {
-    /// While the result lives, this thread uses what the pass left without waiting for what it
-    /// asked the GPU for since.
+    /// While the returned value lives, this thread uses the results of the pass without waiting for
+    /// work that it gave to the GPU afterwards.
     pub fn aside(&self) -> Option<Aside> {
         Aside::after(self.mark.as_ref())
     }
@@ -65,8 +66,8 @@ impl ForwardPass {
 
 pub struct FeatureExtractor {
     network: InferenceNetwork,
-    /// Where regions take cells from maps by each frame's own statistics: each pass over frames is
-    /// then a second one through this network.
+    /// The network that normalises by each frame's own statistics, if regions take cells from its
+    /// maps. Each pass over frames then needs a second one through this network.
     by_frame_statistics: Option<InferenceLayers<ByFrameStatistics>>,
     /// The same, for heat maps that need a gradient.
     differentiable: ResNet,
@@ -101,7 +102,7 @@ impl FeatureExtractor {
         })
     }
 
-    /// One that makes what these settings need, and no more.
+    /// An extractor that makes what these settings need, and no more.
     pub fn of_settings(
         settings: &ExtractionSettings,
         weights: &Weights,
@@ -115,8 +116,8 @@ impl FeatureExtractor {
         Ok(extractor)
     }
 
-    /// From now on each pass over frames leaves the maps by these statistics, too. `weights` are
-    /// those that the extractor was made with.
+    /// From now on, each pass over frames also makes the maps that are normalised by these
+    /// statistics. `weights` must be those that the extractor was made with.
     pub fn provide(&mut self, statistics: BatchNormStatistics, weights: &Weights) -> Result<()> {
         if statistics == BatchNormStatistics::Frame && self.by_frame_statistics.is_none() {
             let network =
@@ -130,8 +131,8 @@ impl FeatureExtractor {
         FrameSpace { image_size: self.image_size, classes: self.architecture.classes }
     }
 
-    /// The maps of one forward pass over all pictures of [3, H, W], with the frames' normalisation,
-    /// and no more.
+    /// Only the maps of one forward pass over all pictures of [3, H, W], with the normalisation of
+    /// frames.
     pub fn feature_maps(&self, pictures: &[&[u8]]) -> Result<FeatureMaps> {
         self.network.feature_maps(&self.images(pictures))
     }
@@ -140,13 +141,13 @@ impl FeatureExtractor {
         images::of_pictures(pictures, self.image_size, &self.normalization, self.device)
     }
 
-    /// What [`FeatureExtractor::begin_next_frames`] remembers, at the start.
+    /// The memory for [`FeatureExtractor::begin_next_frames`], which is empty at the start.
     pub fn clip_memory(&self) -> ClipMemory {
         ClipMemory::new(self.network.head.clip_length())
     }
 
-    /// A forward pass begun: on a GPU the call returns while it counts. Each picture is a frame of
-    /// which no earlier ones are known.
+    /// Begins a forward pass. On a GPU the call returns while the GPU computes. Each picture is
+    /// taken as a frame of which no earlier frames are known.
     pub fn begin_forward_pass(&self, pictures: &[&[u8]]) -> Result<ForwardPass> {
         let clip_length = self.network.head.clip_length();
         self.begin(pictures, |pooled| clips::of_single_frames(pooled, clip_length))
@@ -181,7 +182,7 @@ impl FeatureExtractor {
         Ok(ForwardPass { maps, maps_by_frame_statistics, logits, clips, mark })
     }
 
-    /// What a forward pass left of each frame, once the device has counted it.
+    /// The activations of each frame, once the device has computed the forward pass.
     pub fn activations_of(&self, pass: &ForwardPass) -> Vec<FrameActivations> {
         let logits = features::values_of(&pass.logits);
         let of_frame = |(row, logits): (usize, &[f32])| {
@@ -196,7 +197,7 @@ impl FeatureExtractor {
         logits.chunks(self.architecture.classes).enumerate().map(of_frame).collect()
     }
 
-    /// One forward pass over all pictures of [3, H, W], of which no earlier frames are known.
+    /// Makes one forward pass over all pictures of [3, H, W], of which no earlier frames are known.
     pub fn activations(&self, pictures: &[&[u8]]) -> Result<Vec<FrameActivations>> {
         Ok(self.activations_of(&self.begin_forward_pass(pictures)?))
     }
@@ -210,8 +211,8 @@ impl FeatureExtractor {
         self.heat_maps_of_batch(&[activations], settings).remove(0)
     }
 
-    /// How much the logits of these frames change with their pooled features: [classes, C4], or of
-    /// a temporal classifier [N, classes, C4].
+    /// The gradient of the logits of these frames with respect to their pooled features: [classes,
+    /// C4], or [N, classes, C4] for a temporal classifier.
     fn gradients_of_logits(&self, batch: &[&FrameActivations]) -> Tensor {
         let clips: Vec<&Tensor> =
             batch.iter().filter_map(|activations| activations.clip.as_ref()).collect();
@@ -223,7 +224,7 @@ impl FeatureExtractor {
         }
     }
 
-    /// The heat maps of several frames: of layer 4 with one matrix product for all of them.
+    /// The heat maps of several frames. Those of layer 4 take one matrix product for all frames.
     pub fn heat_maps_of_batch(
         &self,
         batch: &[&FrameActivations],
@@ -280,8 +281,8 @@ impl FeatureExtractor {
 
     /// One frame from its [3, H, W] pixels to features, with as few forward passes as the mode
     /// needs. The features come to the CPU, so the device has done its work when this returns. The
-    /// activations are there where the mode needs a pass over the frame. `memory`: of the frames
-    /// before it in its sequence.
+    /// activations are `None` if the mode needs no pass over the frame. `memory` belongs to the
+    /// frames before it in its sequence.
     pub fn extract_from_pixels(
         &self,
         frame: &Frame,
@@ -310,8 +311,8 @@ impl FeatureExtractor {
         Ok((activations, extracted))
     }
 
-    /// The regions and features of a batch, frame after frame on this thread: waking another takes
-    /// longer than one frame.
+    /// The regions and features of a batch, frame after frame on this thread, because waking
+    /// another thread takes longer than one frame.
     pub fn extract(
         &self,
         batch: &[FrameInput],
@@ -333,8 +334,8 @@ impl FeatureExtractor {
         modes::named(settings.mode).fetch(batch, settings, self.device)
     }
 
-    /// Forwards the crops that features are still to come from, those of all frames together.
-    /// `planes`: the [3, H, W] pixels of the frames.
+    /// Sends the crops whose features are still missing through the network, those of all frames
+    /// together. `planes` has the [3, H, W] pixels of the frames.
     pub fn complete(
         &self,
         planes: &[&[u8]],

@@ -1,5 +1,5 @@
-//! From feature maps on a device to 512 numbers a region (METHOD 6): whole maps at once here, parts
-//! of a map on the CPU ([`surgcam_frames::vision::pooling`]).
+//! From feature maps on a device to 512 numbers for each region (METHOD 6). Whole maps are pooled
+//! here, and parts of a map on the CPU ([`surgcam_frames::vision::pooling`]).
 
 use surgcam_frames::vision::pooling::{CellMap, FEATURES};
 use surgcam_values::Pool;
@@ -34,8 +34,8 @@ pub fn values_of(tensor: &Tensor) -> Vec<f32> {
     values
 }
 
-/// The values of a contiguous tensor on the CPU, where they lie; of one that was just made, so that
-/// nothing else looks at them.
+/// The values of a contiguous tensor on the CPU, without a copy. The tensor must just have been
+/// made, so that nothing else reads its memory.
 pub fn values_mut<T: Element>(tensor: &mut Tensor) -> &mut [T] {
     assert!(
         tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu,
@@ -54,7 +54,7 @@ pub fn cell_maps_of_batch(maps: &Tensor) -> Vec<OwnedCellMap> {
     (0..cells.size()[0]).map(|frame| OwnedCellMap::of_cells(cells.get(frame))).collect()
 }
 
-/// An f32 tensor's copy on the CPU. The device is waited for.
+/// A copy of an f32 tensor on the CPU. It waits for the device.
 pub fn downloaded(tensor: &Tensor) -> Tensor {
     let mut on_the_cpu = pinned(&tensor.size(), PinnedKind::Float);
     on_the_cpu.copy_(tensor);
@@ -71,7 +71,7 @@ pub struct OwnedCellMap {
 }
 
 impl OwnedCellMap {
-    /// `map`: [1, C, h, w]. Nothing is copied where it already lies so.
+    /// `map` is [1, C, h, w]. Nothing is copied if its values already lie in this order.
     pub fn of(map: &Tensor) -> Self {
         Self::of_cells(
             map.to_device(Device::Cpu)

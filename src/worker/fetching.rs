@@ -1,8 +1,8 @@
 //! Brings what modes need of a batch from the device, in few transfers.
 //!
-//! On the CPU the maps are there already. From a GPU, a layer's maps come in one transfer for the
-//! whole batch. SL-FE needs no map at all: the CPU says which cells are hot, and the device sums
-//! them, so that a class's sums come instead of a frame's map.
+//! On the CPU nothing needs to be fetched. From a GPU, a layer's maps come in one transfer for the
+//! whole batch. SL-FE needs no map on the CPU: the CPU says which cells are hot, and the device
+//! sums them, so only the sums of each class are transferred.
 
 use rayon::prelude::*;
 use surgcam_frames::vision::heat_map::HeatMap;
@@ -26,8 +26,9 @@ pub fn fetch_feature_maps(batch: &[&FrameMaps], layer: usize, device: Device) {
     }
 }
 
-/// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and what
-/// it gives can be pooled so. The maps are by the cells' statistics.
+/// Afterwards [`FrameHeatMaps::hot_cells`] can be called for these cells from any thread, and its
+/// result can be pooled in this way. The maps are normalised by the statistics that the cells ask
+/// for.
 pub fn fetch_hot_cells(
     batch: &[(&FrameMaps, &FrameHeatMaps)],
     cells: Cells,

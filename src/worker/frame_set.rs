@@ -58,7 +58,7 @@ impl FrameSet {
         self.usable.iter().copied().filter(|&row| self.frames[row].validation).collect()
     }
 
-    /// The rows of the sequences that have one of `rows`, sequence after sequence.
+    /// All rows of those sequences that have one of `rows`, sequence after sequence.
     pub fn sequences_of(&self, rows: &[usize]) -> Vec<&[usize]> {
         let wanted: HashSet<&str> =
             rows.iter().map(|&row| self.frames[row].sequence.as_str()).collect();
@@ -73,10 +73,28 @@ impl FrameSet {
     }
 
     /// The clips of train frames: `length` consecutive frames of one sequence, all of them train
-    /// frames. One whose picture could not be read is passed over.
+    /// frames. A frame whose picture could not be read is skipped.
     pub fn train_clips(&self, length: usize) -> Vec<&[usize]> {
         let clips = self.sequences().flat_map(|rows| rows.windows(length.max(1)));
         clips.filter(|clip| clip.iter().all(|&row| self.frames[row].train)).collect()
+    }
+
+    /// The `count` frames before this one in its clip, in their order. Where there are too few in
+    /// its sequence, the first frame of the sequence is repeated.
+    pub fn rows_before(&self, row: usize, count: usize) -> Vec<usize> {
+        let place = self.usable.partition_point(|&usable| usable < row);
+        let sequence = &self.frames[row].sequence;
+        let mut before: Vec<usize> = self.usable[..place]
+            .iter()
+            .rev()
+            .copied()
+            .take_while(|&before| self.frames[before].sequence == *sequence)
+            .take(count)
+            .collect();
+        let first = before.last().copied().unwrap_or(row);
+        before.resize(count, first);
+        before.reverse();
+        before
     }
 
     /// Fails where the frames of a sequence are not in the order of their numbers and a classifier
@@ -116,7 +134,7 @@ impl FrameSet {
 /// [N, classes] of 0 and 1.
 ///
 /// # Errors
-/// Where a label is none of the classes, as an index can have it that somebody else made.
+/// If a label is not one of the classes, which can happen with an index that somebody else made.
 pub fn label_tensor<'a>(
     labels: impl IntoIterator<Item = &'a [usize]>,
     classes: usize,

@@ -1,11 +1,11 @@
-//! Torch's generator of random numbers. A process has one, so whoever seeds it keeps it until the
-//! numbers are drawn.
+//! Torch's generator of random numbers. A process has only one, so code that seeds it holds it
+//! until its numbers are drawn.
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
 static GENERATOR: ReentrantMutex<()> = ReentrantMutex::new(());
 
-/// Draws of this thread depend on the seed alone as long as what is returned lives.
+/// While the returned value lives, the draws of this thread depend only on the seed.
 #[must_use = "others may draw in between as soon as this is dropped"]
 pub fn seeded(seed: i64) -> ReentrantMutexGuard<'static, ()> {
     let kept = GENERATOR.lock();

@@ -1,5 +1,5 @@
-//! Golden values: an independent PyTorch and OpenCV implementation of the method against this one
-//! (tests/golden).
+//! Compares this implementation of the method with golden values of an independent one in PyTorch
+//! and OpenCV (tests/golden).
 //!
 //! Each stage is fed the expected input of that stage, at the tolerances of docs/method.md.
 

@@ -1,6 +1,6 @@
-//! The heat maps of a frame, and what regions come from them: boxes and hot cells.
+//! The heat maps of a frame, and the regions that come from them: boxes and hot cells.
 //!
-//! Nothing here calls the device, so frames can be worked on side by side.
+//! Nothing here uses the device, so several threads can work on different frames.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct FrameHeatMaps {
     pub maps: Vec<HeatMap>,
     /// At the size of the picture, made when a mode needs boxes.
     full: OnceCell<Vec<HeatMap>>,
-    /// By the rule that finds boxes.
+    /// The boxes, for each rule that was asked for.
     boxes: Remembered<BoxRule, FoundRegions>,
     hot_cells: Remembered<Cells, FoundHotCells>,
 }
@@ -32,13 +32,14 @@ pub struct FrameHeatMaps {
 /// Cells of a layer's map that are hotter than T_ROI.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cells {
-    /// Whose map it is. They do not change which cells are hot, but what the cells hold.
+    /// The statistics that normalise the map. They do not change which cells are hot, but the
+    /// values in the cells.
     pub statistics: BatchNormStatistics,
     pub layer: usize,
     pub roi_threshold: f64,
 }
 
-/// Of each present class; `None` where no cell is hot.
+/// The hot cells of each present class; `None` where no cell is hot.
 pub type FoundHotCells = Vec<Option<HotCells>>;
 
 impl FrameHeatMaps {
@@ -83,7 +84,7 @@ impl FrameHeatMaps {
         found
     }
 
-    /// The hot cells in a layer's feature map, which is asked for only where they were not found
+    /// The hot cells in a layer's feature map. The map is asked for only if they were not found
     /// before.
     pub fn hot_cells<'m>(
         &self,

@@ -35,11 +35,12 @@ pub fn of_pictures(
     pixels.images_on(normalization, device)
 }
 
-/// Pictures of a batch, [N, 3, H, W] u8, where its device fetches them from.
+/// The pictures of a batch, [N, 3, H, W] u8, in memory that its device can fetch them from.
 pub struct Pixels(Tensor);
 
 impl Pixels {
-    /// Not yet filled. For a GPU in memory that it reads by itself.
+    /// Makes room that is not yet filled. For a GPU it is in pinned memory, which the GPU reads by
+    /// itself.
     pub fn room_for(count: usize, [height, width]: [u32; 2], device: Device) -> Self {
         let size = [count as i64, 3, i64::from(height), i64::from(width)];
         Pixels(if device == Device::Cpu {
@@ -59,8 +60,7 @@ impl Pixels {
         self.0.size()[1..].iter().product::<i64>().max(1) as usize
     }
 
-    /// [N, 3, H, W], normalised, on the device that there was made room for, channels last in
-    /// memory.
+    /// [N, 3, H, W], normalised, on the device that the room was made for, channels last in memory.
     pub fn images(mut self, normalization: &Normalization, device: Device) -> Tensor {
         if device != Device::Cpu {
             return self.images_on(normalization, device);
@@ -71,7 +71,7 @@ impl Pixels {
         of_pictures(&pictures, size, normalization, device)
     }
 
-    /// A quarter of the bytes goes to the device, and the device normalises them.
+    /// The device gets u8, a quarter of the bytes of f32, and normalises them itself.
     fn images_on(self, normalization: &Normalization, device: Device) -> Tensor {
         let raw = self.0.to_device_(device, Kind::Uint8, true, false);
         // (value / 255 - mean) / std as value x factor + shift.
@@ -85,14 +85,15 @@ impl Pixels {
     }
 }
 
-/// From pinned memory a GPU fetches it by itself, while it counts and the CPU goes on.
+/// A GPU fetches it from pinned memory by itself, while the GPU computes and the CPU continues.
 pub fn uploaded(values: &[f32], device: Device) -> Tensor {
     let mut tensor = pinned(&[values.len() as i64], PinnedKind::Float);
     values_mut(&mut tensor).copy_from_slice(values);
     tensor.to_device_(device, Kind::Float, true, false)
 }
 
-/// Pictures of [3, H, W] to [N, H, W, 3]. A channel has 256 values: each is computed once.
+/// Pictures of [3, H, W] to [N, H, W, 3]. A channel has only 256 possible values, and each is
+/// computed once.
 fn normalize(pictures: &[&[u8]], normalization: &Normalization, values: &mut [f32]) {
     let table = |channel: usize| -> [f32; 256] {
         let (mean, std) = (normalization.mean[channel] as f32, normalization.std[channel] as f32);

@@ -1,5 +1,5 @@
-//! Makes the stages of a job: under their locks, in one pass where they allow it, each told of
-//! once.
+//! Makes the stages of a job: under their locks, and in one pass where they allow it. Each stage is
+//! reported once.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
@@ -12,13 +12,15 @@ use surgcam_engine::store::lock::StageLock;
 use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
 use surgcam_pipeline::kinds::Kind;
 
+use crate::memory::Watch;
 use crate::stages::{self, StageRun, Worker};
 
-/// A stage that is to be made, and the right to make it: given back as soon as the stage is
-/// recorded or has failed.
+/// A stage that is to be made, and the lock that gives the right to make it. The lock is released
+/// as soon as the stage is recorded or has failed.
 type Held<'a> = (&'a StageJob, StageLock);
 
-/// Makes what of a job is not in the store once its locks are held, and reports on each stage.
+/// Takes the locks of a job's stages, makes those that are then not in the store, and reports on
+/// each stage.
 pub fn make(worker: &Worker, hello: &Hello, job: Job) {
     let mut held: Vec<Held> = Vec::new();
     for stage in &job.stages {
@@ -48,8 +50,8 @@ pub fn make(worker: &Worker, hello: &Hello, job: Job) {
     }
 }
 
-/// Makes stages in one pass; what of them is not recorded after it is tried by itself, so that one
-/// that cannot be made takes no other with it.
+/// Makes stages in one pass. Stages that are not recorded afterwards are tried one by one, so that
+/// a stage that cannot be made does not prevent the others.
 fn make_together(worker: &Worker, hello: &Hello, mut held: Vec<Held>) {
     let count = held.len();
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| make_held(worker, hello, &mut held)));
@@ -82,14 +84,15 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_default().lines().next().unwrap_or_default().to_string()
 }
 
-/// Makes stages in one pass and takes from `held` each that is recorded and told of. An error of
-/// one that is not.
+/// Makes stages in one pass. Each stage that is recorded and reported is taken out of `held`. If
+/// one is not recorded, its error is returned.
 fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()> {
     let stages: Vec<&StageJob> = held.iter().map(|(stage, _)| *stage).collect();
     let machine = hold_machine(worker, &stages)?;
     (worker.say)(&FromWorker::Begun { keys: stages.iter().map(|stage| stage.key).collect() });
     let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let begun = Instant::now();
+    let memory = Watch::begin(worker.device);
     let workspaces = stages
         .iter()
         .map(|stage| worker.store.workspace(&stage.key))
@@ -103,6 +106,8 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
     let stored: Vec<Result<_>> =
         runs.iter().map(|run| worker.store.store_outputs(run.workspace)).collect();
     let seconds = begun.elapsed().as_secs_f64() / stages.len() as f64;
+    // That of a pass is the peak of each of its stages.
+    let peak_memory = memory.peak();
     let (mut records, mut all_recorded) = (Vec::new(), Ok(()));
     for (run, outputs) in runs.iter().zip(stored) {
         let recorded = outputs.and_then(|outputs| {
@@ -115,6 +120,7 @@ fn make_held(worker: &Worker, hello: &Hello, held: &mut Vec<Held>) -> Result<()>
                 started: started.clone(),
                 seconds,
                 machine: machine_of(hello),
+                peak_memory,
             };
             run.tell_difference(&record);
             worker.store.write_record(&record).map(|()| record)
@@ -153,8 +159,8 @@ fn machine_of(hello: &Hello) -> Environment {
     }
 }
 
-/// Speed stages hold the machine for themselves; all others share it. Whoever has to wait for it
-/// says so, and whoever goes on without it.
+/// Speed stages have the machine to themselves; all others share it. A stage that has to wait for
+/// the machine says so, and so does one that starts without it.
 fn hold_machine(worker: &Worker, stages: &[&StageJob]) -> Result<MachineHold> {
     let is_alone = stages
         .iter()

@@ -1,8 +1,9 @@
-//! `surgcam-worker`: makes stages on a device, told by the runner over stdin, answering over stdout
-//! (see `surgcam_engine::protocol`). Everything that touches a tensor is in this program.
+//! `surgcam-worker`: makes stages on a device. The runner sends jobs over stdin, and the worker
+//! answers over stdout (see `surgcam_engine::protocol`). Everything that touches a tensor is in
+//! this program.
 //!
-//! It holds the lock of each stage that it makes, and ends when its stdin is closed: a runner that
-//! dies leaves no worker and no lock behind.
+//! It holds the lock of each stage that it makes, and it ends when its stdin is closed. So a runner
+//! that dies leaves no worker and no lock behind.
 
 mod activations;
 mod cam;
@@ -20,6 +21,7 @@ mod heads;
 mod heat_maps;
 mod images;
 mod job;
+mod memory;
 mod model;
 mod modes;
 mod one_thread;
@@ -146,7 +148,7 @@ fn work(setup: Setup, hello: &Hello, link: &RunnerLink) -> Result<()> {
     Ok(())
 }
 
-/// What the libtorch says that this process runs with.
+/// What the libtorch of this process says about itself.
 fn libtorch_version() -> Result<String> {
     let version = model::libtorch_operators::libtorch_version();
     if libtorch::is_needed(&version) {
@@ -159,9 +161,9 @@ fn libtorch_version() -> Result<String> {
     .hint("SURGCAM_LIBTORCH names the folder of another torch"))
 }
 
-/// Each pass frees its activations and the next asks for as many: memory that is given back to the
-/// system between the two is mapped and zeroed page by page again, a third of the time of a pass
-/// over eight frames.
+/// Keeps freed memory in the process. Each pass frees its activations, and the next one needs as
+/// much memory again. If it were given back to the system in between, it would be mapped and zeroed
+/// page by page again, which takes a third of the time of a pass over eight frames.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: plain settings of the C library's allocator, before any thread is started.
@@ -198,7 +200,7 @@ fn choose_device(name: &str, cuda: Option<&Cuda>) -> Result<Device> {
                 Some(number) if number < count => Ok(Device::Cuda(number)),
                 Some(_) => Err(no_such_device(other, count, cuda)),
                 None => Err(Error::failure(format!(
-                    "`{other}` is no device: auto, cpu or cuda:N is expected"
+                    "`{other}` is not a device: auto, cpu or cuda:N is expected"
                 ))),
             }
         }

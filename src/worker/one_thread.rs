@@ -1,7 +1,7 @@
-//! One thread for a stage's tensors, whatever the worker has: for work of many small steps, in
-//! which threads would mostly wait for each other.
+//! Computes a stage's tensors on one thread, however many the worker has. This is for work of many
+//! small steps, in which threads would mostly wait for each other.
 
-/// The calling thread's tensors are computed by it alone as long as this lives.
+/// While this value lives, the tensors of the calling thread are computed by that thread alone.
 #[must_use = "there are as many threads as before as soon as this is dropped"]
 pub struct OneThread {
     before: i32,

@@ -1,5 +1,5 @@
-//! The logits of frames, as an evaluation of a classifier asks for them. Each frame goes through
-//! the ResNet once, also where the classifier sees clips.
+//! The logits of frames for the evaluation of a classifier. Each frame goes through the ResNet
+//! once, even if the classifier sees clips.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::frame_set::FrameSet;
 use crate::model::classifier::Classifier;
 use crate::model::clips::ClipMemory;
 
-/// How frames are forwarded.
+/// How frames are sent through the network.
 pub struct Forwarding<'a> {
     pub normalization: &'a Normalization,
     /// Frames in a pass.
@@ -19,8 +19,8 @@ pub struct Forwarding<'a> {
     pub device: Device,
 }
 
-/// The logits of `rows`, which rise, on the device [rows, classes]. `on_progress` hears how many
-/// frames are done, and of how many.
+/// The logits [rows, classes] of `rows`, on the device. The rows must be in rising order.
+/// `on_progress` is told how many frames are done, and how many there are.
 pub fn logits_of(
     classifier: &dyn Classifier,
     frames: &FrameSet,

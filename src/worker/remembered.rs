@@ -1,9 +1,9 @@
-//! What the settings of a sweep ask of a frame again and again is found once.
+//! Results that several settings of a sweep need of a frame are computed once.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// Answers by their questions; a sweep asks few. It belongs to one thread at a time.
+/// Results by what they depend on, of which a sweep has few. It belongs to one thread at a time.
 pub struct Remembered<Q, A>(RefCell<Vec<(Q, Arc<A>)>>);
 
 impl<Q, A> Default for Remembered<Q, A> {
@@ -13,7 +13,7 @@ impl<Q, A> Default for Remembered<Q, A> {
 }
 
 impl<Q: PartialEq, A> Remembered<Q, A> {
-    /// What was found before by this question, or is found now.
+    /// The result for this key, from before or computed now.
     pub fn answer(&self, question: Q, find: impl FnOnce() -> A) -> Arc<A> {
         if let Some((_, answer)) = self.0.borrow().iter().find(|(known, _)| *known == question) {
             return answer.clone();

@@ -4,14 +4,14 @@
 use surgcam_engine::error::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
-/// Below this an input does not vary.
+/// An input with a smaller deviation than this counts as constant.
 const SMALLEST_DEVIATION: f64 = 1e-6;
 
-/// What the solution needs of all rows seen so far. All f64.
+/// The sums over all rows so far that the solution needs, all in f64.
 pub struct RidgeSums {
     rows: f64,
-    /// [1, d], taken off each row before it is summed: the mean of the first block, so that little
-    /// is lost to rounding.
+    /// [1, d]: the mean of the first block. It is subtracted from each row before the row is
+    /// summed, so that rounding loses little.
     origin: Option<Tensor>,
     /// [1, d]
     inputs: Tensor,

@@ -1,8 +1,8 @@
 //! The worker's end of its connection to the runner: JSON lines over stdin and stdout
 //! (`surgcam_engine::protocol`).
 //!
-//! Stdout carries nothing but messages, for it is taken away from everything else in this process.
-//! From the start on the runner hears every few seconds that this process is alive.
+//! Stdout carries only messages, because nothing else in this process can write to it. From the
+//! start, this process tells the runner every few seconds that it is alive.
 
 use std::fs::File;
 use std::io::{BufRead, Read, Write};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::protocol::{FromWorker, Job, LONGEST_LINE, SIGN_OF_LIFE};
 
-/// Set when the runner wants no more.
+/// Set when the runner wants no more results.
 pub static STOPPING: AtomicBool = AtomicBool::new(false);
 /// How long a stage may take to notice that it should stop.
 const GRACE: Duration = Duration::from_secs(4);
@@ -51,8 +51,9 @@ impl RunnerLink {
         let _ = stream.write_all(line.as_bytes()).and_then(|()| stream.flush());
     }
 
-    /// Jobs as they come; an error for a line that is no job, after which nothing comes. When stdin
-    /// closes, a running stage is asked to stop and then no longer waited for.
+    /// Jobs as they come. For a line that is not a job there is an error, and nothing comes after
+    /// it. When stdin closes, a running stage is asked to stop. A short time later the process
+    /// ends, whether the stage has stopped or not.
     pub fn listen(&self) -> Receiver<Result<Job>> {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
@@ -89,8 +90,7 @@ fn next_job(lines: &mut impl BufRead) -> Option<Result<Job>> {
     }))
 }
 
-/// Keeps the protocol's stream for ourselves and points descriptor 1 at stderr, for libraries
-/// print.
+/// Keeps stdout for the protocol and points descriptor 1 at stderr, because libraries may print.
 fn take_over_stdout() -> Result<File> {
     // SAFETY: plain calls on descriptors that are open for the whole life of the process.
     let duplicate = unsafe {

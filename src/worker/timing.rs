@@ -1,18 +1,18 @@
-//! Measuring how long something takes, again and again: for speed stages and benchmarks alike.
+//! Measures repeatedly how long something takes, for speed stages and benchmarks.
 
 use std::time::Instant;
 
 use surgcam_engine::error::Result;
 
-/// How long to go on.
+/// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Repetitions that do not count.
     pub warm_up: usize,
-    /// At least so many count, however slow they are.
+    /// At least this many repetitions count, however slow they are.
     pub least: usize,
     pub most: usize,
-    /// Between the two it ends after so many seconds.
+    /// Between the least and the most repetitions, measuring ends after this many seconds.
     pub seconds: f64,
 }
 
@@ -21,8 +21,8 @@ pub struct Effort {
 pub struct Times(pub Vec<f64>);
 
 impl Times {
-    /// Repeats `once`, which must return only when the device has done its work; what it makes goes
-    /// to `counted`.
+    /// Repeats `once`, which must return only when the device has done its work. Its results go to
+    /// `counted`.
     pub fn measure<T>(
         effort: Effort,
         mut once: impl FnMut(usize) -> Result<T>,

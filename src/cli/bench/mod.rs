@@ -18,7 +18,7 @@ enum What {
     Strategies(strategies::Arguments),
     /// Time runs with nothing to do, empty stages, a sweep against a single cell, and many files
     Orchestrator(orchestrator::Arguments),
-    /// Run a plan of empty stages in a store, which costs only what the runner and the store cost
+    /// Run a plan of empty stages, whose time is that of the runner and the store alone
     EmptyPlan(empty_plan::Arguments),
 }
 

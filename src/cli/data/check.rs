@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Draw frames of every class, with their boxes and classes, into a PNG file
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
-    /// Write the recipe that is proposed for a folder; a file that is there is never replaced
+    /// Write the recipe that is proposed for a folder; an existing file is never replaced
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Which labels of a folder to propose a recipe for, if it has several
@@ -60,7 +60,7 @@ struct Looked {
     root: PathBuf,
     source: SourceLayout,
     classes: ClassMap,
-    /// Of a folder without a recipe: the text of one.
+    /// The text of a recipe for a folder that has none.
     proposed: Option<String>,
     notes: Vec<String>,
 }

@@ -1,5 +1,5 @@
-//! `surgcam data`: one file for each subcommand. `recipe_text` writes what is proposed for a folder
-//! in these commands and in a new project.
+//! `surgcam data`: one file for each subcommand. `recipe_text` writes the recipe that these
+//! commands propose for a folder, and that a new project gets.
 
 mod check;
 pub mod recipe_text;
@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Look at a folder of pictures and labels: what is recognised, what it has, what is broken
+    /// Check a folder of pictures and labels: its layout, its contents, and what is broken
     ///
     /// For a folder without a recipe, one is proposed: layout, patterns of names, classes, and a
     /// split by sequence. Nothing is trained and nothing is written unless an option names a file.

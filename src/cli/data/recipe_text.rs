@@ -1,4 +1,4 @@
-//! The text of what is proposed for a folder: a data recipe with its label space, and a first
+//! The texts that are proposed for a folder: a data recipe with its label space, and a first
 //! experiment on it.
 
 use std::collections::BTreeSet;
@@ -10,9 +10,9 @@ use surgcam_frames::dataset::check::{Proposal, layout_name};
 use surgcam_frames::dataset::labels::normalized;
 use surgcam_frames::dataset::pattern::Pattern;
 
-/// In bytes, of a name that is made of a folder's.
+/// The most bytes of a recipe's name that is made from the name of a folder.
 const LONGEST_NAME: usize = 40;
-/// Columns of a line of TOML.
+/// The most columns of a line of TOML.
 const WIDTH: usize = 78;
 
 /// The name of a recipe for a folder: the folder's own, unless another recipe has it.
@@ -160,7 +160,7 @@ fn list_of(values: &[String]) -> String {
     text
 }
 
-/// A text of JSON is one of TOML, but for one character.
+/// A string of JSON is also one of TOML, except for one character.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -9,9 +9,9 @@ use surgcam_engine::error::Result;
 use surgcam_frames::dataset::check::check;
 
 pub struct OwnData {
-    /// Of the data recipe and of the experiment.
+    /// The name of the data recipe and of the experiment.
     pub name: String,
-    /// Each with its path below the project's folder.
+    /// The texts of the files, each with its path below the project's folder.
     pub files: Vec<(String, String)>,
     pub notes: Vec<String>,
 }

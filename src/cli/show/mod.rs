@@ -3,8 +3,10 @@
 mod recipe;
 mod run;
 
-use super::Overrides;
+use clap_complete::ArgValueCompleter;
+
 use super::context::Context;
+use super::{Overrides, candidates};
 use surgcam_engine::error::{Class, Error, Result};
 use surgcam_recipe::library::Library;
 
@@ -14,7 +16,7 @@ pub struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
     /// A run: its id, a part of it, or `latest`
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
     run: Option<String>,
 }
 
@@ -24,6 +26,7 @@ enum What {
     Recipe {
         /// The recipe's name, as in gc-d; with its section if two recipes share it, as in
         /// model.gc-d
+        #[arg(add = ArgValueCompleter::new(candidates::recipes))]
         name: String,
         #[command(flatten)]
         overrides: Overrides,
@@ -31,14 +34,19 @@ enum What {
     /// Show what a run was asked to do, what it did, and with which recipes
     Run {
         /// The run's id, a part of it, or `latest`
+        #[arg(add = ArgValueCompleter::new(candidates::runs))]
         id: String,
+        /// Print the run's own file as JSON, and what its command asked for
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     match (&arguments.what, &arguments.run) {
         (Some(What::Recipe { name, overrides }), _) => recipe::show_recipe(name, overrides),
-        (Some(What::Run { id }), _) => run::show_run(id),
+        (Some(What::Run { id, json: false }), _) => run::show_run(id),
+        (Some(What::Run { id, json: true }), _) => run::print_json(id),
         (None, Some(wanted)) => show_bare(wanted),
         (None, None) => Err(Error::usage("neither a run nor a recipe is given")
             .hint("write `surgcam show RUN` or `surgcam show recipe NAME`")),

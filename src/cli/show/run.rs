@@ -1,8 +1,11 @@
 //! `surgcam show run`.
 
+use serde_json::json;
+
+use crate::cli::asked_for;
 use crate::cli::context::Context;
 use crate::report::printer;
-use surgcam_engine::error::Result;
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 
 /// Prints a run: what it was asked to do, what it did, and with which recipes.
@@ -46,4 +49,19 @@ pub fn show_run(id: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints the run's own file for other programs. `asked` has the experiment and the overrides of
+/// its command, or is null where the command was not about one experiment.
+pub fn print_json(id: &str) -> Result<()> {
+    let run = Context::plain()?.store()?.run(id)?;
+    let asked = asked_for(&run.command);
+    let unprintable =
+        |error: serde_json::Error| Error::failure(format!("cannot print the run: {error}"));
+    let mut text = serde_json::to_value(&run).map_err(unprintable)?;
+    text["asked"] = match asked {
+        Some(asked) => json!({"experiment": asked.experiment, "set": asked.overrides.set}),
+        None => json!(null),
+    };
+    printer::lines(&serde_json::to_string_pretty(&text).map_err(unprintable)?)
 }

@@ -5,9 +5,10 @@
 //!
 //! 1. the setting `libtorch` (the variable `SURGCAM_LIBTORCH`): the folder of a torch, as Python
 //!    installs it;
-//! 2. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on
+//! 2. the torch of the environment that a wheel installed surgcam into, active or not;
+//! 3. the torch of the active Python (`VIRTUAL_ENV`, `CONDA_PREFIX`, else the first `python3` on
 //!    the PATH);
-//! 3. the libtorch that was there when the program was built.
+//! 4. the libtorch that was there when the program was built.
 //!
 //! Only version 2.11 is accepted, because another version may start and then silently lack kernels.
 //! A setting that names another version is an error. Another version in Python is skipped.
@@ -16,6 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::environment::Environment;
 use crate::error::{Error, Result};
 
 /// The version that the worker is compiled for. Its last part may differ.
@@ -24,8 +26,8 @@ pub const NEEDED_VERSION: &str = "2.11";
 /// A file that every libtorch has, below its folder.
 const LIBRARY: &str = "lib/libtorch_cpu.so";
 
-const HOW_TO_GET: &str = "install it with `pip install torch==2.11.*` into the active Python, or \
-    name the folder of one in SURGCAM_LIBTORCH";
+const HOW_TO_GET: &str = "install it with `pip install torch==2.11.*` into the Python that has \
+    surgcam or into the active one, or name the folder of one in SURGCAM_LIBTORCH";
 
 /// A libtorch of the needed version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub struct Libtorch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoundBy {
     Setting,
+    Environment,
     Python,
     Build,
 }
@@ -49,6 +52,7 @@ impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             FoundBy::Setting => "named by SURGCAM_LIBTORCH or surgcam.toml",
+            FoundBy::Environment => "the torch of the environment that surgcam is installed in",
             FoundBy::Python => "the torch of the active Python",
             FoundBy::Build => "where the worker was built",
         })
@@ -61,24 +65,30 @@ impl fmt::Display for FoundBy {
 /// # Errors
 /// Where the setting does not name a libtorch of the needed version, or none is found at all.
 pub fn find(setting: Option<&Path>, built_with: Option<&Path>) -> Result<Libtorch> {
-    choose(setting, || python_torch(&active_python()), built_with)
+    choose(
+        setting,
+        &[
+            (FoundBy::Environment, &|| environment_torch(&Environment::of_this_program()?)),
+            (FoundBy::Python, &|| python_torch(&active_python())),
+            // A program that was installed elsewhere says nothing of a folder that only its builder
+            // has.
+            (FoundBy::Build, &|| built_with.filter(|folder| folder.is_dir()).map(Into::into)),
+        ],
+    )
 }
 
-fn choose(
-    setting: Option<&Path>,
-    python: impl FnOnce() -> Option<PathBuf>,
-    built_with: Option<&Path>,
-) -> Result<Libtorch> {
+/// A place where a libtorch may be: the folder of a torch, found only when it is asked for.
+type Candidate<'a> = (FoundBy, &'a dyn Fn() -> Option<PathBuf>);
+
+fn choose(setting: Option<&Path>, candidates: &[Candidate]) -> Result<Libtorch> {
     if let Some(folder) = setting {
         return at(folder, FoundBy::Setting).map_err(|problem| {
             problem.hint("SURGCAM_LIBTORCH, or `libtorch` in surgcam.toml, names it")
         });
     }
     let mut problems = Vec::new();
-    for (folder, found_by) in
-        [(python(), FoundBy::Python), (built_with.map(Path::to_path_buf), FoundBy::Build)]
-    {
-        match folder.map(|folder| at(&folder, found_by)) {
+    for (found_by, folder) in candidates {
+        match folder().map(|folder| at(&folder, *found_by)) {
             Some(Ok(libtorch)) => return Ok(libtorch),
             Some(Err(problem)) => problems.push(problem.to_string()),
             None => {}
@@ -132,6 +142,16 @@ fn active_python() -> PathBuf {
     programs.into_iter().find(|program| program.exists()).unwrap_or_else(|| "python3".into())
 }
 
+/// The torch beside surgcam's own package. Python is only asked where it is not there, because an
+/// environment may see the packages of another one.
+fn environment_torch(environment: &Environment) -> Option<PathBuf> {
+    let beside = environment.packages.join("torch");
+    if beside.is_dir() {
+        return Some(beside);
+    }
+    python_torch(environment.python.as_deref()?)
+}
+
 /// The folder of a Python's torch, which is located but not loaded.
 fn python_torch(python: &Path) -> Option<PathBuf> {
     const LOOK_UP: &str = "import importlib.util\n\
@@ -160,7 +180,12 @@ pub fn circumstances(setting: Option<&Path>) -> String {
     let python = std::env::split_paths(&path)
         .map(|folder| folder.join("python3"))
         .find(|program| program.exists());
-    format!("{setting:?} {:?} {:?} {python:?}", variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"))
+    let environment = Environment::of_this_program().map(|environment| environment.packages);
+    format!(
+        "{setting:?} {environment:?} {:?} {:?} {python:?}",
+        variable("VIRTUAL_ENV"),
+        variable("CONDA_PREFIX")
+    )
 }
 
 #[cfg(test)]
@@ -179,21 +204,48 @@ mod tests {
         torch
     }
 
+    /// What is found where each of these is there.
+    fn found(
+        setting: Option<&Path>,
+        environment: Option<&Path>,
+        python: Option<&Path>,
+        built_with: Option<&Path>,
+    ) -> Result<Libtorch> {
+        choose(
+            setting,
+            &[
+                (FoundBy::Environment, &|| environment.map(Into::into)),
+                (FoundBy::Python, &|| python.map(Into::into)),
+                (FoundBy::Build, &|| built_with.map(Into::into)),
+            ],
+        )
+    }
+
     #[test]
-    fn the_setting_comes_before_python_and_python_before_the_build() {
+    fn the_setting_comes_first_then_the_own_environment_then_python_then_the_build() {
         let folder = tempfile::tempdir().unwrap();
-        let [own, python, built] =
-            ["own", "python", "built"].map(|name| torch(folder.path(), name, "2.11.0+cu130"));
-        let found = |setting: Option<&Path>, python: Option<&PathBuf>| {
-            choose(setting, || python.cloned(), Some(&built)).unwrap()
+        let [own, environment, python, built] = ["own", "environment", "python", "built"]
+            .map(|name| torch(folder.path(), name, "2.11.0+cu130"));
+        let [own, environment, python, built] =
+            [&own, &environment, &python, &built].map(|folder| Some(folder.as_path()));
+        let by = |setting, environment, python| {
+            let libtorch = found(setting, environment, python, built).unwrap();
+            assert_eq!(libtorch.version, "2.11.0+cu130");
+            libtorch.found_by
         };
-        assert_eq!(found(Some(&own), Some(&python)).found_by, FoundBy::Setting);
-        let of_python = found(None, Some(&python));
-        assert_eq!(
-            (of_python.found_by, of_python.version.as_str()),
-            (FoundBy::Python, "2.11.0+cu130")
-        );
-        assert_eq!(found(None, None).folder, built);
+        assert_eq!(by(own, environment, python), FoundBy::Setting);
+        assert_eq!(by(None, environment, python), FoundBy::Environment);
+        assert_eq!(by(None, None, python), FoundBy::Python);
+        assert_eq!(by(None, None, None), FoundBy::Build);
+    }
+
+    #[test]
+    fn an_environments_torch_lies_beside_surgcams_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment { packages: folder.path().into(), python: None };
+        assert_eq!(environment_torch(&environment), None);
+        let torch = torch(folder.path(), "torch", "2.11.0");
+        assert_eq!(environment_torch(&environment), Some(torch));
     }
 
     #[test]
@@ -201,10 +253,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let newer = torch(folder.path(), "newer", "2.13.0");
         let built = torch(folder.path(), "built", "2.11.1");
-        let error = choose(Some(&newer), || None, Some(&built)).unwrap_err().to_string();
+        let (newer, built) = (Some(newer.as_path()), Some(built.as_path()));
+        let error = found(newer, None, None, built).unwrap_err().to_string();
         assert!(error.contains("it is torch 2.13.0, and torch 2.11 is needed"), "{error}");
-        assert_eq!(choose(None, || Some(newer.clone()), Some(&built)).unwrap().folder, built);
-        let error = choose(None, || Some(newer), None).unwrap_err().to_string();
+        let libtorch = found(None, newer, newer, built).unwrap();
+        assert_eq!(Some(libtorch.folder.as_path()), built);
+        let error = found(None, None, newer, None).unwrap_err().to_string();
         assert!(error.contains("2.13.0") && error.contains("pip install torch==2.11"), "{error}");
         assert!(
             !is_needed("2.110.0")
@@ -217,7 +271,7 @@ mod tests {
     #[test]
     fn a_folder_without_a_library_is_told_from_one_of_another_version() {
         let folder = tempfile::tempdir().unwrap();
-        let error = choose(Some(folder.path()), || None, None).unwrap_err().to_string();
+        let error = found(Some(folder.path()), None, None, None).unwrap_err().to_string();
         assert!(error.contains("has no lib/libtorch_cpu.so"), "{error}");
     }
 }

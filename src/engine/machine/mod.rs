@@ -1,5 +1,6 @@
 //! The machine that this process runs on: its name, its GPUs, its libtorch, and the lock on it.
 
+mod environment;
 pub mod libtorch;
 pub mod lock;
 mod lock_file;
@@ -10,6 +11,12 @@ pub mod visible_gpus;
 pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".into(), |name| name.trim().to_string())
+}
+
+/// Whether a wheel installed this program into a Python environment. Such a program has nothing to
+/// do with the folder that it was built in.
+pub fn is_installed_by_a_wheel() -> bool {
+    environment::Environment::of_this_program().is_some()
 }
 
 /// This process, as processes of this machine and of others are told who holds a lock.

@@ -10,6 +10,8 @@ pub enum Event {
     Started {
         id: StageId,
         key: StageKey,
+        /// The number of the slot that makes it.
+        slot: usize,
     },
     /// Its inputs exist now, and with them it is in the store already.
     Cached {

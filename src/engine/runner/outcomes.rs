@@ -52,9 +52,9 @@ impl Runner<'_> {
     }
 
     pub(super) fn finished(&mut self, id: StageId, record: Record, executed: bool) {
-        let (key, seconds) = (record.key, record.seconds);
+        let (key, seconds, peak_memory) = (record.key, record.seconds, record.peak_memory);
         if executed {
-            self.summary.executed.push(Executed { id, key, seconds });
+            self.summary.executed.push(Executed { id, key, seconds, peak_memory });
         } else {
             self.summary.cached.push(id);
         }

@@ -116,12 +116,12 @@ impl Runner<'_> {
                 continue;
             }
             match receiver.recv_timeout(Duration::from_millis(100)) {
-                Ok(message) => self.hear(message)?,
+                Ok(message) => self.hear(message, interrupt)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             while let Ok(message) = receiver.try_recv() {
-                self.hear(message)?;
+                self.hear(message, interrupt)?;
             }
             // While this process itself is suspended, it cannot hear its workers, so a turn counts
             // as one second at most.
@@ -183,7 +183,7 @@ impl Runner<'_> {
                 paths: stage.paths.clone(),
             });
             self.states[id.0] = State::Running;
-            self.reporter.event(self.plan, &Event::Started { id, key });
+            self.reporter.event(self.plan, &Event::Started { id, key, slot });
         }
         let timeouts: Option<Vec<Duration>> =
             by_key.values().map(|id| self.plan.stage(*id).limits.timeout).collect();
@@ -196,7 +196,8 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn hear(&mut self, WorkerMessage { slot, worker, heard }: WorkerMessage) -> Result<()> {
+    fn hear(&mut self, message: WorkerMessage, interrupt: &Interrupt) -> Result<()> {
+        let WorkerMessage { slot, worker, heard } = message;
         if !self.slots[slot].is_from_current_worker(worker) {
             return Ok(());
         }
@@ -209,7 +210,10 @@ impl Runner<'_> {
                 return Ok(());
             }
             Heard::Gone => {
-                self.worker_died(slot, None);
+                // A worker that was ended together with this process did not fail.
+                if !is_requested_soon(interrupt) {
+                    self.worker_died(slot, None);
+                }
                 return Ok(());
             }
         };
@@ -278,4 +282,16 @@ impl Runner<'_> {
         self.slots.iter_mut().for_each(Slot::ask_worker_to_end);
         self.slots.iter_mut().for_each(Slot::end_worker);
     }
+}
+
+/// A batch system sends the signal that ends a job to all its processes, one after the other. This
+/// process may get it so long after its workers.
+const SAME_SIGNAL: Duration = Duration::from_millis(200);
+
+fn is_requested_soon(interrupt: &Interrupt) -> bool {
+    let begun = Instant::now();
+    while !interrupt.is_requested() && begun.elapsed() < SAME_SIGNAL {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    interrupt.is_requested()
 }

@@ -4,12 +4,14 @@ use crate::error::Error;
 use crate::plan::StageId;
 use crate::plan::status::Known;
 use crate::store::key::StageKey;
+use crate::store::record::PeakMemory;
 
 #[derive(Debug, Clone)]
 pub struct Executed {
     pub id: StageId,
     pub key: StageKey,
     pub seconds: f64,
+    pub peak_memory: PeakMemory,
 }
 
 /// How a run ended.

@@ -160,7 +160,7 @@ mod tests {
     use std::fs;
 
     use super::super::key::KeyParts;
-    use super::super::record::{Environment, RECORD_FORMAT};
+    use super::super::record::{Environment, PeakMemory, RECORD_FORMAT};
     use super::super::runs::{ExecutedStage, PlanSnapshot, Run, RunState, SnapshotStage};
     use super::*;
 
@@ -200,11 +200,16 @@ mod tests {
             stages: vec![planned],
         };
         let text = serde_json::to_vec(&snapshot).unwrap();
-        let executed =
-            vec![
-                ExecutedStage { stage: stage.into(), kind: "train".into(), key, seconds: 1.0 };
-                executed
-            ];
+        let executed = vec![
+            ExecutedStage {
+                stage: stage.into(),
+                kind: "train".into(),
+                key,
+                seconds: 1.0,
+                peak_memory: PeakMemory::default(),
+            };
+            executed
+        ];
         let run = Run {
             format: FORMAT,
             id: format!("{id:06}"),
@@ -236,6 +241,7 @@ mod tests {
             started: String::new(),
             seconds: 1.0,
             machine: Environment::default(),
+            peak_memory: PeakMemory::default(),
         };
         store.write_record(&record).unwrap();
     }

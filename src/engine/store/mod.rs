@@ -206,7 +206,7 @@ mod tests {
     use super::*;
     use key::KeyParts;
     use name::PlainName;
-    use record::{Environment, RECORD_FORMAT, Record};
+    use record::{Environment, PeakMemory, RECORD_FORMAT, Record};
 
     pub(super) fn pack() -> PlainName {
         PlainName::literal("pack")
@@ -236,6 +236,7 @@ mod tests {
             started: String::new(),
             seconds: 0.0,
             machine: Environment::default(),
+            peak_memory: PeakMemory::default(),
         }
     }
 

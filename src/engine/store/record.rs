@@ -28,6 +28,9 @@ pub struct Record {
     pub started: String,
     pub seconds: f64,
     pub machine: Environment,
+    /// Unknown in records of earlier versions.
+    #[serde(default, skip_serializing_if = "PeakMemory::is_unknown")]
+    pub peak_memory: PeakMemory,
 }
 
 /// A record as it is in its file.
@@ -41,18 +44,30 @@ struct UncheckedRecord {
     started: String,
     seconds: f64,
     machine: Environment,
+    #[serde(default)]
+    peak_memory: PeakMemory,
 }
 
 impl TryFrom<UncheckedRecord> for Record {
     type Error = String;
 
     fn try_from(read: UncheckedRecord) -> Result<Self, String> {
-        let UncheckedRecord { format, key, name, parts, outputs, started, seconds, machine } = read;
+        let UncheckedRecord {
+            format,
+            key,
+            name,
+            parts,
+            outputs,
+            started,
+            seconds,
+            machine,
+            peak_memory,
+        } = read;
         let key_of_parts = parts.key();
         if key_of_parts != key {
             return Err(format!("its key is {key}, but that of its parts is {key_of_parts}"));
         }
-        Ok(Record { format, key, name, parts, outputs, started, seconds, machine })
+        Ok(Record { format, key, name, parts, outputs, started, seconds, machine, peak_memory })
     }
 }
 
@@ -134,6 +149,23 @@ pub struct Environment {
     pub libtorch: String,
 }
 
+/// The most memory that a stage took, its pass or its worker's libraries included; absent what
+/// nobody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakMemory {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+    /// Of tensors on the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_bytes: Option<u64>,
+}
+
+impl PeakMemory {
+    pub fn is_unknown(&self) -> bool {
+        self.resident_bytes.is_none() && self.device_bytes.is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +199,7 @@ mod tests {
             started: String::new(),
             seconds: 0.0,
             machine: Environment::default(),
+            peak_memory: PeakMemory::default(),
         };
         let first = record(&[("checkpoint", "a"), ("history", "b"), ("last", "c")]);
         assert_eq!(
@@ -199,7 +232,8 @@ mod tests {
             })
         };
         let problem = |json| serde_json::from_value::<Record>(json).unwrap_err().to_string();
-        assert!(serde_json::from_value::<Record>(json("train", 1, "last")).is_ok());
+        let without_memory = serde_json::from_value::<Record>(json("train", 1, "last")).unwrap();
+        assert!(without_memory.peak_memory.is_unknown());
         assert!(problem(json("train", 2, "last")).contains("that of its parts is"));
         assert!(problem(json("../train", 1, "last")).contains("cannot be a name"));
         assert!(problem(json("train", 1, "../last")).contains("cannot be a name"));

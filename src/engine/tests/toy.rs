@@ -24,7 +24,7 @@ use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options, Summary};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::earlier_runs::EarlierRuns;
-use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
+use surgcam_engine::store::record::{Environment, PeakMemory, RECORD_FORMAT, Record};
 
 /// The sum of all inputs and of a number of its own.
 #[derive(Serialize, Deserialize)]
@@ -126,6 +126,7 @@ fn made(store: &Store, stage: &StageJob) -> Result<Record> {
         started: String::new(),
         seconds: 0.0,
         machine: Environment::default(),
+        peak_memory: PeakMemory::default(),
     };
     store.write_record(&record)?;
     Ok(record)

@@ -83,7 +83,7 @@ pub enum BoxEnds {
 pub struct CheckedBoxes {
     pub boxes: Vec<LabelledBox>,
     /// What was changed, each with its place.
-    pub mended: Vec<Error>,
+    pub corrected: Vec<Error>,
 }
 
 /// Checks all boxes of a frame. Boxes of classes that the label space does not have are checked and
@@ -106,7 +106,7 @@ pub fn checked(
         let Some(class) = class else { continue };
         if let Some(first) = seen.get(&(name.clone(), bounds)) {
             checked
-                .mended
+                .corrected
                 .push(problem(&format!("is listed twice (first at {first}) and was taken once")));
             continue;
         }
@@ -116,7 +116,7 @@ pub fn checked(
                 picture_of(picture),
                 inside.file_name_part()
             );
-            checked.mended.push(problem(&what));
+            checked.corrected.push(problem(&what));
         }
         checked.boxes.push(LabelledBox { class, bounds: ended(inside, picture, ends) });
         seen.insert((name, bounds), place);
@@ -184,7 +184,10 @@ mod tests {
     fn boxes_within_the_picture_stay_as_they_are() {
         for corners in [[0, 0, 80, 64], [79, 63, 80, 64], [5, 5, 5, 5], [0, 0, 0, 9]] {
             let found = of_one(corners).unwrap();
-            assert_eq!((<[i64; 4]>::from(found.boxes[0].bounds), found.mended.len()), (corners, 0));
+            assert_eq!(
+                (<[i64; 4]>::from(found.boxes[0].bounds), found.corrected.len()),
+                (corners, 0)
+            );
         }
     }
 
@@ -194,7 +197,7 @@ mod tests {
         assert_eq!(<[i64; 4]>::from(found.boxes[0].bounds), [0, 0, 80, 64]);
         let told = "f:1: the box -4,-3,84,67 of `hook` runs off the picture of 80x64 pixels and \
                     was cut to 0,0,80,64";
-        assert_eq!(found.mended[0].to_string(), told);
+        assert_eq!(found.corrected[0].to_string(), told);
     }
 
     #[test]
@@ -206,7 +209,7 @@ mod tests {
         let found =
             checked(vec![raw("hook", [1, 2, 80, 64], 1)], &classes(), [80, 64], BoxEnds::LastPixel)
                 .unwrap();
-        assert!(found.mended.is_empty());
+        assert!(found.corrected.is_empty());
     }
 
     #[test]
@@ -244,7 +247,7 @@ mod tests {
         assert_eq!(found.boxes.len(), 2);
         let told =
             "f:3: the box 1,2,3,4 of `hook` is listed twice (first at f:1) and was taken once";
-        assert_eq!(found.mended[0].to_string(), told);
+        assert_eq!(found.corrected[0].to_string(), told);
     }
 
     #[test]

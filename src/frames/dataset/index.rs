@@ -51,7 +51,7 @@ pub struct Index {
     /// frames are in the index.
     pub skipped_annotations: Vec<SkippedFrame>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
-    pub mended_boxes: Vec<SkippedFrame>,
+    pub corrected_boxes: Vec<SkippedFrame>,
 }
 
 /// Reads labels, boxes and annotations, and checks that each frame has a picture, which is not
@@ -77,9 +77,9 @@ const MOST_READ_ALONE: usize = 500;
 /// What can be used of a data set, and everything that is wrong with the rest.
 pub struct Survey {
     pub index: Index,
-    /// Of frames, labels and boxes, each with its place.
+    /// The problems of frames, labels and boxes, each with its place.
     pub problems: Vec<Error>,
-    /// Of captions and interactions.
+    /// The problems of captions and interactions.
     pub annotation_problems: Vec<Error>,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
                 annotations: Vec::new(),
                 summary: IndexSummary::default(),
                 skipped_annotations: Vec::new(),
-                mended_boxes: Vec::new(),
+                corrected_boxes: Vec::new(),
             },
         }
     }
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
             labels.extend(self.classes.class(tool).map_err(|error| error.at(&raw.place))?);
         }
         let boxes = checked.map(|checked| {
-            self.index.mended_boxes.extend(checked.mended.iter().map(skipped_frame));
+            self.index.corrected_boxes.extend(checked.corrected.iter().map(skipped_frame));
             checked.boxes
         });
         let frame = Frame {

@@ -1,5 +1,6 @@
 //! The kinds of stages. Each has a file with its name, version, parameters, inputs, outputs, paths
 //! and metrics.
+//!
 //! Parameters hold what changes the output and nothing else (see [`surgcam_engine::store::key`]).
 //! Raise a kind's `VERSION` when the same parameters and inputs give another output than before.
 //! Every kind must be in the list [`every_kind!`](crate::every_kind), because other code cannot

@@ -58,3 +58,10 @@ section! {
         shuffled: bool = false,
     }
 }
+
+impl ExtractionRecipe {
+    /// Whether it is a yardstick or the control, which other extractions are compared with.
+    pub fn is_reference(&self) -> bool {
+        self.mode.is_yardstick() || self.shuffled
+    }
+}

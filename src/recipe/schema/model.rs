@@ -17,8 +17,8 @@ section! {
         /// The network that computes the feature maps.
         backbone: Backbone = Backbone::ResNet50,
         /// How many consecutive frames of a sequence the model sees together. 1 is a classifier of
-        /// single frames. A longer clip goes through an LSTM, and its last frame is what is
-        /// predicted ([the temporal variant](method.md)).
+        /// single frames. A longer clip goes through an LSTM, and the labels of its last frame
+        /// are predicted ([the temporal variant](method.md)).
         clip_length: Whole<1, 64> = Whole::new(1),
         /// The data recipe whose train frames the model learns from.
         data: String = String::new(),

@@ -151,8 +151,7 @@ impl<'a> Comparison<'a> {
 pub fn yardsticks(built: &Built) -> BTreeSet<String> {
     let (mut yardsticks, mut competing) = (BTreeSet::new(), BTreeSet::new());
     for extraction in built.cells.iter().filter_map(|cell| cell.extraction.as_ref()) {
-        let is_yardstick = extraction.value.mode.is_yardstick() || extraction.value.shuffled;
-        let names = if is_yardstick { &mut yardsticks } else { &mut competing };
+        let names = if extraction.value.is_reference() { &mut yardsticks } else { &mut competing };
         names.insert(extraction.name.clone());
     }
     // A recipe whose mode is swept may be both, and then competes.
@@ -229,6 +228,7 @@ mod tests {
             columns,
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         }]
     }
 

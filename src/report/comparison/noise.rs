@@ -37,7 +37,7 @@ impl Comparison<'_> {
         if judged == 0 {
             return Some(format!(
                 "Whether the {name} of other rows differs by more than noise cannot be told: \
-                 there are too few sequences and blocks of frames ({}).",
+                 there are too few sequences and blocks of frames, or too few that differ ({}).",
                 in_words(first.units)
             ));
         }
@@ -51,13 +51,14 @@ impl Comparison<'_> {
         };
         let not_judged = match found.len() - judged {
             0 => String::new(),
-            few => format!(", and for {few} there are too few blocks"),
+            few => format!(
+                "; {few} more could not be judged, because too few sequences or blocks differ"
+            ),
         };
         Some(format!(
-            "By a paired bootstrap over {units}, the {name} of {} of {} other rows is within noise \
-             of the best (95 % intervals){not_judged}.",
+            "By a paired bootstrap over {units} (95 % intervals), {} of the {judged} rows that were \
+             compared with the best have a {name} within noise of it{not_judged}.",
             judged - different,
-            found.len()
         ))
     }
 

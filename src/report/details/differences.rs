@@ -30,7 +30,8 @@ pub struct Found {
     pub values: [f64; 2],
     pub frames: usize,
     pub units: Units,
-    /// The best minus the other. `None` if there are too few sequences and too few blocks.
+    /// The best minus the other. `None` if there are too few sequences and too few blocks, or too
+    /// few in which the rows differ.
     pub difference: Option<Difference>,
 }
 
@@ -169,7 +170,8 @@ fn table_of(found: &[Found], tables: &[&ResultTable]) -> ResultTable {
             ),
             format!(
                 "different: the interval leaves out 0; too few: there are fewer than \
-                 {FEWEST_UNITS} sequences and blocks"
+                 {FEWEST_UNITS} sequences and blocks, or the rows differ in so few of them that \
+                 there is no interval"
             ),
             "every row is compared by itself: of twenty equal rows, one is found different by \
              chance; with several seeds the scores are means over them, and the interval tells of \
@@ -177,6 +179,7 @@ fn table_of(found: &[Found], tables: &[&ResultTable]) -> ResultTable {
                 .into(),
         ],
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }
 
@@ -222,6 +225,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let rows = [judged(0, 8), judged(0, 3), judged(0, 8), judged(1, 9), judged(0, 4)].map(Some);
         let yardsticks = BTreeSet::from(["shuffled".to_string()]);

@@ -1,6 +1,6 @@
 //! Reads what the store keeps of each frame: what classifiers and probes predict, and boxes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use surgcam_artifacts::boxes;
 use surgcam_artifacts::frame_predictions::{self, FramePredictions};
@@ -36,9 +36,9 @@ pub struct JudgedRow {
 pub struct JudgedScore {
     /// The name of its column.
     pub name: &'static str,
-    /// Of all frames, for each replicate.
+    /// The score over all frames, for each replicate.
     pub replicates: Vec<Score>,
-    /// Of each sequence, for each replicate in which it is defined.
+    /// The score of each sequence, for each replicate in which it is defined.
     pub by_sequence: Vec<Vec<f64>>,
 }
 
@@ -109,10 +109,14 @@ impl<'a> Reader<'a> {
     }
 
     /// `None` if no replicate is finished. Replicates with other frames than the first one are left
-    /// out.
+    /// out. What several replicates have from one stage counts once.
     pub fn row(&self, replicates: &[Row]) -> Result<Option<JudgedRow>> {
         let mut found: Option<JudgedRow> = None;
+        let mut known = HashSet::new();
         for row in replicates {
+            if self.made_by(row.cell).is_some_and(|stage| !known.insert(stage)) {
+                continue;
+            }
             let Some(Judged { frames, scores }) = self.replicate(row)? else { continue };
             if found.is_none() {
                 let names: Vec<&'static str> = scores.iter().map(|(name, _)| *name).collect();
@@ -125,6 +129,15 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// The stage whose results are judged.
+    fn made_by(&self, cell: &PlannedCell) -> Option<StageId> {
+        match self.table {
+            "classification" => cell.stages.evaluate.map(StageId::from),
+            "localization" => cell.stages.score.map(StageId::from),
+            _ => cell.stages.probe.map(StageId::from),
+        }
     }
 
     fn replicate(&self, row: &Row) -> Result<Option<Judged>> {

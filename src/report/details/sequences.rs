@@ -30,6 +30,8 @@ pub fn table(of: &ResultTable, rows: &[Option<JudgedRow>]) -> Option<ResultTable
         sequences().map(|sequence| Some(sequence.places.len() as i64)).collect(),
     ));
     columns.extend(names.iter().enumerate().map(|(place, name)| score_column(name, place, &known)));
+    let is_reference = |place: &usize| of.reference_rows.contains(&of_rows[*place]);
+    let reference_rows = (0..of_rows.len()).filter(is_reference).collect();
     Some(ResultTable {
         name: format!("{}-sequences", of.name),
         title: format!("{}, sequence by sequence", of.title),
@@ -40,6 +42,7 @@ pub fn table(of: &ResultTable, rows: &[Option<JudgedRow>]) -> Option<ResultTable
                 .into(),
         ],
         more_rows: 0,
+        reference_rows,
     })
 }
 
@@ -77,6 +80,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let sequence = |name: &str, places| Sequence { name: name.into(), places };
         let frames = FrameList {

@@ -1,10 +1,14 @@
-//! Charts as SVG that reads on light and on dark ground: what is drawn in black takes the colour of
-//! the text around it.
+//! Charts of series over two axes. The crate plotters draws the axes. The marks show their exact
+//! numbers under the pointer.
 
 use std::ops::Range;
 
 use plotters::prelude::*;
 
+use super::legend::Legend;
+use super::palette::{COLUMN, FAINT_INK, TEXT, TICKS, TITLE, colour, mark};
+use crate::report::drawing::plotting::{Plotting, UNITS, in_pixels};
+use crate::report::drawing::{Drawing, Outline, Paint, Point, Stroke, without_excess};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 
@@ -17,12 +21,14 @@ pub enum Look {
     Front,
 }
 
+#[derive(Debug)]
 pub struct Series {
     pub name: String,
     pub look: Look,
     pub points: Vec<(f64, f64)>,
 }
 
+#[derive(Debug)]
 pub struct Chart {
     pub title: String,
     pub x_name: String,
@@ -31,74 +37,54 @@ pub struct Chart {
     pub series: Vec<Series>,
 }
 
-/// A span of time, as a bar.
-pub struct Bar {
-    pub from: f64,
-    pub to: f64,
-    /// The line that it is in, from the top.
-    pub lane: usize,
-    /// Its place among the kinds.
-    pub kind: usize,
-    pub label: String,
-}
-
-pub struct Bars {
-    pub title: String,
-    pub kinds: Vec<String>,
-    pub bars: Vec<Bar>,
-}
-
-/// As many as the legend has room for.
+/// More series than this cannot be told apart.
 pub const MOST_SERIES: usize = 16;
-const WIDTH: u32 = 820;
-const HEIGHT: u32 = 430;
-const PLOT_WIDTH: i32 = 590;
-const LINE_OF_LEGEND: usize = 22;
-const LANE: usize = 24;
+const PLOT_HEIGHT: u32 = 330;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.
 const LARGEST: f64 = 1e9;
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, which one
-/// of the two grounds swallows.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(230, 159, 0),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-];
-/// On a bar of any of the colours, on both grounds.
-const ON_COLOURS: RGBColor = RGBColor(1, 1, 1);
-
-type Painted = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
-
-pub fn draw(chart: &Chart) -> Result<String> {
-    let mut svg = String::new();
-    paint(chart, &mut svg).map_err(|error| {
+pub fn draw(chart: &Chart) -> Result<Drawing> {
+    let failed = |error: &dyn std::fmt::Display| {
         Error::failure(format!("cannot draw the figure `{}`: {error}", chart.title))
-    })?;
-    Ok(finished(&svg, &chart.title))
+    };
+    let series = &chart.series[..chart.series.len().min(MOST_SERIES)];
+    let legend = Legend::of(series.iter().map(|one| one.name.as_str()), f64::from(COLUMN))?;
+    let height = PLOT_HEIGHT + legend.height as u32;
+    let mut drawing = Drawing::new(COLUMN, height, chart.title.clone())?;
+    let title = without_excess(&escape::line(&chart.title), TITLE, f64::from(COLUMN) - 20.0)?;
+    let places = axes(chart, series, &title, &mut drawing).map_err(|error| failed(&error))?;
+    // Lines first, so that they cover no mark.
+    for (place, (one, points)) in series.iter().zip(&places).enumerate() {
+        draw_line(&mut drawing, place, one.look, points);
+    }
+    for (place, (one, points)) in series.iter().zip(&places).enumerate() {
+        draw_marks(&mut drawing, chart, place, one, points);
+    }
+    legend.draw(&mut drawing, f64::from(PLOT_HEIGHT), |drawing, place, middle| {
+        sample(drawing, place, series[place].look, middle);
+    });
+    Ok(drawing)
 }
 
-pub fn draw_bars(bars: &Bars) -> Result<String> {
-    let mut svg = String::new();
-    paint_bars(bars, &mut svg).map_err(|error| {
-        Error::failure(format!("cannot draw the figure `{}`: {error}", bars.title))
-    })?;
-    Ok(finished(&svg, &bars.title))
-}
+/// A number and where it is drawn.
+type Placed = ((f64, f64), Point);
 
-fn paint(chart: &Chart, svg: &mut String) -> Painted {
-    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let (plot, legend) = root.split_horizontally(PLOT_WIDTH);
-    let points =
-        || chart.series.iter().flat_map(|series| &series.points).filter(|point| is_drawable(point));
+/// Draws the axes, and gives where the points of each series lie.
+fn axes(
+    chart: &Chart,
+    series: &[Series],
+    title: &str,
+    drawing: &mut Drawing,
+) -> std::result::Result<Vec<Vec<Placed>>, DrawingAreaErrorKind<std::convert::Infallible>> {
+    let root = Plotting(drawing).into_drawing_area();
+    let (plot, _) = root.split_vertically(units(f64::from(PLOT_HEIGHT)));
+    let points = || series.iter().flat_map(|one| &one.points).filter(|point| is_drawable(point));
     let mut context = ChartBuilder::on(&plot)
-        .caption(shown(&chart.title, 70), ("sans-serif", 18))
-        .margin(10)
-        .x_label_area_size(46)
-        .y_label_area_size(64)
+        .caption(title, ("sans-serif", units(TITLE)))
+        .margin(units(10.0))
+        .margin_right(units(20.0))
+        .x_label_area_size(units(52.0))
+        .y_label_area_size(units(72.0))
         .build_cartesian_2d(
             range(points().map(|point| point.0)),
             range(points().map(|point| point.1)),
@@ -106,137 +92,82 @@ fn paint(chart: &Chart, svg: &mut String) -> Painted {
     context
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .axis_style(BLACK.mix(0.5))
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
-        .x_desc(shown(&chart.x_name, 60))
-        .y_desc(shown(&chart.y_name, 40))
+        .bold_line_style(BLACK.mix(0.12).stroke_width(WIDE))
+        .axis_style(BLACK.mix(0.5).stroke_width(WIDE))
+        .set_all_tick_mark_size(units(4.0))
+        .x_labels(7)
+        .y_labels(7)
+        .x_label_formatter(&tick)
+        .y_label_formatter(&tick)
+        .label_style(("sans-serif", units(TICKS)))
+        .axis_desc_style(("sans-serif", units(TEXT)))
+        .x_desc(shown(&chart.x_name, 50))
+        .y_desc(shown(&chart.y_name, 30))
         .draw()?;
-    for (place, series) in chart.series.iter().take(MOST_SERIES).enumerate() {
-        let colour = colour(place);
-        let points = || series.points.iter().copied().filter(is_drawable);
-        match series.look {
-            Look::Points => {}
-            Look::Line => {
-                context.draw_series(LineSeries::new(points(), colour.stroke_width(2)))?;
-            }
-            Look::Front => {
-                context.draw_series(LineSeries::new(points(), BLACK.mix(0.6).stroke_width(1)))?;
-                continue;
-            }
-        }
-        match mark(place) {
-            Mark::Disc => {
-                context.draw_series(points().map(|point| Circle::new(point, 4, colour.filled())))?
-            }
-            Mark::Triangle => context.draw_series(
-                points().map(|point| TriangleMarker::new(point, 6, colour.filled())),
-            )?,
-            Mark::Cross => context
-                .draw_series(points().map(|point| Cross::new(point, 4, colour.stroke_width(2))))?,
-        };
-    }
-    for (place, series) in chart.series.iter().take(MOST_SERIES).enumerate() {
-        let (middle, colour) = ((12, legend_line(place)), colour(place));
-        match (series.look, mark(place)) {
-            (Look::Front, _) => {
-                legend.draw(&PathElement::<(i32, i32)>::new(
-                    vec![(4, middle.1), (20, middle.1)],
-                    BLACK.mix(0.6),
-                ))?;
-            }
-            (_, Mark::Disc) => legend.draw(&Circle::new(middle, 4, colour.filled()))?,
-            (_, Mark::Triangle) => legend.draw(&TriangleMarker::new(middle, 6, colour.filled()))?,
-            (_, Mark::Cross) => legend.draw(&Cross::new(middle, 4, colour.stroke_width(2)))?,
-        }
-        legend.draw(&Text::new(
-            shown(&series.name, 30),
-            (24, middle.1 - 8),
-            ("sans-serif", 14).into_font(),
-        ))?;
-    }
+    let place = |point: &(f64, f64)| (*point, in_pixels(context.backend_coord(point)));
+    let placed = series
+        .iter()
+        .map(|one| one.points.iter().filter(|point| is_drawable(point)).map(place).collect());
+    let placed = placed.collect();
     root.present()?;
-    Ok(())
+    Ok(placed)
 }
 
-fn paint_bars(bars: &Bars, svg: &mut String) -> Painted {
-    let lanes = bars.bars.iter().map(|bar| bar.lane + 1).max().unwrap_or(1);
-    let height = (100 + lanes * LANE).max(60 + bars.kinds.len().min(MOST_SERIES) * LINE_OF_LEGEND);
-    let root = SVGBackend::with_string(svg, (WIDTH, u32::try_from(height).unwrap_or(u32::MAX)))
-        .into_drawing_area();
-    let (plot, legend) = root.split_horizontally(PLOT_WIDTH);
-    let drawable = || bars.bars.iter().filter(|bar| is_drawable(&(bar.from, bar.to)));
-    let seconds = drawable().map(|bar| bar.to).fold(0.001, f64::max);
-    let mut context = ChartBuilder::on(&plot)
-        .caption(shown(&bars.title, 70), ("sans-serif", 18))
-        .margin(10)
-        .x_label_area_size(46)
-        .build_cartesian_2d(0.0..seconds, 0.0..lanes as f64)?;
-    context
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .axis_style(BLACK.mix(0.5))
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
-        .disable_y_mesh()
-        .x_desc("seconds")
-        .draw()?;
-    let top = |bar: &Bar| (lanes - bar.lane) as f64 - 0.1;
-    context.draw_series(drawable().map(|bar| {
-        let corners = [(bar.from, top(bar)), (bar.to, top(bar) - 0.8)];
-        Rectangle::new(corners, colour_of_kind(bar.kind).filled())
-    }))?;
-    let style = ("sans-serif", 12).into_font().color(&ON_COLOURS);
-    // Text is about half as wide as it is high.
-    let has_room = |bar: &&Bar| {
-        (bar.to - bar.from) / seconds * f64::from(PLOT_WIDTH)
-            > bar.label.chars().count() as f64 * 6.5 + 8.0
+/// A line of one pixel, in the units of plotters.
+const WIDE: u32 = UNITS.unsigned_abs();
+
+fn units(pixels: f64) -> i32 {
+    (pixels * f64::from(UNITS)) as i32
+}
+
+/// The text of a tick: numbers as short as they are written by hand.
+pub fn tick(number: &f64) -> String {
+    let rounded = (number * 1e6).round() / 1e6;
+    // Nobody means -0.
+    (rounded + 0.0).to_string()
+}
+
+fn draw_line(drawing: &mut Drawing, place: usize, look: Look, points: &[Placed]) {
+    if let Some(stroke) = stroke_of(look, place)
+        && points.len() > 1
+    {
+        drawing.stroke(Outline::Line(points.iter().map(|(_, at)| *at).collect()), stroke);
+    }
+}
+
+fn draw_marks(
+    drawing: &mut Drawing,
+    chart: &Chart,
+    place: usize,
+    series: &Series,
+    points: &[Placed],
+) {
+    if series.look == Look::Front {
+        return;
+    }
+    for ((x, y), at) in points {
+        let (name, x_name, y_name) = (&series.name, &chart.x_name, &chart.y_name);
+        let meaning = format!("{name}: {x_name} {x}, {y_name} {y}");
+        mark(drawing, place, *at, Some(meaning));
+    }
+}
+
+fn stroke_of(look: Look, place: usize) -> Option<Stroke> {
+    let (paint, width) = match look {
+        Look::Points => return None,
+        Look::Line => (Paint::rgb(colour(place)), 2.0),
+        Look::Front => (FAINT_INK, 1.2),
     };
-    let inset = seconds * 4.0 / f64::from(PLOT_WIDTH);
-    context.draw_series(drawable().filter(has_room).map(|bar| {
-        Text::new(shown(&bar.label, 60), (bar.from + inset, top(bar) - 0.15), style.clone())
-    }))?;
-    for (place, kind) in bars.kinds.iter().take(MOST_SERIES).enumerate() {
-        let y = legend_line(place);
-        let corners = [(6, y - 6), (18, y + 6)];
-        legend.draw(&Rectangle::new(corners, colour_of_kind(place).filled()))?;
-        legend.draw(&Text::new(shown(kind, 30), (24, y - 8), ("sans-serif", 14).into_font()))?;
+    Some(Stroke { paint, width, dash: None })
+}
+
+fn sample(drawing: &mut Drawing, place: usize, look: Look, (x, y): Point) {
+    if let Some(stroke) = stroke_of(look, place) {
+        drawing.stroke(Outline::Line(vec![(x - 11.0, y), (x + 11.0, y)]), stroke);
     }
-    root.present()?;
-    Ok(())
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Mark {
-    Disc,
-    Triangle,
-    Cross,
-}
-
-/// Series of one colour have different marks.
-fn mark(place: usize) -> Mark {
-    [Mark::Disc, Mark::Triangle, Mark::Cross][place / COLOURS.len() % 3]
-}
-
-fn colour(place: usize) -> RGBColor {
-    COLOURS[place % COLOURS.len()]
-}
-
-/// The colour of a kind of bars. Bars have no marks, so the kinds after the first six have the same
-/// colours mixed with white. All kinds that are in the legend have different colours.
-fn colour_of_kind(place: usize) -> RGBColor {
-    const WHITE_SHARES: [f64; 3] = [0.0, 0.45, 0.72];
-    let white = WHITE_SHARES[place / COLOURS.len() % WHITE_SHARES.len()];
-    let mixed = |part: u8| (f64::from(part) * (1.0 - white) + 255.0 * white).round() as u8;
-    let RGBColor(red, green, blue) = colour(place);
-    RGBColor(mixed(red), mixed(green), mixed(blue))
-}
-
-/// The middle of a line of the legend, from the top; there are at most [`MOST_SERIES`].
-fn legend_line(place: usize) -> i32 {
-    i32::try_from(50 + place * LINE_OF_LEGEND).unwrap_or(i32::MAX)
+    if look != Look::Front {
+        mark(drawing, place, (x, y), None);
+    }
 }
 
 fn shown(text: &str, letters: usize) -> String {
@@ -264,26 +195,15 @@ fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// With black as the colour of the text around it, and with a name for those who cannot see it.
-fn finished(svg: &str, title: &str) -> String {
-    let title =
-        escape::line(title).replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    svg.replace("\"#000000\"", "\"currentColor\"").replacen(
-        "<svg ",
-        &format!("<svg role=\"img\" aria-label=\"{title}\" "),
-        1,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chart(points: Vec<(f64, f64)>) -> Chart {
+    fn chart(points: &[(f64, f64)]) -> Chart {
         let series = [Look::Points, Look::Line, Look::Front].map(|look| Series {
             name: "a <b> & \"c\"".into(),
             look,
-            points: points.clone(),
+            points: points.to_vec(),
         });
         Chart {
             title: "x < y".into(),
@@ -293,19 +213,40 @@ mod tests {
         }
     }
 
+    /// The number of an attribute of the first element of an SVG that has both texts.
+    fn attribute(svg: &str, element: &str, of: &str, name: &str) -> f64 {
+        let line = svg.lines().find(|line| line.starts_with(element) && line.contains(of));
+        let line = line.unwrap_or_else(|| panic!("{element} with {of}: {svg}"));
+        let begin = line.find(&format!(" {name}=\"")).unwrap() + name.len() + 3;
+        line[begin..].split('"').next().unwrap().parse().unwrap()
+    }
+
     #[test]
-    fn black_takes_the_colour_of_the_text_and_names_are_text() {
-        let svg = draw(&chart(vec![(1.0, 0.5), (2.0, 0.75)])).unwrap();
+    fn ink_takes_the_colour_of_the_text_and_names_are_text() {
+        let svg = draw(&chart(&[(1.0, 0.5), (2.0, 0.75)])).unwrap().svg().unwrap();
         assert!(
             svg.starts_with("<svg role=\"img\" aria-label=\"x &lt; y\"")
                 && svg.trim_end().ends_with("</svg>"),
             "{svg}"
         );
-        assert!(
-            svg.contains("currentColor") && !svg.contains("#000000") && !svg.contains("<b>"),
-            "{svg}"
-        );
+        assert!(svg.contains("currentColor") && !svg.contains("<b>"), "{svg}");
         assert!(svg.contains("<circle") && svg.contains("#0072B2"), "{svg}");
+    }
+
+    #[test]
+    fn marks_lie_where_the_ticks_say_that_their_numbers_are() {
+        let svg = draw(&chart(&[(100.0, 0.2), (200.0, 0.4), (237.0, 0.6)])).unwrap().svg().unwrap();
+        let mark = |number: &str, name: &str| attribute(&svg, "<circle", number, name);
+        let across = |number: &str| attribute(&svg, "<text", &format!(">{number}<"), "x");
+        assert!((mark("FPS 100,", "cx") - across("100")).abs() < 0.2, "{svg}");
+        assert!((mark("FPS 200,", "cx") - across("200")).abs() < 0.2, "{svg}");
+        let up = |number: &str| attribute(&svg, "<text", &format!(">{number}<"), "y");
+        // Labels of the vertical axis lie half a capital letter below their ticks.
+        let below = up("0.4") - mark("mAP 0.4", "cy");
+        assert!((0.0..TICKS).contains(&below), "{below}");
+        assert!((up("0.6") - mark("mAP 0.6", "cy") - below).abs() < 0.2, "{svg}");
+        let expected = (across("200") - across("100")) * 1.37 + across("100");
+        assert!((mark("FPS 237,", "cx") - expected).abs() < 0.3, "{svg}");
     }
 
     #[test]
@@ -316,31 +257,25 @@ mod tests {
             vec![(f64::NAN, 1.0), (1.0, f64::INFINITY), (1e300, 0.0)],
             vec![(1e8, 1.0), (1e8 + 1.0, 1.0)],
         ] {
-            draw(&chart(points)).unwrap();
+            draw(&chart(&points)).unwrap();
         }
     }
 
     #[test]
-    fn no_two_kinds_of_bars_in_the_legend_have_one_colour() {
-        let mut colours: Vec<(u8, u8, u8)> = (0..MOST_SERIES)
-            .map(colour_of_kind)
-            .map(|RGBColor(red, green, blue)| (red, green, blue))
-            .collect();
-        colours.sort_unstable();
-        colours.dedup();
-        assert_eq!(colours.len(), MOST_SERIES);
-    }
-
-    #[test]
-    fn bars_are_drawn_in_lanes() {
-        let bar = |lane| Bar { from: 0.0, to: 10.0, lane, kind: lane, label: "train gc-b".into() };
-        let svg = draw_bars(&Bars {
-            title: "stages".into(),
-            kinds: vec!["train".into(), "pack".into()],
-            bars: vec![bar(0), bar(1)],
-        })
-        .unwrap();
-        assert_eq!(svg.matches("<rect").count(), 4, "two bars and the legend's two: {svg}");
-        assert!(svg.contains("train gc-b"), "{svg}");
+    fn a_legend_of_many_long_names_lies_below_the_plot_and_inside_the_figure() {
+        let series = (0..MOST_SERIES + 4).map(|place| Series {
+            name: format!(
+                "a name of {place} that is nearly as wide as a column of a paper, or wider"
+            ),
+            look: Look::Line,
+            points: vec![(0.0, place as f64), (1.0, 1.0)],
+        });
+        let chart = Chart { series: series.collect(), ..chart(&[]) };
+        let drawing = draw(&chart).unwrap();
+        let svg = drawing.svg().unwrap();
+        let first = attribute(&svg, "<text", ">a name of 0 ", "y");
+        let last = attribute(&svg, "<text", &format!(">a name of {} ", MOST_SERIES - 1), "y");
+        assert!(first > f64::from(PLOT_HEIGHT) && last < f64::from(drawing.height), "{svg}");
+        assert!(!svg.contains(&format!(">a name of {MOST_SERIES} ")), "{svg}");
     }
 }

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 
-use super::Figure;
-use super::chart::{Bar, Bars, draw_bars};
+use super::bars::{Bar, Bars, draw};
+use super::{Figure, FigureKind};
 use surgcam_engine::error::Result;
 use surgcam_engine::runner::journal::Entry;
 use surgcam_engine::store::runs::Run;
-
-pub const NAME: &str = "timeline";
 
 /// More bars than this are narrower than a pixel.
 const MOST_BARS: usize = 2000;
@@ -31,7 +29,7 @@ pub fn timeline(run: &Run, journal: &[Entry]) -> Result<Option<Figure>> {
         "Run {}. Stages that were made at the same time lie one below the other.{left_out}",
         run.id
     );
-    Ok(Some(Figure { name: NAME, caption, svg: draw_bars(&bars)? }))
+    Ok(Some(Figure { kind: FigureKind::Timeline, caption, drawing: draw(&bars)? }))
 }
 
 /// The bars, and how many have no room.

@@ -6,14 +6,11 @@ use std::path::Path;
 use polars::prelude::{CsvReader, DataFrame, DataType, SerReader};
 
 use super::chart::{Chart, Look, MOST_SERIES, Series};
-use super::{Figure, drawn};
+use super::{Figure, FigureKind, drawn};
 use crate::report::results::Results;
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::plan::{Handle, Plan};
 use surgcam_pipeline::kinds::TrainStage;
-
-pub const SCORE: &str = "training-map";
-pub const LOSS: &str = "training-loss";
 
 /// Validation mAP and the losses over epochs; nothing where nothing was trained.
 pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
@@ -43,8 +40,16 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
         series,
     };
     Ok(vec![
-        drawn(SCORE, &chart("Validation mAP over epochs", "mAP", scores), caption.clone())?,
-        drawn(LOSS, &chart("Losses over epochs", "mean loss of a batch", losses), caption)?,
+        drawn(
+            FigureKind::TrainingMap,
+            &chart("Validation mAP over epochs", "mAP", scores),
+            &caption,
+        )?,
+        drawn(
+            FigureKind::TrainingLoss,
+            &chart("Losses over epochs", "mean loss of a batch", losses),
+            &caption,
+        )?,
     ])
 }
 

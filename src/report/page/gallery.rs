@@ -6,7 +6,10 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use super::origins::line;
-use crate::report::pictures::{draw, map_of_class, predicted_boxes, true_boxes};
+use crate::report::encoded::base64;
+use crate::report::pictures::overlay::Overlay;
+use crate::report::pictures::scene::Scene;
+use crate::report::pictures::sheets::of_frame;
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps::{self, FrameHeat};
@@ -15,7 +18,6 @@ use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Handle, StageId};
 use surgcam_engine::store::Store;
 use surgcam_frames::dataset::index::{Frame, read_frames};
-use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
 use surgcam_pipeline::kinds::{HeatMapsStage, IndexStage, LocalizeStage, PackStage};
@@ -26,6 +28,9 @@ const FRAMES: usize = 3;
 /// The page stays small enough to be sent around.
 const MOST_PICTURES: usize = 24;
 const QUALITY: u8 = 82;
+/// The width of the heat map, and of the boxes beside it. A page shows both in little more than half
+/// of its width, in which the names of boxes must still be read.
+const PICTURE_WIDTH: u32 = 320;
 
 #[derive(Serialize)]
 pub struct GalleryPicture {
@@ -120,36 +125,30 @@ fn picture_of(
     planes: &[u8],
 ) -> Result<GalleryPicture> {
     let [height, width] = cell.image_size;
-    let class = most_present(&cell.label_space, heat);
-    let map = class.and_then(|class| map_of_class(heat, class, cell.image_size));
-    let predicted = predicted_boxes(boxes, heat.row);
-    let truth = true_boxes(frame, cell.image_size);
-    let drawn =
-        draw(&picture::from_planes(planes, height, width), map.as_ref(), &predicted, &truth);
+    let scene = Scene {
+        space: &cell.label_space,
+        frame: frame.clone(),
+        picture: picture::from_planes(planes, height, width),
+        heat: heat.clone(),
+    };
+    let class = scene.most_present();
+    let sheet = of_frame(&scene, class, cell, boxes, Overlay::Even);
+    let drawn = sheet.draw(Some(PICTURE_WIDTH))?.pixels()?;
     let threshold = cell
         .extraction
         .as_ref()
         .map(|extraction| format!(", T_ROI {}", extraction.value.roi_threshold.value()));
-    let class_name = class.and_then(|class| cell.label_space.classes.get(class));
-    let of_class = class_name
-        .map_or_else(|| "no class is present".to_string(), |name| format!("heat map of {name}"));
+    let of_class = class.map_or_else(
+        || "no class is present".to_string(),
+        |class| format!("heat map of {}", scene.class_name(class)),
+    );
     let caption = format!(
-        "{}/{} by {}{}: {of_class}; {} predicted boxes (full lines), {} true ones (dashed)",
-        frame.sequence,
-        frame.name,
+        "{} by {}{}: {of_class}; boxes that were found in full lines, true ones dashed",
+        scene.name(),
         cell.model.name,
         threshold.unwrap_or_default(),
-        predicted.len(),
-        truth.len()
     );
     Ok(GalleryPicture { data: data_url(&drawn)?, caption: line(&caption) })
-}
-
-/// The present instrument with the highest logit, else whatever is present.
-fn most_present(space: &LabelSpace, heat: &FrameHeat) -> Option<usize> {
-    let logit = |class: usize| heat.logits.get(class).copied().unwrap_or(f32::NEG_INFINITY);
-    let instruments = heat.present.iter().copied().filter(|&class| class != space.tissue());
-    instruments.max_by(|&a, &b| logit(a).total_cmp(&logit(b))).or(heat.present.first().copied())
 }
 
 fn data_url(picture: &RgbImage) -> Result<String> {
@@ -158,34 +157,4 @@ fn data_url(picture: &RgbImage) -> Result<String> {
         Error::failure(format!("cannot encode a picture of the report: {error}"))
     })?;
     Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
-}
-
-/// As RFC 4648 has it, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = (0..3).fold(0_u32, |word, place| {
-            (word << 8) | u32::from(group.get(place).copied().unwrap_or(0))
-        });
-        for place in 0..4 {
-            let digit = char::from(DIGITS[((word >> (18 - 6 * place)) & 63) as usize]);
-            text.push(if place <= group.len() { digit } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 }

@@ -87,20 +87,8 @@ impl PageSource<'_> {
         let (last, working) = last_runs(store, &experiment.name);
         let yardsticks = yardsticks(built);
         let comparison = Comparison::of(&tables, &yardsticks);
-        let figures = figures::of_results(&tables, comparison.as_ref())?;
-        // The rest of the page does not depend on them.
-        let training = figures::curves(&built.plan, &results).unwrap_or_else(|error| {
-            tracing::warn!("the training curves cannot be drawn: {error}");
-            Vec::new()
-        });
-        let timeline = working.and_then(|run| {
-            timeline_of(store, &run).unwrap_or_else(|error| {
-                tracing::warn!("the timeline cannot be drawn: {error}");
-                None
-            })
-        });
-        let all: Vec<&Figure> = figures.iter().chain(&training).chain(&timeline).collect();
-        figures::write(&all, &self.tables.folder.join("figures"))?;
+        let drawn = self.drawn(&tables, comparison.as_ref(), working.as_ref())?;
+        figures::write(&drawn.all(), &self.tables.folder.join("figures"))?;
         let snapshot: PlanSnapshot =
             serde_json::from_slice(&run_record::snapshot(experiment, built, self.known)?)
                 .at_path("understand the plan of", &experiment.path)?;
@@ -124,9 +112,9 @@ impl PageSource<'_> {
             tables: tables.iter().map(TableHead::of).collect(),
             details: details.tables.iter().map(TableHead::of).collect(),
             data: table_json::as_json(&in_page)?,
-            figures: figures.iter().map(Drawn::of).collect(),
-            training: training.iter().map(Drawn::of).collect(),
-            timeline: timeline.iter().map(Drawn::of).collect(),
+            figures: drawn.results.iter().map(Drawn::of).collect::<Result<_>>()?,
+            training: drawn.training.iter().map(Drawn::of).collect::<Result<_>>()?,
+            timeline: drawn.timeline.iter().map(Drawn::of).collect::<Result<_>>()?,
             gallery,
             gallery_note,
             stages: built.plan.stages.len(),
@@ -140,12 +128,58 @@ impl PageSource<'_> {
         write_with(&path, render(&page)?.as_bytes(), Durability::Remade)?;
         Ok(path)
     }
+
+    /// The figures that the page shows, without writing anything.
+    pub fn figures(&self) -> Result<Vec<Figure>> {
+        let TableSource { experiment, built, store, .. } = self.tables;
+        let tables = self.tables.tables(self.known)?;
+        let (_, working) = last_runs(store, &experiment.name);
+        let comparison = Comparison::of(&tables, &yardsticks(built));
+        let drawn = self.drawn(&tables, comparison.as_ref(), working.as_ref())?;
+        Ok(drawn.results.into_iter().chain(drawn.training).chain(drawn.timeline).collect())
+    }
+
+    fn drawn(
+        &self,
+        tables: &[ResultTable],
+        comparison: Option<&Comparison>,
+        working: Option<&Run>,
+    ) -> Result<DrawnFigures> {
+        let TableSource { built, store, .. } = self.tables;
+        let results = figures::of_results(tables, comparison)?;
+        // The rest of the page does not depend on these.
+        let training = figures::curves(&built.plan, &Results::new(store, self.known))
+            .unwrap_or_else(|error| {
+                tracing::warn!("the training curves cannot be drawn: {error}");
+                Vec::new()
+            });
+        let timeline = working.and_then(|run| {
+            timeline_of(store, run).unwrap_or_else(|error| {
+                tracing::warn!("the timeline cannot be drawn: {error}");
+                None
+            })
+        });
+        Ok(DrawnFigures { results, training, timeline })
+    }
+}
+
+/// The figures, by where they stand in the page.
+struct DrawnFigures {
+    results: Vec<Figure>,
+    training: Vec<Figure>,
+    timeline: Option<Figure>,
+}
+
+impl DrawnFigures {
+    fn all(&self) -> Vec<&Figure> {
+        self.results.iter().chain(&self.training).chain(&self.timeline).collect()
+    }
 }
 
 /// The values of the template. The template escapes texts. SVG and JSON are put in as they are, so
 /// they must be safe before.
 #[derive(Serialize)]
-struct Page<'a> {
+struct Page {
     written_from: String,
     title: String,
     description: String,
@@ -155,9 +189,9 @@ struct Page<'a> {
     tables: Vec<TableHead>,
     details: Vec<TableHead>,
     data: String,
-    figures: Vec<Drawn<'a>>,
-    training: Vec<Drawn<'a>>,
-    timeline: Vec<Drawn<'a>>,
+    figures: Vec<Drawn>,
+    training: Vec<Drawn>,
+    timeline: Vec<Drawn>,
     gallery: Vec<GalleryPicture>,
     gallery_note: String,
     stages: usize,
@@ -184,14 +218,14 @@ impl TableHead {
 }
 
 #[derive(Serialize)]
-struct Drawn<'a> {
-    svg: &'a str,
+struct Drawn {
+    svg: String,
     caption: String,
 }
 
-impl<'a> Drawn<'a> {
-    fn of(figure: &'a Figure) -> Self {
-        Drawn { svg: &figure.svg, caption: line(&figure.caption) }
+impl Drawn {
+    fn of(figure: &Figure) -> Result<Self> {
+        Ok(Drawn { svg: figure.svg()?, caption: line(&figure.caption) })
     }
 }
 
@@ -251,7 +285,7 @@ fn left_out(built: &Built, results: &Results, last: Option<&Run>) -> Result<Vec<
             "Captions and interactions that were skipped",
             &results.skipped_annotations(built)?,
         ),
-        origins::left_out("Boxes that were cut or taken once", &results.mended_boxes(built)?),
+        origins::left_out("Boxes that were cut or taken once", &results.corrected_boxes(built)?),
     ];
     Ok(found.into_iter().flatten().collect())
 }

@@ -75,6 +75,7 @@ pub fn stages(snapshot: &PlanSnapshot) -> ResultTable {
         ],
         notes: Vec::new(),
         more_rows: 0,
+        reference_rows: Default::default(),
     }
 }
 

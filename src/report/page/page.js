@@ -2,6 +2,8 @@
 // Tables that are sorted, filtered and narrowed in the page. Every text is put in as text, never as HTML.
 (function () {
   const ROWS_AT_FIRST = 200;
+  // So many times as many rows with each click: a browser needs long for ten thousand.
+  const MORE_ROWS = 5;
   const data = JSON.parse(document.getElementById("tables").textContent);
 
   function element(kind, text, className) {
@@ -23,9 +25,11 @@
     const count = table.columns.length ? table.columns[0].shown.length : 0;
     const best = table.columns.map((column) => new Set(column.best));
     const visible = table.columns.map((column) => !column.detail);
+    // Only a search needs them, and a page with many rows opens sooner without them.
     const texts = [];
-    for (let row = 0; row < count; row++) texts.push(table.columns.map((column) => column.shown[row]).join("\u0001").toLowerCase());
-    let order = texts.map((_, row) => row);
+    const textOf = (row) => (texts[row] ??= table.columns.map((column) => column.shown[row]).join("\u0001").toLowerCase());
+    const inOrder = () => Array.from({ length: count }, (_, row) => row);
+    let order = inOrder();
     let sorted = -1, falling = false, words = [], most = ROWS_AT_FIRST;
 
     const tools = element("div", undefined, "tools");
@@ -43,7 +47,7 @@
     const scroll = element("div", undefined, "scroll");
     const more = element("button");
     more.addEventListener("click", () => {
-      most = Infinity;
+      most *= MORE_ROWS;
       draw();
     });
     place.append(scroll, more);
@@ -88,7 +92,7 @@
       falling = sorted === i ? !falling : table.columns[i].number;
       sorted = i;
       const values = table.columns[i].values;
-      order = texts.map((_, row) => row);
+      order = inOrder();
       order.sort((a, b) => {
         if (values[a] === null || values[b] === null) return (values[a] === null) - (values[b] === null) || a - b;
         return (falling ? -1 : 1) * compare(values[a], values[b]) || a - b;
@@ -98,7 +102,7 @@
 
     function draw() {
       const columns = table.columns.map((_, i) => i).filter((i) => visible[i]);
-      const rows = order.filter((row) => words.every((word) => texts[row].includes(word)));
+      const rows = order.filter((row) => words.every((word) => textOf(row).includes(word)));
       const drawn = element("table"), head = element("thead"), body = element("tbody");
       const groups = element("tr"), names = element("tr");
       for (let at = 0; at < columns.length; ) {
@@ -134,7 +138,7 @@
       scroll.replaceChildren(drawn);
       told.textContent = rows.length === count ? count + " rows" : rows.length + " of " + count + " rows";
       more.hidden = rows.length <= most;
-      more.textContent = "show all " + rows.length + " rows";
+      more.textContent = "show " + Math.min(rows.length, most * MORE_ROWS) + " rows";
     }
 
     draw();

@@ -49,11 +49,11 @@ fn page_table(table: &ResultTable) -> PageTable<'_> {
         .columns
         .iter()
         .zip(groups(table))
-        .map(|(column, group)| page_column(column, group.name()));
+        .map(|(column, group)| page_column(table, column, group.name()));
     PageTable { name: &table.name, columns: columns.collect() }
 }
 
-fn page_column(column: &TableColumn, group: &'static str) -> PageColumn {
+fn page_column(table: &ResultTable, column: &TableColumn, group: &'static str) -> PageColumn {
     let line = |text: &str| escape::line(text).into_owned();
     PageColumn {
         name: line(&column.name),
@@ -68,7 +68,7 @@ fn page_column(column: &TableColumn, group: &'static str) -> PageColumn {
             Cells::Number(values, _) => Values::Number(values.clone()),
         },
         shown: (0..column.len()).map(|row| line(&column.shown(row))).collect(),
-        best: best_rows(column),
+        best: best_rows(table, column),
     }
 }
 
@@ -96,6 +96,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let text = as_json(&[table]).unwrap();
         assert!(!text.contains(['<', '>', '&', '\u{1b}']), "{text}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage, imageops};
 use rayon::prelude::*;
 
-use super::{lettering, rectangle, true_boxes};
+use super::lettering;
 use surgcam_frames::dataset::index::{Frame, Index};
 use surgcam_frames::dataset::labels::{CLASS_COLOURS, LabelSpace};
 use surgcam_frames::vision::picture;
@@ -117,12 +117,32 @@ fn with_boxes(picture: &RgbImage, frame: &Frame) -> RgbImage {
     let [width, height] = [side(picture.width(), ROOM[0]), side(picture.height(), ROOM[1])];
     let mut small = imageops::thumbnail(picture, width, height);
     // The tissue fills the frame: drawn first, so that it hides nothing.
-    for found in true_boxes(frame, [height, width]).iter().rev() {
-        let bounds = found.bounds;
+    for labelled in frame.boxes.iter().flatten().rev() {
+        let bounds = labelled.bounds.scaled(frame.box_space, [width, height]);
         let corners = [bounds.x1, bounds.y1, bounds.x2 - 1, bounds.y2 - 1];
-        rectangle(&mut small, corners, colour(found.class), false);
+        rectangle(&mut small, corners, colour(labelled.class));
     }
     small
+}
+
+/// In the pixels of the picture, which both corners belong to.
+fn rectangle(picture: &mut RgbImage, [x1, y1, x2, y2]: [i64; 4], colour: [u8; 3]) {
+    let mut dot = |x: i64, y: i64| {
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
+        if let Some(pixel) = picture.get_pixel_mut_checked(x, y) {
+            *pixel = Rgb(colour);
+        }
+    };
+    for thickness in 0..2 {
+        for x in x1..=x2 {
+            dot(x, y1 + thickness);
+            dot(x, y2 - thickness);
+        }
+        for y in y1..=y2 {
+            dot(x1 + thickness, y);
+            dot(x2 - thickness, y);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +175,7 @@ mod tests {
             annotations: Vec::new(),
             summary: Default::default(),
             skipped_annotations: Vec::new(),
-            mended_boxes: Vec::new(),
+            corrected_boxes: Vec::new(),
         };
         let classes =
             LabelSpace { classes: ["hook", "grasper", "tissue"].map(String::from).into() };

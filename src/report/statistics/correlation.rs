@@ -1,6 +1,6 @@
 //! How long the values of consecutive frames stay correlated.
 
-/// Sokal's window: the sum ends at the first lag that is so many correlation times long.
+/// Sokal's window: the sum ends at the first lag that is this many correlation times long.
 const WINDOW: f64 = 5.0;
 
 /// The integrated autocorrelation time, in frames: one plus twice the sum of the autocorrelations

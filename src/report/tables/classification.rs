@@ -63,6 +63,7 @@ pub fn table<'a>(
         columns,
         notes,
         more_rows: 0,
+        reference_rows: Default::default(),
     };
     Ok(CellTable { rows: Row::of_cells(&cells), table })
 }

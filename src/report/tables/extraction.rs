@@ -103,12 +103,17 @@ pub fn table<'a>(
             "{without_region} times, over all rows, a present class had no region at its T_ROI"
         ));
     }
+    let is_reference = |cell: &PlannedCell| {
+        cell.extraction.as_ref().is_some_and(|extraction| extraction.value.is_reference())
+    };
+    let reference_rows = (0..cells.len()).filter(|&row| is_reference(cells[row])).collect();
     let table = ResultTable {
         name: "extraction".into(),
         title: format!("Extraction ({})", experiment.name),
         columns,
         notes,
         more_rows: 0,
+        reference_rows,
     };
     Ok(CellTable { rows: Row::of_cells(&cells), table })
 }

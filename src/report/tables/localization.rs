@@ -144,6 +144,8 @@ pub fn table<'a>(
         columns,
         notes,
         more_rows: 0,
+        // Every second row is the control of the one before it.
+        reference_rows: (0..cells.len()).filter(|row| row % 2 == 1).collect(),
     };
     let rows = cells.iter().enumerate();
     let rows = rows.map(|(place, &cell)| Row { cell, is_control: place % 2 == 1 }).collect();

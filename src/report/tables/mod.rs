@@ -66,7 +66,7 @@ fn left_out(built: &Built, results: &Results) -> Result<Vec<String>> {
     let places = [
         ("frames were skipped", results.skipped_frames(built)?),
         ("captions and interactions were skipped", results.skipped_annotations(built)?),
-        ("boxes were cut or taken once", results.mended_boxes(built)?),
+        ("boxes were cut or taken once", results.corrected_boxes(built)?),
     ];
     let note = |(what, places): &(&str, Vec<SkippedFrame>)| {
         let first = places.first()?;

@@ -69,6 +69,7 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let row = BTreeMap::from([("variant".to_string(), "gc-d".to_string())]);
         let published = PublishedValue {
@@ -95,6 +96,7 @@ mod tests {
             columns: vec![column("mAP"), column("accuracy")],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let published = ["mAP", "accuracy", "mAP"].map(|column| PublishedValue {
             table: Table::Classification,

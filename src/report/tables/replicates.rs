@@ -1,12 +1,13 @@
 //! Tables over seeds: the rows that differ in their seeds alone become one row, with the mean and
 //! the sample standard deviation of each number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::cell_table::{CellTable, Row};
-use crate::report::column_groups::key_columns;
+use crate::report::column_groups::{ColumnGroup, groups, key_columns};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::statistics::{mean, sample_deviation};
+use surgcam_engine::plan::StageId;
 use surgcam_pipeline::planned::PlannedCell;
 use surgcam_recipe::matrix::Assignment;
 use surgcam_recipe::replicates::SEED_AXES;
@@ -40,7 +41,9 @@ pub fn over_seeds<'a>(made: CellTable<'a>, seeds: Option<&Seeds>) -> OverSeeds<'
     let replicates = Replicates(
         places.iter().map(|places| places.iter().map(|&place| rows[place]).collect()).collect(),
     );
-    OverSeeds { table: means(&table, &places, seeds), replicates, by_seed }
+    let made_by =
+        |column: &TableColumn, group, place: usize| made_by(rows[place].cell, column, group);
+    OverSeeds { table: means(&table, &places, seeds, made_by), replicates, by_seed }
 }
 
 /// The places of the rows that differ in their seeds alone, in the order of their first ones.
@@ -65,14 +68,51 @@ fn places_of_replicates(rows: &[Row]) -> Vec<Vec<usize>> {
     places
 }
 
-fn means(table: &ResultTable, places: &[Vec<usize>], seeds: &Seeds) -> ResultTable {
+/// The stage that a cell's value in a column comes from, where it may be another one than that of
+/// the row.
+fn made_by(cell: &PlannedCell, column: &TableColumn, group: ColumnGroup) -> Option<StageId> {
+    let stages = &cell.stages;
+    match (group, column.name.as_str()) {
+        (ColumnGroup::Speed, "FPS tasks") => stages.measure_tasks.map(StageId::from),
+        (ColumnGroup::Speed, "passes/frame" | "regions/frame") => stages.extract.map(StageId::from),
+        (ColumnGroup::Speed, _) => stages.measure.map(StageId::from),
+        (ColumnGroup::Probe, _) => stages.probe.map(StageId::from),
+        (ColumnGroup::Captions, _) => stages.caption.map(StageId::from),
+        (ColumnGroup::Interactions, _) => stages.interact.map(StageId::from),
+        (ColumnGroup::Row | ColumnGroup::Scores | ColumnGroup::Classes, _) => None,
+    }
+}
+
+/// The means. A value that several rows have from one stage counts once: a captioner may depend on
+/// the seed where the speed beside it does not.
+fn means(
+    table: &ResultTable,
+    places: &[Vec<usize>],
+    seeds: &Seeds,
+    made_by: impl Fn(&TableColumn, ColumnGroup, usize) -> Option<StageId>,
+) -> ResultTable {
+    let of_column = |(column, group): (&TableColumn, ColumnGroup)| {
+        let once = |of: &Vec<usize>| -> Vec<usize> {
+            let mut known = HashSet::new();
+            let mut is_new = |place: usize| {
+                made_by(column, group, place).is_none_or(|stage| known.insert(stage))
+            };
+            of.iter().copied().filter(|&place| is_new(place)).collect()
+        };
+        mean_column(column, &places.iter().map(once).collect::<Vec<_>>())
+    };
     let mut columns: Vec<TableColumn> =
-        table.columns.iter().map(|column| mean_column(column, places)).collect();
+        table.columns.iter().zip(groups(table)).map(of_column).collect();
     let counts = places.iter().map(|places| Some(places.len() as i64)).collect();
     columns.insert(key_columns(table).len(), TableColumn::count(SEEDS, counts));
     let mut notes = table.notes.clone();
     notes.push(note(seeds));
-    ResultTable { columns, notes, ..table.clone() }
+    let is_reference = |(_, places): &(usize, &Vec<usize>)| {
+        places.iter().any(|place| table.reference_rows.contains(place))
+    };
+    let reference_rows =
+        places.iter().enumerate().filter(is_reference).map(|(row, _)| row).collect();
+    ResultTable { columns, notes, reference_rows, ..table.clone() }
 }
 
 fn note(seeds: &Seeds) -> String {
@@ -138,6 +178,7 @@ fn by_seed(table: &ResultTable, rows: &[Row], places: &[Vec<usize>]) -> ResultTa
         columns,
         notes: vec!["a row with the seed `any` depends on no seed".into()],
         more_rows: table.more_rows,
+        reference_rows: table.reference_rows.clone(),
     }
 }
 
@@ -163,16 +204,47 @@ mod tests {
             ],
             notes: vec![],
             more_rows: 0,
+            reference_rows: Default::default(),
         };
         let seeds: Seeds = serde_json::from_str("[1, 2, 3]").unwrap();
-        let found = means(&table, &[vec![0, 1, 2], vec![3]], &seeds);
+        let found = means(&table, &[vec![0, 1, 2], vec![3]], &seeds, |_, _, _| None);
         let shown = |row: usize| -> Vec<String> {
             found.columns.iter().map(|column| column.shown(row)).collect()
         };
         assert_eq!(shown(0), ["sl-fe", "512", "3", "1.5 ± 0.7", "alone, not alone"]);
         assert_eq!(shown(1), ["whole-frame", "512", "1", "9.0", "alone"]);
         assert!(found.notes[0].contains("ddof = 1) over the seeds 1, 2, 3;"), "{:?}", found.notes);
-        let one = means(&table, &[vec![0], vec![1], vec![2], vec![3]], &seeds);
+        let rows = [vec![0], vec![1], vec![2], vec![3]];
+        let one = means(&table, &rows, &seeds, |_, _, _| None);
         assert!(one.columns.iter().all(|column| column.deviations.is_none()));
+    }
+
+    #[test]
+    fn a_value_that_replicates_share_has_no_deviation() {
+        let number =
+            |name: &str, values: [f64; 2]| TableColumn::number(name, 3, values.map(Some).to_vec());
+        let table = ResultTable {
+            name: "extraction".into(),
+            title: "Extraction".into(),
+            columns: vec![
+                TableColumn::text("mode", vec![Some("sl-fe".into()); 2]),
+                number("FPS", [60.0, 60.0]),
+                number("probe mAP", [0.5, 0.5]),
+                number("CIDEr", [0.25, 0.75]),
+            ],
+            notes: vec![],
+            more_rows: 0,
+            reference_rows: Default::default(),
+        };
+        let seeds: Seeds = serde_json::from_str("[1, 2]").unwrap();
+        // Speed and probe are measured once, and each seed has a captioner.
+        let made_by = |_: &TableColumn, group: ColumnGroup, place: usize| match group {
+            ColumnGroup::Captions => Some(StageId(10 + place)),
+            ColumnGroup::Probe => Some(StageId(2)),
+            _ => Some(StageId(1)),
+        };
+        let found = means(&table, &[vec![0, 1]], &seeds, made_by);
+        let shown: Vec<String> = found.columns.iter().map(|column| column.shown(0)).collect();
+        assert_eq!(shown, ["sl-fe", "2", "60.000", "0.500", "0.500 ± 0.354"]);
     }
 }

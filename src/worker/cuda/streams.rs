@@ -45,9 +45,9 @@ pub fn is_aside() -> bool {
     IS_ASIDE.get()
 }
 
-/// While it lives, this thread asks the device on its second stream. Of what lies on the device,
-/// only what was asked for before the mark may be used meanwhile. It must end on the thread that
-/// began it, which holding a pointer sees to.
+/// While this value lives, this thread gives its work to the device's second stream. That work may
+/// only use results that were asked for before the mark. The value must be dropped on the thread
+/// that made it; as it holds a pointer, it cannot be sent to another one.
 pub struct Aside(*mut c_void);
 
 impl Aside {

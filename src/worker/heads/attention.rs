@@ -1,5 +1,5 @@
-//! Scaled dot-product attention with several heads and, in an encoder, memory slots: learnt keys
-//! and values that every query may attend to beside the regions (Cornia, Stefanini, Baraldi,
+//! Scaled dot-product attention with several heads. In an encoder it also has memory slots: learnt
+//! keys and values that every query may attend to besides the regions (Cornia, Stefanini, Baraldi,
 //! Cucchiara: "Meshed-Memory Transformer for Image Captioning", CVPR 2020, section 3.1).
 
 use surgcam_engine::error::Result;
@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 
 use super::layers::{Initial, LayerNorm, Linear, TensorSource};
 
-/// What a blocked key's score becomes. Finite, so that a query with no key left gets the mean of
-/// all values and no NaN.
+/// The score of a blocked key. It is finite, so that a query whose keys are all blocked gets the
+/// mean of all values and not NaN.
 const BLOCKED: f64 = -1e9;
 
 pub struct Attention {
@@ -121,7 +121,7 @@ impl Attention {
         self.norm.forward(&(queries + out))
     }
 
-    /// The attention by itself.
+    /// The attention without the sum and the normalisation.
     fn looked_up(&self, queries: &Tensor, attended: &Attended, blocked: Option<&Tensor>) -> Tensor {
         let by_head = self.by_head(&self.queries.forward(queries));
         let head_width = by_head.size()[3];

@@ -3,31 +3,32 @@
 
 use surgcam_frames::language::vocabulary::{END, START};
 
-/// One sentence that goes on: its row in the call before (at first: its frame), and the word it got
-/// there.
+/// A sentence that is continued: its row in the call before (in the first call, its frame), and the
+/// word that it got there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
     pub parent: usize,
     pub word: usize,
 }
 
-/// A model of what comes next.
+/// A model that predicts the next word.
 pub trait NextWords {
     /// The log-probabilities of the word behind each row [rows, words], row by row. The rows'
     /// parents are the rows of the last call.
     fn log_probabilities(&mut self, rows: &[Row]) -> Vec<f32>;
 }
 
-/// Words without start and end, and the sum of their log-probabilities, the end's among them.
+/// The words without start and end, and the sum of their log-probabilities, including that of the
+/// end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sentence {
     pub words: Vec<usize>,
     pub log_probability: f64,
-    /// Whether the end was chosen; else it was cut off at the greatest length.
+    /// Whether the end was chosen. Otherwise the sentence was cut off at the greatest length.
     pub has_ended: bool,
 }
 
-/// A beginning of a sentence, or a whole one.
+/// The beginning of a sentence, or a whole sentence.
 #[derive(Debug, Clone)]
 struct Beginning {
     sentence: Sentence,
@@ -66,8 +67,8 @@ pub fn search(
         .collect()
 }
 
-/// The best continuations of a frame's beginnings; those that have ended stay as they are. `next`:
-/// rows with the log-probabilities of their words, for each beginning that goes on.
+/// The best continuations of a frame's beginnings. Sentences that have ended stay as they are.
+/// `next` has a row with the log-probabilities of all words for each beginning that is continued.
 fn longer<'a>(
     beginnings: Vec<Beginning>,
     next: &mut impl Iterator<Item = (usize, &'a [f32])>,

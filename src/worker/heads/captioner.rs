@@ -88,7 +88,7 @@ mod tests {
     use surgcam_frames::language::vocabulary::{END, PADDING, START};
     use tch::{Kind, Tensor};
 
-    /// BLEU-4 of what a captioner says after it has seen each caption 200 times.
+    /// The BLEU-4 of a captioner that was trained on each caption 200 times.
     fn learnt_by_heart(captions: &[Vec<String>], regions: &FrameRegions) -> f64 {
         let (captioner, parameters) = captioner(captions, 1);
         let mut adam = Adam::new(&parameters, AdamSettings { betas: (0.9, 0.98), epsilon: 1e-8 });

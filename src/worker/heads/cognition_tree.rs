@@ -1,17 +1,18 @@
 //! CogTree (Yu, Chai, Wang, Hu, Wu: "CogTree: Cognition Tree Loss for Unbiased Scene Graph
-//! Generation", IJCAI 2021, arXiv 2009.07526): a tree of interactions made from what a biased model
-//! confuses, and a loss on each way from its root to an answer.
+//! Generation", IJCAI 2021, arXiv 2009.07526): a tree of interactions that is made from the
+//! mistakes of a biased model, and a loss on the way from its root to each answer.
 //!
-//! For each interaction the biased model has a favourite: what it answers most often where this one
-//! is right. Interactions with one favourite are a concept, named after it; a favourite whose own
-//! favourite is another joins that one's concept (chains end where an interaction is its own
-//! favourite, and circles at their most frequent member). The root's branches are the concepts. A
-//! concept branches into its favourite, the coarse answer, and all finer ones; these branch into
-//! the interactions themselves. At each fork on the way to the right answer, cross-entropy asks for
-//! the right branch among its siblings. A branch scores the mean of its leaves' logits and weighs
-//! the mean of its leaves' weights by rarity, scaled so that the train examples that come by a fork
-//! weigh one each: neither a frequent interaction nor one that was never annotated takes from what
-//! the others weigh.
+//! For each interaction, the biased model has a favourite: the answer that it gives most often when
+//! this interaction is right. Interactions with the same favourite form a concept, which is named
+//! after the favourite. If the favourite itself has another favourite, it joins the concept of that
+//! one, and so on. Such a chain ends at an interaction that is its own favourite, and a circle ends
+//! at its most frequent member. The branches of the root are the concepts. A concept branches into
+//! its favourite, which is the coarse answer, and into the group of all finer answers. The group
+//! branches into the single interactions. At each fork on the way to the right answer there is a
+//! cross-entropy among the branches of the fork. The score of a branch is the mean logit of its
+//! leaves. The weight of a branch is the mean weight of its leaves by rarity, scaled so that the
+//! train examples that pass the fork have a mean weight of 1. So neither a frequent interaction nor
+//! one that was never annotated reduces the weight of the others.
 
 use tch::{Kind, Tensor};
 
@@ -22,7 +23,7 @@ use super::interaction_loss::rarity_weights;
 struct Fork {
     /// The leaves of each branch.
     branches: Vec<Vec<usize>>,
-    /// Of each branch; their mean over the train examples that come by is 1.
+    /// The weight of each branch. The mean over the train examples that pass the fork is 1.
     weights: Vec<f64>,
 }
 
@@ -31,7 +32,7 @@ pub struct CognitionTree {
 }
 
 impl Fork {
-    /// `None` where there is nothing to choose from.
+    /// `None` if there is nothing to choose from.
     fn of(branches: Vec<Vec<usize>>, rarity: &[f64], counts: &[usize]) -> Option<Self> {
         let branches: Vec<Vec<usize>> =
             branches.into_iter().filter(|leaves| !leaves.is_empty()).collect();
@@ -112,11 +113,12 @@ impl CognitionTree {
     }
 }
 
-/// Of each interaction the one that its concept is named after.
+/// For each interaction, the one that its concept is named after.
 fn concepts(confusions: &[Vec<usize>], counts: &[usize]) -> Vec<usize> {
     let favourite = |right: usize| {
         let answered = &confusions[right];
-        // Of equals the right one, then the first; without an example its own.
+        // If answers are equally frequent, the right one counts, or else the first. An interaction
+        // without an example counts as answered rightly.
         (0..answered.len())
             .max_by_key(|&answer| (answered[answer], answer == right, std::cmp::Reverse(answer)))
             .unwrap_or(right)

@@ -1,4 +1,4 @@
-//! From a frame's regions to its caption and its graph, with heads that are trained already.
+//! From a frame's regions to its caption and its graph, with trained heads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::activations::FrameActivations;
 use crate::features::values_of;
 use crate::regions::Extracted;
 
-/// The heads that there are.
+/// The heads of an exported captioner that exist.
 pub struct Heads {
     pub captioner: Option<Captioner>,
     pub graph: Option<InteractionGraph>,
@@ -27,8 +27,8 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// From the folders of heads; one whose task nobody annotated has no head in it. `classes`: of
-    /// the regions that they will see.
+    /// Reads heads from their folders. The folder of a task that nobody annotated has no head in
+    /// it. `classes` is the number of classes of the regions that the heads will see.
     pub fn read(
         captioner: Option<&Path>,
         graph: Option<&Path>,
@@ -59,7 +59,8 @@ impl Heads {
         })
     }
 
-    /// Of one frame. `activations`: those of the classifier, where regions come from it.
+    /// The description of one frame. `activations` are those of the classifier, if regions come
+    /// from it.
     pub fn describe(
         &self,
         activations: Option<&FrameActivations>,
@@ -92,8 +93,8 @@ impl Heads {
     }
 }
 
-/// What each seen instrument most probably does, asked as it was scored: an instrument is all nodes
-/// of its class.
+/// The most probable interaction of each instrument that a region shows. As in scoring, all nodes
+/// of a class count as one instrument.
 fn interactions(graph: &InteractionGraph, regions: &RegionBatch) -> Vec<SeenInteraction> {
     let batch = graph.batch(regions);
     let scores = tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));

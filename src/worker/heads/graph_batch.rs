@@ -8,15 +8,16 @@ use tch::{Kind, Tensor};
 
 use super::regions::{FEATURES, RegionBatch};
 
-/// Numbers that tell where two boxes lie to each other.
+/// How many numbers describe how two boxes lie relative to each other.
 pub const PLACES: usize = 8;
-/// Before the regions: the tissue, and the node that stands for an instrument that no region shows.
+/// The nodes before the regions: the tissue, and the node that stands for an instrument that no
+/// region shows.
 pub const TISSUE: usize = 0;
 pub const UNSEEN: usize = 1;
 pub const FIRST_REGION: usize = 2;
 
-/// Frames as graphs: nodes are the tissue, the unseen one, and the regions that are no tissue,
-/// padded.
+/// Frames as graphs. The nodes are the tissue, one for instruments that no region shows, and the
+/// regions of instruments, padded.
 pub struct GraphBatch {
     /// [N, nodes, 512]
     pub features: Tensor,
@@ -26,7 +27,7 @@ pub struct GraphBatch {
     pub places: Tensor,
     /// [N, nodes], true where there is none.
     pub absent: Tensor,
-    /// Of each frame its instrument nodes' classes, from [`FIRST_REGION`] on.
+    /// The classes of each frame's instrument nodes, from [`FIRST_REGION`] on.
     instruments: Vec<Vec<usize>>,
 }
 

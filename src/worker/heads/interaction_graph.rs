@@ -2,11 +2,13 @@
 //! instrument, an edge from the tissue to each instrument, and on each edge the scores of the 13
 //! interactions.
 //!
-//! Nodes carry the region's features and its class, edges where the two boxes lie to each other. In
-//! each round the nodes send each other messages, weighted by attention that sees the edge; at last
-//! an attention over the edges tells the tissue what its instruments do, and each edge is read from
-//! its two nodes and its own place. An annotated instrument that no region shows is an edge to a
-//! node without features of its own: its interaction is guessed from what else the frame shows.
+//! A node has the features and the class of its region. An edge knows how its two boxes lie
+//! relative to each other. In each round the nodes send each other messages, weighted by an
+//! attention that sees the edges. After the last round, an attention over the edges summarises what
+//! the instruments do to the tissue. The answer for an edge is computed from its two nodes, how
+//! their boxes lie, and this summary. For an annotated instrument that no region shows, there is an
+//! edge to a node without features of its own: its interaction is guessed from everything else in
+//! the frame.
 
 use std::path::Path;
 
@@ -28,7 +30,7 @@ struct Round {
     queries: Linear,
     keys: Linear,
     values: Linear,
-    /// What an edge's place adds to its score, by attention head.
+    /// What the position of an edge's boxes adds to its score, for each attention head.
     edges: Linear,
     output: Linear,
     norm: LayerNorm,
@@ -148,7 +150,7 @@ impl InteractionGraph {
         InteractionGraph::new(&mut source, *settings).map_err(|error| error.at_path(folder))
     }
 
-    /// Of its regions.
+    /// How many classes its regions can have.
     pub fn classes(&self) -> usize {
         self.settings.classes
     }
@@ -177,7 +179,7 @@ impl InteractionGraph {
         let tissue = nodes.narrow(1, TISSUE as i64, 1).expand_as(&nodes);
         let places = batch.places.select(1, TISSUE as i64);
         let edges = self.edge_input.forward(&Tensor::cat(&[&tissue, &nodes, &places], -1)).relu();
-        // The tissue is no edge to itself.
+        // There is no edge from the tissue to itself.
         let nodes_of_frame = batch.absent.size()[1];
         let own =
             Tensor::arange(nodes_of_frame, (Kind::Int64, batch.absent.device())).eq(TISSUE as i64);

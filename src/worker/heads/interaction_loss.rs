@@ -6,16 +6,16 @@ use tch::{Kind, Tensor};
 use super::cognition_tree::CognitionTree;
 use crate::training::multi_label_soft_margin;
 
-/// Of class-balanced weights: one example stands for its neighbourhood (Cui, Jia, Lin, Song,
-/// Belongie: "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019).
+/// The beta of class-balanced weights (Cui, Jia, Lin, Song, Belongie: "Class-Balanced Loss Based on
+/// Effective Number of Samples", CVPR 2019).
 const BETA: f64 = 0.999;
 
-/// A loss, with all that it takes from the train frames.
+/// A loss, with everything that it needs from the train frames.
 pub enum LossFunction {
-    /// Each interaction a question of its own.
+    /// Each interaction is a separate yes-or-no question.
     SoftMargin,
     CrossEntropy,
-    /// Cross-entropy whose interactions weigh the more the rarer they are.
+    /// Cross-entropy in which rarer interactions have a larger weight.
     ClassBalanced {
         weights: Tensor,
     },
@@ -50,8 +50,8 @@ fn weighted(logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Tensor {
     -(own * weights.to_device(targets.device()).index_select(0, targets)).mean(Kind::Float)
 }
 
-/// One over the effective number of each interaction's examples. One that was never annotated
-/// counts like one that was once.
+/// One over the effective number of each interaction's examples. An interaction that was never
+/// annotated counts as if it was annotated once.
 pub fn rarity_weights(counts: &[usize]) -> Vec<f64> {
     counts.iter().map(|&count| (1.0 - BETA) / (1.0 - BETA.powf(count.max(1) as f64))).collect()
 }

@@ -20,7 +20,7 @@ impl JudgedEdge {
     }
 }
 
-/// The place of the highest score, of equals the first.
+/// The place of the highest score. If several are equal, it is the first one.
 pub fn highest(scores: &[f64]) -> usize {
     (0..scores.len()).fold(0, |best, place| if scores[place] > scores[best] { place } else { best })
 }
@@ -36,8 +36,8 @@ pub fn mean_scores(scores: &[f32], nodes: usize, edges: &[Edge]) -> Vec<f64> {
     (0..INTERACTIONS.len()).map(mean).collect()
 }
 
-/// Accuracy by the highest score; mAP over all 13, an interaction without an example counts 0;
-/// recall is the mean over those with one.
+/// Accuracy is that of the highest score. mAP is the mean over all 13 interactions, in which one
+/// without an example counts as 0. Recall is the mean over those with an example.
 pub fn metrics(
     edges: &[JudgedEdge],
     train_edges: usize,

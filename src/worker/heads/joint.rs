@@ -1,9 +1,9 @@
 //! SL-FE that a gradient flows through: the selected cells carry a head's loss back into the
 //! backbone, down to its first layer.
 //!
-//! Which cells are hot is decided without a gradient, as in extraction; what they hold is
-//! differentiable. Batch normalisations keep their statistics, so a frame's features depend on no
-//! other frame.
+//! Which cells are hot is decided without a gradient, as in extraction, but the values in them are
+//! differentiable. Batch normalisations keep their statistics, so the features of a frame do not
+//! depend on other frames.
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::vision::geometry::Box2;

@@ -1,5 +1,4 @@
-//! The layers that heads are made of, and where their tensors come from: drawn anew, or read from a
-//! checkpoint.
+//! The layers that heads are made of. Their tensors are drawn at random or read from a checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ pub enum Initial {
     Ones,
 }
 
-/// Gives a network its tensors by name. A new tensor depends on its name and the seed alone, so the
+/// Gives a network its tensors by name. A new tensor depends only on its name and the seed, so the
 /// order of layers does not matter.
 pub struct TensorSource {
     /// `None`: all tensors must be given.
@@ -68,7 +67,7 @@ impl TensorSource {
         Ok(tensor)
     }
 
-    /// All that was taken, sharing its tensors with the network.
+    /// All tensors that were taken. They are shared with the network.
     pub fn into_parameters(self) -> Weights {
         Weights::new(self.taken)
     }
@@ -118,9 +117,9 @@ impl Linear {
     }
 }
 
-/// Region features less their mean, by their deviation: modes whose features vary little around a
-/// large mean would otherwise be hard to tell from one another. Both are the train regions' own,
-/// and are not trained.
+/// Subtracts the mean from region features and divides them by their standard deviation. Otherwise
+/// a head would learn slowly from modes whose features vary little around a large mean. Both
+/// numbers come from the train regions and are not trained.
 pub struct Standardization {
     mean: Tensor,
     deviation: Tensor,
@@ -167,7 +166,7 @@ impl LayerNorm {
     }
 }
 
-/// Two linear layers with a ReLU between, added to what they were given and normalised.
+/// Two linear layers with a ReLU between them. Their output is added to their input and normalised.
 pub struct FeedForward {
     inner: Linear,
     outer: Linear,

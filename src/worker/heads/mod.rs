@@ -1,7 +1,7 @@
 //! What is learnt from features: captions and interaction graphs (METHOD 8).
 //!
-//! * [`regions`]: the regions of frames as heads take them. [`layers`], [`attention`]: what
-//!   networks are made of.
+//! * [`regions`]: the regions of frames in the form that heads take. [`layers`], [`attention`]: the
+//!   parts of networks.
 //! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its
 //!   losses.
 //! * [`graph_batch`], [`interaction_graph`], [`interaction_loss`], [`cognition_tree`],

@@ -1,5 +1,5 @@
-//! The regions of annotated frames as a head takes them: padded to a maximum, masked, and in the
-//! control of another frame.
+//! The regions of annotated frames in the form that a head takes: padded to a maximum and masked.
+//! In the control they are those of another frame.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -33,12 +33,13 @@ pub struct RegionBatch {
     pub features: Tensor,
     /// [N, maximum], true where absent.
     pub absent: Tensor,
-    /// Of each frame.
+    /// The regions of each frame, without padding.
     pub regions: Vec<Vec<(usize, Box2)>>,
 }
 
 impl FrameRegions {
-    /// Of the rows that are wanted; features of all others are read and forgotten.
+    /// Reads the regions of the wanted rows. The file has the features of all rows, so those of the
+    /// others are read, too, and dropped.
     pub fn read(folder: &Path, wanted: &[usize], maximum: usize) -> Result<Self> {
         let wanted: HashSet<usize> = wanted.iter().copied().collect();
         let mut of_row = HashMap::new();
@@ -60,14 +61,14 @@ impl FrameRegions {
         self.of_row.get(&row).map_or(&[], Vec::as_slice)
     }
 
-    /// Each of `rows` gets the regions of another of them, or none where that one had none.
+    /// Gives each of `rows` the regions of another one, or none if that one has none.
     pub fn shuffle(&mut self, rows: &[usize], seed: u64) {
         let given = |(row, giver): (usize, usize)| Some((row, self.of_row.remove(&giver)?));
         let taken: Vec<_> = exchanged(rows, seed).into_iter().filter_map(given).collect();
         self.of_row.extend(taken);
     }
 
-    /// Of all regions of `rows`.
+    /// The spread of the features of all regions of `rows`.
     pub fn spread(&self, rows: &[usize]) -> Spread {
         let features = || {
             rows.iter().flat_map(|&row| self.of_row(row)).map(|region| region.features.as_slice())
@@ -109,7 +110,7 @@ impl Spread {
         }
         let deviation = |(variance, mean): (&f64, &f64)| {
             let deviation = variance.sqrt();
-            // What rounding leaves of a constant is no spread.
+            // A constant feature has a tiny deviation from rounding, which does not count.
             if deviation > 1e-6 * mean.abs().max(1e-6) { deviation as f32 } else { 1.0 }
         };
         Spread {
@@ -159,7 +160,8 @@ impl RegionBatch {
     }
 }
 
-/// The control: (row, another row of `rows` whose regions it gets), each row once on either side.
+/// For the control: pairs of a row and the row whose regions it gets. Each of `rows` occurs once on
+/// either side.
 pub fn exchanged(rows: &[usize], seed: u64) -> Vec<(usize, usize)> {
     let mut order = rows.to_vec();
     order.shuffle(&mut stream(&format!("shuffled features/{seed}")));
@@ -178,8 +180,8 @@ fn of_frame(frame: &FrameFeatures, maximum: usize) -> Vec<HeadRegion> {
     most_certain(&certainty, maximum).into_iter().map(region).collect()
 }
 
-/// Places of the `maximum` regions of the highest class probability, of equals the highest
-/// confidence, in their old order.
+/// The places of the `maximum` regions whose classes are the most probable, and among equal ones
+/// the most confident. They keep their order.
 pub fn most_certain(certainty: &[(f32, f32)], maximum: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..certainty.len()).collect();
     places.sort_by(|&a, &b| {

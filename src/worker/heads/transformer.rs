@@ -1,6 +1,6 @@
 //! The Meshed-Memory Transformer (Cornia et al., CVPR 2020): an encoder of regions whose attention
-//! has memory slots, and a decoder of words that looks at every level of the encoder through gates
-//! of their own.
+//! has memory slots, and a decoder of words that attends to every level of the encoder, each
+//! through its own gate.
 
 use surgcam_engine::error::Result;
 use surgcam_frames::language::vocabulary::{PADDING, START};
@@ -19,7 +19,7 @@ struct EncoderLayer {
 
 struct DecoderLayer {
     own: Attention,
-    /// Looks at each level of the encoder with the same weights.
+    /// Attends to each level of the encoder with the same weights.
     across: Attention,
     /// One for each level.
     gates: Vec<Linear>,
@@ -38,7 +38,7 @@ pub struct Transformer {
     settings: TransformerSettings,
 }
 
-/// What the encoder makes of frames: each level [N, regions, width], and which regions are absent
+/// The encoder's output for frames: each level [N, regions, width], and which regions are absent
 /// [N, 1, 1, regions].
 pub struct Encoded {
     levels: Vec<Tensor>,
@@ -202,7 +202,8 @@ impl DecoderLayer {
 /// Sentences that grow word by word: what was computed for earlier words is kept.
 pub struct Narration<'a> {
     transformer: &'a Transformer,
-    /// By layer and level, a row for each frame or, once sentences have parted, for each sentence.
+    /// By layer and level. There is a row for each frame or, once frames have several sentences,
+    /// for each sentence.
     across: Vec<Vec<Attended>>,
     absent: Tensor,
     /// By layer: the words so far.
@@ -216,7 +217,7 @@ impl Narration<'_> {
         self.absent.device()
     }
 
-    /// Sentences go on from their parents: the rows of the last call.
+    /// Sentences continue from their parents, which are rows of the last call.
     fn follow(&mut self, rows: &[Row]) {
         let parents: Vec<i64> = rows.iter().map(|row| row.parent as i64).collect();
         let chosen = Tensor::from_slice(&parents).to_device(self.device());

@@ -14,9 +14,9 @@ use super::safetensors_file::SafetensorsFile;
 use super::wanted::Wanted;
 use super::weights::Weights;
 
-/// Reads a network's tensors from any weights file that is supported: a PyTorch file without
-/// executing anything in it, and of any file only what the network needs. `needs_head`: otherwise a
-/// head is neither needed nor kept.
+/// Reads a network's tensors from any supported weights file, and only those that the network
+/// needs. Nothing in a PyTorch file is executed. Without `needs_head`, a head is neither needed nor
+/// kept.
 pub fn read(path: &Path, architecture: Architecture, needs_head: bool) -> Result<Weights> {
     let tensors = read_wanted(path, &Wanted::of(architecture, needs_head))?;
     Weights::new(tensors).checked(architecture, needs_head).map_err(|error| error.at_path(path))

@@ -21,10 +21,10 @@ pub struct Answer {
     pub maps: FeatureMaps,
 }
 
-/// A classifier with nothing dropped. What it makes of a frame does not depend on the other frames
-/// of a batch.
+/// A classifier in evaluation, without dropout. Its answer for a frame does not depend on the other
+/// frames of a batch.
 pub trait Classifier {
-    /// How many frames it sees together to tell the labels of the last one.
+    /// How many frames it sees together to predict the labels of the last one.
     fn clip_length(&self) -> i64;
 
     /// Normalised pictures [N, 3, H, W] -> their feature maps.
@@ -40,7 +40,7 @@ pub trait Classifier {
     /// [N, classes].
     fn logits_of_clips(&self, clips: &Tensor) -> Tensor;
 
-    /// Of normalised pictures [N, 3, H, W] of which no earlier frames are known.
+    /// The answer for normalised pictures [N, 3, H, W] of which no earlier frames are known.
     ///
     /// # Errors
     /// Where the device refuses the pass.
@@ -57,8 +57,8 @@ pub trait DifferentiableClassifier: Classifier {
     /// this share of dropout. `images`: the frames of N clips, clip after clip.
     fn training_logits(&self, images: &Tensor, dropout: f64) -> Tensor;
 
-    /// How class activation maps of a layer are made, of a frame with this clip: pooled features
-    /// [clip length, C4], the frame's own at the end. Without one no earlier frames are known.
+    /// How class activation maps of a layer are made for the last frame of `clip`. The clip has the
+    /// pooled features [clip length, C4] of its frames. `None` if no earlier frames are known.
     fn cam(&self, layer: FeatureLayer, clip: Option<&Tensor>) -> Cam<'_>;
 }
 
@@ -109,7 +109,7 @@ pub fn differentiable(
     }))
 }
 
-/// The fastest form, which keeps the weights as they are now.
+/// For evaluation: the fastest form, with the weights as they are now.
 pub fn for_evaluation(
     architecture: Architecture,
     parameters: &Weights,
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// What a head without a closed form would get.
+    /// This is how a head without a closed form gets its maps.
     #[test]
     fn heat_maps_by_backward_passes_are_those_of_the_closed_form() {
         let network = ResNet::new(ARCHITECTURE, &Weights::random(ARCHITECTURE, 2)).unwrap();

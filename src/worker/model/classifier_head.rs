@@ -10,7 +10,7 @@ use super::weights::Weights;
 
 pub struct ClassifierHead {
     clip_length: i64,
-    /// Of a temporal classifier.
+    /// Only a temporal classifier has it.
     lstm: Option<Lstm>,
     /// [classes, features]
     pub weight: Tensor,

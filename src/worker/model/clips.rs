@@ -1,7 +1,7 @@
-//! Clips: the frames that a temporal classifier sees together, as their pooled features.
+//! Clips: the pooled features of the frames that a temporal classifier sees together.
 //!
-//! Each frame goes through the ResNet once. What a clip needs of the frames before it is
-//! remembered.
+//! Each frame goes through the ResNet once, and its pooled features are remembered for the next
+//! clips.
 
 use tch::Tensor;
 
@@ -18,8 +18,8 @@ impl ClipMemory {
         ClipMemory { clip_length, sequence: String::new(), earlier: None }
     }
 
-    /// Says which sequence the next frames belong to. Where it is another one than before, what is
-    /// remembered is forgotten.
+    /// Says which sequence the next frames belong to. If it is a new sequence, the features of the
+    /// old one are forgotten.
     pub fn enter(&mut self, sequence: &str) {
         if self.sequence != sequence {
             self.sequence = sequence.to_string();
@@ -50,6 +50,13 @@ impl ClipMemory {
 /// [N, C4] -> [N, clip length, C4]: frames of which no earlier ones are known, each repeated.
 pub fn of_single_frames(pooled: &Tensor, clip_length: i64) -> Tensor {
     pooled.unsqueeze(1).expand([-1, clip_length, -1], false)
+}
+
+/// [N, C4] -> [N, clip length, C4]: clips that each end with one of these frames and begin with the
+/// same earlier ones [clip length - 1, C4].
+pub fn behind(earlier: &Tensor, pooled: &Tensor) -> Tensor {
+    let earlier = earlier.unsqueeze(0).expand([pooled.size()[0], -1, -1], false);
+    Tensor::cat(&[earlier, pooled.unsqueeze(1)], 1)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The network as the scripts of the method's authors run it for L-FE and SL-FE (METHOD 6, "Whose
+//! The network as the scripts of the method's authors run it for L-FE and SL-FE (METHOD 6, "Batch
 //! statistics"): each batch normalisation uses the mean and the biased variance of the single
 //! frame, as training does with a batch of one. The running statistics are neither used nor
 //! changed.
@@ -78,9 +78,9 @@ impl NormalisedConvolution for ByFrameStatistics {
 }
 
 impl ByFrameStatistics {
-    /// [N, C', H', W'], one frame after the other, each written over itself. The CPU's batch
-    /// normalisation reads maps with their channels last as they lie. The operators that compute
-    /// the variances of all frames together take seven times as long or more.
+    /// [N, C', H', W'], one frame after the other, in place. The CPU's batch normalisation can read
+    /// maps whose channels are last without copying them. The operators that compute the variances
+    /// of all frames together take seven times as long or more.
     fn normalised_one_by_one(&self, maps: Tensor) -> Tensor {
         let (mean, deviation) = (self.norm_weight.empty_like(), self.norm_weight.empty_like());
         let (weight, bias) = (Some(&self.norm_weight), Some(&self.norm_bias));
@@ -102,8 +102,8 @@ impl ByFrameStatistics {
         maps
     }
 
-    /// [N, C', H', W'], all frames in each call: at few frames a GPU waits for calls more than for
-    /// numbers.
+    /// [N, C', H', W'], all frames in each call, because with few frames a GPU mostly waits for
+    /// calls.
     fn normalised_together(&self, maps: &Tensor) -> Tensor {
         let (variance, mean) = maps.var_mean_correction([2i64, 3].as_slice(), 0i64, true);
         let scale = self.norm_weight.view([-1, 1, 1]) * (variance + NORM_EPSILON).rsqrt();

@@ -32,7 +32,7 @@ pub struct FusedConvolution {
     bias: Tensor,
     stride: i64,
     padding: i64,
-    /// Of inputs and outputs; the weights' own where the device counts in it
+    /// The kind of inputs and outputs. If the device computes in it, the weights have it as well
     /// ([`super::half_precision`]).
     kind: Kind,
     /// Whether cuDNN has refused a fused call: then each step is a call of its own.

@@ -16,7 +16,7 @@ fn files() -> Vec<Vec<u8>> {
     files_below(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/weights")))
 }
 
-/// Of [`files`], and of what is made here.
+/// The tensors that are asked for of [`files`] and of the files that are made here.
 fn wanted() -> Wanted {
     Wanted::new(&[("layer1.0.conv1.weight", &[3, 2]), ("fc.bias", &[2])])
 }

@@ -1,6 +1,6 @@
-//! Half precision on processors that have no such arithmetic: values are rounded to it and counted
-//! in f32, as the sums inside such arithmetic are. The numbers are those of other machines but for
-//! the order of sums; nothing is gained in speed.
+//! Half precision on processors that have no such arithmetic. Values are rounded to half precision
+//! and computed in f32, in which half-precision arithmetic also adds up its sums. So the numbers
+//! are those of other machines except for the order of sums, but nothing is gained in speed.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,8 @@ pub fn kind_of(precision: Precision) -> Kind {
     }
 }
 
-/// What convolutions are counted in on the device, whose inputs and outputs are of `kind`.
+/// The kind of numbers that the device computes convolutions in, if their inputs and outputs are of
+/// `kind`.
 pub fn counting_kind(kind: Kind, device: Device) -> Kind {
     static BF16: OnceLock<bool> = OnceLock::new();
     static F16: OnceLock<bool> = OnceLock::new();
@@ -28,7 +29,8 @@ pub fn counting_kind(kind: Kind, device: Device) -> Kind {
     if is_there { kind } else { Kind::Float }
 }
 
-/// oneDNN's own answer; libtorch's other convolutions take any kind and tens of times as long.
+/// Asks oneDNN itself. The other convolutions of libtorch accept any kind, but take tens of times
+/// as long.
 fn can_convolve_in(kind: Kind) -> bool {
     let weight = Tensor::ones([8, 8, 3, 3], (kind, Device::Cpu));
     let packed = weight.f_to_mkldnn(None).and_then(|weight| {
@@ -38,7 +40,7 @@ fn can_convolve_in(kind: Kind) -> bool {
     packed.is_ok()
 }
 
-/// What to tell a user whose wish costs time instead of saving it.
+/// The warning for a user whose choice costs time instead of saving it.
 pub fn warning(kind: Kind, device: Device) -> Option<String> {
     let is_rounded = counting_kind(kind, device) != kind;
     is_rounded.then(|| {

@@ -1,6 +1,6 @@
 //! The network as evaluation and extraction run it: every batch normalisation folded into its
-//! convolution, convolutions fused with what follows them, channels last in memory, no autograd.
-//! What it computes is what [`super::resnet`] does without `train`.
+//! convolution, convolutions fused with what follows them, channels last in memory, no autograd. It
+//! computes the same as [`super::resnet`] without `train`.
 
 use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::Architecture;

@@ -1,17 +1,18 @@
 //! A long short-term memory of one layer (Hochreiter and Schmidhuber, Neural Computation 1997), as
 //! PyTorch's `nn.LSTM` computes it, with its names of the weights.
 //!
-//! It is written in basic operators: a clip has few frames, gradients flow in evaluation too, and
-//! the numbers do not depend on which library a device has for it.
+//! It is written in basic operators, because a clip has few frames, evaluation also needs
+//! gradients, and the numbers must not depend on the library that a device has for LSTMs.
 
 use surgcam_engine::error::Result;
 use tch::{Device, Tensor};
 
 use super::weights::Weights;
 
-/// Numbers that it hands on.
+/// How many numbers its output has.
 pub const WIDTH: i64 = 512;
-/// Its gates, one behind the other in each tensor: input, forget, cell and output.
+/// How many gates it has. They lie one behind the other in each tensor: input, forget, cell,
+/// output.
 pub const GATES: i64 = 4;
 
 pub const INPUT_WEIGHT: &str = "lstm.weight_ih_l0";
@@ -50,7 +51,7 @@ impl Lstm {
         }
     }
 
-    /// Sequences [N, T, inputs] -> what it hands on after their last step [N, width].
+    /// Sequences [N, T, inputs] -> its output after their last step [N, width].
     pub fn last_output(&self, inputs: &Tensor) -> Tensor {
         let of_inputs = inputs.linear(&self.input_weight, Some(&self.input_bias));
         let (sequences, steps) = (of_inputs.size()[0], of_inputs.size()[1]);

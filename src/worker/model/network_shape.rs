@@ -141,7 +141,7 @@ impl NetworkShape {
             .chain(blocks.flat_map(|block| block.convolutions.iter().chain(&block.downsample)))
     }
 
-    /// What the linear layer gets.
+    /// How many numbers the linear layer gets.
     pub fn head_inputs(&self) -> i64 {
         if self.has_lstm { lstm::WIDTH } else { self.features }
     }
@@ -171,7 +171,7 @@ impl NetworkShape {
     }
 }
 
-/// Before the names of an LSTM's tensors.
+/// The start of the names of an LSTM's tensors.
 pub const LSTM: &str = "lstm.";
 
 /// Whether a tensor belongs to what follows the pooled features.

@@ -187,7 +187,7 @@ impl Pickle {
         }
     }
 
-    /// Of a tuple; -1 stands for what is no integer.
+    /// The integers of a tuple; any other value becomes -1.
     fn integers(&self, tuple: u32) -> Vec<i64> {
         let integer = |value: &Value| if let Value::Integer(number) = value { *number } else { -1 };
         self.sequences[tuple as usize].items.iter().map(integer).collect()

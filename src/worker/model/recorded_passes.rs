@@ -1,7 +1,7 @@
 //! Forward passes over few frames on a GPU, each recorded once as a CUDA graph.
 //!
-//! A card makes a pass over one frame faster than a program asks for its seventy steps. A recording
-//! is asked for in one call. On the CPU, and for more frames, a pass is made step by step.
+//! A GPU computes a pass over one frame faster than a program can ask for its seventy steps. A
+//! recording is started by one call. On the CPU, and for more frames, a pass is made step by step.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ use super::resnet::FeatureMaps;
 use crate::cuda::graph::CudaGraph;
 use crate::cuda::streams::is_aside;
 
-/// With more frames than these a card works longer than it waits to be asked (docs/performance.md).
+/// With more frames than this, a GPU works longer than it waits for calls (docs/performance.md).
 const MOST_FRAMES: i64 = 8;
 /// Each recording keeps the memory of a pass.
 const MOST_RECORDINGS: usize = 4;
@@ -30,7 +30,7 @@ struct Known {
 }
 
 enum Pass {
-    /// A size that comes once is not worth a recording.
+    /// A size that occurs only once is not worth a recording.
     SeenOnce,
     Recorded(RecordedPass),
 }
@@ -97,7 +97,7 @@ impl RecordedPass {
         Ok(RecordedPass { graph, images, maps })
     }
 
-    /// The maps in memory of their own, for the next replay writes over the graph's.
+    /// The maps in memory of their own, because the next replay overwrites the memory of the graph.
     fn replay(&self, images: &Tensor) -> Result<FeatureMaps> {
         self.images.shallow_clone().copy_(images);
         self.graph.replay()?;

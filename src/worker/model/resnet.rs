@@ -24,7 +24,7 @@ struct Convolution {
     running_var: Tensor,
     stride: i64,
     padding: i64,
-    /// What it counts in; the weights stay what they are.
+    /// The kind of numbers that it computes in. The weights keep theirs.
     kind: Kind,
 }
 
@@ -150,8 +150,8 @@ impl ResNet {
         })
     }
 
-    /// Mixed precision: convolutions and what lies between them are counted in `kind`, gradients
-    /// arrive in the weights' own.
+    /// Mixed precision: convolutions and the steps between them are computed in `kind`, and
+    /// gradients have the kind of the weights.
     pub fn counting_in(mut self, kind: Kind) -> Self {
         let blocks = self.layers.iter_mut().flatten();
         let of_block = |block: &'_ mut Block| {

@@ -1,5 +1,5 @@
-//! What a weights file is asked for: names and shapes that are compared before a number is read or
-//! room is made for it.
+//! What a weights file must contain. Names and shapes are compared before a number is read or
+//! memory is reserved for it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,9 +24,9 @@ impl Wanted {
         Wanted(tensors.iter().map(|(name, size)| (name.to_string(), size.to_vec())).collect())
     }
 
-    /// Each of them, out of what there is: names as torchvision or the authors have them. One that
-    /// is missing, or has another shape, is an error. Of equal names the last counts, as in
-    /// Python's dicts.
+    /// Finds each of them among the offered tensors, whose names are those of torchvision or of the
+    /// authors. A tensor that is missing or has another shape is an error. If several have the same
+    /// name, the last one counts, as in Python's dicts.
     pub fn choose<'a, T>(
         &self,
         offered: impl IntoIterator<Item = (&'a str, T)>,

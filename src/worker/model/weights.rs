@@ -91,8 +91,8 @@ impl Weights {
         self
     }
 
-    /// Only what the architecture needs, each with the right shape. `needs_head`: otherwise a head
-    /// is neither needed nor kept.
+    /// Only the tensors that the architecture needs, each with the right shape. Without
+    /// `needs_head`, a head is neither needed nor kept.
     pub fn checked(self, architecture: Architecture, needs_head: bool) -> Result<Self> {
         let offered = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let chosen =
@@ -110,7 +110,7 @@ impl Weights {
         Ok(tensor.shallow_clone())
     }
 
-    /// Writes values into the tensors that are there: networks and optimizers share them, and rely
+    /// Writes values into the existing tensors, because networks and optimizers share them and rely
     /// on their layout.
     pub fn set<'a>(
         &self,
@@ -123,8 +123,8 @@ impl Weights {
         Ok(())
     }
 
-    /// The name of a tensor with a value that is not a finite number. With such a value every
-    /// prediction would be a number that means nothing.
+    /// The name of a tensor with a value that is not a finite number. Such a value makes every
+    /// prediction meaningless.
     pub fn first_not_finite(&self) -> Option<&str> {
         let is_finite = |tensor: &Tensor| {
             !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1

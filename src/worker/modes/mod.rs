@@ -6,8 +6,9 @@
 //! 1. [`ExtractionMode::fetch`], once for the batch: what the mode needs comes from the device, in
 //!    few transfers.
 //! 2. [`ExtractionMode::find_regions`], for each frame, on any thread.
-//! 3. [`ExtractionMode::read_features`], for each frame, on any thread: from what the frame's own
-//!    forward pass left, or the features are left to a forward pass over the regions' crops.
+//! 3. [`ExtractionMode::read_features`], for each frame, on any thread: the features are read from
+//!    the feature maps of the frame's own forward pass, or left to a forward pass over the regions'
+//!    crops.
 //! 4. [`crate::feature_extractor::FeatureExtractor::complete`], once for the batch: that forward
 //!    pass, where it is needed.
 
@@ -30,15 +31,15 @@ use crate::activations::{FrameActivations, FrameMaps};
 use crate::heat_maps::FrameHeatMaps;
 use crate::regions::{FoundRegions, FrameSpace, Region};
 
-/// A frame as a mode gets it.
+/// A frame in the form that a mode gets it.
 #[derive(Clone, Copy)]
 pub struct FrameInput<'a> {
     pub frame: &'a Frame,
     /// [3, H, W] u8.
     pub planes: &'a [u8],
-    /// Not there where the mode needs no forward pass over the frame.
+    /// `None` if the mode needs no forward pass over the frame.
     pub activations: Option<&'a FrameActivations>,
-    /// Those of the mode's own settings; not there where the mode does not localise.
+    /// The heat maps of the mode's own settings. `None` if the mode does not localise.
     pub heat_maps: Option<&'a FrameHeatMaps>,
 }
 
@@ -70,9 +71,10 @@ fn missing(what: &str) -> Error {
 
 /// Where the features of a frame's regions come from.
 pub enum RegionFeatures {
-    /// [regions, 512], read from what the frame's forward pass left.
+    /// [regions, 512], read from the feature maps of the frame's forward pass.
     Read(Vec<f32>),
-    /// From a forward pass over the regions' crops, which those of the whole batch share.
+    /// They come from a forward pass over the crops of the regions, which all frames of a batch
+    /// share.
     OfCrops,
 }
 
@@ -146,7 +148,7 @@ impl ReadRegions {
         Ok(ReadRegions { found, features })
     }
 
-    /// Those that are to be cut out and forwarded.
+    /// The regions that are to be cut out and sent through the network.
     pub fn to_crop(&self) -> &[Region] {
         match self.features {
             RegionFeatures::Read(_) => &[],

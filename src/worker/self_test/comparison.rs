@@ -104,7 +104,7 @@ impl Comparison {
 
     fn add(&mut self, difference: f64, share: f64) {
         self.compared += 1;
-        // What is no number at all is as far off as can be.
+        // NaN counts as infinitely far from the expected value.
         let worst =
             |before: f64, now: f64| if now.is_nan() { f64::INFINITY } else { before.max(now) };
         self.largest_difference = worst(self.largest_difference, difference);

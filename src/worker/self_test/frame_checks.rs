@@ -15,9 +15,9 @@ use crate::activations::FrameActivations;
 use crate::features::values_of;
 use crate::heat_maps::FrameHeatMaps;
 
-/// Of logits and features. A GPU adds in another order than the CPU that made the expected values:
-/// of sums whose terms are around 20, as in the features of this set, the rounding reaches 1e-4,
-/// which is then all that is left of a feature near 0.
+/// The tolerance for logits and features. A GPU adds in another order than the CPU that made the
+/// expected values. In sums whose terms are around 20, as in the features of this set, rounding
+/// errors reach 1e-4, which can be as much as a feature near 0 itself.
 fn feature_tolerance(device: Device) -> Tolerance {
     Tolerance::Relative {
         share: 1e-3,

@@ -35,7 +35,7 @@ pub struct GoldenSet {
     pub architecture: Architecture,
     pub image_size: [u32; 2],
     pub extractor: FeatureExtractor,
-    /// Of the maps that the expected features of L-FE and SL-FE come from.
+    /// Those that normalise the maps which the expected features of L-FE and SL-FE come from.
     pub statistics: BatchNormStatistics,
     pub device: Device,
 }

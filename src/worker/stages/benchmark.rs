@@ -1,8 +1,8 @@
 //! `benchmark`: what each step of extraction and training costs on this machine, from picture files
 //! to features.
 //!
-//! Random weights and the given pictures: what a step costs hardly depends on what it sees. Where
-//! it does (the boxes of LN-FE) what it sees is set: one box for each of seven classes.
+//! Weights are random, because the cost of a step hardly depends on what it computes. For LN-FE it
+//! depends on the boxes, so these are set: one box for each of seven classes.
 
 mod extraction;
 mod training;
@@ -74,11 +74,11 @@ impl Make for BenchmarkStage {
     }
 }
 
-/// A step goes on for so many seconds before it is another's turn: a slow moment of the machine
-/// falls on several.
+/// Each step is repeated for this many seconds before the next one has its turn, so that a slow
+/// moment of the machine affects several steps.
 const TURN: f64 = 0.1;
 
-/// Measures each step for so many seconds, one turn after the other.
+/// Measures each step for this many seconds in each turn.
 fn measure_in_turns(
     steps: &mut [Step],
     seconds: f64,
@@ -133,7 +133,7 @@ impl Step<'_> {
     }
 }
 
-/// What the steps need, made once.
+/// Everything that the steps need. It is made once.
 struct Bench<'a> {
     stage: &'a StageRun<'a>,
     parameters: &'a BenchmarkStage,
@@ -141,7 +141,7 @@ struct Bench<'a> {
     frame: Frame,
     pack: Pack,
     extractor: FeatureExtractor,
-    /// Whose passes also leave maps by each frame's own statistics.
+    /// An extractor that also makes maps normalised by each frame's own statistics.
     extractor_by_frame_statistics: FeatureExtractor,
     trainer: RefCell<Trainer>,
 }
@@ -201,7 +201,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Packed pixels of the pictures, round and round.
+    /// The packed pixels of the pictures, again and again from the first one.
     fn rows(&self, step: usize, count: usize) -> Vec<&[u8]> {
         (0..count)
             .map(|offset| self.pack.row((step * count + offset) % self.pictures.len()))

@@ -2,8 +2,8 @@
 //! validation frames (METHOD 8).
 //!
 //! Three phases follow each other: cross-entropy; self-critical training, where the recipe asks for
-//! it; and epochs in which the backbone learns with the head, through SL-FE. Each goes on from the
-//! best epoch of the one before; of the last one the epoch with the best CIDEr is kept.
+//! it; and epochs in which the backbone learns with the head, through SL-FE. Each starts from the
+//! best epoch of the one before. The epoch of the last one with the best CIDEr is kept.
 
 use std::collections::HashMap;
 
@@ -111,7 +111,8 @@ struct CaptionHead<'a> {
     weights: Weights,
     regions: FrameRegions,
     backbone: Option<JointBackbone>,
-    /// Of the train captions: what self-critical training rewards by.
+    /// The CIDEr of sentences against the train captions, by which self-critical training rewards
+    /// them.
     cider: Cider,
     device: Device,
 }
@@ -217,7 +218,7 @@ impl<'a> CaptionHead<'a> {
         self.captioner.self_critical_loss(regions, &rewarded, self.parameters.search.longest)
     }
 
-    /// What it says of the validation frames.
+    /// The captions of the validation frames.
     fn validation_captions(&self, phase: Phase) -> Result<Vec<Vec<String>>> {
         let mut captions = Vec::with_capacity(self.captions.validation.len());
         for rows in self.captions.validation.chunks(FRAMES_TOGETHER) {
@@ -237,7 +238,7 @@ impl<'a> CaptionHead<'a> {
         Ok((score(&judged), judged))
     }
 
-    /// Writes the head as it is now, and what it says of the validation frames.
+    /// Writes the head as it is now, and the captions of the validation frames.
     fn finish(&self, stage: &KindRun<CaptionStage>, frames: &[Frame]) -> Result<()> {
         let phase = if self.backbone.is_some() { Phase::Joint } else { Phase::CrossEntropy };
         let (scores, judged) = self.scores(phase)?;

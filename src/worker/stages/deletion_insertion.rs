@@ -10,12 +10,15 @@ use surgcam_frames::vision::average_precision::mean;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_frames::vision::localization_metrics::other_frame;
 use surgcam_pipeline::kinds::DeletionInsertionStage;
+use tch::Device;
 
 use super::{KindRun, Make};
 use crate::deletion_insertion::{ChangedPicture, CurveMaker, Curves, area};
 use crate::feature_extractor::frames_in_a_pass;
+use crate::frame_set::FrameSet;
+use crate::model::checkpoint;
+use crate::model::classifier::{self, Classifier};
 use crate::model::weights::Weights;
-use crate::model::{checkpoint, classifier};
 
 /// The heat maps of one class, each with the row of its frame, in the order of the frames.
 type HeatOfClass = Vec<(usize, HeatMap)>;
@@ -43,8 +46,7 @@ impl Make for DeletionInsertionStage {
             for (place, (row, heat)) in of_class.iter().enumerate() {
                 stage.progress(done, total, "heat maps")?;
                 done += 1;
-                let image = frames.images(&[*row], &parameters.normalization, device);
-                let picture = ChangedPicture::of(&image);
+                let picture = picture_of(*row, &frames, &*classifier, parameters, device)?;
                 let curves_of =
                     |heat: &HeatMap| maker.curves(&picture, &heat.resized(height, width), class);
                 own[class].push(curves_of(heat)?);
@@ -67,6 +69,24 @@ impl Make for DeletionInsertionStage {
 fn evenly_chosen(rows: &[usize], most: usize) -> Vec<usize> {
     let count = most.min(rows.len());
     (0..count).map(|number| rows[number * rows.len() / count]).collect()
+}
+
+/// A frame, which a temporal classifier sees at the end of its clip, as its heat maps were made.
+fn picture_of(
+    row: usize,
+    frames: &FrameSet,
+    classifier: &dyn Classifier,
+    parameters: &DeletionInsertionStage,
+    device: Device,
+) -> Result<ChangedPicture> {
+    let images = |rows: &[usize]| frames.images(rows, &parameters.normalization, device);
+    let picture = ChangedPicture::of(&images(&[row]));
+    let earlier_frames = parameters.architecture.frames_in_a_clip().saturating_sub(1);
+    if earlier_frames == 0 {
+        return Ok(picture);
+    }
+    let maps = classifier.maps_of(&images(&frames.rows_before(row, earlier_frames)))?;
+    Ok(picture.behind(classifier.pooled(&maps.layer4)))
 }
 
 /// The heat maps of the classes that are present in the chosen frames.

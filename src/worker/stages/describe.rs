@@ -66,7 +66,8 @@ impl Make for DescribeStage {
             Ok((begun.elapsed().as_secs_f64() * 1e3, description))
         };
         let pictures = pictures(&stage.place(Self::ROOT)?)?;
-        // The first pass packs the weights; it is no frame's time. A broken picture has none.
+        // The first forward pass also packs the weights, so it is not timed. A broken picture has
+        // no forward pass.
         let _ = pictures.iter().find(|picture| describe(picture).is_ok());
         let mut described = Vec::new();
         for picture in &pictures {

@@ -1,4 +1,4 @@
-//! `detections`: a detector's file to the boxes of the frames.
+//! `detections`: reads the boxes of the frames from a detector's file.
 
 use std::path::PathBuf;
 

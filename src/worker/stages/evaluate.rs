@@ -1,4 +1,4 @@
-//! `evaluate`: how well a classifier tells the labels of the validation frames (METHOD 3).
+//! `evaluate`: how well a classifier predicts the labels of the validation frames (METHOD 3).
 
 use surgcam_artifacts::frame_predictions::{self, FramePredictions};
 use surgcam_engine::error::{Error, Result};

@@ -1,10 +1,11 @@
 //! `heat-maps` and `extract`: stages on one checkpoint and one pack, made in one pass over the
 //! frames.
 //!
-//! Whatever subset of these stages is asked for, each frame is forwarded once for each
-//! normalisation that they use, and once more if one of them takes cells from maps by the frame's
-//! own statistics. A temporal classifier remembers what it needs of the frames before. Each stage
-//! takes from the pass what it needs and writes it, so memory does not grow with the frames.
+//! However many of these stages are asked for, each frame goes through the network once for each
+//! normalisation of pictures that they use, and once more if one of them takes cells from maps that
+//! are normalised by the frame's own statistics. For a temporal classifier, the pooled features of
+//! the frames before are remembered. Each stage writes its results frame by frame, so memory does
+//! not grow with the number of frames.
 
 mod frame_of_batch;
 mod stage_of_pass;
@@ -34,7 +35,7 @@ use stage_of_pass::StageOfPass;
 struct Pass<'a> {
     /// One for each architecture, normalisation and precision in use: nearly always a single one.
     extractors: Vec<((Architecture, Normalization, Precision), FeatureExtractor)>,
-    /// What each extractor remembers of the frames before.
+    /// The memory of each extractor for the frames before.
     memories: Vec<ClipMemory>,
     /// Distinct ways of making heat maps, each made once a frame; with the extractor that makes
     /// them.
@@ -110,7 +111,8 @@ struct BegunBatch {
 }
 
 impl BegunBatch {
-    /// The extractors' passes were begun one after the other: who waits for the last waits for all.
+    /// The passes of the extractors were begun one after the other, so waiting for the last one
+    /// means waiting for all.
     fn aside(&self) -> Option<Aside> {
         self.passes.last().and_then(ForwardPass::aside)
     }

@@ -16,7 +16,7 @@ pub struct GroundTruth {
 }
 
 pub struct TrueBoxes {
-    /// Of the frame, in the index.
+    /// The row of the frame in the index.
     pub row: usize,
     pub by_class: Vec<Vec<Box2>>,
 }

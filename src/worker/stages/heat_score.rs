@@ -1,5 +1,5 @@
-//! `heat-score`: heat maps against the ground truth of the validation frames (METHOD 7), and the control; on all cores, one
-//! sequence at a time.
+//! `heat-score`: compares heat maps with the ground truth of the validation frames (METHOD 7), and
+//! with that of another frame as the control. It uses all cores, for one sequence at a time.
 
 use std::collections::HashMap;
 
@@ -61,7 +61,8 @@ struct ClassHeat {
     control: Option<HeatInBoxes>,
 }
 
-/// The present classes that can be annotated, of the frame at `place` among those with ground truth.
+/// The present classes that can be annotated, of the frame at `place` among the frames with ground
+/// truth.
 fn of_frame(
     frame: &FrameHeat,
     place: usize,

@@ -1,4 +1,4 @@
-//! `import`: a weights file of any supported form to a checkpoint of ours.
+//! `import`: turns a weights file of any supported form into a checkpoint.
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_pipeline::kinds::ImportStage;

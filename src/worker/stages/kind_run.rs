@@ -1,5 +1,5 @@
-//! A stage whose kind is known: with its parameters, its inputs, and its outputs by their
-//! constants.
+//! A stage of a known kind, with its parameters and inputs. Its outputs are named by constants of
+//! the kind.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl<'a, K: StageKind> KindRun<'a, K> {
         self.run.workspace.join(output.name())
     }
 
-    /// As [`KindRun::output`], of one that is a folder, which is made.
+    /// As [`KindRun::output`], for an output that is a folder. The folder is made.
     pub fn output_folder(&self, output: OutputOf<K>) -> Result<PathBuf> {
         let folder = self.output(output);
         std::fs::create_dir(&folder).at_path("create", &folder)?;

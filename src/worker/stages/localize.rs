@@ -1,4 +1,5 @@
-//! `localize`: heat maps to boxes at one T_ROI (METHOD 5), on all cores, one sequence at a time.
+//! `localize`: turns heat maps into boxes at one T_ROI (METHOD 5), on all cores, one sequence at a
+//! time.
 
 use rayon::prelude::*;
 use surgcam_artifacts::boxes::{BoxRow, BoxWriter};

@@ -15,7 +15,8 @@ use crate::modes;
 use crate::regions::Extracted;
 use crate::timing::{Effort, Times};
 
-/// A median of fewer means nothing, however slow they are.
+/// At least this many frames are timed, however slow they are, because a median of fewer means
+/// nothing.
 const LEAST_FRAMES: usize = 5;
 
 impl Make for MeasureStage {
@@ -54,8 +55,8 @@ pub struct Timing {
     pub warm_up: usize,
 }
 
-/// Of `once`, which takes a frame's row; `None` where no frame has what the mode needs. Rows come
-/// in their order, as the frames of a video do.
+/// The speed of `once`, which takes the row of a frame. It is `None` if no frame has what the mode
+/// needs. Rows come in their order, as the frames of a video do.
 pub fn speed(
     stage: &StageRun,
     frames: &FrameSet,

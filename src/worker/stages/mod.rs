@@ -1,5 +1,5 @@
-//! The stages' code: each reads its inputs from the store and writes its outputs into its own
-//! folder, nothing else.
+//! The code of the stages. Each stage reads its inputs from the store and writes its outputs into
+//! its own folder, and touches nothing else.
 
 mod benchmark;
 mod caption;
@@ -43,11 +43,11 @@ use crate::frame_set::FrameSet;
 
 pub use kind_run::{KindRun, Make};
 
-/// What a worker has: the same for all of its stages.
+/// What all stages of a worker share.
 pub struct Worker<'a> {
     pub store: &'a Store,
     pub device: Device,
-    /// Set when the runner wants no more.
+    /// Set when the runner wants no more results.
     pub stopping: &'a AtomicBool,
     pub say: &'a dyn Fn(&FromWorker),
     pub machine: MachineLock,
@@ -59,12 +59,12 @@ pub struct StageRun<'a> {
     pub job: &'a StageJob,
     /// Each file or folder at its top becomes an output of that name.
     pub workspace: &'a Path,
-    /// What it has of the machine.
+    /// Its hold on the lock of the machine.
     pub machine: &'a MachineHold,
     last_progress: Cell<Option<Instant>>,
 }
 
-/// More often than this a progress bar shows nothing new.
+/// The least time between two reports of progress. More frequent ones would show nothing new.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> StageRun<'a> {
@@ -105,12 +105,12 @@ impl<'a> StageRun<'a> {
             .with_detections(boxes.as_deref())
     }
 
-    /// Where it may keep how far it came, to go on from there after an interruption.
+    /// The folder for the state from which the stage continues after an interruption.
     pub fn partial_folder(&self) -> PathBuf {
         self.worker.store.partial_folder(&self.job.key)
     }
 
-    /// The stage is finished: nothing is gone on from.
+    /// Removes that state, because the stage is finished.
     pub fn forget_partial(&self) {
         let folder = self.partial_folder();
         if let Err(error) = std::fs::remove_dir_all(&folder)
@@ -120,9 +120,9 @@ impl<'a> StageRun<'a> {
         }
     }
 
-    /// The first record of a key wins, as long as its outputs are there. Where they are lost, and
-    /// the stage is made again with other bytes, the user is told. To be called before the new
-    /// record is written.
+    /// Tells the user if the outputs of an earlier record were lost and the stage was made again
+    /// with other bytes. Otherwise the first record of a key wins, as long as its outputs exist.
+    /// This must be called before the new record is written.
     pub fn tell_difference(&self, record: &Record) {
         let Ok(Some(first)) =
             self.worker.store.record_even_without_objects(&record.parts.kind, &record.key)
@@ -132,16 +132,16 @@ impl<'a> StageRun<'a> {
         let differing = record.outputs_unlike(&first);
         if !differing.is_empty() {
             self.note(format!(
-                "made again, for outputs of it were lost; not as they were on {}: {}. \
-                 What is made now counts from here on",
+                "made again, because outputs of it were lost; these differ from those of {}: {}. \
+                 The new ones count from now on",
                 first.started,
                 differing.join(", ")
             ));
         }
     }
 
-    /// Tells how far it is, and with it all stages that are made in the same pass; an error if the
-    /// runner wants no more.
+    /// Reports the progress of the stage and of all stages that are made in the same pass. It is an
+    /// error if the runner wants no more results.
     pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
         if self.worker.stopping.load(Ordering::Relaxed) {
             return Err(Error::interrupted("interrupted"));

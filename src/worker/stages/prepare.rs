@@ -1,4 +1,4 @@
-//! `sample`, `index` and `pack`: from folders, or from nothing, to packed frames with labels.
+//! `sample`, `index` and `pack`: make packed frames with labels, from folders or from drawn scenes.
 
 use surgcam_engine::error::Result;
 use surgcam_engine::store::{stat, write_json};
@@ -42,18 +42,18 @@ impl Make for IndexStage {
         write_json(&folder.join(SUMMARY_FILE), &built.summary)?;
         index::write_lines(&stage.output(Self::PICTURES), &pictures)?;
         index::write_lines(&stage.output(Self::ANNOTATIONS), &built.annotations)?;
-        let (skipped, skipped_annotations, mended_boxes) =
-            (built.summary.skipped, built.skipped_annotations, built.mended_boxes);
+        let (skipped, skipped_annotations, corrected_boxes) =
+            (built.summary.skipped, built.skipped_annotations, built.corrected_boxes);
         for (found, what) in [
             (&skipped, "frames skipped"),
             (&skipped_annotations, "captions and interactions skipped"),
-            (&mended_boxes, "boxes cut or taken once"),
+            (&corrected_boxes, "boxes cut or taken once"),
         ] {
             if let Some(first) = found.first() {
                 stage.note(format!("{} {what}, the first: {}", found.len(), first.problem));
             }
         }
-        stage.write_metrics(&LeftOut { skipped, skipped_annotations, mended_boxes })
+        stage.write_metrics(&LeftOut { skipped, skipped_annotations, corrected_boxes })
     }
 }
 

@@ -1,10 +1,10 @@
-//! `probe`: how well a closed-form ridge regression tells a frame's labels from its regions'
-//! features.
+//! `probe`: how well a ridge regression in closed form predicts a frame's labels from the features
+//! of its regions.
 //!
-//! A frame is the mean and the maximum of its regions' features [1024], standardised on the train
-//! frames; a frame without regions is all zeros before that. Trained on train frames, scored on
-//! validation frames by mAP. The features are read twice, frame by frame, once to train and once to
-//! score.
+//! A frame is described by the mean and the maximum of its regions' features [1024]. A frame
+//! without regions has zeros. These numbers are standardised on the train frames. The regression is
+//! fitted on train frames and scored by mAP on validation frames. The features are read twice,
+//! frame by frame: once to fit and once to score.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::frame_set::label_tensor;
 use crate::heads::regions::exchanged;
 use crate::ridge::RidgeSums;
 
-/// Of the control.
+/// The seed by which the control exchanges the features of frames.
 const SHUFFLING_SEED: u64 = 42;
 /// Frames that are handed on at a time.
 const BLOCK: usize = 256;
@@ -84,7 +84,7 @@ impl Make for ProbeStage {
     }
 }
 
-/// The frames of a split, by what their regions' features tell.
+/// The frames of a split, as the features of their regions describe them.
 struct Described {
     folder: PathBuf,
     rows: Vec<usize>,

@@ -1,9 +1,10 @@
-//! `score`: boxes against the ground truth of the validation frames (METHOD 7), and the control.
+//! `score`: compares boxes with the ground truth of the validation frames (METHOD 7), and with that
+//! of another frame as the control.
 
 use std::collections::HashMap;
 
 use surgcam_artifacts::boxes;
-use surgcam_engine::error::Result;
+use surgcam_engine::error::{Error, Result};
 use surgcam_frames::metrics::{Localization, LocalizationMetrics};
 use surgcam_frames::vision::localization_metrics::{
     FrameBoxes, LocalizationScore, against_other_frames, score,
@@ -25,10 +26,18 @@ impl Make for ScoreStage {
             parameters.classes,
         )?;
         let mut predicted: HashMap<usize, Vec<Vec<ScoredBox>>> = HashMap::new();
-        for found in boxes::read(&stage.path_of(stage.inputs.boxes)?)? {
-            predicted.entry(found.row).or_insert_with(|| vec![Vec::new(); parameters.classes])
-                [found.class]
-                .push(found.scored);
+        let path = stage.path_of(stage.inputs.boxes)?;
+        for found in boxes::read(&path)? {
+            let by_class =
+                predicted.entry(found.row).or_insert_with(|| vec![Vec::new(); parameters.classes]);
+            let of_class = by_class.get_mut(found.class).ok_or_else(|| {
+                Error::failure(format!(
+                    "there is a box of class {}, which the model does not have",
+                    found.class
+                ))
+                .at_path(&path)
+            })?;
+            of_class.push(found.scored);
         }
         let with_predicted = |TrueBoxes { row, by_class }: TrueBoxes| {
             let predicted =

@@ -1,4 +1,5 @@
-//! `train`: a classifier (METHOD 3), its best and last epoch, and the history of all.
+//! `train`: trains a classifier (METHOD 3), and keeps its best and its last epoch and the history
+//! of all epochs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -213,7 +214,8 @@ impl Training for Trainer<'_> {
         Some(row.validation_loss)
     }
 
-    /// Without a positive label anywhere there is no mAP; the first epoch is as good as any.
+    /// If no frame has a positive label there is no mAP, and the first epoch is as good as any
+    /// other.
     fn score(row: &ClassifierEpoch) -> f64 {
         row.mean_average_precision.unwrap_or(0.0)
     }

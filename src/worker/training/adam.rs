@@ -1,7 +1,7 @@
 //! Adam (Kingma, Ba: "Adam: A Method for Stochastic Optimization", ICLR 2015), as PyTorch's without
 //! weight decay.
 //!
-//! Our own for the reason that [`super::sgd`] is: a resumed training needs its state.
+//! It is written here for the same reason as [`super::sgd`]: a resumed training needs its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,8 +26,8 @@ pub struct Adam {
     trained: Vec<(String, Tensor)>,
     /// Running means of the gradient and of its square.
     means: BTreeMap<String, (Tensor, Tensor)>,
-    /// The parameters that some loss has depended on. From then on they go on with their means where
-    /// a loss does not depend on them, as those with a gradient of 0.
+    /// The parameters that some loss has depended on. If a later loss does not depend on one of
+    /// them, it is still updated by its means, as with a gradient of 0.
     reached: BTreeSet<String>,
     steps: i64,
     settings: AdamSettings,
@@ -56,7 +56,7 @@ impl Adam {
         self.steps
     }
 
-    /// All that the next step depends on beside the parameters.
+    /// Everything that the next step depends on besides the parameters.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let of = |(name, (mean, square)): (&String, &(Tensor, Tensor))| {
             [
@@ -75,15 +75,15 @@ impl Adam {
                     own.copy_(kept);
                 }
             }
-            // One whose gradients were all 0 stays where it is in any case.
+            // A parameter whose gradients were all 0 does not move anyway.
             if [&*mean, &*square].iter().any(|tensor| tensor.any().int64_value(&[]) == 1) {
                 self.reached.insert(name.clone());
             }
         }
     }
 
-    /// One step down the gradient of `loss`; the learning rate of each parameter by its name. A
-    /// parameter that no loss has depended on so far stays as it is.
+    /// Makes one step down the gradient of `loss`. Each parameter has a learning rate, by its name.
+    /// A parameter that no loss has depended on so far is not changed.
     pub fn step(&mut self, loss: &Tensor, learning_rate: impl Fn(&str) -> f64) {
         let parameters: Vec<&Tensor> = self.trained.iter().map(|(_, tensor)| tensor).collect();
         for parameter in &parameters {

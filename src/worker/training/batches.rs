@@ -1,4 +1,4 @@
-//! Augmented batches, made by threads of their own while the device works on the one before.
+//! Augmented batches. Other threads make them while the device works on the batch before.
 
 use std::sync::mpsc::sync_channel;
 
@@ -38,7 +38,7 @@ impl Sample {
 #[derive(Debug, Clone, Copy)]
 pub struct Batching {
     pub seed: u64,
-    /// It counts frames: as many whole clips as fit are a batch.
+    /// It counts frames. A batch has as many whole clips as fit.
     pub batch_size: usize,
     pub augmentation: Augmentation,
     /// Where they are used.
@@ -47,11 +47,11 @@ pub struct Batching {
 
 /// One batch on the CPU.
 pub struct Batch<'a> {
-    /// Of each frame, augmented; of clips, clip after clip. They lie where a GPU fetches them from:
-    /// whoever uses the batch has nothing to copy, and would wait for the threads that augment the
-    /// next one.
+    /// The pixels of each frame, augmented; those of clips, clip after clip. They lie in memory
+    /// that a GPU can fetch them from, so that nobody has to copy them. A copy would have to wait
+    /// for the threads that augment the next batch.
     pub pixels: Pixels,
-    /// Of each sample the classes in its last frame.
+    /// The classes in the last frame of each sample.
     pub labels: Vec<&'a [usize]>,
 }
 
@@ -59,7 +59,7 @@ pub struct Batch<'a> {
 const AHEAD: usize = 2;
 
 impl TrainFrames {
-    /// All clips of `clip_length` frames; with 1 all frames.
+    /// All clips of `clip_length` frames. With 1, these are all frames.
     pub fn new(parts: Vec<FrameSet>, clip_length: usize) -> Self {
         let of_part = |(part, frames): (usize, &FrameSet)| -> Vec<Sample> {
             let clips = frames.train_clips(clip_length).into_iter();
@@ -89,7 +89,7 @@ impl TrainFrames {
         self.parts[0].image_size()
     }
 
-    /// The frames of one set, round and round: for measuring.
+    /// The frames of one set again and again, for measuring.
     pub fn repeated(set: FrameSet, count: usize) -> Self {
         let sample = |&row: &usize| Sample { part: 0, rows: vec![row] };
         let samples = set.usable.iter().cycle().take(count).map(sample).collect();
@@ -109,7 +109,7 @@ impl TrainFrames {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
-                // When nobody receives any more, the epoch was given up.
+                // If nobody receives batches any more, the epoch was given up.
                 let _ = order
                     .chunks(self.samples_in(batching.batch_size))
                     .try_for_each(|batch| sender.send(self.batch(batching, epoch, batch)));
@@ -123,7 +123,7 @@ impl TrainFrames {
 
     fn batch(&self, batching: &Batching, epoch: usize, samples: &[usize]) -> Batch<'_> {
         let [height, width] = self.image_size().map(|side| side as usize);
-        // Draws depend on the sample alone, so the frames of a clip have one in common.
+        // Random draws depend only on the sample, so all frames of a clip get the same one.
         let augmented = |(&(sample, row), values): (&(usize, usize), &mut [u8])| {
             let draw = batching.augmentation.draw(batching.seed, epoch, sample);
             let pack = &self.parts[self.samples[sample].part].pack;
@@ -212,6 +212,16 @@ mod tests {
         let with_a_gap = tempfile::tempdir().unwrap();
         let set = frames(with_a_gap.path(), |row| row != 2);
         assert_eq!(TrainFrames::new(vec![set], 3).len(), 0);
+    }
+
+    /// As [`crate::model::clips::ClipMemory`] has them.
+    #[test]
+    fn before_a_frame_come_those_of_its_sequence_or_the_first_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = frames(folder.path(), |_| true);
+        let before = [(4, 2), (1, 2), (0, 2), (6, 3), (3, 0)];
+        let found = before.map(|(row, count)| set.rows_before(row, count));
+        assert_eq!(found, [vec![2, 3], vec![0, 0], vec![0, 0], vec![5, 5, 5], vec![]]);
     }
 
     #[test]

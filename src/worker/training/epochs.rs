@@ -1,5 +1,5 @@
-//! The loop of every training: train an epoch, validate, keep the best one, write the history, and
-//! go on after an interruption with the same bits.
+//! The loop of every training: it trains an epoch, validates, keeps the best epoch, and writes the
+//! history. After an interruption it continues and ends with the same bits.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::snapshot::Snapshots;
 use super::trainable::{Host, TrainedEpoch, Training};
 use crate::model::weights::Weights;
 
-/// What the epochs leave beside the weights of the last one.
+/// What the epochs leave besides the weights of the last one.
 pub struct Trained<R> {
     /// The weights of the best epoch of the last phase, and its score.
     pub best: Weights,
@@ -19,7 +19,7 @@ pub struct Trained<R> {
     pub history: Vec<R>,
 }
 
-/// Trains so many epochs, those of an interrupted training among them, and writes the history.
+/// Trains this number of epochs, counting those of an interrupted training, and writes the history.
 pub fn run<T: Training>(
     host: &dyn Host,
     training: &mut T,
@@ -51,7 +51,7 @@ pub fn run<T: Training>(
     Ok(Trained { best, best_score, history: so_far.history })
 }
 
-/// From nothing, or from where an interrupted training came to.
+/// Begins from the start, or where an interrupted training ended.
 fn begin<T: Training>(host: &dyn Host, training: &mut T) -> Result<SoFar<T::Row>> {
     let Some(resumed) = resume::read::<T>(&host.partial_folder()) else {
         return Ok(SoFar { history: Vec::new(), best: None });
@@ -62,7 +62,7 @@ fn begin<T: Training>(host: &dyn Host, training: &mut T) -> Result<SoFar<T::Row>
     Ok(resumed.so_far)
 }
 
-/// From the best epoch of the phase before.
+/// Begins a phase from the best epoch of the phase before.
 fn begin_phase<T: Training>(training: &mut T, best: Option<(f64, Weights)>) -> Result<()> {
     if let Some((_, best)) = best {
         training.weights().set(best.iter())?;
@@ -90,7 +90,7 @@ fn one_epoch<T: Training>(
     Ok(row)
 }
 
-/// From a loss that is not a number, no later epoch recovers.
+/// A training does not recover from a loss that is not a number, so it ends.
 fn must_be_a_number<T: Training>(training: &T, loss: f64, epoch: usize) -> Result<()> {
     if loss.is_finite() {
         return Ok(());
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Stops a training after so many steps.
+    /// Stops a training after this number of steps.
     struct Patience {
         folder: PathBuf,
         steps_left: Cell<usize>,
@@ -162,7 +162,7 @@ mod tests {
 
     const EPOCHS: usize = 6;
     const STEPS: usize = 2;
-    /// Of each epoch; the first three are one phase.
+    /// The score of each epoch; the first three are one phase.
     const SCORES: [f64; EPOCHS] = [0.1, 0.9, 0.5, 0.2, 0.4, 0.4];
 
     /// Everything in it depends on every epoch before.

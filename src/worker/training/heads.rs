@@ -1,5 +1,5 @@
-//! What the trainings of all heads share: steps down a loss with Adam, an order of the samples in
-//! each epoch, and phases, each with an optimizer of its own.
+//! What the trainings of all heads share: steps of Adam down a loss, an order of the samples for
+//! each epoch, and phases that each have an optimizer of their own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,34 +20,35 @@ use crate::model::weights::Weights;
 
 /// A head that is trained.
 pub trait Head {
-    /// What its score is called.
+    /// The name of its score.
     const SCORE: &'static str;
 
     fn adam(&self) -> AdamSettings;
 
     fn settings(&self) -> &HeadTraining;
 
-    /// What is trained; of a joint training the backbone, too.
+    /// The weights that are trained. In a joint training they include the backbone's.
     fn weights(&self) -> &Weights;
 
     /// A phase's name for people, by epoch from 1.
     fn phase(&self, epoch: usize) -> &'static str;
 
-    /// What an epoch takes in an order of its own, batch by batch.
+    /// The samples of an epoch. Each epoch takes them in another order, batch by batch.
     fn samples(&self) -> Vec<usize>;
 
-    /// Of some of [`Head::samples`].
+    /// The loss of some of [`Head::samples`].
     fn loss(&self, samples: &[usize], epoch: usize) -> Result<Tensor>;
 
-    /// Of a weight by its name, at this step, which counts from 1 through all phases.
+    /// The learning rate of a weight, by its name, at this step. Steps count from 1 through all
+    /// phases.
     fn learning_rates(&self, epoch: usize, step: i64) -> impl Fn(&str) -> f64;
 
     /// How good it is on the validation frames, the higher the better.
     fn judge(&self, epoch: usize) -> Result<f64>;
 }
 
-/// Trains a head so many epochs, all phases together. It has the weights of the last phase's best
-/// one afterwards.
+/// Trains a head for this number of epochs, all phases together. Afterwards it has the weights of
+/// the best epoch of the last phase.
 pub fn train<H: Head>(
     host: &dyn Host,
     head: &H,
@@ -60,8 +61,8 @@ pub fn train<H: Head>(
     head.weights().set(trained.best.iter())
 }
 
-/// How it went. Where there are several kinds of epochs, whether the last, which is kept, is any
-/// better than those before.
+/// How the training went. If there are several kinds of epochs, it also says whether the last kind,
+/// which is kept, is better than those before.
 fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
     let last = history.last().map_or("", |row| row.phase.as_str());
     let before =
@@ -97,7 +98,7 @@ impl<H: Head> InTraining<'_, H> {
         self.head.settings().batch_size.max(1)
     }
 
-    /// The samples in an order of the epoch's own, in batches.
+    /// The samples in the order of this epoch, in batches.
     fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
         let mut order = self.head.samples();
         order.shuffle(&mut stream(&format!("head order/{}/{epoch}", self.head.settings().seed)));
@@ -110,7 +111,7 @@ impl<H: Head> Training for InTraining<'_, H> {
     type Numbers = Numbers;
 
     const MEMORY: &'static str = "optimizer";
-    /// Snapshots of quick epochs would take longer than the epochs.
+    /// A snapshot after each quick epoch would take longer than the epochs.
     const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
     fn weights(&self) -> &Weights {
@@ -133,7 +134,7 @@ impl<H: Head> Training for InTraining<'_, H> {
         self.head.phase(epoch)
     }
 
-    /// What the optimizer remembers is of another loss, and of fewer weights.
+    /// The state of the optimizer belongs to another loss and to fewer weights.
     fn begin_phase(&mut self) {
         self.optimizer = Adam::new(self.head.weights(), self.head.adam());
     }
@@ -176,7 +177,7 @@ impl<H: Head> Training for InTraining<'_, H> {
         "lower head.learning_rate".into()
     }
 
-    /// There are hundreds of quick epochs: people hear of the whole.
+    /// There are hundreds of quick epochs, so only the progress of the whole training is reported.
     fn tell(&self, _host: &dyn Host, row: &HeadEpoch, epochs: usize) {
         tracing::debug!(
             "epoch {}/{epochs}: train loss {:.4}, {} {:.4}",

@@ -1,5 +1,5 @@
-//! What training needs beside the network: its loop over epochs, batches, the loss, optimizers, the
-//! learning-rate schedule, what resuming takes.
+//! Everything that training needs besides the network: the loop over epochs, batches, the loss,
+//! optimizers, the schedule of the learning rate, and the state for resuming.
 
 pub mod adam;
 pub mod batches;

@@ -1,5 +1,5 @@
-//! How far a training came: all that the next epoch depends on, so that a training that is
-//! interrupted goes on from its last snapshot and ends with the same bits as one that was not.
+//! The state of a training: everything that the next epoch depends on. A training that was
+//! interrupted continues from its last snapshot and ends with the same bits as one that was not.
 //!
 //! Random draws need no state: each is seeded by the epoch and the sample (see
 //! [`surgcam_frames::random`]).
@@ -25,7 +25,7 @@ struct State<N, H> {
     history: H,
 }
 
-/// What the epochs so far left beside the training itself.
+/// What the epochs so far left besides the training itself.
 pub struct SoFar<R> {
     pub history: Vec<R>,
     /// The best epoch of this phase: its score and its weights.
@@ -61,7 +61,7 @@ pub fn write<T: Training>(
     snapshots.write(so_far.history.len(), &state, &groups)
 }
 
-/// The state in the folder; `None` if there is none that is whole.
+/// The state in the folder. `None` if there is no complete one.
 pub fn read<T: Training>(folder: &Path) -> Option<Resumed<T::Numbers, T::Row>> {
     let (state, groups): (State<T::Numbers, Vec<T::Row>>, Groups) = snapshot::read(folder)?;
     Some(Resumed {
@@ -92,7 +92,7 @@ mod tests {
         optimizer_steps: i64,
     }
 
-    /// A best mAP that comes back off by its last bit lets a later epoch of the same mAP win.
+    /// If the best mAP came back with another last bit, a later epoch with the same mAP could win.
     #[test]
     fn every_number_comes_back_with_all_its_bits() {
         for place in 1..500 {

@@ -1,7 +1,7 @@
 //! SGD with momentum and weight decay, as PyTorch's (no dampening, no Nesterov).
 //!
-//! Our own because libtorch's C++ optimizer cannot hand out its momentum buffers, which a resumed
-//! training needs.
+//! It is written here because libtorch's C++ optimizer gives no access to its momentum buffers,
+//! which a resumed training needs.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,8 @@ impl Sgd {
         Sgd { trained, buffers: BTreeMap::new(), momentum, weight_decay }
     }
 
-    /// Goes on with the momentum of an interrupted training, each laid out as its parameter is.
+    /// Continues with the momentum of an interrupted training. Each tensor gets the memory layout
+    /// of its parameter.
     pub fn resume(&mut self, mut momentum: BTreeMap<String, Tensor>) {
         let laid_out = |(name, tensor): &(String, Tensor)| {
             let mut buffer = tensor.detach().zeros_like();
@@ -39,9 +40,9 @@ impl Sgd {
         self.buffers = self.trained.iter().filter_map(laid_out).collect();
     }
 
-    /// One step down the gradient of `loss`. Weights are changed in place, and no memory is taken
-    /// but that of the gradients: what a step costs beside the network's own passes is going
-    /// through it.
+    /// Makes one step down the gradient of `loss`. Weights are changed in place, and no memory is
+    /// needed but that of the gradients, because going through memory is what a step costs besides
+    /// the passes of the network.
     ///
     /// # Errors
     /// Where libtorch refuses it.
@@ -52,7 +53,7 @@ impl Sgd {
             return no_grad(|| self.step_together(&gradients, learning_rate));
         }
         no_grad(|| {
-            // Filled there: a copy would wait for all that the device has to do.
+            // Filled on the device, because a copy would wait for all work of the device.
             let scalar = |value: f64| Tensor::full([], value, (Kind::Float, loss.device()));
             let (decay, step) = (scalar(self.weight_decay), scalar(-learning_rate));
             for ((name, tensor), mut gradient) in self.trained.iter_mut().zip(gradients) {

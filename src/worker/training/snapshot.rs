@@ -1,9 +1,9 @@
-//! How far a training came: a JSON file and the tensors that belong to it, written after an epoch
-//! into the stage's partial folder and never half.
+//! Snapshots of a training: a JSON file and the tensors that belong to it. They are written into
+//! the stage's partial folder after an epoch, and are always complete.
 //!
-//! Waiting for the disk after each epoch would cost more than quick epochs do, so it is done once
-//! in a while: a power failure takes what was trained since. Until then the snapshot that is on the
-//! disk stays beside the newest one.
+//! Syncing to the disk after each epoch would take longer than quick epochs do. So it is done from
+//! time to time, and a power failure loses what was trained since. The last snapshot that was
+//! synced is kept beside the newest one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ const NEWEST_FILE: &str = "newest.json";
 #[derive(Debug, Serialize, Deserialize)]
 struct StateFile<S> {
     format: u32,
-    /// Absent where an earlier program wrote it.
+    /// Absent if an earlier version wrote the file.
     #[serde(default)]
     epochs: usize,
     /// Names the file of tensors: each epoch has its own, so that the one in use is never written
@@ -37,7 +37,7 @@ struct StateFile<S> {
     state: S,
 }
 
-/// Named groups of tensors: `weights`, `best`, what an optimizer remembers.
+/// Named groups of tensors: `weights`, `best`, and the state of the optimizer.
 #[derive(Debug, Default)]
 pub struct Groups(Vec<(String, Tensor)>);
 
@@ -66,17 +66,17 @@ impl Groups {
 #[derive(Debug)]
 pub struct Snapshots {
     folder: PathBuf,
-    /// What was trained before this is on the disk.
+    /// Everything that was trained before this moment is on the disk.
     synced: Instant,
 }
 
 impl Snapshots {
-    /// To be made when the training begins or goes on.
+    /// This is made when the training begins or continues.
     pub fn new(folder: PathBuf) -> Self {
         Snapshots { folder, synced: Instant::now() }
     }
 
-    /// Writes the state after so many epochs, in place of the one before.
+    /// Writes the state after this number of epochs, in place of the one before.
     pub fn write<S: Serialize>(&mut self, epochs: usize, state: &S, groups: &Groups) -> Result<()> {
         if self.synced.elapsed() < WORTH_SYNCING {
             return self.write_with(epochs, state, groups, Durability::Remade);
@@ -101,7 +101,7 @@ impl Snapshots {
             Durability::Remade => NEWEST_FILE,
             Durability::Synced => {
                 File::open(&path).and_then(|file| file.sync_all()).at_path("write", &path)?;
-                // The folder's own name.
+                // The name of the folder itself.
                 self.folder.parent().map_or(Ok(()), sync_folder)?;
                 SYNCED_FILE
             }
@@ -137,12 +137,12 @@ impl Snapshots {
     }
 }
 
-/// Left over, it takes room and nothing else.
+/// If it is left over, it only takes space.
 fn forget(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
-/// The state in the folder, the newest that is whole; `None` if there is none.
+/// The newest complete state in the folder. `None` if there is none.
 pub fn read<S: DeserializeOwned>(folder: &Path) -> Option<(S, Groups)> {
     let states = [NEWEST_FILE, SYNCED_FILE]
         .iter()
@@ -199,7 +199,7 @@ mod tests {
             ["epoch-2.safetensors", "epoch-4.safetensors", NEWEST_FILE, SYNCED_FILE]
         );
         assert_eq!(read::<usize>(folder).unwrap().0, 4);
-        // What a power failure may leave of what was not synced.
+        // The state in which a power failure may leave files that were not synced.
         fs::write(folder.join("epoch-4.safetensors"), "").unwrap();
         let (epochs, groups) = read::<usize>(folder).unwrap();
         assert_eq!(

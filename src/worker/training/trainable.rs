@@ -1,4 +1,4 @@
-//! What the loop of epochs asks of a training, and of whoever the training is made for.
+//! What the loop of epochs needs from a training, and from the stage that the training is made for.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,34 +13,34 @@ use tch::Tensor;
 use crate::model::weights::Weights;
 use crate::stages::StageRun;
 
-/// What is trained, as the loop sees it. All that an epoch depends on is in its weights, in what
-/// its optimizer remembers, and in its numbers; random draws are seeded by the epoch.
+/// A training, as the loop sees it. Everything that an epoch depends on is in its weights, in the
+/// state of its optimizer, and in its numbers; random draws are seeded by the epoch.
 pub trait Training {
-    /// Decides the columns of the history.
+    /// A row of the history, whose fields are its columns.
     type Row: HistoryRow + Serialize + DeserializeOwned;
 
     /// The part of the state that is not a tensor.
     type Numbers: Serialize + DeserializeOwned;
 
-    /// The name of what the optimizer remembers, in snapshots.
+    /// The name of the optimizer's state in snapshots.
     const MEMORY: &'static str;
 
     /// The least time between two snapshots.
     const SNAPSHOT_INTERVAL: Duration;
 
-    /// What is trained. The loop writes values into these tensors: of a snapshot, and of the best
-    /// epoch where a phase begins.
+    /// The weights that are trained. The loop writes the values of a snapshot into these tensors,
+    /// and those of the best epoch where a new phase begins.
     fn weights(&self) -> &Weights;
 
     fn memory(&self) -> Vec<(String, Tensor)>;
 
     fn numbers(&self) -> Self::Numbers;
 
-    /// Goes on from a snapshot whose weights are set already.
+    /// Continues from a snapshot whose weights are set already.
     fn resume(&mut self, numbers: Self::Numbers, memory: BTreeMap<String, Tensor>);
 
-    /// A phase's name for people, by epoch from 1. Each phase goes on from the best epoch of the
-    /// one before, and has a best epoch of its own.
+    /// The name of the phase that an epoch belongs to, for people. Epochs count from 1. Each phase
+    /// starts from the best epoch of the phase before, and has a best epoch of its own.
     fn phase(&self, _epoch: usize) -> &'static str {
         ""
     }
@@ -48,17 +48,18 @@ pub trait Training {
     /// Called where a phase follows another one, with the weights of that one's best epoch set.
     fn begin_phase(&mut self) {}
 
-    /// Steps of an epoch.
+    /// How many steps an epoch has.
     fn steps(&self) -> usize;
 
-    /// One pass over the train frames; the mean of the batch losses. `on_step` is called after each
-    /// of [`Training::steps`].
+    /// Makes one pass over the train frames and gives the mean of the batch losses. `on_step` is
+    /// called after each of [`Training::steps`].
     fn train(&mut self, epoch: usize, on_step: &dyn Fn(usize) -> Result<()>) -> Result<f64>;
 
-    /// One pass over the validation frames, and all that the history says of the epoch.
+    /// Makes one pass over the validation frames and gives the epoch's row of the history.
     fn validate(&mut self, epoch: &TrainedEpoch) -> Result<Self::Row>;
 
-    /// Where a validation has a loss, which must be a number as the training's must.
+    /// The loss of the validation, if it has one. It must be a number, as the loss of the training
+    /// must.
     fn validation_loss(_row: &Self::Row) -> Option<f64> {
         None
     }
@@ -66,12 +67,12 @@ pub trait Training {
     /// How good an epoch is.
     fn score(row: &Self::Row) -> f64;
 
-    /// Of two equal epochs the first is the best.
+    /// If two epochs are equally good, the first one is the best.
     fn is_better(score: f64, best: f64) -> bool {
         score > best
     }
 
-    /// What to do where the loss is not a number any more.
+    /// A hint what to do if the loss is not a number any more.
     fn remedy(&self) -> String;
 
     /// Learns from an epoch what the next one depends on.
@@ -98,17 +99,17 @@ impl TrainedEpoch {
     }
 }
 
-/// Whoever a training is made for.
+/// The stage that a training is made for.
 pub trait Host {
     /// Where snapshots are.
     fn partial_folder(&self) -> PathBuf;
 
     fn note(&self, text: String);
 
-    /// Hears of each step.
+    /// Is told of each step.
     ///
     /// # Errors
-    /// Where the training is to stop.
+    /// If the training is to stop.
     fn progress(&self, done: usize, total: usize) -> Result<()>;
 }
 

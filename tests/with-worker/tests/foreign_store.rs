@@ -18,7 +18,7 @@ use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::inventory;
 use surgcam_engine::store::key::{KeyParts, StageKey, key_of};
 use surgcam_engine::store::name::PlainName;
-use surgcam_engine::store::record::{Environment, RECORD_FORMAT, Record};
+use surgcam_engine::store::record::{Environment, PeakMemory, RECORD_FORMAT, Record};
 use surgcam_engine::store::runs::EVENTS_FILE;
 use surgcam_transfer::remote::Remote;
 
@@ -47,6 +47,7 @@ fn finished(root: &Path, content: &str) -> Record {
         started,
         seconds: 0.0,
         machine,
+        peak_memory: PeakMemory::default(),
     };
     store.write_record(&record).unwrap();
     record

@@ -205,13 +205,12 @@ fn a_class_whose_name_is_an_attack_stays_in_its_cell() {
         (printed(&[]), printed(&["--format", "md"]), printed(&["--format", "tex"]));
     assert!(on_terminal.contains(" AP odd 5% & $x_1$ {~^} ![p](u) "), "{on_terminal}");
     assert!(md.contains(" AP odd 5% \\& \\$x_1\\$ {\\~^} \\!\\[p](u) |"), "{md}");
-    assert!(
-        tex.contains(
-            "& AP odd 5\\% \\& \\$x\\_1\\$ \\{\\textasciitilde{}\\textasciicircum{}\\} \
-             !{[}p{]}(u) &"
-        ),
-        "{tex}"
-    );
+    // The name of a column of a wide table has several lines.
+    for part in
+        ["5\\% \\&", "\\$x\\_1\\$", "\\{\\textasciitilde{}\\textasciicircum{}\\}", "!{[}p{]}(u)"]
+    {
+        assert!(tex.contains(part), "{part}: {tex}");
+    }
     assert!(tex.contains("\\toprule"), "{tex}");
     for text in [said.out, said.err, table("csv"), page, on_terminal, md, tex] {
         assert!(!text.contains('\u{1b}'), "{text:?}");

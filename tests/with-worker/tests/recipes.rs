@@ -128,11 +128,14 @@ fn a_model_that_sees_clips_has_all_that_one_of_single_frames_has() {
         (2, 2, 6, 6)
     );
     // Through all that follows layer 3.
-    place.run(
-        &["run", &file, "--set", "model.clip_length=3", "--set", "extraction.cam_layer=layer3"],
-        0,
-    );
-    assert!(!place.executed_kinds("clips").contains(&"train".to_string()));
+    let of_layer3 = ["model.clip_length=3", "extraction.cam_layer=layer3"];
+    let curves =
+        ["experiment.deletion_insertion_frames=1", "experiment.deletion_insertion_steps=2"];
+    let set = [of_layer3, curves].concat().into_iter().flat_map(|value| ["--set", value]);
+    place.run(&["run", file.as_str()].into_iter().chain(set).collect::<Vec<&str>>(), 0);
+    let made = place.executed_kinds("clips");
+    assert!(made.contains(&"deletion-insertion".to_string()), "{made:?}");
+    assert!(!made.contains(&"train".to_string()), "{made:?}");
     let said = place
         .run(&["run", &file, "--set", "model.clip_length=7", "--set", "model.batch_size=7"], 2);
     assert!(

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::digest::Digest;
 use crate::store::format::Formatted;
 use crate::store::key::StageKey;
+use crate::store::record::PeakMemory;
 
 pub const FORMAT: u32 = 1;
 
@@ -102,6 +103,9 @@ pub struct ExecutedStage {
     pub kind: String,
     pub key: StageKey,
     pub seconds: f64,
+    /// Unknown in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "PeakMemory::is_unknown")]
+    pub peak_memory: PeakMemory,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! Pictures with the same content. Files of different sizes differ, so only those that have the
-//! size of another one are read, a piece at a time.
+//! Finds pictures with the same content. Files of different sizes differ, so a file is only read if
+//! another one has the same size. It is read a piece at a time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,8 +9,9 @@ use rayon::prelude::*;
 
 use surgcam_engine::store::digest::Digest;
 
-/// Groups of at least two pictures whose files are the same, by their place in the list, rising.
-/// What cannot be read is left out: the check of each picture tells it.
+/// Groups of at least two pictures with the same content, by their places in the list, in rising
+/// order. Files that cannot be read are left out, because the check of single pictures reports
+/// them.
 pub fn same_content(root: &Path, pictures: &[PathBuf]) -> Vec<Vec<usize>> {
     let size =
         |place: usize| std::fs::metadata(root.join(&pictures[place])).ok().map(|data| data.len());

@@ -1,11 +1,11 @@
-//! Pictures that were extracted from a video at another rate, or numbered otherwise, than the
-//! labels say.
+//! Finds pictures that were extracted from a video at another rate than the labels say, or that are
+//! numbered in another way.
 //!
 //! Labels count frames in their own way (Cholec80's `Frame` counts decoded frames at 25 a second),
-//! and `frame_step` of these numbers are one picture. Where the numbers of the pictures do not fit,
-//! the first explanation that fits is told. Which frame of the video a picture shows cannot be seen
-//! in its name: `-vf fps=1` gives names like those of the right frames, but often one picture less
-//! than there are labels.
+//! and there is one picture for every `frame_step` of these numbers. If the numbers of the pictures
+//! do not fit, the first explanation that fits is reported. The name of a picture does not say
+//! which frame of the video it shows: `-vf fps=1` gives the names of the right frames to other
+//! frames, but often makes one picture less than there are labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,12 @@ use crate::dataset::adapters::Layout;
 use crate::dataset::source::SourceLayout;
 use surgcam_engine::error::Error;
 
-/// A row of numbers without more gaps than this share is whole.
+/// Numbers count as without gaps if at most this share of them is missing.
 const WHOLE: f64 = 0.9;
-/// Pictures that reach so many times further than the labels were extracted at another rate.
+/// If the numbers of the pictures reach this many times further than those of the labels, the
+/// pictures were extracted at another rate.
 const FAR_BEYOND: f64 = 1.5;
-/// With fewer frames nothing is concluded.
+/// With fewer frames than this, nothing is concluded.
 const FEWEST: usize = 3;
 
 /// The numbers of a sequence.
@@ -59,7 +60,7 @@ fn counted(source: &SourceLayout, root: &Path) -> BTreeMap<u32, Counted> {
     // With a step of 1 the reader gives the labels' own numbers.
     let as_labelled = SourceLayout { frame_step: 1, ..source.clone() };
     let folder = as_labelled.folder(root);
-    // The check of the frames tells what cannot be read.
+    // The check of the frames reports what cannot be read.
     let sequences = as_labelled.layout.adapter().sequences(&folder).into_iter().flatten();
     for sequence in sequences.flatten() {
         let numbers = sequence.frames.iter().filter(|frame| frame.picture.is_none());
@@ -170,7 +171,7 @@ fn explanation(counted: &Counted, step: u32) -> Option<Explanation> {
     None
 }
 
-/// Each label has a picture, but perhaps one of another time.
+/// Each label has a picture, but it may show another moment of the video.
 fn reaches_too_far(
     wanted: &BTreeSet<u32>,
     pictures: &BTreeSet<u32>,
@@ -192,7 +193,7 @@ fn reaches_too_far(
     })
 }
 
-/// From the first number to the last with hardly a gap.
+/// Whether hardly a number is missing between the first and the last.
 fn is_whole(numbers: &BTreeSet<u32>) -> bool {
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return false };
     numbers.len() >= FEWEST && numbers.len() as f64 >= WHOLE * (f64::from(last - first) + 1.0)

@@ -9,7 +9,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use surgcam_engine::error::{AtPath, Error, Result};
 
-/// A whole Cholec80 at 1 fps has 184,000 pictures.
+/// More entries than this are not listed. All of Cholec80 at 1 fps has 184,000 pictures.
 const MOST_ENTRIES: usize = 1_000_000;
 /// The layouts that are known have files at most four folders deep.
 const DEEPEST: usize = 8;
@@ -71,7 +71,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Those with one of these endings, in small letters.
+    /// The files with one of these endings, which are given in small letters.
     pub fn with_ending<'a>(&'a self, endings: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
         self.files.iter().map(String::as_str).filter(move |file| has_ending(file, endings))
     }
@@ -82,7 +82,7 @@ pub fn has_ending(file: &str, endings: &[&str]) -> bool {
     endings.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Version control and thumbnails are no data.
+/// Files of version control and thumbnails do not belong to the data.
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
 }

@@ -1,10 +1,10 @@
 //! A look at a data set before anything is trained on it: what it has, and what is wrong with it.
 //!
-//! * [`propose`] finds out how a folder is to be read that no recipe describes: `listing` walks
-//!   through it, `numbered` finds the patterns in its files' names, `recognise` the layout,
-//!   `pictures` those of the labels, `split` what is for training.
-//! * [`check`] reads a data set as an index does, goes on after mistakes, and counts: [`Report`].
-//!   `duplicates` and `frame_rate` find what an index does not look for.
+//! * [`propose`] finds out how to read a folder that no recipe describes. `listing` walks through
+//!   it, `numbered` finds the patterns in the names of its files, `recognise` finds the layout,
+//!   `pictures` finds the pictures of the labels, and `split` chooses what is for training.
+//! * [`check`] reads a data set as an index does, continues after mistakes, and counts what it
+//!   finds in a [`Report`]. `duplicates` and `frame_rate` find what an index does not look for.
 //!
 //! No picture is decoded, and files are hashed a piece at a time.
 
@@ -33,7 +33,7 @@ use crate::vision::picture;
 use report::problem;
 use surgcam_engine::error::Error;
 
-/// A class that has so many times fewer frames than the most frequent one is told.
+/// A class is reported as rare if it has this many times fewer frames than the most frequent one.
 const IMBALANCE: usize = 20;
 
 pub struct Checked {
@@ -80,7 +80,7 @@ pub fn check(source: &SourceLayout, root: &Path, classes: &ClassMap) -> Checked 
         classes: class_counts(&index.frames, classes),
         picture_sizes,
         same_pictures: same.iter().map(|places| places.len() - 1).sum(),
-        changed_boxes: index.mended_boxes.clone(),
+        changed_boxes: index.corrected_boxes.clone(),
         is_sound: found.is_empty(),
         problems: found,
         notes: Vec::new(),
@@ -98,7 +98,7 @@ fn per_split(frames: &[Frame], count: impl Fn(usize, &Frame) -> usize) -> PerSpl
 }
 
 fn sequences(frames: &[Frame]) -> Vec<SequenceCount> {
-    // In the order of the index, which is rising.
+    // They are in the order of the index, which is rising.
     let mut counts: Vec<SequenceCount> = Vec::new();
     for frame in frames {
         match counts.last_mut() {
@@ -179,7 +179,7 @@ fn sequences_in_both(root: &Path, frames: &[Frame]) -> Vec<Problem> {
     train.intersection(&validation).map(told).collect()
 }
 
-/// What is worth knowing and no mistake.
+/// What is worth knowing but not a mistake.
 fn notes(report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
     let instruments: Vec<&ClassCount> =

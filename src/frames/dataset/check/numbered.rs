@@ -1,14 +1,14 @@
-//! Names with numbers in them, as in `v01_002075.xml`: files whose names differ in their numbers
-//! alone are a group, and a group has a pattern of a recipe.
+//! Files with numbers in their names, such as `v01_002075.xml`. Files whose names differ only in
+//! their numbers form a group, and a group has a pattern as recipes use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dataset::annotations::FrameNumber;
 use crate::dataset::pattern::Pattern;
 
-/// Stands for a number in the name that a group's files share. No path has it.
+/// Stands for a number in the name that the files of a group share. This character is in no path.
 const NUMBER: char = '\0';
-/// A longer row of digits is a time or an identifier, and no number of a frame.
+/// A longer row of digits is a time or an identifier, and not the number of a frame.
 const MOST_DIGITS: usize = 9;
 /// How many of its files a group remembers, to look into them.
 const EXAMPLES: usize = 20;
@@ -26,7 +26,7 @@ const SEQUENCE_WORDS: [&str; 11] = [
     "procedure",
     "op",
 ];
-/// The sequence of files whose names have the number of a frame alone.
+/// The sequence that is assumed if the names have only the number of a frame.
 pub const ONLY_SEQUENCE: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,13 @@ struct Digits {
 pub struct Group {
     /// The shared name, with [`NUMBER`] in the place of each number.
     shared: String,
-    /// Of each file, its numbers.
+    /// The numbers of each file.
     rows: Vec<Vec<Digits>>,
     /// The first of its files.
     pub examples: Vec<String>,
 }
 
-/// A group's pattern, and the frames that its files are of.
+/// The pattern of a group, and the frames that its files belong to.
 #[derive(Debug)]
 pub struct Numbered {
     pub pattern: Pattern,
@@ -94,7 +94,7 @@ fn taken_apart(file: &str) -> (String, Vec<Digits>) {
     (shared, row)
 }
 
-/// What a number of a name is.
+/// What a number in a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Constant,
@@ -107,8 +107,8 @@ impl Group {
         self.rows.len()
     }
 
-    /// The pattern of files that each belong to one frame; `None`: they have no numbers that tell
-    /// them apart, or more than two.
+    /// The pattern of files that each belong to one frame. `None` if no numbers distinguish the
+    /// files, or more than two do.
     pub fn of_frames(&self) -> Option<Numbered> {
         let meanings = self.frame_meanings()?;
         let sequence = meanings.iter().position(|meaning| *meaning == Meaning::Sequence);
@@ -155,7 +155,7 @@ impl Group {
     fn frame_meanings(&self) -> Option<Vec<Meaning>> {
         let mut meanings = vec![Meaning::Constant; self.slots()];
         let varying = self.varying_slots();
-        // Numbers that are always equal are one, as in `video03/video03_000030.png`.
+        // Numbers that are always equal count as one, as in `video03/video03_000030.png`.
         let mut different: Vec<usize> = Vec::new();
         for slot in &varying {
             if !different.iter().any(|known| self.are_equal(*known, *slot)) {
@@ -187,7 +187,7 @@ impl Group {
         Some(meanings)
     }
 
-    /// Where all files are of one sequence, its number is told by the word before it.
+    /// If all files belong to one sequence, its number is recognised by the word before it.
     fn constant_sequence(&self, frame: usize) -> Option<usize> {
         (0..frame).rev().find(|slot| {
             let text = self.text_before(*slot).trim_end_matches(['_', '-', ' ', '.']);
@@ -232,7 +232,7 @@ impl Group {
         Pattern::parse(&text).ok()
     }
 
-    /// To how many digits numbers are filled up; 0: they are not.
+    /// To how many digits numbers are filled up with zeros. 0 means that they are not.
     fn width(&self, slot: usize) -> usize {
         let is_filled = |digits: &Digits| {
             digits.width > 1
@@ -242,7 +242,7 @@ impl Group {
         for filled in self.rows.iter().map(|row| row[slot]).filter(is_filled) {
             *widths.entry(filled.width).or_default() += 1;
         }
-        // The most frequent one: others are mistakes that the check tells.
+        // The most frequent one. Others are mistakes, which the check reports.
         widths.into_iter().max_by_key(|(_, count)| *count).map_or(0, |(width, _)| width)
     }
 }

@@ -1,4 +1,4 @@
-//! Which of a folder's pictures are the frames that its labels are about.
+//! Finds the pictures of a folder that its labels are about.
 
 use super::listing::{Listing, has_ending};
 use super::numbered::{Group, Numbered, groups};
@@ -8,14 +8,15 @@ use crate::dataset::annotations::FrameNumber;
 const READABLE: [&str; 3] = ["png", "jpg", "jpeg"];
 const OTHERS: [&str; 6] = ["bmp", "tif", "tiff", "webp", "gif", "ppm"];
 
-/// By how much the frame numbers of labels may grow from one picture to the next, beside 1: videos
-/// have so many frames a second, of which one is extracted, or one of five or ten.
+/// The values of `frame_step` that are tried, besides 1: the frame rates of videos, for one picture
+/// a second, and 5 and 10.
 const STEPS: [u32; 7] = [25, 30, 24, 50, 60, 5, 10];
 
-/// How many groups of pictures are compared with the labels, the largest ones.
+/// How many of the largest groups of pictures are compared with the labels.
 const MOST_GROUPS: usize = 50;
 
-/// Folders of what is no frame: masks of a segmentation, the other eye of a stereo camera.
+/// Words in the names of folders whose pictures are not frames: masks of a segmentation, the other
+/// eye of a stereo camera.
 const UNLIKELY: [&str; 6] = ["mask", "label", "segment", "annot", "right", "depth"];
 
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Pictures {
     pub notes: Vec<String>,
 }
 
-/// A folder's frames and how their numbers are those of the labels.
+/// The pictures of a folder, and how their numbers fit those of the labels.
 #[derive(Debug)]
 pub struct Match<'a> {
     pub pictures: &'a Numbered,
@@ -74,7 +75,7 @@ fn is_unlikely(pattern: &str) -> bool {
     UNLIKELY.iter().any(|word| pattern.contains(word))
 }
 
-/// 1 first, so that it wins where another step matches no more.
+/// 1 comes first, so that it wins unless another step matches more.
 fn steps(labelled: &[FrameNumber]) -> Vec<u32> {
     let common = labelled.iter().fold(0, |common, found| common_divisor(common, found.frame));
     let mut steps = vec![1];

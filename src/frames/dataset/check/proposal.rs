@@ -15,16 +15,16 @@ use surgcam_engine::error::{Error, Result};
 
 /// What the paper calls the background, and the last class of every label space.
 const TISSUE: &str = "tissue";
-/// More names than this are no classes, and a label space cannot have them.
+/// A file with more names than this does not list classes. A label space cannot have more.
 const MOST_CLASSES: usize = 500;
-/// What a set has beside VOC's folder of XML files where it has a split of its own.
+/// The file beside VOC's folder of XML files that shows that the set has a split of its own.
 const IMAGE_SET: &str = "ImageSets/Main/val.txt";
 
 pub struct Proposal {
     pub source: SourceLayout,
     /// The label space of the classes that were found, and the names that the files have for them.
     pub classes: ClassMap,
-    /// What whoever uses it should know.
+    /// What a user of the recipe should know.
     pub notes: Vec<String>,
 }
 
@@ -136,7 +136,8 @@ fn finished(
     Proposal { source, classes, notes }
 }
 
-/// Sequences without a frame that can be read stay in, so that the check tells what is wrong.
+/// Sequences without a readable frame stay in the recipe, so that the check reports what is wrong
+/// with them.
 fn with_unread(
     split: Split,
     source: &SourceLayout,
@@ -147,14 +148,14 @@ fn with_unread(
     Split { train: train.into_iter().collect(), validation: split.validation }
 }
 
-/// What each sequence has, and all names of classes, as the layout's own reader finds them.
+/// The contents of each sequence, and all names of classes, as the reader of the layout finds them.
 fn contents(
     source: &SourceLayout,
     root: &Path,
 ) -> (BTreeMap<u32, SequenceContent>, BTreeSet<String>) {
     let (mut contents, mut found) = (BTreeMap::new(), BTreeSet::new());
     let folder = source.folder(root);
-    // What cannot be read is told by the check.
+    // The check reports what cannot be read.
     let Ok(sequences) = source.layout.adapter().sequences(&folder) else {
         return (contents, found);
     };
@@ -193,7 +194,7 @@ fn class_map(
     if found.is_empty() {
         notes.push("no class was found".to_string());
     }
-    // Two classes that differ in capitals or underscores alone would be taken for one.
+    // Two classes whose names differ only in capitals or underscores would be taken for one.
     let mut classes: Vec<String> = Vec::new();
     for class in names.values() {
         let is_known = classes.iter().any(|known| normalized(known) == normalized(class));

@@ -1,7 +1,7 @@
-//! Which of the known layouts a folder has, and the patterns of a recipe that read it.
+//! Finds out which of the known layouts a folder has, and the patterns by which a recipe reads it.
 //!
-//! Files are recognised by what stands in them, whatever they are called: of each group of files
-//! whose names differ in numbers alone, the first ones are looked into.
+//! Files are recognised by their content and not by their names. Only the first files of each group
+//! are looked into; the names of a group's files differ only in their numbers.
 
 mod files_of_frames;
 mod files_of_lists;
@@ -40,7 +40,7 @@ pub struct Candidate {
 
 #[derive(Debug, Default)]
 pub struct Recognition {
-    /// The most telling one first.
+    /// The most specific one first.
     pub candidates: Vec<Candidate>,
     pub notes: Vec<String>,
 }
@@ -76,7 +76,7 @@ struct Labels {
     patterns: Vec<Pattern>,
     /// Rising.
     frames: Vec<FrameNumber>,
-    /// Where pictures are expected if none of those that are there fits.
+    /// Where pictures are expected if no picture in the folder fits.
     expected_pictures: &'static str,
 }
 
@@ -185,7 +185,7 @@ impl Folder<'_> {
     }
 }
 
-/// Where no picture fits: what the layout has by itself.
+/// The usual pattern of the layout, which is used if no picture fits.
 fn expected_step(layout: Layout) -> u32 {
     if layout == Layout::Cholec80 { 25 } else { 1 }
 }
@@ -199,7 +199,7 @@ fn exact(file: &str) -> Option<Pattern> {
     Pattern::parse(file).ok().filter(|_| !file.contains(['{', '}']))
 }
 
-/// Whether the first line names these columns, whatever capitals it has.
+/// Whether the first line names these columns, in small or capital letters.
 fn has_columns(start: &str, delimiter: char, wanted: &[&str]) -> bool {
     let header = start.lines().next().unwrap_or_default();
     let names: BTreeSet<String> =

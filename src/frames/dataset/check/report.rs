@@ -1,4 +1,4 @@
-//! What a check tells: numbers for people and for scripts.
+//! The result of a check: numbers for people and for scripts.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct Report {
     pub frames_pattern: String,
     pub labels: Vec<String>,
     pub frame_step: u32,
-    /// Nothing is wrong; notes may be there.
+    /// Nothing is wrong. There may be notes.
     pub is_sound: bool,
     pub frames: PerSplit,
     pub frames_with_boxes: PerSplit,
@@ -23,7 +23,7 @@ pub struct Report {
     pub sequences: Vec<SequenceCount>,
     pub classes: Vec<ClassCount>,
     pub picture_sizes: Vec<PictureSize>,
-    /// Pictures that have the content of an earlier one, whatever split they are in.
+    /// Pictures that have the same content as an earlier one, in any split.
     pub same_pictures: usize,
     pub problems: Vec<Problem>,
     /// Boxes that were cut at the edge of their picture, or that are listed twice.
@@ -59,7 +59,7 @@ pub struct SequenceCount {
 pub struct ClassCount {
     pub name: String,
     pub is_tissue: bool,
-    /// Those that show it.
+    /// The frames that show it.
     pub frames: PerSplit,
     pub boxes: PerSplit,
 }

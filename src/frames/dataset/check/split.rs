@@ -1,14 +1,14 @@
-//! Which sequences are for training and which for validation, where nobody has decided it: by
-//! sequence, for neighbouring frames look alike, and always the same for the same labels.
+//! Splits a data set into training and validation if nobody has decided the split. It splits by
+//! sequence, because neighbouring frames look alike. The same labels always give the same split.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The share of the frames that validation has, about.
+/// The share of the frames that validation should have.
 const VALIDATION_SHARE: f64 = 0.3;
-/// The share that it has at most, unless there are only two sequences.
+/// The largest share that it may have, unless there are only two sequences.
 const LARGEST_SHARE: f64 = 0.4;
 
-/// What a sequence has.
+/// The contents of a sequence.
 #[derive(Debug, Default, Clone)]
 pub struct SequenceContent {
     pub frames: usize,
@@ -23,8 +23,9 @@ pub struct Split {
     pub validation: Vec<u32>,
 }
 
-/// The largest sequences first, each goes to validation where that brings its share nearer to
-/// what it should be and training keeps every class. With one sequence there is no validation.
+/// Goes through the sequences, the largest first. A sequence goes to validation if this brings the
+/// share of validation nearer to what it should be and training keeps every class. With a single
+/// sequence there is no validation.
 pub fn split(contents: &BTreeMap<u32, SequenceContent>) -> Split {
     let total: usize = contents.values().map(|content| content.frames).sum();
     let wanted = total as f64 * VALIDATION_SHARE;

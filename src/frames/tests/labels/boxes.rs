@@ -92,8 +92,15 @@ fn a_box_that_is_listed_twice_in_a_frame_counts_once_and_is_told() {
         "frame,tool,x1,y1,x2,y2\n0,hook,1,2,3,4\n0,hook,1,2,3,4\n0,hook,1,2,3,5\n",
     );
     let index = data.index(OnBadFrame::Fail).unwrap();
-    assert_eq!((index.frames[0].boxes.as_ref().unwrap().len(), index.mended_boxes.len()), (2, 1));
-    assert!(index.mended_boxes[0].place.ends_with("video02.csv:3"), "{:?}", index.mended_boxes);
+    assert_eq!(
+        (index.frames[0].boxes.as_ref().unwrap().len(), index.corrected_boxes.len()),
+        (2, 1)
+    );
+    assert!(
+        index.corrected_boxes[0].place.ends_with("video02.csv:3"),
+        "{:?}",
+        index.corrected_boxes
+    );
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn a_box_is_cut_at_the_edge_of_its_picture() {
     let index = data.index(OnBadFrame::Fail).unwrap();
     let boxes = index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten());
     let bounds: Vec<[i64; 4]> = boxes.map(|labelled| labelled.bounds.into()).collect();
-    assert_eq!((bounds, index.mended_boxes.len()), (vec![[0, 0, 80, 64], [0, 0, 80, 64]], 1));
+    assert_eq!((bounds, index.corrected_boxes.len()), (vec![[0, 0, 80, 64], [0, 0, 80, 64]], 1));
 }
 
 /// Every real box that there is, and none is touched.
@@ -138,6 +145,6 @@ fn real_boxes_are_taken_as_they_are() {
             index.frames.iter().flat_map(|frame| frame.boxes.iter().flatten()).count(),
             boxes
         );
-        assert!(index.mended_boxes.is_empty(), "{:?}", index.mended_boxes[0]);
+        assert!(index.corrected_boxes.is_empty(), "{:?}", index.corrected_boxes[0]);
     }
 }

@@ -87,7 +87,7 @@ impl Captioner {
     }
 }
 
-/// Of a frame's sentences: reward minus the mean reward.
+/// The advantage of each sentence of a frame: its reward minus the mean reward.
 fn advantages(of_frame: &[(Sentence, f64)]) -> Vec<f32> {
     let mean =
         of_frame.iter().map(|(_, reward)| reward).sum::<f64>() / of_frame.len().max(1) as f64;

@@ -11,14 +11,14 @@ use super::{Dict, Global, Outcome, Pickle, Sequence, Storage, Tensor, TensorId, 
 const MOST_VALUES: usize = 2_000_000;
 /// Tuples, lists and dicts in each other. A checkpoint with its optimizer has less than ten.
 const DEEPEST: u32 = 1000;
-/// Bytes of one text. A longer one is no tensor's name, but perhaps an array that somebody saved
-/// beside the weights.
+/// Bytes of one text. A longer one cannot be the name of a tensor; it may be an array that somebody
+/// saved beside the weights.
 const LONGEST_TEXT: u64 = 4096;
 /// Bytes of all texts that are kept.
 const MOST_TEXT: usize = 64 << 20;
 /// Bytes of the name of a class or a module.
 const LONGEST_LINE: usize = 1000;
-/// Of a tensor.
+/// How many dimensions a tensor may have.
 const MOST_DIMENSIONS: usize = 16;
 
 const CUT_SHORT: &str = "the pickle is cut short";

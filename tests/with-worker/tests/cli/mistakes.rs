@@ -66,7 +66,7 @@ fn mistakes_are_refused_before_anything_runs() {
             "an absent root",
             good.clone(),
             &["--set", "data.drawn.adapter=endovis18", "--set", "data.drawn.root=/nowhere"],
-            &["/nowhere", "is no folder"],
+            &["/nowhere", "is not a folder"],
         ),
         (
             "a class that no label space has",
@@ -138,7 +138,7 @@ fn wrong_places_are_told_before_anything_runs() {
     assert!(place.run(&["runs", "small"], 0).err.contains("no run of `small`"));
     let said = place.run(&["run", &file, "--set", "matrix.model=[tiny]"], 2);
     assert!(
-        said.err.contains("`[tiny]` is no value of TOML") && said.err.contains("single ones"),
+        said.err.contains("`[tiny]` is not a value of TOML") && said.err.contains("single ones"),
         "{}",
         said.err
     );

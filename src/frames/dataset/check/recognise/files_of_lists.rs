@@ -20,7 +20,7 @@ use surgcam_engine::regular_file;
 /// How many JSON files are read to find those of COCO, and how many with names that are alike.
 const MOST_PROBED: usize = 50;
 const MOST_ALIKE: usize = 5;
-/// How many pictures of a list are looked for, to find the folder that their paths count from.
+/// How many pictures of a list are looked for to find the folder that their paths count from.
 const SOUGHT: usize = 20;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct CocoImage {
     frame_id: Value,
 }
 
-/// Where pictures lie, and the sequences that a list has.
+/// Where the pictures of a list lie, and its sequences.
 struct Listed {
     frames: Pattern,
     sequences: BTreeSet<u32>,
@@ -67,7 +67,8 @@ impl Folder<'_> {
         Some(self.of_list(Layout::Coco, listed, labels))
     }
 
-    /// Those with names of their own first, for files of single frames are many. Sorted.
+    /// Files whose names are not numbered come first, because there may be many files of single
+    /// frames. Otherwise they are sorted.
     fn json_files(&self) -> Vec<String> {
         let groups = self.groups_with_ending(&["json"]).into_iter().rev();
         let some = groups.flat_map(|group| group.examples.into_iter().take(MOST_ALIKE));

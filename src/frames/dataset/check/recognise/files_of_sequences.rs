@@ -118,7 +118,7 @@ impl Folder<'_> {
         (!patterns.is_empty()).then_some((patterns, sequences))
     }
 
-    /// The frames of the first file that each sequence has. `number` finds a line's in it.
+    /// The frames of the first file of each sequence. `number` finds the number of a line's frame.
     fn labelled_frames(
         &self,
         patterns: &[Pattern],
@@ -129,7 +129,7 @@ impl Folder<'_> {
         for &sequence in sequences {
             let Some(file) = first_existing(self.root, patterns, sequence) else { continue };
             let text = regular_file::read_to_string(&self.root.join(file), LABEL_FILE_BYTES);
-            // Whatever cannot be read is told by the check of the frames.
+            // The check of the frames reports what cannot be read.
             for line in text.unwrap_or_default().lines().skip(1) {
                 let frame = number(line).and_then(|text| frame_number(&text).ok());
                 frames.extend(frame.map(|frame| FrameNumber { sequence, frame }));

@@ -1,0 +1,66 @@
+//! Colours and marks that the colour-blind tell apart, and the sizes that figures share.
+
+use crate::report::drawing::{Colour, Drawing, Outline, Paint, Point, Shape};
+
+/// A figure as wide as a column of a paper, in pixels.
+pub const COLUMN: u32 = 504;
+/// As wide as the page of a paper.
+pub const PAGE: u32 = 1008;
+/// So many PDF points are a pixel: then a column is 3.5 inches wide, and its letters have 8 points.
+pub const POINTS: f64 = 0.5;
+/// So many pixels of a PNG are one of a figure: nearly 300 for each inch.
+pub const PNG_SCALE: f64 = 2.0;
+
+pub const TITLE: f64 = 17.0;
+pub const TEXT: f64 = 16.0;
+pub const TICKS: f64 = 15.0;
+
+/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, which one
+/// of the two grounds swallows.
+const COLOURS: [[u8; 3]; 6] =
+    [[0, 114, 178], [213, 94, 0], [0, 158, 115], [230, 159, 0], [204, 121, 167], [86, 180, 233]];
+/// On an area of any of the colours, on both grounds.
+pub const ON_COLOURS: Paint = Paint { colour: Colour::Rgb([1; 3]), opacity: 1.0 };
+pub const INK: Paint = Paint { colour: Colour::Ink, opacity: 1.0 };
+pub const FAINT_INK: Paint = Paint { colour: Colour::Ink, opacity: 0.6 };
+
+pub fn colour(place: usize) -> [u8; 3] {
+    COLOURS[place % COLOURS.len()]
+}
+
+/// The colour of an area, which has no mark: after six colours come their lighter tints.
+pub fn colour_of_area(place: usize) -> [u8; 3] {
+    let is_tint = place / COLOURS.len() % 2 == 1;
+    colour(place).map(|channel| if is_tint { channel / 2 + 127 } else { channel })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    Disc,
+    Square,
+    Triangle,
+    Diamond,
+    TurnedTriangle,
+}
+
+/// There are five marks and six colours, so thirty series differ in one of the two.
+const MARKS: [Mark; 5] =
+    [Mark::Disc, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::TurnedTriangle];
+const RADIUS: f64 = 5.0;
+
+/// The mark of a series.
+pub fn mark(drawing: &mut Drawing, place: usize, (x, y): Point, meaning: Option<String>) {
+    let polygon = |corners: &[Point]| {
+        Outline::Polygon(corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect())
+    };
+    // Marks of equal radius would look unequally large.
+    let outline = match MARKS[place % MARKS.len()] {
+        Mark::Disc => Outline::Circle((x, y), RADIUS),
+        Mark::Square => Outline::rectangle([x - 4.5, y - 4.5, x + 4.5, y + 4.5]),
+        Mark::Triangle => polygon(&[(0.0, -6.0), (5.5, 4.5), (-5.5, 4.5)]),
+        Mark::Diamond => polygon(&[(0.0, -6.5), (6.5, 0.0), (0.0, 6.5), (-6.5, 0.0)]),
+        Mark::TurnedTriangle => polygon(&[(0.0, 6.0), (5.5, -4.5), (-5.5, -4.5)]),
+    };
+    let fill = Some(Paint::rgb(colour(place)));
+    drawing.shapes.push(Shape::Figure { outline, fill, stroke: None, meaning });
+}
