@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Draws a picture for every frame that EndoVis18's label files name, where the real ones are not at hand.
+"""Draws a picture for every frame of EndoVis18's label files, where the real ones are not at hand.
 
     endovis18_pictures.py LABELS CAPTIONS FOLDER
 
 LABELS has `annotation_tool/` and `gt_bbox/` (and perhaps `interactions.csv`), CAPTIONS has
-`captions_train.json` and `captions_val.json`. FOLDER becomes a data set in EndoVis18's layout: copies
-of these files, and PNGs of 1280x1024 that cost as much to read as real ones do: a shaded background
-with noise, and an ellipse in each true box. docs/scale.md measures with them; they teach nothing about
-accuracy. Needs Pillow. The same labels give the same pictures.
+`captions_train.json` and `captions_val.json`. FOLDER becomes a data set in EndoVis18's layout:
+copies of these files, and PNGs of 1280x1024 that cost as much to read as real ones do: a shaded
+background with noise, and an ellipse in each true box. They are for measuring time and space, and
+say nothing about accuracy. Needs Pillow. The same labels give the same pictures.
 """
 
 import pathlib
@@ -30,12 +30,14 @@ def background(generator):
     """A reddish picture, darker towards its edges, with noise that PNG cannot compress away."""
     horizontal = Image.linear_gradient("L").resize((HEIGHT, WIDTH)).rotate(90, expand=True)
     vertical = Image.linear_gradient("L").resize((WIDTH, HEIGHT))
-    shade = ImageChops.multiply(ImageChops.screen(horizontal, vertical), Image.new("L", SIZE, 150))
+    light = ImageChops.screen(horizontal, vertical)
+    shade = ImageChops.multiply(light, Image.new("L", SIZE, 150))
     channels = []
     for strength in (1.0, 0.55, 0.5):
         grain = Image.frombytes("L", SIZE, generator.randbytes(WIDTH * HEIGHT))
         grain = grain.point([value * NOISE_LEVELS // 256 for value in range(256)])
-        channels.append(ImageChops.add(shade.point([int(value * strength) for value in range(256)]), grain))
+        shaded = shade.point([int(value * strength) for value in range(256)])
+        channels.append(ImageChops.add(shaded, grain))
     return Image.merge("RGB", channels)
 
 
