@@ -23,7 +23,7 @@ fn mistakes_are_refused_before_anything_runs() {
             "an axis that is no recipe's",
             good.clone(),
             &["--set", "matrix.experiment.speed=[true]"],
-            &["no value of a recipe"],
+            &["not a value of a recipe"],
         ),
         (
             "heads for a cell that is none",

@@ -31,7 +31,7 @@ fn a_view_is_drawn_of_the_real_frames() {
         ],
         0,
     );
-    assert!(said.err.contains("3 true ones"), "{}", said.err);
+    assert!(said.err.contains("3 true"), "{}", said.err);
     let drawn = image::open(&out).unwrap();
     assert_eq!(drawn.width(), 2 * 640 + 3 * 12);
     assert!(project_folder().join("recipes").is_dir());
