@@ -152,7 +152,7 @@ fn a_captioner_that_somebody_edited_fails_in_words() {
     let cases = [
         ("captioner.json", "/extraction/architecture/classes", json!(0), "`classes` is 0", 2),
         ("captioner.json", "/classes", json!([]), "it names 0 classes", 2),
-        ("captioner.json", "/image_size", json!([0, 0]), "no picture size", 2),
+        ("captioner.json", "/image_size", json!([0, 0]), "not a picture size", 2),
         ("captioner.json", "/heads/search/beam", json!(0), "`beam` is 0", 2),
         ("captioner.json", "/heads/caption_regions", json!(1u64 << 40), "`caption_regions`", 2),
         (
