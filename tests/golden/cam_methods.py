@@ -13,24 +13,15 @@ import sys
 
 import numpy
 import torch
-import torchvision
-from formula import uniform, weight
+from formula import uniform
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torchvision_resnet18 import network
 
 SEED, CLASSES, HEIGHT, WIDTH = 29, 5, 96, 128
 METHODS = [GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM]
 LAYERS = ["layer4", "layer3"]
 DECIMALS = 6
-
-
-def network(kind):
-    """Torchvision's ResNet-18 in evaluation, with weights from their names."""
-    model = torchvision.models.resnet18(weights=None, num_classes=CLASSES)
-    counter = "num_batches_tracked"
-    state = model.state_dict()
-    model.load_state_dict({n: t if n.endswith(counter) else weight(n, tuple(t.shape), SEED) for n, t in state.items()})
-    return model.to(kind).eval()
 
 
 def normalised(image):
@@ -60,7 +51,7 @@ def heat_map(method, model, layer, picture, target):
 
 def heat_maps(kind):
     """By method and layer: a map of each class, row by row."""
-    model = network(kind)
+    model = network(CLASSES, SEED, kind)
     picture = torch.from_numpy(2 * uniform("images", 3 * HEIGHT * WIDTH, SEED).astype(numpy.float32) - 1)
     picture = picture.reshape(1, 3, HEIGHT, WIDTH).to(kind)
 

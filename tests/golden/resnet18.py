@@ -62,3 +62,18 @@ def pictures(size, seed):
     """Noise between -1 and 1."""
     values = 2 * uniform("images", int(numpy.prod(size)), seed).astype(numpy.float32) - 1
     return torch.from_numpy(values).reshape(size)
+
+
+def samples(tensors, count, seed):
+    """The length of each tensor, and its values at `count` places that follow from its name."""
+    sampled = {}
+    for name, tensor in tensors.items():
+        places = (uniform(f"sample/{name}", count, seed) * tensor.numel()).astype(int)
+        sampled[name] = {"length": float(tensor.norm()), "values": [float(tensor.flatten()[place]) for place in places]}
+    return sampled
+
+
+def largest_differences(tensors, others):
+    """The five tensors that differ most, with the share of their length."""
+    off = {name: float((others[name] - tensor).norm() / tensor.norm()) for name, tensor in tensors.items()}
+    return sorted(off.items(), key=lambda entry: -entry[1])[:5]

@@ -15,23 +15,14 @@ import sys
 
 import numpy
 import torch
-import torchvision
-from formula import uniform, weight
+from formula import uniform
 from scipy.ndimage import gaussian_filter
+from torchvision_resnet18 import network
 
 SEED, CLASSES, HEIGHT, WIDTH = 31, 4, 64, 96
 # Pixels a step: the first divides the picture's 6144, the second leaves a shorter last step.
 PIXELS_A_STEP = [512, 683]
 KERNEL_LENGTH, KERNEL_SIGMA = 11, 5
-
-
-def network(kind):
-    """Torchvision's ResNet-18 in evaluation, with weights from their names."""
-    model = torchvision.models.resnet18(weights=None, num_classes=CLASSES)
-    counter = "num_batches_tracked"
-    state = model.state_dict()
-    model.load_state_dict({n: t if n.endswith(counter) else weight(n, tuple(t.shape), SEED) for n, t in state.items()})
-    return model.to(kind).eval()
 
 
 def gkern(klen, nsig):
@@ -79,7 +70,7 @@ def heat(target):
 
 def curves(kind):
     """By pixels a step and class: the curves and what lies under them."""
-    model = network(kind)
+    model = network(CLASSES, SEED, kind)
     picture = torch.from_numpy(2 * uniform("images", 3 * HEIGHT * WIDTH, SEED).astype(numpy.float32) - 1)
     picture = picture.reshape(1, 3, HEIGHT, WIDTH).to(kind)
     kernel = gkern(KERNEL_LENGTH, KERNEL_SIGMA).to(kind)

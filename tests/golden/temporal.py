@@ -112,13 +112,9 @@ def main():
         print("logits", float((logits - logits_32).abs().max()), "of", float(logits.abs().max()))
         print("maps", {layer: float((maps[layer] - maps_32[layer]).abs().max()) for layer in maps})
         print("loss", abs(loss - loss_32) / loss)
-        off = {name: float((after_32[name] - after[name]).norm() / after[name].norm()) for name in after}
-        print("shares of a tensor's length", sorted(off.items(), key=lambda entry: -entry[1])[:5])
+        print("shares of a tensor's length", resnet18.largest_differences(after, after_32))
         return
-    tensors = {}
-    for name, tensor in after.items():
-        places = (uniform(f"sample/{name}", SAMPLES, SEED) * tensor.numel()).astype(int)
-        tensors[name] = {"length": float(tensor.norm()), "values": [float(tensor.flatten()[place]) for place in places]}
+    tensors = resnet18.samples(after, SAMPLES, SEED)
     settings = {"seed": SEED, "classes": CLASSES, "clips": CLIPS, "clip_length": LENGTH, "images": [CLIPS * LENGTH, 3, HEIGHT, WIDTH]}
     optimizer = {"learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": DECAY}
     rounded = {layer: [[[round(float(v), 6) for v in image] for image in clip] for clip in of_layer] for layer, of_layer in maps.items()}

@@ -57,13 +57,9 @@ def main():
     if "--noise" in sys.argv:
         losses_32, after_32 = trained(torch.float32)
         print("losses", max(abs(a - b) / abs(a) for a, b in zip(losses, losses_32)))
-        off = {name: float((after_32[name] - after[name]).norm() / after[name].norm()) for name in after}
-        print("shares of a tensor's length", sorted(off.items(), key=lambda entry: -entry[1])[:5])
+        print("shares of a tensor's length", resnet18.largest_differences(after, after_32))
         return
-    tensors = {}
-    for name, tensor in after.items():
-        places = (uniform(f"sample/{name}", SAMPLES, SEED) * tensor.numel()).astype(int)
-        tensors[name] = {"length": float(tensor.norm()), "values": [float(tensor.flatten()[place]) for place in places]}
+    tensors = resnet18.samples(after, SAMPLES, SEED)
     settings = {"seed": SEED, "classes": CLASSES, "images": [BATCH, 3, HEIGHT, WIDTH]}
     optimizer = {"learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": DECAY}
     print(json.dumps({**settings, **optimizer, "losses": losses, "tensors": tensors}))
