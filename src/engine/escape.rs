@@ -38,6 +38,15 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
+/// Text or the value of an attribute in XML, SVG among them.
+pub fn xml(text: &str) -> String {
+    line(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
 /// Text in LaTeX. In a comment, which ends with its line and has no commands, [`line`] is enough.
 pub fn latex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -269,27 +269,7 @@ fn group_lines(columns: &[&Column]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn table() -> ResultTable {
-        ResultTable {
-            name: "extraction".into(),
-            title: "An example".into(),
-            columns: vec![
-                TableColumn::text(
-                    "variant",
-                    vec![Some("gc_a".into()), Some("50% & <b>|x|".into())],
-                ),
-                TableColumn::count("pool", vec![Some(512), Some(32)]),
-                TableColumn::number("FPS", 1, vec![Some(7.0), Some(12.25)]),
-                TableColumn::number("p95 ms", 1, vec![Some(200.0), Some(90.0)]),
-                TableColumn::number("probe mAP", 3, vec![Some(0.75), None]),
-                TableColumn::number("AP grasping", 3, vec![Some(0.5), Some(0.25)]).detail(),
-            ],
-            notes: vec!["a note".into()],
-            more_rows: 0,
-            reference_rows: Default::default(),
-        }
-    }
+    use crate::report::paper_tables::tests::table;
 
     #[test]
     fn a_narrow_table_has_groups_rules_and_the_best_values_bold() {

@@ -103,10 +103,11 @@ impl<'a> Chosen<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn table() -> ResultTable {
+    /// A table with columns of every kind and names with characters that mean something.
+    pub fn table() -> ResultTable {
         ResultTable {
             name: "extraction".into(),
             title: "An example".into(),

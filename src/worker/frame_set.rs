@@ -166,3 +166,45 @@ pub fn label_tensor<'a>(
     };
     Ok(labels.view([count, classes as i64]))
 }
+
+#[cfg(test)]
+pub mod drawn {
+    //! Frame sets of drawn pictures, for tests.
+
+    use std::path::PathBuf;
+
+    use image::{Rgb, RgbImage};
+    use surgcam_frames::dataset::index::{FRAMES_FILE, OnBadFrame, write_lines};
+    use surgcam_frames::dataset::pack::Packing;
+
+    use super::*;
+
+    /// An index and a pack of the frames, below `folder`. `shade` gives the colour of a pixel from
+    /// the frame's row, x and y.
+    pub fn frame_set(
+        folder: &Path,
+        frames: &[Frame],
+        [height, width]: [u32; 2],
+        shade: impl Fn(usize, u32, u32) -> [u8; 3],
+    ) -> FrameSet {
+        let index = folder.join("index");
+        std::fs::create_dir(&index).unwrap();
+        write_lines(&index.join(FRAMES_FILE), frames).unwrap();
+        let pictures: Vec<PathBuf> =
+            (0..frames.len()).map(|row| format!("{row}.png").into()).collect();
+        for (row, picture) in pictures.iter().enumerate() {
+            let drawn = RgbImage::from_fn(width, height, |x, y| Rgb(shade(row, x, y)));
+            drawn.save(folder.join(picture)).unwrap();
+        }
+        let pack = folder.join("pack");
+        std::fs::create_dir(&pack).unwrap();
+        let packing = Packing {
+            root: folder,
+            pictures: &pictures,
+            image_size: [height, width],
+            on_bad_frame: OnBadFrame::Fail,
+        };
+        packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
+        FrameSet::open(&pack, &index).unwrap()
+    }
+}

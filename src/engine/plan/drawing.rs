@@ -151,8 +151,8 @@ pub fn svg(plan: &Plan, statuses: &[Status]) -> String {
     }
     for id in plan.ids() {
         let ((x, y), (fill, stroke)) = (left[id.0], Look::of(&statuses[id.0]).colours());
-        let name = escaped(&plan.stage(id).name);
-        line!(text, "<g><title>{name}: {}</title>", escaped(&statuses[id.0].to_string()));
+        let name = escape::xml(&plan.stage(id).name);
+        line!(text, "<g><title>{name}: {}</title>", escape::xml(&statuses[id.0].to_string()));
         line!(
             text,
             "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{:.0}\" height=\"{BOX:.0}\" rx=\"5\" \
@@ -206,12 +206,4 @@ fn ordered_columns(plan: &Plan) -> Vec<Vec<StageId>> {
         }
     }
     columns
-}
-
-fn escaped(text: &str) -> String {
-    escape::line(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -9,7 +9,7 @@ use surgcam_engine::escape;
 
 pub fn write(drawing: &Drawing) -> Result<String> {
     let Drawing { width, height, title, shapes } = drawing;
-    let title = escaped(title);
+    let title = escape::xml(title);
     let mut svg = format!(
         "<svg role=\"img\" aria-label=\"{title}\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{}\" xmlns=\"http://www.w3.org/2000/svg\">\n",
@@ -79,7 +79,7 @@ fn figure(
     }
     match meaning {
         Some(meaning) => {
-            push(svg, format_args!("><title>{}</title></{element}>\n", escaped(meaning)));
+            push(svg, format_args!("><title>{}</title></{element}>\n", escape::xml(meaning)));
         }
         None => svg.push_str("/>\n"),
     }
@@ -97,7 +97,7 @@ fn label(svg: &mut String, label: &Label) {
         push(svg, format_args!(" transform=\"rotate(-90 {x} {y})\""));
     }
     painted(svg, "fill", &label.paint);
-    push(svg, format_args!(">{}</text>\n", escaped(&label.text)));
+    push(svg, format_args!(">{}</text>\n", escape::xml(&label.text)));
 }
 
 fn painted(svg: &mut String, what: &str, paint: &Paint) {
@@ -123,12 +123,4 @@ fn short(number: f64) -> f64 {
     let rounded = (number * 100.0).round() / 100.0;
     // Nobody means -0.
     if rounded == 0.0 { 0.0 } else { rounded }
-}
-
-fn escaped(text: &str) -> String {
-    escape::line(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -163,10 +163,9 @@ mod tests {
     use super::super::layers::TensorSource;
     use super::*;
     use crate::feature_extractor::FeatureExtractor;
+    use crate::frame_set::drawn;
     use crate::training::adam::{Adam, AdamSettings};
-    use image::{Rgb, RgbImage};
-    use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
-    use surgcam_frames::dataset::pack::Packing;
+    use surgcam_frames::dataset::index::Frame;
     use surgcam_frames::language::vocabulary::Vocabulary;
     use surgcam_pipeline::head_settings::TransformerSettings;
     use surgcam_pipeline::settings::{Architecture, CamSettings, Normalization};
@@ -209,26 +208,9 @@ mod tests {
             box_space: [0, 0],
             detected: Vec::new(),
         };
-        let index = folder.join("index");
-        std::fs::create_dir(&index).unwrap();
-        write_lines(&index.join(FRAMES_FILE), &[frame(0), frame(1)]).unwrap();
-        let pictures: Vec<std::path::PathBuf> = ["0.png", "1.png"].map(Into::into).to_vec();
-        for (number, picture) in pictures.iter().enumerate() {
-            let shade = |x: u32, y: u32| {
-                Rgb([(x * 2) as u8, (y * 2 + number as u32 * 60) as u8, (x * y / 50) as u8])
-            };
-            RgbImage::from_fn(SIZE[1], SIZE[0], shade).save(folder.join(picture)).unwrap();
-        }
-        let pack = folder.join("pack");
-        std::fs::create_dir(&pack).unwrap();
-        let packing = Packing {
-            root: folder,
-            pictures: &pictures,
-            image_size: SIZE,
-            on_bad_frame: OnBadFrame::Fail,
-        };
-        packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
-        FrameSet::open(&pack, &index).unwrap()
+        drawn::frame_set(folder, &[frame(0), frame(1)], SIZE, |row, x, y| {
+            [(x * 2) as u8, (y * 2 + row as u32 * 60) as u8, (x * y / 50) as u8]
+        })
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use surgcam_engine::error::Result;
 use surgcam_pipeline::settings::ExtractionSettings;
 
-use super::{ExtractionMode, FrameInput, RegionFeatures, needed_regions};
-use crate::regions::{FoundRegions, FrameSpace, Region};
+use super::{ExtractionMode, FrameInput, needed_regions};
+use crate::regions::{FoundRegions, FrameSpace};
 
 pub struct LnFe;
 
@@ -19,15 +19,5 @@ impl ExtractionMode for LnFe {
         settings: &ExtractionSettings,
     ) -> Result<Arc<FoundRegions>> {
         Ok(input.needed_heat_maps()?.boxes(space, needed_regions(settings)?))
-    }
-
-    fn read_features(
-        &self,
-        _input: &FrameInput,
-        _regions: &[Region],
-        _space: FrameSpace,
-        _settings: &ExtractionSettings,
-    ) -> Result<RegionFeatures> {
-        Ok(RegionFeatures::OfCrops)
     }
 }

@@ -13,6 +13,7 @@
 //!    pass, where it is needed.
 
 mod detector_boxes;
+mod given_boxes;
 mod ground_truth_boxes;
 mod l_fe;
 mod ln_fe;
@@ -107,14 +108,17 @@ pub trait ExtractionMode: Sync {
         settings: &ExtractionSettings,
     ) -> Result<Arc<FoundRegions>>;
 
-    /// The features of `regions`, which this mode found in this frame by these settings.
+    /// The features of `regions`, which this mode found in this frame by these settings. Unless a
+    /// mode reads them from feature maps, they come from crops.
     fn read_features(
         &self,
-        input: &FrameInput,
-        regions: &[Region],
-        space: FrameSpace,
-        settings: &ExtractionSettings,
-    ) -> Result<RegionFeatures>;
+        _input: &FrameInput,
+        _regions: &[Region],
+        _space: FrameSpace,
+        _settings: &ExtractionSettings,
+    ) -> Result<RegionFeatures> {
+        Ok(RegionFeatures::OfCrops)
+    }
 }
 
 /// The code of a mode.

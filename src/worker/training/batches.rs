@@ -147,10 +147,9 @@ impl TrainFrames {
 mod tests {
     use super::*;
     use crate::features::values_of;
-    use image::{Rgb, RgbImage};
-    use std::path::{Path, PathBuf};
-    use surgcam_frames::dataset::index::{FRAMES_FILE, Frame, OnBadFrame, write_lines};
-    use surgcam_frames::dataset::pack::Packing;
+    use crate::frame_set::drawn;
+    use std::path::Path;
+    use surgcam_frames::dataset::index::Frame;
     use surgcam_pipeline::settings::Normalization;
 
     const SIZE: [u32; 2] = [32, 48];
@@ -171,26 +170,10 @@ mod tests {
             box_space: [0, 0],
             detected: vec![],
         };
-        let index = folder.join("index");
-        std::fs::create_dir(&index).unwrap();
         let frames: Vec<Frame> = sequences.iter().enumerate().map(frame).collect();
-        write_lines(&index.join(FRAMES_FILE), &frames).unwrap();
-        let pictures: Vec<PathBuf> =
-            (0..sequences.len()).map(|row| format!("{row}.png").into()).collect();
-        for (picture, sequence) in pictures.iter().zip(sequences) {
-            let shade = |x: u32, y: u32| Rgb([(x * 5) as u8, (y * 7 * sequence) as u8, 90]);
-            RgbImage::from_fn(SIZE[1], SIZE[0], shade).save(folder.join(picture)).unwrap();
-        }
-        let pack = folder.join("pack");
-        std::fs::create_dir(&pack).unwrap();
-        let packing = Packing {
-            root: folder,
-            pictures: &pictures,
-            image_size: SIZE,
-            on_bad_frame: OnBadFrame::Fail,
-        };
-        packing.write(&folder.join("partial"), &pack, |_| Ok(())).unwrap();
-        FrameSet::open(&pack, &index).unwrap()
+        drawn::frame_set(folder, &frames, SIZE, |row, x, y| {
+            [(x * 5) as u8, (y * 7 * sequences[row]) as u8, 90]
+        })
     }
 
     #[test]
