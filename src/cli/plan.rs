@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::ExperimentArguments;
 use crate::cluster::cost::{Expected, cost};
-use crate::cluster::submit::{jobs_of, other_jobs};
+use crate::cluster::schedule::{jobs_of, other_jobs};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::{Resource, StageId, status};
@@ -63,7 +63,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     if planned.known.to_run() == 0 {
         return Ok(());
     }
-    let expected = Expected::of(plan, &planned.known, &planned.store, &planned.experiment.name);
+    let expected = Expected::of(plan, &planned.known, &planned.store, &earlier);
     let jobs = jobs_of(plan, &planned.known, &expected);
     let measures_speed = plan
         .ids()

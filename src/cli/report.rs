@@ -26,7 +26,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let machine = hello.as_ref().map(measured_machine);
     let tables = TableSource { experiment, built, store, machine, folder };
     let plan = run_record::plan_digest(experiment, built, known)?;
-    let path = PageSource { tables, known, hello: hello.as_ref(), plan }.write()?;
+    let path = PageSource { tables, known, hello: hello.as_ref(), plan }.write(None)?;
     printer::line(&path.display().to_string())?;
     if arguments.open { page::open(&path) } else { Ok(()) }
 }

@@ -11,7 +11,7 @@ use super::{ExperimentArguments, submit};
 use crate::report::page::PageSource;
 use crate::report::result_table::ResultTable;
 use crate::report::results::Results;
-use crate::report::table_files::{FolderLock, TableSource};
+use crate::report::table_files::{AllTables, FolderLock, TableSource};
 use crate::report::{printer, run_record, terminal_table};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::runs::Scope;
@@ -112,7 +112,7 @@ pub fn write_results(
     let known = &execution.summary.known;
     let machine = hello.as_ref().map(measured_machine);
     let source = TableSource { experiment, built, store, machine, folder };
-    let tables = source.write_final(known, execution.run.plan)?;
+    let (tables, made) = source.write_final(known, execution.run.plan)?;
     run_record::write(
         folder,
         &execution.run,
@@ -127,18 +127,19 @@ pub fn write_results(
     write_report(
         &PageSource { tables: source, known, hello: hello.as_ref(), plan: execution.run.plan },
         execution,
+        made,
     );
     Ok(tables)
 }
 
 /// A run that found nothing to do keeps the existing page. The run succeeds without the page, which
 /// can be made again at any time.
-fn write_report(page: &PageSource, execution: &Execution) {
+fn write_report(page: &PageSource, execution: &Execution, made: Option<AllTables>) {
     let has_news = !execution.run.executed.is_empty() || !execution.run.failed.is_empty();
     if !has_news && page.is_written() {
         return;
     }
-    if let Err(error) = page.write() {
+    if let Err(error) = page.write(made) {
         printer::messages(&format!(
             "warning: the report could not be written: {}",
             printer::described(&error)

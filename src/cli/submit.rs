@@ -8,9 +8,10 @@ use super::context::{Context, Planned};
 use super::{execution, run};
 use crate::cluster::cost::{Expected, cost, jobs_in_words};
 use crate::cluster::identity::identities;
+use crate::cluster::schedule::{Schedule, TABLES, ToSchedule, jobs_of, other_jobs};
 use crate::cluster::script::RunOfJobs;
 use crate::cluster::submission::{self, Submission, last_speed_device};
-use crate::cluster::submit::{self, Elsewhere, Schedule, TABLES, ToSchedule, jobs_of, other_jobs};
+use crate::cluster::submit::{self, Elsewhere};
 use crate::cluster::{answers::ClusterLimits, states};
 use crate::report::printer;
 use crate::report::table_files::FolderLock;
@@ -18,6 +19,7 @@ use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::Resource;
 use surgcam_engine::quote::shortened;
 use surgcam_engine::runner::interrupt::Interrupt;
+use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::suggestion::did_you_mean;
 use surgcam_pipeline::goal::Goal;
@@ -51,14 +53,14 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     warn_of_short_memory(&limits);
     let identities = identities(&planned.built.plan);
     let (plan, known) = (&planned.built.plan, &planned.known);
-    let expected = Expected::of(plan, known, &planned.store, &planned.experiment.name);
-    printer::message(&format!(
-        "expected: {}",
-        cost(plan, &jobs_of(plan, known, &expected), other_jobs(has_speed), &expected)
-    ));
+    let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
+    let expected = Expected::of(plan, known, &planned.store, &earlier);
+    let jobs = jobs_of(plan, known, &expected);
+    printer::message(&format!("expected: {}", cost(plan, &jobs, other_jobs(has_speed), &expected)));
     let schedule = Schedule::of(&ToSchedule {
         plan,
         known,
+        jobs: &jobs,
         identities: &identities,
         expected: &expected,
         settings,

@@ -44,8 +44,13 @@ pub struct Listed {
 /// What `squeue` is asked to print of each job.
 pub const QUEUE_FORMAT: &str = "%i|%T|%r|%N";
 
-/// Lines in the form of [`QUEUE_FORMAT`].
-pub fn queue(text: &str) -> Vec<Listed> {
+/// What `sacct` is asked to print of each job, separated by `|`.
+pub const ACCOUNTS_FORMAT: &str = "JobID,State,ExitCode,NodeList";
+
+/// Lines in the form of [`QUEUE_FORMAT`] or [`ACCOUNTS_FORMAT`]. In accounts the exit code is the
+/// reason, and a job that was put back into the queue has several lines, the last one being the
+/// newest. Lines of steps (`12.batch`) are left out.
+pub fn jobs(text: &str) -> Vec<Listed> {
     let listed = |line: &str| {
         let fields: Vec<&str> = line.trim().split('|').collect();
         match fields.as_slice() {
@@ -53,28 +58,6 @@ pub fn queue(text: &str) -> Vec<Listed> {
                 job: job.to_string(),
                 state: state_word(state),
                 reason: reason.trim().to_string(),
-                node: node.trim().to_string(),
-            }),
-            _ => None,
-        }
-    };
-    text.lines().filter_map(listed).collect()
-}
-
-/// What `sacct` is asked to print of each job.
-pub const ACCOUNTS_FORMAT: &str = "JobID,State,ExitCode,NodeList";
-
-/// Lines in the form of [`ACCOUNTS_FORMAT`], separated by `|`. A job that was put back into the
-/// queue has several lines, the last one being the newest. Lines of steps (`12.batch`) are left
-/// out.
-pub fn accounts(text: &str) -> Vec<Listed> {
-    let listed = |line: &str| {
-        let fields: Vec<&str> = line.trim().split('|').collect();
-        match fields.as_slice() {
-            [job, state, code, node] if is_job(job) => Some(Listed {
-                job: job.to_string(),
-                state: state_word(state),
-                reason: code.trim().to_string(),
                 node: node.trim().to_string(),
             }),
             _ => None,
@@ -169,7 +152,7 @@ mod tests {
 
     #[test]
     fn jobs_and_tasks_are_read_from_the_queue() {
-        let found = queue(QUEUE);
+        let found = jobs(QUEUE);
         let jobs: Vec<&str> = found.iter().map(|listed| listed.job.as_str()).collect();
         assert_eq!(jobs, ["1_2", "1_0", "2", "9"]);
         assert_eq!(
@@ -183,7 +166,7 @@ mod tests {
     fn steps_are_no_jobs_and_states_lose_their_additions() {
         let text = "12|NODE_FAIL|0:0|n1\n12|COMPLETED|0:0|n2\n12.batch|COMPLETED|0:0|n2\n\
                     13|CANCELLED by 1000|0:15|n1\n14_3|OUT_OF_ME+|0:125|n1\n";
-        let found = accounts(text);
+        let found = jobs(text);
         let states: Vec<(&str, &str)> =
             found.iter().map(|listed| (listed.job.as_str(), listed.state.as_str())).collect();
         assert_eq!(

@@ -19,8 +19,7 @@ pub struct Expected(Vec<Option<f64>>);
 impl Expected {
     /// For each stage this is the time that a stage of the same name took the last time, or else
     /// the usual time of its kind in this store. Stages that are in the store take no time.
-    pub fn of(plan: &Plan, known: &Known, store: &Store, experiment: &str) -> Self {
-        let earlier = EarlierRuns::of(store, experiment);
+    pub fn of(plan: &Plan, known: &Known, store: &Store, earlier: &EarlierRuns) -> Self {
         let mut usual: BTreeMap<&str, Option<f64>> = BTreeMap::new();
         let seconds = |id: StageId| {
             if known.is_made(id) {

@@ -45,8 +45,8 @@ pub fn ask(program: &str, arguments: &[String]) -> Result<Answer> {
 }
 
 /// Variables that describe the job in which this process runs, by the beginnings of their names.
-/// `sbatch` hands them on, and a new job would take them for its own: that it is a task of an array,
-/// or how often it was put back into the queue.
+/// `sbatch` hands them on, and a new job would take them for its own: that it is a task of an
+/// array, or how often it was put back into the queue.
 const OF_THIS_JOB: [&str; 7] = [
     "SLURM_ARRAY_",
     "SLURM_CPUS_",

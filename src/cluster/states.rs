@@ -183,7 +183,7 @@ fn queued(run: &str) -> Result<Statuses> {
         format!("--format={QUEUE_FORMAT}"),
     ];
     let text = expect("squeue", &arguments)?;
-    let listed = answers::queue(&text);
+    let listed = answers::jobs(&text);
     Ok(listed.into_iter().map(|listed| (listed.job.clone(), JobStatus::of(listed, 0))).collect())
 }
 
@@ -212,7 +212,7 @@ fn accounted(run: &str, jobs: &BTreeSet<&str>) -> Result<Statuses> {
     }
     let mut statuses = Statuses::new();
     let mut restarts: BTreeMap<String, usize> = BTreeMap::new();
-    for listed in answers::accounts(&answer.out) {
+    for listed in answers::jobs(&answer.out) {
         let before = restarts.entry(listed.job.clone()).or_default();
         statuses.insert(listed.job.clone(), JobStatus::of(listed, *before));
         *before += 1;

@@ -44,10 +44,12 @@ pub struct LocalizationMetrics {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Localization {
+    /// The mean over all pairs of a frame and a class that are counted.
     pub mean_iou: Option<f64>,
     pub mean_iou_without_tissue: Option<f64>,
-    /// By class index, as is `ap_per_class`. `None`: the class was not scored.
+    /// By class index, as is `ap_per_class`. `None`: the class was never counted.
     pub iou_per_class: Vec<Option<f64>>,
+    /// The mean average precision over the classes that have ground truth.
     pub detection_map: Option<f64>,
     pub ap_per_class: Vec<Option<f64>>,
     /// Version 1 of the stage did not write this.

@@ -124,10 +124,9 @@ impl<'a> Column<'a> {
 
     /// Whether it tells nothing that has to stand in every row.
     fn is_constant(&self) -> bool {
-        let shown = |row: usize| self.column.shown(row);
         !ALWAYS_SHOWN.contains(&self.column.name.as_str())
             && self.column.len() > 1
-            && (1..self.column.len()).all(|row| shown(row) == shown(0))
+            && self.column.is_constant()
     }
 }
 

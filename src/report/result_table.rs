@@ -158,6 +158,11 @@ impl TableColumn {
         }
     }
 
+    /// Whether all rows show the same.
+    pub fn is_constant(&self) -> bool {
+        (1..self.len()).all(|row| self.shown(row) == self.shown(0))
+    }
+
     pub fn is_number(&self) -> bool {
         !matches!(self.cells, Cells::Text(_))
     }

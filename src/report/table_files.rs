@@ -90,6 +90,9 @@ impl FolderLock {
     }
 }
 
+/// The main tables, and those beside them.
+pub type AllTables = (Vec<ResultTable>, Details);
+
 /// The most rows of a table that are printed. The files have all rows.
 const SHOWN_ROWS: usize = 60;
 
@@ -101,7 +104,7 @@ impl TableSource<'_> {
     }
 
     /// As [`TableSource::tables`], with the tables beside them.
-    pub fn with_details(&self, known: &Known) -> Result<(Vec<ResultTable>, Details)> {
+    pub fn with_details(&self, known: &Known) -> Result<AllTables> {
         let results = Results::new(self.store, known);
         let made = self.made(&results)?;
         let details = details::of(&made, &results, &yardsticks(self.built))?;
@@ -121,8 +124,12 @@ impl TableSource<'_> {
     }
 
     /// Writes the tables of a plan with its results, unless they are already there. Returns the
-    /// part of them that is printed.
-    pub fn write_final(&self, known: &Known, plan: Digest) -> Result<Vec<ResultTable>> {
+    /// part of them that is printed, and all of them if they were made now.
+    pub fn write_final(
+        &self,
+        known: &Known,
+        plan: Digest,
+    ) -> Result<(Vec<ResultTable>, Option<AllTables>)> {
         let from = WrittenFrom {
             plan,
             surgcam: env!("CARGO_PKG_VERSION").into(),
@@ -133,7 +140,7 @@ impl TableSource<'_> {
             && note.from == from
             && note.heads.iter().map(|table| &table.name).chain(&note.details).all(has_files)
         {
-            return Ok(note.heads);
+            return Ok((note.heads, None));
         }
         let results = Results::new(self.store, known);
         let made = self.made(&results)?;
@@ -144,11 +151,11 @@ impl TableSource<'_> {
         self.write_details(&details.tables)?;
         let note = Note {
             from,
-            heads: tables.into_iter().map(|table| table.head(SHOWN_ROWS)).collect(),
-            details: details.tables.into_iter().map(|table| table.name).collect(),
+            heads: tables.iter().map(|table| table.clone().head(SHOWN_ROWS)).collect(),
+            details: details.tables.iter().map(|table| table.name.clone()).collect(),
         };
         write_json(&self.note(), &note)?;
-        Ok(note.heads)
+        Ok((note.heads, Some((tables, details))))
     }
 
     /// Writes the tables beside the main ones, and removes what an earlier run wrote and this one

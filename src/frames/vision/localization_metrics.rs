@@ -5,7 +5,7 @@ use super::average_precision::{detection_average_precision, mean};
 use super::detection::{detection, match_detections};
 use super::geometry::Box2;
 use super::regions::{ScoredBox, used_regions};
-use crate::metrics::DetectionMetrics;
+use crate::metrics::Localization;
 
 /// The lowest IoU at which a predicted box counts as correct.
 const DETECTION_IOU: f64 = 0.5;
@@ -23,21 +23,6 @@ pub struct ScoredClasses {
     /// The indices of the classes that the ground truth can annotate.
     pub annotated: Vec<usize>,
     pub tissue: usize,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct LocalizationScore {
-    /// How many frames have ground truth.
-    pub frames: usize,
-    /// The mean over all pairs of a frame and a class that are counted.
-    pub mean_iou: Option<f64>,
-    pub mean_iou_without_tissue: Option<f64>,
-    /// By class index. `None`: the class was never counted.
-    pub iou_per_class: Vec<Option<f64>>,
-    /// The mean average precision over the classes that have ground truth.
-    pub detection_map: Option<f64>,
-    pub ap_per_class: Vec<Option<f64>>,
-    pub detection: DetectionMetrics,
 }
 
 /// The IoU of each class in one frame, by class index. `None`: the class is not counted.
@@ -68,11 +53,7 @@ fn best_iou(bounds: &Box2, truth: &[Box2]) -> f64 {
         .unwrap_or_else(|| bounds.iou(&Box2::default()))
 }
 
-pub fn score(
-    frames: &[FrameBoxes],
-    classes: &ScoredClasses,
-    class_count: usize,
-) -> LocalizationScore {
+pub fn score(frames: &[FrameBoxes], classes: &ScoredClasses, class_count: usize) -> Localization {
     let mut ious: Vec<Vec<f64>> = vec![Vec::new(); class_count];
     for frame in frames {
         for (class, iou) in frame_ious(frame, classes).into_iter().enumerate() {
@@ -85,8 +66,7 @@ pub fn score(
             classes.annotated.contains(&class).then(|| class_detection_ap(frames, class)).flatten()
         })
         .collect();
-    LocalizationScore {
-        frames: frames.len(),
+    Localization {
         mean_iou: mean(ious.iter().flatten().copied()),
         mean_iou_without_tissue: mean(
             (0..class_count).filter(of_instruments).flat_map(|class| ious[class].clone()),

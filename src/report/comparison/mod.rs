@@ -58,7 +58,7 @@ impl<'a> Comparison<'a> {
 
     /// What tells a row from the others, in words.
     pub fn row_name(&self, row: usize) -> String {
-        row_name(self.table, row)
+        row_names(self.table)(row)
     }
 
     fn quality_of(&self, row: usize) -> f64 {
@@ -169,20 +169,22 @@ pub fn competes(table: &ResultTable, row: usize, yardsticks: &BTreeSet<String>) 
         && !is(GROUND_TRUTH, &|truth| truth != OWN_GROUND_TRUTH)
 }
 
-/// What tells a row from the others of its table, in words.
-pub fn row_name(table: &ResultTable, row: usize) -> String {
-    let is_told = |column: &&TableColumn| {
-        let says_nothing = ["frames", "classes", "trained on", SEEDS]
-            .contains(&column.name.as_str())
-            || column.shown(row) == ABSENT;
-        let differs = || (0..column.len()).any(|other| column.shown(other) != column.shown(row));
-        !says_nothing && (column.name == "variant" || differs())
+/// What tells each row of a table from the others, in words.
+pub fn row_names(table: &ResultTable) -> impl Fn(usize) -> String {
+    let is_telling = |column: &&TableColumn| {
+        let says_nothing =
+            ["frames", "classes", "trained on", SEEDS].contains(&column.name.as_str());
+        !says_nothing && (column.name == "variant" || !column.is_constant())
     };
-    let told = |column: &TableColumn| match column.name.as_str() {
+    let columns: Vec<&TableColumn> = key_columns(table).iter().filter(is_telling).collect();
+    let told = |column: &TableColumn, row: usize| match column.name.as_str() {
         "variant" | "mode" | "head" => column.shown(row),
         name => format!("{name} {}", column.shown(row)),
     };
-    key_columns(table).iter().filter(is_told).map(told).collect::<Vec<_>>().join(", ")
+    move |row| {
+        let columns = columns.iter().filter(|column| column.shown(row) != ABSENT);
+        columns.map(|column| told(column, row)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Places of the points that no other beats in both coordinates, from the largest first coordinate

@@ -56,8 +56,8 @@ impl Comparison<'_> {
             ),
         };
         Some(format!(
-            "By a paired bootstrap over {units} (95 % intervals), {} of the {judged} rows that were \
-             compared with the best have a {name} within noise of it{not_judged}.",
+            "By a paired bootstrap over {units} (95 % intervals), {} of the {judged} rows that \
+             were compared with the best have a {name} within noise of it{not_judged}.",
             judged - different,
         ))
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::judged::{JudgedRow, JudgedScore};
-use crate::report::comparison::{competes, row_name};
+use crate::report::comparison::{competes, row_names};
 use crate::report::result_table::{ResultTable, TableColumn};
 use crate::report::statistics::{Difference, FEWEST_UNITS, RESAMPLES, Score, Units, compare};
 
@@ -134,9 +134,10 @@ impl Differences {
 }
 
 fn table_of(found: &[Found], tables: &[&ResultTable]) -> ResultTable {
+    let names: Vec<_> = tables.iter().map(|table| (&table.name, row_names(table))).collect();
     let named = |found: &Found, row: usize| {
-        let table = tables.iter().find(|table| table.name == found.table)?;
-        Some(row_name(table, row))
+        let (_, name) = names.iter().find(|(table, _)| **table == found.table)?;
+        Some(name(row))
     };
     let text = |value: &dyn Fn(&Found) -> Option<String>| -> Vec<Option<String>> {
         found.iter().map(value).collect()

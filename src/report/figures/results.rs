@@ -6,7 +6,7 @@ use super::chart::{Chart, Look, Series};
 use super::grid::{self, Grid, MOST_COLUMNS, MOST_ROWS};
 use super::{Figure, FigureKind, drawn};
 use crate::report::column_groups::key_columns;
-use crate::report::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH, row_name};
+use crate::report::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH, row_names};
 use crate::report::result_table::{ResultTable, TableColumn};
 use crate::report::tables::SEEDS;
 use surgcam_engine::error::Result;
@@ -128,15 +128,13 @@ fn over(table: &ResultTable, axis: Axis, quality: &str) -> Option<Chart> {
 
 /// The columns whose values name a line: the variant, and what differs between rows.
 fn telling_columns(table: &ResultTable, axis: Axis) -> Vec<&TableColumn> {
-    let differs =
-        |column: &TableColumn| (1..column.len()).any(|row| column.shown(row) != column.shown(0));
     let is_telling = |column: &&TableColumn| {
         let name = column.name.as_str();
         let is_said = name == axis.column
             || axis.twins.contains(&name)
             || SAID_ELSEWHERE.contains(&name)
             || (axis.column != "classes" && name == "classes");
-        !is_said && (name == "variant" || differs(column))
+        !is_said && (name == "variant" || !column.is_constant())
     };
     key_columns(table).iter().filter(is_telling).collect()
 }
@@ -159,7 +157,7 @@ fn class_precision(table: &ResultTable) -> Option<Grid> {
     let of_row = |&row: &usize| classes.iter().map(|(_, column)| column.number_at(row)).collect();
     (!rows.is_empty()).then(|| Grid {
         title: format!("{}of each class ({})", prefix, table.name),
-        rows: rows.iter().map(|&row| row_name(table, row)).collect(),
+        rows: rows.iter().copied().map(row_names(table)).collect(),
         columns: classes.iter().map(|(class, _)| class.to_string()).collect(),
         values: rows.iter().map(of_row).collect(),
     })

@@ -28,8 +28,8 @@ const FRAMES: usize = 3;
 /// The page stays small enough to be sent around.
 const MOST_PICTURES: usize = 24;
 const QUALITY: u8 = 82;
-/// The width of the heat map, and of the boxes beside it. A page shows both in little more than half
-/// of its width, in which the names of boxes must still be read.
+/// The width of the heat map, and of the boxes beside it. A page shows both in little more than
+/// half of its width, in which the names of boxes must still be read.
 const PICTURE_WIDTH: u32 = 320;
 
 #[derive(Serialize)]

@@ -19,7 +19,7 @@ use super::figures::{self, Figure};
 use super::result_table::ResultTable;
 use super::results::Results;
 use super::run_record;
-use super::table_files::TableSource;
+use super::table_files::{AllTables, TableSource};
 pub use browser::open;
 use gallery::{GalleryPicture, GallerySource};
 use origins::{LeftOut, line};
@@ -79,10 +79,14 @@ impl PageSource<'_> {
         read.is_ok() && String::from_utf8_lossy(&head).contains(&self.written_from())
     }
 
-    /// Writes the page, and its figures as files beside it. Returns the path of the page.
-    pub fn write(&self) -> Result<PathBuf> {
+    /// Writes the page, and its figures as files beside it. `made`: the tables, if they were just
+    /// made. Returns the path of the page.
+    pub fn write(&self, made: Option<AllTables>) -> Result<PathBuf> {
         let TableSource { experiment, built, store, .. } = self.tables;
-        let (tables, details) = self.tables.with_details(self.known)?;
+        let (tables, details) = match made {
+            Some(made) => made,
+            None => self.tables.with_details(self.known)?,
+        };
         let results = Results::new(store, self.known);
         let (last, working) = last_runs(store, &experiment.name);
         let yardsticks = yardsticks(built);

@@ -1,3 +1,5 @@
+//! What the page says, and that texts from outside stay texts in it.
+
 use std::collections::BTreeSet;
 
 use super::super::result_table::TableColumn;

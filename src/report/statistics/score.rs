@@ -7,8 +7,8 @@ use std::sync::Arc;
 ///
 /// If frame `f` counts `w[f]` times, the score is about `value + sum((w[f] - 1) * influence[f])`:
 /// the influence is the derivative of the score (the infinitesimal jackknife). For a mean this is
-/// its usual error. For an average precision it tells how long frames stay correlated, and the error
-/// comes from [`Score::change_without`].
+/// its usual error. For an average precision it tells how long frames stay correlated, and the
+/// error comes from [`Score::change_without`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     pub value: f64,

@@ -72,6 +72,7 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
     for ((architecture, ..), _) in &pass.extractors {
         frames.check_order_for(*architecture)?;
     }
+    let extractions = pass.extractions();
     let mut batches =
         batches(&frames, frames_in_a_pass(first.worker.device)).into_iter().peekable();
     // A GPU counts the next batch while the CPU makes features of this one; a CPU would only push
@@ -88,8 +89,8 @@ pub fn make(stages: &[StageRun]) -> Result<()> {
             .map(|rows| pass.begin_batch(&frames, rows))
             .transpose()?;
         let _aside = ahead.as_ref().and_then(|_| begun.aside());
-        let batch = pass.fetch(&frames, rows, &begun)?;
-        pass.extract(batch)?;
+        let batch = pass.fetch(&frames, rows, &begun, &extractions)?;
+        pass.extract(batch, &extractions)?;
         done += rows.len();
         first.progress(done, frames.usable.len(), "frames")?;
         if batches.peek().is_none_or(|next| frames.frames[next[0]].sequence != *sequence) {
@@ -196,6 +197,7 @@ impl<'a> Pass<'a> {
         frames: &'b FrameSet,
         rows: &[usize],
         begun: &'b BegunBatch,
+        extractions: &[Extraction],
     ) -> Result<Vec<FrameOfBatch<'b>>> {
         let of_row = |(&row, planes): (&usize, &'b Vec<u8>)| {
             FrameOfBatch::new(row, &frames.frames[row], planes)
@@ -217,17 +219,16 @@ impl<'a> Pass<'a> {
                 .zip(heat_maps)
                 .for_each(|(frame, heat_maps)| frame.heat_maps.push(heat_maps));
         }
-        for extraction in self.extractions() {
+        for extraction in extractions {
             let inputs: Vec<FrameInput> =
-                batch.iter().map(|frame| frame.input(&extraction)).collect();
+                batch.iter().map(|frame| frame.input(extraction)).collect();
             self.extractors[extraction.extractor].1.fetch(&inputs, &extraction.settings)?;
         }
         Ok(batch)
     }
 
-    fn extract(&mut self, mut batch: Vec<FrameOfBatch>) -> Result<()> {
-        let extractions = self.extractions();
-        batch.par_iter_mut().try_for_each(|frame| frame.read_regions(&extractions))?;
+    fn extract(&mut self, mut batch: Vec<FrameOfBatch>, extractions: &[Extraction]) -> Result<()> {
+        batch.par_iter_mut().try_for_each(|frame| frame.read_regions(extractions))?;
         for (place, stage) in self.stages.iter_mut().enumerate() {
             stage.take(place, &mut batch, &self.extractors[stage.extractor].1)?;
         }

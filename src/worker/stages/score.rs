@@ -5,10 +5,8 @@ use std::collections::HashMap;
 
 use surgcam_artifacts::boxes;
 use surgcam_engine::error::{Error, Result};
-use surgcam_frames::metrics::{Localization, LocalizationMetrics};
-use surgcam_frames::vision::localization_metrics::{
-    FrameBoxes, LocalizationScore, against_other_frames, score,
-};
+use surgcam_frames::metrics::LocalizationMetrics;
+use surgcam_frames::vision::localization_metrics::{FrameBoxes, against_other_frames, score};
 use surgcam_frames::vision::regions::ScoredBox;
 use surgcam_pipeline::kinds::ScoreStage;
 
@@ -49,20 +47,9 @@ impl Make for ScoreStage {
         let metrics = LocalizationMetrics {
             validation_frames,
             scored_frames: scored.len(),
-            boxes: summarized(score(&scored, &classes, parameters.classes)),
-            control: summarized(score(&control, &classes, parameters.classes)),
+            boxes: score(&scored, &classes, parameters.classes),
+            control: score(&control, &classes, parameters.classes),
         };
         stage.write_metrics(&metrics)
-    }
-}
-
-fn summarized(score: LocalizationScore) -> Localization {
-    Localization {
-        mean_iou: score.mean_iou,
-        mean_iou_without_tissue: score.mean_iou_without_tissue,
-        iou_per_class: score.iou_per_class,
-        detection_map: score.detection_map,
-        ap_per_class: score.ap_per_class,
-        detection: score.detection,
     }
 }

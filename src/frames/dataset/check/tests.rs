@@ -1,3 +1,5 @@
+//! What is said of sound and of broken folders, each drawn for its test.
+
 use std::path::PathBuf;
 
 use super::*;

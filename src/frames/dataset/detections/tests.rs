@@ -1,3 +1,5 @@
+//! What is taken from a detector's files, and what is refused with its place.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -35,15 +35,12 @@ impl Folder<'_> {
         expected_pictures: &'static str,
     ) -> Option<Candidate> {
         let groups = self.groups_with_ending(&[ending]);
-        let mut of_kind = groups.iter().filter(|group| self.is_group_of(group, is_of_kind));
+        let of_kind: Vec<_> =
+            groups.iter().filter(|group| self.is_group_of(group, is_of_kind)).collect();
         let (count, numbered) =
-            of_kind.find_map(|group| Some((group.count(), group.of_frames()?)))?;
-        let others: usize = groups
-            .iter()
-            .filter(|group| self.is_group_of(group, is_of_kind))
-            .map(|group| group.count())
-            .sum::<usize>()
-            .saturating_sub(count);
+            of_kind.iter().find_map(|group| Some((group.count(), group.of_frames()?)))?;
+        let others: usize =
+            of_kind.iter().map(|group| group.count()).sum::<usize>().saturating_sub(count);
         let pattern = numbered.pattern;
         let told = pattern.to_string();
         let mut candidate = self.with_pictures(Labels {
