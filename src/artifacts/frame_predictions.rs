@@ -6,7 +6,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::parquet;
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::Result;
 
 /// The scores of all classes for some frames.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,33 +22,18 @@ pub fn write(predictions: &FramePredictions, path: &Path) -> Result<()> {
     let FramePredictions { rows, classes, scores } = predictions;
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     let mut columns = vec![Column::new("row".into(), rows)];
-    for class in 0..*classes {
-        let of_class: Vec<f64> = scores.iter().skip(class).step_by(*classes).copied().collect();
-        columns.push(Column::new(class.to_string().into(), of_class));
-    }
+    columns.extend(parquet::score_columns(scores, *classes));
     parquet::write(&mut parquet::frame(columns)?, path)
 }
 
 pub fn read(path: &Path) -> Result<FramePredictions> {
     let frame = parquet::read(path)?;
     let classes = frame.width().saturating_sub(1);
-    let rows: Vec<usize> = parquet::integers(&frame, "row", path)?
-        .into_iter()
-        .map(|row| {
-            usize::try_from(row).map_err(|_| {
-                Error::failure(format!("a prediction is for the frame {row}")).at_path(path)
-            })
-        })
-        .collect::<Result<_>>()?;
-    let mut scores = vec![0.0; rows.len() * classes];
-    for class in 0..classes {
-        let column = frame.column(&class.to_string()).at_path("read", path)?;
-        let of_class = column.f64().at_path("read", path)?;
-        for (row, score) in of_class.iter().enumerate() {
-            scores[row * classes + class] = score.unwrap_or_default();
-        }
-    }
-    Ok(FramePredictions { rows, classes, scores })
+    Ok(FramePredictions {
+        rows: parquet::indexes(&frame, "row", path)?,
+        classes,
+        scores: parquet::scores(&frame, classes, path)?,
+    })
 }
 
 #[cfg(test)]

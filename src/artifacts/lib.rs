@@ -4,8 +4,10 @@
 //! both. Files are read back exactly as they were written.
 
 pub mod boxes;
+pub mod captions;
 pub mod features;
 pub mod frame_predictions;
 pub mod heat_maps;
 pub mod history;
+pub mod interaction_predictions;
 mod parquet;

@@ -44,6 +44,36 @@ pub fn frame(columns: Vec<Column>) -> Result<DataFrame> {
         .map_err(|error| Error::failure(format!("cannot make a table: {error}")))
 }
 
+/// A column for each class, named by its index. `scores` [rows, classes], row by row.
+pub fn score_columns(scores: &[f64], classes: usize) -> impl Iterator<Item = Column> {
+    (0..classes).map(move |class| {
+        let of_class: Vec<f64> = scores.iter().skip(class).step_by(classes).copied().collect();
+        Column::new(class.to_string().into(), of_class)
+    })
+}
+
+/// The columns of [`score_columns`], row by row. `path` is the file that the frame was read from.
+pub fn scores(frame: &DataFrame, classes: usize, path: &Path) -> Result<Vec<f64>> {
+    let mut scores = vec![0.0; frame.height() * classes];
+    for class in 0..classes {
+        let column = frame.column(&class.to_string()).at_path("read", path)?;
+        let of_class = column.f64().at_path("read", path)?;
+        for (row, score) in of_class.iter().enumerate() {
+            scores[row * classes + class] = score.unwrap_or_default();
+        }
+    }
+    Ok(scores)
+}
+
+/// A column of rows or of other indexes, none of which is negative.
+pub fn indexes(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<usize>> {
+    let index = |value: i64| {
+        usize::try_from(value)
+            .map_err(|_| Error::failure(format!("`{name}` has the value {value}")).at_path(path))
+    };
+    integers(frame, name, path)?.into_iter().map(index).collect()
+}
+
 /// A column of whole numbers. `path` is the file that the frame was read from.
 pub fn integers(frame: &DataFrame, name: &str, path: &Path) -> Result<Vec<i64>> {
     let column = frame

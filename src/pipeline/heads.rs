@@ -87,7 +87,10 @@ impl Planner<'_> {
         }
         if let Some(head) = heads.get(&HeadTask::Interaction) {
             check(head)?;
-            stages.interact = Some(self.interact(found, head));
+            let interact = self.interact(found, head);
+            stages.interact = Some(interact);
+            stages.predict_interactions =
+                is_table.then(|| self.predict_interactions(found, head, interact));
         }
         if is_table && (stages.caption.is_some() || stages.interact.is_some()) {
             let mut used = HeadUse::default();
@@ -187,6 +190,28 @@ impl Planner<'_> {
             self.plan.add(stage_of(format!("{name} (biased)"), InteractionLoss::CrossEntropy, None))
         });
         self.plan.add(stage_of(name, recipe.loss, biased))
+    }
+
+    fn predict_interactions(
+        &mut self,
+        found: &Found,
+        head: &Resolved<HeadRecipe>,
+        interact: Handle<InteractStage>,
+    ) -> Handle<PredictInteractionsStage> {
+        let training = training(&head.value, found);
+        let parameters = PredictInteractionsStage {
+            maximum_regions: training.maximum_regions,
+            shuffled_by: training.shuffled.then_some(training.seed),
+        };
+        let inputs = PredictInteractionsInputs {
+            head: interact.output(InteractStage::HEAD),
+            features: found.features(),
+            index: found.index(),
+            pack: found.pack(),
+            annotations: found.annotations(),
+        };
+        let name = found.head_name(PredictInteractionsStage::NAME, head);
+        self.plan.add(NewStage::new(name, &parameters, inputs, Resource::Processor))
     }
 
     /// Plans the measurement of frames per second from pixels to features.

@@ -87,6 +87,7 @@ cell_stages! {
     probe: ProbeStage,
     caption: CaptionStage,
     interact: InteractStage,
+    predict_interactions: PredictInteractionsStage,
     measure: MeasureStage,
     /// The speed from a frame to its caption and graph.
     measure_tasks: MeasureTasksStage,

@@ -181,6 +181,11 @@ impl<K: StageKind> NewStage<K> {
 }
 
 impl Stage {
+    /// Its name without the kind at the front.
+    pub fn subject(&self) -> &str {
+        self.name.strip_prefix(self.kind).unwrap_or(&self.name).trim_start()
+    }
+
     /// Its kind, as the store has it.
     pub fn kind_name(&self) -> PlainName {
         PlainName::literal(self.kind)

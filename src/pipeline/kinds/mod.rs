@@ -24,6 +24,7 @@ mod localize;
 mod measure;
 mod measure_tasks;
 mod pack;
+mod predict_interactions;
 mod probe;
 mod sample;
 mod score;
@@ -55,6 +56,7 @@ macro_rules! every_kind {
             probe::ProbeStage,
             caption::CaptionStage,
             interact::InteractStage,
+            predict_interactions::PredictInteractionsStage,
             measure::MeasureStage,
             measure_tasks::MeasureTasksStage,
             empty::EmptyStage;

@@ -208,7 +208,7 @@ mod tests {
             sequences: (0..SEQUENCES).map(sequence).collect(),
         };
         let mut row = JudgedRow::new(StageId(index), frames, &["accuracy"]);
-        row.add(&[FrameValues::mean((0..count).map(value).collect())]);
+        row.add("accuracy", &FrameValues::mean((0..count).map(value).collect()));
         row
     }
 

@@ -1,25 +1,18 @@
 //! Reads what the store keeps of each frame: what classifiers and probes predict, and boxes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use surgcam_artifacts::boxes;
 use surgcam_artifacts::frame_predictions::{self, FramePredictions};
+use surgcam_artifacts::interaction_predictions::{self, InteractionPrediction};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::StageId;
-use surgcam_frames::dataset::index::{Frame, read_frames, read_summary};
-use surgcam_frames::dataset::pack::skipped_rows;
-use surgcam_frames::vision::geometry::Box2;
-use surgcam_frames::vision::localization_metrics::{
-    FrameBoxes, ScoredClasses, against_other_frames, frame_ious,
-};
-use surgcam_frames::vision::regions::ScoredBox;
-use surgcam_pipeline::kinds::{
-    DetectionsStage, EvaluateStage, IndexStage, LocalizeStage, PackStage, ProbeStage,
-};
+use surgcam_frames::dataset::index::Frame;
+use surgcam_pipeline::kinds::{EvaluateStage, IndexStage, PredictInteractionsStage, ProbeStage};
 use surgcam_pipeline::planned::PlannedCell;
 
 use super::frame_list::FrameList;
 use super::frame_values::{FrameValues, RankedClass};
+use super::overlaps::{FrameOverlaps, Indexed};
 use crate::report::results::Results;
 use crate::report::statistics::Score;
 use crate::report::tables::{Replicates, Row};
@@ -59,13 +52,12 @@ impl JudgedRow {
         JudgedRow { index, scores: names.iter().map(score).collect(), frames }
     }
 
-    /// Adds a replicate. `values`: one for each score, of the frames of this row.
-    pub fn add<'v>(&mut self, values: impl IntoIterator<Item = &'v FrameValues>) {
-        for (score, values) in self.scores.iter_mut().zip(values) {
-            score.replicates.extend(values.score(0..self.frames.rows.len()));
-            for (sequence, found) in self.frames.sequences.iter().zip(&mut score.by_sequence) {
-                found.extend(values.score(sequence.places.clone()).map(|score| score.value));
-            }
+    /// Adds what one replicate keeps of the frames of this row. `name`: that of the score.
+    pub fn add(&mut self, name: &str, values: &FrameValues) {
+        let Some(score) = self.scores.iter_mut().find(|score| score.name == name) else { return };
+        score.replicates.extend(values.score(0..self.frames.rows.len()));
+        for (sequence, found) in self.frames.sequences.iter().zip(&mut score.by_sequence) {
+            found.extend(values.score(sequence.places.clone()).map(|score| score.value));
         }
     }
 }
@@ -73,14 +65,23 @@ impl JudgedRow {
 /// What one replicate keeps.
 struct Judged {
     frames: FrameList,
-    scores: Vec<(&'static str, FrameValues)>,
+    scores: Vec<StageScore>,
 }
 
-/// The frames of an index.
-struct Indexed {
-    frames: Vec<Frame>,
-    /// The classes that boxes can annotate.
-    annotated: Vec<usize>,
+/// One score of a replicate, and the stage that it comes from.
+struct StageScore {
+    name: &'static str,
+    stage: StageId,
+    values: FrameValues,
+}
+
+/// The names of the scores of a table.
+fn score_names(table: &str) -> &'static [&'static str] {
+    match table {
+        "classification" => &["accuracy", "mAP"],
+        "localization" => &["mIoU", "mIoU instruments"],
+        _ => &["probe mAP", "interaction accuracy"],
+    }
 }
 
 /// Reads the rows of one table.
@@ -98,11 +99,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if let Some(path) = results.output(cell.index, IndexStage::INDEX)? {
-                let indexed = Indexed {
-                    frames: read_frames(&path)?,
-                    annotated: read_summary(&path)?.annotated_classes,
-                };
-                indexes.insert(cell.index.id(), indexed);
+                indexes.insert(cell.index.id(), Indexed::read(&path)?);
             }
         }
         Ok(Reader { results, table, indexes })
@@ -114,30 +111,20 @@ impl<'a> Reader<'a> {
         let mut found: Option<JudgedRow> = None;
         let mut known = HashSet::new();
         for row in replicates {
-            if self.made_by(row.cell).is_some_and(|stage| !known.insert(stage)) {
+            let Some(Judged { frames, scores }) = self.replicate(row)? else { continue };
+            let found = found.get_or_insert_with(|| {
+                JudgedRow::new(row.cell.index.id(), frames.clone(), score_names(self.table))
+            });
+            if found.frames != frames {
                 continue;
             }
-            let Some(Judged { frames, scores }) = self.replicate(row)? else { continue };
-            if found.is_none() {
-                let names: Vec<&'static str> = scores.iter().map(|(name, _)| *name).collect();
-                found = Some(JudgedRow::new(row.cell.index.id(), frames.clone(), &names));
-            }
-            if let Some(found) = &mut found
-                && found.frames == frames
-            {
-                found.add(scores.iter().map(|(_, values)| values));
+            for StageScore { name, stage, values } in &scores {
+                if known.insert((*name, *stage)) {
+                    found.add(name, values);
+                }
             }
         }
         Ok(found)
-    }
-
-    /// The stage whose results are judged.
-    fn made_by(&self, cell: &PlannedCell) -> Option<StageId> {
-        match self.table {
-            "classification" => cell.stages.evaluate.map(StageId::from),
-            "localization" => cell.stages.score.map(StageId::from),
-            _ => cell.stages.probe.map(StageId::from),
-        }
     }
 
     fn replicate(&self, row: &Row) -> Result<Option<Judged>> {
@@ -145,7 +132,7 @@ impl<'a> Reader<'a> {
         match self.table {
             "classification" => self.classified(row.cell, indexed),
             "localization" => self.localized(row, indexed),
-            _ => self.probed(row.cell, indexed),
+            _ => self.extracted(row.cell, indexed),
         }
     }
 
@@ -155,89 +142,78 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let labelled = Labelled::of(&frame_predictions::read(&path)?, &indexed.frames)?;
+        let score = |name, values| StageScore { name, stage: stage.id(), values };
         let scores = vec![
-            ("accuracy", FrameValues::mean(labelled.all_right())),
-            ("mAP", FrameValues::Ranked { classes: labelled.classes }),
+            score("accuracy", FrameValues::mean(labelled.all_right())),
+            score("mAP", FrameValues::Ranked { classes: labelled.classes }),
         ];
         Ok(Some(Judged { frames: labelled.frames, scores }))
     }
 
-    fn probed(&self, cell: &PlannedCell, indexed: &Indexed) -> Result<Option<Judged>> {
-        let Some(stage) = cell.stages.probe else { return Ok(None) };
-        let Some(path) = self.results.output(stage, ProbeStage::PREDICTIONS)? else {
-            return Ok(None);
-        };
-        let labelled = Labelled::of(&frame_predictions::read(&path)?, &indexed.frames)?;
-        let scores = vec![("probe mAP", FrameValues::Ranked { classes: labelled.classes })];
-        Ok(Some(Judged { frames: labelled.frames, scores }))
+    fn extracted(&self, cell: &PlannedCell, indexed: &Indexed) -> Result<Option<Judged>> {
+        let (mut frames, mut scores) = (None, Vec::new());
+        if let Some(stage) = cell.stages.probe
+            && let Some(path) = self.results.output(stage, ProbeStage::PREDICTIONS)?
+        {
+            let labelled = Labelled::of(&frame_predictions::read(&path)?, &indexed.frames)?;
+            let values = FrameValues::Ranked { classes: labelled.classes };
+            scores.push(StageScore { name: "probe mAP", stage: stage.id(), values });
+            frames = Some(labelled.frames);
+        }
+        if let Some(stage) = cell.stages.predict_interactions
+            && let Some(path) = self.results.output(stage, PredictInteractionsStage::PREDICTIONS)?
+        {
+            let predictions = interaction_predictions::read(&path)?;
+            check_rows(predictions.iter().map(|found| found.row), &indexed.frames)?;
+            if !predictions.is_empty() {
+                let annotated = || {
+                    let rows: BTreeSet<usize> = predictions.iter().map(|found| found.row).collect();
+                    FrameList::of(&indexed.frames, rows.into_iter().collect())
+                };
+                let frames = frames.get_or_insert_with(annotated);
+                let values = right_interactions(&predictions, frames);
+                scores.push(StageScore { name: "interaction accuracy", stage: stage.id(), values });
+            }
+        }
+        Ok(frames.map(|frames| Judged { frames, scores }))
     }
 
     fn localized(&self, row: &Row, indexed: &Indexed) -> Result<Option<Judged>> {
-        let cell = row.cell;
-        let boxes = match (cell.stages.detections, cell.stages.localize) {
-            (Some(stage), _) => self.results.output(stage, DetectionsStage::DETECTED)?,
-            (None, Some(stage)) => self.results.output(stage, LocalizeStage::BOXES)?,
-            (None, None) => None,
+        let Some(stage) = row.cell.stages.score.map(StageId::from) else { return Ok(None) };
+        let Some(overlaps) = FrameOverlaps::of(row, indexed, self.results)? else {
+            return Ok(None);
         };
-        // Only the small list of what was skipped is read, so the pixels are not checked.
-        let pack = self.results.unread(cell.pack, PackStage::PACK);
-        let (Some(boxes), Some(pack)) = (boxes, pack) else { return Ok(None) };
-        let skipped = skipped_rows(&pack)?;
-        let rows: Vec<usize> = (0..indexed.frames.len())
-            .filter(|row| indexed.frames[*row].validation && !skipped.contains(row))
-            .filter(|&row| indexed.frames[row].boxes.is_some())
-            .collect();
-        let classes = cell.label_space.len();
-        let mut predicted: HashMap<usize, Vec<Vec<ScoredBox>>> = HashMap::new();
-        for found in boxes::read(&boxes)? {
-            let by_class = predicted.entry(found.row).or_insert_with(|| vec![Vec::new(); classes]);
-            if let Some(of_class) = by_class.get_mut(found.class) {
-                of_class.push(found.scored);
-            }
-        }
-        let with_boxes = |&row: &usize| FrameBoxes {
-            predicted: predicted.remove(&row).unwrap_or_else(|| vec![Vec::new(); classes]),
-            truth: true_boxes(&indexed.frames[row], cell.image_size, classes),
-        };
-        let mut scored: Vec<FrameBoxes> = rows.iter().map(with_boxes).collect();
-        if row.is_control {
-            scored = against_other_frames(&scored);
-        }
-        let annotated = indexed.annotated.iter().copied().filter(|&class| class < classes);
-        let scored_classes =
-            ScoredClasses { annotated: annotated.collect(), tissue: classes.saturating_sub(1) };
-        let ious: HashMap<usize, Vec<Option<f64>>> = rows
-            .iter()
-            .zip(&scored)
-            .map(|(&row, boxes)| (row, frame_ious(boxes, &scored_classes)))
-            .collect();
-        let frames = FrameList::of(&indexed.frames, rows);
-        let mean_iou = |is_meant: &dyn Fn(usize) -> bool| {
-            let of_frame = |row: &usize| {
-                let counted = ious[row].iter().enumerate().filter(|(class, _)| is_meant(*class));
-                let counted: Vec<f64> = counted.filter_map(|(_, iou)| *iou).collect();
-                (counted.iter().sum::<f64>(), counted.len() as f64)
-            };
-            let (sums, counts) = frames.rows.iter().map(of_frame).unzip();
-            FrameValues::Ratio { sums, counts }
-        };
+        let score = |name, values| StageScore { name, stage, values };
         let scores = vec![
-            ("mIoU", mean_iou(&|_| true)),
-            ("mIoU instruments", mean_iou(&|class| class != scored_classes.tissue)),
+            score("mIoU", overlaps.of_classes(|_| true)),
+            score("mIoU instruments", overlaps.of_instruments()),
         ];
-        Ok(Some(Judged { frames, scores }))
+        Ok(Some(Judged { frames: overlaps.frames, scores }))
     }
 }
 
-/// By class, scaled to pictures of `[height, width]`.
-fn true_boxes(frame: &Frame, [height, width]: [u32; 2], classes: usize) -> Vec<Vec<Box2>> {
-    let mut by_class = vec![Vec::new(); classes];
-    for labelled in frame.boxes.iter().flatten() {
-        if let Some(of_class) = by_class.get_mut(labelled.class) {
-            of_class.push(labelled.bounds.scaled(frame.box_space, [width, height]));
-        }
+/// Fails if a prediction is for a frame that the index does not have.
+fn check_rows(mut rows: impl Iterator<Item = usize>, frames: &[Frame]) -> Result<()> {
+    let count = frames.len();
+    rows.find(|row| *row >= count).map_or(Ok(()), |row| {
+        Err(Error::failure(format!(
+            "a prediction is for the frame {row}, but the index has {count} frames"
+        )))
+    })
+}
+
+/// Of each frame, how many instruments have the right interaction, and how many there are. A frame
+/// that is not in the list counts nowhere.
+fn right_interactions(predictions: &[InteractionPrediction], frames: &FrameList) -> FrameValues {
+    let places: HashMap<usize, usize> =
+        frames.rows.iter().enumerate().map(|(place, &row)| (row, place)).collect();
+    let (mut sums, mut counts) = (vec![0.0; frames.rows.len()], vec![0.0; frames.rows.len()]);
+    for found in predictions {
+        let Some(&place) = places.get(&found.row) else { continue };
+        counts[place] += 1.0;
+        sums[place] += if found.answer() == found.right { 1.0 } else { 0.0 };
     }
-    by_class
+    FrameValues::Ratio { sums, counts }
 }
 
 /// What is predicted of the labels of some frames.
@@ -248,12 +224,7 @@ struct Labelled {
 
 impl Labelled {
     fn of(found: &FramePredictions, frames: &[Frame]) -> Result<Labelled> {
-        if let Some(row) = found.rows.iter().find(|row| **row >= frames.len()) {
-            let count = frames.len();
-            return Err(Error::failure(format!(
-                "a prediction is for the frame {row}, but the index has {count} frames"
-            )));
-        }
+        check_rows(found.rows.iter().copied(), frames)?;
         let list = FrameList::of(frames, found.rows.clone());
         let places: HashMap<usize, usize> =
             found.rows.iter().enumerate().map(|(place, &row)| (row, place)).collect();

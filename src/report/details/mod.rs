@@ -7,6 +7,7 @@ mod differences;
 mod frame_list;
 mod frame_values;
 mod judged;
+mod overlaps;
 mod sequences;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,9 @@ use super::result_table::ResultTable;
 use super::results::Results;
 use super::tables::Made;
 pub use differences::{DIFFERENCES, Differences, Found, in_words};
+pub use frame_values::FrameValues;
 use judged::{JudgedRow, Reader};
+pub use overlaps::{FrameOverlaps, Indexed};
 use surgcam_engine::error::Result;
 
 /// A table with more rows than this is a sweep's. It has no scores of sequences and no differences,

@@ -29,7 +29,8 @@ pub fn table(of: &ResultTable, rows: &[Option<JudgedRow>]) -> Option<ResultTable
         "frames",
         sequences().map(|sequence| Some(sequence.places.len() as i64)).collect(),
     ));
-    columns.extend(names.iter().enumerate().map(|(place, name)| score_column(name, place, &known)));
+    let scores = names.iter().enumerate().map(|(place, name)| score_column(name, place, &known));
+    columns.extend(scores.filter(|column| (0..column.len()).any(|row| column.has_value(row))));
     let is_reference = |place: &usize| of.reference_rows.contains(&of_rows[*place]);
     let reference_rows = (0..of_rows.len()).filter(is_reference).collect();
     Some(ResultTable {
@@ -88,8 +89,8 @@ mod tests {
             sequences: vec![sequence("seq_1", 0..2), sequence("seq_5", 2..3)],
         };
         let mut judged = JudgedRow::new(StageId(0), frames, &["accuracy"]);
-        judged.add(&[FrameValues::mean(vec![1.0, 0.0, 1.0])]);
-        judged.add(&[FrameValues::mean(vec![1.0, 1.0, 1.0])]);
+        judged.add("accuracy", &FrameValues::mean(vec![1.0, 0.0, 1.0]));
+        judged.add("accuracy", &FrameValues::mean(vec![1.0, 1.0, 1.0]));
         let found = table(&of, &[None, Some(judged)]).unwrap();
         let shown = |row: usize| -> Vec<String> {
             found.columns.iter().map(|column| column.shown(row)).collect()

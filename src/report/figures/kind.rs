@@ -14,6 +14,8 @@ pub enum FigureKind {
     ProbeOverThreshold,
     /// Average precision of each class as a grid of coloured cells
     ClassAp,
+    /// Which interactions are taken for which others, as a grid of coloured cells
+    InteractionConfusion,
     /// mAP of classification over the number of classes
     ClassCount,
     /// Validation mAP over epochs
@@ -33,6 +35,7 @@ impl FigureKind {
             FigureKind::Ap50OverThreshold => "ap50-over-threshold",
             FigureKind::ProbeOverThreshold => "probe-over-threshold",
             FigureKind::ClassAp => "class-ap",
+            FigureKind::InteractionConfusion => "interaction-confusion",
             FigureKind::ClassCount => "class-count",
             FigureKind::TrainingMap => "training-map",
             FigureKind::TrainingLoss => "training-loss",
@@ -51,6 +54,9 @@ impl FigureKind {
             }
             FigureKind::ProbeOverThreshold => "probes at several values of T_ROI",
             FigureKind::ClassAp => "average precisions of classes in a table",
+            FigureKind::InteractionConfusion => {
+                "an interaction head's predictions for the validation frames"
+            }
             FigureKind::ClassCount => "the classification table of several numbers of classes",
             FigureKind::TrainingMap | FigureKind::TrainingLoss => "trainings",
             FigureKind::Timeline => "a run that made stages",

@@ -1,9 +1,10 @@
 //! Figures of an experiment: quality against speed, curves over T_ROI and over class counts, grids
-//! of classes, training curves, stages over time. The results in them are the numbers of the
-//! tables.
+//! of classes and of confused interactions, training curves, stages over time. The results in them
+//! are the numbers of the tables.
 
 mod bars;
 mod chart;
+mod confusion;
 mod grid;
 mod kind;
 mod legend;
@@ -19,6 +20,8 @@ use rayon::prelude::*;
 
 use super::drawing::{Drawing, Format};
 use chart::{Chart, MOST_SERIES};
+pub use confusion::of_best_graph;
+use grid::Grid;
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::store::file::{Durability, write_with};
 
@@ -71,4 +74,18 @@ fn drawn(kind: FigureKind, chart: &Chart, caption: &str) -> Result<Figure> {
     };
     let caption = format!("{}. {caption}{left_out}", chart.title);
     Ok(Figure { kind, caption: caption.trim().to_string(), drawing: chart::draw(chart)? })
+}
+
+/// Draws a grid; its caption says how many rows and columns are left out.
+fn drawn_grid(kind: FigureKind, grid: &Grid, caption: &str) -> Result<Figure> {
+    let left_out: String = [
+        (grid.rows.len(), grid::MOST_ROWS, "rows"),
+        (grid.columns.len(), grid::MOST_COLUMNS, "columns"),
+    ]
+    .into_iter()
+    .filter(|(all, most, _)| all > most)
+    .map(|(all, most, what)| format!(" {} more {what} have no room and are left out.", all - most))
+    .collect();
+    let caption = format!("{}. {caption}{left_out}", grid.title);
+    Ok(Figure { kind, caption, drawing: grid::draw(grid)? })
 }

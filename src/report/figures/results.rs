@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::chart::{Chart, Look, Series};
-use super::grid::{self, Grid, MOST_COLUMNS, MOST_ROWS};
-use super::{Figure, FigureKind, drawn};
+use super::grid::Grid;
+use super::{Figure, FigureKind, drawn, drawn_grid};
 use crate::report::column_groups::key_columns;
 use crate::report::comparison::{Comparison, GROUND_TRUTH, OWN_GROUND_TRUTH, row_names};
 use crate::report::result_table::{ResultTable, TableColumn};
@@ -34,26 +34,11 @@ pub fn of_results(tables: &[ResultTable], comparison: Option<&Comparison>) -> Re
         .filter_map(|(kind, chart, caption)| Some(drawn(kind, &chart?, caption)))
         .collect::<Result<Vec<_>>>()?;
     if let Some(grid) = named("classification").or(localization).and_then(class_precision) {
-        figures.push(drawn_grid(&grid)?);
+        let note = "A class without a positive frame or a true box has no cell.";
+        figures.push(drawn_grid(FigureKind::ClassAp, &grid, note)?);
     }
     figures.sort_by_key(|figure| figure.kind);
     Ok(figures)
-}
-
-fn drawn_grid(grid: &Grid) -> Result<Figure> {
-    let left_out =
-        [(grid.rows.len(), MOST_ROWS, "rows"), (grid.columns.len(), MOST_COLUMNS, "classes")]
-            .into_iter()
-            .filter(|(all, most, _)| all > most)
-            .map(|(all, most, what)| {
-                format!(" {} more {what} have no room and are left out.", all - most)
-            })
-            .collect::<String>();
-    let caption = format!(
-        "{}. A class without a positive frame or a true box has no cell.{left_out}",
-        grid.title
-    );
-    Ok(Figure { kind: FigureKind::ClassAp, caption, drawing: grid::draw(grid)? })
 }
 
 /// `None` where speed was not measured.

@@ -20,7 +20,7 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
     for &training in trainings.iter().take(MOST_SERIES) {
         let Some(path) = results.output(training, TrainStage::HISTORY_CSV)? else { continue };
         let history = read(&path)?;
-        let name = plan.stage(training.id()).name.trim_start_matches("train ").to_string();
+        let name = plan.stage(training.id()).subject().to_string();
         scores.push(line(name.clone(), points(&history, "map", &path)?));
         losses.push(line(name.clone(), points(&history, "train_loss", &path)?));
         losses

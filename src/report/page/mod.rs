@@ -21,7 +21,7 @@ use super::results::Results;
 use super::run_record;
 use super::table_files::{AllTables, TableSource};
 pub use browser::open;
-use gallery::{GalleryPicture, GallerySource};
+use gallery::{GalleryFrame, GallerySource};
 use origins::{LeftOut, line};
 use summary::{answer, asked, warnings};
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -99,9 +99,9 @@ impl PageSource<'_> {
         let (recipes, more_recipes) = origins::recipes(&snapshot);
         // Without pictures the page still tells the rest.
         let (gallery, gallery_note) = match (GallerySource { built, store, known: self.known })
-            .pictures()
+            .frames()
         {
-            Ok(pictures) => (pictures, gallery_note()),
+            Ok(frames) => (frames, gallery_note()),
             Err(error) => (Vec::new(), line(&format!("The pictures could not be read: {error}"))),
         };
         let stages = [origins::stages(&snapshot)];
@@ -150,13 +150,17 @@ impl PageSource<'_> {
         working: Option<&Run>,
     ) -> Result<DrawnFigures> {
         let TableSource { built, store, .. } = self.tables;
-        let results = figures::of_results(tables, comparison)?;
+        let mut results = figures::of_results(tables, comparison)?;
+        let stored = Results::new(store, self.known);
         // The rest of the page does not depend on these.
-        let training = figures::curves(&built.plan, &Results::new(store, self.known))
-            .unwrap_or_else(|error| {
-                tracing::warn!("the training curves cannot be drawn: {error}");
-                Vec::new()
-            });
+        results.extend(figures::of_best_graph(built, &stored).unwrap_or_else(|error| {
+            tracing::warn!("the confusion of interactions cannot be drawn: {error}");
+            None
+        }));
+        let training = figures::curves(&built.plan, &stored).unwrap_or_else(|error| {
+            tracing::warn!("the training curves cannot be drawn: {error}");
+            Vec::new()
+        });
         let timeline = working.and_then(|run| {
             timeline_of(store, run).unwrap_or_else(|error| {
                 tracing::warn!("the timeline cannot be drawn: {error}");
@@ -196,7 +200,7 @@ struct Page {
     figures: Vec<Drawn>,
     training: Vec<Drawn>,
     timeline: Vec<Drawn>,
-    gallery: Vec<GalleryPicture>,
+    gallery: Vec<GalleryFrame>,
     gallery_note: String,
     stages: usize,
     graph: String,
@@ -266,9 +270,9 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 
 fn gallery_note() -> String {
     "Left: the heat map of the present instrument with the highest logit. \
-     Right: predicted boxes in full lines, true ones dashed. \
-     L-FE and LN-FE share the boxes of a model and T_ROI; \
-     SL-FE takes the hot cells of the heat map itself."
+     Middle: predicted boxes in full lines, true ones dashed; L-FE and LN-FE share the boxes of a \
+     model and T_ROI. Right: the hot cells that SL-FE reads. Below: the caption and the interactions \
+     that somebody wrote, and those that each head says; a wrong interaction is struck through."
         .into()
 }
 

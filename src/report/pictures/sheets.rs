@@ -266,6 +266,16 @@ fn threshold_of(cell: &PlannedCell) -> String {
         .unwrap_or_default()
 }
 
+/// The cells of the heat maps that a cell of SL-FE reads features of.
+pub fn hot_cells_panel(scene: &Scene, cell: &PlannedCell) -> Panel {
+    Panel {
+        picture: scene.picture.clone(),
+        caption: format!("hot cells of instruments{}", threshold_of(cell)),
+        boxes: Vec::new(),
+        cells: hot_cells(scene, threshold_value(cell)),
+    }
+}
+
 /// The cells that SL-FE reads, of each present instrument. Those of the tissue would cover all.
 fn hot_cells(scene: &Scene, threshold: f64) -> Vec<HotCells> {
     let instruments = scene.heat.present.iter().zip(&scene.heat.maps);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use surgcam_artifacts::interaction_predictions::highest;
 use surgcam_engine::error::{Error, Result};
 use surgcam_frames::dataset::annotations::INTERACTIONS;
 use surgcam_frames::description::{Description, SeenInteraction};
@@ -12,7 +13,7 @@ use tch::{Device, Kind};
 use super::captioner::Captioner;
 use super::graph_batch::Edge;
 use super::interaction_graph::InteractionGraph;
-use super::interaction_metrics::{highest, mean_scores};
+use super::interaction_predictions::mean_scores;
 use super::regions::{FEATURES, HeadRegion, RegionBatch, most_certain};
 use crate::activations::FrameActivations;
 use crate::features::values_of;

@@ -5,7 +5,7 @@
 //! * [`transformer`], [`beam`], [`captioner`]: the Meshed-Memory Transformer, its search, its
 //!   losses.
 //! * [`graph_batch`], [`interaction_graph`], [`interaction_loss`], [`cognition_tree`],
-//!   [`interaction_metrics`]: the graph.
+//!   [`interaction_predictions`], [`interaction_metrics`]: the graph.
 //! * [`joint`]: SL-FE that a head's gradient flows through. [`describe`]: a frame to caption and
 //!   graph.
 
@@ -18,6 +18,7 @@ pub mod graph_batch;
 pub mod interaction_graph;
 pub mod interaction_loss;
 pub mod interaction_metrics;
+pub mod interaction_predictions;
 pub mod joint;
 pub mod layers;
 pub mod regions;

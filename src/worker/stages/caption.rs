@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 
+use surgcam_artifacts::captions::{self, FrameCaption};
 use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
 use surgcam_frames::dataset::annotations::{self, FrameAnnotation};
-use surgcam_frames::dataset::index::{Frame, write_lines};
+use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::language::cider::Cider;
 use surgcam_frames::language::scores::{CaptionScores, Judged, score};
 use surgcam_frames::language::tokens::tokenize;
@@ -252,15 +253,15 @@ impl<'a> CaptionHead<'a> {
                 self.weights.renamed(|name| name.strip_prefix(BACKBONE).map(String::from));
             checkpoint::write(&backbone, &folder.join(head_file::BACKBONE))?;
         }
-        let said = |(row, judged): (&usize, &Judged)| ValidationCaption {
+        let said = |(row, judged): (&usize, &Judged)| FrameCaption {
             sequence: frames[*row].sequence.clone(),
             frame: frames[*row].name.clone(),
             caption: judged.candidate.join(" "),
             reference: judged.references.concat().join(" "),
         };
-        let lines: Vec<ValidationCaption> =
+        let lines: Vec<FrameCaption> =
             self.captions.validation.iter().zip(&judged).map(said).collect();
-        write_lines(&stage.output(CaptionStage::CAPTIONS), &lines)?;
+        captions::write(&lines, &stage.output(CaptionStage::CAPTIONS))?;
         let metrics = CaptionMetrics {
             train_captions: self.captions.train.len(),
             captions: self.captions.validation.len(),
@@ -276,15 +277,6 @@ enum Phase {
     CrossEntropy,
     SelfCritical,
     Joint,
-}
-
-/// A line of [`CaptionStage::CAPTIONS`].
-#[derive(serde::Serialize)]
-struct ValidationCaption {
-    sequence: String,
-    frame: String,
-    caption: String,
-    reference: String,
 }
 
 impl Head for CaptionHead<'_> {

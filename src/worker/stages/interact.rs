@@ -4,65 +4,26 @@
 use surgcam_artifacts::history::HistoryFiles;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_json;
-use surgcam_frames::dataset::annotations::{
-    self, FrameAnnotation, INTERACTIONS, LabelledInteraction,
-};
-use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::dataset::annotations::{self, INTERACTIONS, LabelledInteraction};
 use surgcam_frames::metrics::InteractionMetrics;
 use surgcam_pipeline::head_settings::{HeadTraining, head_file};
 use surgcam_pipeline::kinds::InteractStage;
 use surgcam_values::InteractionLoss;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::{KindRun, Make, StageRun};
-use crate::features::values_of;
 use crate::heads::cognition_tree::CognitionTree;
-use crate::heads::graph_batch::{Edge, GraphBatch};
+use crate::heads::graph_batch::Edge;
 use crate::heads::interaction_graph::{InteractionGraph, of_edges};
 use crate::heads::interaction_loss::{LossFunction, balanced_weights};
-use crate::heads::interaction_metrics::{JudgedEdge, mean_scores, metrics};
+use crate::heads::interaction_metrics::metrics;
+use crate::heads::interaction_predictions::{Interactions, predicted};
 use crate::heads::layers::TensorSource;
 use crate::heads::regions::FrameRegions;
 use crate::model::weights::Weights;
 use crate::one_thread::OneThread;
 use crate::training::adam::AdamSettings;
 use crate::training::heads::{self, Head};
-
-/// Frames judged together.
-const FRAMES_TOGETHER: usize = 200;
-
-/// A frame and what its instruments do.
-struct Interactions {
-    frames: Vec<(usize, Vec<LabelledInteraction>)>,
-}
-
-impl Interactions {
-    fn of(frames: &[Frame], annotations: &[FrameAnnotation], wanted: fn(&Frame) -> bool) -> Self {
-        let of_row = |(row, annotation): (usize, &FrameAnnotation)| {
-            let labels = annotation.interactions.clone().filter(|labels| !labels.is_empty())?;
-            wanted(&frames[row]).then_some((row, labels))
-        };
-        Interactions { frames: annotations.iter().enumerate().filter_map(of_row).collect() }
-    }
-
-    fn rows(&self) -> Vec<usize> {
-        self.frames.iter().map(|(row, _)| *row).collect()
-    }
-
-    fn edges(&self) -> usize {
-        self.frames.iter().map(|(_, labels)| labels.len()).sum()
-    }
-
-    /// How often each interaction is annotated.
-    fn counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; INTERACTIONS.len()];
-        self.frames
-            .iter()
-            .flat_map(|(_, labels)| labels)
-            .for_each(|label| counts[label.interaction] += 1);
-        counts
-    }
-}
 
 impl Make for InteractStage {
     fn make(stage: &KindRun<Self>) -> Result<()> {
@@ -141,9 +102,8 @@ impl<'a> InteractionHead<'a> {
     }
 
     fn validation_metrics(&self) -> InteractionMetrics {
-        let (edges, without_region) =
-            judged(&self.graph, &self.validation, &self.regions, self.device);
-        metrics(&edges, self.train.edges(), without_region)
+        let predictions = predicted(&self.graph, &self.validation, &self.regions, self.device);
+        metrics(&predictions, self.train.instruments())
     }
 }
 
@@ -173,8 +133,8 @@ fn loss_function(
                     Error::failure(format!("the biased head cannot be read: {}", error.what()))
                 })?;
             let mut confusions = vec![vec![0; INTERACTIONS.len()]; INTERACTIONS.len()];
-            for edge in judged(&biased, train, regions, device).0 {
-                confusions[edge.right][edge.answer()] += 1;
+            for found in predicted(&biased, train, regions, device) {
+                confusions[found.right][found.answer()] += 1;
             }
             LossFunction::CognitionTree {
                 weights: weights(),
@@ -182,35 +142,6 @@ fn loss_function(
             }
         }
     })
-}
-
-/// Every annotated instrument with its scores, and how many of them no region shows.
-fn judged(
-    graph: &InteractionGraph,
-    interactions: &Interactions,
-    regions: &FrameRegions,
-    device: Device,
-) -> (Vec<JudgedEdge>, usize) {
-    let mut edges = Vec::new();
-    let mut without_region = 0;
-    for frames in interactions.frames.chunks(FRAMES_TOGETHER) {
-        let rows: Vec<usize> = frames.iter().map(|(row, _)| *row).collect();
-        let batch = graph.batch(&regions.batch(&rows, device));
-        let scores =
-            tch::no_grad(|| values_of(&graph.logits(&batch, false).softmax(-1, Kind::Float)));
-        let nodes = scores.len() / INTERACTIONS.len() / rows.len();
-        for (frame, (_, labels)) in frames.iter().enumerate() {
-            for label in labels {
-                let of_label = batch.edges_of(frame, label);
-                without_region += usize::from(!GraphBatch::is_seen(&of_label));
-                edges.push(JudgedEdge {
-                    right: label.interaction,
-                    scores: mean_scores(&scores, nodes, &of_label),
-                });
-            }
-        }
-    }
-    (edges, without_region)
 }
 
 impl Head for InteractionHead<'_> {

@@ -17,6 +17,7 @@ mod kind_run;
 mod localize;
 mod measure;
 mod measure_tasks;
+mod predict_interactions;
 mod prepare;
 mod probe;
 mod score;

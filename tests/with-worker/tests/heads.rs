@@ -3,6 +3,7 @@
 
 use surgcam_testkit as common;
 
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const TASK_COLUMNS: [&str; 7] = [
 ];
 
 /// Columns of a CSV table by name, row by row.
-fn rows(csv: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
     let mut lines = csv.lines().map(|line| line.split(',').map(String::from).collect::<Vec<_>>());
     let header = lines.next().unwrap();
     lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
@@ -52,6 +53,8 @@ fn every_mode_and_the_control_get_a_caption_and_an_interaction_row() {
         }
         assert_eq!(row["FPS tasks"].is_empty(), row["mode"] == "shuffled-features");
     }
+    check_confusion(&place, &rows);
+    check_gallery(&place);
     // The control extracts nothing of its own.
     assert_eq!(place.executed_kinds("modes").iter().filter(|kind| *kind == "extract").count(), 5);
 
@@ -64,6 +67,53 @@ fn every_mode_and_the_control_get_a_caption_and_an_interaction_row() {
     );
     let kinds = place.executed_kinds("modes");
     assert!(kinds.iter().all(|kind| kind == "caption") && kinds.len() == 6, "{kinds:?}");
+}
+
+/// A file of the results of `modes`.
+fn read(place: &Place, file: &str) -> String {
+    std::fs::read_to_string(place.path("results/modes").join(file)).unwrap()
+}
+
+/// The diagonal of the figure has the recall of each interaction, as the table says it.
+fn check_confusion(place: &Place, rows: &[BTreeMap<String, String>]) {
+    let number = |row: &BTreeMap<String, String>, column: &str| row[column].parse::<f64>().unwrap();
+    let competing = rows.iter().filter(|row| ["ln-fe", "l-fe", "sl-fe"].contains(&&*row["mode"]));
+    let accuracy = |row: &&BTreeMap<String, String>| number(row, "interaction accuracy");
+    let best =
+        competing.reduce(|best, row| if accuracy(&row) > accuracy(&best) { row } else { best });
+    let best = best.unwrap();
+    let svg = read(place, "figures/interaction-confusion.svg");
+    let meanings = svg.split("<title>").skip(1).filter_map(|rest| rest.split("</title>").next());
+    let mut on_diagonal = 0;
+    for meaning in meanings {
+        let Some((pair, share)) = meaning.rsplit_once(": ") else { continue };
+        let Some((right, answer)) = pair.split_once(", ") else { continue };
+        if right.split(" (").next() == Some(answer) {
+            let recall = number(best, &format!("recall {}", answer.replace(' ', "_")));
+            assert!((share.parse::<f64>().unwrap() - recall).abs() < 1e-9, "{meaning}: {recall}");
+            on_diagonal += 1;
+        }
+    }
+    let recalls = best.iter().filter(|(name, _)| name.starts_with("recall "));
+    let found =
+        recalls.filter(|(_, recall)| recall.parse::<f64>().is_ok_and(|recall| recall > 0.0));
+    assert_eq!(on_diagonal, found.count(), "{svg}");
+    let differences = place.table("modes", "differences");
+    assert!(differences.contains("interaction accuracy"), "{differences}");
+}
+
+/// The worst frame comes first, and what heads say stands below what somebody wrote.
+fn check_gallery(place: &Place) {
+    let page = read(place, "report.html");
+    let place_of =
+        |text: &str| page.find(text).unwrap_or_else(|| panic!("no `{text}` in the page"));
+    assert!(place_of(": the worst of ") < place_of(": the best of "));
+    let words = place_of("<table class=\"words\">");
+    let of_frame = &page[words..words + page[words..].find("</table>").unwrap()];
+    let speakers: Vec<&str> =
+        of_frame.split("<tr><td>").skip(1).map(|row| row.split("</td>").next().unwrap()).collect();
+    assert_eq!(speakers[0], "reference", "{of_frame}");
+    assert_eq!(speakers.len(), 7, "the reference and six modes: {of_frame}");
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! The pictures of a frame for one cell: the heat map over the picture, the boxes beside the truth,
+//! and the hot cells that SL-FE reads.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use serde::Serialize;
+
+use super::super::origins::line;
+use crate::report::encoded::base64;
+use crate::report::pictures::overlay::Overlay;
+use crate::report::pictures::scene::Scene;
+use crate::report::pictures::sheets::{hot_cells_panel, of_frame};
+use crate::report::results::Results;
+use surgcam_artifacts::boxes::{self, BoxRow};
+use surgcam_artifacts::heat_maps;
+use surgcam_engine::error::{Error, Result};
+use surgcam_frames::dataset::index::Frame;
+use surgcam_frames::dataset::pack::Pack;
+use surgcam_frames::vision::picture;
+use surgcam_pipeline::kinds::{HeatMapsStage, LocalizeStage, PackStage};
+use surgcam_pipeline::planned::PlannedCell;
+use surgcam_values::Mode;
+
+const QUALITY: u8 = 82;
+/// The width of each of the pictures that stand side by side. The names of boxes must still be read
+/// in a page that shows them smaller.
+const PICTURE_WIDTH: u32 = 320;
+
+#[derive(Serialize)]
+pub struct GalleryPicture {
+    /// A JPEG as a data URL.
+    data: String,
+    caption: String,
+}
+
+/// What the pictures of a cell are drawn from.
+pub struct CellPictures<'a> {
+    cell: &'a PlannedCell,
+    boxes: Vec<BoxRow>,
+    pack: Pack,
+    heat_maps: PathBuf,
+    /// The cell that reads hot cells of the same heat maps.
+    semi_localised: Option<&'a PlannedCell>,
+}
+
+impl<'a> CellPictures<'a> {
+    /// `None` if the cell's stages are not finished.
+    pub fn open(
+        cell: &'a PlannedCell,
+        all: &'a [PlannedCell],
+        results: &Results,
+    ) -> Result<Option<Self>> {
+        let found = (
+            cell.stages.localize.map(|stage| results.output(stage, LocalizeStage::BOXES)),
+            results.unread(cell.pack, PackStage::PACK),
+            cell.stages.heat_maps.and_then(|stage| results.unread(stage, HeatMapsStage::HEAT_MAPS)),
+        );
+        let (Some(boxes), Some(pack), Some(heat_maps)) = found else { return Ok(None) };
+        let Some(boxes) = boxes? else { return Ok(None) };
+        let reads_hot_cells = |other: &&PlannedCell| {
+            let extraction = other.extraction.as_ref().map(|extraction| &extraction.value);
+            other.stages.heat_maps == cell.stages.heat_maps
+                && extraction.is_some_and(|recipe| recipe.mode == Mode::SlFe && !recipe.shuffled)
+        };
+        let semi_localised = all.iter().find(reads_hot_cells);
+        Ok(Some(CellPictures {
+            cell,
+            boxes: boxes::read(&boxes)?,
+            pack: Pack::open(&pack)?,
+            heat_maps,
+            semi_localised,
+        }))
+    }
+
+    /// `None` if the frame was skipped.
+    pub fn picture(&self, row: usize, frame: &Frame) -> Result<Option<GalleryPicture>> {
+        let [height, width] = self.cell.image_size;
+        let manifest = &self.pack.manifest;
+        let is_packed = [manifest.height, manifest.width] == [height, width]
+            && row < manifest.count
+            && !self.pack.is_skipped(row);
+        if !is_packed {
+            return Ok(None);
+        }
+        let heat = heat_maps::read_sequence(&self.heat_maps, &frame.sequence)?;
+        let Some(heat) = heat.into_iter().find(|heat| heat.row == row) else { return Ok(None) };
+        let scene = Scene {
+            space: &self.cell.label_space,
+            frame: frame.clone(),
+            picture: picture::from_planes(self.pack.row(row), height, width),
+            heat,
+        };
+        let class = scene.most_present();
+        let mut sheet = of_frame(&scene, class, self.cell, &self.boxes, Overlay::Even);
+        if let Some(cell) = self.semi_localised {
+            sheet.panels.push(hot_cells_panel(&scene, cell));
+            sheet.columns = sheet.panels.len();
+            sheet.legend.cells = true;
+        }
+        let drawn = sheet.draw(Some(PICTURE_WIDTH))?.pixels()?;
+        let of_class = class.map_or_else(
+            || "no class is present".to_string(),
+            |class| format!("heat map of {}", scene.class_name(class)),
+        );
+        let caption = format!(
+            "{}{}: {of_class}",
+            self.cell.model.name,
+            self.cell
+                .extraction
+                .as_ref()
+                .map(|extraction| format!(", T_ROI {}", extraction.value.roi_threshold.value()))
+                .unwrap_or_default(),
+        );
+        Ok(Some(GalleryPicture { data: data_url(&drawn)?, caption: line(&caption) }))
+    }
+}
+
+fn data_url(picture: &RgbImage) -> Result<String> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(picture).map_err(|error| {
+        Error::failure(format!("cannot encode a picture of the report: {error}"))
+    })?;
+    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
+}
