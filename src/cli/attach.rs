@@ -10,7 +10,7 @@ use super::candidates;
 use super::ending;
 use super::opened_run::OpenedRun;
 use crate::cluster::states;
-use crate::cluster::submission::{self, folder, run_of_job};
+use crate::cluster::submission::{self, run_of_job};
 use crate::report::progress::TimeLeft;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
@@ -66,7 +66,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             ));
             // Stages that failed are told with the run, and that it could not be ended is told now.
             let ended = ending::end_run(&opened);
-            let run = opened.store.run(id)?;
+            let run = opened.store.read_run(id)?;
             if run.state == RunState::Submitted {
                 ended?;
             }
@@ -109,7 +109,7 @@ impl<'a> Watch<'a> {
         loop {
             self.show_events(reporter)?;
             self.look_into_store(reporter)?;
-            let run = store.run(id)?;
+            let run = store.read_run(id)?;
             if run.state != RunState::Submitted {
                 return Ok(End::OfRun(Box::new(run)));
             }
@@ -138,7 +138,8 @@ impl<'a> Watch<'a> {
     /// Events of the jobs since the last look.
     fn show_events(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
         for number in 0..self.seen.len() {
-            let of_job = folder(&self.opened.store, &run_of_job(&self.opened.run.id, number));
+            let id = run_of_job(&self.opened.run.id, number);
+            let of_job = self.opened.store.run_folder(&id);
             let length = fs::metadata(of_job.join(EVENTS_FILE)).map_or(0, |file| file.len());
             let (seen_length, shown) = self.seen[number];
             if length == seen_length {
@@ -213,9 +214,7 @@ fn retried(text: &str) -> (u32, &str) {
 /// Tells the state of the run's jobs, or nothing if Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
-    let statuses =
-        submission::batches(&opened.store, id).and_then(|batches| states::of_run(id, &batches));
-    if let Ok(statuses) = statuses {
+    if let Ok(statuses) = states::of_run_in(&opened.store, id) {
         printer::message(&format!("run {id}: {}", states::in_short(&statuses)));
     }
 }
@@ -225,7 +224,7 @@ fn any_is_open(store: &Store, run: &str) -> Result<bool> {
     if submission::is_under_way(store) {
         return Ok(true);
     }
-    let statuses = states::of_run(run, &submission::batches(store, run)?)?;
+    let statuses = states::of_run_in(store, run)?;
     Ok(statuses.values().any(|status| status.standing.is_open()))
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::execution::Execution;
 use super::{Overrides, WorkerOptions};
 use crate::cluster::submission::speed_device_of_last_run;
+use crate::report::page::PageSource;
 use crate::report::printer;
-use crate::report::run_record::RunStart;
+use crate::report::run_record::{self, RunStart};
+use crate::report::table_files::TableSource;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::machine;
 use surgcam_engine::plan::Plan;
@@ -45,6 +47,29 @@ pub struct Planned {
     pub built: Built,
     pub known: Known,
     pub hello: Option<Hello>,
+}
+
+impl Planned {
+    /// What the experiment's tables are made from. `folder` is its results folder.
+    pub fn table_source<'a>(&'a self, folder: &'a Path) -> TableSource<'a> {
+        TableSource {
+            experiment: &self.experiment,
+            built: &self.built,
+            store: &self.store,
+            machine: self.hello.as_ref().map(measured_machine),
+            folder,
+        }
+    }
+
+    /// What the report is made from: the results that were in the store when this was planned.
+    pub fn page_source<'a>(&'a self, folder: &'a Path) -> Result<PageSource<'a>> {
+        Ok(PageSource {
+            tables: self.table_source(folder),
+            known: &self.known,
+            hello: self.hello.as_ref(),
+            plan: run_record::plan_digest(&self.experiment, &self.built, &self.known)?,
+        })
+    }
 }
 
 impl Context {
@@ -225,7 +250,7 @@ fn built_with_libtorch() -> Option<PathBuf> {
     Some(folder.canonicalize().unwrap_or(folder))
 }
 
-pub fn measured_machine(hello: &Hello) -> MeasuredMachine {
+fn measured_machine(hello: &Hello) -> MeasuredMachine {
     MeasuredMachine {
         host: hello.host.clone(),
         device: hello.device_name.clone(),

@@ -11,7 +11,7 @@ use super::{ending, execution};
 use crate::cluster::answers;
 use crate::cluster::identity::identities;
 use crate::cluster::programs::expect;
-use crate::cluster::submission::{self, Role, SubmittedJob, run_of_job, write_speed_device};
+use crate::cluster::submission::{Role, SubmittedJob, run_of_job, write_speed_device};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
@@ -227,7 +227,7 @@ fn note_end_of_time(
     let error = Error::failure("the time of its job was over before it was made").hint(format!(
         "raise `time` under [executor.slurm.kinds.{kind}] in surgcam.toml and submit the run again"
     ));
-    let mut journal = Journal::new(&submission::folder(&opened.store, id));
+    let mut journal = Journal::new(&opened.store.run_folder(id));
     for id in choice.stages().filter(|id| !known.is_made(*id)) {
         journal.event(&planned.built.plan, &Event::Failed { id, error: error.clone() });
     }

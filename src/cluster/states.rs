@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::answers::{self, ACCOUNTS_FORMAT, ClusterLimits, Listed, QUEUE_FORMAT};
 use super::programs::{ask, expect, refused};
-use super::submission::{SubmittedBatch, job_name};
+use super::submission::{self, SubmittedBatch, job_name};
 use surgcam_engine::error::Result;
+use surgcam_engine::store::Store;
 
 /// The state of a job, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,10 +150,19 @@ pub fn in_short(statuses: &Statuses) -> String {
     format!("jobs: {running} running, {waiting} waiting{why}, {ended} ended")
 }
 
-/// What the cluster allows.
-pub fn limits() -> Result<ClusterLimits> {
+/// What the cluster allows. This process asks only once, unless Slurm does not answer.
+pub fn limits() -> Result<&'static ClusterLimits> {
+    static LIMITS: OnceLock<ClusterLimits> = OnceLock::new();
+    if let Some(limits) = LIMITS.get() {
+        return Ok(limits);
+    }
     let text = expect("scontrol", &["show".into(), "config".into()])?;
-    Ok(answers::limits(&text))
+    Ok(LIMITS.get_or_init(|| answers::limits(&text)))
+}
+
+/// As [`of_run`], for a run of this store.
+pub fn of_run_in(store: &Store, run: &str) -> Result<Statuses> {
+    of_run(run, &submission::batches(store, run)?)
 }
 
 /// Asks the queue for the jobs of a run, and the accounts for those that it has forgotten.

@@ -23,6 +23,7 @@ use surgcam_engine::protocol::Hello;
 use surgcam_engine::regular_file;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::format::{Formatted, understand};
+use surgcam_engine::store::lock::open_lock_file;
 use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::store::{Store, read_json, write_json};
@@ -101,11 +102,6 @@ impl SubmittedBatch {
     }
 }
 
-/// The folder of a run.
-pub fn folder(store: &Store, run: &str) -> PathBuf {
-    store.root().join("runs").join(run)
-}
-
 /// The name of the run under which the events of one of its jobs are kept.
 pub fn run_of_job(run: &str, number: usize) -> String {
     format!("{run}.{number}")
@@ -117,11 +113,11 @@ pub fn job_name(run: &str) -> String {
 }
 
 pub fn write(store: &Store, run: &str, submission: &Submission) -> Result<()> {
-    write_json(&folder(store, run).join("submission.json"), submission)
+    write_json(&store.run_folder(run).join("submission.json"), submission)
 }
 
 pub fn read(store: &Store, run: &str) -> Result<Submission> {
-    let path = folder(store, run).join("submission.json");
+    let path = store.run_folder(run).join("submission.json");
     if !path.exists() {
         return Err(Error::usage(format!("the run {run} was not handed to a cluster")).hint(
             "`surgcam runs` lists the runs; those that were are submitted with `--executor slurm`",
@@ -157,12 +153,7 @@ pub fn is_under_way(store: &Store) -> bool {
 /// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
 pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     let path = lock_path(store);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .at_path("open the lock", &path)?;
+    let file = open_lock_file(&path)?;
     if file.try_lock().is_err() {
         on_wait();
         file.lock().at_path("wait for the lock", &path)?;
@@ -172,7 +163,7 @@ pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
 
 /// Notes a call of sbatch that succeeded.
 pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()> {
-    let path = folder(store, run).join("slurm.jsonl");
+    let path = store.run_folder(run).join("slurm.jsonl");
     let mut line = serde_json::to_string(batch).at_path("write", &path)?;
     line.push('\n');
     let mut file = File::options().create(true).append(true).open(&path).at_path("open", &path)?;
@@ -182,7 +173,7 @@ pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()
 /// The calls of sbatch so far. A line that is incomplete, or that has something else where the
 /// number of a job should be, is passed over.
 pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
-    let path = folder(store, run).join("slurm.jsonl");
+    let path = store.run_folder(run).join("slurm.jsonl");
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -196,19 +187,19 @@ pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
     Ok(batches.filter(is_sound).collect())
 }
 
-/// The cluster's names of a job. There are several if its training was split; the last one of these
-/// finishes it.
-pub fn names_of(batches: &[SubmittedBatch], number: usize) -> Vec<String> {
-    batches.iter().filter_map(|batch| batch.name_of(number)).collect()
+/// The cluster's name of a job. A training that was split has several jobs in the cluster. Then this
+/// is the name of the last one, which finishes the training.
+pub fn name_of(batches: &[SubmittedBatch], number: usize) -> Option<String> {
+    batches.iter().rev().find_map(|batch| batch.name_of(number))
 }
 
 pub fn write_speed_device(store: &Store, run: &str, hello: &Hello) -> Result<()> {
-    write_json(&folder(store, run).join("speed.json"), hello)
+    write_json(&store.run_folder(run).join("speed.json"), hello)
 }
 
 /// The device on which a run measured speed, if it did.
 pub fn speed_device(store: &Store, run: &str) -> Option<Hello> {
-    read_json(&folder(store, run).join("speed.json")).ok()
+    read_json(&store.run_folder(run).join("speed.json")).ok()
 }
 
 /// The device on which the last submitted run of an experiment measured speed.
@@ -257,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();
         let run = "20260101T000000000-1";
-        std::fs::create_dir(super::folder(&store, run)).unwrap();
+        std::fs::create_dir(store.run_folder(run)).unwrap();
         assert_eq!(batches(&store, run).unwrap(), []);
         let batch = |first, jobs, id: &str| SubmittedBatch { first, jobs, id: id.into() };
         for batch in [batch(0, 1, "10"), batch(1, 3, "11"), batch(4, 1, "12"), batch(4, 1, "13")] {
@@ -265,10 +256,10 @@ mod tests {
         }
         note_batch(&store, run, &batch(5, 1, "-u root")).unwrap();
         let noted = batches(&store, run).unwrap();
-        assert_eq!(names_of(&noted, 0), ["10"]);
-        assert_eq!(names_of(&noted, 3), ["11_2"]);
-        assert_eq!(names_of(&noted, 4), ["12", "13"]);
-        assert_eq!(names_of(&noted, 5), [""; 0], "what is not a number of a job is passed over");
+        assert_eq!(name_of(&noted, 0).as_deref(), Some("10"));
+        assert_eq!(name_of(&noted, 3).as_deref(), Some("11_2"));
+        assert_eq!(name_of(&noted, 4).as_deref(), Some("13"), "the last part ends the training");
+        assert_eq!(name_of(&noted, 5), None, "what is not a number of a job is passed over");
         let error = read(&store, run).unwrap_err().to_string();
         assert!(error.contains("was not handed to a cluster"), "{error}");
     }

@@ -8,7 +8,7 @@ use super::programs::expect;
 use super::schedule::{Call, Schedule};
 use super::script::{BatchOfJobs, RunOfJobs, options, script};
 use super::submission::{
-    Role, SubmittedBatch, SubmittedJob, batches, folder, job_name, names_of, note_batch, open_runs,
+    Role, SubmittedBatch, SubmittedJob, batches, job_name, name_of, note_batch, open_runs,
 };
 use super::{answers, states};
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -33,8 +33,7 @@ impl Elsewhere {
             let statuses = states::of_run(&run.id, &batches)?;
             let mut is_open = false;
             for (number, job) in submission.jobs.iter().enumerate() {
-                // The last job of a training that was cut ends it.
-                let Some(name) = names_of(&batches, number).pop() else { continue };
+                let Some(name) = name_of(&batches, number) else { continue };
                 if statuses.get(&name).is_some_and(|status| status.standing.is_open()) {
                     is_open = true;
                     let stages = job.stages.iter().map(|stage| (*stage, name.clone()));
@@ -107,7 +106,7 @@ fn submit_call(
     done: &mut Vec<SubmittedBatch>,
 ) -> Result<()> {
     let jobs = &schedule.jobs[call.first..call.first + call.jobs];
-    let folder = folder(store, run.run);
+    let folder = store.run_folder(run.run);
     let pattern = if call.jobs > 1 {
         format!("{}-%a.log", call.first)
     } else {
