@@ -64,7 +64,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             printer::message(&format!(
                 "the cluster has no job of the run {id} any more; its tables are written here"
             ));
-            // Stages that failed are told with the run, and that it could not be ended is told now.
+            // An error because stages failed is passed over, since they are told with the run. An
+            // error because the run could not be ended is returned.
             let ended = ending::end_run(&opened);
             let run = opened.store.read_run(id)?;
             if run.state == RunState::Submitted {
@@ -77,20 +78,24 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 /// Why no more progress is shown.
 enum End {
-    /// The user wants to see no more.
+    /// The user interrupted this command.
     Left,
+    /// The run has ended.
     OfRun(Box<Run>),
     /// The cluster has no job of the run any more, and the run has not ended.
     OfJobs,
 }
 
+/// A run that is watched, and what was shown of it so far.
 struct Watch<'a> {
     opened: &'a OpenedRun,
     plan: &'a Plan,
     known: Known,
+    /// The stages by their names, because events contain names.
     by_name: HashMap<&'a str, StageId>,
     /// For each job the length of its events' file and the number of events that were shown.
     seen: Vec<(u64, usize)>,
+    /// Stages that a job has started. A second start means that the first job was lost.
     started: BTreeSet<StageId>,
 }
 
@@ -135,7 +140,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Events of the jobs since the last look.
+    /// Shows the events that jobs have noted since the last look.
     fn show_events(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
         for number in 0..self.seen.len() {
             let id = run_of_job(&self.opened.run.id, number);
@@ -154,7 +159,8 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Only a record in the store says that a stage is made.
+    /// Shows an event of a job. That a stage is finished is not taken from here, because only a
+    /// record in the store says so.
     fn show(&mut self, entry: &Entry, reporter: &mut dyn Reporter) {
         let Some(&id) = self.by_name.get(entry.stage.as_str()) else { return };
         if self.known.is_made(id) {
@@ -174,7 +180,7 @@ impl<'a> Watch<'a> {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
             }
             ("retrying", _) => {
-                // Its next start belongs to this, and its job has not ended.
+                // The same job starts it again, so that start does not mean that a job was lost.
                 self.started.remove(&id);
                 let (attempt, why) = retried(&text);
                 Event::Retrying { id, attempt, error: Error::failure(why) }
@@ -186,7 +192,7 @@ impl<'a> Watch<'a> {
         reporter.event(self.plan, &event);
     }
 
-    /// Asks the store for stages that could be made by now.
+    /// Asks the store for the stages that could be made by now, and shows those that are.
     fn look_into_store(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
         for id in self.plan.ids() {
             let is_due = !self.known.is_made(id)
@@ -204,7 +210,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
+/// Reads the text of an event such as `attempt 2, after: an error`: which attempt follows, and why.
 fn retried(text: &str) -> (u32, &str) {
     let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
     let read = parts.and_then(|(attempt, why)| Some((attempt.parse::<u32>().ok()?, why)));
@@ -219,7 +225,8 @@ fn tell_jobs(opened: &OpenedRun) {
     }
 }
 
-/// Whether the run has a job that may still make something, or may get one.
+/// Whether the run has a job that may still make something, or may get such a job because somebody
+/// is submitting.
 fn any_is_open(store: &Store, run: &str) -> Result<bool> {
     if submission::is_under_way(store) {
         return Ok(true);

@@ -46,6 +46,7 @@ pub struct Planned {
     pub store: Store,
     pub built: Built,
     pub known: Known,
+    /// The device whose speed the plan measures. Without it there are no speed stages.
     pub hello: Option<Hello>,
 }
 
@@ -117,7 +118,8 @@ impl Context {
         self.settings.jobs.map_or(1, NonZeroUsize::get)
     }
 
-    /// Those of surgcam.toml, of environment variables and of `--set`; later ones win.
+    /// The overrides of surgcam.toml, of environment variables, and of `--set`, in this order.
+    /// Later ones win.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
     }
@@ -192,6 +194,8 @@ impl Context {
         self.plan_for(experiment, &goals)
     }
 
+    /// The plan for these goals. If it measures speed, a worker is asked what its device is, unless
+    /// the store remembers the answer.
     pub fn plan_for(&self, experiment: Experiment, goals: &BTreeSet<Goal>) -> Result<Planned> {
         let store = self.store()?;
         let mut hello = None;
@@ -207,8 +211,8 @@ impl Context {
         self.plan_in(store, experiment, goals, hello)
     }
 
-    /// The plan for showing results. Where the experiment's last run was handed to a cluster, its
-    /// speed is what was measured there.
+    /// The plan for showing results. If the experiment's last run was handed to a cluster, the
+    /// speed that is shown was measured there.
     pub fn plan_of_results(&self, name: &str) -> Result<Planned> {
         let experiment = self.experiment(name)?;
         match speed_device_of_last_run(&self.store()?, &experiment.name) {
@@ -220,7 +224,7 @@ impl Context {
         }
     }
 
-    /// The plan with the speed of this device, or of none.
+    /// The plan that measures the speed of this device. Without a device, it has no speed stages.
     pub fn plan_on(&self, experiment: Experiment, hello: Option<Hello>) -> Result<Planned> {
         let goals = Goal::of(&experiment);
         self.plan_in(self.store()?, experiment, &goals, hello)

@@ -53,7 +53,7 @@ impl Manner<'_> {
         event_lines: None,
     };
 
-    /// The stages that are asked for.
+    /// The stages that are to be in the store at the end.
     fn asked(&self, plan: &Plan) -> Vec<StageId> {
         plan.ids().filter(|id| self.only.is_none_or(|only| only.has(*id))).collect()
     }
@@ -87,8 +87,8 @@ pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Res
     Ok(Execution { summary, run })
 }
 
-/// Makes chosen stages for a job of a submitted run. Its events and its workers' logs go to the run
-/// of this name, which has no file of its own.
+/// Makes chosen stages for a job of a submitted run. `id` names the job's folder, which gets its
+/// events and its workers' logs, but no file that describes a run.
 pub fn make_for_job(
     context: &Context,
     planned: &mut Planned,
@@ -140,7 +140,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
     make(planned, known, prepared, manner, &open_run, &interrupt)
 }
 
-/// What is known before a run is noted in the store.
+/// What a run needs to know before it is noted in the store.
 struct Prepared {
     devices: Vec<WorkerCommand>,
     /// How many stages that need no device are made at once.
@@ -210,7 +210,7 @@ fn remembered(planned: &Planned, known: &Known) -> Vec<Option<f64>> {
     plan.ids().map(last).collect()
 }
 
-/// What is left of these stages.
+/// The progress display's estimate of the time that these stages still take.
 fn time_left(
     planned: &Planned,
     known: &Known,

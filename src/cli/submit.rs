@@ -80,7 +80,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     hand_over(context, asked, &planned, schedule, &elsewhere)
 }
 
-/// The kinds of the settings must be kinds of stages, or the job with the tables.
+/// Fails if the settings of the cluster name a kind that is neither a kind of stage nor `tables`.
 fn check_kinds(settings: &SlurmSettings) -> Result<()> {
     let known = || kind_names().chain([TABLES]);
     match settings.kinds.keys().find(|kind| !known().any(|known| known == kind.as_str())) {
@@ -94,7 +94,7 @@ fn check_kinds(settings: &SlurmSettings) -> Result<()> {
     }
 }
 
-/// Whether the device of the plan measured all speed that is asked for.
+/// Whether the speed of the plan's device was measured completely. Without a device it was not.
 fn is_speed_measured(planned: &Planned) -> bool {
     let plan = &planned.built.plan;
     let mut speed = plan.ids().filter(|id| plan.stage(*id).resource == Resource::Alone);
@@ -183,7 +183,7 @@ fn hand_over(
     printer::line(id)
 }
 
-/// A path that the store keeps and a script contains.
+/// The text of a path that goes into the store's notes and into scripts of jobs.
 fn utf_8(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::usage("this path is not valid UTF-8, and a job's script cannot contain it")
@@ -191,7 +191,7 @@ fn utf_8(path: &Path) -> Result<&str> {
     })
 }
 
-/// The variables of this process that surgcam reads, which its jobs shall have, too.
+/// The environment variables that surgcam reads, with their values. The jobs get them, too.
 fn variables_of_surgcam() -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for (name, value) in std::env::vars_os() {

@@ -22,7 +22,7 @@ pub fn journals(store: &Store, run: &str, submission: &Submission) -> Result<Jou
     (0..submission.jobs.len()).map(|number| journal::read(&folder_of(number))).collect()
 }
 
-/// A submitted run, as far as it is known.
+/// What is known of a submitted run.
 pub struct Submitted<'a> {
     pub store: &'a Store,
     pub run: &'a str,
@@ -36,9 +36,9 @@ pub struct Submitted<'a> {
 /// The stages of the run that are not in the store.
 #[derive(Debug, Default)]
 pub struct Absent {
-    /// Their inputs are there. Each has the reason why it was not made.
+    /// Stages whose inputs are in the store, each with the reason why it was not made.
     pub failed: Vec<(StageId, Error)>,
-    /// They need a stage that is not in the store.
+    /// Stages that need another stage which is not in the store.
     pub blocked: Vec<StageId>,
 }
 
@@ -66,7 +66,8 @@ impl Submitted<'_> {
         self.submission.jobs.iter().position(|job| job.role == Role::Speed)
     }
 
-    /// Why the job that measures speed did not even begin. `None` if speed was not asked for.
+    /// Why the run has no speed, although its speed job should have measured it. `None` if the run
+    /// has no such job.
     pub fn no_speed(&self) -> Option<Error> {
         self.speed_job().map(|number| self.reason(MeasureStage::NAME, Some(number)))
     }

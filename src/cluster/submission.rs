@@ -31,7 +31,7 @@ use surgcam_engine::store::{Store, read_json, write_json};
 pub const FORMAT: u32 = 1;
 /// The most bytes of a submission, which names every stage of its run.
 const LONGEST: u64 = 1 << 28;
-/// No cluster takes more jobs of one run.
+/// The most jobs of a run. No cluster takes so many.
 const MOST_JOBS: usize = 10_000_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Submission {
     pub format: u32,
     /// The experiment's file.
     pub experiment: String,
-    /// Where surgcam was called.
+    /// The working folder of the command that submitted the run.
     pub folder: PathBuf,
     /// The values of `--set`.
     pub set: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Submission {
     /// The value of `--jobs`.
     pub slots: Option<NonZeroUsize>,
     pub threads: Option<NonZeroUsize>,
-    /// By their numbers.
+    /// The number of a job is its place in this list.
     pub jobs: Vec<SubmittedJob>,
 }
 
@@ -63,7 +63,8 @@ impl Formatted for Submission {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubmittedJob {
     pub role: Role,
-    /// The kind of its most important stage, or that of its role.
+    /// The kind of the stage that it was made for. Its settings are those of this kind. The job
+    /// that writes the tables has the kind `tables`.
     pub kind: String,
     /// The identities of the stages that it makes.
     pub stages: Vec<Digest>,
@@ -102,12 +103,12 @@ impl SubmittedBatch {
     }
 }
 
-/// The name of the run under which the events of one of its jobs are kept.
+/// The id of the folder that has the events and the workers' logs of one of a run's jobs.
 pub fn run_of_job(run: &str, number: usize) -> String {
     format!("{run}.{number}")
 }
 
-/// What the cluster calls all jobs of a run.
+/// The name that all jobs of a run have in the cluster.
 pub fn job_name(run: &str) -> String {
     format!("surgcam-{run}")
 }
@@ -133,8 +134,8 @@ pub fn read(store: &Store, run: &str) -> Result<Submission> {
     Ok(submission)
 }
 
-/// The right to submit a run to the store's cluster, which one process at a time has. Who holds it
-/// sees all jobs of the submissions before it.
+/// Held while a run is submitted. Only one process at a time has it, so each submission sees all
+/// jobs of those before it.
 #[derive(Debug)]
 pub struct SubmissionLock {
     _file: File,
@@ -144,13 +145,13 @@ fn lock_path(store: &Store) -> PathBuf {
     store.root().join("runs").join("submit.lock")
 }
 
-/// Whether somebody submits to the store's cluster just now.
+/// Whether somebody is submitting a run of this store.
 pub fn is_under_way(store: &Store) -> bool {
     File::open(lock_path(store))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
+/// Waits until nobody else submits. `on_wait` is called once if somebody does.
 pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     let path = lock_path(store);
     let file = open_lock_file(&path)?;
@@ -161,7 +162,7 @@ pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     Ok(SubmissionLock { _file: file })
 }
 
-/// Notes a call of sbatch that succeeded.
+/// Adds a call of sbatch that succeeded to the store's list of them.
 pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()> {
     let path = store.run_folder(run).join("slurm.jsonl");
     let mut line = serde_json::to_string(batch).at_path("write", &path)?;
@@ -187,8 +188,8 @@ pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
     Ok(batches.filter(is_sound).collect())
 }
 
-/// The cluster's name of a job. A training that was split has several jobs in the cluster. Then this
-/// is the name of the last one, which finishes the training.
+/// The cluster's name of a job. A training that was split has several jobs in the cluster. Then
+/// this is the name of the last one, which finishes the training.
 pub fn name_of(batches: &[SubmittedBatch], number: usize) -> Option<String> {
     batches.iter().rev().find_map(|batch| batch.name_of(number))
 }
@@ -202,15 +203,15 @@ pub fn speed_device(store: &Store, run: &str) -> Option<Hello> {
     read_json(&store.run_folder(run).join("speed.json")).ok()
 }
 
-/// The device on which the last submitted run of an experiment measured speed.
+/// The device of the newest submitted run of an experiment that measured speed.
 pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
     let of_experiment =
         |run: &Result<Run>| run.as_ref().is_ok_and(|run| run.experiment == experiment);
     store.runs().filter(of_experiment).flatten().find_map(|run| speed_device(store, &run.id))
 }
 
-/// The device on which the last run of a whole experiment measured speed, if it was handed to a
-/// cluster and has already measured.
+/// The device on which the last run of the whole experiment measured speed. `None` if that run was
+/// not handed to a cluster, or has not measured speed yet.
 pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
     let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
     let last = store.runs().flatten().find(is_meant)?;
