@@ -10,7 +10,7 @@ use super::candidates;
 use super::ending;
 use super::opened_run::OpenedRun;
 use crate::cluster::states;
-use crate::cluster::submission::{self, folder, run_of_job};
+use crate::cluster::submission::{self, run_of_job};
 use crate::report::progress::TimeLeft;
 use crate::report::{printer, progress};
 use surgcam_engine::error::{Error, Result};
@@ -64,9 +64,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             printer::message(&format!(
                 "the cluster has no job of the run {id} any more; its tables are written here"
             ));
-            // Stages that failed are told with the run, and that it could not be ended is told now.
+            // An error because stages failed is passed over, since they are told with the run. An
+            // error because the run could not be ended is returned.
             let ended = ending::end_run(&opened);
-            let run = opened.store.run(id)?;
+            let run = opened.store.read_run(id)?;
             if run.state == RunState::Submitted {
                 ended?;
             }
@@ -77,20 +78,24 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 
 /// Why no more progress is shown.
 enum End {
-    /// The user wants to see no more.
+    /// The user interrupted this command.
     Left,
+    /// The run has ended.
     OfRun(Box<Run>),
     /// The cluster has no job of the run any more, and the run has not ended.
     OfJobs,
 }
 
+/// A run that is watched, and what was shown of it so far.
 struct Watch<'a> {
     opened: &'a OpenedRun,
     plan: &'a Plan,
     known: Known,
+    /// The stages by their names, because events contain names.
     by_name: HashMap<&'a str, StageId>,
     /// For each job the length of its events' file and the number of events that were shown.
     seen: Vec<(u64, usize)>,
+    /// Stages that a job has started. A second start means that the first job was lost.
     started: BTreeSet<StageId>,
 }
 
@@ -109,7 +114,7 @@ impl<'a> Watch<'a> {
         loop {
             self.show_events(reporter)?;
             self.look_into_store(reporter)?;
-            let run = store.run(id)?;
+            let run = store.read_run(id)?;
             if run.state != RunState::Submitted {
                 return Ok(End::OfRun(Box::new(run)));
             }
@@ -135,10 +140,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Events of the jobs since the last look.
+    /// Shows the events that jobs have noted since the last look.
     fn show_events(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
         for number in 0..self.seen.len() {
-            let of_job = folder(&self.opened.store, &run_of_job(&self.opened.run.id, number));
+            let id = run_of_job(&self.opened.run.id, number);
+            let of_job = self.opened.store.run_folder(&id);
             let length = fs::metadata(of_job.join(EVENTS_FILE)).map_or(0, |file| file.len());
             let (seen_length, shown) = self.seen[number];
             if length == seen_length {
@@ -153,7 +159,8 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Only a record in the store says that a stage is made.
+    /// Shows an event of a job. That a stage is finished is not taken from here, because only a
+    /// record in the store says so.
     fn show(&mut self, entry: &Entry, reporter: &mut dyn Reporter) {
         let Some(&id) = self.by_name.get(entry.stage.as_str()) else { return };
         if self.known.is_made(id) {
@@ -173,7 +180,7 @@ impl<'a> Watch<'a> {
                 Event::Waiting { id, holder: text.trim_start_matches("for ").to_string() }
             }
             ("retrying", _) => {
-                // Its next start belongs to this, and its job has not ended.
+                // The same job starts it again, so that start does not mean that a job was lost.
                 self.started.remove(&id);
                 let (attempt, why) = retried(&text);
                 Event::Retrying { id, attempt, error: Error::failure(why) }
@@ -185,7 +192,7 @@ impl<'a> Watch<'a> {
         reporter.event(self.plan, &event);
     }
 
-    /// Asks the store for stages that could be made by now.
+    /// Asks the store for the stages that could be made by now, and shows those that are.
     fn look_into_store(&mut self, reporter: &mut dyn Reporter) -> Result<()> {
         for id in self.plan.ids() {
             let is_due = !self.known.is_made(id)
@@ -203,7 +210,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Which attempt follows, and after what, from a journal's text: `attempt 2, after: an error`.
+/// Reads the text of an event such as `attempt 2, after: an error`: which attempt follows, and why.
 fn retried(text: &str) -> (u32, &str) {
     let parts = text.strip_prefix("attempt ").and_then(|rest| rest.split_once(", after: "));
     let read = parts.and_then(|(attempt, why)| Some((attempt.parse::<u32>().ok()?, why)));
@@ -213,19 +220,18 @@ fn retried(text: &str) -> (u32, &str) {
 /// Tells the state of the run's jobs, or nothing if Slurm does not answer.
 fn tell_jobs(opened: &OpenedRun) {
     let id = &opened.run.id;
-    let statuses =
-        submission::batches(&opened.store, id).and_then(|batches| states::of_run(id, &batches));
-    if let Ok(statuses) = statuses {
+    if let Ok(statuses) = states::of_run_in(&opened.store, id) {
         printer::message(&format!("run {id}: {}", states::in_short(&statuses)));
     }
 }
 
-/// Whether the run has a job that may still make something, or may get one.
+/// Whether the run has a job that may still make something, or may get such a job because somebody
+/// is submitting.
 fn any_is_open(store: &Store, run: &str) -> Result<bool> {
     if submission::is_under_way(store) {
         return Ok(true);
     }
-    let statuses = states::of_run(run, &submission::batches(store, run)?)?;
+    let statuses = states::of_run_in(store, run)?;
     Ok(statuses.values().any(|status| status.standing.is_open()))
 }
 

@@ -16,7 +16,7 @@ use surgcam_pipeline::build;
 use surgcam_pipeline::goal::Goal;
 use surgcam_recipe::library::Library;
 
-/// So many of the newest runs are completed, and searched for names of stages.
+/// How many of the newest runs are completed, and searched for names of stages.
 const NEWEST: usize = 30;
 
 /// Names of experiments in experiments/, and TOML files.
@@ -100,10 +100,11 @@ fn store_if_there() -> Option<Store> {
     if context.has_store() { context.store().ok() } else { None }
 }
 
-/// The names that begin with what is typed. One that a terminal would act on is left out.
+/// The names that begin with what is typed. Names with control characters are left out, because a
+/// terminal would act on them.
 fn beginning(current: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
-    // Bash hands on what is typed as it stands, and takes what it is given as it stands. The other
-    // shells quote and unquote themselves.
+    // Bash gives the word as it was typed, with its quotes, and inserts a completion as it is. The
+    // other shells remove and add quotes themselves.
     let is_bash = std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some();
     let (typed, is_quoted) = unquoted(&current.to_string_lossy());
     names
@@ -114,8 +115,8 @@ fn beginning(current: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<Co
         .collect()
 }
 
-/// What a word says whose spaces have backslashes, and whether some have none, as in a word that
-/// began with a quotation mark.
+/// A word without its backslashes, and whether it is quoted: then it began with a quotation mark,
+/// and its spaces have no backslashes.
 fn unquoted(word: &str) -> (String, bool) {
     let spaces = word.matches(' ').count();
     (word.replace('\\', ""), spaces > word.matches("\\ ").count())

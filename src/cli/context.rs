@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::execution::Execution;
 use super::{Overrides, WorkerOptions};
 use crate::cluster::submission::speed_device_of_last_run;
+use crate::report::page::PageSource;
 use crate::report::printer;
-use crate::report::run_record::RunStart;
+use crate::report::run_record::{self, RunStart};
+use crate::report::table_files::TableSource;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::machine;
 use surgcam_engine::plan::Plan;
@@ -44,7 +46,31 @@ pub struct Planned {
     pub store: Store,
     pub built: Built,
     pub known: Known,
+    /// The device whose speed the plan measures. Without it there are no speed stages.
     pub hello: Option<Hello>,
+}
+
+impl Planned {
+    /// What the experiment's tables are made from. `folder` is its results folder.
+    pub fn table_source<'a>(&'a self, folder: &'a Path) -> TableSource<'a> {
+        TableSource {
+            experiment: &self.experiment,
+            built: &self.built,
+            store: &self.store,
+            machine: self.hello.as_ref().map(measured_machine),
+            folder,
+        }
+    }
+
+    /// What the report is made from: the results that were in the store when this was planned.
+    pub fn page_source<'a>(&'a self, folder: &'a Path) -> Result<PageSource<'a>> {
+        Ok(PageSource {
+            tables: self.table_source(folder),
+            known: &self.known,
+            hello: self.hello.as_ref(),
+            plan: run_record::plan_digest(&self.experiment, &self.built, &self.known)?,
+        })
+    }
 }
 
 impl Context {
@@ -92,7 +118,8 @@ impl Context {
         self.settings.jobs.map_or(1, NonZeroUsize::get)
     }
 
-    /// Those of surgcam.toml, of environment variables and of `--set`; later ones win.
+    /// The overrides of surgcam.toml, of environment variables, and of `--set`, in this order.
+    /// Later ones win.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
     }
@@ -167,6 +194,8 @@ impl Context {
         self.plan_for(experiment, &goals)
     }
 
+    /// The plan for these goals. If it measures speed, a worker is asked what its device is, unless
+    /// the store remembers the answer.
     pub fn plan_for(&self, experiment: Experiment, goals: &BTreeSet<Goal>) -> Result<Planned> {
         let store = self.store()?;
         let mut hello = None;
@@ -182,8 +211,8 @@ impl Context {
         self.plan_in(store, experiment, goals, hello)
     }
 
-    /// The plan for showing results. Where the experiment's last run was handed to a cluster, its
-    /// speed is what was measured there.
+    /// The plan for showing results. If the experiment's last run was handed to a cluster, the
+    /// speed that is shown was measured there.
     pub fn plan_of_results(&self, name: &str) -> Result<Planned> {
         let experiment = self.experiment(name)?;
         match speed_device_of_last_run(&self.store()?, &experiment.name) {
@@ -195,7 +224,7 @@ impl Context {
         }
     }
 
-    /// The plan with the speed of this device, or of none.
+    /// The plan that measures the speed of this device. Without a device, it has no speed stages.
     pub fn plan_on(&self, experiment: Experiment, hello: Option<Hello>) -> Result<Planned> {
         let goals = Goal::of(&experiment);
         self.plan_in(self.store()?, experiment, &goals, hello)
@@ -225,7 +254,7 @@ fn built_with_libtorch() -> Option<PathBuf> {
     Some(folder.canonicalize().unwrap_or(folder))
 }
 
-pub fn measured_machine(hello: &Hello) -> MeasuredMachine {
+fn measured_machine(hello: &Hello) -> MeasuredMachine {
     MeasuredMachine {
         host: hello.host.clone(),
         device: hello.device_name.clone(),

@@ -173,7 +173,6 @@ fn table(hello: &Hello, checks: &[SelfTestCheck]) -> ResultTable {
         notes: vec![
             "the expected values are those of an independent implementation (tests/golden)".into(),
         ],
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     }
 }

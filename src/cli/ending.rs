@@ -74,8 +74,8 @@ pub fn end_run(opened: &OpenedRun) -> Result<()> {
     failure_of(&execution.summary, &planned.built.plan).map_or(Ok(()), Err)
 }
 
-/// Which stages are in the store. If a stage is absent that a job noted as finished, it looks again
-/// for a while.
+/// Which stages are in the store. If one is absent that a job noted as finished, this looks again
+/// for a while, because a network file system may show its record late.
 fn known_with_all_noted(
     planned: &mut Planned,
     store: &Store,

@@ -3,26 +3,25 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::context::{Context, Planned, measured_machine};
+use super::context::{Context, Planned};
 use crate::report::event_lines::EventLines;
 use crate::report::live_tables::LiveTables;
 use crate::report::progress::{Slots, TimeLeft};
 use crate::report::run_record;
-use crate::report::table_files::TableSource;
 use crate::report::{printer, progress};
-use surgcam_engine::error::Result;
+use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, StageId};
 use surgcam_engine::runner::choice::Choice;
 use surgcam_engine::runner::events::{Reporter, Together};
 use surgcam_engine::runner::interrupt::Interrupt;
 use surgcam_engine::runner::journal::Journal;
-use surgcam_engine::runner::worker_command::cores;
+use surgcam_engine::runner::worker_command::{WorkerCommand, cores};
 use surgcam_engine::runner::worker_process::LogFolder;
 use surgcam_engine::runner::{self, Options, Summary};
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::earlier_runs::EarlierRuns;
-use surgcam_engine::store::runs::{Run, Scope};
+use surgcam_engine::store::runs::{OpenRun, Run, Scope};
 
 /// A run that has ended.
 pub struct Execution {
@@ -54,7 +53,7 @@ impl Manner<'_> {
         event_lines: None,
     };
 
-    /// The stages that are asked for.
+    /// The stages that are to be in the store at the end.
     fn asked(&self, plan: &Plan) -> Vec<StageId> {
         plan.ids().filter(|id| self.only.is_none_or(|only| only.has(*id))).collect()
     }
@@ -88,8 +87,8 @@ pub fn execute(context: &Context, planned: &mut Planned, manner: &Manner) -> Res
     Ok(Execution { summary, run })
 }
 
-/// Makes chosen stages for a job of a submitted run. Its events and its workers' logs go to the run
-/// of this name, which has no file of its own.
+/// Makes chosen stages for a job of a submitted run. `id` names the job's folder, which gets its
+/// events and its workers' logs, but no file that describes a run.
 pub fn make_for_job(
     context: &Context,
     planned: &mut Planned,
@@ -98,31 +97,20 @@ pub fn make_for_job(
     interrupt: &Interrupt,
 ) -> Result<Summary> {
     let known = std::mem::take(&mut planned.known);
-    let remembered = remembered(planned, &known);
-    let devices = context.workers()?;
-    let jobs = context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get);
+    let prepared = Prepared::of(context, planned, &known)?;
     let open_run = planned.store.open_run(id)?;
-    let chosen = planned.built.plan.ids().filter(|id| only.has(*id));
-    let slots = Slots { devices: devices.len(), jobs };
-    let mut progress = progress::for_stderr(time_left(planned, &known, chosen, &remembered, slots));
-    let estimates = filled(remembered);
-    let mut journal = Journal::new(&open_run.folder);
-    let reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
-    let options = Options {
-        jobs,
-        estimate: &|id| estimates[id.0],
-        only: Some(only),
-        ..Options::local(devices, LogFolder::Kept(&open_run.folder))
-    };
-    let (plan, store) = (&planned.built.plan, &planned.store);
-    runner::run(plan, known, store, &options, interrupt, &mut Together(reporters))
+    let manner = Manner { only: Some(only), ..Manner::PART };
+    make(planned, known, prepared, &manner, &open_run, interrupt)
 }
 
 /// Keeps the plan in the store's history.
 pub fn write_plan(planned: &Planned, known: &Known) -> Result<Digest> {
     let Planned { experiment, store, built, .. } = planned;
     let digest = run_record::plan_digest(experiment, built, known)?;
-    store.write_plan(digest, || run_record::snapshot(experiment, built, known))
+    store.write_plan(digest, || {
+        let snapshot = run_record::plan_snapshot(experiment, built, known)?;
+        serde_json::to_vec(&snapshot).at_path("write the plan of", &experiment.path)
+    })
 }
 
 fn announce(planned: &Planned, asked: usize, to_run: usize) {
@@ -140,10 +128,8 @@ fn announce(planned: &Planned, asked: usize, to_run: usize) {
 }
 
 fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> Result<Summary> {
-    let Planned { experiment, store, built, hello, .. } = planned;
-    let devices = context.workers()?;
-    let remembered = remembered(planned, &known);
-    let jobs = context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get);
+    let Planned { experiment, store, .. } = planned;
+    let prepared = Prepared::of(context, planned, &known)?;
     let interrupt = Interrupt::listen()?;
     let open_run = store.open_run(&context.start.id)?;
     store.write_run(&context.start.running(
@@ -151,15 +137,44 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
         manner.scope,
         write_plan(planned, &known)?,
     ))?;
-    let asked = manner.asked(&built.plan).into_iter();
+    make(planned, known, prepared, manner, &open_run, &interrupt)
+}
+
+/// What a run needs to know before it is noted in the store.
+struct Prepared {
+    devices: Vec<WorkerCommand>,
+    /// How many stages that need no device are made at once.
+    jobs: usize,
+    /// What [`remembered`] gives for each stage.
+    remembered: Vec<Option<f64>>,
+}
+
+impl Prepared {
+    fn of(context: &Context, planned: &Planned, known: &Known) -> Result<Self> {
+        Ok(Prepared {
+            devices: context.workers()?,
+            jobs: context.settings.jobs.map_or_else(usual_jobs, NonZeroUsize::get),
+            remembered: remembered(planned, known),
+        })
+    }
+}
+
+/// Makes stages of the plan, and tells of them on the terminal and in the journal of the run.
+fn make(
+    planned: &Planned,
+    known: Known,
+    prepared: Prepared,
+    manner: &Manner,
+    open_run: &OpenRun,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    let (plan, Prepared { devices, jobs, remembered }) = (&planned.built.plan, prepared);
+    let asked = manner.asked(plan).into_iter();
     let slots = Slots { devices: devices.len(), jobs };
     let mut progress = progress::for_stderr(time_left(planned, &known, asked, &remembered, slots));
     let estimates = filled(remembered);
     let mut journal = Journal::new(&open_run.folder);
-    let mut tables = manner.live_tables.map(|folder| {
-        let machine = hello.as_ref().map(measured_machine);
-        LiveTables::new(TableSource { experiment, built, store, machine, folder })
-    });
+    let mut tables = manner.live_tables.map(|folder| LiveTables::new(planned.table_source(folder)));
     let mut event_lines = manner.event_lines;
     let mut reporters: Vec<&mut dyn Reporter> = vec![&mut *progress, &mut journal];
     reporters.extend(tables.as_mut().map(|tables| tables as &mut dyn Reporter));
@@ -171,7 +186,7 @@ fn run(context: &Context, planned: &Planned, known: Known, manner: &Manner) -> R
         only: manner.only,
         ..Options::local(devices, LogFolder::Kept(&open_run.folder))
     };
-    runner::run(&built.plan, known, store, &options, &interrupt, &mut Together(reporters))
+    runner::run(plan, known, &planned.store, &options, interrupt, &mut Together(reporters))
 }
 
 /// By default there is a slot for each core, but at most this many, because each has a worker of
@@ -195,7 +210,7 @@ fn remembered(planned: &Planned, known: &Known) -> Vec<Option<f64>> {
     plan.ids().map(last).collect()
 }
 
-/// What is left of these stages.
+/// The progress display's estimate of the time that these stages still take.
 fn time_left(
     planned: &Planned,
     known: &Known,

@@ -11,7 +11,7 @@ use super::{ending, execution};
 use crate::cluster::answers;
 use crate::cluster::identity::identities;
 use crate::cluster::programs::expect;
-use crate::cluster::submission::{self, Role, SubmittedJob, run_of_job, write_speed_device};
+use crate::cluster::submission::{Role, SubmittedJob, run_of_job, write_speed_device};
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::status::Known;
@@ -63,7 +63,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
 }
 
 /// A job uses as many cores as it asked for, even if it can see all cores of its machine. Slurm
-/// gives the first number only to jobs that asked for one.
+/// sets the first of the two variables only for jobs that asked for a number of cores.
 fn use_what_slurm_gave(context: &mut Context) {
     let number = |name: &str| std::env::var(name).ok()?.parse::<NonZeroUsize>().ok();
     let cores = number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"));
@@ -89,7 +89,7 @@ fn stages_of(run: &str, job: &SubmittedJob, plan: &Plan) -> Result<BTreeSet<Stag
     })
 }
 
-/// Makes the stages that can be made.
+/// Makes those of the job's stages that can be made. The others are an error afterwards.
 fn make(
     opened: &OpenedRun,
     planned: &mut Planned,
@@ -129,13 +129,13 @@ fn make(
 /// How long a node may take to see what another one has written. Network file systems remember for
 /// seconds that a file was not there.
 pub const SIGHT: Duration = Duration::from_secs(30);
-/// How often it looks again in this time.
+/// How long to wait between two looks in this time.
 pub const LOOK: Duration = Duration::from_secs(5);
 
-/// Stages that can be made, and those that cannot.
+/// The stages that can be made, and those that cannot.
 type Possible = (BTreeSet<StageId>, Vec<StageId>);
 
-/// Looks again for a while where something is absent that stages need.
+/// Which stages can be made. If something is absent that they need, this looks again for a while.
 fn wait_for_inputs(
     opened: &OpenedRun,
     planned: &mut Planned,
@@ -227,7 +227,7 @@ fn note_end_of_time(
     let error = Error::failure("the time of its job was over before it was made").hint(format!(
         "raise `time` under [executor.slurm.kinds.{kind}] in surgcam.toml and submit the run again"
     ));
-    let mut journal = Journal::new(&submission::folder(&opened.store, id));
+    let mut journal = Journal::new(&opened.store.run_folder(id));
     for id in choice.stages().filter(|id| !known.is_made(*id)) {
         journal.event(&planned.built.plan, &Event::Failed { id, error: error.clone() });
     }

@@ -12,6 +12,7 @@ use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::escape;
 use surgcam_engine::runner::journal;
+use surgcam_engine::store::runs::is_of_job;
 use surgcam_engine::suggestion::did_you_mean;
 
 #[derive(clap::Args)]
@@ -29,8 +30,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let ids = store.run_ids();
     let runs: Vec<String> = match &arguments.run {
         Some(id) => vec![store.run(id)?.id],
-        // A job's folder has a dot in its name.
-        None => ids.iter().filter(|id| !id.contains('.')).cloned().collect(),
+        None => ids.iter().filter(|id| !is_of_job(id)).cloned().collect(),
     };
     let is_meant = |entry: &journal::Entry| {
         entry.event != journal::CACHED
@@ -40,7 +40,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     for run in &runs {
         let mut is_found = false;
         for id in with_its_jobs(&ids, run) {
-            let folder = store.root().join("runs").join(id);
+            let folder = store.run_folder(id);
             let entries = journal::read(&folder)?;
             known.extend(entries.iter().map(|entry| entry.stage.clone()));
             let meant: Vec<&journal::Entry> =

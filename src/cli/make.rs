@@ -92,7 +92,7 @@ fn digits_of_a_key(text: &str) -> Option<&str> {
     (digits.len() >= FEWEST_DIGITS && is_hex).then_some(digits)
 }
 
-/// The stages that are left as they are.
+/// Tells which of the chosen stages are in the store already, and are not made again.
 fn tell_cached(planned: &Planned, choice: &Choice, event_lines: Option<&EventLines>) {
     let plan = &planned.built.plan;
     for id in choice.stages().filter(|id| planned.known.is_made(*id)) {

@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use super::ExperimentArguments;
-use super::context::{Planned, measured_machine};
 use crate::report::drawing::Format;
 use crate::report::figures::{Figure, FigureKind};
-use crate::report::page::PageSource;
-use crate::report::table_files::TableSource;
-use crate::report::{printer, run_record};
+use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::write_atomically;
 
@@ -29,12 +26,9 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let Arguments { asked, kind, output, .. } = arguments;
     let context = asked.context()?;
-    let Planned { experiment, store, built, known, hello } = &context.plan(&asked.experiment)?;
-    let folder = &context.results_folder(&experiment.name);
-    let machine = hello.as_ref().map(measured_machine);
-    let tables = TableSource { experiment, built, store, machine, folder };
-    let plan = run_record::plan_digest(experiment, built, known)?;
-    let figures = PageSource { tables, known, hello: hello.as_ref(), plan }.figures()?;
+    let planned = context.plan(&asked.experiment)?;
+    let folder = context.results_folder(&planned.experiment.name);
+    let figures = planned.page_source(&folder)?.figures()?;
     let figure = figures
         .iter()
         .find(|figure| figure.kind == *kind)

@@ -1,10 +1,8 @@
 //! `surgcam report`.
 
 use super::ExperimentArguments;
-use super::context::{Planned, measured_machine};
-use crate::report::page::{self, PageSource};
-use crate::report::table_files::{FolderLock, TableSource};
-use crate::report::{printer, run_record};
+use crate::report::table_files::FolderLock;
+use crate::report::{page, printer};
 use surgcam_engine::error::{Error, Result};
 
 #[derive(clap::Args)]
@@ -18,15 +16,11 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
-    let Planned { experiment, store, built, known, hello } =
-        &context.plan_of_results(&arguments.asked.experiment)?;
-    let folder = &context.results_folder(&experiment.name);
-    FolderLock::check(folder).map_err(Error::as_usage)?;
-    let _lock = FolderLock::wait(folder)?;
-    let machine = hello.as_ref().map(measured_machine);
-    let tables = TableSource { experiment, built, store, machine, folder };
-    let plan = run_record::plan_digest(experiment, built, known)?;
-    let path = PageSource { tables, known, hello: hello.as_ref(), plan }.write(None)?;
+    let planned = context.plan_of_results(&arguments.asked.experiment)?;
+    let folder = context.results_folder(&planned.experiment.name);
+    FolderLock::check(&folder).map_err(Error::as_usage)?;
+    let _lock = FolderLock::wait(&folder)?;
+    let path = planned.page_source(&folder)?.write(None)?;
     printer::line(&path.display().to_string())?;
     if arguments.open { page::open(&path) } else { Ok(()) }
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::context::{Context, Planned, measured_machine, outcome};
+use super::context::{Context, Planned, outcome};
 use super::execution::{self, Execution, Manner};
 use super::{ExperimentArguments, submit};
 use crate::report::page::PageSource;
 use crate::report::result_table::ResultTable;
 use crate::report::results::Results;
-use crate::report::table_files::{AllTables, FolderLock, TableSource};
+use crate::report::table_files::{AllTables, FolderLock};
 use crate::report::{printer, run_record, terminal_table};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::store::runs::Scope;
@@ -108,27 +108,17 @@ pub fn write_results(
     folder: &Path,
 ) -> Result<Vec<ResultTable>> {
     let _lock = FolderLock::wait(folder)?;
-    let Planned { experiment, store, built, hello, .. } = planned;
-    let known = &execution.summary.known;
-    let machine = hello.as_ref().map(measured_machine);
-    let source = TableSource { experiment, built, store, machine, folder };
-    let (tables, made) = source.write_final(known, execution.run.plan)?;
-    run_record::write(
-        folder,
-        &execution.run,
-        store,
-        &Results::new(store, known),
-        built,
-        hello.as_ref(),
-    )?;
-    if execution.summary.interrupted {
+    let Execution { summary, run } = execution;
+    let (known, hello) = (&summary.known, planned.hello.as_ref());
+    let source = planned.table_source(folder);
+    let (tables, made) = source.write_final(known, run.plan)?;
+    let results = Results::new(&planned.store, known);
+    run_record::write(folder, run, &planned.store, &results, &planned.built, hello)?;
+    if summary.interrupted {
         return Ok(Vec::new());
     }
-    write_report(
-        &PageSource { tables: source, known, hello: hello.as_ref(), plan: execution.run.plan },
-        execution,
-        made,
-    );
+    let page = PageSource { tables: source, known, hello, plan: run.plan };
+    write_report(&page, execution, made);
     Ok(tables)
 }
 

@@ -74,7 +74,6 @@ fn made_so_far(store: &Store, run: &Run) -> usize {
 
 /// How many jobs of a submitted run the cluster has; nothing where it does not answer.
 fn jobs(store: &Store, run: &Run) -> String {
-    let statuses =
-        submission::batches(store, &run.id).and_then(|batches| states::of_run(&run.id, &batches));
+    let statuses = states::of_run_in(store, &run.id);
     statuses.map_or_else(|_| String::new(), |found| format!("  ({})", states::in_short(&found)))
 }

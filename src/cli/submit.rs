@@ -39,18 +39,21 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     })?;
     // Asked before planning: what other runs' jobs have made since is in the store then.
     let elsewhere = Elsewhere::of(&store).map_err(Error::as_usage)?;
-    // Speed is planned by the job that measures it, because only that one knows its machine.
-    let planned = context.plan_on(experiment, None)?;
+    let hello = last_speed_device(&store, &experiment.name);
+    let mut planned = context.plan_on(experiment, hello)?;
     let has_speed = planned.experiment.recipe.speed
         && Goal::of(&planned.experiment).contains(&Goal::Extraction)
-        && !is_speed_measured(context, &planned, asked)?;
+        && !is_speed_measured(&planned);
     if planned.known.to_run() == 0 && !has_speed {
         drop(alone);
-        let hello = last_speed_device(&planned.store, &planned.experiment.name);
-        return run::run_here(context, &mut context.plan_on(planned.experiment, hello)?, true);
+        return run::run_here(context, &mut planned, true);
+    }
+    if has_speed && planned.hello.is_some() {
+        // Speed is planned by the job that measures it, because only that one knows its machine.
+        planned = context.plan_on(planned.experiment, None)?;
     }
     let limits = states::limits().map_err(Error::as_usage)?;
-    warn_of_short_memory(&limits);
+    warn_of_short_memory(limits);
     let identities = identities(&planned.built.plan);
     let (plan, known) = (&planned.built.plan, &planned.known);
     let earlier = EarlierRuns::of(&planned.store, &planned.experiment.name);
@@ -77,7 +80,7 @@ pub fn execute(context: &Context, asked: &ExperimentArguments) -> Result<()> {
     hand_over(context, asked, &planned, schedule, &elsewhere)
 }
 
-/// The kinds of the settings must be kinds of stages, or the job with the tables.
+/// Fails if the settings of the cluster name a kind that is neither a kind of stage nor `tables`.
 fn check_kinds(settings: &SlurmSettings) -> Result<()> {
     let known = || kind_names().chain([TABLES]);
     match settings.kinds.keys().find(|kind| !known().any(|known| known == kind.as_str())) {
@@ -91,20 +94,11 @@ fn check_kinds(settings: &SlurmSettings) -> Result<()> {
     }
 }
 
-/// Whether the last submitted run of the experiment measured all speed that is asked for.
-fn is_speed_measured(
-    context: &Context,
-    planned: &Planned,
-    asked: &ExperimentArguments,
-) -> Result<bool> {
-    let Some(hello) = last_speed_device(&planned.store, &planned.experiment.name) else {
-        return Ok(false);
-    };
-    let Planned { built, known, .. } =
-        context.plan_on(context.experiment(&asked.experiment)?, Some(hello))?;
-    let plan = &built.plan;
+/// Whether the speed of the plan's device was measured completely. Without a device it was not.
+fn is_speed_measured(planned: &Planned) -> bool {
+    let plan = &planned.built.plan;
     let mut speed = plan.ids().filter(|id| plan.stage(*id).resource == Resource::Alone);
-    Ok(speed.all(|id| known.is_made(id)))
+    planned.hello.is_some() && speed.all(|id| planned.known.is_made(id))
 }
 
 /// How long the queue should remember jobs that have ended, so that the causes of their ends can
@@ -164,7 +158,7 @@ fn hand_over(
         threads: asked.workers.threads,
         jobs: schedule.jobs.clone(),
     };
-    let folder = submission::folder(store, id);
+    let folder = store.run_folder(id);
     fs::create_dir_all(&folder).at_path("create the folder", &folder)?;
     submission::write(store, id, &submission)?;
     let plan = execution::write_plan(planned, &planned.known)?;
@@ -189,7 +183,7 @@ fn hand_over(
     printer::line(id)
 }
 
-/// A path that the store keeps and a script contains.
+/// The text of a path that goes into the store's notes and into scripts of jobs.
 fn utf_8(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::usage("this path is not valid UTF-8, and a job's script cannot contain it")
@@ -197,7 +191,7 @@ fn utf_8(path: &Path) -> Result<&str> {
     })
 }
 
-/// The variables of this process that surgcam reads, which its jobs shall have, too.
+/// The environment variables that surgcam reads, with their values. The jobs get them, too.
 fn variables_of_surgcam() -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for (name, value) in std::env::vars_os() {

@@ -4,11 +4,9 @@ use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::ExperimentArguments;
-use super::context::{Planned, measured_machine};
 use crate::report::latex_tables::latex;
 use crate::report::paper_tables::{self, Extent};
 use crate::report::result_table::{Cells, ResultTable, TableColumn};
-use crate::report::table_files::TableSource;
 use crate::report::{printer, selection, table_formats, terminal_table};
 use surgcam_engine::error::{Error, Result};
 
@@ -54,11 +52,9 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let context = arguments.asked.context()?;
-    let Planned { experiment, store, built, known, hello } =
-        &context.plan_of_results(&arguments.asked.experiment)?;
-    let folder = &context.results_folder(&experiment.name);
-    let machine = hello.as_ref().map(measured_machine);
-    let source = TableSource { experiment, built, store, machine, folder };
+    let planned = context.plan_of_results(&arguments.asked.experiment)?;
+    let folder = context.results_folder(&planned.experiment.name);
+    let (source, known) = (planned.table_source(&folder), &planned.known);
     let tables = if arguments.details {
         source.with_details(known)?.1.tables
     } else {
@@ -70,7 +66,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             "{} of {} stages are not in the store yet; their values are shown as `-` \
              (surgcam run {})",
             known.to_run(),
-            built.plan.stages.len(),
+            planned.built.plan.stages.len(),
             arguments.asked.experiment
         ));
     }

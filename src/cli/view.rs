@@ -52,9 +52,9 @@ pub struct Arguments {
     pub(super) asked: ExperimentArguments,
 }
 
-/// A wide picture is a page of a paper, which has so many points.
+/// The width of a picture in a PDF file, in points. It is that of a page of a paper.
 const PAGE_POINTS: f64 = 504.0;
-/// The sheet of thresholds has these where the matrix has only one.
+/// The thresholds that `--sheet thresholds` shows if the matrix has only one.
 const THRESHOLDS: &str = "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]";
 
 pub fn execute(arguments: &Arguments) -> Result<()> {

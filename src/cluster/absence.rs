@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::states::{Statuses, advice, in_detail};
-use super::submission::{Role, Submission, SubmittedBatch, folder, names_of, run_of_job};
+use super::submission::{Role, Submission, SubmittedBatch, name_of, run_of_job};
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::kind::StageKind;
 use surgcam_engine::plan::status::Known;
@@ -18,11 +18,11 @@ use surgcam_pipeline::kinds::MeasureStage;
 pub type Journals = Vec<Vec<Entry>>;
 
 pub fn journals(store: &Store, run: &str, submission: &Submission) -> Result<Journals> {
-    let folder_of = |number| folder(store, &run_of_job(run, number));
+    let folder_of = |number| store.run_folder(&run_of_job(run, number));
     (0..submission.jobs.len()).map(|number| journal::read(&folder_of(number))).collect()
 }
 
-/// A submitted run, as far as it is known.
+/// What is known of a submitted run.
 pub struct Submitted<'a> {
     pub store: &'a Store,
     pub run: &'a str,
@@ -36,9 +36,9 @@ pub struct Submitted<'a> {
 /// The stages of the run that are not in the store.
 #[derive(Debug, Default)]
 pub struct Absent {
-    /// Their inputs are there. Each has the reason why it was not made.
+    /// Stages whose inputs are in the store, each with the reason why it was not made.
     pub failed: Vec<(StageId, Error)>,
-    /// They need a stage that is not in the store.
+    /// Stages that need another stage which is not in the store.
     pub blocked: Vec<StageId>,
 }
 
@@ -66,7 +66,8 @@ impl Submitted<'_> {
         self.submission.jobs.iter().position(|job| job.role == Role::Speed)
     }
 
-    /// Why the job that measures speed did not even begin. `None` if speed was not asked for.
+    /// Why the run has no speed, although its speed job should have measured it. `None` if the run
+    /// has no such job.
     pub fn no_speed(&self) -> Option<Error> {
         self.speed_job().map(|number| self.reason(MeasureStage::NAME, Some(number)))
     }
@@ -83,7 +84,7 @@ impl Submitted<'_> {
             return Error::failure("no job of the run makes it")
                 .hint("submit the run again; finished stages are kept");
         };
-        let log = folder(self.store, self.run).join(&self.submission.jobs[number].log);
+        let log = self.store.run_folder(self.run).join(&self.submission.jobs[number].log);
         let noted = self.noted_failure(name, number);
         match (self.status_of(number), noted) {
             // A worker that runs out of memory is noted as one that somebody killed.
@@ -103,7 +104,7 @@ impl Submitted<'_> {
 
     /// What Slurm says about a job, and a hint what to do about it.
     fn status_of(&self, number: usize) -> Option<(String, Option<String>)> {
-        let name = names_of(self.batches, number).pop()?;
+        let name = name_of(self.batches, number)?;
         let mut status = self.statuses.get(&name)?.clone();
         in_detail(&name, &mut status);
         let hint = advice(&status, &self.submission.jobs[number].kind);

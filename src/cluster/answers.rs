@@ -12,8 +12,8 @@ fn is_number(text: &str) -> bool {
     (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The number that `sbatch --parsable` printed: `12`, or `12;cluster`. Sites print lines of their
-/// own before it.
+/// The number of a new job in what `sbatch --parsable` printed: `12`, or `12;cluster`. On some
+/// clusters other lines come before it.
 pub fn submitted(text: &str) -> Option<String> {
     text.lines()
         .rev()
@@ -47,9 +47,9 @@ pub const QUEUE_FORMAT: &str = "%i|%T|%r|%N";
 /// What `sacct` is asked to print of each job, separated by `|`.
 pub const ACCOUNTS_FORMAT: &str = "JobID,State,ExitCode,NodeList";
 
-/// Lines in the form of [`QUEUE_FORMAT`] or [`ACCOUNTS_FORMAT`]. In accounts the exit code is the
-/// reason, and a job that was put back into the queue has several lines, the last one being the
-/// newest. Lines of steps (`12.batch`) are left out.
+/// Reads lines that were printed in [`QUEUE_FORMAT`] or [`ACCOUNTS_FORMAT`]. In the accounts, the
+/// exit code stands in place of the reason, and a job that was put back into the queue has several
+/// lines, of which the last one is the newest. Lines of steps (`12.batch`) are left out.
 pub fn jobs(text: &str) -> Vec<Listed> {
     let listed = |line: &str| {
         let fields: Vec<&str> = line.trim().split('|').collect();
@@ -66,7 +66,8 @@ pub fn jobs(text: &str) -> Vec<Listed> {
     text.lines().filter_map(listed).collect()
 }
 
-/// The first word, without the mark of a text that was cut: `CANCELLED by 1000`, `CANCELLED+`.
+/// The first word: `CANCELLED` for `CANCELLED by 1000`. A `+` at its end is removed, with which
+/// `sacct` marks a text that it has cut.
 fn state_word(text: &str) -> String {
     text.split_whitespace().next().unwrap_or_default().trim_end_matches('+').to_string()
 }
@@ -95,7 +96,7 @@ pub struct ClusterLimits {
     pub has_accounts: bool,
 }
 
-/// Slurm's own default.
+/// Slurm's own value for the most tasks of an array, if the configuration does not say it.
 const USUAL_ARRAY: usize = 1001;
 
 /// Reads `scontrol show config`.
@@ -118,9 +119,9 @@ pub fn limits(text: &str) -> ClusterLimits {
     }
 }
 
-/// The seconds that a job may take if it does not ask for a time, from
-/// `scontrol --oneliner show partition`. It is `None` if there is no limit. Without a name it is
-/// that of the default partition.
+/// The seconds that a job of a partition may take if it does not ask for a time, from what
+/// `scontrol --oneliner show partition` prints. Without a name, the default partition is meant.
+/// `None` if there is no limit.
 pub fn usual_time(text: &str, partition: Option<&str>) -> Option<u64> {
     let is_meant = |fields: &BTreeMap<&str, &str>| match partition {
         Some(name) => fields.get("PartitionName") == Some(&name),

@@ -10,7 +10,7 @@ use surgcam_engine::plan::{Plan, StageId};
 /// Jobs that are submitted with one call: one job, or an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Places in the list of packed jobs.
+    /// The jobs, each by its place in the list of packed jobs.
     pub jobs: Vec<usize>,
     /// Into how many successive jobs its training is split. Only a batch of a single job is split.
     pub parts: u32,
@@ -22,8 +22,8 @@ impl Batch {
     }
 }
 
-/// Puts jobs of one kind with equal needs together. An array has at most `most` tasks. Each batch
-/// comes after those that it needs.
+/// Puts jobs of one kind with equal needs together. `parts` says into how many successive jobs a
+/// job is split, and an array has at most `most` tasks. Each batch comes after those that it needs.
 pub fn batched(
     plan: &Plan,
     jobs: &[PackedJob],
@@ -69,8 +69,9 @@ impl After {
     }
 }
 
-/// When a job may start after an earlier one: it depends on whether each of its stages needs all
-/// stages of the earlier job.
+/// When a job may start after an earlier one. If each of its stages needs all stages of the earlier
+/// job, the earlier job must have succeeded. Otherwise the job starts in any case, and makes the
+/// stages that it can.
 pub fn dependency(plan: &Plan, known: &Known, job: &PackedJob, earlier: &PackedJob) -> After {
     let each_needs_all = job.stages.iter().all(|id| {
         let needed = all_needed(plan, known, *id);
@@ -106,7 +107,7 @@ pub fn parts(seconds: Option<f64>, limit: Option<u64>) -> u32 {
     let (Some(seconds), Some(limit)) = (seconds, limit) else { return 1 };
     // Even a limit of a few minutes leaves some time for training.
     let usable = (limit as f64 - OVERHEAD_SECONDS).max(limit as f64 / 2.0).max(1.0);
-    // A float becomes the nearest integer that there is.
+    // If the number is too large for an integer, it becomes the largest one.
     ((seconds / usable).ceil() as u32).clamp(1, MOST_PARTS)
 }
 

@@ -1,4 +1,4 @@
-//! What a plan is expected to take, from what such stages took before.
+//! How long a plan is expected to take, by the times that such stages took before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,7 +47,7 @@ impl Expected {
 /// The most records of a kind that are read.
 const MOST_RECORDS: usize = 64;
 
-/// The median of some records of this kind.
+/// The median of the seconds in some records of this kind.
 fn usual_seconds(store: &Store, kind: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Timed {
@@ -67,18 +67,20 @@ fn usual_seconds(store: &Store, kind: &str) -> Option<f64> {
     found.get(found.len() / 2).copied()
 }
 
-/// What the jobs of a plan are expected to take on a cluster that has room for all of them.
+/// How long the jobs of a plan are expected to take on a cluster that can run all of them at once.
 #[derive(Debug, PartialEq)]
 pub struct Cost {
     pub jobs: usize,
-    /// The time of all jobs that need a device.
+    /// The times of all jobs that need a device, added up.
     pub device_hours: f64,
+    /// From the start of the first job to the end of the last one.
     pub wall_hours: f64,
     /// Kinds of stages whose time is not known. They count as taking no time.
     pub unknown: BTreeSet<&'static str>,
 }
 
-/// `others` are jobs beside those of the list: the one for speed and the one for the tables.
+/// `others` is the number of jobs that are not in the list: one for the tables, and one for speed
+/// if it is measured.
 pub fn cost(plan: &Plan, jobs: &[PackedJob], others: usize, expected: &Expected) -> Cost {
     let mut ends: Vec<f64> = Vec::with_capacity(jobs.len());
     let mut device_seconds = 0.0;

@@ -1,12 +1,17 @@
 //! Runs of experiments on a Slurm cluster.
 //!
-//! Slurm schedules; no process of surgcam stays alive. [`packing`] puts the stages of a plan into
-//! jobs, [`batches`] puts equal jobs into arrays and says what waits for what, [`schedule`] is the
-//! whole of it, and [`script`] and [`submit`] hand it to Slurm. Each job is a `surgcam` of its own, which looks into the store
-//! and makes what is missing of its stages. The store's records are the truth about what is done.
-//! Slurm is asked only why something is absent: [`programs`] calls its programs, [`answers`] reads
-//! what they print, [`states`] says what it means, and [`absence`] says it of a stage. A run's jobs
-//! are noted in the store ([`submission`]). [`cost`] says what a plan is expected to take.
+//! Slurm starts the jobs; no process of surgcam stays alive to wait for them. Each job is a
+//! `surgcam` of its own, which looks into the store and makes those of its stages that are missing.
+//! The store's records alone say what is done. Slurm is only asked why something is absent.
+//!
+//! From a plan to jobs: [`packing`] puts stages into jobs, [`batches`] puts equal jobs into arrays
+//! and says what each waits for, and [`schedule`] makes the list of all calls of sbatch from both.
+//! [`submit`] makes these calls, with the scripts and options of [`script`]. [`cost`] estimates how
+//! long a plan takes. [`identity`] names stages before their keys are known.
+//!
+//! From jobs back to the plan: [`submission`] keeps a run's jobs in the store. [`programs`] calls
+//! the programs of Slurm, [`answers`] reads what they print, [`states`] says what became of a job,
+//! and [`absence`] says why a stage was not made.
 
 pub mod absence;
 pub mod answers;

@@ -11,28 +11,31 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Plan, Resource, StageId};
 
-/// The most stages of a pass that one job makes, which is also what the runner makes at once.
+/// The most stages of a pass that one job makes. The runner makes as many of them at once.
 const MOST_SIBLINGS: usize = 256;
 
-/// The most seconds that the short trainings of one job are expected to take. More jobs are made
-/// beside each other, because one after the other they would take longer than a place in the queue.
+/// The most seconds that the short trainings of one job are expected to take together. Further
+/// trainings get another job, which can run at the same time: beyond this it pays to wait in the
+/// queue once more.
 const MOST_SHARED_SECONDS: f64 = 300.0;
 
-/// Where a stage goes that is not part of a pass.
+/// Which job makes a stage that is not part of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Placing {
-    /// Into a job of its own.
+    /// A job of its own.
     Own,
-    /// With the job whose results it needs.
+    /// The job whose results it needs.
     Rides,
-    /// With others that need the same jobs. It is expected to take so many seconds.
+    /// A job that it shares with others which need the same jobs. It is expected to take so many
+    /// seconds.
     Shares { seconds: f64 },
 }
 
 /// Stages that one job makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedJob {
-    /// The stages in the order of the plan. The others ride with the first one.
+    /// The stages in the order of the plan. The job was made for the first one, and the others
+    /// joined it.
     pub stages: Vec<StageId>,
     /// The jobs whose results this one needs, by their place in the list. They come before it.
     pub after: BTreeSet<usize>,
@@ -40,7 +43,7 @@ pub struct PackedJob {
 }
 
 impl PackedJob {
-    /// The kind of its most important stage.
+    /// The kind of the stage that the job was made for.
     pub fn kind(&self, plan: &Plan) -> &'static str {
         plan.stage(self.stages[0]).kind
     }

@@ -1,6 +1,6 @@
 //! Calls the programs of Slurm. They are looked for on the PATH, each call has a time limit, and an
-//! error says what the program said. Variables that would change what a call means are kept from
-//! them.
+//! error says what the program said. Environment variables that would change what a call does are
+//! not passed on.
 
 use std::io::{ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
@@ -45,8 +45,8 @@ pub fn ask(program: &str, arguments: &[String]) -> Result<Answer> {
 }
 
 /// Variables that describe the job in which this process runs, by the beginnings of their names.
-/// `sbatch` hands them on, and a new job would take them for its own: that it is a task of an
-/// array, or how often it was put back into the queue.
+/// `sbatch` would hand them on to a new job, which would take them for its own. It would think that
+/// it is a task of an array, for example, or that it was put back into the queue before.
 const OF_THIS_JOB: [&str; 7] = [
     "SLURM_ARRAY_",
     "SLURM_CPUS_",
@@ -57,8 +57,8 @@ const OF_THIS_JOB: [&str; 7] = [
     "SLURM_TASK",
 ];
 
-/// Variables by which people filter and shape what the programs do when they call them themselves.
-/// Defaults for new jobs, such as `SBATCH_ACCOUNT`, are not among them.
+/// Variables with which people change what the programs print or wait for when they call them
+/// themselves. Defaults for new jobs, such as `SBATCH_ACCOUNT`, are not among them.
 const OF_PEOPLE: [&str; 5] = ["SACCT_", "SBATCH_ARRAY_INX", "SBATCH_WAIT", "SCANCEL_", "SQUEUE_"];
 
 /// Whether a variable of this name would change what a call means.
@@ -72,7 +72,7 @@ pub fn expect(program: &str, arguments: &[String]) -> Result<String> {
     if answer.succeeded { Ok(answer.out) } else { Err(refused(program, &answer)) }
 }
 
-/// The error for an answer that was not the expected one.
+/// The error of a program that failed, with what it said.
 pub fn refused(program: &str, answer: &Answer) -> Error {
     let said = if answer.err.trim().is_empty() { &answer.out } else { &answer.err };
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -27,7 +27,7 @@ fn trains(kind: &str) -> bool {
     [TrainStage::NAME, CaptionStage::NAME, InteractStage::NAME].contains(&kind)
 }
 
-/// The jobs for what is missing of a plan.
+/// The jobs that make what is missing of a plan.
 pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob> {
     let placing = |id: StageId| {
         let stage = plan.stage(id);
@@ -45,22 +45,24 @@ pub fn jobs_of(plan: &Plan, known: &Known, expected: &Expected) -> Vec<PackedJob
     packed(plan, known, placing)
 }
 
-/// The jobs that come after all others: one writes the tables, and one before it measures speed
-/// where that is asked for.
+/// How many jobs come after all others. The last one writes the tables, and if speed is measured,
+/// the one before it does that.
 pub fn other_jobs(measures_speed: bool) -> usize {
     1 + usize::from(measures_speed)
 }
 
-/// Jobs for one call of sbatch, or for several if its training is split.
+/// A job, or an array of jobs, that one call of sbatch submits. If its training is split, there is
+/// a call for each part.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// The number of the first job, and how many there are.
     pub(super) first: usize,
     pub(super) jobs: usize,
     pub(super) kind: String,
     pub(super) role: Role,
     pub(super) needs_device: bool,
     pub(super) parts: u32,
-    /// What it waits for: jobs of this run, by their numbers.
+    /// The jobs of this run that it waits for, by their numbers, and how these must have ended.
     pub(super) after: Vec<(After, usize)>,
 }
 
@@ -75,7 +77,7 @@ pub struct Schedule {
 pub struct ToSchedule<'a> {
     pub plan: &'a Plan,
     pub known: &'a Known,
-    /// The jobs for what is missing of the plan.
+    /// The jobs that make what is missing of the plan.
     pub jobs: &'a [PackedJob],
     pub identities: &'a [Digest],
     pub expected: &'a Expected,
@@ -143,7 +145,7 @@ impl Schedule {
         schedule
     }
 
-    /// A job that waits for all others, however they end.
+    /// Adds a job that waits for all others, however they end.
     fn add_last(&mut self, role: Role, kind: &str) {
         let first = self.jobs.len();
         self.jobs.push(SubmittedJob {
@@ -164,7 +166,7 @@ impl Schedule {
         });
     }
 
-    /// The cluster's jobs. A training that is cut has several.
+    /// How many jobs the cluster gets. A training that is split has several.
     pub fn jobs_in_the_queue(&self) -> usize {
         self.calls.iter().map(|call| call.jobs * call.parts as usize).sum()
     }

@@ -13,11 +13,11 @@ use surgcam_recipe::slurm_settings::{JobNeeds, SlurmSettings};
 #[derive(Debug)]
 pub struct RunOfJobs<'a> {
     pub run: &'a str,
-    /// This program.
+    /// The path of this program.
     pub program: &'a str,
-    /// Where surgcam was called.
+    /// The working folder of the command that submits the run.
     pub folder: &'a str,
-    /// Variables that surgcam reads, with their values.
+    /// Environment variables that surgcam reads, with their values.
     pub variables: &'a [(String, String)],
     pub settings: &'a SlurmSettings,
 }
@@ -37,7 +37,7 @@ pub struct BatchOfJobs<'a> {
     /// `afterok:1:2,afterany:3`, if it waits for anything.
     pub dependency: Option<String>,
     pub script: &'a Path,
-    /// The file of its output, with `%a` for the task.
+    /// The file of its output. In the name for an array, `%a` stands for the number of the task.
     pub log: &'a Path,
 }
 
@@ -61,7 +61,7 @@ pub fn script(run: &RunOfJobs, batch: &BatchOfJobs) -> Result<String> {
         _ => format!("\"$(({} + SLURM_ARRAY_TASK_ID))\"", batch.first),
     };
     let followed = if batch.is_followed { " --followed" } else { "" };
-    // In place of the shell, surgcam gets the signals of Slurm itself.
+    // surgcam takes the place of the shell, so it gets the signals of Slurm itself.
     text.push_str(&format!(
         "exec {} job{followed} {} {number}\n",
         quoted(run.program)?,
@@ -70,8 +70,8 @@ pub fn script(run: &RunOfJobs, batch: &BatchOfJobs) -> Result<String> {
     Ok(text)
 }
 
-/// A text as one word of a shell. A line break is refused: the shell would keep it, but other
-/// programs that show a job would not.
+/// A text as one word of a shell. A line break is refused: the shell would accept it, but programs
+/// that show the job would not.
 fn quoted(text: &str) -> Result<String> {
     let cannot = |why: &str| {
         Error::usage(format!("`{}` cannot be written into a job's script: {why}", shortened(text)))
@@ -145,10 +145,11 @@ fn one_line(path: &Path) -> Result<String> {
     })
 }
 
-/// How long before its time limit a job is warned.
+/// How long before its time limit a job is warned, unless it is short.
 const USUAL_NOTICE_SECONDS: u64 = 60;
 
-/// A tenth of the time of a short job.
+/// How many seconds before its time limit a job is warned. For a short job, it is a tenth of its
+/// time.
 fn notice_seconds(needs: &JobNeeds) -> u64 {
     let usual = |limit: u64| (limit / 10).clamp(5, USUAL_NOTICE_SECONDS);
     needs.time.as_ref().map_or(USUAL_NOTICE_SECONDS, |limit| usual(limit.seconds()))

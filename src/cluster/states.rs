@@ -1,17 +1,19 @@
-//! What became of a job, which tells why a stage of a run is not in the store.
+//! What became of a job. This tells why a stage of a run is not in the store.
 //!
 //! The queue knows jobs that wait, run, or ended a short time ago. The accounts know all jobs, if
 //! the cluster keeps accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::answers::{self, ACCOUNTS_FORMAT, ClusterLimits, Listed, QUEUE_FORMAT};
 use super::programs::{ask, expect, refused};
-use super::submission::{SubmittedBatch, job_name};
+use super::submission::{self, SubmittedBatch, job_name};
 use surgcam_engine::error::Result;
+use surgcam_engine::store::Store;
 
-/// The state of a job, as far as it matters here.
+/// The states of a job that surgcam tells apart. Slurm has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Waiting,
@@ -21,7 +23,7 @@ pub enum Standing {
     OutOfMemory,
     TimedOut,
     Cancelled,
-    /// A job that it needs did not succeed.
+    /// It was not started, because a job that it needs did not succeed.
     NotNeeded,
     NodeLost,
     /// Slurm could not even begin it, for example because its output has no folder there.
@@ -67,7 +69,7 @@ fn standing(state: &str, reason: &str) -> Standing {
         "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
         | "STAGE_OUT" => Standing::Running,
         "COMPLETED" => Standing::Succeeded,
-        // The accounts have an exit code for a reason, which is this one then.
+        // The accounts have an exit code in place of the reason. Here it is 0:53.
         "FAILED" if reason.starts_with("JobLaunchFailure") || reason == "0:53" => {
             Standing::NotStarted
         }
@@ -108,7 +110,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// What to do about it. Empty if that depends on the stage.
+/// What a user can do about a job that ended like this. `None` if that depends on the stage.
 pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
     let setting = |name: &str| {
         format!(
@@ -133,7 +135,7 @@ pub fn advice(status: &JobStatus, kind: &str) -> Option<String> {
 /// All that Slurm knows of a run's jobs, by their names in the cluster: `12` or `12_3`.
 pub type Statuses = BTreeMap<String, JobStatus>;
 
-/// How many jobs run, wait and have ended, and for what those that wait do so.
+/// How many jobs run, wait, and have ended, and what the waiting ones wait for.
 pub fn in_short(statuses: &Statuses) -> String {
     let running = statuses.values().filter(|job| job.standing == Standing::Running).count();
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
@@ -148,10 +150,19 @@ pub fn in_short(statuses: &Statuses) -> String {
     format!("jobs: {running} running, {waiting} waiting{why}, {ended} ended")
 }
 
-/// What the cluster allows.
-pub fn limits() -> Result<ClusterLimits> {
+/// What the cluster allows. This process asks only once, unless Slurm does not answer.
+pub fn limits() -> Result<&'static ClusterLimits> {
+    static LIMITS: OnceLock<ClusterLimits> = OnceLock::new();
+    if let Some(limits) = LIMITS.get() {
+        return Ok(limits);
+    }
     let text = expect("scontrol", &["show".into(), "config".into()])?;
-    Ok(answers::limits(&text))
+    Ok(LIMITS.get_or_init(|| answers::limits(&text)))
+}
+
+/// As [`of_run`], for the jobs of a run that this store knows.
+pub fn of_run_in(store: &Store, run: &str) -> Result<Statuses> {
+    of_run(run, &submission::batches(store, run)?)
 }
 
 /// Asks the queue for the jobs of a run, and the accounts for those that it has forgotten.

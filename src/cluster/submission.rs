@@ -23,6 +23,7 @@ use surgcam_engine::protocol::Hello;
 use surgcam_engine::regular_file;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::format::{Formatted, understand};
+use surgcam_engine::store::lock::open_lock_file;
 use surgcam_engine::store::name::PlainName;
 use surgcam_engine::store::runs::{Run, RunState, Scope};
 use surgcam_engine::store::{Store, read_json, write_json};
@@ -30,7 +31,7 @@ use surgcam_engine::store::{Store, read_json, write_json};
 pub const FORMAT: u32 = 1;
 /// The most bytes of a submission, which names every stage of its run.
 const LONGEST: u64 = 1 << 28;
-/// No cluster takes more jobs of one run.
+/// The most jobs of a run. No cluster takes so many.
 const MOST_JOBS: usize = 10_000_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub struct Submission {
     pub format: u32,
     /// The experiment's file.
     pub experiment: String,
-    /// Where surgcam was called.
+    /// The working folder of the command that submitted the run.
     pub folder: PathBuf,
     /// The values of `--set`.
     pub set: Vec<String>,
@@ -46,7 +47,7 @@ pub struct Submission {
     /// The value of `--jobs`.
     pub slots: Option<NonZeroUsize>,
     pub threads: Option<NonZeroUsize>,
-    /// By their numbers.
+    /// The number of a job is its place in this list.
     pub jobs: Vec<SubmittedJob>,
 }
 
@@ -62,7 +63,8 @@ impl Formatted for Submission {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubmittedJob {
     pub role: Role,
-    /// The kind of its most important stage, or that of its role.
+    /// The kind of the stage that it was made for. Its settings are those of this kind. The job
+    /// that writes the tables has the kind `tables`.
     pub kind: String,
     /// The identities of the stages that it makes.
     pub stages: Vec<Digest>,
@@ -101,27 +103,22 @@ impl SubmittedBatch {
     }
 }
 
-/// The folder of a run.
-pub fn folder(store: &Store, run: &str) -> PathBuf {
-    store.root().join("runs").join(run)
-}
-
-/// The name of the run under which the events of one of its jobs are kept.
+/// The id of the folder that has the events and the workers' logs of one of a run's jobs.
 pub fn run_of_job(run: &str, number: usize) -> String {
     format!("{run}.{number}")
 }
 
-/// What the cluster calls all jobs of a run.
+/// The name that all jobs of a run have in the cluster.
 pub fn job_name(run: &str) -> String {
     format!("surgcam-{run}")
 }
 
 pub fn write(store: &Store, run: &str, submission: &Submission) -> Result<()> {
-    write_json(&folder(store, run).join("submission.json"), submission)
+    write_json(&store.run_folder(run).join("submission.json"), submission)
 }
 
 pub fn read(store: &Store, run: &str) -> Result<Submission> {
-    let path = folder(store, run).join("submission.json");
+    let path = store.run_folder(run).join("submission.json");
     if !path.exists() {
         return Err(Error::usage(format!("the run {run} was not handed to a cluster")).hint(
             "`surgcam runs` lists the runs; those that were are submitted with `--executor slurm`",
@@ -137,8 +134,8 @@ pub fn read(store: &Store, run: &str) -> Result<Submission> {
     Ok(submission)
 }
 
-/// The right to submit a run to the store's cluster, which one process at a time has. Who holds it
-/// sees all jobs of the submissions before it.
+/// Held while a run is submitted. Only one process at a time has it, so each submission sees all
+/// jobs of those before it.
 #[derive(Debug)]
 pub struct SubmissionLock {
     _file: File,
@@ -148,21 +145,16 @@ fn lock_path(store: &Store) -> PathBuf {
     store.root().join("runs").join("submit.lock")
 }
 
-/// Whether somebody submits to the store's cluster just now.
+/// Whether somebody is submitting a run of this store.
 pub fn is_under_way(store: &Store) -> bool {
     File::open(lock_path(store))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Waits for the right to submit. `on_wait` is called once if somebody else submits just now.
+/// Waits until nobody else submits. `on_wait` is called once if somebody does.
 pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     let path = lock_path(store);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .at_path("open the lock", &path)?;
+    let file = open_lock_file(&path)?;
     if file.try_lock().is_err() {
         on_wait();
         file.lock().at_path("wait for the lock", &path)?;
@@ -170,9 +162,9 @@ pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     Ok(SubmissionLock { _file: file })
 }
 
-/// Notes a call of sbatch that succeeded.
+/// Adds a call of sbatch that succeeded to the store's list of them.
 pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()> {
-    let path = folder(store, run).join("slurm.jsonl");
+    let path = store.run_folder(run).join("slurm.jsonl");
     let mut line = serde_json::to_string(batch).at_path("write", &path)?;
     line.push('\n');
     let mut file = File::options().create(true).append(true).open(&path).at_path("open", &path)?;
@@ -182,7 +174,7 @@ pub fn note_batch(store: &Store, run: &str, batch: &SubmittedBatch) -> Result<()
 /// The calls of sbatch so far. A line that is incomplete, or that has something else where the
 /// number of a job should be, is passed over.
 pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
-    let path = folder(store, run).join("slurm.jsonl");
+    let path = store.run_folder(run).join("slurm.jsonl");
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -196,30 +188,30 @@ pub fn batches(store: &Store, run: &str) -> Result<Vec<SubmittedBatch>> {
     Ok(batches.filter(is_sound).collect())
 }
 
-/// The cluster's names of a job. There are several if its training was split; the last one of these
-/// finishes it.
-pub fn names_of(batches: &[SubmittedBatch], number: usize) -> Vec<String> {
-    batches.iter().filter_map(|batch| batch.name_of(number)).collect()
+/// The cluster's name of a job. A training that was split has several jobs in the cluster. Then
+/// this is the name of the last one, which finishes the training.
+pub fn name_of(batches: &[SubmittedBatch], number: usize) -> Option<String> {
+    batches.iter().rev().find_map(|batch| batch.name_of(number))
 }
 
 pub fn write_speed_device(store: &Store, run: &str, hello: &Hello) -> Result<()> {
-    write_json(&folder(store, run).join("speed.json"), hello)
+    write_json(&store.run_folder(run).join("speed.json"), hello)
 }
 
 /// The device on which a run measured speed, if it did.
 pub fn speed_device(store: &Store, run: &str) -> Option<Hello> {
-    read_json(&folder(store, run).join("speed.json")).ok()
+    read_json(&store.run_folder(run).join("speed.json")).ok()
 }
 
-/// The device on which the last submitted run of an experiment measured speed.
+/// The device of the newest submitted run of an experiment that measured speed.
 pub fn last_speed_device(store: &Store, experiment: &str) -> Option<Hello> {
     let of_experiment =
         |run: &Result<Run>| run.as_ref().is_ok_and(|run| run.experiment == experiment);
     store.runs().filter(of_experiment).flatten().find_map(|run| speed_device(store, &run.id))
 }
 
-/// The device on which the last run of a whole experiment measured speed, if it was handed to a
-/// cluster and has already measured.
+/// The device on which the last run of the whole experiment measured speed. `None` if that run was
+/// not handed to a cluster, or has not measured speed yet.
 pub fn speed_device_of_last_run(store: &Store, experiment: &str) -> Option<Hello> {
     let is_meant = |run: &Run| run.experiment == experiment && run.scope() == Scope::Whole;
     let last = store.runs().flatten().find(is_meant)?;
@@ -257,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).unwrap();
         let run = "20260101T000000000-1";
-        std::fs::create_dir(super::folder(&store, run)).unwrap();
+        std::fs::create_dir(store.run_folder(run)).unwrap();
         assert_eq!(batches(&store, run).unwrap(), []);
         let batch = |first, jobs, id: &str| SubmittedBatch { first, jobs, id: id.into() };
         for batch in [batch(0, 1, "10"), batch(1, 3, "11"), batch(4, 1, "12"), batch(4, 1, "13")] {
@@ -265,10 +257,10 @@ mod tests {
         }
         note_batch(&store, run, &batch(5, 1, "-u root")).unwrap();
         let noted = batches(&store, run).unwrap();
-        assert_eq!(names_of(&noted, 0), ["10"]);
-        assert_eq!(names_of(&noted, 3), ["11_2"]);
-        assert_eq!(names_of(&noted, 4), ["12", "13"]);
-        assert_eq!(names_of(&noted, 5), [""; 0], "what is not a number of a job is passed over");
+        assert_eq!(name_of(&noted, 0).as_deref(), Some("10"));
+        assert_eq!(name_of(&noted, 3).as_deref(), Some("11_2"));
+        assert_eq!(name_of(&noted, 4).as_deref(), Some("13"), "the last part ends the training");
+        assert_eq!(name_of(&noted, 5), None, "what is not a number of a job is passed over");
         let error = read(&store, run).unwrap_err().to_string();
         assert!(error.contains("was not handed to a cluster"), "{error}");
     }

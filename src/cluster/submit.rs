@@ -8,7 +8,7 @@ use super::programs::expect;
 use super::schedule::{Call, Schedule};
 use super::script::{BatchOfJobs, RunOfJobs, options, script};
 use super::submission::{
-    Role, SubmittedBatch, SubmittedJob, batches, folder, job_name, names_of, note_batch, open_runs,
+    Role, SubmittedBatch, SubmittedJob, batches, job_name, name_of, note_batch, open_runs,
 };
 use super::{answers, states};
 use surgcam_engine::error::{AtPath, Error, Result};
@@ -20,12 +20,12 @@ use surgcam_engine::store::digest::Digest;
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     jobs: BTreeMap<Digest, String>,
-    /// The runs that they belong to, with their experiments.
+    /// The ids of the runs that these jobs belong to, with the names of their experiments.
     pub runs: Vec<(String, String)>,
 }
 
 impl Elsewhere {
-    /// Asks the cluster about the submitted runs of the store.
+    /// Asks the cluster about the runs of the store that have not ended.
     pub fn of(store: &Store) -> Result<Self> {
         let mut elsewhere = Elsewhere::default();
         for (run, submission) in open_runs(store) {
@@ -33,8 +33,7 @@ impl Elsewhere {
             let statuses = states::of_run(&run.id, &batches)?;
             let mut is_open = false;
             for (number, job) in submission.jobs.iter().enumerate() {
-                // The last job of a training that was cut ends it.
-                let Some(name) = names_of(&batches, number).pop() else { continue };
+                let Some(name) = name_of(&batches, number) else { continue };
                 if statuses.get(&name).is_some_and(|status| status.standing.is_open()) {
                     is_open = true;
                     let stages = job.stages.iter().map(|stage| (*stage, name.clone()));
@@ -59,14 +58,14 @@ impl Elsewhere {
     }
 }
 
-/// What `scontrol` says of the cluster's partitions; nothing where it does not tell.
+/// What `scontrol` says of the cluster's partitions. Empty if it fails.
 pub fn partitions() -> String {
     let arguments = ["--oneliner".to_string(), "show".into(), "partition".into()];
     expect("scontrol", &arguments).unwrap_or_default()
 }
 
-/// Submits all jobs. If one is refused, or the user interrupts it, those that were submitted are
-/// cancelled.
+/// Submits all jobs. If one of them is refused, or if the user interrupts this, the jobs that were
+/// submitted before are cancelled.
 pub fn submit(
     store: &Store,
     run: &RunOfJobs,
@@ -107,7 +106,7 @@ fn submit_call(
     done: &mut Vec<SubmittedBatch>,
 ) -> Result<()> {
     let jobs = &schedule.jobs[call.first..call.first + call.jobs];
-    let folder = folder(store, run.run);
+    let folder = store.run_folder(run.run);
     let pattern = if call.jobs > 1 {
         format!("{}-%a.log", call.first)
     } else {
@@ -146,7 +145,9 @@ fn submit_call(
     Ok(())
 }
 
-/// `afterok:1:2_3,afterany:4`. An array that is waited for as a whole is named as a whole.
+/// What a job waits for, as sbatch's option `--dependency` takes it: `afterok:1:2_3,afterany:4`. If
+/// it waits for all tasks of an array, the array is named once instead. `None` if it waits for
+/// nothing.
 fn dependency_text(
     after: &[(After, usize)],
     elsewhere: &BTreeSet<&str>,
@@ -154,7 +155,7 @@ fn dependency_text(
 ) -> Option<String> {
     let mut by_end: BTreeMap<After, BTreeMap<&str, BTreeSet<usize>>> = BTreeMap::new();
     for (after, number) in after {
-        // The last part of a training that was cut ends it.
+        // A training that was split ends with its last part.
         let batch = done.iter().rfind(|batch| batch.name_of(*number).is_some());
         if let Some(batch) = batch {
             by_end.entry(*after).or_default().entry(batch.id.as_str()).or_default().insert(*number);
@@ -184,7 +185,7 @@ fn dependency_text(
     (!terms.is_empty()).then(|| terms.join(","))
 }
 
-/// Cancels all jobs of a run, also such as were submitted without being noted.
+/// Cancels all jobs of a run by their name. Jobs that surgcam had no time to note are among them.
 pub fn cancel(run: &str) -> Result<()> {
     expect("scancel", &[format!("--name={}", job_name(run))]).map(drop)
 }

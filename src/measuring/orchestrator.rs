@@ -39,8 +39,7 @@ pub fn table(figures: &[Figure]) -> ResultTable {
             TableColumn::text("how", text(|figure| figure.how.clone())),
         ],
         notes: vec!["times are medians of whole processes unless said otherwise".into()],
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     }
 }
 

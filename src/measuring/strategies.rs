@@ -141,7 +141,6 @@ pub fn table(stage: &BenchmarkStage, hello: &Hello, steps: &[StepSpeed]) -> Resu
             TableColumn::number("to forward", 3, steps.iter().map(relative).collect()),
         ],
         notes,
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     }
 }

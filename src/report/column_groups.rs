@@ -147,14 +147,7 @@ mod tests {
     }
 
     fn table_of(name: &str, columns: Vec<TableColumn>) -> ResultTable {
-        ResultTable {
-            name: name.into(),
-            title: String::new(),
-            columns,
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
-        }
+        ResultTable { name: name.into(), columns, ..Default::default() }
     }
 
     #[test]

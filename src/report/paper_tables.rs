@@ -123,8 +123,7 @@ pub(super) mod tests {
                 TableColumn::number("AP grasping", 3, vec![Some(0.5), Some(0.25)]).detail(),
             ],
             notes: vec!["a note".into()],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         }
     }
 

@@ -26,7 +26,7 @@ pub struct TableColumn {
     pub deviations: Option<Vec<Option<f64>>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResultTable {
     /// File name without extension.
     pub name: String,

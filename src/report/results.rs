@@ -9,7 +9,6 @@ use surgcam_engine::plan::status::Known;
 use surgcam_engine::plan::{Handle, Source};
 use surgcam_engine::store::Store;
 use surgcam_engine::store::record::Output;
-use surgcam_frames::dataset::index::SkippedFrame;
 use surgcam_frames::metrics::LeftOut;
 use surgcam_pipeline::kinds::{IndexStage, PackStage};
 use surgcam_pipeline::planned::Built;
@@ -57,36 +56,23 @@ impl<'a> Results<'a> {
         found.map(read).transpose()
     }
 
-    /// The frames that were left out of an experiment's data, and what is wrong with each.
-    pub fn skipped_frames(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.left_out(built, |left_out| left_out.skipped)
-    }
-
-    /// Captions and interactions left out.
-    pub fn skipped_annotations(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.left_out(built, |left_out| left_out.skipped_annotations)
-    }
-
-    /// Boxes that were cut at the edge of their picture, or that are listed twice.
-    pub fn corrected_boxes(&self, built: &Built) -> Result<Vec<SkippedFrame>> {
-        self.left_out(built, |left_out| left_out.corrected_boxes)
-    }
-
-    fn left_out(
-        &self,
-        built: &Built,
-        which: fn(LeftOut) -> Vec<SkippedFrame>,
-    ) -> Result<Vec<SkippedFrame>> {
-        let mut skipped = Vec::new();
-        for index in built.plan.of_kind::<IndexStage>() {
-            skipped.extend(self.metrics(Some(index))?.into_iter().flat_map(which));
+    /// What was left out of an experiment's data or corrected in it, and what is wrong with each
+    /// frame. The lists are sorted.
+    pub fn left_out(&self, built: &Built) -> Result<LeftOut> {
+        let indexes = built.plan.of_kind::<IndexStage>().map(|index| self.metrics(Some(index)));
+        let packs = built.plan.of_kind::<PackStage>().map(|pack| self.metrics(Some(pack)));
+        let mut all = LeftOut::default();
+        for found in indexes.chain(packs) {
+            let found: LeftOut = found?.unwrap_or_default();
+            all.skipped.extend(found.skipped);
+            all.skipped_annotations.extend(found.skipped_annotations);
+            all.corrected_boxes.extend(found.corrected_boxes);
         }
-        for pack in built.plan.of_kind::<PackStage>() {
-            skipped.extend(self.metrics(Some(pack))?.into_iter().flat_map(which));
+        for list in [&mut all.skipped, &mut all.skipped_annotations, &mut all.corrected_boxes] {
+            list.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
+            // The same frame may be in the indexes of several label spaces.
+            list.dedup();
         }
-        // The same frame may be in the indexes of several label spaces.
-        skipped.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
-        skipped.dedup();
-        Ok(skipped)
+        Ok(all)
     }
 }

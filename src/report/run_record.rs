@@ -163,8 +163,8 @@ impl Recipes {
 /// does not count as a newer one.
 const SNAPSHOT_TELLS: u8 = 3;
 
-/// The digest of a plan with its results. It covers everything that [`snapshot`] depends on, but
-/// the snapshot need not be made for it.
+/// The digest of a plan with its results. It covers everything that [`plan_snapshot`] depends on,
+/// but the snapshot need not be made for it.
 pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Result<Digest> {
     let mut text =
         serde_json::to_vec(&experiment.recipe).at_path("write the plan of", &experiment.path)?;
@@ -182,7 +182,11 @@ pub fn plan_digest(experiment: &Experiment, built: &Built, known: &Known) -> Res
 }
 
 /// The plan in the form in which the history keeps it.
-pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result<Vec<u8>> {
+pub fn plan_snapshot(
+    experiment: &Experiment,
+    built: &Built,
+    known: &Known,
+) -> Result<PlanSnapshot> {
     let plan = &built.plan;
     let mut recipes = Recipes::default();
     let cells = built
@@ -223,14 +227,13 @@ pub fn snapshot(experiment: &Experiment, built: &Built, known: &Known) -> Result
             })
             .unwrap_or_default(),
     });
-    let snapshot = PlanSnapshot {
+    Ok(PlanSnapshot {
         format: runs::FORMAT,
         experiment: json!(experiment.recipe),
         recipes: recipes.values,
         cells,
         stages: stages.collect(),
-    };
-    serde_json::to_vec(&snapshot).at_path("write the plan of", &experiment.path)
+    })
 }
 
 /// Writes run.json: docs/contract.md names the fields that scripts may rely on. Its last field is
@@ -277,7 +280,7 @@ pub fn write(
         stages: Counts { executed: run.executed.len(), cached: run.cached, failed: run.failures() },
         executed: &run.executed,
         failed: &run.failed,
-        skipped_frames: results.skipped_frames(built)?.len(),
+        skipped_frames: results.left_out(built)?.skipped.len(),
         surgcam: &run.surgcam,
         host: &run.host,
         machine: hello,

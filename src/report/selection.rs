@@ -86,7 +86,6 @@ mod tests {
     fn tables() -> Vec<ResultTable> {
         vec![ResultTable {
             name: "extraction".into(),
-            title: String::new(),
             columns: vec![
                 TableColumn::text(
                     "T_ROI",
@@ -96,9 +95,7 @@ mod tests {
                 TableColumn::number("AP grasping", 3, vec![Some(0.1), Some(0.2), Some(0.3)])
                     .detail(),
             ],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         }]
     }
 

@@ -15,6 +15,7 @@ use super::tables::{self, Made};
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::plan::status::Known;
 use surgcam_engine::store::digest::Digest;
+use surgcam_engine::store::file::remove_if_there;
 use surgcam_engine::store::{Store, read_json, write_json};
 use surgcam_pipeline::planned::Built;
 use surgcam_pipeline::settings::MeasuredMachine;
@@ -174,12 +175,7 @@ impl TableSource<'_> {
 
     /// Writes tables that will change again.
     pub fn write_unfinished(&self, tables: &[ResultTable]) -> Result<()> {
-        match std::fs::remove_file(self.note()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).at_path("remove", &self.note());
-            }
-            _ => {}
-        }
+        remove_if_there(&self.note())?;
         tables.iter().try_for_each(|table| table_formats::write_files(table, &self.tables_folder()))
     }
 }

@@ -9,7 +9,7 @@ use super::paper_tables::{Extent, markdown};
 use super::result_table::{ResultTable, TableColumn};
 use surgcam_engine::error::{AtPath, Result};
 use surgcam_engine::escape;
-use surgcam_engine::store::file::{Durability, write_with};
+use surgcam_engine::store::file::{Durability, remove_if_there, write_with};
 
 /// The forms of a table.
 const EXTENSIONS: [&str; 4] = ["csv", "parquet", "md", "tex"];
@@ -21,16 +21,9 @@ pub fn has_files(name: &str, folder: &Path) -> bool {
 
 /// Removes the files of a table that is not made any more.
 pub fn remove_files(name: &str, folder: &Path) -> Result<()> {
-    for extension in EXTENSIONS {
-        let path = folder.join(format!("{name}.{extension}"));
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).at_path("remove", &path);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    EXTENSIONS
+        .iter()
+        .try_for_each(|extension| remove_if_there(&folder.join(format!("{name}.{extension}"))))
 }
 
 /// Writes NAME.csv, NAME.parquet, NAME.md and NAME.tex, each completely or not at all. CSV and
@@ -79,8 +72,7 @@ mod tests {
                     .detail(),
             ],
             notes: vec!["a note".into()],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         }
     }
 

@@ -55,7 +55,7 @@ pub struct Arguments {
     overrides: Overrides,
 }
 
-/// What is to be read, and how.
+/// A data set to check: its folder, and how its files are read.
 struct Looked {
     root: PathBuf,
     source: SourceLayout,
@@ -91,7 +91,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// `None`: the argument is a folder that no recipe is asked for.
+/// The data set as a recipe describes it. `None` if the argument is a folder and not a recipe.
 fn described(arguments: &Arguments) -> Result<Option<Looked>> {
     let path = Path::new(&arguments.what);
     if path.is_file() {
@@ -194,7 +194,8 @@ fn layout_named(name: &str) -> Result<Layout> {
     })
 }
 
-/// The names that a new recipe must not have; none outside of a project.
+/// The names that recipes of the project have, which a new recipe must not have. Empty outside of a
+/// project.
 fn names_in_project() -> BTreeSet<String> {
     let library = settings::find_project(None)
         .map(|project| Library::read(&project.join("recipes")).0)

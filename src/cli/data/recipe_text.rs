@@ -140,7 +140,7 @@ fn line(text: &mut String, key: &str, value: &str) {
     let _ = writeln!(text, "{key} = {value}");
 }
 
-/// On one line, or on as many as it takes.
+/// A list of values in TOML, on one line if it fits, or else on several.
 fn list_of(values: &[String]) -> String {
     let short = format!("[{}]", values.join(", "));
     if short.len() <= WIDTH {
@@ -160,12 +160,12 @@ fn list_of(values: &[String]) -> String {
     text
 }
 
-/// A string of JSON is also one of TOML, except for one character.
+/// A text as a string of TOML. A string of JSON is also one of TOML, except for one character.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
-/// Whatever the names in the files are, they must not break the recipe.
+/// Fails if the text is not TOML. Names from the data's files are in it, and must not break it.
 fn checked(text: String) -> Result<String> {
     match text.parse::<toml::Table>() {
         Ok(_) => Ok(text),

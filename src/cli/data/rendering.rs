@@ -10,11 +10,11 @@ use surgcam_frames::dataset::check::{
 };
 
 const WIDTH: usize = 80;
-/// Where the numbers of a table begin.
+/// The column in which the numbers of a table begin, behind the names.
 const NAMES: usize = 28;
-/// Problems that are alike are told once; so many of them at most.
+/// The most problems that are told. Problems that are alike count as one and are told once.
 const MOST_PROBLEMS: usize = 20;
-/// Other sizes of pictures are counted together.
+/// The most sizes of pictures that are listed. All others are counted together.
 const MOST_SIZES: usize = 4;
 
 pub fn json(report: &Report, proposed: Option<&str>) -> Result<String> {
@@ -166,7 +166,8 @@ fn add_problems(text: &mut String, report: &Report) {
     }
 }
 
-/// Problems that differ in numbers and paths alone, in the order of the first of each.
+/// The problems in groups, in the order of the first problem of each. Those of a group differ only
+/// in numbers and paths.
 fn alike(problems: &[Problem]) -> Vec<Vec<&Problem>> {
     let mut places: BTreeMap<(Kind, String), usize> = BTreeMap::new();
     let mut groups: Vec<Vec<&Problem>> = Vec::new();
@@ -191,13 +192,14 @@ fn gist(problem: &str) -> String {
     words.collect::<Vec<String>>().join(" ")
 }
 
-/// Paths count from the folder that the first line names.
+/// A text with its paths shortened: they begin below the folder that the first line names.
 fn below_root(report: &Report, text: &str) -> String {
     text.replace(&format!("{}/", report.root.trim_end_matches('/')), "")
 }
 
-/// Lines of at most [`WIDTH`] columns, broken between words; the first begins with `first`, the
-/// others with so many blanks. A word that is longer, such as a path, has a line of its own.
+/// The text in lines of at most [`WIDTH`] columns, which are broken between words. The first line
+/// begins with `first`, and the others with `indent` blanks. A longer word, such as a path, has a
+/// line of its own.
 fn wrapped(first: &str, indent: usize, text: &str) -> String {
     let text = escape::line(text);
     let mut lines = first.to_string();

@@ -1,10 +1,10 @@
-//! Names of kinds of stages, as users and other stores give them.
+//! Checks names of kinds of stages that come from users and from other stores.
 
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::suggestion::did_you_mean;
 use surgcam_pipeline::kinds::kind_names;
 
-/// An error unless experiments have stages of this kind.
+/// Fails unless this is a kind of stage that experiments have.
 pub fn check_kind(kind: &str) -> Result<()> {
     if kind_names().any(|known| known == kind) {
         return Ok(());

@@ -25,7 +25,7 @@ pub struct Arguments {
     younger_than: f64,
 }
 
-/// A hundred thousand years, which a calendar can count.
+/// The most days of `--younger-than`: a hundred thousand years, which dates can still express.
 const MOST_DAYS: f64 = 36_500_000.0;
 
 fn days(text: &str) -> std::result::Result<f64, String> {

@@ -27,7 +27,8 @@ struct Pulled {
 }
 
 impl Pulled {
-    /// Counts what was fetched, and names what was refused: other stages there may be good.
+    /// Counts what was fetched. A stage that was refused is told and does not end the command,
+    /// because the other stages there may be good.
     fn count(&mut self, fetched: Fetched<Transferred>) -> Result<()> {
         match fetched {
             Ok(part) => add(&mut self.total, part),

@@ -34,7 +34,7 @@ pub fn add(total: &mut Transferred, part: Transferred) {
     total.differing += part.differing;
 }
 
-/// Prints the sum; `done` is "pushed" or "pulled".
+/// Prints the sum of what was transferred. `done` is "pushed" or "pulled".
 pub fn print_total(done: &str, total: Transferred, address: &str) -> Result<()> {
     printer::line(&format!(
         "{done} {} stages, {} objects, {} ({address})",

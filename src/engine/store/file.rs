@@ -2,7 +2,7 @@
 //! removed by way of a rename.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -130,9 +130,19 @@ pub fn remove_whole(path: &Path, aside: &Path) -> Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
+    unless_absent(removed).at_path("remove", path)
+}
+
+/// Removes a file, if it exists.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    unless_absent(fs::remove_file(path)).at_path("remove", path)
+}
+
+/// What does not exist counts as removed.
+fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.at_path("remove", path),
+        other => other,
     }
 }
 

@@ -157,7 +157,7 @@ fn plan_keys(store: &Store, run: &Run) -> Result<PlanKeys> {
 fn unknown_need(store: &Store, id: &str, error: Error) -> Error {
     error.hint(format!(
         "what this run needs cannot be known; if that is nothing, remove its folder: {}",
-        store.root().join("runs").join(id).display()
+        store.run_folder(id).display()
     ))
 }
 

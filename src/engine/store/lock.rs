@@ -35,13 +35,7 @@ impl Store {
         let path = self.root().join("locks").join(format!("{}.lock", key.hex()));
         let mut on_wait = Some(on_wait);
         loop {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(&path)
-                .at_path("open the lock", &path)?;
+            let file = open_lock_file(&path)?;
             if file.try_lock().is_err() {
                 if let Some(on_wait) = on_wait.take() {
                     on_wait(fs::read_to_string(&path).unwrap_or_default().trim());
@@ -93,16 +87,21 @@ pub struct AloneLock {
     _file: File,
 }
 
-/// Marks the store as used by this process, as long as the file is kept open.
-pub(super) fn announce_use(root: &Path) -> Result<File> {
-    let path = root.join(USE_LOCK);
-    let file = File::options()
+/// Opens the file of a lock, and makes it if it does not exist. What it contains stays.
+pub fn open_lock_file(path: &Path) -> Result<File> {
+    File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
-        .open(&path)
-        .at_path("open the lock", &path)?;
+        .open(path)
+        .at_path("open the lock", path)
+}
+
+/// Marks the store as used by this process, as long as the file is kept open.
+pub(super) fn announce_use(root: &Path) -> Result<File> {
+    let path = root.join(USE_LOCK);
+    let file = open_lock_file(&path)?;
     file.lock_shared().at_path("wait for the store", &path)?;
     Ok(file)
 }

@@ -18,6 +18,7 @@ use super::index::{OnBadFrame, SkippedFrame, skipped_frame};
 use crate::vision::picture;
 use crate::vision::resize::resize;
 use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::store::file::remove_if_there;
 use surgcam_engine::store::{read_json, write_json};
 
 pub const FORMAT: u32 = 1;
@@ -175,13 +176,7 @@ impl Packing<'_> {
 /// Removes the note of progress. If it stayed, it would be taken for a note about the next packing
 /// in this folder, whose rows would then look finished.
 fn forget_progress(partial: &Path) -> Result<()> {
-    let noted = partial.join(PROGRESS_FILE);
-    match std::fs::remove_file(&noted) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).at_path("remove", &noted)
-        }
-        _ => Ok(()),
-    }
+    remove_if_there(&partial.join(PROGRESS_FILE))
 }
 
 /// Decodes and resizes a picture to `[3, height, width]` u8 (METHOD 2).

@@ -200,6 +200,13 @@ impl Data {
         path
     }
 
+    /// Writes another text in place of a part of a file.
+    fn replace(&self, name: &str, part: &str, other: &str) {
+        let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap();
+        assert!(text.contains(part), "{text}");
+        self.write(name, text.replacen(part, other, 1));
+    }
+
     fn index(&self, on_bad_frame: OnBadFrame) -> surgcam_engine::error::Result<Index> {
         index::build(&source(self.layout, &[2], &[2]), self.folder.path(), &classes(), on_bad_frame)
     }

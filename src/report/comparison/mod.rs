@@ -224,14 +224,7 @@ mod tests {
             vec![Some(60.0), Some(50.0), Some(5.0), Some(70.0)],
         ));
         columns.push(TableColumn::number("probe mAP", 3, quality.map(Some).to_vec()));
-        vec![ResultTable {
-            name: "extraction".into(),
-            title: String::new(),
-            columns,
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
-        }]
+        vec![ResultTable { name: "extraction".into(), columns, ..Default::default() }]
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use browser::open;
 use gallery::{GalleryFrame, GallerySource};
 use origins::{LeftOut, line};
 use summary::{answer, asked, warnings};
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::plan::drawing;
 use surgcam_engine::plan::status::{self, Known};
 use surgcam_engine::protocol::Hello;
@@ -33,7 +33,7 @@ use surgcam_engine::store::Store;
 use surgcam_engine::store::digest::Digest;
 use surgcam_engine::store::earlier_runs::EarlierRuns;
 use surgcam_engine::store::file::{Durability, write_with};
-use surgcam_engine::store::runs::{PlanSnapshot, Run, Scope};
+use surgcam_engine::store::runs::{Run, Scope};
 use surgcam_pipeline::planned::Built;
 use surgcam_recipe::experiment::Experiment;
 
@@ -93,9 +93,7 @@ impl PageSource<'_> {
         let comparison = Comparison::of(&tables, &yardsticks);
         let drawn = self.drawn(&tables, comparison.as_ref(), working.as_ref())?;
         figures::write(&drawn.all(), &self.tables.folder.join("figures"))?;
-        let snapshot: PlanSnapshot =
-            serde_json::from_slice(&run_record::snapshot(experiment, built, self.known)?)
-                .at_path("understand the plan of", &experiment.path)?;
+        let snapshot = run_record::plan_snapshot(experiment, built, self.known)?;
         let (recipes, more_recipes) = origins::recipes(&snapshot);
         // Without pictures the page still tells the rest.
         let (gallery, gallery_note) = match (GallerySource { built, store, known: self.known })
@@ -265,7 +263,7 @@ fn last_runs(store: &Store, experiment: &str) -> (Option<Run>, Option<Run>) {
 }
 
 fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
-    figures::timeline(run, &journal::read(&store.root().join("runs").join(&run.id))?)
+    figures::timeline(run, &journal::read(&store.run_folder(&run.id))?)
 }
 
 fn gallery_note() -> String {
@@ -286,16 +284,17 @@ fn graph(experiment: &Experiment, built: &Built, store: &Store, known: &Known) -
 }
 
 fn left_out(built: &Built, results: &Results, last: Option<&Run>) -> Result<Vec<LeftOut>> {
-    let found = [
+    let found = results.left_out(built)?;
+    let lists = [
         last.and_then(origins::failed_stages),
-        origins::left_out("Frames that were skipped", &results.skipped_frames(built)?),
+        origins::left_out("Frames that were skipped", &found.skipped),
         origins::left_out(
             "Captions and interactions that were skipped",
-            &results.skipped_annotations(built)?,
+            &found.skipped_annotations,
         ),
-        origins::left_out("Boxes that were cut or taken once", &results.corrected_boxes(built)?),
+        origins::left_out("Boxes that were cut or taken once", &found.corrected_boxes),
     ];
-    Ok(found.into_iter().flatten().collect())
+    Ok(lists.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

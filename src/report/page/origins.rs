@@ -73,9 +73,7 @@ pub fn stages(snapshot: &PlanSnapshot) -> ResultTable {
             ),
             TableColumn::text("digests", text(&outputs)),
         ],
-        notes: Vec::new(),
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     }
 }
 

@@ -89,14 +89,11 @@ mod tests {
         let numbers = vec![Some(0.1 + 0.2), Some(1.0 / 3.0)];
         let table = ResultTable {
             name: "extraction".into(),
-            title: String::new(),
             columns: vec![
                 TableColumn::text("variant", names.to_vec()),
                 TableColumn::number("FPS", 3, numbers.clone()),
             ],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         };
         let text = as_json(&[table]).unwrap();
         assert!(!text.contains(['<', '>', '&', '\u{1b}']), "{text}");

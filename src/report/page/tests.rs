@@ -47,8 +47,7 @@ fn table(rows: usize) -> ResultTable {
             ),
         ],
         notes: vec!["<script>alert(1)</script>".into()],
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     }
 }
 

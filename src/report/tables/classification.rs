@@ -62,8 +62,7 @@ pub fn table<'a>(
         title: format!("Classification ({})", experiment.name),
         columns,
         notes,
-        more_rows: 0,
-        reference_rows: Default::default(),
+        ..Default::default()
     };
     Ok(CellTable { rows: Row::of_cells(&cells), table })
 }

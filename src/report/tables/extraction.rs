@@ -112,8 +112,8 @@ pub fn table<'a>(
         title: format!("Extraction ({})", experiment.name),
         columns,
         notes,
-        more_rows: 0,
         reference_rows,
+        ..Default::default()
     };
     Ok(CellTable { rows: Row::of_cells(&cells), table })
 }

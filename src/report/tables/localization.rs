@@ -12,8 +12,7 @@ use crate::report::result_table::{Cells, ResultTable, TableColumn};
 use crate::report::results::Results;
 use surgcam_engine::error::Result;
 use surgcam_frames::metrics::{
-    CurveAreas, DeletionInsertionMetrics, HeatLocalization, HeatScoreMetrics, Localization,
-    LocalizationMetrics,
+    DeletionInsertionMetrics, HeatScoreMetrics, Localization, LocalizationMetrics,
 };
 use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_recipe::experiment::Experiment;
@@ -27,44 +26,30 @@ pub fn table<'a>(
     let groups = groups(built, |cell| cell.stages.score);
     // Each group has two rows: its boxes, and the control.
     let cells: Vec<&'a PlannedCell> = groups.iter().flat_map(|group| [group.first(); 2]).collect();
-    let mut metrics: Vec<Option<Localization>> = Vec::new();
-    let mut frames = Vec::new();
-    let (mut without_truth, mut validation) = (0, 0);
     let scores: Vec<Option<LocalizationMetrics>> = groups
         .par_iter()
         .map(|group| results.metrics(group.first().stages.score))
         .collect::<Result<_>>()?;
-    for found in scores {
-        let scored = found.as_ref().map(|found| found.scored_frames as i64);
-        frames.extend([scored; 2]);
-        if let Some(found) = found {
-            validation = validation.max(found.validation_frames);
-            without_truth = without_truth.max(found.validation_frames - found.scored_frames);
-            metrics.extend([Some(found.boxes), Some(found.control)]);
-        } else {
-            metrics.extend([None, None]);
-        }
-    }
+    let scored = |found: &Option<LocalizationMetrics>| {
+        found.as_ref().map(|found| found.scored_frames as i64)
+    };
+    let frames: Vec<Option<i64>> = scores.iter().flat_map(|found| [scored(found); 2]).collect();
+    let counted = || scores.iter().flatten();
+    let validation = counted().map(|found| found.validation_frames).max().unwrap_or(0);
+    let without_truth =
+        counted().map(|found| found.validation_frames - found.scored_frames).max().unwrap_or(0);
+    let metrics: Vec<Option<Localization>> =
+        in_two_rows(scores, |found| [found.boxes, found.control]);
     let heat: Vec<Option<HeatScoreMetrics>> = groups
         .par_iter()
         .map(|group| results.metrics(group.first().stages.heat_score))
         .collect::<Result<_>>()?;
-    let heat: Vec<Option<HeatLocalization>> = heat
-        .into_iter()
-        .flat_map(|found| {
-            found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
-        })
-        .collect();
+    let heat = in_two_rows(heat, |found| [found.heat, found.control]);
     let curves: Vec<Option<DeletionInsertionMetrics>> = groups
         .par_iter()
         .map(|group| results.metrics(group.first().stages.deletion_insertion))
         .collect::<Result<_>>()?;
-    let curves: Vec<Option<CurveAreas>> = curves
-        .into_iter()
-        .flat_map(|found| {
-            found.map_or([None, None], |found| [Some(found.heat), Some(found.control)])
-        })
-        .collect();
+    let curves = in_two_rows(curves, |found| [found.heat, found.control]);
     let number = |value: fn(&Localization) -> Option<f64>| {
         metrics.iter().map(|metrics| metrics.as_ref().and_then(value)).collect()
     };
@@ -143,11 +128,17 @@ pub fn table<'a>(
         title: format!("Localization ({})", experiment.name),
         columns,
         notes,
-        more_rows: 0,
         // Every second row is the control of the one before it.
         reference_rows: (0..cells.len()).filter(|row| row % 2 == 1).collect(),
+        ..Default::default()
     };
     let rows = cells.iter().enumerate();
     let rows = rows.map(|(place, &cell)| Row { cell, is_control: place % 2 == 1 }).collect();
     Ok(CellTable { rows, table })
+}
+
+/// Puts the metrics of each group into its two rows: what was found, and the control.
+fn in_two_rows<M, R>(metrics: Vec<Option<M>>, parts: impl Fn(M) -> [R; 2]) -> Vec<Option<R>> {
+    let rows = |found: Option<M>| found.map_or([None, None], |found| parts(found).map(Some));
+    metrics.into_iter().flat_map(rows).collect()
 }

@@ -35,7 +35,7 @@ pub fn detection_columns(
     cells: &[&PlannedCell],
     rows: &[Option<Localization>],
 ) -> LocalizationColumns {
-    let mut columns = LocalizationColumns { means: Vec::new(), per_class: Vec::new() };
+    let mut columns = LocalizationColumns::default();
     for (name, value) in DETECTION {
         let mean = |row: &Option<Localization>| row.as_ref()?.detection.mean.as_ref().map(value);
         let mean = TableColumn::number(name, 3, rows.iter().map(mean).collect());
@@ -56,33 +56,45 @@ pub fn detection_columns(
     columns
 }
 
+/// A value of which a row has a mean over the classes, and one for each class.
+struct Averaged<R> {
+    name: &'static str,
+    mean: fn(&R) -> Option<f64>,
+    per_class: fn(&R) -> &Vec<Option<f64>>,
+}
+
+fn averaged_columns<R>(
+    cells: &[&PlannedCell],
+    rows: &[Option<R>],
+    averaged: &[Averaged<R>],
+) -> LocalizationColumns {
+    let mut columns = LocalizationColumns::default();
+    for value in averaged {
+        let means = rows.iter().map(|row| row.as_ref().and_then(value.mean)).collect();
+        columns.means.push(TableColumn::number(value.name, 3, means));
+        let of_classes = |row: &Option<R>| row.as_ref().map(|row| (value.per_class)(row).clone());
+        let of_classes: Vec<Option<Vec<Option<f64>>>> = rows.iter().map(of_classes).collect();
+        columns.per_class.extend(class_columns(value.name, cells, &of_classes));
+    }
+    columns
+}
+
 /// As [`detection_columns`], of heat maps.
 pub fn heat_columns(
     cells: &[&PlannedCell],
     rows: &[Option<HeatLocalization>],
 ) -> LocalizationColumns {
-    let means = |value: fn(&HeatLocalization) -> Option<f64>| {
-        rows.iter().map(|row| row.as_ref().and_then(value)).collect()
+    let energy = Averaged::<HeatLocalization> {
+        name: "energy in box",
+        mean: |row| row.energy_in_box,
+        per_class: |row| &row.energy_in_box_per_class,
     };
-    let of_classes =
-        |value: fn(&HeatLocalization) -> &Vec<Option<f64>>| -> Vec<Option<Vec<Option<f64>>>> {
-            rows.iter().map(|row| row.as_ref().map(|row| value(row).clone())).collect()
-        };
-    let (energy, pointing) = ("energy in box", "pointing game");
-    let mut per_class =
-        class_columns(energy, cells, &of_classes(|row| &row.energy_in_box_per_class));
-    per_class.extend(class_columns(
-        pointing,
-        cells,
-        &of_classes(|row| &row.pointing_game_per_class),
-    ));
-    LocalizationColumns {
-        means: vec![
-            TableColumn::number(energy, 3, means(|row| row.energy_in_box)),
-            TableColumn::number(pointing, 3, means(|row| row.pointing_game)),
-        ],
-        per_class,
-    }
+    let pointing = Averaged::<HeatLocalization> {
+        name: "pointing game",
+        mean: |row| row.pointing_game,
+        per_class: |row| &row.pointing_game_per_class,
+    };
+    averaged_columns(cells, rows, &[energy, pointing])
 }
 
 /// Where the boxes of each row come from, if those of some come from a detector.
@@ -105,21 +117,15 @@ pub const CURVES_NOTE: &str = "deletion and insertion: area under the class's pr
 
 /// As [`detection_columns`], of deletion and insertion curves.
 pub fn curve_columns(cells: &[&PlannedCell], rows: &[Option<CurveAreas>]) -> LocalizationColumns {
-    let means = |value: fn(&CurveAreas) -> Option<f64>| {
-        rows.iter().map(|row| row.as_ref().and_then(value)).collect()
+    let deletion = Averaged::<CurveAreas> {
+        name: "deletion",
+        mean: |row| row.deletion,
+        per_class: |row| &row.deletion_per_class,
     };
-    let of_classes =
-        |value: fn(&CurveAreas) -> &Vec<Option<f64>>| -> Vec<Option<Vec<Option<f64>>>> {
-            rows.iter().map(|row| row.as_ref().map(|row| value(row).clone())).collect()
-        };
-    let (deletion, insertion) = ("deletion", "insertion");
-    let mut per_class = class_columns(deletion, cells, &of_classes(|row| &row.deletion_per_class));
-    per_class.extend(class_columns(insertion, cells, &of_classes(|row| &row.insertion_per_class)));
-    LocalizationColumns {
-        means: vec![
-            TableColumn::number(deletion, 3, means(|row| row.deletion)),
-            TableColumn::number(insertion, 3, means(|row| row.insertion)),
-        ],
-        per_class,
-    }
+    let insertion = Averaged::<CurveAreas> {
+        name: "insertion",
+        mean: |row| row.insertion,
+        per_class: |row| &row.insertion_per_class,
+    };
+    averaged_columns(cells, rows, &[deletion, insertion])
 }

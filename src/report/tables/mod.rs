@@ -63,15 +63,16 @@ pub fn all<'a>(
 
 /// Notes about what was left out of the data.
 fn left_out(built: &Built, results: &Results) -> Result<Vec<String>> {
-    let places = [
-        ("frames were skipped", results.skipped_frames(built)?),
-        ("captions and interactions were skipped", results.skipped_annotations(built)?),
-        ("boxes were cut or taken once", results.corrected_boxes(built)?),
+    let found = results.left_out(built)?;
+    let lists = [
+        ("frames were skipped", &found.skipped),
+        ("captions and interactions were skipped", &found.skipped_annotations),
+        ("boxes were cut or taken once", &found.corrected_boxes),
     ];
-    let note = |(what, places): &(&str, Vec<SkippedFrame>)| {
+    let note = |(what, places): (&str, &Vec<SkippedFrame>)| {
         let first = places.first()?;
         let count = places.len();
         Some(format!("{count} {what}, the first: {}: {}", first.place, first.problem))
     };
-    Ok(places.iter().filter_map(note).collect())
+    Ok(lists.into_iter().filter_map(note).collect())
 }

@@ -62,14 +62,11 @@ mod tests {
     fn published_values_stand_beside_the_measured_ones_and_empty_stays_empty() {
         let mut table = ResultTable {
             name: "classification".into(),
-            title: String::new(),
             columns: vec![
                 TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-d".into())]),
                 TableColumn::number("mAP", 3, vec![Some(0.5), Some(0.75)]),
             ],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         };
         let row = BTreeMap::from([("variant".to_string(), "gc-d".to_string())]);
         let published = PublishedValue {
@@ -92,11 +89,8 @@ mod tests {
         let column = |name: &str| TableColumn::number(name, 3, vec![Some(0.5)]);
         let mut table = ResultTable {
             name: "classification".into(),
-            title: String::new(),
             columns: vec![column("mAP"), column("accuracy")],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         };
         let published = ["mAP", "accuracy", "mAP"].map(|column| PublishedValue {
             table: Table::Classification,

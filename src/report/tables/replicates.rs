@@ -202,9 +202,7 @@ mod tests {
                 TableColumn::number("FPS", 1, vec![Some(1.0), Some(2.0), None, Some(9.0)]),
                 TableColumn::text("timed", text(["alone", "not alone", "alone", "alone"])),
             ],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         };
         let seeds: Seeds = serde_json::from_str("[1, 2, 3]").unwrap();
         let found = means(&table, &[vec![0, 1, 2], vec![3]], &seeds, |_, _, _| None);
@@ -232,9 +230,7 @@ mod tests {
                 number("probe mAP", [0.5, 0.5]),
                 number("CIDEr", [0.25, 0.75]),
             ],
-            notes: vec![],
-            more_rows: 0,
-            reference_rows: Default::default(),
+            ..Default::default()
         };
         let seeds: Seeds = serde_json::from_str("[1, 2]").unwrap();
         // Speed and probe are measured once, and each seed has a captioner.

@@ -28,8 +28,15 @@ pub struct OpenRun {
     _lock: File,
 }
 
+/// Whether this id is that of a run's job, `<run>.<number>`. A job has a folder with its events and
+/// logs, and no file that describes a run.
+pub fn is_of_job(id: &str) -> bool {
+    id.contains('.')
+}
+
 impl Store {
-    pub(in crate::store) fn run_folder(&self, id: &str) -> PathBuf {
+    /// The folder of a run, or of one of its jobs, by its whole id.
+    pub fn run_folder(&self, id: &str) -> PathBuf {
         self.root().join("runs").join(id)
     }
 
@@ -105,10 +112,9 @@ impl Store {
                 .find(|id| self.run_folder(id).join(RUN_FILE).exists())
                 .into_iter()
                 .collect(),
-            // The folder of a run's job has no run of its own.
             _ => ids
                 .iter()
-                .filter(|id| id.as_str() == wanted || (id.contains(wanted) && !id.contains('.')))
+                .filter(|id| id.as_str() == wanted || (id.contains(wanted) && !is_of_job(id)))
                 .collect(),
         };
         let exact = found.iter().find(|id| id.as_str() == wanted).or(found.first());
@@ -132,7 +138,8 @@ impl Store {
         }
     }
 
-    fn read_run(&self, id: &str) -> Result<Run> {
+    /// A run by its whole id. Unlike [`Store::run`], this does not list all runs.
+    pub fn read_run(&self, id: &str) -> Result<Run> {
         let folder = self.run_folder(id);
         let mut run: Run = read_formatted(&folder.join(RUN_FILE))?;
         // The folder's name is used as the id, whatever the file says, because paths are made of

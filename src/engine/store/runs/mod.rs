@@ -15,6 +15,6 @@ mod plan_snapshot;
 mod run;
 
 pub(super) use folders::RUN_FILE;
-pub use folders::{EVENTS_FILE, OpenRun};
+pub use folders::{EVENTS_FILE, OpenRun, is_of_job};
 pub use plan_snapshot::{PlanSnapshot, SnapshotStage};
 pub use run::{ExecutedStage, FORMAT, FailedStage, Run, RunState, Scope};
