@@ -7,4 +7,7 @@ pub mod sheet;
 pub mod sheets;
 
 mod labels;
+mod legend;
 mod lettering;
+mod lines;
+mod name_tags;
