@@ -8,6 +8,5 @@ pub mod sheets;
 
 mod labels;
 mod legend;
-mod lettering;
 mod lines;
 mod name_tags;
