@@ -147,6 +147,13 @@ fn a_contact_sheet_is_a_picture() {
     assert!(sheet.width() > 900 && sheet.height() > 500);
     // A grasper's box is drawn in the first class's colour.
     assert!(sheet.pixels().any(|pixel| pixel.0 == [255, 0, 0]));
+    let svg = place.path("sheet.svg");
+    checked(&place, &root, &["--sheet", svg.to_str().unwrap()], 0);
+    let svg = fs::read_to_string(&svg).unwrap();
+    assert!(svg.contains(">grasper</text>") && svg.contains(", train</text>"), "{svg}");
+    let said = checked(&place, &root, &["--sheet", "sheet.tiff"], 2);
+    assert!(said.err.contains(".png, .jpg, .svg or .pdf"), "{}", said.err);
+    assert!(said.out.is_empty(), "{}", said.out);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Arguments {
     asked: ExperimentArguments,
     /// The figure
     kind: FigureKind,
-    /// The format; by default that of the file's extension, or svg
+    /// The format; by default that of the file's extension, or svg if it has none
     #[arg(long)]
     format: Option<Format>,
     /// The file to write; results/NAME/figures/KIND.FORMAT if left out
@@ -25,6 +25,11 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let Arguments { asked, kind, output, .. } = arguments;
+    let format = match (arguments.format, output) {
+        (Some(format), _) => format,
+        (None, Some(path)) => Format::of_path(path, Format::Svg)?,
+        (None, None) => Format::Svg,
+    };
     let context = asked.context()?;
     let planned = context.plan(&asked.experiment)?;
     let folder = context.results_folder(&planned.experiment.name);
@@ -33,8 +38,6 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         .iter()
         .find(|figure| figure.kind == *kind)
         .ok_or_else(|| missing(*kind, &figures))?;
-    let by_name = || output.as_deref().and_then(Format::of_path);
-    let format = arguments.format.or_else(by_name).unwrap_or(Format::Svg);
     let path = output.clone().unwrap_or_else(|| {
         folder.join("figures").join(format!("{}.{}", kind.name(), format.extension()))
     });

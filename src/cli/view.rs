@@ -45,19 +45,18 @@ pub struct Arguments {
     /// The width of each picture in pixels; if left out, the frame's own, and on sheets 420
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=8192))]
     size: Option<u32>,
-    /// The file to write: PNG, or SVG or PDF by its extension
+    /// The file to write: PNG, JPEG, SVG or PDF by its extension
     #[arg(long, visible_alias = "output", value_name = "FILE", default_value = "view.png")]
     out: PathBuf,
     #[command(flatten)]
     pub(super) asked: ExperimentArguments,
 }
 
-/// The width of a picture in a PDF file, in points. It is that of a page of a paper.
-const PAGE_POINTS: f64 = 504.0;
 /// The thresholds that `--sheet thresholds` shows if the matrix has only one.
 const THRESHOLDS: &str = "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]";
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
+    let format = Format::of_path(&arguments.out, Format::Png)?;
     let mut asked = arguments.asked.clone();
     let threshold = recipe_key!(ExtractionRecipe, roi_threshold).axis();
     if let Some(value) = arguments.roi {
@@ -92,7 +91,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             }
         }
     };
-    write(&sheet, arguments)
+    write(&sheet, format, arguments)
 }
 
 /// The override that takes these classes to be present in every frame.
@@ -165,11 +164,9 @@ fn draw(asked: &ExperimentArguments, arguments: &Arguments, class: Option<usize>
     Ok(Drawn::Sheet(Box::new(sheet)))
 }
 
-fn write(sheet: &Sheet, arguments: &Arguments) -> Result<()> {
+fn write(sheet: &Sheet, format: Format, arguments: &Arguments) -> Result<()> {
     let width = arguments.size.or(arguments.sheet.map(|_| SHEET_WIDTH));
-    let drawing = sheet.draw(width)?;
-    let format = Format::of_path(&arguments.out).unwrap_or(Format::Png);
-    let file = drawing.file(format, 1.0, PAGE_POINTS / f64::from(drawing.width))?;
+    let file = sheet.draw(width)?.sheet_file(format)?;
     write_with(&arguments.out, &file, Durability::Remade)?;
     let captions: Vec<&str> = sheet.panels.iter().map(|panel| panel.caption.as_str()).collect();
     printer::message(&format!(

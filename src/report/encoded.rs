@@ -2,9 +2,21 @@
 
 use std::io::Cursor;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 
 use surgcam_engine::error::{Error, Result};
+
+/// At this quality the traces around letters are hardly seen.
+const JPEG_QUALITY: u8 = 92;
+
+pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
+        .encode_image(picture)
+        .map_err(|error| Error::failure(format!("cannot encode a picture: {error}")))?;
+    Ok(jpeg)
+}
 
 pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut png = Cursor::new(Vec::new());

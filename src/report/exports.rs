@@ -206,7 +206,7 @@ fn frame_crops(
     Ok(written)
 }
 
-pub fn write_png(picture: &image::RgbImage, path: &Path) -> Result<()> {
+fn write_png(picture: &image::RgbImage, path: &Path) -> Result<()> {
     write_atomically_quick(path, &encoded::png(picture)?)
 }
 

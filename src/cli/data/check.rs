@@ -8,12 +8,12 @@ use clap::ValueEnum;
 use super::{proposed, recipe_text, rendering};
 use crate::cli::context::Context;
 use crate::cli::{Overrides, WorkerOptions};
-use crate::report::exports::write_png;
+use crate::report::drawing;
 use crate::report::pictures::sheet::sheet;
 use crate::report::printer;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
-use surgcam_engine::store::file::write_if_absent;
+use surgcam_engine::store::file::{Durability, write_if_absent, write_with};
 use surgcam_engine::suggestion::did_you_mean;
 use surgcam_frames::dataset::check::{Checked, check};
 use surgcam_frames::dataset::index::Layout;
@@ -39,7 +39,8 @@ pub struct Arguments {
     /// A folder, the name of a data recipe, or a TOML file with one
     #[arg(value_name = "ROOT|RECIPE")]
     what: String,
-    /// Draw frames of every class, with their boxes and classes, into a PNG file
+    /// Draw frames of every class, with their boxes and classes, into a file: PNG, JPEG, SVG or PDF
+    /// by its extension
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
     /// Write the recipe that is proposed for a folder; an existing file is never replaced
@@ -66,6 +67,7 @@ struct Looked {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
+    let asked_sheet = arguments.sheet.as_deref().map(with_form).transpose()?;
     let looked = match described(arguments)? {
         Some(described) => described,
         None => of_folder(arguments)?,
@@ -77,8 +79,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         Format::Text => printer::lines(rendering::text(&report, proposed).trim_end())?,
         Format::Json => printer::lines(&rendering::json(&report, proposed)?)?,
     }
-    if let Some(file) = &arguments.sheet {
-        write_png(&sheet(&looked.root, &index, &looked.classes.space), file)?;
+    if let Some((file, form)) = asked_sheet {
+        let drawn = sheet(&looked.root, &index, &looked.classes.space)?.sheet_file(form)?;
+        write_with(file, &drawn, Durability::Remade)?;
         printer::message(&format!("{}: frames of every class", file.display()));
     }
     if let (Some(file), Some(text)) = (&arguments.write, proposed) {
@@ -89,6 +92,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         1 => Err(Error::failure("1 problem was found")),
         several => Err(Error::failure(format!("{several} problems were found"))),
     }
+}
+
+/// A file, and the form that its name asks for.
+fn with_form(file: &Path) -> Result<(&Path, drawing::Format)> {
+    Ok((file, drawing::Format::of_path(file, drawing::Format::Png)?))
 }
 
 /// The data set as a recipe describes it. `None` if the argument is a folder and not a recipe.

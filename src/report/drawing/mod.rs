@@ -1,6 +1,6 @@
-//! Drawings of lines, areas, texts and pictures, written as SVG, PDF and PNG.
+//! Drawings of lines, areas, texts and pictures, written as SVG, PDF, PNG and JPEG.
 //!
-//! One list of shapes and one font stand behind all three forms, so that they show the same. Axes
+//! One list of shapes and one font stand behind all forms, so that they show the same. Axes
 //! and series come from plotters, which draws into a drawing through [`plotting`].
 
 mod font;
@@ -13,7 +13,9 @@ use std::path::Path;
 
 use image::RgbImage;
 
+use super::encoded;
 use surgcam_engine::error::{Error, Result};
+use surgcam_engine::quote::shortened;
 
 pub use font::{text_width, without_excess};
 
@@ -26,9 +28,13 @@ pub enum Format {
     Pdf,
     /// Pixels
     Png,
+    /// Pixels in a smaller file, with traces around letters and lines
+    #[value(name = "jpg", alias = "jpeg")]
+    Jpeg,
 }
 
 impl Format {
+    /// The forms that each figure of a run is written in.
     pub const ALL: [Format; 3] = [Format::Svg, Format::Pdf, Format::Png];
 
     pub fn extension(self) -> &'static str {
@@ -36,13 +42,26 @@ impl Format {
             Format::Svg => "svg",
             Format::Pdf => "pdf",
             Format::Png => "png",
+            Format::Jpeg => "jpg",
         }
     }
 
-    /// The form that a file's name asks for.
-    pub fn of_path(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        Format::ALL.into_iter().find(|format| format.extension() == extension)
+    /// The form that a file's name asks for, or `otherwise` where the name has no extension.
+    pub fn of_path(path: &Path, otherwise: Self) -> Result<Self> {
+        let Some(extension) = path.extension() else { return Ok(otherwise) };
+        let extension = extension.to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "svg" => Ok(Format::Svg),
+            "pdf" => Ok(Format::Pdf),
+            "png" => Ok(Format::Png),
+            "jpg" | "jpeg" => Ok(Format::Jpeg),
+            _ => Err(Error::usage(format!(
+                "a picture cannot be written in the form `.{}`",
+                shortened(&extension)
+            ))
+            .at_path(path)
+            .hint("choose a name that ends in .png, .jpg, .svg or .pdf")),
+        }
     }
 }
 
@@ -137,6 +156,9 @@ pub struct Drawing {
     pub shapes: Vec<Shape>,
 }
 
+/// A sheet of pictures is as wide as the page of a paper, which has so many points.
+const PAGE_POINTS: f64 = 504.0;
+
 /// No drawing is wider or higher, in pixels of any form.
 pub const LARGEST_SIDE: u32 = 16_384;
 
@@ -179,15 +201,56 @@ impl Drawing {
 
     /// On white ground.
     pub fn pixels(&self) -> Result<RgbImage> {
-        png::pixels(self)
+        png::pixels(self, 1.0)
     }
 
-    /// `scale`: PNG pixels for each pixel of the drawing. `points`: PDF points for each.
+    /// A file of a sheet of pictures, whose pixels stay as they are.
+    pub fn sheet_file(&self, format: Format) -> Result<Vec<u8>> {
+        self.file(format, 1.0, PAGE_POINTS / f64::from(self.width))
+    }
+
+    /// `scale`: PNG or JPEG pixels for each pixel of the drawing. `points`: PDF points for each.
     pub fn file(&self, format: Format, scale: f64, points: f64) -> Result<Vec<u8>> {
         match format {
             Format::Svg => Ok(svg::write(self)?.into_bytes()),
             Format::Pdf => pdf::write(self, points),
             Format::Png => png::write(self, scale),
+            Format::Jpeg => encoded::jpeg(&png::pixels(self, scale)?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_form_and_other_forms_are_refused() {
+        let form = |name: &str| Format::of_path(Path::new(name), Format::Png);
+        for (name, format) in [
+            ("a/b.svg", Format::Svg),
+            ("b.PDF", Format::Pdf),
+            ("b.jpg", Format::Jpeg),
+            ("b.jpeg", Format::Jpeg),
+            ("without", Format::Png),
+        ] {
+            assert_eq!(form(name).unwrap(), format, "{name}");
+        }
+        let error = form("frame.webp").unwrap_err();
+        assert_eq!(error.class().exit_code(), 2);
+        assert!(error.to_string().contains(".png, .jpg, .svg or .pdf"), "{error}");
+    }
+
+    #[test]
+    fn a_drawing_is_written_as_a_jpeg() {
+        let mut drawing = Drawing::new(40, 30, "").unwrap();
+        drawing.fill(Outline::rectangle([0.0, 0.0, 40.0, 15.0]), Paint::rgb([0, 0, 200]));
+        let jpeg = drawing.file(Format::Jpeg, 2.0, 1.0).unwrap();
+        assert!(jpeg.starts_with(&[0xFF, 0xD8, 0xFF]));
+        let read = image::load_from_memory(&jpeg).unwrap().to_rgb8();
+        assert_eq!(read.dimensions(), (80, 60));
+        let [red, _, blue] = read.get_pixel(40, 10).0;
+        assert!(red < 20 && blue > 180, "{red} {blue}");
+        assert!(read.get_pixel(40, 50).0.iter().all(|channel| *channel > 240));
     }
 }

@@ -1,4 +1,4 @@
-//! Drawings as PNG, on white ground.
+//! Drawings as pixels on white ground, and as PNG.
 
 use image::RgbImage;
 use tiny_skia::{
@@ -19,8 +19,8 @@ pub fn write(drawing: &Drawing, scale: f64) -> Result<Vec<u8>> {
 }
 
 /// Without a file around them.
-pub fn pixels(drawing: &Drawing) -> Result<RgbImage> {
-    let canvas = canvas(drawing, 1.0)?;
+pub fn pixels(drawing: &Drawing, scale: f64) -> Result<RgbImage> {
+    let canvas = canvas(drawing, scale)?;
     // The ground is opaque, and so is all that is drawn on it.
     let colours = canvas.pixels().iter().flat_map(|at| [at.red(), at.green(), at.blue()]).collect();
     RgbImage::from_raw(canvas.width(), canvas.height(), colours)

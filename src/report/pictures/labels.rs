@@ -1,12 +1,13 @@
 //! Names beside boxes, where they cover no other name as long as there is room.
 
-use crate::report::drawing::{
-    Anchor, Colour, Drawing, Label, Outline, Paint, text_width, without_excess,
-};
+use super::name_tags::Tag;
+use crate::report::drawing::Drawing;
 use surgcam_engine::error::Result;
-use surgcam_engine::escape;
 
 type Area = [f64; 4];
+
+/// What lies below a name is seen a little.
+const OPACITY: f64 = 0.85;
 
 pub struct Labels {
     frame: Area,
@@ -31,20 +32,10 @@ impl Labels {
         if name.is_empty() {
             return Ok(());
         }
-        let room = self.frame[2] - self.frame[0] - 8.0;
-        let name = without_excess(&escape::line(name), self.size, room)?;
-        let (width, height) = (text_width(&name, self.size)? + 6.0, self.size * 1.3);
-        let area = self.free_place(found, width, height);
+        let tag = Tag::of(name, self.size, self.frame[2] - self.frame[0] - 2.0)?;
+        let area = self.free_place(found, tag.width, tag.height());
         self.taken.push(area);
-        drawing.fill(Outline::rectangle(area), Paint { opacity: 0.85, ..Paint::rgb(colour) });
-        drawing.label(Label {
-            text: name,
-            at: (area[0] + 3.0, area[3] - self.size * 0.32),
-            size: self.size,
-            paint: Paint::full(Colour::Rgb(readable_on(colour))),
-            anchor: Anchor::Start,
-            is_upright: false,
-        });
+        tag.draw(drawing, (area[0], area[1]), colour, OPACITY);
         Ok(())
     }
 
@@ -73,12 +64,6 @@ impl Labels {
 
 fn overlap(one: &Area, other: &Area) -> bool {
     one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]
-}
-
-/// Black or white, whichever stands out more.
-fn readable_on([red, green, blue]: [u8; 3]) -> [u8; 3] {
-    let brightness = 0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue);
-    if brightness > 140.0 { [1; 3] } else { [255; 3] }
 }
 
 #[cfg(test)]

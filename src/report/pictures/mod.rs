@@ -7,4 +7,6 @@ pub mod sheet;
 pub mod sheets;
 
 mod labels;
-mod lettering;
+mod legend;
+mod lines;
+mod name_tags;

@@ -163,37 +163,35 @@ pub fn colour_of(class: usize) -> [u8; 3] {
     CLASS_COLOURS[class % CLASS_COLOURS.len()]
 }
 
-fn class_name(space: &LabelSpace, class: usize) -> &str {
+pub fn class_name(space: &LabelSpace, class: usize) -> &str {
     space.classes.get(class).map_or("?", String::as_str)
 }
 
 /// The boxes that were found in a row of the index, with their confidence.
-pub fn predicted_boxes(found: &[BoxRow], row: usize, cell: &PlannedCell) -> Vec<(usize, NamedBox)> {
+pub fn predicted_boxes(found: &[BoxRow], row: usize, cell: &PlannedCell) -> Vec<NamedBox> {
     let [height, width] = cell.image_size;
     let of_row = found.iter().filter(|found| found.row == row);
     let named = |found: &BoxRow| {
         let name = class_name(&cell.label_space, found.class);
-        let named = NamedBox {
+        NamedBox {
+            class: Some(found.class),
             place: shares(&found.scored.bounds, [width, height]),
             name: format!("{name} {:.2}", found.scored.confidence),
             colour: colour_of(found.class),
             is_true: false,
-        };
-        (found.class, named)
+        }
     };
     of_row.map(named).collect()
 }
 
-/// The boxes that somebody drew, each with its class.
-pub fn true_boxes(frame: &Frame, space: &LabelSpace) -> Vec<(usize, NamedBox)> {
-    let named = |labelled: &LabelledBox| {
-        let named = NamedBox {
-            place: shares(&labelled.bounds, frame.box_space),
-            name: format!("{}, true", class_name(space, labelled.class)),
-            colour: colour_of(labelled.class),
-            is_true: true,
-        };
-        (labelled.class, named)
+/// The boxes that somebody drew.
+pub fn true_boxes(frame: &Frame, space: &LabelSpace) -> Vec<NamedBox> {
+    let named = |labelled: &LabelledBox| NamedBox {
+        class: Some(labelled.class),
+        place: shares(&labelled.bounds, frame.box_space),
+        name: format!("{}, true", class_name(space, labelled.class)),
+        colour: colour_of(labelled.class),
+        is_true: true,
     };
     frame.boxes.iter().flatten().map(named).collect()
 }

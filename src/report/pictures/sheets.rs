@@ -1,15 +1,20 @@
 //! Which pictures a sheet has.
 
+use std::collections::BTreeSet;
+
 use clap::ValueEnum;
 
+use super::legend::Legend;
+use super::name_tags::ColouredName;
 use super::overlay::{Overlay, overlaid};
-use super::panel::{HotCells, Legend, NamedBox, Panel, Sheet};
+use super::panel::{HotCells, NamedBox, Panel, Sheet};
 use super::scene::{
-    Frames, Scene, boxes_of, colour_of, detected_boxes, predicted_boxes, true_boxes,
+    Frames, Scene, boxes_of, class_name, colour_of, detected_boxes, predicted_boxes, true_boxes,
 };
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::BoxRow;
 use surgcam_engine::error::{Error, Result};
+use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_frames::vision::heat_map::HeatMap;
 use surgcam_pipeline::planned::PlannedCell;
 use surgcam_values::Mode;
@@ -71,10 +76,12 @@ impl View<'_> {
             panel
         };
         let classes = scene.space.len().min(MOST_PANELS);
+        // Each caption names the class of its picture.
+        let legend = Legend { heat: true, boxes: true, ..Legend::default() };
         Ok(sheet(
             format!("{} by {}: every class", scene.name(), self.cell().model.name),
             (0..classes).map(panel).collect(),
-            Legend { heat: true, boxes: true, cells: false },
+            legend,
         ))
     }
 
@@ -92,11 +99,9 @@ impl View<'_> {
         }
         shown.sort_by(|a, b| threshold_value(a).total_cmp(&threshold_value(b)));
         let panel = |cell: &&PlannedCell| -> Result<Panel> {
-            let all = predicted_boxes(&boxes_of(cell, self.results)?, scene.heat.row, cell);
-            let all =
-                all.into_iter().filter(|(found, _)| class.is_none_or(|class| class == *found));
             let mut panel = heat_panel(scene, class, self.overlay);
-            panel.boxes = all.map(|(_, named)| named).collect();
+            panel.boxes = predicted_boxes(&boxes_of(cell, self.results)?, scene.heat.row, cell);
+            panel.boxes.retain(|found| class.is_none() || class == found.class);
             panel.caption = format!("boxes: {}{}", panel.boxes.len(), threshold_of(cell));
             Ok(panel)
         };
@@ -104,7 +109,9 @@ impl View<'_> {
         let of_class =
             class.map(|class| format!(", {}", scene.class_name(class))).unwrap_or_default();
         let title = format!("{} by {}{of_class}", scene.name(), self.cell().model.name);
-        Ok(sheet(title, panels, Legend { heat: class.is_some(), boxes: true, cells: false }))
+        let classes = classes_in(&panels, scene.space);
+        let legend = Legend { heat: class.is_some(), boxes: true, cells: false, classes };
+        Ok(sheet(title, panels, legend))
     }
 
     /// What the modes of the matrix look at, each at its first T_ROI.
@@ -129,7 +136,8 @@ impl View<'_> {
                 .hint("add a mode to `extraction` in the matrix"));
         }
         let title = format!("{} by {}: modes", scene.name(), self.cell().model.name);
-        Ok(sheet(title, panels, Legend { heat: false, boxes: true, cells: true }))
+        let classes = classes_in(&panels, scene.space);
+        Ok(sheet(title, panels, Legend { heat: false, boxes: true, cells: true, classes }))
     }
 
     /// The boxes and cells that a mode reads features of, and what they are.
@@ -151,7 +159,7 @@ impl View<'_> {
                 };
                 let boxes = predicted_boxes(&found, scene.heat.row, cell);
                 let what = format!("boxes: {}{threshold}", boxes.len());
-                (boxes.into_iter().map(|(_, named)| named).collect(), Vec::new(), what)
+                (boxes, Vec::new(), what)
             }
             Mode::SlFe => {
                 let threshold_value = extraction.value.roi_threshold.value();
@@ -161,12 +169,12 @@ impl View<'_> {
             Mode::GroundTruthBoxes => {
                 let truth = true_boxes(&scene.frame, scene.space);
                 let what = format!("true boxes: {}", truth.len());
-                (truth.into_iter().map(|(_, named)| named).collect(), Vec::new(), what)
+                (truth, Vec::new(), what)
             }
             Mode::WholeFrame => {
                 let place = [0.0, 0.0, 1.0, 1.0];
-                let whole =
-                    NamedBox { place, name: String::new(), colour: [255; 3], is_true: false };
+                let (name, colour) = (String::new(), [255; 3]);
+                let whole = NamedBox { class: None, place, name, colour, is_true: false };
                 (vec![whole], Vec::new(), "the whole frame".into())
             }
         })
@@ -182,19 +190,15 @@ impl View<'_> {
             let class = class.or_else(|| scene.most_present());
             let all = predicted_boxes(&found, row, self.cell());
             let truth = true_boxes(&scene.frame, scene.space);
-            let is_meant = |found: &usize| class.is_none_or(|class| class == *found);
+            let is_meant = |found: &NamedBox| class.is_none() || class == found.class;
             let mut panel = heat_panel(&scene, class, self.overlay);
             panel.caption = format!("{}: {}", scene.name(), panel.caption);
-            panel.boxes = all
-                .into_iter()
-                .chain(truth)
-                .filter(|(found, _)| is_meant(found))
-                .map(|(_, named)| named)
-                .collect();
+            panel.boxes = all.into_iter().chain(truth).filter(is_meant).collect();
             panels.push(panel);
         }
         let title = format!("{}{}", self.cell().model.name, threshold_of(self.cell()));
-        Ok(sheet(title, panels, Legend { heat: true, boxes: true, cells: false }))
+        let classes = classes_in(&panels, &self.cell().label_space);
+        Ok(sheet(title, panels, Legend { heat: true, boxes: true, cells: false, classes }))
     }
 }
 
@@ -220,13 +224,14 @@ pub fn of_frame(
         listed(&scene.heat.present),
         listed(&scene.frame.labels)
     );
-    let boxes = found.into_iter().chain(truth).map(|(_, named)| named).collect();
+    let boxes = found.into_iter().chain(truth).collect();
     let beside = Panel { picture: scene.picture.clone(), caption, boxes, cells: Vec::new() };
     Sheet {
         title,
         panels: vec![heat_panel(scene, class, overlay), beside],
         columns: 2,
-        legend: Legend { heat: true, boxes: true, cells: false },
+        // Names lie beside the boxes.
+        legend: Legend { heat: true, boxes: true, ..Legend::default() },
     }
 }
 
@@ -251,8 +256,21 @@ fn sheet(title: String, panels: Vec<Panel>, legend: Legend) -> Sheet {
     Sheet { title, panels, columns, legend }
 }
 
-fn of_class(boxes: Vec<(usize, NamedBox)>, class: usize) -> impl Iterator<Item = NamedBox> {
-    boxes.into_iter().filter(move |(found, _)| *found == class).map(|(_, named)| named)
+fn of_class(boxes: Vec<NamedBox>, class: usize) -> impl Iterator<Item = NamedBox> {
+    boxes.into_iter().filter(move |found| found.class == Some(class))
+}
+
+/// The classes whose boxes or cells the pictures show.
+fn classes_in(panels: &[Panel], space: &LabelSpace) -> Vec<ColouredName> {
+    let of_boxes = panels.iter().flat_map(|panel| &panel.boxes).filter_map(|found| found.class);
+    let cells = panels.iter().flat_map(|panel| &panel.cells);
+    let of_cells = cells.filter(|cells| !cells.places.is_empty()).map(|cells| cells.class);
+    let classes: BTreeSet<usize> = of_boxes.chain(of_cells).collect();
+    let named = |class: usize| ColouredName {
+        name: class_name(space, class).to_string(),
+        colour: colour_of(class),
+    };
+    classes.into_iter().map(named).collect()
 }
 
 fn threshold_value(cell: &PlannedCell) -> f64 {
@@ -282,6 +300,7 @@ fn hot_cells(scene: &Scene, threshold: f64) -> Vec<HotCells> {
     instruments
         .filter(|(class, _)| **class != scene.space.tissue())
         .map(|(&class, map)| HotCells {
+            class,
             places: map.hot_cells(threshold).into_iter().map(|cell| place_of(map, cell)).collect(),
             colour: colour_of(class),
         })
@@ -293,4 +312,39 @@ fn place_of(map: &HeatMap, cell: usize) -> [f64; 4] {
     let (x, y) = (cell % width, cell / width);
     let share = |value: usize, all: usize| value as f64 / all as f64;
     [share(x, width), share(y, height), share(x + 1, width), share(y + 1, height)]
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+
+    #[test]
+    fn the_legend_names_the_classes_that_are_seen() {
+        let place = [0.0, 0.0, 0.5, 0.5];
+        let found = |class| NamedBox {
+            class,
+            place,
+            name: String::new(),
+            colour: [255; 3],
+            is_true: false,
+        };
+        let cells = |class, places| HotCells { class, places, colour: [255; 3] };
+        let panels = [
+            (vec![found(Some(2)), found(None)], vec![cells(0, vec![place]), cells(1, vec![])]),
+            (vec![found(Some(2))], vec![]),
+        ];
+        let panels = panels.map(|(boxes, cells)| Panel {
+            picture: RgbImage::new(1, 1),
+            caption: String::new(),
+            boxes,
+            cells,
+        });
+        let classes = ["hook", "grasper", "tissue"].map(String::from).into();
+        let shown = classes_in(&panels, &LabelSpace { classes });
+        let named =
+            |class, name: &str| ColouredName { name: name.into(), colour: colour_of(class) };
+        assert_eq!(shown, [named(0, "hook"), named(2, "tissue")]);
+    }
 }

@@ -57,10 +57,17 @@ fn sheets_are_drawn_in_every_form_and_of_classes_that_are_not_present() {
         assert!(said.contains("heat map of "), "{said}");
     }
     assert!(draw("modes.pdf", &["--sheet", "modes"]).0.starts_with(b"%PDF"));
+    let modes = String::from_utf8(draw("modes.svg", &["--sheet", "modes"]).0).unwrap();
+    assert!(modes.contains(">cells hotter than T_ROI</text>"), "{modes}");
     let (_, said) = draw("thresholds.png", &["--sheet", "thresholds"]);
     assert!(said.contains("T_ROI 0.9"), "{said}");
     let (png, _) = draw("frames.png", &["--sheet", "frames", "--overlay", "authors"]);
     assert!(png.starts_with(b"\x89PNG"));
+    let jpeg = draw("frame.jpg", &["--size", "320"]).0;
+    assert!(jpeg.starts_with(&[0xFF, 0xD8]));
+    let said = place.run(&["view", &file, "--out", "frame.bmp"], 2);
+    assert!(said.err.contains(".png, .jpg, .svg or .pdf"), "{}", said.err);
+    assert!(!place.path("frame.bmp").exists());
     place.run(&["view", &file, "--size", "100000"], 2);
     place.run(&["view", &file, "--class", "no such class"], 2);
 }
@@ -79,6 +86,11 @@ fn figures_lie_beside_the_report_in_every_form_and_are_plotted_one_at_a_time() {
     let path = place.path("figure.pdf");
     place.run(&["plot", &file, "training-map", "--output", path.to_str().unwrap()], 0);
     assert!(std::fs::read(&path).unwrap().starts_with(b"%PDF"));
+    let path = place.path("figure.jpeg");
+    place.run(&["plot", &file, "training-map", "--output", path.to_str().unwrap()], 0);
+    assert!(std::fs::read(&path).unwrap().starts_with(&[0xFF, 0xD8]));
+    let said = place.run(&["plot", &file, "training-map", "--output", "figure.gif"], 2);
+    assert!(said.err.contains(".png, .jpg, .svg or .pdf"), "{}", said.err);
     let said = place.run(&["plot", &file, "miou-over-threshold"], 2);
     assert!(said.err.contains("several values of T_ROI"), "{}", said.err);
     assert!(said.err.contains("training-map"), "it says which there are: {}", said.err);
