@@ -44,7 +44,8 @@ pub struct Chart {
 /// More series than this cannot be told apart.
 pub const MOST_SERIES: usize = 16;
 const PLOT_HEIGHT: u32 = 330;
-const DASH: f64 = 5.0;
+/// A fifth of the sample in a legend, which then begins and ends with a dash.
+const DASH: f64 = 4.4;
 /// Between the marks on a line, so that it is seen whether the line is dashed.
 const MARK_DISTANCE: f64 = 24.0;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.
