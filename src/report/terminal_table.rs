@@ -2,9 +2,9 @@
 //! wide is drawn in blocks one below the other, group by group. Each block begins with the columns
 //! that tell rows apart.
 //!
-//! On a terminal, a block has only the rows with a value in it. Who reads from a pipe finds the same
-//! rows and columns whatever is measured; nothing but headers and notes is broken into lines, and
-//! rules are ASCII, so that a line has about as many bytes as letters.
+//! On a terminal, a block has only the rows with a value in it. A reader of a pipe finds the same
+//! rows and columns whatever is measured. Nothing but headers and notes is broken into lines there,
+//! and rules are ASCII, so that a line has about as many bytes as letters.
 
 mod widths;
 
