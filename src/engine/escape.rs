@@ -50,7 +50,12 @@ pub fn xml(text: &str) -> String {
 /// Text in LaTeX. In a comment, which ends with its line and has no commands, [`line`] is enough.
 pub fn latex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let mut before = None;
     for letter in line(text).chars() {
+        if before.is_some_and(|before| becomes_another(before, letter)) {
+            escaped.push_str("{}");
+        }
+        before = Some(letter);
         match letter {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', letter]),
             '\\' => escaped.push_str("\\textbackslash{}"),
@@ -66,6 +71,15 @@ pub fn latex(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// Whether LaTeX's fonts have one other character for these two, such as a dash for two hyphens.
+/// `<<` and `>>` are not among them, because they are written as commands.
+fn becomes_another(one: char, next: char) -> bool {
+    matches!(
+        (one, next),
+        ('-', '-') | ('`', '`') | ('\'', '\'') | (',', ',') | ('?', '`') | ('!', '`')
+    )
 }
 
 /// A text cell or a header of CSV, not yet quoted. A spreadsheet would evaluate text that begins
@@ -133,6 +147,14 @@ mod tests {
         assert_eq!(markdown("*a* [b](c) $d$ &lt;"), "\\*a\\* \\[b](c) \\$d\\$ \\&lt;");
         assert_eq!(markdown("_a_ `b` ~~c~~"), "\\_a\\_ \\`b\\` \\~\\~c\\~\\~");
         assert_eq!(markdown("gc_a, 50%, T_ROI 0.3"), "gc_a, 50%, T_ROI 0.3");
+    }
+
+    #[test]
+    fn no_two_characters_become_another_one_in_latex() {
+        assert_eq!(latex("a--b---c - d"), "a-{}-b-{}-{}-c - d");
+        assert_eq!(latex("``a'' ,,b?`!`"), "`{}`a'{}' ,{},b?{}`!{}`");
+        assert_eq!(latex("<<a>>"), "\\textless{}\\textless{}a\\textgreater{}\\textgreater{}");
+        assert_eq!(latex("it's 1,2, `x`!"), "it's 1,2, `x`!");
     }
 
     #[test]

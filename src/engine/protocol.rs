@@ -68,6 +68,9 @@ pub enum FromWorker {
         done: u64,
         total: u64,
         unit: String,
+        /// The newest epoch of a training whose epochs are too quick for a note each, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        newest_epoch: Option<String>,
     },
     /// A line for the user about the stage (how far it came, what it left out).
     Note {

@@ -1,172 +1,54 @@
 //! Tables for papers, as LaTeX with booktabs: main columns unless all are asked for, columns in
 //! groups, the best value of each column bold. A table that is wider than a page's text becomes
-//! several ones below each other, each with some groups of columns.
+//! several ones below each other, each with some groups of columns. A table with more rows than
+//! a page has lines goes over several pages.
 
-use super::column_groups::{ColumnGroup, best_rows, groups};
+mod column;
+
+use super::column_groups::ColumnGroup;
 use super::paper_tables::Extent;
-use super::result_table::{ResultTable, TableColumn};
+use super::result_table::ResultTable;
+use column::{AROUND, Column, Heading};
 use surgcam_engine::escape;
 
 /// The text of LaTeX's `article` at 10 points, the narrowest that is in use, is 345 points wide.
 /// Widths of columns are only estimated, so some of it is left free.
 const TEXT_WIDTH: f64 = 330.0;
-/// The space around a column: LaTeX's own, and that of parts.
-const AROUND: f64 = 12.0;
-const AROUND_IN_PARTS: f64 = 6.0;
-/// Parts are set in `\footnotesize`, which has 8 points.
-const SMALL: f64 = 0.8;
-
-/// Columns that stand in each part, however equal their values are.
-const ALWAYS_SHOWN: [&str; 3] = ["variant", "mode", "head"];
+/// A page of `article` has 45 lines. Besides the rows, the header, its rules and a caption take
+/// some of them.
+const MOST_ROWS_OF_A_PAGE: usize = 40;
+const LONG: &str = "\\begin{longtable}";
 
 pub fn latex(table: &ResultTable, extent: Extent) -> String {
     let columns = Column::all(table, extent);
     let hidden = table.columns.len() - columns.len();
     let hidden = (hidden > 0).then(|| format!("{hidden} more columns in {}.csv", table.name));
     let comment = |text: &str| format!("% {}\n", escape::line(text));
-    let mut text = comment(&table.title);
-    text.push_str("% It needs \\usepackage{booktabs}.\n");
     let natural: f64 = columns.iter().map(|column| column.natural_width + AROUND).sum();
-    if natural <= TEXT_WIDTH {
+    let body = if natural <= TEXT_WIDTH {
         let all: Vec<&Column> = columns.iter().collect();
         let rows: Vec<usize> = (0..table.rows()).collect();
-        text.push_str(&tabular(&all, &rows, Heading::Whole));
+        with_rows(&all, &rows, Heading::Whole)
     } else {
-        text.push_str(&in_parts(table, &columns));
-    }
+        in_parts(table, &columns)
+    };
+    let mut text = comment(&table.title);
+    text.push_str(needs(&body));
+    text.push_str(&body);
     let notes = table.notes.iter().chain(&hidden).map(|note| comment(note));
     text.extend(notes);
     text
 }
 
-/// How the names of columns are written.
-#[derive(Clone, Copy)]
-enum Heading {
-    Whole,
-    /// Without what the group says, a word in each line.
-    Stacked,
-}
-
-/// A column that is put out.
-struct Column<'a> {
-    column: &'a TableColumn,
-    group: ColumnGroup,
-    best: Vec<usize>,
-    /// The lines of its name in a part, in which its group is named above it.
-    short_name: Vec<String>,
-    natural_width: f64,
-    width_in_parts: f64,
-}
-
-impl<'a> Column<'a> {
-    /// What tells rows apart first, then group by group.
-    fn all(table: &'a ResultTable, extent: Extent) -> Vec<Self> {
-        let grouped = table.columns.iter().zip(groups(table));
-        let mut columns: Vec<Column> = grouped
-            .filter(|(column, _)| extent.includes(column))
-            .map(|(column, group)| Column::new(table, column, group))
-            .collect();
-        columns.sort_by_key(|column| column.group);
-        columns
+/// What a document must have for this table, as comments.
+fn needs(body: &str) -> &'static str {
+    if body.contains(LONG) {
+        "% It needs \\usepackage{booktabs} and \\usepackage{longtable}.\n\
+         % It spans pages, so it stands outside of floats and in a single column of text.\n\
+         % Its columns are aligned after two or three runs of LaTeX.\n"
+    } else {
+        "% It needs \\usepackage{booktabs}.\n"
     }
-
-    fn new(table: &ResultTable, column: &'a TableColumn, group: ColumnGroup) -> Self {
-        let (best, short_name) = (best_rows(table, column), short_name(&column.name, group));
-        let of_cell = |row: usize| {
-            let bold = if best.contains(&row) { 1.15 } else { 1.0 };
-            width(&column.shown(row)) * bold
-        };
-        let cells = (0..column.len()).map(of_cell).fold(0.0, f64::max);
-        let of_name = short_name.iter().map(|line| width(line)).fold(0.0, f64::max);
-        Column {
-            natural_width: cells.max(width(&column.name)),
-            width_in_parts: cells.max(of_name) * SMALL + AROUND_IN_PARTS,
-            column,
-            group,
-            best,
-            short_name,
-        }
-    }
-
-    fn heading(&self, heading: Heading) -> String {
-        let lines: Vec<String> = match heading {
-            Heading::Whole => vec![escape::latex(&self.column.name)],
-            Heading::Stacked => self.short_name.iter().map(|line| escape::latex(line)).collect(),
-        };
-        if lines.len() == 1 {
-            return lines.concat();
-        }
-        format!("\\shortstack[{}]{{{}}}", self.letter(), lines.join("\\\\"))
-    }
-
-    /// How its cells are aligned.
-    fn letter(&self) -> char {
-        if self.column.is_number() { 'r' } else { 'l' }
-    }
-
-    /// Of a mean over seeds only the mean is bold.
-    fn cell(&self, row: usize) -> String {
-        let value = escape::latex(&self.column.shown_value(row));
-        let is_best = self.best.contains(&row);
-        match self.column.shown_deviation(row) {
-            Some(deviation) if is_best => format!("$\\mathbf{{{value}}} \\pm {deviation}$"),
-            Some(deviation) => format!("${value} \\pm {deviation}$"),
-            None if is_best => format!("\\textbf{{{value}}}"),
-            None => value,
-        }
-    }
-
-    /// Whether most rows have no value in it.
-    fn is_sparse(&self) -> bool {
-        let rows = self.column.len();
-        2 * (0..rows).filter(|&row| self.column.has_value(row)).count() < rows
-    }
-
-    /// Whether it tells nothing that has to stand in every row.
-    fn is_constant(&self) -> bool {
-        !ALWAYS_SHOWN.contains(&self.column.name.as_str())
-            && self.column.len() > 1
-            && self.column.is_constant()
-    }
-}
-
-/// A name without what the name of its group says, in lines about as long as its longest word.
-fn short_name(name: &str, group: ColumnGroup) -> Vec<String> {
-    let prefix = match group {
-        ColumnGroup::Probe => "probe ",
-        ColumnGroup::Interactions => "interaction ",
-        _ => "",
-    };
-    let name = name.strip_prefix(prefix).unwrap_or(name);
-    let words: Vec<&str> = name
-        .split(' ')
-        .flat_map(|word| word.split_inclusive('/'))
-        .filter(|word| !word.is_empty())
-        .collect();
-    let letters = |text: &str| text.chars().count();
-    let longest = words.iter().map(|word| letters(word)).max().unwrap_or(0);
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if letters(line) + 1 + letters(word) <= longest && !line.ends_with('/') => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
-}
-
-/// The width of a text in points of LaTeX's own font at 10 points, roughly.
-fn width(text: &str) -> f64 {
-    let of_letter = |letter: char| match letter {
-        'i' | 'j' | 'l' | 'f' | 't' | 'r' | '.' | ',' | '-' | ' ' | '(' | ')' | '|' | '\'' => 3.4,
-        'm' | 'w' | '%' | '_' | '@' => 8.0,
-        'A'..='Z' => 7.3,
-        _ => 5.2,
-    };
-    text.chars().map(of_letter).sum()
 }
 
 /// Several tables, each with what tells rows apart and with some of the other columns.
@@ -193,15 +75,17 @@ fn in_parts(table: &ResultTable, columns: &[Column]) -> String {
     }
     text.push_str("{\\footnotesize\\setlength{\\tabcolsep}{3pt}%\n");
     for (place, part) in parts.iter().enumerate() {
-        if place > 0 {
-            text.push_str("\n\\medskip\\noindent\n");
-        }
         let has_value = |row: &usize| {
             part.is_empty() || part.iter().any(|column| column.column.has_value(*row))
         };
         let rows: Vec<usize> = (0..table.rows()).filter(has_value).collect();
         let all: Vec<&Column> = keys.iter().chain(part).copied().collect();
-        text.push_str(&tabular(&all, &rows, Heading::Stacked));
+        let drawn = with_rows(&all, &rows, Heading::Stacked);
+        // A long table begins a paragraph itself, and keeps its own distance.
+        if place > 0 && !drawn.starts_with(LONG) {
+            text.push_str("\n\\medskip\\noindent\n");
+        }
+        text.push_str(&drawn);
     }
     text.push_str("}\n");
     text
@@ -230,18 +114,32 @@ fn parts<'a, 'b>(measured: &[&'a Column<'b>], room: f64) -> Vec<Vec<&'a Column<'
     parts
 }
 
-fn tabular(columns: &[&Column], rows: &[usize], heading: Heading) -> String {
+/// On one page where the rows fit there, and otherwise over several pages.
+fn with_rows(columns: &[&Column], rows: &[usize], heading: Heading) -> String {
     let letters: String = columns.iter().map(|column| column.letter()).collect();
-    let names: Vec<String> = columns.iter().map(|column| column.heading(heading)).collect();
-    let mut text = format!("\\begin{{tabular}}{{{letters}}}\n\\toprule\n");
-    text.push_str(&group_lines(columns));
-    text.push_str(&format!("{} \\\\\n\\midrule\n", names.join(" & ")));
-    for &row in rows {
+    let header = header(columns, heading);
+    let of_row = |&row: &usize| {
         let cells: Vec<String> = columns.iter().map(|column| column.cell(row)).collect();
-        text.push_str(&format!("{} \\\\\n", cells.join(" & ")));
+        format!("{} \\\\\n", cells.join(" & "))
+    };
+    let cells: String = rows.iter().map(of_row).collect();
+    if rows.len() <= MOST_ROWS_OF_A_PAGE {
+        return format!(
+            "\\begin{{tabular}}{{{letters}}}\n{header}{cells}\\bottomrule\n\\end{{tabular}}\n"
+        );
     }
-    text.push_str("\\bottomrule\n\\end{tabular}\n");
-    text
+    let continued =
+        format!("\\multicolumn{{{}}}{{l}}{{\\emph{{continued}}}} \\\\\n", columns.len());
+    format!(
+        "{LONG}[l]{{{letters}}}\n{header}\\endfirsthead\n{continued}{header}\\endhead\n\
+         \\bottomrule\n\\endfoot\n{cells}\\end{{longtable}}\n"
+    )
+}
+
+/// The names of groups and columns, between two rules.
+fn header(columns: &[&Column], heading: Heading) -> String {
+    let names: Vec<String> = columns.iter().map(|column| column.heading(heading)).collect();
+    format!("\\toprule\n{}{} \\\\\n\\midrule\n", group_lines(columns), names.join(" & "))
 }
 
 /// The names of groups over their columns, and a rule below each; nothing over scores alone.
@@ -269,6 +167,7 @@ fn group_lines(columns: &[&Column]) -> String {
 mod tests {
     use super::*;
     use crate::report::paper_tables::tests::table;
+    use crate::report::result_table::TableColumn;
 
     #[test]
     fn a_narrow_table_has_groups_rules_and_the_best_values_bold() {
@@ -313,6 +212,59 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
         let (captions, interactions) = (of("METEOR"), of("accuracy"));
         assert!(captions.contains("gc-a"), "{captions}");
         assert!(interactions.contains(long) && !interactions.contains("interaction accuracy"));
+    }
+
+    /// With so many rows, in two columns or in so many that they become parts.
+    fn long_table(rows: usize, measured: usize) -> ResultTable {
+        let mut columns = vec![TableColumn::text("variant", vec![Some("gc-a".into()); rows])];
+        columns.extend((0..measured).map(|place| {
+            TableColumn::number(format!("a score of {place}"), 1, vec![Some(0.5); rows])
+        }));
+        ResultTable { columns, notes: vec![], ..table() }
+    }
+
+    #[test]
+    fn a_table_with_more_rows_than_a_page_goes_over_several_with_its_header() {
+        let fits = latex(&long_table(MOST_ROWS_OF_A_PAGE, 1), Extent::Main);
+        assert!(fits.contains("\\begin{tabular}") && !fits.contains("longtable"), "{fits}");
+        let long = latex(&long_table(MOST_ROWS_OF_A_PAGE + 1, 1), Extent::Main);
+        let expected = "\
+\\begin{longtable}[l]{lr}
+\\toprule
+variant & a score of 0 \\\\
+\\midrule
+\\endfirsthead
+\\multicolumn{2}{l}{\\emph{continued}} \\\\
+\\toprule
+variant & a score of 0 \\\\
+\\midrule
+\\endhead
+\\bottomrule
+\\endfoot
+gc-a & 0.5 \\\\
+gc-a & 0.5 \\\\
+";
+        assert!(long.contains(expected), "{long}");
+        assert!(long.contains("\\usepackage{longtable}"), "{long}");
+        let ends = "gc-a & 0.5 \\\\\n\\end{longtable}\n";
+        assert!(long.ends_with(ends) && !long.contains("tabular"), "{long}");
+        let wide = latex(&long_table(MOST_ROWS_OF_A_PAGE + 1, 30), Extent::Main);
+        assert!(wide.matches(LONG).count() > 1 && !wide.contains("\\medskip"), "{wide}");
+    }
+
+    #[test]
+    fn negative_numbers_have_a_minus_sign_and_absent_ones_a_hyphen() {
+        let values = vec![Some(-1.25), None, Some(-0.5)];
+        let names = ["a--b", "b", "-0.5"].map(|name| Some(name.to_string()));
+        let columns = vec![
+            TableColumn::text("variant", names.to_vec()),
+            TableColumn::number("difference", 2, values.clone()),
+            TableColumn::number("mAP", 1, values),
+        ];
+        let text = latex(&ResultTable { columns, notes: vec![], ..table() }, Extent::Main);
+        let rows = "a-{}-b & $-$1.25 & $-$1.2 \\\\\nb & - & - \\\\\n\
+                    -0.5 & $-$0.50 & \\textbf{$-$0.5} \\\\\n";
+        assert!(text.contains(rows), "{text}");
     }
 
     #[test]

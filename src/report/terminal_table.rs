@@ -1,6 +1,12 @@
-//! Tables on a terminal. Numbers are never broken. A table that is too wide is drawn in blocks one
-//! below the other, group by group. Each block begins with the columns that tell rows apart, and
-//! has only the rows with a value in it.
+//! Tables for people, on a terminal and on a pipe. Numbers are never broken. A table that is too
+//! wide is drawn in blocks one below the other, group by group. Each block begins with the columns
+//! that tell rows apart.
+//!
+//! On a terminal, a block has only the rows with a value in it. A reader of a pipe finds the same
+//! rows and columns whatever is measured. Nothing but headers and notes is broken into lines there,
+//! and rules are ASCII, so that a line has about as many bytes as letters.
+
+mod widths;
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
@@ -11,16 +17,15 @@ use super::paper_tables::Extent;
 use super::result_table::{ResultTable, TableColumn};
 use super::table_formats::grid;
 use surgcam_engine::escape;
+use widths::{BORDER, PADDING, narrow, narrow_in_bytes, wide, wide_in_bytes};
 
-/// Blank to the left and right of a cell.
-const PADDING: usize = 2;
-/// Between two columns.
-const BORDER: usize = 1;
 /// No text is broken into less.
 const NARROWEST_TEXT: usize = 8;
 
-/// Draws the main columns for a terminal with `width` columns. Without a width, the table is as
-/// wide as its texts.
+/// The most bytes of a line on a pipe, unless the columns that tell rows apart need more.
+const PIPE_WIDTH: usize = 200;
+
+/// Draws the main columns for a terminal with `width` columns, or without a width for a pipe.
 pub fn draw(table: &ResultTable, width: Option<usize>) -> String {
     draw_columns(table, width, Extent::Main)
 }
@@ -34,27 +39,18 @@ pub fn draw_columns(table: &ResultTable, width: Option<usize>, extent: Extent) -
         place < keys || (0..table.rows()).any(|row| table.columns[place].has_value(row))
     };
     let is_empty = (keys..table.columns.len()).all(|place| !says_something(place));
-    // Who reads from a pipe finds the same columns whatever is measured.
     let is_kept = |place: usize| {
         extent == Extent::All || width.is_none() || is_empty || says_something(place)
     };
     let is_chosen = |place: &usize| extent.includes(&table.columns[*place]) && is_kept(*place);
     let chosen: Vec<usize> = (0..table.columns.len()).filter(is_chosen).collect();
-    let columns: Vec<&TableColumn> = chosen.iter().map(|&place| &table.columns[place]).collect();
-    let all_rows: Vec<usize> = (0..table.rows()).collect();
     let mut text = format!("{}\n", table.title);
-    match width {
-        Some(width) if columns.iter().map(|column| wide(column)).sum::<usize>() > width => {
-            for block in blocks(table, &chosen, width) {
-                let with_values =
-                    |row: &usize| block.measured.iter().any(|column| column.has_value(*row));
-                let some_rows: Vec<usize> = all_rows.iter().copied().filter(with_values).collect();
-                let rows =
-                    if is_empty || block.measured.is_empty() { &all_rows } else { &some_rows };
-                text.push_str(&format!("{}\n", draw_narrow(&block, rows, width)));
-            }
-        }
-        _ => text.push_str(&format!("{}\n", draw_wide(&columns, table.rows()))),
+    let parts = match width {
+        Some(width) => on_terminal(table, &chosen, width, is_empty),
+        None => on_pipe(table, &chosen),
+    };
+    for part in parts {
+        text.push_str(&format!("{part}\n"));
     }
     if table.more_rows > 0 {
         text.push_str(&format!("({} more rows in {}.csv)\n", table.more_rows, table.name));
@@ -64,24 +60,72 @@ pub fn draw_columns(table: &ResultTable, width: Option<usize>, extent: Extent) -
         text.push_str(&format!("({hidden} more columns in {}.csv)\n", table.name));
     }
     for note in &table.notes {
-        text.push_str(&format!("- {note}\n"));
+        let lines = broken(note, width.unwrap_or(PIPE_WIDTH).saturating_sub(2));
+        text.push_str(&format!("- {}\n", lines.join("\n  ")));
     }
     text
 }
 
-/// With the header on one line.
-fn wide(column: &TableColumn) -> usize {
-    widest_cell(column).max(column.name.chars().count()) + PADDING + BORDER
+/// `is_empty` says that nothing was measured, so that all rows are shown.
+fn on_terminal(table: &ResultTable, chosen: &[usize], width: usize, is_empty: bool) -> Vec<Table> {
+    let columns = columns_at(table, chosen);
+    if columns.iter().map(|column| wide(column)).sum::<usize>() <= width {
+        return vec![draw_wide(&columns, table.rows())];
+    }
+    let keys = key_columns(table).iter().collect::<Vec<_>>();
+    let of_keys = key_widths(&keys, room_for_keys(width)).iter().sum::<usize>();
+    let all_rows: Vec<usize> = (0..table.rows()).collect();
+    let of_block = |block: &Block| {
+        let has_value = |row: &usize| block.measured.iter().any(|column| column.has_value(*row));
+        let some_rows: Vec<usize> = all_rows.iter().copied().filter(has_value).collect();
+        let rows = if is_empty || block.measured.is_empty() { &all_rows } else { &some_rows };
+        draw_narrow(block, rows, width)
+    };
+    let room = width.saturating_sub(of_keys);
+    blocks(table, chosen, room, narrow).iter().map(of_block).collect()
 }
 
-/// With the header broken between words.
-fn narrow(column: &TableColumn) -> usize {
-    let longest_word = column.name.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
-    widest_cell(column).max(longest_word) + PADDING + BORDER
+fn on_pipe(table: &ResultTable, chosen: &[usize]) -> Vec<Table> {
+    let columns = columns_at(table, chosen);
+    let keys = key_columns(table);
+    let fits = |size: fn(&TableColumn) -> usize| {
+        columns.iter().map(|column| size(column)).sum::<usize>() <= PIPE_WIDTH
+    };
+    // A table that measures nothing has no columns that could stand below each other.
+    let drawn = if fits(wide_in_bytes) || chosen.iter().all(|&place| place < keys.len()) {
+        vec![draw_wide(&columns, table.rows())]
+    } else if fits(narrow_in_bytes) {
+        vec![draw_with_broken_headers(&columns, table.rows())]
+    } else {
+        let of_keys = keys.iter().map(narrow_in_bytes).sum::<usize>();
+        let room = PIPE_WIDTH.saturating_sub(of_keys);
+        let of_block = |block: &Block| {
+            let columns: Vec<&TableColumn> =
+                block.keys.iter().chain(&block.measured).copied().collect();
+            draw_with_broken_headers(&columns, table.rows())
+        };
+        blocks(table, chosen, room, narrow_in_bytes).iter().map(of_block).collect()
+    };
+    drawn.into_iter().map(with_plain_rules).collect()
 }
 
-fn widest_cell(column: &TableColumn) -> usize {
-    (0..column.len()).map(|row| column.shown(row).chars().count()).max().unwrap_or(0)
+fn columns_at<'a>(table: &'a ResultTable, places: &[usize]) -> Vec<&'a TableColumn> {
+    places.iter().map(|&place| &table.columns[place]).collect()
+}
+
+/// A text in lines of at most this many bytes, broken between words.
+fn broken(text: &str, bytes: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= bytes => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
 }
 
 /// Part of a table: the columns that tell rows apart, and some of those that were measured.
@@ -91,22 +135,27 @@ struct Block<'a> {
 }
 
 /// The columns in as few blocks as possible. A block has columns of one group only, and at least
-/// one measured column. `chosen` are the places of the columns that are drawn.
-fn blocks<'a>(table: &'a ResultTable, chosen: &[usize], width: usize) -> Vec<Block<'a>> {
+/// one measured column. `chosen` are the places of the columns that are drawn, `room` is the width
+/// beside those that tell rows apart, and `size` the width of a measured column.
+fn blocks<'a>(
+    table: &'a ResultTable,
+    chosen: &[usize],
+    room: usize,
+    size: fn(&TableColumn) -> usize,
+) -> Vec<Block<'a>> {
     let groups = groups(table);
     let keys: Vec<&TableColumn> = key_columns(table).iter().collect();
-    let of_keys: usize = key_widths(&keys, room_for_keys(width)).iter().sum();
     let new_block = |measured| Block { keys: keys.clone(), measured };
     let mut blocks: Vec<Block> = Vec::new();
     let (mut left, mut group) = (0, None);
     for &place in chosen.iter().filter(|&&place| place >= keys.len()) {
         let column = &table.columns[place];
-        let needed = narrow(column);
+        let needed = size(column);
         match blocks.last_mut().filter(|_| needed <= left && group == Some(groups[place])) {
             Some(block) => block.measured.push(column),
             None => {
                 blocks.push(new_block(vec![column]));
-                left = width.saturating_sub(of_keys);
+                left = room;
             }
         }
         left = left.saturating_sub(needed);
@@ -141,9 +190,7 @@ fn key_widths(keys: &[&TableColumn], room: usize) -> Vec<usize> {
 fn draw_wide(columns: &[&TableColumn], rows: usize) -> Table {
     let mut drawn = Table::new();
     drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    drawn
-        .remove_style(TableComponent::HorizontalLines)
-        .remove_style(TableComponent::MiddleIntersections);
+    without_lines_between_rows(&mut drawn);
     drawn.set_header(columns.iter().map(|column| column.name.as_str()));
     drawn.add_rows(grid(columns, rows));
     for (column, drawn_column) in columns.iter().zip(drawn.column_iter_mut()) {
@@ -152,6 +199,28 @@ fn draw_wide(columns: &[&TableColumn], rows: usize) -> Table {
         }
     }
     drawn
+}
+
+/// Each header in as many lines as its column is too narrow for. Cells stay as they are.
+fn draw_with_broken_headers(columns: &[&TableColumn], rows: usize) -> Table {
+    let header =
+        |column: &&TableColumn| broken(&column.name, narrow(column) - PADDING - BORDER).join("\n");
+    let mut drawn = draw_wide(columns, rows);
+    drawn.set_header(columns.iter().map(header));
+    drawn
+}
+
+/// Rules of a byte for each letter.
+fn with_plain_rules(mut drawn: Table) -> Table {
+    drawn.load_preset(presets::ASCII_HORIZONTAL_ONLY);
+    without_lines_between_rows(&mut drawn);
+    drawn
+}
+
+fn without_lines_between_rows(drawn: &mut Table) {
+    drawn
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections);
 }
 
 /// Headers broken between words, and long texts where they must.
@@ -229,6 +298,51 @@ mod tests {
             assert!(widest <= width, "{widest} of {width}\n{drawn}");
             assert_eq!(drawn.matches("12.500").count(), 3, "{width}\n{drawn}");
         }
+    }
+
+    /// With the columns of an extraction table, as they are on a pipe.
+    fn many_columns(measured: usize) -> ResultTable {
+        let names = ["gc-a", "a-model-with-a-long-name"].map(|name| Some(name.to_string()));
+        let mut columns = vec![TableColumn::text("variant", names.to_vec())];
+        let named = |place: usize| match place % 3 {
+            0 => format!("interaction score {place}"),
+            1 => format!("probe score {place}"),
+            _ => format!("a score {place}"),
+        };
+        columns.extend((0..measured).map(|place| {
+            TableColumn::number(named(place), 3, vec![Some(0.5), None])
+                .with_deviations(vec![(place == 0).then_some(0.25), None])
+        }));
+        columns.sort_by_key(|column| (column.is_number(), column.name.clone()));
+        let notes = vec!["word ".repeat(80).trim_end().to_string()];
+        ResultTable { name: "extraction".into(), columns, notes, ..table() }
+    }
+
+    #[test]
+    fn a_pipe_gets_all_rows_and_columns_in_lines_of_at_most_200_bytes() {
+        for measured in [4, 10, 11, 12, 13, 14, 40] {
+            let table = many_columns(measured);
+            let drawn = draw(&table, None);
+            let widest = drawn.lines().map(str::len).max().unwrap();
+            assert!(widest <= PIPE_WIDTH, "{widest}\n{drawn}");
+            assert_eq!(drawn.matches("0.500").count(), measured, "{drawn}");
+            let tables = drawn.matches(" variant ").count();
+            assert_eq!(drawn.matches(" a-model-with-a-long-name ").count(), tables, "{drawn}");
+            assert_eq!(tables == 1, measured < 40, "{tables} of {measured} columns\n{drawn}");
+            assert_eq!(drawn.matches("word").count(), 80, "{drawn}");
+        }
+    }
+
+    #[test]
+    fn names_are_never_broken_on_a_pipe() {
+        let long = "a name ".repeat(60);
+        let names = [long.trim_end(), "gc_b", "gc_c"].map(|name| Some(name.to_string()));
+        let mut table = many_columns(0);
+        table.columns = vec![TableColumn::text("variant", names.to_vec())];
+        assert!(draw(&table, None).contains(long.trim_end()));
+        table.columns.push(TableColumn::number("mAP", 3, vec![Some(0.5); 3]));
+        let drawn = draw(&table, None);
+        assert!(drawn.contains(long.trim_end()) && drawn.contains("0.500"), "{drawn}");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Event {
         done: u64,
         total: u64,
         unit: String,
+        /// The newest epoch of a training whose epochs are too quick for a note each, in words.
+        newest_epoch: Option<String>,
     },
     Note {
         id: StageId,

@@ -225,10 +225,11 @@ impl Runner<'_> {
             FromWorker::Waiting { key, holder } => {
                 self.tell(slot, &key, |id| Event::Waiting { id, holder })
             }
-            FromWorker::Progress { done, total, unit } => {
+            FromWorker::Progress { done, total, unit, newest_epoch } => {
                 for id in self.slots[slot].making() {
-                    self.reporter
-                        .event(self.plan, &Event::Progress { id, done, total, unit: unit.clone() });
+                    let (unit, newest_epoch) = (unit.clone(), newest_epoch.clone());
+                    let event = Event::Progress { id, done, total, unit, newest_epoch };
+                    self.reporter.event(self.plan, &event);
                 }
             }
             FromWorker::Note { key, text } => self.tell(slot, &key, |id| Event::Note { id, text }),

@@ -1,12 +1,14 @@
 //! Charts of series over two axes. The crate plotters draws the axes. The marks show their exact
-//! numbers under the pointer.
+//! numbers under the pointer. Where they would cover their line, some of them are seen only there.
 
 use std::ops::Range;
 
 use plotters::prelude::*;
 
 use super::legend::Legend;
-use super::palette::{COLUMN, FAINT_INK, TEXT, TICKS, TITLE, colour, mark};
+use super::palette::{
+    COLUMN, FAINT_INK, TEXT, TICKS, TITLE, colour, hollow_mark, mark, unseen_mark,
+};
 use crate::report::drawing::plotting::{Plotting, UNITS, in_pixels};
 use crate::report::drawing::{Drawing, Outline, Paint, Point, Stroke, without_excess};
 use surgcam_engine::error::{Error, Result};
@@ -17,6 +19,8 @@ pub enum Look {
     Points,
     /// Points with lines between them.
     Line,
+    /// The other line of what the series before it shows, in its colour: dashed, with hollow marks.
+    SecondLine,
     /// A thin line in the colour of the text.
     Front,
 }
@@ -40,6 +44,10 @@ pub struct Chart {
 /// More series than this cannot be told apart.
 pub const MOST_SERIES: usize = 16;
 const PLOT_HEIGHT: u32 = 330;
+/// A fifth of the sample in a legend, which then begins and ends with a dash.
+const DASH: f64 = 4.4;
+/// Between the marks on a line, so that it is seen whether the line is dashed.
+const MARK_DISTANCE: f64 = 24.0;
 /// Axes are computed for numbers up to this, and nothing that is measured is greater.
 const LARGEST: f64 = 1e9;
 
@@ -54,16 +62,30 @@ pub fn draw(chart: &Chart) -> Result<Drawing> {
     let title = without_excess(&escape::line(&chart.title), TITLE, f64::from(COLUMN) - 20.0)?;
     let places = axes(chart, series, &title, &mut drawing).map_err(|error| failed(&error))?;
     // Lines first, so that they cover no mark.
-    for (place, (one, points)) in series.iter().zip(&places).enumerate() {
-        draw_line(&mut drawing, place, one.look, points);
+    let styles = styles(series);
+    for ((one, points), style) in series.iter().zip(&places).zip(&styles) {
+        draw_line(&mut drawing, *style, one.look, points);
     }
-    for (place, (one, points)) in series.iter().zip(&places).enumerate() {
-        draw_marks(&mut drawing, chart, place, one, points);
+    for ((one, points), style) in series.iter().zip(&places).zip(&styles) {
+        draw_marks(&mut drawing, chart, *style, one, points);
     }
     legend.draw(&mut drawing, f64::from(PLOT_HEIGHT), |drawing, place, middle| {
-        sample(drawing, place, series[place].look, middle);
+        sample(drawing, styles[place], series[place].look, middle);
     });
     Ok(drawing)
+}
+
+/// The places of each series' colour and mark in the palette. A second line has those of the series
+/// before it.
+fn styles(series: &[Series]) -> Vec<usize> {
+    let mut begun: usize = 0;
+    let style = |one: &Series| {
+        if one.look != Look::SecondLine {
+            begun += 1;
+        }
+        begun.saturating_sub(1)
+    };
+    series.iter().map(style).collect()
 }
 
 /// A number and where it is drawn.
@@ -127,8 +149,8 @@ pub fn tick(number: &f64) -> String {
     (rounded + 0.0).to_string()
 }
 
-fn draw_line(drawing: &mut Drawing, place: usize, look: Look, points: &[Placed]) {
-    if let Some(stroke) = stroke_of(look, place)
+fn draw_line(drawing: &mut Drawing, style: usize, look: Look, points: &[Placed]) {
+    if let Some(stroke) = stroke_of(look, style)
         && points.len() > 1
     {
         drawing.stroke(Outline::Line(points.iter().map(|(_, at)| *at).collect()), stroke);
@@ -138,36 +160,52 @@ fn draw_line(drawing: &mut Drawing, place: usize, look: Look, points: &[Placed])
 fn draw_marks(
     drawing: &mut Drawing,
     chart: &Chart,
-    place: usize,
+    style: usize,
     series: &Series,
     points: &[Placed],
 ) {
     if series.look == Look::Front {
         return;
     }
+    let mut last_seen = None;
     for ((x, y), at) in points {
         let (name, x_name, y_name) = (&series.name, &chart.x_name, &chart.y_name);
         let meaning = format!("{name}: {x_name} {x}, {y_name} {y}");
-        mark(drawing, place, *at, Some(meaning));
+        if series.look != Look::Points && last_seen.is_some_and(|seen| is_near(seen, *at)) {
+            unseen_mark(drawing, *at, meaning);
+        } else {
+            last_seen = Some(*at);
+            draw_mark(drawing, style, series.look, *at, Some(meaning));
+        }
     }
 }
 
-fn stroke_of(look: Look, place: usize) -> Option<Stroke> {
+fn is_near(one: Point, other: Point) -> bool {
+    (one.0 - other.0).hypot(one.1 - other.1) < MARK_DISTANCE
+}
+
+fn draw_mark(drawing: &mut Drawing, style: usize, look: Look, at: Point, meaning: Option<String>) {
+    match look {
+        Look::Points | Look::Line => mark(drawing, style, at, meaning),
+        Look::SecondLine => hollow_mark(drawing, style, at, meaning),
+        Look::Front => {}
+    }
+}
+
+fn stroke_of(look: Look, style: usize) -> Option<Stroke> {
     let (paint, width) = match look {
         Look::Points => return None,
-        Look::Line => (Paint::rgb(colour(place)), 2.0),
+        Look::Line | Look::SecondLine => (Paint::rgb(colour(style)), 2.0),
         Look::Front => (FAINT_INK, 1.2),
     };
-    Some(Stroke { paint, width, dash: None })
+    Some(Stroke { paint, width, dash: (look == Look::SecondLine).then_some(DASH) })
 }
 
-fn sample(drawing: &mut Drawing, place: usize, look: Look, (x, y): Point) {
-    if let Some(stroke) = stroke_of(look, place) {
+fn sample(drawing: &mut Drawing, style: usize, look: Look, (x, y): Point) {
+    if let Some(stroke) = stroke_of(look, style) {
         drawing.stroke(Outline::Line(vec![(x - 11.0, y), (x + 11.0, y)]), stroke);
     }
-    if look != Look::Front {
-        mark(drawing, place, (x, y), None);
-    }
+    draw_mark(drawing, style, look, (x, y), None);
 }
 
 fn shown(text: &str, letters: usize) -> String {
@@ -247,6 +285,41 @@ mod tests {
         assert!((up("0.6") - mark("mAP 0.6", "cy") - below).abs() < 0.2, "{svg}");
         let expected = (across("200") - across("100")) * 1.37 + across("100");
         assert!((mark("FPS 237,", "cx") - expected).abs() < 0.3, "{svg}");
+    }
+
+    #[test]
+    fn a_second_line_has_the_colour_of_the_line_before_and_is_dashed() {
+        let line = |look: Look| Series {
+            name: format!("{look:?}"),
+            look,
+            points: vec![(0.0, 0.5), (1.0, 0.25), (2.0, 0.75)],
+        };
+        let looks = [Look::Line, Look::SecondLine, Look::Line, Look::SecondLine];
+        let svg =
+            draw(&Chart { series: looks.map(line).into(), ..chart(&[]) }).unwrap().svg().unwrap();
+        let lines: Vec<&str> =
+            svg.lines().filter(|line| line.starts_with("<polyline points")).collect();
+        for (place, colour) in ["#0072B2", "#D55E00"].into_iter().enumerate() {
+            let of_colour: Vec<&&str> = lines.iter().filter(|line| line.contains(colour)).collect();
+            let dashed = of_colour.iter().filter(|line| line.contains("dasharray")).count();
+            assert_eq!((of_colour.len(), dashed), (4, 2), "pair {place} and its legend: {svg}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("#009E73")), "{svg}");
+        assert_eq!(svg.matches("<title>SecondLine: ").count(), 6, "{svg}");
+    }
+
+    #[test]
+    fn marks_that_would_cover_their_line_are_only_found_by_the_pointer() {
+        let flat: Vec<(f64, f64)> = (0..200).map(|epoch| (f64::from(epoch), 0.5)).collect();
+        let series =
+            |look: Look, points: Vec<(f64, f64)>| Series { name: "a".into(), look, points };
+        let svg =
+            |one: Series| draw(&Chart { series: vec![one], ..chart(&[]) }).unwrap().svg().unwrap();
+        let line = svg(series(Look::Line, flat.clone()));
+        assert_eq!(line.matches("<title>a: FPS ").count(), 200);
+        let seen = 200 - line.matches("fill-opacity=\"0\"").count();
+        assert!((10..25).contains(&seen), "{seen}");
+        assert!(!svg(series(Look::Points, flat)).contains("fill-opacity=\"0\""));
     }
 
     #[test]

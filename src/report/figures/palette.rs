@@ -1,6 +1,6 @@
 //! Colours and marks that the colour-blind tell apart, and the sizes that figures share.
 
-use crate::report::drawing::{Colour, Drawing, Outline, Paint, Point, Shape};
+use crate::report::drawing::{Colour, Drawing, Outline, Paint, Point, Shape, Stroke};
 
 /// A figure as wide as a column of a paper, in pixels.
 pub const COLUMN: u32 = 504;
@@ -49,18 +49,41 @@ const MARKS: [Mark; 5] =
 const RADIUS: f64 = 5.0;
 
 /// The mark of a series.
-pub fn mark(drawing: &mut Drawing, place: usize, (x, y): Point, meaning: Option<String>) {
+pub fn mark(drawing: &mut Drawing, place: usize, at: Point, meaning: Option<String>) {
+    let outline = outline_of_mark(place, at);
+    let fill = Some(Paint::rgb(colour(place)));
+    drawing.shapes.push(Shape::Figure { outline, fill, stroke: None, meaning });
+}
+
+/// The same mark, hollow. A little colour in it lets a pointer find it.
+pub fn hollow_mark(drawing: &mut Drawing, place: usize, at: Point, meaning: Option<String>) {
+    let outline = outline_of_mark(place, at);
+    let paint = Paint::rgb(colour(place));
+    let fill = Some(Paint { opacity: 0.2, ..paint });
+    let stroke = Some(Stroke { paint, width: 1.6, dash: None });
+    drawing.shapes.push(Shape::Figure { outline, fill, stroke, meaning });
+}
+
+/// Only a pointer finds it.
+pub fn unseen_mark(drawing: &mut Drawing, at: Point, meaning: String) {
+    drawing.shapes.push(Shape::Figure {
+        outline: Outline::Circle(at, RADIUS),
+        fill: Some(Paint { opacity: 0.0, ..INK }),
+        stroke: None,
+        meaning: Some(meaning),
+    });
+}
+
+fn outline_of_mark(place: usize, (x, y): Point) -> Outline {
     let polygon = |corners: &[Point]| {
         Outline::Polygon(corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect())
     };
     // Marks of equal radius would look unequally large.
-    let outline = match MARKS[place % MARKS.len()] {
+    match MARKS[place % MARKS.len()] {
         Mark::Disc => Outline::Circle((x, y), RADIUS),
         Mark::Square => Outline::rectangle([x - 4.5, y - 4.5, x + 4.5, y + 4.5]),
         Mark::Triangle => polygon(&[(0.0, -6.0), (5.5, 4.5), (-5.5, 4.5)]),
         Mark::Diamond => polygon(&[(0.0, -6.5), (6.5, 0.0), (0.0, 6.5), (-6.5, 0.0)]),
         Mark::TurnedTriangle => polygon(&[(0.0, 6.0), (5.5, -4.5), (-5.5, -4.5)]),
-    };
-    let fill = Some(Paint::rgb(colour(place)));
-    drawing.shapes.push(Shape::Figure { outline, fill, stroke: None, meaning });
+    }
 }

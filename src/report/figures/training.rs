@@ -21,10 +21,8 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
         let Some(path) = results.output(training, TrainStage::HISTORY_CSV)? else { continue };
         let history = read(&path)?;
         let name = plan.stage(training.id()).subject().to_string();
-        scores.push(line(name.clone(), points(&history, "map", &path)?));
-        losses.push(line(name.clone(), points(&history, "train_loss", &path)?));
-        losses
-            .push(line(format!("{name}, validation"), points(&history, "validation_loss", &path)?));
+        losses.extend(both_losses(&name, &history, &path)?);
+        scores.push(Series { name, look: Look::Line, points: points(&history, "map", &path)? });
     }
     if scores.is_empty() {
         return Ok(Vec::new());
@@ -53,8 +51,17 @@ pub fn curves(plan: &Plan, results: &Results) -> Result<Vec<Figure>> {
     ])
 }
 
-fn line(name: String, points: Vec<(f64, f64)>) -> Series {
-    Series { name, look: Look::Line, points }
+/// The losses of one training, in one colour: a full line for training, a dashed one for
+/// validation.
+fn both_losses(training: &str, history: &DataFrame, path: &Path) -> Result<[Series; 2]> {
+    let line = |frames: &str, look: Look, column: &str| -> Result<Series> {
+        let points = points(history, column, path)?;
+        Ok(Series { name: format!("{training}, {frames}"), look, points })
+    };
+    Ok([
+        line("train", Look::Line, "train_loss")?,
+        line("validation", Look::SecondLine, "validation_loss")?,
+    ])
 }
 
 fn read(path: &Path) -> Result<DataFrame> {
@@ -87,5 +94,20 @@ mod tests {
         let history = read(&path).unwrap();
         assert_eq!(points(&history, "train_loss", &path).unwrap(), [(1.0, 0.5), (2.0, 0.25)]);
         assert_eq!(points(&history, "map", &path).unwrap(), [(2.0, 0.125)]);
+    }
+
+    #[test]
+    fn the_two_losses_of_a_training_are_drawn_as_a_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, "epoch,train_loss,validation_loss\n1,0.5,0.75\n").unwrap();
+        let pair = both_losses("gc-a", &read(&path).unwrap(), &path).unwrap();
+        assert_eq!(
+            pair.map(|series| (series.name, series.look, series.points)),
+            [
+                ("gc-a, train".to_string(), Look::Line, vec![(1.0, 0.5)]),
+                ("gc-a, validation".to_string(), Look::SecondLine, vec![(1.0, 0.75)])
+            ]
+        );
     }
 }

@@ -15,6 +15,7 @@ const MOST_BARS: usize = 16;
 /// The words below the bars are made again at most this often.
 const WORDS_INTERVAL: Duration = Duration::from_secs(1);
 /// How the notes of a training begin that tell the newest loss and mAP. They stand beside its bar.
+/// Heads, whose epochs are quick, tell theirs with their progress.
 const OF_AN_EPOCH: &str = "epoch ";
 
 pub struct Bars {
@@ -60,7 +61,13 @@ impl Bars {
         self.slot_of.insert(id, slot);
     }
 
-    fn advance(&mut self, id: StageId, done: u64, total: u64, unit: &str) {
+    fn advance(
+        &mut self,
+        id: StageId,
+        (done, total): (u64, u64),
+        unit: &str,
+        newest_epoch: Option<&str>,
+    ) {
         let Some(SlotBar { bar, .. }) = self.slot_of.get(&id).and_then(|slot| self.slots.get(slot))
         else {
             return;
@@ -74,6 +81,9 @@ impl Bars {
             )));
         }
         bar.set_position(done);
+        if let Some(text) = newest_epoch {
+            bar.set_message(escape::line(text).into_owned());
+        }
     }
 
     /// A stage that is not made any more. The bar of a slot goes with its last one.
@@ -130,7 +140,9 @@ impl Reporter for Bars {
         let is_shown = self.is_beside_a_bar(event);
         match event {
             Event::Started { id, slot, .. } => self.start(plan, *id, *slot),
-            Event::Progress { id, done, total, unit } => self.advance(*id, *done, *total, unit),
+            Event::Progress { id, done, total, unit, newest_epoch } => {
+                self.advance(*id, (*done, *total), unit, newest_epoch.as_deref());
+            }
             Event::Finished { id, .. } | Event::Failed { id, .. } => {
                 self.forget(plan, *id);
                 self.overall.inc(1);
@@ -149,5 +161,40 @@ impl Reporter for Bars {
 impl Drop for Bars {
     fn drop(&mut self) {
         let _ = self.bars.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use surgcam_engine::store::digest::Digest;
+    use surgcam_engine::store::key::StageKey;
+
+    use super::*;
+    use crate::report::progress::time_left::tests::plan;
+
+    #[test]
+    fn the_newest_epoch_stands_beside_the_bar_of_a_head_as_beside_that_of_a_classifier() {
+        let plan = plan(2);
+        let mut bars = Bars::new(TimeLeft::new(&plan, std::iter::empty(), None));
+        let (head, classifier) = (StageId(0), StageId(1));
+        for id in [head, classifier] {
+            let key = StageKey(Digest::of_bytes(b"x"));
+            bars.event(&plan, &Event::Started { id, key, slot: id.0 });
+        }
+        let mut progress = |newest_epoch: Option<&str>| {
+            let (newest_epoch, unit) = (newest_epoch.map(String::from), "steps".into());
+            let event = Event::Progress { id: head, done: 1, total: 9, unit, newest_epoch };
+            bars.event(&plan, &event);
+            bars.slots[&head.0].bar.message()
+        };
+        assert_eq!(progress(None), "");
+        assert_eq!(
+            progress(Some("epoch 1/3: CIDEr 0.5\u{1b}[2J")),
+            "epoch 1/3: CIDEr 0.5\\u001b[2J"
+        );
+        assert!(progress(None).starts_with("epoch 1/3"));
+        let text = "epoch 1/3: mAP 0.5".to_string();
+        bars.event(&plan, &Event::Note { id: classifier, text: text.clone() });
+        assert_eq!(bars.slots[&classifier.0].bar.message(), text);
     }
 }

@@ -38,13 +38,15 @@ impl Reporter for Lines {
                 self.last.insert(*id, Instant::now());
                 printer::message(&format!("start   {}", plan.stage(*id).name));
             }
-            Event::Progress { id, done, total, unit } => {
+            Event::Progress { id, done, total, unit, newest_epoch } => {
                 let now = Instant::now();
                 if self.last.get(id).is_some_and(|last| now - *last > INTERVAL) {
                     self.last.insert(*id, now);
+                    let epoch = newest_epoch.iter().map(|text| format!("; {text}"));
                     printer::message(&format!(
-                        "        {}: {done} of {total} {unit}",
-                        plan.stage(*id).name
+                        "        {}: {done} of {total} {unit}{}",
+                        plan.stage(*id).name,
+                        epoch.collect::<String>()
                     ));
                 }
             }

@@ -133,7 +133,7 @@ fn duration_in_words(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use surgcam_engine::plan::kind::StageKind;
     use surgcam_engine::plan::{NewStage, Source};
     use surgcam_engine::store::digest::Digest;
@@ -158,7 +158,7 @@ mod tests {
         type Inputs<S> = NoInputs<S>;
     }
 
-    fn plan(stages: usize) -> Plan {
+    pub fn plan(stages: usize) -> Plan {
         let mut plan = Plan::default();
         for number in 0..stages {
             let inputs = NoInputs::<Source> { nothing: None };

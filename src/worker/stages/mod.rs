@@ -23,7 +23,7 @@ mod probe;
 mod score;
 mod train;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -63,6 +63,7 @@ pub struct StageRun<'a> {
     /// Its hold on the lock of the machine.
     pub machine: &'a MachineHold,
     last_progress: Cell<Option<Instant>>,
+    newest_epoch: RefCell<Option<String>>,
 }
 
 /// The least time between two reports of progress. More frequent ones would show nothing new.
@@ -75,7 +76,8 @@ impl<'a> StageRun<'a> {
         workspace: &'a Path,
         machine: &'a MachineHold,
     ) -> Self {
-        StageRun { worker, job, workspace, machine, last_progress: Cell::new(None) }
+        let (last_progress, newest_epoch) = (Cell::new(None), RefCell::new(None));
+        StageRun { worker, job, workspace, machine, last_progress, newest_epoch }
     }
 
     /// The path of an object that it reads.
@@ -155,9 +157,15 @@ impl<'a> StageRun<'a> {
                 done: done as u64,
                 total: total as u64,
                 unit: unit.into(),
+                newest_epoch: self.newest_epoch.borrow().clone(),
             });
         }
         Ok(())
+    }
+
+    /// Words about the newest of many quick epochs, which go with the progress from now on.
+    pub fn set_newest_epoch(&self, text: String) {
+        *self.newest_epoch.borrow_mut() = Some(text);
     }
 
     pub fn note(&self, text: String) {

@@ -149,6 +149,8 @@ mod tests {
             self.notes.borrow_mut().push(text);
         }
 
+        fn set_newest_epoch(&self, _text: String) {}
+
         fn progress(&self, _done: usize, _total: usize) -> Result<()> {
             let left = self
                 .steps_left

@@ -61,6 +61,11 @@ pub fn train<H: Head>(
     head.weights().set(trained.best.iter())
 }
 
+fn in_words(row: &HeadEpoch, epochs: usize, score_name: &str) -> String {
+    let HeadEpoch { epoch, train_loss, score, .. } = row;
+    format!("epoch {epoch}/{epochs}: train loss {train_loss:.4}, {score_name} {score:.3}")
+}
+
 /// How the training went. If there are several kinds of epochs, it also says whether the last kind,
 /// which is kept, is better than those before.
 fn summary(history: &[HeadEpoch], best: f64, score_name: &str) -> String {
@@ -177,14 +182,27 @@ impl<H: Head> Training for InTraining<'_, H> {
         "lower head.learning_rate".into()
     }
 
-    /// There are hundreds of quick epochs, so only the progress of the whole training is reported.
-    fn tell(&self, _host: &dyn Host, row: &HeadEpoch, epochs: usize) {
-        tracing::debug!(
-            "epoch {}/{epochs}: train loss {:.4}, {} {:.4}",
-            row.epoch,
-            row.train_loss,
-            H::SCORE,
-            row.score
-        );
+    /// There are hundreds of quick epochs. A note of each would fill logs and the journal.
+    fn tell(&self, host: &dyn Host, row: &HeadEpoch, epochs: usize) {
+        let text = in_words(row, epochs, H::SCORE);
+        tracing::debug!("{text}");
+        host.set_newest_epoch(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_told_with_the_name_of_its_score() {
+        let row = HeadEpoch {
+            epoch: 3,
+            phase: "self-critical".into(),
+            train_loss: 0.25,
+            score: 0.5,
+            seconds: 1.0,
+        };
+        assert_eq!(in_words(&row, 9, "CIDEr"), "epoch 3/9: train loss 0.2500, CIDEr 0.500");
     }
 }

@@ -106,6 +106,9 @@ pub trait Host {
 
     fn note(&self, text: String);
 
+    /// Words about an epoch that is too quick for a note of its own. They go with the progress.
+    fn set_newest_epoch(&self, text: String);
+
     /// Is told of each step.
     ///
     /// # Errors
@@ -120,6 +123,10 @@ impl Host for StageRun<'_> {
 
     fn note(&self, text: String) {
         StageRun::note(self, text);
+    }
+
+    fn set_newest_epoch(&self, text: String) {
+        StageRun::set_newest_epoch(self, text);
     }
 
     fn progress(&self, done: usize, total: usize) -> Result<()> {
