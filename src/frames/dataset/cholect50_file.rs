@@ -21,6 +21,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::json_values::{JsonValue, bounded_entries};
+use super::label_file::LONGEST_NAME;
 use super::labels::normalized;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
@@ -228,6 +229,9 @@ impl Category {
             };
             let id: u32 = key.parse().map_err(|_| problem("does not have a number as its id"))?;
             let name = value.text().ok_or_else(|| problem("does not have a text as its name"))?;
+            if name.len() > LONGEST_NAME {
+                return Err(problem(&format!("has a name of more than {LONGEST_NAME} bytes")));
+            }
             if names.insert(id, normalized(name)).is_some() {
                 return Err(problem("is there twice"));
             }

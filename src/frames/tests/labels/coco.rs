@@ -90,6 +90,30 @@ fn what_is_wrong_is_named_by_its_entry() {
 }
 
 #[test]
+fn images_that_cannot_be_told_apart_are_not_frames_without_instruments() {
+    let data = Data::new(Layout::Coco);
+    data.write("instances.json", instances().replacen("\"id\":8", "\"id\":7", 1));
+    let index = data.index(OnBadFrame::Skip).unwrap();
+    let names: Vec<&str> = index.frames.iter().map(|frame| frame.name.as_str()).collect();
+    assert_eq!(names, ["000002"]);
+    let problems: Vec<&str> =
+        index.summary.skipped.iter().map(|skipped| skipped.problem.as_str()).collect();
+    assert!(
+        problems.iter().any(|problem| problem.starts_with("the image has the same id as ")),
+        "{problems:?}"
+    );
+
+    let image = |id: u32| json!({"id": id, "file_name": "any.png", "video_id": 2, "frame_id": id});
+    let images = json!({"images": [image(0), image(1)], "annotations": [], "categories": []});
+    data.write("instances.json", images.to_string());
+    let failure = data.failure();
+    assert!(
+        failure.contains("instances.json: images[1]: the picture images/any.png is listed twice"),
+        "{failure}"
+    );
+}
+
+#[test]
 fn an_image_may_have_its_numbers_apart_from_its_name_and_files_add_up() {
     let data = Data::new(Layout::Coco);
     let second = data.folder.path().join("images/any.png");

@@ -97,7 +97,7 @@ pub(in crate::dataset) fn id_of(value: &JsonValue, key: &str) -> Result<String> 
 
 /// A number such as `3`, or the digits at the end of a text such as `"video03"`. `None`: it is not
 /// given.
-pub(super) fn number_of(value: &JsonValue, key: &str) -> Result<Option<u32>> {
+pub(in crate::dataset) fn number_of(value: &JsonValue, key: &str) -> Result<Option<u32>> {
     let number = match value {
         JsonValue::Absent => return Ok(None),
         JsonValue::Text(text) => number_at_end(text),
