@@ -11,7 +11,7 @@ use surgcam_engine::quote::shortened;
 pub const LARGEST_COORDINATE: f64 = i32::MAX as f64;
 
 /// The longest path that is accepted, in bytes. The system opens no longer one.
-pub const LONGEST_PATH: usize = 4096;
+const LONGEST_PATH: usize = 4096;
 
 /// A label: `1` or `0`.
 pub fn label(text: &str) -> Result<bool> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{DetectionFiles, FoundBox, FrameFinder, checked_score};
 use crate::dataset::adapters::coco::{Category, Image, bounds_of, id_of};
-use crate::dataset::json_values::{JsonValue, bounded_list};
+use crate::dataset::json_values::{JsonValue, bounded_list, not_understood};
 use crate::dataset::label_file::{LABEL_FILE_BYTES, expect_short_name};
 use crate::dataset::labels::normalized;
 use surgcam_engine::error::{Error, Result};
@@ -88,12 +88,10 @@ fn text_of(path: &Path) -> Result<String> {
 
 fn parsed<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        Error::failure(format!("cannot understand the COCO file: {error}"))
-            .at(format!("{}:{}", path.display(), error.line().max(1)))
-            .hint(
-                "a list of results is expected, or an object with `images`, `annotations` and \
-                 `categories`",
-            )
+        not_understood("the COCO file", &error, path).hint(
+            "a list of results is expected, or an object with `images`, `annotations` and \
+             `categories`",
+        )
     })
 }
 

@@ -11,7 +11,7 @@ use crate::dataset::adapters::Layout;
 use crate::dataset::adapters::coco::{Image, number_of};
 use crate::dataset::check::numbered::{ONLY_SEQUENCE, groups};
 use crate::dataset::delimited::{self, Delimiter, Header};
-use crate::dataset::fields::{LONGEST_PATH, number_at_end};
+use crate::dataset::fields::{number_at_end, path_below_root};
 use crate::dataset::json_values::{JsonValue, MAXIMUM_ENTRIES, bounded_list};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use crate::dataset::pattern::Pattern;
@@ -78,7 +78,8 @@ impl Folder<'_> {
     fn images_of_coco(&self, images: &[Image]) -> Option<Listed> {
         let names = || {
             let names = images.iter().filter_map(|image| image.file_name.text());
-            names.filter(|name| name.len() <= LONGEST_PATH)
+            // The reader refuses the others, which may lead out of the folder.
+            names.filter(|name| path_below_root(name).is_ok())
         };
         let folder = self.folder_before(names());
         let of_names = groups(names()).into_iter().next().and_then(|group| group.of_frames());
