@@ -1,80 +1,120 @@
-"""Writes coco_labels.json: the labels of one video of m2cai16 as pycocotools writes them.
+"""Writes coco_labels/: drawn labels as pycocotools writes them, and the same ones as plain tables.
 
-No picture is in the file. A test reads it beside the pictures and expects the labels and boxes of
-the Cholec80 form. Needs pycocotools 2.0.8 or newer. REAL/m2cai16 is that set in Cholec80's layout:
+    python3 tests/golden/coco_labels.py
 
-    python3 tests/golden/coco_labels.py REAL/m2cai16 > tests/golden/coco_labels.json
+The numbers come from a seeded generator, and the classes are those of the sample data in Cholec80's
+layout. There are no pictures. The test draws them, and expects the same frames, labels and boxes of
+both forms. Needs pycocotools 2.0.8 or newer.
 
 Boxes go in as results and come out as annotations with areas, outlines and ids, which
-`COCO.loadRes` adds.
+`COCO.loadRes` adds. In instances.json their corners lie on quarters of a pixel. The tables have
+whole pixels, which this script rounds outwards by itself.
 """
 
 import contextlib
 import csv
 import json
-import struct
+import math
+import random
 import sys
 from pathlib import Path
 
 from pycocotools.coco import COCO
 
-VIDEO = 7
+FOLDER = Path(__file__).parent / "coco_labels"
+TOOLS = ["Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"]
+# Ids as people leave them behind: some classes were taken out.
+CATEGORIES = {name: 3 * index + 1 for index, name in enumerate(TOOLS)}
+VIDEOS = {1: 7, 2: 12, 7: 9}
+WIDTH, HEIGHT = 80, 64
+MOST_BOXES = 4
 
 
-def jpeg_size(path):
-    """Width and height, from the frame header of a JPEG."""
-    content = path.read_bytes()
-    place = 2
-    while True:
-        marker = content[place + 1]
-        (length,) = struct.unpack(">H", content[place + 2 : place + 4])
-        if marker in (0xC0, 0xC1, 0xC2):
-            height, width = struct.unpack(">HH", content[place + 5 : place + 9])
-            return width, height
-        place += 2 + length
+def drawn_box(numbers):
+    """The corners of a box, on quarters of a pixel. Some boxes reach an edge or have no area."""
+    x1, y1 = (numbers.randrange(4 * (side - 1) + 1) / 4 for side in (WIDTH, HEIGHT))
+    x2 = x1 + numbers.randrange(int(4 * (WIDTH - x1)) + 1) / 4
+    y2 = y1 + numbers.randrange(int(4 * (HEIGHT - y1)) + 1) / 4
+    case = numbers.randrange(8)
+    if case == 0:
+        x1, y1 = 0, 0
+    elif case == 1:
+        x2, y2 = WIDTH, HEIGHT
+    elif case == 2:
+        x2, y2 = x1, y1 = math.floor(x1), math.floor(y1)
+    return x1, y1, x2, y2
 
 
-def images(root):
-    lines = (root / f"tool_annotations/video{VIDEO:02}-tool.txt").read_text().splitlines()
-    tools = [name.lower() for name in lines[0].split("\t")[1:]]
-    listed = []
-    for line in lines[1:]:
-        # The tool file counts at 25 fps, the pictures at 1 fps.
-        frame = int(line.split("\t")[0]) // 25
-        name = f"video{VIDEO:02}/{frame:06}.jpg"
-        width, height = jpeg_size(root / "frames" / name)
-        listed.append({"id": frame, "file_name": name, "width": width, "height": height})
-    return tools, listed
+def whole(box):
+    """The corners of a box, rounded outwards."""
+    x1, y1, x2, y2 = box
+    return [math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)]
 
 
-def boxes(root, tools):
-    with open(root / f"boxes/video{VIDEO:02}.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            x1, y1, x2, y2 = (int(row[corner]) for corner in ("x1", "y1", "x2", "y2"))
-            category = tools.index(row["tool"].lower()) + 1
-            yield {
-                "image_id": int(row["frame"]),
-                "category_id": category,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": 1.0,
-            }
+def names_of(boxes):
+    return ";".join(sorted({name for name, _ in boxes}))
 
 
-def main(root):
-    tools, listed = images(root)
+def frames(numbers):
+    """The picture's path, the video and the boxes of each frame, in the order of the pictures."""
+    for video, count in VIDEOS.items():
+        for frame in sorted(numbers.sample(range(500), count)):
+            boxes = [
+                (numbers.choice(TOOLS), drawn_box(numbers))
+                for _ in range(numbers.randrange(MOST_BOXES + 1))
+            ]
+            yield f"video{video:02}/{frame:06}.png", f"video{video:02}", boxes
+
+
+def as_coco(drawn):
+    images, results = [], []
+    for index, (path, _, boxes) in enumerate(drawn):
+        identifier = 100 + 7 * index
+        images.append({"id": identifier, "file_name": path, "width": WIDTH, "height": HEIGHT})
+        for name, (x1, y1, x2, y2) in boxes:
+            results.append(
+                {
+                    "image_id": identifier,
+                    "category_id": CATEGORIES[name],
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": 1.0,
+                }
+            )
     empty = COCO()
     empty.dataset = {
-        "info": {"description": "m2cai16-tool-locations, labels of one video"},
-        "images": listed,
+        "info": {"description": "drawn labels of no picture"},
+        "images": images,
         "annotations": [],
-        "categories": [{"id": index + 1, "name": name} for index, name in enumerate(tools)],
+        "categories": [{"id": number, "name": name} for name, number in CATEGORIES.items()],
     }
     # pycocotools prints what it does.
     with contextlib.redirect_stdout(sys.stderr):
         empty.createIndex()
-        written = empty.loadRes(list(boxes(root, tools)))
-    json.dump(written.dataset, sys.stdout, separators=(",", ":"))
-    print()
+        return empty.loadRes(results).dataset
 
 
-main(Path(sys.argv[1]))
+def write_table(name, header, rows):
+    with open(FOLDER / name, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main():
+    drawn = list(frames(random.Random(24)))
+    FOLDER.mkdir(exist_ok=True)
+    text = json.dumps(as_coco(drawn), separators=(",", ":"))
+    (FOLDER / "instances.json").write_text(text + "\n")
+    write_table(
+        "frames.csv",
+        ["path", "group", "labels"],
+        [[path, video, names_of(boxes)] for path, video, boxes in drawn],
+    )
+    write_table(
+        "boxes.csv",
+        ["path", "class", "x1", "y1", "x2", "y2"],
+        [[path, name, *whole(box)] for path, _, boxes in drawn for name, box in boxes],
+    )
+
+
+main()

@@ -144,7 +144,7 @@ impl Gatherer<'_> {
     fn captions_at(&mut self, pattern: &Pattern) -> Result<BTreeMap<FrameNumber, String>> {
         let mut captions = BTreeMap::new();
         let mut files = BTreeSet::new();
-        for sequence in self.source.sequences() {
+        for sequence in self.source.sequences_of(pattern) {
             let path = self.root.join(pattern.fill(sequence, 0));
             if path.is_dir() {
                 for (frame, file) in self.xml_files(pattern, sequence, &path)? {
@@ -281,7 +281,8 @@ impl Gatherer<'_> {
             .at_path(folder)
             .hint("write the pattern with {sequence}, as in `seq_{sequence}/xml`"));
         }
-        let of_sequence = self.wanted.iter().filter(|frame| frame.sequence == sequence);
+        let [first, last] = [0, u32::MAX].map(|frame| FrameNumber { sequence, frame });
+        let of_sequence = self.wanted.range(first..=last);
         let files = of_sequence.map(|&frame| {
             (frame, folder.join(format!("{}.xml", self.source.frame_name(frame.frame))))
         });

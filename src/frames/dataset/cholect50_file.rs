@@ -20,7 +20,8 @@ use std::path::Path;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::json_values::{JsonValue, bounded_entries};
+use super::json_values::{JsonValue, bounded_entries, not_understood};
+use super::label_file::LONGEST_NAME;
 use super::labels::normalized;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
@@ -78,8 +79,7 @@ pub struct Instance {
 pub fn parsed(text: &str, path: &Path) -> Result<Video> {
     let file: File =
         serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-            Error::failure(format!("cannot understand the CholecT50 file: {error}"))
-                .at(format!("{}:{}", path.display(), error.line().max(1)))
+            not_understood("the CholecT50 file", &error, path)
                 .hint("a JSON object is expected with the objects `categories` and `annotations`")
         })?;
     let names = Names::of(&file.categories).map_err(|error| error.at_path(path))?;
@@ -228,6 +228,9 @@ impl Category {
             };
             let id: u32 = key.parse().map_err(|_| problem("does not have a number as its id"))?;
             let name = value.text().ok_or_else(|| problem("does not have a text as its name"))?;
+            if name.len() > LONGEST_NAME {
+                return Err(problem(&format!("has a name of more than {LONGEST_NAME} bytes")));
+            }
             if names.insert(id, normalized(name)).is_some() {
                 return Err(problem("is there twice"));
             }

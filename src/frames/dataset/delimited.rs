@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use super::label_file::LABEL_FILE_BYTES;
+use super::label_file::{LABEL_FILE_BYTES, MAXIMUM_LINES, expect_short_name, too_many_lines};
 use super::labels::normalized;
 use surgcam_engine::error::{AtPath, Error, Result};
 use surgcam_engine::regular_file;
+
+/// The most columns of a row. A table of frames may have one for each class, and others.
+const MAXIMUM_COLUMNS: usize = 10_000;
 
 /// A row. Blanks around its fields are taken off.
 #[derive(Debug)]
@@ -22,6 +25,21 @@ pub enum Delimiter {
     Comma,
     /// Quotes are characters like others.
     Tab,
+}
+
+impl Delimiter {
+    /// By the ending of the file's name: a `.tsv` file has tabs, and any other has commas.
+    pub fn of(path: &Path) -> Self {
+        let is_tsv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tsv"));
+        if is_tsv { Delimiter::Tab } else { Delimiter::Comma }
+    }
+
+    pub fn byte(self) -> u8 {
+        match self {
+            Delimiter::Comma => b',',
+            Delimiter::Tab => b'\t',
+        }
+    }
 }
 
 impl Row {
@@ -51,13 +69,17 @@ pub fn read(path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
 
 /// The rows of a text, except empty ones. They may have different numbers of fields.
 pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
+    limited_rows(text, path, delimiter, MAXIMUM_LINES)
+}
+
+fn limited_rows(text: &str, path: &Path, delimiter: Delimiter, most: usize) -> Result<Vec<Row>> {
     let text = text.trim_start_matches('\u{feff}');
     let reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
         .quoting(delimiter == Delimiter::Comma)
-        .delimiter(if delimiter == Delimiter::Comma { b',' } else { b'\t' })
+        .delimiter(delimiter.byte())
         .from_reader(text.as_bytes());
     let mut rows = Vec::new();
     for record in reader.into_records() {
@@ -66,6 +88,16 @@ pub fn rows(text: &str, path: &Path, delimiter: Delimiter) -> Result<Vec<Row>> {
             continue;
         }
         let place = format!("{}:{}", path.display(), line_of(&fields, text));
+        if rows.len() == most {
+            return Err(too_many_lines(most).at(place));
+        }
+        if fields.len() > MAXIMUM_COLUMNS {
+            let what = format!(
+                "the line has {} columns, and no more than {MAXIMUM_COLUMNS} can be read",
+                fields.len()
+            );
+            return Err(Error::failure(what).at(place));
+        }
         rows.push(Row { fields, place });
     }
     Ok(rows)
@@ -91,13 +123,15 @@ pub struct Header {
 
 impl Header {
     /// Takes the header off the rows. If there is no row, the header has no columns.
-    pub fn take(rows: &mut Vec<Row>, path: &Path) -> Self {
+    pub fn take(rows: &mut Vec<Row>, path: &Path) -> Result<Self> {
         let place = format!("{}:1", path.display());
         if rows.is_empty() {
-            return Header { names: Vec::new(), place };
+            return Ok(Header { names: Vec::new(), place });
         }
         let row = rows.remove(0);
-        Header { names: row.fields().map(str::to_string).collect(), place: row.place }
+        // A column may be a class, whose name is that of many frames.
+        row.fields().try_for_each(expect_short_name).map_err(|error| error.at(&row.place))?;
+        Ok(Header { names: row.fields().map(str::to_string).collect(), place: row.place })
     }
 
     /// `file:line` of the header.
@@ -161,7 +195,7 @@ mod tests {
     #[test]
     fn columns_are_found_by_name() {
         let mut found = rows("Frame\tSpecimenBag\n0\t1", Path::new("f"), Delimiter::Tab).unwrap();
-        let header = Header::take(&mut found, Path::new("f"));
+        let header = Header::take(&mut found, Path::new("f")).unwrap();
         assert_eq!(
             (header.find("frame"), found.len(), found[0].field(1), found[0].field(9)),
             (Some(0), 1, "1", "")
@@ -172,6 +206,24 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("f:1: the header has no column `hook` (it has Frame, SpecimenBag)")
+        );
+    }
+
+    #[test]
+    fn a_file_that_would_fill_the_memory_is_refused_with_its_line() {
+        let refused = |text: &str, most: usize| {
+            limited_rows(text, Path::new("f"), Delimiter::Comma, most).unwrap_err().to_string()
+        };
+        assert!(refused("a\n\nb\nc\n", 2).starts_with("f:4: the file has more than 2 lines"));
+        assert!(
+            refused(&format!("\na{}", ",a".repeat(10_000)), 2)
+                .starts_with("f:2: the line has 10001")
+        );
+        let mut named = rows(&"n".repeat(201), Path::new("f"), Delimiter::Comma).unwrap();
+        let error = Header::take(&mut named, Path::new("f")).err().unwrap().to_string();
+        assert!(
+            error.starts_with("f:1: the name `nnn") && error.contains("more than 200"),
+            "{error}"
         );
     }
 

@@ -10,6 +10,9 @@ use surgcam_engine::quote::shortened;
 /// cannot overflow.
 pub const LARGEST_COORDINATE: f64 = i32::MAX as f64;
 
+/// The longest path that is accepted, in bytes. The system opens no longer one.
+const LONGEST_PATH: usize = 4096;
+
 /// A label: `1` or `0`.
 pub fn label(text: &str) -> Result<bool> {
     match text.trim() {
@@ -55,6 +58,9 @@ pub fn path_below_root(text: &str) -> Result<PathBuf> {
              frames/video03/000030.png",
         )
     };
+    if text.len() > LONGEST_PATH {
+        return Err(refused(&format!("has more than {LONGEST_PATH} bytes")));
+    }
     let mut path = PathBuf::new();
     for component in Path::new(text).components() {
         match component {
@@ -106,6 +112,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_the_root() {
+        let long = format!("{}1.png", "./".repeat(2048));
         assert_eq!(path_below_root("./a//b/1.png").unwrap(), Path::new("a/b/1.png"));
         for (text, what) in [
             ("../1.png", "leaves the data set's folder"),
@@ -114,6 +121,7 @@ mod tests {
             ("", "names no file"),
             (".", "names no file"),
             ("a\n1.png", "has a control character"),
+            (long.as_str(), "has more than 4096 bytes"),
         ] {
             assert!(path_below_root(text).unwrap_err().what().contains(what), "{text:?}");
         }

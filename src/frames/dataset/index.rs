@@ -108,6 +108,9 @@ struct Builder<'a> {
     source: &'a SourceLayout,
     root: &'a Path,
     classes: &'a ClassMap,
+    /// The sequences of each split.
+    train: BTreeSet<u32>,
+    validation: BTreeSet<u32>,
     problems: Vec<Error>,
     annotated: BTreeSet<usize>,
     /// The numbers of the frame in each row of the index.
@@ -121,6 +124,8 @@ impl<'a> Builder<'a> {
             source,
             root,
             classes,
+            train: source.train.iter().copied().collect(),
+            validation: source.validation.iter().copied().collect(),
             problems: Vec::new(),
             annotated: BTreeSet::new(),
             frame_numbers: Vec::new(),
@@ -268,7 +273,7 @@ impl<'a> Builder<'a> {
     /// is never trained on.
     fn splits(&self, sequence: u32, raw: &RawFrame) -> Result<(bool, bool)> {
         let (train, validation) =
-            (self.source.train.contains(&sequence), self.source.validation.contains(&sequence));
+            (self.train.contains(&sequence), self.validation.contains(&sequence));
         let (split, other) = match raw.split {
             None => return Ok((train, validation)),
             Some(Split::Train) if train => return Ok((true, false)),

@@ -7,9 +7,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use surgcam_engine::error::Error;
 
 /// How many entries a list may have, so that a file of small entries has a bounded size in memory.
 pub const MAXIMUM_ENTRIES: usize = 1_000_000;
@@ -130,6 +133,15 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(JsonValue::Other)
     }
+}
+
+/// Why a file could not be understood, with its line. `what` is what it was read as.
+pub fn not_understood(what: &str, error: &serde_json::Error, path: &Path) -> Error {
+    Error::failure(format!("cannot understand {what}: {error}")).at(format!(
+        "{}:{}",
+        path.display(),
+        error.line().max(1)
+    ))
 }
 
 /// For serde's `deserialize_with`: a list of at most [`MAXIMUM_ENTRIES`].

@@ -23,6 +23,10 @@ pub const CLASS_COLOURS: [[u8; 3]; 11] = [
     [255, 97, 3],
 ];
 
+/// With more names than this, an unknown one is not compared with them, and the message does not
+/// list them all: each of a million frames may have another unknown name.
+const MOST_COMPARED: usize = 100;
+
 /// The classes of a model in the order of its logits. The tissue is always the last one and always
 /// present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +67,18 @@ impl ClassMap {
     /// have the class. `Err`: the recipe does not map the name.
     pub fn class(&self, name: &str) -> Result<Option<usize>> {
         let class = self.names.get(&normalized(name)).ok_or_else(|| {
-            let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
-            let hint = match nearest(&normalized(name), known.iter().copied()) {
+            let known: Vec<&str> =
+                self.names.keys().map(String::as_str).take(MOST_COMPARED).collect();
+            let more = match self.names.len() - known.len() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let near = if more.is_empty() {
+                nearest(&normalized(name), known.iter().copied())
+            } else {
+                None
+            };
+            let hint = match near {
                 Some(near) => format!(
                     "did you mean `{near}`? Otherwise add it to the `classes` table of the data \
                      recipe"
@@ -72,7 +86,7 @@ impl ClassMap {
                 None => "add it to the `classes` table of the data recipe".to_string(),
             };
             Error::failure(format!(
-                "`{name}` is not a class that the recipe maps (it maps {})",
+                "`{name}` is not a class that the recipe maps (it maps {}{more})",
                 known.join(", ")
             ))
             .hint(hint)
@@ -106,5 +120,8 @@ mod tests {
         assert!(
             map.class("Irigator").unwrap_err().to_string().contains("did you mean `irrigator`?")
         );
+        let many = (0..130).map(|number| (format!("c{number:03}"), "hook".to_string())).collect();
+        let error = ClassMap { names: many, ..map }.class("laser").unwrap_err().to_string();
+        assert!(error.contains("c098, c099, and 30 more)"), "{error}");
     }
 }

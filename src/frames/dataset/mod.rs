@@ -5,8 +5,9 @@
 //!
 //! * [`labels`] has the label spaces, whose class names are declared in recipes and not in code.
 //! * [`label_file`] limits the size of label files. [`delimited`] reads text files of columns,
-//!   [`fields`] reads their single fields, `json_values` reads the values of JSON files, and
-//!   `cholect50_file` reads the JSON of CholecT50.
+//!   [`fields`] reads their single fields, `corner_columns` reads their boxes, `xml_file` parses
+//!   XML, `json_values` reads the values of JSON files, and `cholect50_file` reads the JSON of
+//!   CholecT50.
 //! * `names` checks the names of sequences and frames, because exports make folders of them.
 //! * [`frame`] has the entries of an index, which are written as [`json_lines`].
 //! * [`boxes`] checks the boxes that people drew against the pictures.
@@ -34,6 +35,7 @@ pub mod augment;
 pub mod boxes;
 pub mod check;
 mod cholect50_file;
+mod corner_columns;
 pub mod delimited;
 pub mod detections;
 pub mod fields;
@@ -50,3 +52,4 @@ pub mod pattern;
 pub mod raw;
 pub mod sample;
 pub mod source;
+mod xml_file;

@@ -45,6 +45,15 @@ impl SourceLayout {
         self.train.iter().chain(&self.validation).copied().collect()
     }
 
+    /// The sequences that a pattern has a path of their own for. If it does not name the sequence,
+    /// the first one stands for all.
+    pub(super) fn sequences_of(&self, pattern: &Pattern) -> BTreeSet<u32> {
+        if pattern.has_sequence() {
+            return self.sequences();
+        }
+        self.train.iter().chain(&self.validation).min().copied().into_iter().collect()
+    }
+
     /// The same for one of its sequences alone.
     pub(super) fn of_sequence(&self, sequence: u32) -> Self {
         let only = |sequences: &[u32]| {
@@ -59,14 +68,15 @@ impl SourceLayout {
 
     /// What an adapter is given to read.
     pub(super) fn folder<'a>(&'a self, root: &'a Path) -> DataFolder<'a> {
+        let validation: BTreeSet<u32> = self.validation.iter().copied().collect();
         DataFolder {
             root,
             sequences: self.sequences(),
             undecided: self
                 .train
                 .iter()
-                .filter(|sequence| self.validation.contains(sequence))
                 .copied()
+                .filter(|sequence| validation.contains(sequence))
                 .collect(),
             frames: &self.frames,
             labels: &self.labels,
@@ -88,14 +98,8 @@ impl SourceLayout {
     pub fn source_files(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.folder(root);
         let mut files = self.layout.adapter().label_files(&folder)?;
-        for &sequence in &folder.sequences {
-            let captions =
-                self.captions.iter().map(|pattern| PathBuf::from(pattern.fill(sequence, 0)));
-            let annotations = captions.filter(|relative| is_there(&root.join(relative)));
-            for annotation in annotations.chain(first_existing(root, &self.interactions, sequence))
-            {
-                list_files(root, &annotation, &mut files)?;
-            }
+        for annotations in self.annotation_files(root) {
+            list_files(root, &annotations, &mut files)?;
         }
         files.iter().try_for_each(|file| check_size(&root.join(file)))?;
         files.append(&mut self.layout.adapter().pictures(&folder)?);
@@ -103,6 +107,19 @@ impl SourceLayout {
         files.sort();
         files.dedup();
         Ok(files)
+    }
+
+    /// The files and folders of captions and interactions that are read, below the root.
+    fn annotation_files(&self, root: &Path) -> BTreeSet<PathBuf> {
+        let captions = self.captions.iter().flat_map(|pattern| {
+            let sequences = self.sequences_of(pattern).into_iter();
+            sequences.map(move |sequence| PathBuf::from(pattern.fill(sequence, 0)))
+        });
+        let captions = captions.filter(|relative| is_there(&root.join(relative)));
+        let sequences = self.sequences().into_iter();
+        let interactions =
+            sequences.filter_map(|sequence| first_existing(root, &self.interactions, sequence));
+        captions.chain(interactions).collect()
     }
 }
 

@@ -11,6 +11,8 @@ mod cholect50;
 mod coco;
 #[path = "labels/fuzzing.rs"]
 mod fuzzing;
+#[path = "labels/hostile.rs"]
+mod hostile;
 #[path = "labels/table.rs"]
 mod table;
 #[path = "labels/voc.rs"]

@@ -10,7 +10,7 @@ use surgcam_engine::regular_file;
 
 /// The largest file of a picture. A frame of 8K with two bytes for each channel and without
 /// compression has 200 MB.
-const FILE_BYTES: u64 = 256 << 20;
+pub const FILE_BYTES: u64 = 256 << 20;
 /// How much memory decoding may take. A frame of 8K has 100 MB, but a header can claim any size.
 const DECODED_BYTES: u64 = 128 << 20;
 /// In how many bytes at the end of a file its end marker stands.

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use crate::dataset::boxes::{BoxesByFrame, RawBox};
+use crate::dataset::corner_columns::CornerColumns;
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
-use crate::dataset::fields::{coordinate, label};
+use crate::dataset::fields::label;
 use crate::dataset::folder::DataFolder;
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences};
-use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 
 pub struct Cholec80;
@@ -59,7 +59,7 @@ fn read_tools(path: &Path, frame_step: u32, sequence: &mut RawSequence) -> Resul
     if rows.is_empty() {
         return Err(Error::failure("the tool file is empty").at_path(path));
     }
-    let header = Header::take(&mut rows, path);
+    let header = Header::take(&mut rows, path)?;
     let frame_column = header.column("Frame")?;
     for row in rows {
         match tool_row(&row, header.names(), frame_column, frame_step) {
@@ -104,10 +104,9 @@ fn video_frame(text: &str) -> Result<u32> {
 /// Reads rows `frame,tool,x1,y1,x2,y2`, in pixels of the picture. A frame may have several rows.
 fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let mut rows = delimited::read(path, Delimiter::Comma)?;
-    let header = Header::take(&mut rows, path);
+    let header = Header::take(&mut rows, path)?;
     let (frame, tool) = (header.column("frame")?, header.column("tool")?);
-    let corners =
-        [header.column("x1")?, header.column("y1")?, header.column("x2")?, header.column("y2")?];
+    let corners = CornerColumns::of(&header)?;
     let mut boxes = BoxesByFrame::default();
     // A frame without a row shows no instrument, but it is annotated.
     sequence.frames.iter().for_each(|frame| boxes.annotate(frame.number));
@@ -121,16 +120,9 @@ fn read_boxes(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     Ok(())
 }
 
-fn box_of(row: &Row, tool: usize, columns: [usize; 4]) -> Result<RawBox> {
-    let mut corners = [0; 4];
-    for (corner, column) in corners.iter_mut().zip(columns) {
-        *corner = coordinate(row.field(column)).map_err(|error| error.at(&row.place))?;
-    }
-    Ok(RawBox {
-        name: normalized(row.field(tool)),
-        bounds: Box2::from(corners),
-        place: row.place.clone(),
-    })
+fn box_of(row: &Row, tool: usize, corners: CornerColumns) -> Result<RawBox> {
+    let bounds = corners.bounds(row).map_err(|error| error.at(&row.place))?;
+    Ok(RawBox { name: normalized(row.field(tool)), bounds, place: row.place.clone() })
 }
 
 #[cfg(test)]

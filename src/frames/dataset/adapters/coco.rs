@@ -21,8 +21,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::dataset::folder::DataFolder;
+use crate::dataset::pattern::Pattern;
 use crate::dataset::raw::{Adapter, RawSequence, RawSequences};
-pub(in crate::dataset) use file::{Category, Image, bounds_of, id_of};
+pub(in crate::dataset) use file::{Category, Image, bounds_of, id_of, number_of};
 use reader::Reader;
 use surgcam_engine::error::{Error, Result};
 
@@ -43,8 +44,11 @@ impl Adapter for Coco {
     }
 
     fn label_files(&self, folder: &DataFolder) -> Result<Vec<PathBuf>> {
+        // If no pattern names the sequence, the files of the first one are those of all.
+        let has_sequence = folder.labels.iter().any(Pattern::has_sequence);
+        let asked = if has_sequence { folder.sequences.len() } else { 1 };
         let mut files = BTreeSet::new();
-        for &sequence in &folder.sequences {
+        for &sequence in folder.sequences.iter().take(asked) {
             files.extend(folder.all_label_files(sequence, &self.sequence_name(sequence))?);
         }
         Ok(files.into_iter().collect())

@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
 use crate::dataset::boxes::{BoxesByFrame, RawBox};
 use crate::dataset::delimited::{self, Delimiter, Row};
 use crate::dataset::fields::{coordinate, frame_number, label};
 use crate::dataset::folder::{DataFolder, is_there};
-use crate::dataset::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
+use crate::dataset::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES, expect_few_lines};
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences};
+use crate::dataset::xml_file;
 use crate::vision::geometry::Box2;
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::regular_file;
 
 /// The instruments in the order of the columns of a tool file. A line of a `gt_bbox` file has its
@@ -77,6 +78,7 @@ fn read_sequence(root: &Path, tool_file: &Path, box_file: Option<&Path>) -> Resu
 /// instrument.
 fn read_tools(path: &Path, sequence: &mut RawSequence) -> Result<()> {
     let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
+    expect_few_lines(&text, path)?;
     for (index, line) in text.lines().enumerate().skip(1) {
         if line.trim().is_empty() {
             continue;
@@ -174,7 +176,7 @@ fn read_xml_folder(folder: &Path, sequence: &mut RawSequence) -> Result<()> {
 
 fn read_xml(path: &Path) -> Result<Vec<RawBox>> {
     let text = regular_file::read_to_string(path, XML_FILE_BYTES)?;
-    let document = Document::parse(&text).at_path("understand the XML", path)?;
+    let document = xml_file::parsed(&text, path)?;
     let mut lines = Lines::of(&text);
     let mut boxes = Vec::new();
     for object in document.descendants().filter(|node| node.has_tag_name("objects")) {

@@ -31,7 +31,6 @@ mod columns;
 mod reader;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::delimited::{self, Delimiter, Header, Row};
@@ -74,17 +73,12 @@ impl Adapter for Table {
 
 /// Reads the header and the rows of a table.
 fn read_table(path: &Path) -> Result<(Header, Vec<Row>)> {
-    let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    let delimiter = match ending.as_str() {
-        "parquet" => {
-            return Err(Error::failure("Parquet tables cannot be read")
-                .at_path(path)
-                .hint("write the table as a CSV file, as pandas does with `to_csv`"));
-        }
-        "tsv" => Delimiter::Tab,
-        _ => Delimiter::Comma,
-    };
-    read_columns(path, delimiter)
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet")) {
+        return Err(Error::failure("Parquet tables cannot be read")
+            .at_path(path)
+            .hint("write the table as a CSV file, as pandas does with `to_csv`"));
+    }
+    read_columns(path, Delimiter::of(path))
 }
 
 /// The header, which has each name once, and the rows below it.
@@ -93,7 +87,7 @@ pub(in crate::dataset) fn read_columns(
     delimiter: Delimiter,
 ) -> Result<(Header, Vec<Row>)> {
     let mut rows = delimited::read(path, delimiter)?;
-    let header = Header::take(&mut rows, path);
+    let header = Header::take(&mut rows, path)?;
     let mut seen = BTreeSet::new();
     let twice =
         header.names().iter().find(|name| !name.is_empty() && !seen.insert(normalized(name)));

@@ -22,15 +22,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
 use super::frame_files::{FrameFile, FrameFiles};
 use crate::dataset::boxes::{BoxEnds, BoxesByFrame, RawBox};
 use crate::dataset::fields::coordinate;
 use crate::dataset::folder::{DataFolder, is_there};
-use crate::dataset::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES};
+use crate::dataset::label_file::{LABEL_FILE_BYTES, Lines, XML_FILE_BYTES, expect_few_lines};
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences, Split};
+use crate::dataset::xml_file;
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
@@ -122,13 +123,7 @@ fn read_file(path: &Path) -> Result<Labels> {
 }
 
 fn labels_in(text: &str, path: &Path) -> Result<Labels> {
-    let document = Document::parse(text).map_err(|error| {
-        Error::failure(format!("cannot understand the XML: {error}")).at(format!(
-            "{}:{}",
-            path.display(),
-            error.pos().row
-        ))
-    })?;
+    let document = xml_file::parsed(text, path)?;
     let root = document.root_element();
     let mut lines = Lines::of(text);
     let mut place_of = |node: Node| format!("{}:{}", path.display(), lines.at(node.range().start));
@@ -210,6 +205,7 @@ impl ImageSets {
             sets.places.insert(beside.clone());
             let path = folder.root.join(path);
             let text = regular_file::read_to_string(&path, LABEL_FILE_BYTES)?;
+            expect_few_lines(&text, &path)?;
             for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
                 let Some(name) = line.split_whitespace().next() else { continue };
                 let place = format!("{}:{}", path.display(), index + 1);

@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 use super::frame_files::{FrameFile, FrameFiles};
 use crate::dataset::boxes::{BoxesByFrame, RawBox};
 use crate::dataset::folder::{DataFolder, is_there};
-use crate::dataset::label_file::{FRAME_TEXT_BYTES, LABEL_FILE_BYTES};
+use crate::dataset::label_file::{
+    FRAME_TEXT_BYTES, LABEL_FILE_BYTES, expect_few_lines, expect_short_name,
+};
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{Adapter, RawFrame, RawSequence, RawSequences};
 use crate::vision::geometry::Box2;
@@ -92,8 +94,14 @@ struct Classes {
 impl Classes {
     fn read(path: &Path) -> Result<Self> {
         let text = regular_file::read_to_string(path, LABEL_FILE_BYTES)?;
-        let lines = text.trim_start_matches('\u{feff}').lines();
-        let mut names: Vec<String> = lines.map(|line| line.trim().to_string()).collect();
+        expect_few_lines(&text, path)?;
+        let mut names = Vec::new();
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let name = line.trim();
+            expect_short_name(name)
+                .map_err(|error| error.at(format!("{}:{}", path.display(), index + 1)))?;
+            names.push(name.to_string());
+        }
         // An empty line takes a number, too. Empty lines at the end are dropped.
         names.truncate(names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
         Ok(Classes { names, path: path.display().to_string() })

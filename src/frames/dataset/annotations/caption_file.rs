@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use super::FrameNumber;
 use crate::dataset::fields::{frame_number, sequence_number};
-use crate::dataset::json_values::{JsonValue, bounded_list};
+use crate::dataset::json_values::{JsonValue, bounded_list, not_understood};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
-use surgcam_engine::error::{AtPath, Error, Result};
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::regular_file;
 
@@ -47,11 +47,10 @@ pub(super) fn captions_in(
     path: &Path,
     problems: &mut Vec<Error>,
 ) -> Result<Vec<PlacedCaption>> {
-    let entries = entries_in(text.trim_start_matches('\u{feff}'))
-        .at_path("understand the captions", path)
-        .map_err(|error| {
-            error.hint("a list of objects is expected, each with an `id_path` and a `caption`")
-        })?;
+    let entries = entries_in(text.trim_start_matches('\u{feff}')).map_err(|error| {
+        not_understood("the captions", &error, path)
+            .hint("a list of objects is expected, each with an `id_path` and a `caption`")
+    })?;
     let mut captions = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let place = format!("{}: entry {}", path.display(), index + 1);

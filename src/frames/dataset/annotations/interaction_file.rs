@@ -12,6 +12,7 @@ use surgcam_engine::error::{Error, Result};
 
 #[derive(Debug, PartialEq)]
 pub struct InteractionFile {
+    /// By sequence, and within each as the file has them. Either all rows have a sequence or none.
     rows: Vec<InteractionRow>,
 }
 
@@ -29,7 +30,10 @@ pub struct InteractionRow {
 impl InteractionFile {
     /// The rows about a sequence.
     pub fn rows_of(&self, sequence: u32) -> impl Iterator<Item = &InteractionRow> {
-        self.rows.iter().filter(move |row| row.sequence.is_none_or(|of| of == sequence))
+        let start =
+            self.rows.partition_point(|row| row.sequence.is_some_and(|number| number < sequence));
+        let end = self.rows.partition_point(|row| row.sequence <= Some(sequence));
+        self.rows[start..end].iter()
     }
 }
 
@@ -49,7 +53,7 @@ fn interactions_in(
     is_of_one_sequence: bool,
     problems: &mut Vec<Error>,
 ) -> Result<InteractionFile> {
-    let header = Header::take(&mut rows, path);
+    let header = Header::take(&mut rows, path)?;
     let columns = Columns::of(&header, is_of_one_sequence).map_err(|error| {
         error.hint(
             "the columns are frame,tool,interaction, and also sequence if one file is for all \
@@ -63,6 +67,8 @@ fn interactions_in(
             Err(error) => problems.push(error.at(row.place)),
         }
     }
+    // A file of all may have a million rows, and as many sequences are asked for.
+    read.sort_by_key(|row| row.sequence);
     Ok(InteractionFile { rows: read })
 }
 
@@ -145,6 +151,19 @@ mod tests {
             [(1, "suction".into(), "Idle".into()), (5, "hook".into(), "Cutting".into())]
         );
         assert_eq!(rows_of(text, false, 3).unwrap(), [(4, "stapler".into(), "Staple".into())]);
+    }
+
+    #[test]
+    fn each_of_many_sequences_finds_its_rows_at_once() {
+        let text: String = (0..200_000).rev().map(|of| format!("{of},{of},hook,Idle\n")).collect();
+        let text = format!("sequence,frame,tool,interaction\n{text}");
+        let path = Path::new("i.csv");
+        let rows = delimited::rows(&text, path, Delimiter::Comma).unwrap();
+        let file = interactions_in(rows, path, false, &mut Vec::new()).unwrap();
+        for sequence in 0..200_000 {
+            let frames: Vec<u32> = file.rows_of(sequence).map(|row| row.frame).collect();
+            assert_eq!(frames, [sequence]);
+        }
     }
 
     #[test]

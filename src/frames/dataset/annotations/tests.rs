@@ -208,7 +208,7 @@ fn a_bad_annotation_fails_or_is_skipped_and_the_index_stays_the_same() {
     );
     folder.write("seq_3/xml/frame000.xml", "<annotation>");
     let failure = folder.failure();
-    assert!(failure.contains("frame000.xml: cannot understand the XML"), "{failure}");
+    assert!(failure.contains("frame000.xml:1: cannot understand the XML"), "{failure}");
     assert!(
         failure.contains("2 more captions and interactions of this data set have a problem"),
         "{failure}"

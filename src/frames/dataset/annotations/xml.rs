@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
 use super::caption_file::evened;
 use super::{LabelledInteraction, labelled};
 use crate::dataset::label_file::{Lines, XML_FILE_BYTES};
 use crate::dataset::labels::ClassMap;
-use surgcam_engine::error::{AtPath, Error, Result};
+use crate::dataset::xml_file;
+use surgcam_engine::error::{Error, Result};
 use surgcam_engine::regular_file;
 
 /// The caption of a file. `None`: it has none. Two different captions are an error.
@@ -40,7 +41,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 pub(super) fn caption_in(text: &str, path: &Path) -> Result<Option<String>> {
-    let document = Document::parse(text).at_path("understand the XML", path)?;
+    let document = xml_file::parsed(text, path)?;
     let mut first: Option<(String, String)> = None;
     for node in document.descendants().filter(|node| node.has_tag_name("caption")) {
         let caption = evened(node.text().unwrap_or_default());
@@ -65,7 +66,7 @@ pub(super) fn interactions_in(
     classes: &ClassMap,
     problems: &mut Vec<Error>,
 ) -> Result<Option<Vec<LabelledInteraction>>> {
-    let document = Document::parse(text).at_path("understand the XML", path)?;
+    let document = xml_file::parsed(text, path)?;
     let mut interactions = None;
     let mut lines = Lines::of(text);
     for object in document.descendants().filter(|node| node.has_tag_name("objects")) {

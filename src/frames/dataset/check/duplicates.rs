@@ -1,5 +1,6 @@
 //! Finds pictures with the same content. Files of different sizes differ, so a file is only read if
-//! another one has the same size. It is read a piece at a time.
+//! another one has the same size, and never if it is too large for a picture. It is read a piece at
+//! a time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,14 +8,17 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::vision::picture;
 use surgcam_engine::store::digest::Digest;
 
 /// Groups of at least two pictures with the same content, by their places in the list, in rising
 /// order. Files that cannot be read are left out, because the check of single pictures reports
 /// them.
 pub fn same_content(root: &Path, pictures: &[PathBuf]) -> Vec<Vec<usize>> {
-    let size =
-        |place: usize| std::fs::metadata(root.join(&pictures[place])).ok().map(|data| data.len());
+    let size = |place: usize| {
+        let length = std::fs::metadata(root.join(&pictures[place])).ok()?.len();
+        (length <= picture::FILE_BYTES).then_some(length)
+    };
     let of_one_size = gathered((0..pictures.len()).map(|place| (size(place), place)).collect());
     let alike: Vec<usize> = of_one_size.into_iter().flatten().collect();
     let digests: Vec<(Option<Digest>, usize)> = alike
@@ -49,7 +53,11 @@ mod tests {
         for (name, content) in [("a", "one"), ("b", "two"), ("c", "one"), ("d", "three")] {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
-        let pictures = ["a", "b", "c", "d", "absent", "a"].map(PathBuf::from);
+        for name in ["huge", "as_huge"] {
+            // Without content: it takes no room, but its bytes would take a minute to read.
+            std::fs::File::create(folder.path().join(name)).unwrap().set_len(1 << 34).unwrap();
+        }
+        let pictures = ["a", "b", "c", "d", "absent", "a", "huge", "as_huge"].map(PathBuf::from);
         assert_eq!(same_content(folder.path(), &pictures), [vec![0, 2, 5]]);
     }
 }

@@ -57,8 +57,8 @@ pub fn mistakes(source: &SourceLayout, root: &Path) -> Vec<Error> {
 
 fn counted(source: &SourceLayout, root: &Path) -> BTreeMap<u32, Counted> {
     let mut counted: BTreeMap<u32, Counted> = BTreeMap::new();
-    // With a step of 1 the reader gives the labels' own numbers.
-    let as_labelled = SourceLayout { frame_step: 1, ..source.clone() };
+    // With a step of 1 the reader gives the labels' own numbers. Files of boxes are not needed.
+    let as_labelled = SourceLayout { frame_step: 1, boxes: Vec::new(), ..source.clone() };
     let folder = as_labelled.folder(root);
     // The check of the frames reports what cannot be read.
     let sequences = as_labelled.layout.adapter().sequences(&folder).into_iter().flatten();

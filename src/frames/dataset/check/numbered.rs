@@ -161,6 +161,9 @@ impl Group {
             if !different.iter().any(|known| self.are_equal(*known, *slot)) {
                 different.push(*slot);
             }
+            if different.len() > 2 {
+                return None;
+            }
         }
         let last = self.slots().checked_sub(1)?;
         let (sequence, frame) = match different.as_slice() {
@@ -287,6 +290,14 @@ mod tests {
         let (pattern, sequences) = found[0].of_sequences().unwrap();
         assert_eq!(pattern.to_string(), "t/video{sequence:02}-tool.txt");
         assert_eq!(sequences, BTreeSet::from([1, 12]));
+    }
+
+    #[test]
+    fn names_of_many_numbers_are_given_up_at_once() {
+        let name =
+            |first: u32| (first..first + 50_000).map(|number| format!("{number}a")).collect();
+        let names: [String; 2] = [1, 2].map(name);
+        assert!(groups(names.iter().map(String::as_str))[0].of_frames().is_none());
     }
 
     proptest! {

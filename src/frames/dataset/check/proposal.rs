@@ -9,6 +9,7 @@ use super::listing::Listing;
 use super::recognise::{Candidate, recognise};
 use super::split::{SequenceContent, Split, split};
 use crate::dataset::adapters::Layout;
+use crate::dataset::label_file::LONGEST_NAME;
 use crate::dataset::labels::{ClassMap, LabelSpace, normalized};
 use crate::dataset::source::SourceLayout;
 use surgcam_engine::error::{Error, Result};
@@ -184,7 +185,9 @@ fn class_map(
     notes: &mut Vec<String>,
 ) -> ClassMap {
     let mut names = BTreeMap::new();
-    for name in found.iter().take(MOST_CLASSES) {
+    // The check reports a longer one, which is no name, with its place.
+    let short = found.iter().filter(|name| name.len() <= LONGEST_NAME);
+    for name in short.take(MOST_CLASSES) {
         let shown = known_names.get(name).map_or(name.as_str(), String::as_str);
         names.insert(name.clone(), class_name(shown));
     }

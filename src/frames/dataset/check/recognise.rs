@@ -16,6 +16,7 @@ use super::numbered::{Group, groups};
 use super::pictures::Pictures;
 use crate::dataset::adapters::Layout;
 use crate::dataset::annotations::FrameNumber;
+use crate::dataset::delimited::Delimiter;
 use crate::dataset::labels::normalized;
 use crate::dataset::pattern::Pattern;
 use crate::dataset::source::SourceLayout;
@@ -167,7 +168,7 @@ impl Folder<'_> {
         let mut found = Vec::new();
         for group in self.groups_with_ending(&["csv"]) {
             let has = |columns: &[&str]| {
-                self.is_group_of(&group, |start| has_columns(start, ',', columns))
+                self.is_group_of(&group, |start| has_columns(start, Delimiter::Comma, columns))
             };
             if !has(&["frame", "tool", "interaction"]) {
                 continue;
@@ -200,9 +201,9 @@ fn exact(file: &str) -> Option<Pattern> {
 }
 
 /// Whether the first line names these columns, in small or capital letters.
-fn has_columns(start: &str, delimiter: char, wanted: &[&str]) -> bool {
+fn has_columns(start: &str, delimiter: Delimiter, wanted: &[&str]) -> bool {
     let header = start.lines().next().unwrap_or_default();
-    let names: BTreeSet<String> =
-        header.split(delimiter).map(|name| normalized(name.trim_matches('"'))).collect();
+    let fields = header.split(char::from(delimiter.byte()));
+    let names: BTreeSet<String> = fields.map(|name| normalized(name.trim_matches('"'))).collect();
     wanted.iter().all(|name| names.contains(*name))
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{DetectionFiles, FoundBox, FrameFinder, checked_score};
 use crate::dataset::adapters::coco::{Category, Image, bounds_of, id_of};
-use crate::dataset::json_values::{JsonValue, bounded_list};
-use crate::dataset::label_file::LABEL_FILE_BYTES;
+use crate::dataset::json_values::{JsonValue, bounded_list, not_understood};
+use crate::dataset::label_file::{LABEL_FILE_BYTES, expect_short_name};
 use crate::dataset::labels::normalized;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
@@ -52,15 +52,18 @@ struct Annotated {
 struct Complete {
     #[serde(deserialize_with = "bounded_list")]
     annotations: Vec<Detection>,
+    #[serde(deserialize_with = "bounded_list")]
+    images: Vec<Image>,
+    #[serde(deserialize_with = "bounded_list")]
+    categories: Vec<Category>,
 }
 
 pub(super) fn read(files: &DetectionFiles, finder: &mut FrameFinder) -> Result<Vec<FoundBox>> {
     let text = text_of(files.boxes)?;
     if text.trim_start().starts_with('{') {
-        let complete: Complete = parsed(&text, files.boxes)?;
-        let annotated: Annotated = parsed(&text, files.boxes)?;
-        let names = Names::of(&annotated, files.boxes)?;
-        return names.boxes(&complete.annotations, files.boxes, "annotations", finder);
+        let Complete { annotations, images, categories } = parsed(&text, files.boxes)?;
+        let names = Names::of(&images, &categories, files.boxes)?;
+        return names.boxes(&annotations, files.boxes, "annotations", finder);
     }
     let Results(results) = parsed::<Results>(&text, files.boxes)?;
     let Some(annotations) = files.annotations else {
@@ -73,8 +76,8 @@ pub(super) fn read(files: &DetectionFiles, finder: &mut FrameFinder) -> Result<V
              `box_annotations = \"instances.json\"`",
         ));
     };
-    let annotated: Annotated = parsed(&text_of(annotations)?, annotations)?;
-    let names = Names::of(&annotated, annotations)?;
+    let Annotated { images, categories } = parsed(&text_of(annotations)?, annotations)?;
+    let names = Names::of(&images, &categories, annotations)?;
     names.boxes(&results, files.boxes, "results", finder)
 }
 
@@ -85,12 +88,10 @@ fn text_of(path: &Path) -> Result<String> {
 
 fn parsed<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        Error::failure(format!("cannot understand the COCO file: {error}"))
-            .at(format!("{}:{}", path.display(), error.line().max(1)))
-            .hint(
-                "a list of results is expected, or an object with `images`, `annotations` and \
-                 `categories`",
-            )
+        not_understood("the COCO file", &error, path).hint(
+            "a list of results is expected, or an object with `images`, `annotations` and \
+             `categories`",
+        )
     })
 }
 
@@ -102,14 +103,14 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn of(annotated: &'a Annotated, path: &Path) -> Result<Self> {
+    fn of(images: &'a [Image], categories: &[Category], path: &Path) -> Result<Self> {
         let mut names = Names { images: HashMap::new(), categories: HashMap::new() };
-        for (index, image) in annotated.images.iter().enumerate() {
+        for (index, image) in images.iter().enumerate() {
             names
                 .add_image(image)
                 .map_err(|error| error.at(format!("{}: images[{index}]", path.display())))?;
         }
-        for (index, category) in annotated.categories.iter().enumerate() {
+        for (index, category) in categories.iter().enumerate() {
             names
                 .add_category(category)
                 .map_err(|error| error.at(format!("{}: categories[{index}]", path.display())))?;
@@ -131,6 +132,7 @@ impl<'a> Names<'a> {
         let id = id_of(&category.id, "id")?;
         let name =
             category.name.text().ok_or_else(|| Error::failure("the category has no `name`"))?;
+        expect_short_name(name)?;
         match self.categories.insert(id.clone(), normalized(name)) {
             None => Ok(()),
             Some(_) => Err(twice("category", &id)),

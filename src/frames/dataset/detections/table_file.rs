@@ -4,10 +4,10 @@
 
 use super::{DetectionFiles, DetectionFormat, FoundBox, FrameFinder, checked_score};
 use crate::dataset::adapters::table::read_columns;
+use crate::dataset::corner_columns::CornerColumns;
 use crate::dataset::delimited::{Delimiter, Header, Row};
-use crate::dataset::fields::{coordinate, frame_number, sequence_number};
+use crate::dataset::fields::{frame_number, sequence_number};
 use crate::dataset::labels::normalized;
-use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 
@@ -33,7 +33,7 @@ struct Columns {
     count: usize,
     frame: FrameColumns,
     class: usize,
-    corners: [usize; 4],
+    corners: CornerColumns,
     score: Option<usize>,
 }
 
@@ -60,12 +60,7 @@ impl Columns {
             count: header.names().len(),
             frame,
             class: header.column("class")?,
-            corners: [
-                header.column("x1")?,
-                header.column("y1")?,
-                header.column("x2")?,
-                header.column("y2")?,
-            ],
+            corners: CornerColumns::of(header)?,
             score: header.find("score"),
         })
     }
@@ -79,15 +74,12 @@ impl Columns {
                 frame_number(row.field(frame))?,
             )?,
         };
-        let mut corners = [0; 4];
-        for (corner, column) in corners.iter_mut().zip(self.corners) {
-            *corner = coordinate(row.field(column))?;
-        }
+        let bounds = self.corners.bounds(row)?;
         let score = self.score.map(|column| score_of(row.field(column))).transpose()?;
         Ok(FoundBox {
             row: frame_row,
             class_name: normalized(row.field(self.class)),
-            bounds: Box2::from(corners),
+            bounds,
             score: checked_score(score)?,
             place: row.place.clone(),
         })

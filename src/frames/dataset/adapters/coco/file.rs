@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::dataset::fields::{LARGEST_COORDINATE, number_at_end};
-use crate::dataset::json_values::{JsonValue, bounded_list};
+use crate::dataset::json_values::{JsonValue, bounded_list, not_understood};
 use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
@@ -65,11 +65,9 @@ pub(in crate::dataset) struct Category {
 
 pub(super) fn parsed(text: &str, path: &Path) -> Result<File> {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-        Error::failure(format!("cannot understand the COCO file: {error}"))
-            .at(format!("{}:{}", path.display(), error.line().max(1)))
-            .hint(
-                "a JSON object is expected with the lists `images`, `annotations` and `categories`",
-            )
+        not_understood("the COCO file", &error, path).hint(
+            "a JSON object is expected with the lists `images`, `annotations` and `categories`",
+        )
     })
 }
 
@@ -97,7 +95,7 @@ pub(in crate::dataset) fn id_of(value: &JsonValue, key: &str) -> Result<String> 
 
 /// A number such as `3`, or the digits at the end of a text such as `"video03"`. `None`: it is not
 /// given.
-pub(super) fn number_of(value: &JsonValue, key: &str) -> Result<Option<u32>> {
+pub(in crate::dataset) fn number_of(value: &JsonValue, key: &str) -> Result<Option<u32>> {
     let number = match value {
         JsonValue::Absent => return Ok(None),
         JsonValue::Text(text) => number_at_end(text),

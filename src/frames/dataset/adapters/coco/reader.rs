@@ -1,14 +1,14 @@
 //! Assigns the images of COCO files to sequences and frames, and the annotations to their images.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::file::{Annotation, Category, Image, bounds_of, id_of, number_of, parsed};
 use crate::dataset::boxes::{BoxesByFrame, RawBox};
 use crate::dataset::fields::path_below_root;
 use crate::dataset::folder::DataFolder;
-use crate::dataset::label_file::LABEL_FILE_BYTES;
+use crate::dataset::label_file::{LABEL_FILE_BYTES, expect_short_name};
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::{RawFrame, RawSequence};
 use surgcam_engine::error::{Error, Result};
@@ -25,6 +25,10 @@ pub(super) struct Reader<'a> {
     boxes: BTreeMap<u32, BoxesByFrame>,
     /// The index of each frame in its sequence's list.
     frames: HashMap<FrameKey, usize>,
+    /// The path of each picture below the root, with the place of its image.
+    pictures: HashMap<PathBuf, String>,
+    /// The names that are in the list of a frame's tools.
+    marked: HashSet<(FrameKey, String)>,
     problems: Vec<Error>,
 }
 
@@ -50,6 +54,8 @@ impl<'a> Reader<'a> {
             sequences: sequences.collect(),
             boxes: BTreeMap::new(),
             frames: HashMap::new(),
+            pictures: HashMap::new(),
+            marked: HashSet::new(),
             problems: Vec::new(),
         };
         for file in files {
@@ -85,14 +91,14 @@ impl<'a> Reader<'a> {
 
     fn add_image(&mut self, image: &Image, place: &str, names: &mut Names) -> Result<()> {
         let id = id_of(&image.id, "id")?;
-        if names.images.contains_key(&id) {
-            // Annotations with this id could be of either.
-            names.images.insert(id.clone(), None);
-            return Err(Error::failure(format!("a second image has the id {}", shortened(&id))));
-        }
         // The id is known even if the rest of the image cannot be used, so that its annotations are
         // not taken for those of an unknown image.
-        names.images.insert(id.clone(), None);
+        if let Some(known) = names.images.insert(id.clone(), None) {
+            if let Some(first) = known {
+                self.refuse_frame(first, place);
+            }
+            return Err(Error::failure(format!("a second image has the id {}", shortened(&id))));
+        }
         let Some(name) = image.file_name.text() else {
             return Err(Error::failure("the image has no `file_name`"));
         };
@@ -110,6 +116,13 @@ impl<'a> Reader<'a> {
         }
         let picture = below_folder(&self.folder.frames.fill(number, frame), &relative);
         let picture_size = image.size()?;
+        if let Some(first) = self.pictures.get(&picture) {
+            return Err(Error::failure(format!(
+                "the picture {} is listed twice (first at {first})",
+                picture.display()
+            )));
+        }
+        self.pictures.insert(picture.clone(), place.to_string());
         self.frames.insert((number, frame), sequence.frames.len());
         let place = place.to_string();
         sequence.frames.push(RawFrame {
@@ -122,6 +135,21 @@ impl<'a> Reader<'a> {
         self.boxes.entry(number).or_default().annotate(frame);
         names.images.insert(id, Some((number, frame)));
         Ok(())
+    }
+
+    /// Says that a frame cannot be used because a second image, at `second`, has the id of its own.
+    /// Their annotations cannot be told apart, and without them the frame would claim that it shows
+    /// no instrument.
+    fn refuse_frame(&mut self, (number, frame): FrameKey, second: &str) {
+        let first = self
+            .frames
+            .get(&(number, frame))
+            .and_then(|&index| self.sequences.get(&number)?.frames.get(index));
+        let Some(first) = first else { return };
+        let error = Error::failure(format!("the image has the same id as {second}"))
+            .at(&first.place)
+            .hint("give each image of a file an id of its own");
+        self.boxes.entry(number).or_default().add(frame, Err(error));
     }
 
     /// The numbers of sequence and frame: those that the image says, or those in its name.
@@ -161,9 +189,9 @@ impl<'a> Reader<'a> {
         let Some((number, frame)) = *of_image else { return Ok(()) };
         let found = names.box_of(annotation, place).map_err(|error| error.at(place));
         if let (Ok(found), Some(&index)) = (&found, self.frames.get(&(number, frame)))
+            && self.marked.insert(((number, frame), found.name.clone()))
             && let Some(frame) =
                 self.sequences.get_mut(&number).and_then(|sequence| sequence.frames.get_mut(index))
-            && !frame.tools.contains(&found.name)
         {
             frame.tools.push(found.name.clone());
         }
@@ -188,6 +216,7 @@ impl Names {
         let id = id_of(&category.id, "id")?;
         let name =
             category.name.text().ok_or_else(|| Error::failure("the category has no `name`"))?;
+        expect_short_name(name)?;
         match self.categories.entry(id) {
             Entry::Occupied(mut twice) => {
                 // Annotations with this id could be of either.

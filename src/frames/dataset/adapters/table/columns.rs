@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::dataset::boxes::RawBox;
+use crate::dataset::corner_columns::CornerColumns;
 use crate::dataset::delimited::{Header, Row};
-use crate::dataset::fields::{coordinate, frame_number, label, number_at_end};
+use crate::dataset::fields::{frame_number, label, number_at_end};
 use crate::dataset::labels::normalized;
 use crate::dataset::raw::Split;
-use crate::vision::geometry::Box2;
 use surgcam_engine::error::{Error, Result};
 use surgcam_engine::quote::shortened;
 use surgcam_engine::suggestion::did_you_mean;
@@ -120,12 +120,14 @@ impl LabelColumns {
         }
     }
 
-    /// The names of the classes that a row marks.
+    /// The names of the classes that a row marks, each once.
     pub fn of(&self, row: &Row) -> Result<Vec<String>> {
         match self {
             LabelColumns::List(column) => {
                 let names = row.field(*column).split(SEPARATORS).map(str::trim);
-                Ok(names.filter(|name| !name.is_empty()).map(String::from).collect())
+                let mut seen = BTreeSet::new();
+                let names = names.filter(|name| !name.is_empty() && seen.insert(*name));
+                Ok(names.map(String::from).collect())
             }
             LabelColumns::Classes(columns) => {
                 let mut marked = Vec::new();
@@ -149,17 +151,12 @@ pub(super) struct BoxColumns {
     pub path: usize,
     pub group: Option<usize>,
     class: usize,
-    corners: [usize; 4],
+    corners: CornerColumns,
 }
 
 impl BoxColumns {
     pub fn of(header: &Header) -> Result<Self> {
-        let corners = [
-            header.column("x1")?,
-            header.column("y1")?,
-            header.column("x2")?,
-            header.column("y2")?,
-        ];
+        let corners = CornerColumns::of(header)?;
         Ok(BoxColumns {
             count: header.names().len(),
             path: header.column(PATH)?,
@@ -172,13 +169,9 @@ impl BoxColumns {
     /// The box of a row, in pixels of the picture.
     pub fn box_of(&self, row: &Row) -> Result<RawBox> {
         row.expect_columns(self.count)?;
-        let mut corners = [0; 4];
-        for (corner, column) in corners.iter_mut().zip(self.corners) {
-            *corner = coordinate(row.field(column))?;
-        }
         Ok(RawBox {
             name: normalized(row.field(self.class)),
-            bounds: Box2::from(corners),
+            bounds: self.corners.bounds(row)?,
             place: row.place.clone(),
         })
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use super::{Candidate, Folder, exact, has_columns};
 use crate::dataset::adapters::Layout;
+use crate::dataset::adapters::coco::{Image, number_of};
 use crate::dataset::check::numbered::{ONLY_SEQUENCE, groups};
 use crate::dataset::delimited::{self, Delimiter, Header};
-use crate::dataset::fields::number_at_end;
+use crate::dataset::fields::{number_at_end, path_below_root};
+use crate::dataset::json_values::{JsonValue, MAXIMUM_ENTRIES, bounded_list};
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use crate::dataset::pattern::Pattern;
 use crate::dataset::source::SourceLayout;
@@ -25,20 +26,12 @@ const SOUGHT: usize = 20;
 
 #[derive(Deserialize)]
 struct CocoFile {
-    images: Vec<CocoImage>,
+    #[serde(deserialize_with = "bounded_list")]
+    images: Vec<Image>,
     #[serde(rename = "annotations")]
     _annotations: IgnoredAny,
     #[serde(rename = "categories")]
     _categories: IgnoredAny,
-}
-
-#[derive(Deserialize)]
-struct CocoImage {
-    file_name: String,
-    #[serde(default)]
-    video_id: Value,
-    #[serde(default)]
-    frame_id: Value,
 }
 
 /// Where the pictures of a list lie, and its sequences.
@@ -50,8 +43,12 @@ struct Listed {
 
 impl Folder<'_> {
     pub(super) fn coco(&self) -> Option<Candidate> {
-        let (mut labels, mut images) = (Vec::new(), Vec::new());
+        let (mut labels, mut images, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for file in self.json_files() {
+            if images.len() >= MAXIMUM_ENTRIES {
+                notes.push(format!("{file} was not looked at: there are many images before it"));
+                break;
+            }
             let path = self.root.join(&file);
             let Ok(text) = regular_file::read_to_string(&path, LABEL_FILE_BYTES) else { continue };
             let text = text.trim_start_matches('\u{feff}');
@@ -63,7 +60,8 @@ impl Folder<'_> {
         if labels.is_empty() {
             return None;
         }
-        let listed = self.images_of_coco(&images)?;
+        let mut listed = self.images_of_coco(&images)?;
+        listed.notes.append(&mut notes);
         Some(self.of_list(Layout::Coco, listed, labels))
     }
 
@@ -77,13 +75,20 @@ impl Folder<'_> {
         files
     }
 
-    fn images_of_coco(&self, images: &[CocoImage]) -> Option<Listed> {
-        let names = || images.iter().map(|image| image.file_name.as_str());
+    fn images_of_coco(&self, images: &[Image]) -> Option<Listed> {
+        let names = || {
+            let names = images.iter().filter_map(|image| image.file_name.text());
+            // The reader refuses the others, which may lead out of the folder.
+            names.filter(|name| path_below_root(name).is_ok())
+        };
         let folder = self.folder_before(names());
         let of_names = groups(names()).into_iter().next().and_then(|group| group.of_frames());
         let videos: Option<BTreeSet<u32>> = images
             .iter()
-            .map(|image| number_of(&image.video_id).filter(|_| !image.frame_id.is_null()))
+            .map(|image| {
+                let video = number_of(&image.video_id, "video_id").ok().flatten();
+                video.filter(|_| image.frame_id != JsonValue::Absent)
+            })
             .collect();
         let mut notes = Vec::new();
         if folder.is_none() {
@@ -93,9 +98,7 @@ impl Folder<'_> {
         // The reader takes the numbers that the images have before those in their names.
         let (pattern, sequences) = match (videos, of_names) {
             (Some(videos), _) if !videos.is_empty() => {
-                let depth = images
-                    .first()
-                    .map_or(1, |image| Path::new(&image.file_name).components().count());
+                let depth = names().next().map_or(1, |name| Path::new(name).components().count());
                 ("x/".repeat(depth.saturating_sub(1)) + "{sequence}_{frame}", videos)
             }
             (_, Some(numbered)) => {
@@ -121,11 +124,11 @@ impl Folder<'_> {
     pub(super) fn table(&self) -> Option<Candidate> {
         let endings = ["csv", "tsv"];
         let file = self.file_of_kind(&endings, |file, start| {
-            has_columns(start, delimiter_letter(file), &["path", "group"])
+            has_columns(start, Delimiter::of(Path::new(file)), &["path", "group"])
         })?;
         let place = self.root.join(&file);
-        let mut rows = delimited::read(&place, delimiter_of(&file)).ok()?;
-        let header = Header::take(&mut rows, &place);
+        let mut rows = delimited::read(&place, Delimiter::of(&place)).ok()?;
+        let header = Header::take(&mut rows, &place).ok()?;
         let (path, group) = (header.find("path")?, header.find("group")?);
         let folder = self.folder_before(rows.iter().map(|row| row.field(path)));
         let sequences = rows.iter().filter_map(|row| number_at_end(row.field(group))).collect();
@@ -145,7 +148,7 @@ impl Folder<'_> {
         let mut candidate = self.of_list(Layout::Table, listed, vec![exact(&file)?]);
         let boxes = self.file_of_kind(&endings, |file, start| {
             let columns = ["path", "class", "x1", "y1", "x2", "y2"];
-            has_columns(start, delimiter_letter(file), &columns)
+            has_columns(start, Delimiter::of(Path::new(file)), &columns)
         });
         candidate.source.boxes = boxes.and_then(|file| exact(&file)).into_iter().collect();
         candidate.own_split = own_split;
@@ -184,25 +187,5 @@ impl Folder<'_> {
             let mut folders = folders.filter(|before| before.is_empty() || before.ends_with('/'));
             folders.find(|before| !before.contains(['{', '}'])).map(str::to_string)
         })
-    }
-}
-
-fn delimiter_of(file: &str) -> Delimiter {
-    if file.to_ascii_lowercase().ends_with(".tsv") { Delimiter::Tab } else { Delimiter::Comma }
-}
-
-fn delimiter_letter(file: &str) -> char {
-    match delimiter_of(file) {
-        Delimiter::Tab => '\t',
-        Delimiter::Comma => ',',
-    }
-}
-
-/// `3`, or the digits at the end of `"video03"`, as the reader takes them.
-fn number_of(value: &Value) -> Option<u32> {
-    match value {
-        Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
-        Value::String(text) => number_at_end(text),
-        _ => None,
     }
 }

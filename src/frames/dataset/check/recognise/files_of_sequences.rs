@@ -1,6 +1,6 @@
 //! Layouts with a file for each sequence: EndoVis18, Cholec80, CholecT50.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,8 +9,10 @@ use super::{Candidate, Folder, Labels, has_columns};
 use crate::dataset::adapters::Layout;
 use crate::dataset::annotations::FrameNumber;
 use crate::dataset::check::numbered::Group;
+use crate::dataset::delimited::Delimiter;
 use crate::dataset::fields::{frame_number, label};
 use crate::dataset::folder::first_existing;
+use crate::dataset::json_values::bounded_entries;
 use crate::dataset::label_file::LABEL_FILE_BYTES;
 use crate::dataset::labels::normalized;
 use crate::dataset::pattern::Pattern;
@@ -23,7 +25,8 @@ const BOX_COLUMNS: usize = 37;
 /// The frames of a video by their numbers.
 #[derive(Deserialize)]
 struct CholecT50File {
-    annotations: BTreeMap<String, IgnoredAny>,
+    #[serde(deserialize_with = "bounded_entries")]
+    annotations: Vec<(String, IgnoredAny)>,
 }
 
 impl Folder<'_> {
@@ -72,7 +75,9 @@ impl Folder<'_> {
         candidate.source.boxes = self
             .groups_with_ending(&["csv"])
             .iter()
-            .filter(|group| self.is_group_of(group, |start| has_columns(start, ',', &columns)))
+            .filter(|group| {
+                self.is_group_of(group, |start| has_columns(start, Delimiter::Comma, &columns))
+            })
             .filter_map(|group| Some(group.of_sequences()?.0))
             .collect();
         Some(candidate)
@@ -87,7 +92,7 @@ impl Folder<'_> {
             let text = regular_file::read_to_string(&self.root.join(file), LABEL_FILE_BYTES);
             let found: Option<CholecT50File> =
                 text.ok().and_then(|text| serde_json::from_str(&text).ok());
-            for name in found.iter().flat_map(|found| found.annotations.keys()) {
+            for (name, _) in found.iter().flat_map(|found| &found.annotations) {
                 frames.extend(name.parse().ok().map(|frame| FrameNumber { sequence, frame }));
             }
         }
@@ -181,7 +186,7 @@ fn is_cholect50(start: &str) -> bool {
 fn is_cholec80_tool_file(start: &str) -> bool {
     let mut lines = start.lines();
     let (Some(header), Some(first)) = (lines.next(), lines.next()) else { return false };
-    if !has_columns(start, '\t', &["frame"]) || header.contains("large_needle_driver") {
+    if !has_columns(start, Delimiter::Tab, &["frame"]) || header.contains("large_needle_driver") {
         return false;
     }
     let names = header.split('\t').map(normalized);
