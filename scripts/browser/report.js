@@ -305,19 +305,26 @@
   // Whether every text stands out from what is behind it.
   function tryContrast() {
     const tried = new Set();
+    const check = (ink, paper, text) => {
+      const kind = [ink, paper].join(";");
+      if (!ink || !paper || tried.has(kind)) return;
+      tried.add(kind);
+      const [one, other] = [luminance(over(ink, paper)), luminance(paper)];
+      const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+      const what = `the text "${text}" has a contrast of only ${contrast.toFixed(1)}`;
+      require(contrast >= LEAST_CONTRAST, what);
+    };
+    for (const part of all("input[placeholder]")) {
+      const ink = colour(getComputedStyle(part, "::placeholder").color);
+      check(ink, behind(ancestors(part)), part.placeholder);
+    }
     for (const part of all("body *")) {
       const isLabel = part.localName === "text";
       if (!hasText(part) || (part.ownerSVGElement && !isLabel) || !part.checkVisibility()) continue;
       const style = getComputedStyle(part);
       const ink = colour(isLabel ? style.fill : style.color);
       const paper = isLabel ? behindLabel(part) : behind(ancestors(part));
-      const kind = [isLabel, ink, paper].join();
-      if (!ink || !paper || tried.has(kind)) continue;
-      tried.add(kind);
-      const [one, other] = [luminance(over(ink, paper)), luminance(paper)];
-      const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-      const what = `the text "${begin(part)}" has a contrast of only ${contrast.toFixed(1)}`;
-      require(contrast >= LEAST_CONTRAST, what);
+      check(ink, paper, begin(part));
     }
   }
 
