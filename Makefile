@@ -5,8 +5,11 @@
 .DEFAULT_GOAL := help
 # `make install` puts the programs into $(PREFIX)/bin.
 PREFIX ?= $(HOME)/.local
+# `make report-check` opens this report, and the book where `make docs` has built it.
+REPORT ?= results/quickstart/report.html
 .PHONY: help libtorch build install reproduce test fuzz bench bench-orchestrator gpu-check slurm-check \
-	lint format recipe-reference docs code-docs wheel python-check readme-check licences clean
+	lint format recipe-reference docs code-docs wheel python-check readme-check report-check licences \
+	clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +35,9 @@ python-check: build ## test the Python side (a part of `make test`)
 
 readme-check: build ## run the commands of README and book in order (QUICK=--quick: one epoch each)
 	@./scripts/readme-check $(QUICK)
+
+report-check: ## open the quickstart's report (REPORT=FILE) and the book in a headless browser, and try them
+	@./scripts/report-check $(REPORT) $(wildcard target/book)
 
 wheel: build ## pack both programs and the Python side into a wheel, in target/wheels
 	@./scripts/wheel

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 
 use super::chart::tick;
 use super::legend::Legend;
-use super::palette::{ON_COLOURS, PAGE, TEXT, TICKS, TITLE, colour_of_area};
+use super::palette::{PAGE, TEXT, TICKS, TITLE, colour_of_area, letters_on};
 use crate::report::drawing::plotting::{Plotting, UNITS, in_pixels};
 use crate::report::drawing::{
     Anchor, Drawing, Label, Outline, Paint, Shape, text_width, without_excess,
@@ -68,10 +68,11 @@ pub fn draw(bars: &Bars) -> Result<Drawing> {
 
 fn draw_bar(drawing: &mut Drawing, bar: &Bar, place: [f64; 4]) -> Result<()> {
     let label = escape::line(&bar.label).into_owned();
+    let area = colour_of_area(bar.kind);
     let meaning = format!("{label}: from {} s to {} s", bar.from, bar.to);
     drawing.shapes.push(Shape::Figure {
         outline: Outline::rectangle(place),
-        fill: Some(Paint::rgb(colour_of_area(bar.kind))),
+        fill: Some(Paint::rgb(area)),
         stroke: None,
         meaning: Some(meaning),
     });
@@ -85,7 +86,7 @@ fn draw_bar(drawing: &mut Drawing, bar: &Bar, place: [f64; 4]) -> Result<()> {
         text: without_excess(&label, LABEL, room)?,
         at: (left + 4.0, (top + bottom) / 2.0 + LABEL * 0.36),
         size: LABEL,
-        paint: ON_COLOURS,
+        paint: letters_on(area),
         anchor: Anchor::Start,
         is_upright: false,
     });

@@ -1,8 +1,8 @@
 //! Numbers between 0 and 1 as a grid of coloured cells, each with its number.
 
-use super::palette::{COLUMN, INK, PAGE, TEXT, TITLE};
+use super::palette::{COLUMN, INK, PAGE, TEXT, TITLE, letters_on};
 use crate::report::drawing::{
-    Anchor, Colour, Drawing, Label, Outline, Paint, Point, Shape, text_width, without_excess,
+    Anchor, Drawing, Label, Outline, Paint, Point, Shape, text_width, without_excess,
 };
 use surgcam_engine::error::Result;
 use surgcam_engine::escape;
@@ -30,8 +30,6 @@ const LONGEST_HEADING: f64 = 220.0;
 /// tells the number.
 const LOW: [f64; 3] = [240.0, 245.0, 250.0];
 const HIGH: [f64; 3] = [0.0, 66.0, 120.0];
-/// Above this value the letters are white.
-const DARK: f64 = 0.55;
 
 pub fn draw(grid: &Grid) -> Result<Drawing> {
     let rows = grid.rows.len().min(MOST_ROWS);
@@ -69,6 +67,7 @@ pub fn draw(grid: &Grid) -> Result<Drawing> {
                 continue;
             };
             let x = left + column as f64 * cell;
+            let area = shade(value);
             let half = CELL_HEIGHT / 2.0 - 1.0;
             drawing.shapes.push(Shape::Figure {
                 outline: Outline::rectangle([
@@ -77,17 +76,14 @@ pub fn draw(grid: &Grid) -> Result<Drawing> {
                     x + cell - 1.0,
                     middle + half,
                 ]),
-                fill: Some(Paint::rgb(shade(value))),
+                fill: Some(Paint::rgb(area)),
                 stroke: None,
                 meaning: Some(format!("{name}, {column_name}: {value}")),
             });
             if size >= SMALLEST {
                 let at = (x + cell / 2.0, middle + size * 0.36);
-                // White and black of the cell, on whatever ground the figure lies.
-                let letters = if value > DARK { [255; 3] } else { [1; 3] };
-                let paint = Paint::full(Colour::Rgb(letters));
                 let label = text(&format!("{value:.2}"), at, size, Anchor::Middle);
-                drawing.label(Label { paint, ..label });
+                drawing.label(Label { paint: letters_on(area), ..label });
             }
         }
     }

@@ -19,8 +19,9 @@ pub const TICKS: f64 = 15.0;
 /// of the two grounds swallows.
 const COLOURS: [[u8; 3]; 6] =
     [[0, 114, 178], [213, 94, 0], [0, 158, 115], [230, 159, 0], [204, 121, 167], [86, 180, 233]];
-/// On an area of any of the colours, on both grounds.
-pub const ON_COLOURS: Paint = Paint { colour: Colour::Rgb([1; 3]), opacity: 1.0 };
+/// White and black of a coloured area, on whatever ground the figure lies.
+const WHITE: [u8; 3] = [255; 3];
+const BLACK: [u8; 3] = [1; 3];
 pub const INK: Paint = Paint { colour: Colour::Ink, opacity: 1.0 };
 pub const FAINT_INK: Paint = Paint { colour: Colour::Ink, opacity: 0.6 };
 
@@ -32,6 +33,26 @@ pub fn colour(place: usize) -> [u8; 3] {
 pub fn colour_of_area(place: usize) -> [u8; 3] {
     let is_tint = place / COLOURS.len() % 2 == 1;
     colour(place).map(|channel| if is_tint { channel / 2 + 127 } else { channel })
+}
+
+/// Letters on a coloured area: white or black, whichever stands out more.
+pub fn letters_on(area: [u8; 3]) -> Paint {
+    let is_dark = contrast(WHITE, area) > contrast(BLACK, area);
+    Paint::rgb(if is_dark { WHITE } else { BLACK })
+}
+
+/// The contrast of two colours as WCAG 2 defines it. Letters need 4.5.
+fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+fn luminance(colour: [u8; 3]) -> f64 {
+    let [red, green, blue] = colour.map(|channel| {
+        let share = f64::from(channel) / 255.0;
+        if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    });
+    0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,5 +106,20 @@ fn outline_of_mark(place: usize, (x, y): Point) -> Outline {
         Mark::Triangle => polygon(&[(0.0, -6.0), (5.5, 4.5), (-5.5, 4.5)]),
         Mark::Diamond => polygon(&[(0.0, -6.5), (6.5, 0.0), (0.0, 6.5), (-6.5, 0.0)]),
         Mark::TurnedTriangle => polygon(&[(0.0, 6.0), (5.5, -4.5), (-5.5, -4.5)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_stand_out_on_every_area() {
+        for area in (0..2 * COLOURS.len()).map(colour_of_area) {
+            let Colour::Rgb(letters) = letters_on(area).colour else {
+                panic!("letters on an area do not depend on the ground of the figure");
+            };
+            assert!(contrast(letters, area) >= 4.5, "{letters:?} on {area:?}");
+        }
     }
 }
