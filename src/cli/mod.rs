@@ -82,7 +82,7 @@ enum Command {
     Table(table::Arguments),
     /// Write results/NAME/report.html (tables, figures, pictures) without running anything
     Report(report::Arguments),
-    /// Draw one figure of an experiment as SVG, PDF or PNG without running anything
+    /// Draw one figure of an experiment without running anything
     Plot(plot::Arguments),
     /// Write localizations, crops, features or captioners as files for other programs
     Export(export::Arguments),
