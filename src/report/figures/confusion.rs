@@ -62,7 +62,7 @@ fn grid(predictions: &[InteractionPrediction]) -> Option<Grid> {
     };
     let of_row = |&right: &usize| columns.iter().map(|&answer| share(right, answer)).collect();
     (!rows.is_empty()).then(|| Grid {
-        title: "Confusion of interactions".into(),
+        title: "Confusion of interactions: true (rows) and predicted (columns)".into(),
         rows: rows.iter().map(|&right| format!("{} ({})", words(right), total(right))).collect(),
         columns: columns.iter().map(|&answer| words(answer)).collect(),
         values: rows.iter().map(of_row).collect(),

@@ -5,6 +5,9 @@ mod chosen;
 mod pictures;
 mod words;
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Serialize;
 
 use super::origins::line;
@@ -21,8 +24,8 @@ use surgcam_pipeline::kinds::IndexStage;
 use surgcam_pipeline::planned::{Built, PlannedCell};
 use words::{Speakers, Words};
 
-/// The page stays small enough to be sent around.
-const MOST_PICTURES: usize = 24;
+/// So many heat maps are shown of each frame. The page stays small enough to be sent around.
+const MOST_CELLS: usize = 8;
 
 /// A frame, and everything that is shown of it.
 #[derive(Serialize)]
@@ -32,6 +35,29 @@ pub struct GalleryFrame {
     pictures: Vec<GalleryPicture>,
     words: Words,
 }
+
+/// What a frame is called in every index that has it. Its row differs between indexes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct FrameName {
+    sequence: String,
+    frame: String,
+}
+
+impl FrameName {
+    fn of(frame: &Frame) -> Self {
+        FrameName { sequence: frame.sequence.clone(), frame: frame.name.clone() }
+    }
+}
+
+impl fmt::Display for FrameName {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}/{}", self.sequence, self.frame)
+    }
+}
+
+/// The indexes of an experiment. Models with other label spaces have other indexes of the same
+/// frames.
+type Indexes = BTreeMap<StageId, Indexed>;
 
 pub struct GallerySource<'a> {
     pub built: &'a Built,
@@ -43,64 +69,55 @@ impl GallerySource<'_> {
     /// Empty if nothing was localised yet.
     pub fn frames(&self) -> Result<Vec<GalleryFrame>> {
         let results = Results::new(self.store, self.known);
-        let mut frames: Vec<GalleryFrame> = Vec::new();
-        for (index, cells) in self.localised_cells() {
-            let shown: usize = frames.iter().map(|frame| frame.pictures.len()).sum();
-            let room = (MOST_PICTURES - shown.min(MOST_PICTURES)) / chosen::FRAMES;
-            let Some(path) = results.output(cells[0].index, IndexStage::INDEX)? else { continue };
-            let cells = &cells[..room.min(cells.len())];
-            let indexed = Indexed::read(&path)?;
-            frames.extend(self.of_index(index, cells, &indexed, &results)?);
-        }
-        Ok(frames)
-    }
-
-    /// Cells with different boxes, by the index that their frames are in.
-    fn localised_cells(&self) -> Vec<(StageId, Vec<&PlannedCell>)> {
-        let mut by_index: Vec<(StageId, Vec<&PlannedCell>)> = Vec::new();
-        for cell in self.built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
-            let index = cell.index.id();
-            match by_index.iter_mut().find(|(known, _)| *known == index) {
-                Some((_, cells)) => {
-                    let is_shown =
-                        |known: &&PlannedCell| known.stages.localize == cell.stages.localize;
-                    if !cells.iter().any(is_shown) {
-                        cells.push(cell);
-                    }
-                }
-                None => by_index.push((index, vec![cell])),
-            }
-        }
-        by_index
-    }
-
-    fn of_index(
-        &self,
-        index: StageId,
-        cells: &[&PlannedCell],
-        indexed: &Indexed,
-        results: &Results,
-    ) -> Result<Vec<GalleryFrame>> {
+        let cells = self.cells_with_heat_maps();
+        let indexes = self.indexes(&results)?;
         let mut of_cells = Vec::new();
-        for cell in cells {
-            of_cells.extend(CellPictures::open(cell, &self.built.cells, results)?);
+        for cell in &cells {
+            of_cells.extend(CellPictures::open(cell, &self.built.cells, &results)?);
         }
         if of_cells.is_empty() {
             return Ok(Vec::new());
         }
-        let speakers = Speakers::read(self.built, index, results)?;
+        let speakers = Speakers::read(self.built, &indexes, &results)?;
         let mut frames = Vec::new();
-        for Chosen { row, why } in chosen(cells, indexed, results)? {
-            let frame: &Frame = &indexed.frames[row];
+        for Chosen { name, why } in chosen(&cells, &indexes, &results)? {
             let mut pictures = Vec::new();
             for of_cell in &of_cells {
-                pictures.extend(of_cell.picture(row, frame)?);
+                pictures.extend(of_cell.picture(&name, &indexes)?);
             }
             if !pictures.is_empty() {
-                let title = line(&format!("{}/{}{why}", frame.sequence, frame.name));
-                frames.push(GalleryFrame { title, pictures, words: speakers.about(row, frame) });
+                let title = line(&format!("{name}{why}"));
+                frames.push(GalleryFrame { title, pictures, words: speakers.about(&name) });
             }
         }
         Ok(frames)
     }
+
+    /// The first cell of each stage of heat maps: other cells of it differ in T_ROI alone.
+    fn cells_with_heat_maps(&self) -> Vec<&PlannedCell> {
+        let mut cells: Vec<&PlannedCell> = Vec::new();
+        for cell in self.built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
+            let is_shown = |known: &&PlannedCell| known.stages.heat_maps == cell.stages.heat_maps;
+            if cells.len() < MOST_CELLS && !cells.iter().any(is_shown) {
+                cells.push(cell);
+            }
+        }
+        cells
+    }
+
+    fn indexes(&self, results: &Results) -> Result<Indexes> {
+        let mut indexes = Indexes::new();
+        for index in self.built.plan.of_kind::<IndexStage>() {
+            if let Some(path) = results.output(index, IndexStage::INDEX)? {
+                indexes.insert(index.id(), Indexed::read(&path)?);
+            }
+        }
+        Ok(indexes)
+    }
+}
+
+/// The frame of this name, with its row.
+fn frame_named<'a>(indexed: &'a Indexed, name: &FrameName) -> Option<(usize, &'a Frame)> {
+    let is_meant = |frame: &Frame| frame.name == name.frame && frame.sequence == name.sequence;
+    indexed.frames.iter().enumerate().find(|(_, frame)| is_meant(frame))
 }

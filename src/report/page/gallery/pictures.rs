@@ -8,6 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use super::super::origins::line;
+use super::{FrameName, Indexes, frame_named};
 use crate::report::encoded::base64;
 use crate::report::pictures::overlay::Overlay;
 use crate::report::pictures::scene::Scene;
@@ -16,7 +17,6 @@ use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps;
 use surgcam_engine::error::{Error, Result};
-use surgcam_frames::dataset::index::Frame;
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
 use surgcam_pipeline::kinds::{HeatMapsStage, LocalizeStage, PackStage};
@@ -24,9 +24,8 @@ use surgcam_pipeline::planned::PlannedCell;
 use surgcam_values::Mode;
 
 const QUALITY: u8 = 82;
-/// The width of each of the pictures that stand side by side. The names of boxes must still be read
-/// in a page that shows them smaller.
-const PICTURE_WIDTH: u32 = 320;
+/// The width of each of the three pictures that stand side by side, in a page of 1,200 pixels.
+const PICTURE_WIDTH: u32 = 400;
 
 #[derive(Serialize)]
 pub struct GalleryPicture {
@@ -64,7 +63,12 @@ impl<'a> CellPictures<'a> {
             other.stages.heat_maps == cell.stages.heat_maps
                 && extraction.is_some_and(|recipe| recipe.mode == Mode::SlFe && !recipe.shuffled)
         };
-        let semi_localised = all.iter().find(reads_hot_cells);
+        let threshold =
+            |cell: &PlannedCell| cell.extraction.as_ref().map(|found| found.value.roi_threshold);
+        let has_same_threshold = |other: &&PlannedCell| threshold(other) == threshold(cell);
+        let semi_localised = || all.iter().filter(reads_hot_cells);
+        let semi_localised =
+            semi_localised().find(has_same_threshold).or_else(|| semi_localised().next());
         Ok(Some(CellPictures {
             cell,
             boxes: boxes::read(&boxes)?,
@@ -74,8 +78,12 @@ impl<'a> CellPictures<'a> {
         }))
     }
 
-    /// `None` if the frame was skipped.
-    pub fn picture(&self, row: usize, frame: &Frame) -> Result<Option<GalleryPicture>> {
+    /// `None` if the cell does not have the frame, or if it was skipped.
+    pub fn picture(&self, name: &FrameName, indexes: &Indexes) -> Result<Option<GalleryPicture>> {
+        let indexed = indexes.get(&self.cell.index.id());
+        let Some((row, frame)) = indexed.and_then(|indexed| frame_named(indexed, name)) else {
+            return Ok(None);
+        };
         let [height, width] = self.cell.image_size;
         let manifest = &self.pack.manifest;
         let is_packed = [manifest.height, manifest.width] == [height, width]

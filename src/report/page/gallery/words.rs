@@ -1,18 +1,19 @@
 //! What captioners and interaction graphs say about a frame, beside what somebody wrote about it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::super::origins::line;
+use super::{FrameName, Indexes};
 use crate::report::results::Results;
-use surgcam_artifacts::interaction_predictions::InteractionPrediction;
-use surgcam_artifacts::{captions, interaction_predictions};
+use surgcam_artifacts::captions::{self, FrameCaption};
+use surgcam_artifacts::interaction_predictions;
 use surgcam_engine::error::Result;
-use surgcam_engine::plan::StageId;
-use surgcam_frames::dataset::annotations::{self, FrameAnnotation, INTERACTIONS};
+use surgcam_frames::dataset::annotations::{
+    self, FrameAnnotation, INTERACTIONS, LabelledInteraction,
+};
 use surgcam_frames::dataset::index::Frame;
-use surgcam_frames::dataset::labels::LabelSpace;
 use surgcam_pipeline::kinds::{CaptionStage, IndexStage, PredictInteractionsStage};
 use surgcam_pipeline::planned::{Built, PlannedCell};
 
@@ -27,23 +28,22 @@ pub struct Words {
     more: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Said {
     by: String,
     caption: String,
     interactions: Vec<Answer>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Answer {
     text: String,
     is_wrong: bool,
 }
 
-/// All that is said about the frames of an index.
+/// All that is said about frames.
 pub struct Speakers {
-    space: Option<LabelSpace>,
-    annotations: Vec<FrameAnnotation>,
+    reference: HashMap<FrameName, Said>,
     speakers: Vec<Speaker>,
     more: usize,
 }
@@ -51,41 +51,39 @@ pub struct Speakers {
 /// A cell with a captioner or an interaction graph.
 struct Speaker {
     name: String,
-    /// By sequence and frame.
-    captions: HashMap<(String, String), String>,
-    /// By the frame's row.
-    predictions: HashMap<usize, Vec<InteractionPrediction>>,
+    captions: HashMap<FrameName, String>,
+    answers: HashMap<FrameName, Vec<Answer>>,
 }
 
 impl Speakers {
-    pub fn read(built: &Built, index: StageId, results: &Results) -> Result<Self> {
+    pub fn read(built: &Built, indexes: &Indexes, results: &Results) -> Result<Self> {
         let mut cells: Vec<&PlannedCell> = Vec::new();
-        for cell in built.cells.iter().filter(|cell| cell.index.id() == index) {
+        for cell in &built.cells {
             let said = |cell: &PlannedCell| (cell.stages.caption, cell.stages.predict_interactions);
             let says_nothing = said(cell) == (None, None);
             if !says_nothing && !cells.iter().any(|known| said(known) == said(cell)) {
                 cells.push(cell);
             }
         }
-        let annotations = match cells.first() {
-            Some(cell) => results.output(cell.index, IndexStage::ANNOTATIONS)?,
-            None => None,
-        };
+        let mut reference = HashMap::new();
+        let mut known = HashSet::new();
+        for cell in &cells {
+            if known.insert(cell.index.id()) {
+                reference.extend(references(cell, indexes, results)?);
+            }
+        }
         let shown = cells.len().min(MOST_SPEAKERS);
+        let speaker = |cell: &&PlannedCell| Speaker::read(built, cell, indexes, results);
         Ok(Speakers {
-            space: cells.first().map(|cell| cell.label_space.clone()),
-            annotations: annotations.map_or(Ok(Vec::new()), |path| annotations::read(&path))?,
-            speakers: cells[..shown]
-                .iter()
-                .map(|cell| Speaker::read(built, cell, results))
-                .collect::<Result<_>>()?,
+            reference,
+            speakers: cells[..shown].iter().map(speaker).collect::<Result<_>>()?,
             more: cells.len() - shown,
         })
     }
 
-    pub fn about(&self, row: usize, frame: &Frame) -> Words {
-        let reference = self.annotations.get(row).map(|annotation| self.reference(annotation));
-        let said = self.speakers.iter().map(|speaker| self.said(speaker, row, frame));
+    pub fn about(&self, name: &FrameName) -> Words {
+        let reference = self.reference.get(name).cloned();
+        let said = self.speakers.iter().map(|speaker| speaker.about(name));
         let says_something =
             |said: &Said| !said.caption.is_empty() || !said.interactions.is_empty();
         Words {
@@ -93,68 +91,83 @@ impl Speakers {
             more: self.more,
         }
     }
+}
 
-    fn reference(&self, annotation: &FrameAnnotation) -> Said {
+/// What somebody wrote about the frames of a cell.
+fn references(
+    cell: &PlannedCell,
+    indexes: &Indexes,
+    results: &Results,
+) -> Result<Vec<(FrameName, Said)>> {
+    let Some(indexed) = indexes.get(&cell.index.id()) else { return Ok(Vec::new()) };
+    let Some(path) = results.output(cell.index, IndexStage::ANNOTATIONS)? else {
+        return Ok(Vec::new());
+    };
+    let reference = |(frame, annotation): (&Frame, FrameAnnotation)| {
         let interactions = annotation.interactions.iter().flatten();
-        Said {
+        let answer = |label: &LabelledInteraction| Answer {
+            text: told(cell, label.class, label.interaction),
+            is_wrong: false,
+        };
+        let said = Said {
             by: "reference".into(),
             caption: line(annotation.caption.as_deref().unwrap_or_default()),
-            interactions: interactions
-                .map(|label| Answer {
-                    text: self.answer(label.class, label.interaction),
-                    is_wrong: false,
-                })
-                .collect(),
-        }
-    }
-
-    fn said(&self, speaker: &Speaker, row: usize, frame: &Frame) -> Said {
-        let place = (frame.sequence.clone(), frame.name.clone());
-        let predictions = speaker.predictions.get(&row).into_iter().flatten();
-        Said {
-            by: speaker.name.clone(),
-            caption: speaker.captions.get(&place).map(|caption| line(caption)).unwrap_or_default(),
-            interactions: predictions
-                .map(|found| Answer {
-                    text: self.answer(found.class, found.answer()),
-                    is_wrong: found.answer() != found.right,
-                })
-                .collect(),
-        }
-    }
-
-    fn answer(&self, class: usize, interaction: usize) -> String {
-        let class = self.space.as_ref().and_then(|space| space.classes.get(class));
-        let interaction = INTERACTIONS.get(interaction).copied().unwrap_or("?");
-        line(&format!(
-            "{}: {}",
-            class.map_or("?", String::as_str),
-            interaction.replace('_', " ").to_lowercase()
-        ))
-    }
+            interactions: interactions.map(answer).collect(),
+        };
+        (FrameName::of(frame), said)
+    };
+    let annotated = indexed.frames.iter().zip(annotations::read(&path)?);
+    Ok(annotated.filter(|(frame, _)| frame.validation).map(reference).collect())
 }
 
 impl Speaker {
-    fn read(built: &Built, cell: &PlannedCell, results: &Results) -> Result<Self> {
-        let mut name = String::new();
-        let mut said = HashMap::new();
+    fn read(
+        built: &Built,
+        cell: &PlannedCell,
+        indexes: &Indexes,
+        results: &Results,
+    ) -> Result<Self> {
+        let mut speaker =
+            Speaker { name: String::new(), captions: HashMap::new(), answers: HashMap::new() };
         if let Some(stage) = cell.stages.caption {
-            name = line(built.plan.stage(stage.id()).subject());
+            speaker.name = line(built.plan.stage(stage.id()).subject());
             if let Some(path) = results.output(stage, CaptionStage::CAPTIONS)? {
-                let of_frame =
-                    |found: captions::FrameCaption| ((found.sequence, found.frame), found.caption);
-                said = captions::read(&path)?.into_iter().map(of_frame).collect();
+                speaker.captions.extend(captions::read(&path)?.into_iter().map(of_frame));
             }
         }
-        let mut predictions: HashMap<usize, Vec<InteractionPrediction>> = HashMap::new();
-        if let Some(stage) = cell.stages.predict_interactions {
-            name = line(built.plan.stage(stage.id()).subject());
-            if let Some(path) = results.output(stage, PredictInteractionsStage::PREDICTIONS)? {
-                for found in interaction_predictions::read(&path)? {
-                    predictions.entry(found.row).or_default().push(found);
-                }
+        let Some(stage) = cell.stages.predict_interactions else { return Ok(speaker) };
+        speaker.name = line(built.plan.stage(stage.id()).subject());
+        let path = results.output(stage, PredictInteractionsStage::PREDICTIONS)?;
+        if let (Some(path), Some(indexed)) = (path, indexes.get(&cell.index.id())) {
+            for found in interaction_predictions::read(&path)? {
+                let Some(frame) = indexed.frames.get(found.row) else { continue };
+                let answer = Answer {
+                    text: told(cell, found.class, found.answer()),
+                    is_wrong: found.answer() != found.right,
+                };
+                speaker.answers.entry(FrameName::of(frame)).or_default().push(answer);
             }
         }
-        Ok(Speaker { name, captions: said, predictions })
+        Ok(speaker)
     }
+
+    fn about(&self, name: &FrameName) -> Said {
+        Said {
+            by: self.name.clone(),
+            caption: self.captions.get(name).cloned().unwrap_or_default(),
+            interactions: self.answers.get(name).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+fn of_frame(found: FrameCaption) -> (FrameName, String) {
+    let FrameCaption { sequence, frame, caption, .. } = found;
+    (FrameName { sequence, frame }, line(&caption))
+}
+
+/// An instrument and what it does, in words.
+fn told(cell: &PlannedCell, class: usize, interaction: usize) -> String {
+    let class = cell.label_space.classes.get(class).map_or("?", String::as_str);
+    let interaction = INTERACTIONS.get(interaction).copied().unwrap_or("?");
+    line(&format!("{class}: {}", interaction.replace('_', " ").to_lowercase()))
 }
