@@ -14,6 +14,8 @@ use surgcam_engine::escape;
 /// The text of LaTeX's `article` at 10 points, the narrowest that is in use, is 345 points wide.
 /// Widths of columns are only estimated, so some of it is left free.
 const TEXT_WIDTH: f64 = 330.0;
+/// What tells rows apart takes at most so much of it in each part.
+const MOST_OF_KEYS: f64 = 240.0;
 /// A page of `article` has 45 lines. Besides the rows, the header, its rules and a caption take
 /// some of them.
 const MOST_ROWS_OF_A_PAGE: usize = 40;
@@ -30,7 +32,7 @@ pub fn latex(table: &ResultTable, extent: Extent) -> String {
         let rows: Vec<usize> = (0..table.rows()).collect();
         with_rows(&all, &rows, Heading::Whole)
     } else {
-        in_parts(table, &columns)
+        in_parts(table, columns)
     };
     let mut text = comment(&table.title);
     text.push_str(needs(&body));
@@ -52,7 +54,8 @@ fn needs(body: &str) -> &'static str {
 }
 
 /// Several tables, each with what tells rows apart and with some of the other columns.
-fn in_parts(table: &ResultTable, columns: &[Column]) -> String {
+fn in_parts(table: &ResultTable, mut columns: Vec<Column>) -> String {
+    Column::narrow_keys(&mut columns, MOST_OF_KEYS);
     let (keys, measured): (Vec<&Column>, Vec<&Column>) =
         columns.iter().partition(|column| column.group == ColumnGroup::Row);
     let (constant, keys): (Vec<&Column>, Vec<&Column>) =
@@ -116,11 +119,14 @@ fn parts<'a, 'b>(measured: &[&'a Column<'b>], room: f64) -> Vec<Vec<&'a Column<'
 
 /// On one page where the rows fit there, and otherwise over several pages.
 fn with_rows(columns: &[&Column], rows: &[usize], heading: Heading) -> String {
-    let letters: String = columns.iter().map(|column| column.letter()).collect();
+    let letters: String = columns.iter().map(|column| column.alignment()).collect();
+    // In a column of broken lines `\\\\` would end a line and not the row.
+    let is_broken = columns.iter().any(|column| column.is_broken());
+    let end = if is_broken { "\\tabularnewline" } else { "\\\\" };
     let header = header(columns, heading);
     let of_row = |&row: &usize| {
         let cells: Vec<String> = columns.iter().map(|column| column.cell(row)).collect();
-        format!("{} \\\\\n", cells.join(" & "))
+        format!("{} {end}\n", cells.join(" & "))
     };
     let cells: String = rows.iter().map(of_row).collect();
     if rows.len() <= MOST_ROWS_OF_A_PAGE {
@@ -212,6 +218,24 @@ gc\\_a & 512 & 7.0 & 200.0 & 0.750 \\\\
         let (captions, interactions) = (of("METEOR"), of("accuracy"));
         assert!(captions.contains("gc-a"), "{captions}");
         assert!(interactions.contains(long) && !interactions.contains("interaction accuracy"));
+    }
+
+    #[test]
+    fn texts_that_tell_rows_apart_are_broken_where_they_would_fill_the_page() {
+        let long = "gc-c, sl-fe, T_ROI 0.5, another frame's truth, ".repeat(3);
+        let mut columns = vec![
+            TableColumn::text("variant", vec![Some("gc-a".into()), Some("gc-b".into())]),
+            TableColumn::text("best", vec![Some(long.clone()), Some("x".into())]),
+            TableColumn::text("other", vec![Some(long), Some("y".into())]),
+        ];
+        columns.extend(
+            ["mIoU", "AP50", "box F1"]
+                .map(|name| TableColumn::number(name, 3, vec![Some(0.25), Some(0.5)])),
+        );
+        let text = latex(&ResultTable { columns, notes: vec![], ..table() }, Extent::Main);
+        assert_eq!(text.matches("\\begin{tabular}").count(), 1, "{text}");
+        assert!(text.contains("{lp{") && text.contains("gc-b & \\raggedright"), "{text}");
+        assert_eq!(text.matches("\\tabularnewline").count(), 2, "{text}");
     }
 
     /// With so many rows, in two columns or in so many that they become parts.

@@ -10,6 +10,8 @@ pub const AROUND: f64 = 12.0;
 const AROUND_IN_PARTS: f64 = 6.0;
 /// Parts are set in `\footnotesize`, which has 8 points.
 const SMALL: f64 = 0.8;
+/// No column of texts is made narrower than this.
+const NARROWEST: f64 = 40.0;
 
 /// Columns that stand in each part, however equal their values are.
 const ALWAYS_SHOWN: [&str; 3] = ["variant", "mode", "head"];
@@ -31,6 +33,8 @@ pub struct Column<'a> {
     short_name: Vec<String>,
     pub natural_width: f64,
     pub width_in_parts: f64,
+    /// The width in points in which its texts are broken into lines.
+    broken_at: Option<f64>,
 }
 
 impl<'a> Column<'a> {
@@ -56,10 +60,34 @@ impl<'a> Column<'a> {
         Column {
             natural_width: cells.max(width(&column.name)),
             width_in_parts: cells.max(of_name) * SMALL + AROUND_IN_PARTS,
+            broken_at: None,
             column,
             group,
             best,
             short_name,
+        }
+    }
+
+    /// Makes the widest of the columns of texts that tell rows apart narrower, until all that tell
+    /// rows apart fit into `most` points of a part.
+    pub fn narrow_keys(columns: &mut [Self], most: f64) {
+        let mut keys: Vec<&mut Self> = columns
+            .iter_mut()
+            .filter(|column| column.group == ColumnGroup::Row && !column.is_constant())
+            .collect();
+        if keys.iter().map(|column| column.width_in_parts).sum::<f64>() <= most {
+            return;
+        }
+        keys.sort_by(|one, other| one.width_in_parts.total_cmp(&other.width_in_parts));
+        let (mut room, count) = (most, keys.len());
+        for (place, column) in keys.into_iter().enumerate() {
+            // What narrow columns leave is shared by the wider ones.
+            let share = (room / (count - place) as f64).max(NARROWEST);
+            if column.width_in_parts > share && !column.column.is_number() {
+                column.broken_at = Some(share - AROUND_IN_PARTS);
+                column.width_in_parts = share;
+            }
+            room -= column.width_in_parts;
         }
     }
 
@@ -74,13 +102,30 @@ impl<'a> Column<'a> {
         format!("\\shortstack[{}]{{{}}}", self.letter(), lines.join("\\\\"))
     }
 
-    /// How its cells are aligned.
-    pub fn letter(&self) -> char {
+    fn letter(&self) -> char {
         if self.column.is_number() { 'r' } else { 'l' }
     }
 
-    /// Of a mean over seeds only the mean is bold.
+    /// How its cells are aligned, in the words of `tabular`.
+    pub fn alignment(&self) -> String {
+        match self.broken_at {
+            Some(width) => format!("p{{{width:.0}pt}}"),
+            None => self.letter().to_string(),
+        }
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken_at.is_some()
+    }
+
     pub fn cell(&self, row: usize) -> String {
+        let value = self.value(row);
+        // The space of no width lets TeX hyphenate a first word, too.
+        if self.is_broken() { format!("\\raggedright\\hspace{{0pt}}{value}") } else { value }
+    }
+
+    /// Of a mean over seeds only the mean is bold.
+    fn value(&self, row: usize) -> String {
         let value = self.column.shown_value(row);
         let is_best = self.best.contains(&row);
         match self.column.shown_deviation(row) {
