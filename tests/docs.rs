@@ -62,6 +62,20 @@ fn links_between_the_documents_lead_somewhere() {
     }
 }
 
+/// A browser makes an element with the id `exports` a global name, by which the book's search takes
+/// the page for a module of Node, and fails.
+#[test]
+fn no_heading_has_a_name_that_breaks_the_books_search() {
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+        for heading in headings.map(|rest| rest.trim_start_matches('#').trim().to_lowercase()) {
+            let is_taken = ["exports", "module", "define"].contains(&heading.as_str());
+            assert!(!is_taken, "{} has the heading `{heading}`", document.display());
+        }
+    }
+}
+
 #[test]
 fn the_book_has_every_page_and_no_other() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
