@@ -64,7 +64,8 @@ fn by_overlap(mut overlaps: Vec<(FrameName, f64)>) -> Vec<Chosen> {
     places.truncate(count);
     let of_place = |(place, what): (usize, &str)| {
         let (name, overlap) = &overlaps[place];
-        let why = format!(": {what} of {count} frames, IoU of instruments {overlap:.2}");
+        let frames = if count == 1 { "frame" } else { "frames" };
+        let why = format!(": {what} of {count} {frames}, IoU of instruments {overlap:.2}");
         Chosen { name: name.clone(), why }
     };
     places.into_iter().map(of_place).collect()
