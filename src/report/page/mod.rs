@@ -268,11 +268,11 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 }
 
 fn gallery_note() -> String {
-    "From the left: the heat map of the present instrument with the highest logit; predicted boxes \
-     in full lines, true ones dashed, which L-FE and LN-FE share for a model and T_ROI; and, if the \
-     experiment has SL-FE, the hot cells that it reads. Below, if there are such heads: the caption \
-     and the interactions that somebody wrote, and those that each head says; a wrong interaction \
-     is struck through."
+    "From the left: the heat map of the present instrument with the highest logit; predicted \
+     boxes in full lines, which L-FE and LN-FE share, and true ones dashed; and, if the experiment \
+     has SL-FE, the hot cells that it reads. Below, if there are such heads: the caption and the \
+     interactions that somebody wrote, and those that each head says; a wrong interaction is \
+     struck through."
         .into()
 }
 

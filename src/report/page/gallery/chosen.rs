@@ -21,8 +21,8 @@ pub struct Chosen {
     pub why: String,
 }
 
-/// The frame in which the boxes of all cells lie worst on the true ones, the best frame, and the one
-/// in the middle. Without true boxes of instruments, frames that are spread over the validation
+/// The frame in which the boxes of all cells lie worst on the true ones, the best frame, and the
+/// one in the middle. Without true boxes of instruments, frames that are spread over the validation
 /// frames.
 pub fn chosen(cells: &[&PlannedCell], indexes: &Indexes, results: &Results) -> Result<Vec<Chosen>> {
     let mut overlaps: BTreeMap<FrameName, Vec<f64>> = BTreeMap::new();

@@ -111,8 +111,8 @@ fn is_asked(names: &[FrameName], frame: &Frame) -> bool {
     names.iter().any(|name| name.is_of(frame))
 }
 
-/// A label space that lacks an instrument lacks what that one does, too. So of several references of
-/// a frame the one with the most interactions is kept.
+/// A label space without an instrument has no interaction of it either. So of several references
+/// of a frame the one with the most interactions is kept.
 fn keep_the_longer(reference: &mut HashMap<FrameName, Said>, name: FrameName, said: Said) {
     match reference.entry(name) {
         Entry::Vacant(place) => {
