@@ -7,12 +7,10 @@ use image::{ImageFormat, RgbImage};
 
 use surgcam_engine::error::{Error, Result};
 
-/// At this quality the traces around letters are hardly seen.
-const JPEG_QUALITY: u8 = 92;
-
-pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
+/// `quality`: from 1 to 100.
+pub fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
+    JpegEncoder::new_with_quality(&mut jpeg, quality)
         .encode_image(picture)
         .map_err(|error| Error::failure(format!("cannot encode a picture: {error}")))?;
     Ok(jpeg)

@@ -72,7 +72,7 @@ fn on_terminal(table: &ResultTable, chosen: &[usize], width: usize, is_empty: bo
     if columns.iter().map(|column| wide(column)).sum::<usize>() <= width {
         return vec![draw_wide(&columns, table.rows())];
     }
-    let keys = key_columns(table).iter().collect::<Vec<_>>();
+    let keys = chosen_keys(table, chosen);
     let of_keys = key_widths(&keys, room_for_keys(width)).iter().sum::<usize>();
     let all_rows: Vec<usize> = (0..table.rows()).collect();
     let of_block = |block: &Block| {
@@ -87,17 +87,17 @@ fn on_terminal(table: &ResultTable, chosen: &[usize], width: usize, is_empty: bo
 
 fn on_pipe(table: &ResultTable, chosen: &[usize]) -> Vec<Table> {
     let columns = columns_at(table, chosen);
-    let keys = key_columns(table);
+    let keys = chosen_keys(table, chosen);
     let fits = |size: fn(&TableColumn) -> usize| {
         columns.iter().map(|column| size(column)).sum::<usize>() <= PIPE_WIDTH
     };
     // A table that measures nothing has no columns that could stand below each other.
-    let drawn = if fits(wide_in_bytes) || chosen.iter().all(|&place| place < keys.len()) {
+    let drawn = if fits(wide_in_bytes) || columns.len() == keys.len() {
         vec![draw_wide(&columns, table.rows())]
     } else if fits(narrow_in_bytes) {
         vec![draw_with_broken_headers(&columns, table.rows())]
     } else {
-        let of_keys = keys.iter().map(narrow_in_bytes).sum::<usize>();
+        let of_keys = keys.iter().map(|column| narrow_in_bytes(column)).sum::<usize>();
         let room = PIPE_WIDTH.saturating_sub(of_keys);
         let of_block = |block: &Block| {
             let columns: Vec<&TableColumn> =
@@ -111,6 +111,12 @@ fn on_pipe(table: &ResultTable, chosen: &[usize]) -> Vec<Table> {
 
 fn columns_at<'a>(table: &'a ResultTable, places: &[usize]) -> Vec<&'a TableColumn> {
     places.iter().map(|&place| &table.columns[place]).collect()
+}
+
+/// The columns that tell rows apart, of those at these places.
+fn chosen_keys<'a>(table: &'a ResultTable, chosen: &[usize]) -> Vec<&'a TableColumn> {
+    let keys = key_columns(table).len();
+    chosen.iter().filter(|&&place| place < keys).map(|&place| &table.columns[place]).collect()
 }
 
 /// A text in lines of at most this many bytes, broken between words.
@@ -144,11 +150,12 @@ fn blocks<'a>(
     size: fn(&TableColumn) -> usize,
 ) -> Vec<Block<'a>> {
     let groups = groups(table);
-    let keys: Vec<&TableColumn> = key_columns(table).iter().collect();
+    let keys = chosen_keys(table, chosen);
+    let first_measured = key_columns(table).len();
     let new_block = |measured| Block { keys: keys.clone(), measured };
     let mut blocks: Vec<Block> = Vec::new();
     let (mut left, mut group) = (0, None);
-    for &place in chosen.iter().filter(|&&place| place >= keys.len()) {
+    for &place in chosen.iter().filter(|&&place| place >= first_measured) {
         let column = &table.columns[place];
         let needed = size(column);
         match blocks.last_mut().filter(|_| needed <= left && group == Some(groups[place])) {
@@ -330,6 +337,19 @@ mod tests {
             assert_eq!(drawn.matches(" a-model-with-a-long-name ").count(), tables, "{drawn}");
             assert_eq!(tables == 1, measured < 40, "{tables} of {measured} columns\n{drawn}");
             assert_eq!(drawn.matches("word").count(), 80, "{drawn}");
+        }
+    }
+
+    #[test]
+    fn details_that_tell_rows_apart_are_in_no_block_unless_they_are_asked_for() {
+        let mut table = many_columns(40);
+        let frames = TableColumn::count("frames", vec![Some(12345); 2]).detail();
+        table.columns.insert(1, frames);
+        for width in [None, Some(60)] {
+            let drawn = draw(&table, width);
+            assert!(!drawn.contains("12345"), "{drawn}");
+            assert!(drawn.contains("(1 more columns in extraction.csv)"), "{drawn}");
+            assert!(draw_columns(&table, width, Extent::All).contains("12345"), "{width:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! `predict-interactions`: what a trained interaction graph says of each annotated instrument of the
-//! validation frames.
+//! `predict-interactions`: what a trained interaction graph says of each annotated instrument of
+//! the validation frames.
 
 use serde::{Deserialize, Serialize};
 

@@ -109,8 +109,11 @@ impl<'a> Reader<'a> {
     /// out. What several replicates have from one stage counts once.
     pub fn row(&self, replicates: &[Row]) -> Result<Option<JudgedRow>> {
         let mut found: Option<JudgedRow> = None;
-        let mut known = HashSet::new();
+        let (mut asked, mut known) = (HashSet::new(), HashSet::new());
         for row in replicates {
+            if !asked.insert(self.made_by(row.cell)) {
+                continue;
+            }
             let Some(Judged { frames, scores }) = self.replicate(row)? else { continue };
             let found = found.get_or_insert_with(|| {
                 JudgedRow::new(row.cell.index.id(), frames.clone(), score_names(self.table))
@@ -125,6 +128,19 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// The stages whose results are judged.
+    fn made_by(&self, cell: &PlannedCell) -> [Option<StageId>; 2] {
+        let stages = &cell.stages;
+        match self.table {
+            "classification" => [stages.evaluate.map(StageId::from), None],
+            "localization" => [stages.score.map(StageId::from), None],
+            _ => {
+                let interactions = stages.predict_interactions.map(StageId::from);
+                [stages.probe.map(StageId::from), interactions]
+            }
+        }
     }
 
     fn replicate(&self, row: &Row) -> Result<Option<Judged>> {

@@ -156,6 +156,9 @@ pub struct Drawing {
     pub shapes: Vec<Shape>,
 }
 
+/// At this quality the traces around letters are hardly seen.
+const JPEG_QUALITY: u8 = 92;
+
 /// A sheet of pictures is as wide as the page of a paper, which has so many points.
 const PAGE_POINTS: f64 = 504.0;
 
@@ -215,7 +218,7 @@ impl Drawing {
             Format::Svg => Ok(svg::write(self)?.into_bytes()),
             Format::Pdf => pdf::write(self, points),
             Format::Png => png::write(self, scale),
-            Format::Jpeg => encoded::jpeg(&png::pixels(self, scale)?),
+            Format::Jpeg => encoded::jpeg(&png::pixels(self, scale)?, JPEG_QUALITY),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Which interactions an interaction graph takes for which others.
 
+use std::collections::HashSet;
+
 use super::grid::Grid;
 use super::{Figure, FigureKind, drawn_grid};
 use crate::report::results::Results;
@@ -14,9 +16,14 @@ use surgcam_pipeline::planned::{Built, PlannedCell};
 /// compete. `None` if there is no such graph.
 pub fn of_best_graph(built: &Built, results: &Results) -> Result<Option<Figure>> {
     let mut best: Option<(f64, Handle<PredictInteractionsStage>)> = None;
-    let mut graphs = 0;
+    let (mut known, mut graphs) = (HashSet::new(), 0);
     for cell in built.cells.iter().filter(|cell| competes(cell)) {
         let Some(stage) = cell.stages.predict_interactions else { continue };
+        // Several cells may have the same graph. Without its predictions it could not be drawn.
+        let is_first = known.insert(stage.id());
+        if !is_first || results.unread(stage, PredictInteractionsStage::PREDICTIONS).is_none() {
+            continue;
+        }
         let Some(metrics) = results.metrics(cell.stages.interact)?.flatten() else { continue };
         graphs += 1;
         if best.is_none_or(|(accuracy, _)| metrics.accuracy > accuracy) {

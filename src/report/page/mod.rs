@@ -155,6 +155,7 @@ impl PageSource<'_> {
             tracing::warn!("the confusion of interactions cannot be drawn: {error}");
             None
         }));
+        results.sort_by_key(|figure| figure.kind);
         let training = figures::curves(&built.plan, &stored).unwrap_or_else(|error| {
             tracing::warn!("the training curves cannot be drawn: {error}");
             Vec::new()
@@ -267,10 +268,11 @@ fn timeline_of(store: &Store, run: &Run) -> Result<Option<Figure>> {
 }
 
 fn gallery_note() -> String {
-    "Left: the heat map of the present instrument with the highest logit. \
-     Middle: predicted boxes in full lines, true ones dashed; L-FE and LN-FE share the boxes of a \
-     model and T_ROI. Right: the hot cells that SL-FE reads. Below: the caption and the interactions \
-     that somebody wrote, and those that each head says; a wrong interaction is struck through."
+    "From the left: the heat map of the present instrument with the highest logit; predicted \
+     boxes in full lines, which L-FE and LN-FE share, and true ones dashed; and, if the experiment \
+     has SL-FE, the hot cells that it reads. Below, if there are such heads: the caption and the \
+     interactions that somebody wrote, and those that each head says; a wrong interaction is \
+     struck through."
         .into()
 }
 

@@ -1,5 +1,5 @@
-//! `predict-interactions`: what a trained interaction graph says of each annotated instrument of the
-//! validation frames (METHOD 8).
+//! `predict-interactions`: what a trained interaction graph says of each annotated instrument of
+//! the validation frames (METHOD 8).
 
 use surgcam_artifacts::interaction_predictions;
 use surgcam_engine::error::Result;

@@ -21,8 +21,8 @@ pub struct Chosen {
     pub why: String,
 }
 
-/// The frame in which the boxes of all cells lie worst on the true ones, the best frame, and the one
-/// in the middle. Without true boxes of instruments, frames that are spread over the validation
+/// The frame in which the boxes of all cells lie worst on the true ones, the best frame, and the
+/// one in the middle. Without true boxes of instruments, frames that are spread over the validation
 /// frames.
 pub fn chosen(cells: &[&PlannedCell], indexes: &Indexes, results: &Results) -> Result<Vec<Chosen>> {
     let mut overlaps: BTreeMap<FrameName, Vec<f64>> = BTreeMap::new();
@@ -64,7 +64,8 @@ fn by_overlap(mut overlaps: Vec<(FrameName, f64)>) -> Vec<Chosen> {
     places.truncate(count);
     let of_place = |(place, what): (usize, &str)| {
         let (name, overlap) = &overlaps[place];
-        let why = format!(": {what} of {count} frames, IoU of instruments {overlap:.2}");
+        let frames = if count == 1 { "frame" } else { "frames" };
+        let why = format!(": {what} of {count} {frames}, IoU of instruments {overlap:.2}");
         Chosen { name: name.clone(), why }
     };
     places.into_iter().map(of_place).collect()

@@ -47,6 +47,10 @@ impl FrameName {
     fn of(frame: &Frame) -> Self {
         FrameName { sequence: frame.sequence.clone(), frame: frame.name.clone() }
     }
+
+    fn is_of(&self, frame: &Frame) -> bool {
+        self.frame == frame.name && self.sequence == frame.sequence
+    }
 }
 
 impl fmt::Display for FrameName {
@@ -69,18 +73,17 @@ impl GallerySource<'_> {
     /// Empty if nothing was localised yet.
     pub fn frames(&self) -> Result<Vec<GalleryFrame>> {
         let results = Results::new(self.store, self.known);
-        let cells = self.cells_with_heat_maps();
-        let indexes = self.indexes(&results)?;
-        let mut of_cells = Vec::new();
-        for cell in &cells {
-            of_cells.extend(CellPictures::open(cell, &self.built.cells, &results)?);
-        }
+        let of_cells = self.cells_with_pictures(&results)?;
         if of_cells.is_empty() {
             return Ok(Vec::new());
         }
-        let speakers = Speakers::read(self.built, &indexes, &results)?;
+        let indexes = self.indexes(&results)?;
+        let cells: Vec<&PlannedCell> = of_cells.iter().map(|of_cell| of_cell.cell).collect();
+        let chosen = chosen(&cells, &indexes, &results)?;
+        let names: Vec<FrameName> = chosen.iter().map(|chosen| chosen.name.clone()).collect();
+        let speakers = Speakers::read(self.built, &names, &indexes, &results)?;
         let mut frames = Vec::new();
-        for Chosen { name, why } in chosen(&cells, &indexes, &results)? {
+        for Chosen { name, why } in chosen {
             let mut pictures = Vec::new();
             for of_cell in &of_cells {
                 pictures.extend(of_cell.picture(&name, &indexes)?);
@@ -93,16 +96,18 @@ impl GallerySource<'_> {
         Ok(frames)
     }
 
-    /// The first cell of each stage of heat maps: other cells of it differ in T_ROI alone.
-    fn cells_with_heat_maps(&self) -> Vec<&PlannedCell> {
-        let mut cells: Vec<&PlannedCell> = Vec::new();
-        for cell in self.built.cells.iter().filter(|cell| cell.stages.localize.is_some()) {
-            let is_shown = |known: &&PlannedCell| known.stages.heat_maps == cell.stages.heat_maps;
-            if cells.len() < MOST_CELLS && !cells.iter().any(is_shown) {
-                cells.push(cell);
+    /// The first finished cell of each stage of heat maps. Its other cells read the same heat maps,
+    /// for example at another T_ROI.
+    fn cells_with_pictures(&self, results: &Results) -> Result<Vec<CellPictures<'_>>> {
+        let mut shown: Vec<CellPictures> = Vec::new();
+        for cell in &self.built.cells {
+            let is_same =
+                |known: &CellPictures| known.cell.stages.heat_maps == cell.stages.heat_maps;
+            if shown.len() < MOST_CELLS && !shown.iter().any(is_same) {
+                shown.extend(CellPictures::open(cell, self.built, results)?);
             }
         }
-        cells
+        Ok(shown)
     }
 
     fn indexes(&self, results: &Results) -> Result<Indexes> {
@@ -118,6 +123,5 @@ impl GallerySource<'_> {
 
 /// The frame of this name, with its row.
 fn frame_named<'a>(indexed: &'a Indexed, name: &FrameName) -> Option<(usize, &'a Frame)> {
-    let is_meant = |frame: &Frame| frame.name == name.frame && frame.sequence == name.sequence;
-    indexed.frames.iter().enumerate().find(|(_, frame)| is_meant(frame))
+    indexed.frames.iter().enumerate().find(|(_, frame)| name.is_of(frame))
 }

@@ -4,23 +4,22 @@
 use std::path::PathBuf;
 
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use super::super::origins::line;
 use super::{FrameName, Indexes, frame_named};
-use crate::report::encoded::base64;
+use crate::report::encoded::{base64, jpeg};
 use crate::report::pictures::overlay::Overlay;
 use crate::report::pictures::scene::Scene;
 use crate::report::pictures::sheets::{hot_cells_panel, of_frame};
 use crate::report::results::Results;
 use surgcam_artifacts::boxes::{self, BoxRow};
 use surgcam_artifacts::heat_maps;
-use surgcam_engine::error::{Error, Result};
+use surgcam_engine::error::Result;
 use surgcam_frames::dataset::pack::Pack;
 use surgcam_frames::vision::picture;
 use surgcam_pipeline::kinds::{HeatMapsStage, LocalizeStage, PackStage};
-use surgcam_pipeline::planned::PlannedCell;
+use surgcam_pipeline::planned::{Built, PlannedCell};
 use surgcam_values::Mode;
 
 const QUALITY: u8 = 82;
@@ -36,7 +35,9 @@ pub struct GalleryPicture {
 
 /// What the pictures of a cell are drawn from.
 pub struct CellPictures<'a> {
-    cell: &'a PlannedCell,
+    pub cell: &'a PlannedCell,
+    /// The model, and the swept values that its heat maps depend on.
+    name: &'a str,
     boxes: Vec<BoxRow>,
     pack: Pack,
     heat_maps: PathBuf,
@@ -48,16 +49,19 @@ impl<'a> CellPictures<'a> {
     /// `None` if the cell's stages are not finished.
     pub fn open(
         cell: &'a PlannedCell,
-        all: &'a [PlannedCell],
+        built: &'a Built,
         results: &Results,
     ) -> Result<Option<Self>> {
-        let found = (
-            cell.stages.localize.map(|stage| results.output(stage, LocalizeStage::BOXES)),
+        let stages = (cell.stages.localize, cell.stages.heat_maps);
+        let (Some(localize), Some(heat_maps)) = stages else { return Ok(None) };
+        let name = built.plan.stage(heat_maps.id()).subject();
+        let large = (
             results.unread(cell.pack, PackStage::PACK),
-            cell.stages.heat_maps.and_then(|stage| results.unread(stage, HeatMapsStage::HEAT_MAPS)),
+            results.unread(heat_maps, HeatMapsStage::HEAT_MAPS),
         );
-        let (Some(boxes), Some(pack), Some(heat_maps)) = found else { return Ok(None) };
-        let Some(boxes) = boxes? else { return Ok(None) };
+        let (Some(pack), Some(heat_maps)) = large else { return Ok(None) };
+        let boxes = results.output(localize, LocalizeStage::BOXES)?;
+        let Some(boxes) = boxes else { return Ok(None) };
         let reads_hot_cells = |other: &&PlannedCell| {
             let extraction = other.extraction.as_ref().map(|extraction| &extraction.value);
             other.stages.heat_maps == cell.stages.heat_maps
@@ -66,11 +70,13 @@ impl<'a> CellPictures<'a> {
         let threshold =
             |cell: &PlannedCell| cell.extraction.as_ref().map(|found| found.value.roi_threshold);
         let has_same_threshold = |other: &&PlannedCell| threshold(other) == threshold(cell);
+        let all: &'a [PlannedCell] = &built.cells;
         let semi_localised = || all.iter().filter(reads_hot_cells);
         let semi_localised =
             semi_localised().find(has_same_threshold).or_else(|| semi_localised().next());
         Ok(Some(CellPictures {
             cell,
+            name,
             boxes: boxes::read(&boxes)?,
             pack: Pack::open(&pack)?,
             heat_maps,
@@ -114,7 +120,7 @@ impl<'a> CellPictures<'a> {
         );
         let caption = format!(
             "{}{}: {of_class}",
-            self.cell.model.name,
+            self.name,
             self.cell
                 .extraction
                 .as_ref()
@@ -126,9 +132,5 @@ impl<'a> CellPictures<'a> {
 }
 
 fn data_url(picture: &RgbImage) -> Result<String> {
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(picture).map_err(|error| {
-        Error::failure(format!("cannot encode a picture of the report: {error}"))
-    })?;
-    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
+    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg(picture, QUALITY)?)))
 }

@@ -1,5 +1,6 @@
 //! What captioners and interaction graphs say about a frame, beside what somebody wrote about it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use crate::report::results::Results;
 use surgcam_artifacts::captions::{self, FrameCaption};
 use surgcam_artifacts::interaction_predictions;
 use surgcam_engine::error::Result;
+use surgcam_engine::plan::StageId;
 use surgcam_frames::dataset::annotations::{
     self, FrameAnnotation, INTERACTIONS, LabelledInteraction,
 };
@@ -41,7 +43,7 @@ struct Answer {
     is_wrong: bool,
 }
 
-/// All that is said about frames.
+/// All that is said about the frames of the gallery.
 pub struct Speakers {
     reference: HashMap<FrameName, Said>,
     speakers: Vec<Speaker>,
@@ -56,24 +58,30 @@ struct Speaker {
 }
 
 impl Speakers {
-    pub fn read(built: &Built, indexes: &Indexes, results: &Results) -> Result<Self> {
-        let mut cells: Vec<&PlannedCell> = Vec::new();
-        for cell in &built.cells {
-            let said = |cell: &PlannedCell| (cell.stages.caption, cell.stages.predict_interactions);
-            let says_nothing = said(cell) == (None, None);
-            if !says_nothing && !cells.iter().any(|known| said(known) == said(cell)) {
-                cells.push(cell);
-            }
-        }
-        let mut reference = HashMap::new();
+    /// Reads what is said about the frames of these names.
+    pub fn read(
+        built: &Built,
+        names: &[FrameName],
+        indexes: &Indexes,
+        results: &Results,
+    ) -> Result<Self> {
         let mut known = HashSet::new();
+        let says_something_else = |cell: &&PlannedCell| {
+            let stages = stages_of(cell);
+            stages.iter().any(Option::is_some) && known.insert(stages)
+        };
+        let cells: Vec<&PlannedCell> = built.cells.iter().filter(says_something_else).collect();
+        let mut reference = HashMap::new();
+        let mut read = HashSet::new();
         for cell in &cells {
-            if known.insert(cell.index.id()) {
-                reference.extend(references(cell, indexes, results)?);
+            if read.insert(cell.index.id()) {
+                for (name, said) in references(cell, names, indexes, results)? {
+                    keep_the_longer(&mut reference, name, said);
+                }
             }
         }
         let shown = cells.len().min(MOST_SPEAKERS);
-        let speaker = |cell: &&PlannedCell| Speaker::read(built, cell, indexes, results);
+        let speaker = |cell: &&PlannedCell| Speaker::read(built, cell, names, indexes, results);
         Ok(Speakers {
             reference,
             speakers: cells[..shown].iter().map(speaker).collect::<Result<_>>()?,
@@ -93,9 +101,35 @@ impl Speakers {
     }
 }
 
-/// What somebody wrote about the frames of a cell.
+/// The stages that say something for a cell: captions and interactions.
+fn stages_of(cell: &PlannedCell) -> [Option<StageId>; 2] {
+    let stages = &cell.stages;
+    [stages.caption.map(StageId::from), stages.predict_interactions.map(StageId::from)]
+}
+
+fn is_asked(names: &[FrameName], frame: &Frame) -> bool {
+    names.iter().any(|name| name.is_of(frame))
+}
+
+/// A label space without an instrument has no interaction of it either. So of several references
+/// of a frame the one with the most interactions is kept.
+fn keep_the_longer(reference: &mut HashMap<FrameName, Said>, name: FrameName, said: Said) {
+    match reference.entry(name) {
+        Entry::Vacant(place) => {
+            place.insert(said);
+        }
+        Entry::Occupied(mut known) => {
+            if said.interactions.len() > known.get().interactions.len() {
+                known.insert(said);
+            }
+        }
+    }
+}
+
+/// What somebody wrote about those frames of a cell that are asked for.
 fn references(
     cell: &PlannedCell,
+    names: &[FrameName],
     indexes: &Indexes,
     results: &Results,
 ) -> Result<Vec<(FrameName, Said)>> {
@@ -117,30 +151,35 @@ fn references(
         (FrameName::of(frame), said)
     };
     let annotated = indexed.frames.iter().zip(annotations::read(&path)?);
-    Ok(annotated.filter(|(frame, _)| frame.validation).map(reference).collect())
+    Ok(annotated.filter(|(frame, _)| is_asked(names, frame)).map(reference).collect())
 }
 
 impl Speaker {
     fn read(
         built: &Built,
         cell: &PlannedCell,
+        names: &[FrameName],
         indexes: &Indexes,
         results: &Results,
     ) -> Result<Self> {
-        let mut speaker =
-            Speaker { name: String::new(), captions: HashMap::new(), answers: HashMap::new() };
-        if let Some(stage) = cell.stages.caption {
-            speaker.name = line(built.plan.stage(stage.id()).subject());
-            if let Some(path) = results.output(stage, CaptionStage::CAPTIONS)? {
-                speaker.captions.extend(captions::read(&path)?.into_iter().map(of_frame));
-            }
+        // If the matrix sweeps the heads of one task, only the names of their stages have the
+        // head's name, at the end. So the longer name tells speakers apart.
+        let subjects =
+            stages_of(cell).into_iter().flatten().map(|stage| built.plan.stage(stage).subject());
+        let name = line(subjects.max_by_key(|subject| subject.len()).unwrap_or_default());
+        let mut speaker = Speaker { name, captions: HashMap::new(), answers: HashMap::new() };
+        if let Some(stage) = cell.stages.caption
+            && let Some(path) = results.output(stage, CaptionStage::CAPTIONS)?
+        {
+            let captions = captions::read(&path)?.into_iter().map(of_frame);
+            speaker.captions.extend(captions.filter(|(name, _)| names.contains(name)));
         }
         let Some(stage) = cell.stages.predict_interactions else { return Ok(speaker) };
-        speaker.name = line(built.plan.stage(stage.id()).subject());
         let path = results.output(stage, PredictInteractionsStage::PREDICTIONS)?;
         if let (Some(path), Some(indexed)) = (path, indexes.get(&cell.index.id())) {
             for found in interaction_predictions::read(&path)? {
-                let Some(frame) = indexed.frames.get(found.row) else { continue };
+                let frame = indexed.frames.get(found.row);
+                let Some(frame) = frame.filter(|frame| is_asked(names, frame)) else { continue };
                 let answer = Answer {
                     text: told(cell, found.class, found.answer()),
                     is_wrong: found.answer() != found.right,
