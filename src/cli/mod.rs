@@ -84,7 +84,7 @@ enum Command {
     Report(report::Arguments),
     /// Draw one figure of an experiment without running anything
     Plot(plot::Arguments),
-    /// Write localizations, crops, features or captioners as files for other programs
+    /// Write localizations, boxes, crops, features or captioners as files for other programs
     Export(export::Arguments),
     /// Describe pictures: a caption, an interaction graph and the time for each
     Caption(caption::Arguments),
