@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::{EMPTY_PLAN, run_with, script};
+use crate::{EMPTY_PLAN, run_with, run_with_silence, script};
 use common::experiments::sweep;
 use common::{Place, Said};
 
@@ -31,12 +31,13 @@ fn a_worker_that_says_nothing_is_a_hang_and_is_named_so() {
 fn a_worker_that_is_slow_but_alive_is_waited_for() {
     let place = Place::new();
     let real = common::worker().display().to_string();
-    // Three times as long as the silence that is a hang.
+    // Longer than the silence that is a hang. That one is long enough for a real worker to load
+    // libtorch on a busy machine, which it does before it can say anything.
     let slow = format!(
-        "for turn in 1 2 3 4 5 6; do echo '{{\"message\":\"alive\"}}'; sleep 0.5; done\n\
+        "for turn in 1 2 3 4 5 6 7; do echo '{{\"message\":\"alive\"}}'; sleep 1; done\n\
          exec {real} \"$@\""
     );
-    let said = run_with(&place, &script(&place, &slow), &EMPTY_PLAN);
+    let said = run_with_silence(&place, &script(&place, &slow), &EMPTY_PLAN, 5);
     assert_eq!(said.code, Some(0), "{}", said.err);
 }
 

@@ -25,8 +25,12 @@ fn script(place: &Place, text: &str) -> PathBuf {
 }
 
 fn run_with(place: &Place, worker: &Path, arguments: &[&str]) -> Said {
+    run_with_silence(place, worker, arguments, 1)
+}
+
+/// As [`run_with`], where silence of so many seconds is a hang.
+fn run_with_silence(place: &Place, worker: &Path, arguments: &[&str], seconds: u32) -> Said {
     let mut command = place.surgcam(arguments);
-    Said::from(
-        command.env("SURGCAM_WORKER", worker).env("SURGCAM_SILENCE_SECONDS", "1").output().unwrap(),
-    )
+    command.env("SURGCAM_WORKER", worker).env("SURGCAM_SILENCE_SECONDS", seconds.to_string());
+    Said::from(command.output().unwrap())
 }
