@@ -7,7 +7,7 @@
 //! runs/<run>/<n>.sh           the script of a batch of jobs, and its jobs' own output: <n>.log, or
 //!                             <n>-<task>.log for tasks of an array
 //! runs/<run>.<number>/        events and workers' logs of one job
-//! runs/submit.lock            held while a run is submitted
+//! runs/submit.lock            held while a run is submitted or cancelled
 //! ```
 
 use std::fs::{File, TryLockError};
@@ -145,13 +145,13 @@ fn lock_path(store: &Store) -> PathBuf {
     store.root().join("runs").join("submit.lock")
 }
 
-/// Whether somebody is submitting a run of this store.
+/// Whether somebody is submitting or cancelling a run of this store.
 pub fn is_under_way(store: &Store) -> bool {
     File::open(lock_path(store))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Waits until nobody else submits. `on_wait` is called once if somebody does.
+/// Waits until nobody else submits or cancels. `on_wait` is called once if somebody does.
 pub fn lock(store: &Store, on_wait: impl FnOnce()) -> Result<SubmissionLock> {
     let path = lock_path(store);
     let file = open_lock_file(&path)?;
