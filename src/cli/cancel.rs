@@ -20,7 +20,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let store = Context::plain()?.store()?;
     // While the lock is held, `attach` does not take the run for one whose jobs have all ended.
     let _alone = submission::lock(&store, || {
-        printer::message("waiting for another surgcam, which submits to this store");
+        printer::message("waiting until another submission to this store is done");
     })?;
     let run = store.run(&arguments.run)?;
     submission::read(&store, &run.id)?;
