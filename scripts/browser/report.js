@@ -252,10 +252,11 @@
   function outOfOrder(values, isFalling) {
     const alphabet = new Intl.Collator(undefined, { numeric: true });
     const compare = (a, b) => {
+      // A key such as 16257e969900 would be an infinite number. It is a text.
       const [x, y] = [Number(a), Number(b)];
-      if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
+      if (Number.isFinite(x) && Number.isFinite(y)) return x - y;
       // Numbers come before texts.
-      if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+      if (Number.isFinite(x) !== Number.isFinite(y)) return Number.isFinite(x) ? -1 : 1;
       return alphabet.compare(a, b);
     };
     const isWrong = (a, b) => {
