@@ -105,3 +105,43 @@ fn the_table_of_formats_has_their_numbers() {
     assert_eq!(format("form of a key"), store::key::KEY_FORMAT.to_string());
     assert_eq!(format("packed pictures"), surgcam_frames::dataset::pack::FORMAT.to_string());
 }
+
+/// Folders outside of `src` that the code of the published crate includes files of are in the list
+/// of what is packed.
+#[test]
+fn the_published_crate_has_every_file_that_it_includes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let mut included = 0;
+    for folder in ["cli", "cluster", "measuring", "report"] {
+        for path in rust_files(&root.join("src").join(folder)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let places = code.split("include_bytes!(\"").chain(code.split("include_str!(\""));
+            for rest in places {
+                let Some(outside) = rest.strip_prefix("../../../") else { continue };
+                let top = outside.split('/').next().unwrap();
+                assert!(
+                    manifest.contains(&format!("\"/{top}/")),
+                    "{}: {outside:.40}",
+                    path.display()
+                );
+                included += 1;
+            }
+        }
+    }
+    assert!(included > 0, "the font is one of them");
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|name| name == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
